@@ -1,0 +1,354 @@
+"""Drives requests for keys that this node owns: N copies, W or R answers, one reply.
+
+A write is joined here first, then shipped as a delta to every other owner that can be reached; the
+reply leaves when W distinct nodes have it as durably as the policy promises. A read is answered
+from the copy here once R-1 others have confirmed its digest; whoever holds something else sends it,
+the join of all is the answer, and those that were behind get the join back (read repair).
+
+*Conflict feedback*: a replica that already held a sibling of a plain SET says so in its
+acknowledgement; then one covering write goes out before the reply. With 2W > N, an acknowledged SET
+so beats every SET acknowledged earlier, whatever the clocks say.
+
+Everything is counted in rounds (see `quorum`), which belong to a turn: there is no object, timer or
+task per operation beyond the tuple that says whom to answer.
+
+Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from respdyn.causal.codec import VALUE, decode, digest, join_records
+from respdyn.cluster.counters import Counters
+from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.link import Flight, Link
+from respdyn.cluster.messages import IN_FEEDBACK, POSITION, pair
+from respdyn.cluster.plan import Plan, ReplicaSet
+from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, WriteRound
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.terms import Terms
+from respdyn.errors import PeerError
+from respdyn.causal.dot import Stamp
+from respdyn.types import strings
+
+
+class Coordinator:
+    """The requests that this node drives."""
+
+    def __init__(
+        self, replica: Replica, counters: Counters, speculative_ms: int,
+        stamp: Callable[[], Stamp], plan_for: Callable[[bytes], Plan],
+        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
+    ) -> None:
+        self.now_ms = 0
+        self.waits_for_disk = False
+        self._replica = replica
+        self._counters = counters
+        self._speculative_ms = speculative_ms
+        self._stamp = stamp
+        self._plan_for = plan_for
+        self._link_to = link_to
+        self._tell_cleared = tell_cleared
+        self._opened: list[WriteRound] = []              # this turn's, for this node's own answer
+        self._touched: list[ReplicaSet] = []             # with open rounds
+        self._undurable: deque[tuple[int, list[WriteRound]]] = deque()
+        self._writes: Deadlines[WriteRound] = Deadlines()
+        self._reads: Deadlines[ReadRound] = Deadlines()
+        self._retries: deque[ReadRound] = deque()
+
+    # ---- writing ----
+
+    def write(
+        self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
+        terms: Terms, wants_feedback: bool,
+    ) -> None:
+        """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it."""
+        replicas = plan.replicas
+        write_round = replicas.writes
+        if write_round is None or replicas.write_terms is not terms:
+            deadline_ms = self.now_ms + terms.timeout_ms
+            write_round = self._open_write(replicas, terms.w, deadline_ms, terms.timeout_ms)
+            replicas.writes = write_round
+            replicas.write_terms = terms
+        self._ship(replicas, write_round, (waiter, reply, locator, delta), wants_feedback)
+
+    def _open_write(
+        self, replicas: ReplicaSet, w: int, deadline_ms: int, timeout_ms: int
+    ) -> WriteRound:
+        write_round = WriteRound(w, len(replicas.writers) + 1, deadline_ms)
+        for link in replicas.writers:
+            link.write_rounds.append(write_round)
+        self._opened.append(write_round)
+        self._touched.append(replicas)
+        self._writes.add(write_round, timeout_ms)
+        return write_round
+
+    def _ship(
+        self, replicas: ReplicaSet, write_round: WriteRound, op: WriteOp, wants_feedback: bool
+    ) -> None:
+        self._counters.writes_coordinated += 1
+        entry = pair(op[2], op[3])
+        if wants_feedback:
+            place = (write_round, len(write_round.ops))
+            for link in replicas.writers:
+                link.feedbacks.append(entry)
+                link.writes.append(place)
+        else:
+            for link in replicas.writers:
+                link.stores.append(entry)
+        write_round.ops.append(op)
+
+    def _finish_write(self, write_round: WriteRound) -> None:
+        conflicts = write_round.conflicts
+        ops = write_round.ops
+        write_round.ops = []
+        for index, op in enumerate(ops):
+            if conflicts is not None and index in conflicts:
+                self._cover(op, conflicts[index], write_round)
+            else:
+                op[0].fill(op[1])
+
+    def _cover(self, op: WriteOp, held: bytes, write_round: WriteRound) -> None:
+        """Write once more, over the sibling that a replica held, before the client hears."""
+        waiter, reply, locator, delta = op
+        before = self._replica.get(locator)
+        joined = self._replica.join(locator, held)
+        ours = decode(delta).entries[VALUE]
+        live = decode(before).entries.get(VALUE, {}) if before else {}
+        if not any(dot in live for dot in ours):
+            waiter.fill(reply)      # a later write has covered ours, and will cover the sibling
+            return
+        self._counters.conflicts_covered += 1
+        value = strings.value(delta, 0)
+        assert value is not None, "conflict feedback is asked for plain SETs only"
+        cover = strings.assign(joined, self._stamp(), value, strings.expire_at(delta, 0) or 0)
+        self._replica.join(locator, cover)
+        plan = self._plan_for(locator)
+        cover_round = self._open_write(
+            plan.replicas, write_round.w, write_round.deadline_ms, -1
+        )
+        self._ship(plan.replicas, cover_round, (waiter, reply, locator, cover), False)
+
+    # ---- reading ----
+
+    def read(
+        self, plan: Plan, reader: Reader, locator: bytes, record: bytes, terms: Terms
+    ) -> None:
+        """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""
+        replicas = plan.replicas
+        read_round = replicas.reads
+        if read_round is None or replicas.read_terms is not terms:
+            read_round = self._open_read(replicas, terms)
+        self._counters.reads_coordinated += 1
+        place = (read_round, len(read_round.ops))
+        read_round.ops.append(ReadOp(reader, locator, record))
+        entry = pair(locator, digest(record))
+        for peer in read_round.asked:
+            link = self._link_to(peer)
+            link.verifies.append(entry)
+            link.reads.append(place)
+
+    def _open_read(self, replicas: ReplicaSet, terms: Terms) -> ReadRound:
+        need = terms.r - 1
+        read_round = ReadRound(
+            need, self.now_ms + terms.timeout_ms, self.now_ms + self._speculative_ms
+        )
+        replicas.turns += 1
+        count = len(replicas.readers)
+        order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
+        read_round.asked = order[:need]
+        read_round.spare = order[need:]
+        read_round.open_answers = need
+        for peer in read_round.asked:
+            self._link_to(peer).read_rounds.append(read_round)
+        replicas.reads = read_round
+        replicas.read_terms = terms
+        self._touched.append(replicas)
+        self._reads.add(read_round, terms.timeout_ms)
+        if read_round.spare:
+            self._retries.append(read_round)
+        return read_round
+
+    def _ask_spare(self, read_round: ReadRound) -> bool:
+        """Ask one more replica for every key of the round; False when there is none."""
+        while read_round.spare:
+            link = self._link_to(read_round.spare.pop(0))
+            if not link.is_up:
+                continue
+            read_round.asked.append(link.peer)
+            read_round.open_answers += 1
+            link.read_rounds.append(read_round)
+            for index, op in enumerate(read_round.ops):
+                link.verifies.append(pair(op.locator, digest(op.record)))
+                link.reads.append((read_round, index))
+            self._counters.speculative_reads += 1
+            return True
+        return False
+
+    def _finish_read(self, read_round: ReadRound) -> None:
+        for op in read_round.ops:
+            if op.answers is None:
+                op.reader.agree()
+            else:
+                self._reconcile(op, read_round.asked)
+                op.reader.differ(op.joined)
+
+    def _reconcile(self, op: ReadOp, asked: list[str]) -> None:
+        """Join here what the others held, and send the join to those that were behind."""
+        assert op.answers is not None
+        if op.joined:
+            self._replica.join(op.locator, op.joined)
+        held = dict(op.answers)
+        for peer in asked:
+            if held.get(peer, op.record) == op.joined:
+                continue
+            link = self._link_to(peer)
+            if not link.is_up or not link.can_store:
+                continue
+            self._counters.read_repairs += 1
+            if op.joined:
+                link.stores.append(pair(op.locator, self._replica.get(op.locator)))
+            else:
+                self._tell_cleared(link, op.locator)
+
+    # ---- answers ----
+
+    def acknowledge(self, link: Link, applied: int, durable: int) -> None:
+        """The peer has applied its frames from us up to one number, and stored up to another."""
+        while link.unapplied and link.unapplied[0].number <= applied:
+            for read_round in link.unapplied.popleft().read_rounds:
+                if read_round.acknowledge():
+                    self._finish_read(read_round)
+        while link.undurable and link.undurable[0].number <= durable:
+            for write_round in link.undurable.popleft().write_rounds:
+                if write_round.acknowledge():
+                    self._finish_write(write_round)
+
+    def differ(self, link: Link, position: bytes, record: bytes) -> None:
+        """The peer holds something else than what we asked it to verify, or beside our write."""
+        if len(position) != POSITION.size:
+            raise PeerError("a differing entry without a proper position")
+        number, section, index = POSITION.unpack(position)
+        flight = _find(link.undurable if section == IN_FEEDBACK else link.unapplied, number)
+        if flight is None:
+            return
+        if section == IN_FEEDBACK:
+            if index >= len(flight.writes):
+                raise PeerError("a differing entry for a write that was never sent")
+            write_round, place = flight.writes[index]
+            if write_round.is_done:
+                return
+            if write_round.conflicts is None:
+                write_round.conflicts = {}
+            held = write_round.conflicts.get(place)
+            write_round.conflicts[place] = record if held is None else join_records(held, record)
+            return
+        if index >= len(flight.reads):
+            raise PeerError("a differing entry for a read that was never sent")
+        read_round, place = flight.reads[index]
+        op = read_round.ops[place]
+        self._counters.digest_mismatches += 1
+        if record and self._replica.is_cleared(op.locator, record):
+            record = b""
+        if op.answers is None:
+            op.answers = []
+        op.answers.append((link.peer, record))
+        if record:
+            op.joined = join_records(op.joined, record) if op.joined else record
+        if read_round.is_done:      # too late for the reader, in time for the repair
+            self._reconcile(op, [link.peer])
+
+    def lose(self, link: Link) -> None:
+        """The peer will not answer what it was asked."""
+        writes, reads = link.lose()
+        self._lose_rounds(writes)
+        for read_round in reads:
+            read_round.open_answers -= 1
+            if (
+                not read_round.is_done
+                and not self._ask_spare(read_round)
+                and read_round.agreed + read_round.open_answers < read_round.need
+            ):
+                self._counters.quorum_failures += len(read_round.ops)
+                read_round.fail(read_round.need + 1)
+
+    def lose_writes(self, link: Link) -> None:
+        """The peer cannot store what it was sent."""
+        self._lose_rounds(link.lose_writes())
+
+    def _lose_rounds(self, rounds: list[WriteRound]) -> None:
+        for write_round in rounds:
+            was_done = write_round.is_done
+            write_round.lose()
+            if write_round.is_done and not was_done:
+                self._counters.quorum_failures += len(write_round.ops)
+                write_round.ops = []
+
+    # ---- time and the turn ----
+
+    def expire(self, now_ms: int) -> None:
+        """Fail what has waited too long; ask once more what is slow."""
+        self.now_ms = now_ms
+        for write_round in self._writes.expired(now_ms):
+            self._counters.timeouts += len(write_round.ops)
+            write_round.fail()
+            write_round.ops = []
+        retries = self._retries
+        while retries and (retries[0].is_done or retries[0].retry_ms <= now_ms):
+            read_round = retries.popleft()
+            if not read_round.is_done:
+                self._ask_spare(read_round)
+        for read_round in self._reads.expired(now_ms):
+            self._counters.timeouts += len(read_round.ops)
+            read_round.fail(read_round.need + 1)
+
+    def next_deadline(self) -> int | None:
+        """When `expire` has work at the earliest."""
+        times = [self._writes.next_ms(), self._reads.next_ms()]
+        retries = self._retries
+        while retries and retries[0].is_done:
+            retries.popleft()
+        if retries:
+            times.append(retries[0].retry_ms)
+        known = [time for time in times if time is not None]
+        return min(known) if known else None
+
+    def seal(self) -> None:
+        """The turn ends: its rounds take no more operations."""
+        for replicas in self._touched:
+            replicas.writes = replicas.reads = None
+        self._touched.clear()
+
+    def stored(self, generation: int) -> None:
+        """The turn's writes were handed to the store under this generation (0: nothing was)."""
+        opened = self._opened
+        if not opened:
+            return
+        self._opened = []
+        if self.waits_for_disk and generation:
+            self._undurable.append((generation, opened))
+        else:
+            self._answer_here(opened)
+
+    def durable(self, generation: int) -> None:
+        """Everything up to this generation is on this node's disk."""
+        undurable = self._undurable
+        while undurable and undurable[0][0] <= generation:
+            self._answer_here(undurable.popleft()[1])
+
+    def _answer_here(self, rounds: list[WriteRound]) -> None:
+        for write_round in rounds:
+            if write_round.acknowledge():
+                self._finish_write(write_round)
+
+    def has_opened(self) -> bool:
+        """Whether writes were begun since the last `stored`."""
+        return bool(self._opened)
+
+    def in_flight(self) -> int:
+        """Rounds that are not yet certain, and those done whose place in the queue is not up."""
+        return len(self._writes) + len(self._reads)
+
+
+def _find(flights: deque[Flight], number: int) -> Flight | None:
+    return next((flight for flight in flights if flight.number == number), None)

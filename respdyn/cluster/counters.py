@@ -1,0 +1,27 @@
+"""What a node counts about Dynamo's work: plain integers, read by INFO and the exposition."""
+
+
+class Counters:
+    """Totals since the node started. Each name is a field of INFO's `# Dynamo` section."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """All to zero (CONFIG RESETSTAT)."""
+        self.reads_coordinated = 0
+        self.writes_coordinated = 0
+        self.commands_forwarded = 0
+        self.digest_mismatches = 0
+        self.read_repairs = 0
+        self.conflicts_covered = 0
+        self.speculative_reads = 0
+        self.quorum_failures = 0
+        self.timeouts = 0
+        self.overloads = 0
+        self.frames_sent = 0
+        self.frames_received = 0
+        self.frames_dropped = 0
+        self.records_received = 0
+        self.clocks_refused = 0
+        self.peers_lost = 0

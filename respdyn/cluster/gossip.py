@@ -1,0 +1,192 @@
+"""What nodes tell each other unasked: candidates, the first ring, rings, cleared contexts.
+
+A new connection is greeted with what the other may have missed: the ring, or the candidates while
+there is none, and the cleared contexts of the partitions that both own. After that a statement
+travels when something changed, and the candidates once a heartbeat while the cluster forms.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.membership import RING, Membership, address_of
+from respdyn.cluster.messages import (
+    GOSSIP_CANDIDATES,
+    GOSSIP_CLEARED,
+    GOSSIP_PROMISE,
+    GOSSIP_PROPOSAL,
+    GOSSIP_RELEASE,
+    GOSSIP_RING,
+    bulk,
+)
+from respdyn.cluster.replica import Replica
+from respdyn.errors import DamagedError, PeerError
+from respdyn.ring.ring import Ring, decode_ring
+
+_Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
+
+
+class Gossip:
+    """Tells and hears statements of the control path."""
+
+    def __init__(
+        self, membership: Membership, replica: Replica, links: dict[str, Link],
+        replan: Callable[[], None],
+    ) -> None:
+        self._membership = membership
+        self._replica = replica
+        self._links = links
+        self._replan = replan
+        self._next_ms = 0
+        self._now_ms = 0
+
+    # ---- telling ----
+
+    def greet(self, link: Link) -> None:
+        """Tell a peer, newly connected or newly up, what it may have missed."""
+        membership = self._membership
+        if membership.ring is None:
+            _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
+            return
+        _tell(link, GOSSIP_RING, membership.ring.encode())
+        for partition, dbs in sorted(self._replica.cleared.items()):
+            if link.peer in membership.ring.owners_of(partition):
+                for db, tops in sorted(dbs.items()):
+                    self._tell_tops(link, db, partition, tops)
+
+    def tell_cleared(self, link: Link, locator: bytes) -> None:
+        """A peer holds a record that was cleared here: tell it of the clearing."""
+        partition = (locator[0] << 8 | locator[1]) // self._replica.width
+        tops = self._replica.cleared.get(partition, {}).get(locator[2])
+        if tops:
+            self._tell_tops(link, locator[2], partition, tops)
+
+    def _tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
+        _tell(link, GOSSIP_CLEARED, msgspec.msgpack.encode((db, partition, tops)))
+
+    def tick(self, now_ms: int, every_ms: int) -> None:
+        """Once a heartbeat, while there is no ring: candidates to everybody, and our proposal."""
+        self._now_ms = now_ms
+        if now_ms < self._next_ms:
+            return
+        self._next_ms = now_ms + every_ms
+        if self._membership.ring is None:
+            self._tell_candidates()
+
+    def next_deadline(self) -> int:
+        """When `tick` has work at the earliest."""
+        return self._next_ms
+
+    def _tell_candidates(self) -> None:
+        told = self._membership.candidates_told()
+        for link in self._connected():
+            _tell(link, GOSSIP_CANDIDATES, told)
+        self._propose()
+
+    def _propose(self) -> None:
+        proposal = self._membership.propose([link.peer for link in self._connected()])
+        if proposal is not None:
+            for peer in proposal[1]:
+                _tell(self._links[peer], GOSSIP_PROPOSAL, proposal[0].encode())
+
+    def _connected(self) -> list[Link]:
+        return [link for _, link in sorted(self._links.items()) if link.is_connected]
+
+    # ---- hearing ----
+
+    def heard(self, link: Link, item: bytes) -> None:
+        """A peer's statement. Raises `PeerError` when it is malformed."""
+        kind, body = item[:1], item[1:]
+        try:
+            if kind == GOSSIP_RING:
+                self._heard_ring(decode_ring(body))
+            elif kind == GOSSIP_CANDIDATES:
+                if self._membership.learn_candidates(body):
+                    self._tell_candidates()
+                else:
+                    self._propose()
+            elif kind == GOSSIP_PROPOSAL:
+                self._heard_proposal(link, body)
+            elif kind == GOSSIP_PROMISE:
+                if self._membership.promised(link.peer, body):
+                    self._adopted()
+            elif kind == GOSSIP_RELEASE:
+                self._membership.release(link.peer)
+            elif kind == GOSSIP_CLEARED:
+                self._heard_cleared(body)
+            else:
+                raise PeerError(f"a statement of unknown kind {kind!r}")
+        except (DamagedError, msgspec.MsgspecError) as wrong:
+            raise PeerError(f"a malformed statement: {wrong}") from wrong
+
+    def _heard_ring(self, ring: Ring) -> None:
+        if self._membership.adopt(ring):
+            self._adopted()
+
+    def _heard_proposal(self, link: Link, body: bytes) -> None:
+        membership = self._membership
+        if membership.ring is not None:
+            _tell(link, GOSSIP_RING, membership.ring.encode())
+            return
+        earlier = self._links.get(membership.promised_to())
+        answer = membership.promise(
+            link.peer, body, self._now_ms, earlier is not None and earlier.is_connected
+        )
+        if answer is not None:
+            _tell(link, GOSSIP_PROMISE, answer)
+        for peer in membership.released:
+            _tell(self._links[peer], GOSSIP_RELEASE, b"")
+        membership.released.clear()
+
+    def _heard_cleared(self, body: bytes) -> None:
+        db, partition, tops = msgspec.msgpack.decode(body, type=_Cleared)
+        ring = self._membership.ring
+        if ring is None or not 0 <= partition < ring.partitions or not 0 <= db < 16:
+            raise PeerError("a cleared context of a partition that does not exist")
+        known = self._replica.cleared.get(partition, {}).get(db, {})
+        if any(counter > known.get(actor, 0) for actor, counter in tops.items()):
+            self._replica.clear(partition, db, tops)
+
+    # ---- the ring ----
+
+    def restore(self) -> None:
+        """The ring that the store kept."""
+        kept = self._replica.meta.get(RING)
+        if kept is not None:
+            self._membership.restore(kept)
+
+    def keep_ring(self) -> None:
+        """Store the ring."""
+        assert self._membership.ring is not None
+        self._replica.put_meta(RING, self._membership.ring.encode())
+
+    def _adopted(self) -> None:
+        """A new ring is known here: keep it, tell everybody, plan by it."""
+        self.keep_ring()
+        self._replan()
+        for link in self._connected():
+            self.greet(link)
+
+    def dials(self, seeds: tuple[str, ...]) -> dict[str, str | None]:
+        """Peer addresses to connect to, with the node ids expected there."""
+        membership = self._membership
+        own = address_of(membership.here)
+        wanted: dict[str, str | None] = {}
+        members = membership.ring.members if membership.ring else ()
+        if not members:
+            members = tuple(membership.candidates[name] for name in sorted(membership.candidates))
+        for member in members:
+            link = self._links.get(member.node_id)
+            newest = link.member if link is not None and link.member is not None else member
+            wanted[address_of(newest)] = member.node_id
+        if membership.ring is None:
+            for seed in seeds:
+                wanted.setdefault(seed, None)
+        wanted.pop(own, None)
+        return wanted
+
+
+def _tell(link: Link, kind: bytes, body: bytes) -> None:
+    if link.is_connected:
+        link.gossips.append(bulk(kind + body))

@@ -1,0 +1,77 @@
+"""Who this node is, and the counter from which its dots are minted.
+
+A node keeps its *node id* for as long as it keeps its data directory. Its *actor*, the name in its
+dots, lasts one life: it is drawn anew when the directory is empty or unknown, when an integrity
+check failed, after a restore from a backup, and at every start of a memory engine. A name that
+outlived the memory of what it had minted would mint the same dot twice, and the second value would
+silently replace the first.
+
+The *counter* is one for the whole node and is leased: before a dot is minted, a durable write has
+said "everything below this number may have been used". A restart continues at the lease's end, so
+no dot is minted twice although no write waits for it.
+
+Source: SEMANTICS 1.1 and 1.2; riak_kv issue 679 is the bug that these two rules avoid.
+"""
+
+from struct import Struct
+
+from respdyn.causal.dot import Actor, intern_actor
+from respdyn.cluster.replica import META
+from respdyn.ports import Random, random_bits
+
+NODE = META + b"node"
+_LIFE = Struct(">B20s16sQ")     # version, node id, actor, end of the lease
+_VERSION = 1
+
+
+class Identity:
+    """This node's names and its counter."""
+
+    def __init__(self, lease_block: int) -> None:
+        self.node_id = ""
+        self.actor = Actor(b"")
+        self.counter = 0            # the last one minted
+        self.lease_end = 0          # the last one that may be minted once `lease_generation` lasts
+        self.safe_end = 0           # the last one that may be minted now
+        self.floor = 0              # the counter when this node last started
+        self.is_new_life = False
+        self._block = lease_block
+
+    def begin(
+        self, kept: bytes | None, rng: Random, node_id: str, is_same_life: bool
+    ) -> None:
+        """Take up the identity kept in the store, or a new one; then `lease` must be stored.
+
+        `node_id` overrides; `is_same_life` is False where memory did not survive.
+        """
+        if kept is not None and len(kept) == _LIFE.size and kept[0] == _VERSION:
+            _, old_id, actor, end = _LIFE.unpack(kept)
+            self.node_id = old_id.hex()
+            if is_same_life:
+                self.actor = intern_actor(actor)
+                self.counter = self.floor = self.safe_end = self.lease_end = end
+        if node_id:
+            self.node_id = node_id
+        if not self.node_id:
+            self.node_id = random_bits(rng, 160).to_bytes(20, "big").hex()
+        if not self.actor:
+            self.is_new_life = True
+            self.actor = intern_actor(random_bits(rng, 128).to_bytes(16, "big"))
+
+    def wants_lease(self) -> bool:
+        """Whether less than half a block is left."""
+        return self.lease_end - self.counter < self._block // 2
+
+    def lease(self) -> bytes:
+        """Extend the lease by a block: the value to store, durably, under `NODE`."""
+        self.lease_end += self._block
+        return _LIFE.pack(_VERSION, bytes.fromhex(self.node_id), self.actor, self.lease_end)
+
+    def leased(self, end: int) -> None:
+        """The lease up to `end` is durable."""
+        if end > self.safe_end:
+            self.safe_end = end
+
+    def can_mint(self) -> bool:
+        """Whether a dot may be minted now."""
+        return self.counter < self.safe_end

@@ -1,0 +1,189 @@
+"""One peer as this node sees it: what goes out in the next frame, and what is not yet answered.
+
+A link has two connections, one for each direction; the node hears of its own outgoing one
+(`connect`, `disconnect`). Frames are numbered within an *epoch*, one life of the outgoing
+connection, whose number is drawn at random. Everything that was in flight when it goes is lost or unknown: nothing is sent twice.
+
+`is_up` is the verdict of the failure detector and asks for more than a connection: a round trip
+in this epoch. Only peers that are up are asked for anything.
+"""
+
+from collections import deque
+
+from respdyn.cluster.messages import HEADER, PROTOCOL_VERSION
+from respdyn.cluster.quorum import ReadRound, WriteRound
+from respdyn.ring.ring import Member
+
+# A frame's operations, to find the one that a `differ` entry speaks of.
+SentWrites = list[tuple[WriteRound, int]]
+SentReads = list[tuple[ReadRound, int]]
+
+
+class Flight:
+    """A frame that is not yet fully acknowledged."""
+
+    __slots__ = ("number", "reads", "read_rounds", "sent_ms", "write_rounds", "writes")
+
+    def __init__(
+        self, number: int, sent_ms: int, write_rounds: list[WriteRound], writes: SentWrites,
+        read_rounds: list[ReadRound], reads: SentReads,
+    ) -> None:
+        self.number = number
+        self.sent_ms = sent_ms
+        self.write_rounds = write_rounds
+        self.writes = writes
+        self.read_rounds = read_rounds
+        self.reads = reads
+
+
+class Link:
+    """This node's dealings with one peer."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.member: Member | None = None
+        self.is_connected = False
+        self.is_up = False
+        self.can_store = True             # False while the peer's disk fails, by its own word
+        self.changed_ms = 0               # when `is_up` last changed
+        self.epoch = 0
+        self.number = 0                   # of the last frame with content
+        self.applied = 0                  # the peer's acknowledgements of our frames
+        self.durable = 0
+        self.heard_ms = 0                 # when the peer last acknowledged something new
+        self.round_trip_ms = 0.0          # smoothed
+        self.unapplied: deque[Flight] = deque()
+        self.undurable: deque[Flight] = deque()
+
+        self.peer_epoch = 0               # of the peer's connection to us
+        self.old_epochs: deque[int] = deque(maxlen=16)
+        self.peer_number = 0              # the last of its frames that took effect
+        self.owes_ack = False
+        self.is_touched = False           # a frame of the peer took effect this turn
+        self.has_stored = False           # and asked to store something
+        self.durable_number = 0           # the last of its frames that is durable here
+        self.undurable_here: deque[tuple[int, int]] = deque()   # (generation, its number)
+        self._clear()
+
+    def _clear(self) -> None:
+        """An empty outbox."""
+        self.verifies: list[bytes] = []
+        self.feedbacks: list[bytes] = []
+        self.stores: list[bytes] = []
+        self.differs: list[bytes] = []
+        self.forwards: list[bytes] = []
+        self.forward_count = 0
+        self.forward_items = 0
+        self.answers: list[bytes] = []
+        self.asks: list[bytes] = []
+        self.tolds: list[bytes] = []
+        self.gossips: list[bytes] = []
+        self.write_rounds: list[WriteRound] = []
+        self.writes: SentWrites = []
+        self.read_rounds: list[ReadRound] = []
+        self.reads: SentReads = []
+        self.wants_beat = False
+
+    def connect(self, epoch: int) -> None:
+        """The outgoing connection stands; a heartbeat will prove the way back."""
+        self._clear()
+        self.is_connected = True
+        self.epoch = epoch
+        self.number = self.applied = self.durable = 0
+        self.wants_beat = True
+        self.owes_ack = True
+
+    def start_peer_epoch(self, epoch: int) -> None:
+        """The peer's connection to us is a new one."""
+        if self.peer_epoch:
+            self.old_epochs.append(self.peer_epoch)
+        self.peer_epoch = epoch
+        self.peer_number = self.durable_number = 0
+        self.undurable_here.clear()
+        self.differs.clear()
+        self.answers.clear()
+        self.tolds.clear()
+
+    def end_turn(self, generation: int) -> None:
+        """The turn's writes are handed to the store; 0: they are as durable as they need be."""
+        if self.has_stored and generation:
+            self.undurable_here.append((generation, self.peer_number))
+        elif self.undurable_here:
+            self.undurable_here[-1] = (self.undurable_here[-1][0], self.peer_number)
+        else:
+            self.durable_number = self.peer_number
+        self.is_touched = self.has_stored = False
+
+    def stored(self, generation: int) -> None:
+        """Everything up to this generation is on this node's disk."""
+        while self.undurable_here and self.undurable_here[0][0] <= generation:
+            self.durable_number = self.undurable_here.popleft()[1]
+            self.owes_ack = True
+
+    def lose_writes(self) -> list[WriteRound]:
+        """Give up on the writes that the peer has not stored; the rounds that lose an answer."""
+        rounds = list(self.write_rounds)
+        for flight in self.undurable:
+            rounds.extend(flight.write_rounds)
+        self.undurable.clear()
+        self.feedbacks.clear()
+        self.writes = []
+        self.write_rounds = []
+        return rounds
+
+    def lose(self) -> tuple[list[WriteRound], list[ReadRound]]:
+        """Give up on all that waits for this peer, sent or not; the rounds that lose an answer."""
+        writes = self.lose_writes()
+        reads = list(self.read_rounds)
+        for flight in self.unapplied:
+            reads.extend(flight.read_rounds)
+        self.unapplied.clear()
+        self._clear()
+        return writes, reads
+
+    def disconnect(self) -> None:
+        """The outgoing connection is gone; call after `lose`."""
+        self.is_connected = False
+
+    def oldest_unanswered_ms(self) -> int | None:
+        """When the oldest frame was sent that the peer has not applied; None for none."""
+        return self.unapplied[0].sent_ms if self.unapplied else None
+
+    def seal(self, now_ms: int, clock: int, flags: int) -> bytes | None:
+        """This turn's frame, or None when there is nothing to say. The outbox is empty after."""
+        if not self.is_connected:
+            if self.number or self.stores or self.gossips or self.asks:
+                self._clear()
+            return None
+        counts = (
+            len(self.verifies), len(self.feedbacks), len(self.stores), len(self.differs),
+            self.forward_count, len(self.answers), len(self.asks), len(self.tolds),
+            len(self.gossips),
+        )
+        has_content = self.wants_beat or any(counts)
+        if not has_content and not self.owes_ack:
+            return None
+        number = 0
+        if has_content:
+            self.number = number = self.number + 1
+            flight = Flight(
+                number, now_ms, self.write_rounds, self.writes, self.read_rounds, self.reads
+            )
+            self.unapplied.append(flight)
+            if self.write_rounds:
+                self.undurable.append(flight)
+        header = HEADER.pack(
+            PROTOCOL_VERSION, flags, self.epoch, number, self.peer_epoch, self.peer_number,
+            self.durable_number, clock, *counts,
+        )
+        items = 1 + self.forward_items + counts[6] + counts[7] + counts[8]
+        items += 2 * (counts[0] + counts[1] + counts[2] + counts[3] + counts[5])
+        parts = [
+            b"*%d\r\n$%d\r\n%b\r\n" % (items, len(header), header),
+            *self.verifies, *self.feedbacks, *self.stores, *self.differs, *self.forwards,
+            *self.answers, *self.asks, *self.tolds, *self.gossips,
+        ]
+        self.owes_ack = False
+        if has_content:
+            self._clear()
+        return b"".join(parts)

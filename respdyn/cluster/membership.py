@@ -1,0 +1,235 @@
+"""Who belongs to the cluster, and how the first ring comes about.
+
+A node without seeds founds a cluster of one. Nodes with seeds and a cluster size K tell each other
+of every node without a cluster that they have met (*candidates*). As soon as one sees K of them,
+itself the lowest by node id, it proposes a first ring with a new random cluster id to the other
+K-1. Each promises itself to one proposer only; when all have promised, the proposer keeps the ring,
+and from then on tells it to everybody who is in it and has none. A promise ends when its proposer
+has been out of reach for ten seconds, so that a proposer that died can be replaced.
+
+An outage changes nothing here: nobody leaves a ring by being unreachable.
+
+The greeting is what a node says of itself when it connects; `meet` judges the other's. A foreign
+cluster, an other protocol version or an impostor of this node is refused with the reason.
+
+Source: Dynamo 4.8; SEMANTICS 8.
+"""
+
+import msgspec
+
+from respdyn.cluster.messages import PROTOCOL_VERSION
+from respdyn.cluster.replica import META
+from respdyn.errors import PeerError
+from respdyn.ports import Random, Trace, random_bits
+from respdyn.ring.claim import claim
+from respdyn.ring.ring import Member, Ring, decode_ring
+
+RING = META + b"ring"
+_PROMISE_MS = 10_000
+
+
+class Greeting(msgspec.Struct, frozen=True, array_like=True):
+    """What a node says of itself when it connects."""
+
+    protocol: int
+    cluster_id: str
+    member: Member
+    cluster_size: int
+
+
+class Membership:
+    """The ring as this node knows it, or its way to the first one."""
+
+    def __init__(
+        self, here: Member, cluster_size: int, n: int, partitions: int, rng: Random, trace: Trace
+    ) -> None:
+        self.here = here
+        self.ring: Ring | None = None
+        self.candidates: dict[str, Member] = {here.node_id: here}
+        self.own_addresses: set[str] = set()      # seeds that turned out to be this node
+        self._cluster_size = cluster_size
+        self._n = n
+        self._partitions = partitions
+        self._rng = rng
+        self._trace = trace
+        self._proposal: Ring | None = None        # ours
+        self._promises: set[str] = set()          # who promised to adopt ours
+        self._promised_to = ""
+        self._promised_ms = 0
+        self.released: list[str] = []             # to be told that their promise to us is void
+
+    # ---- the handshake ----
+
+    def greeting(self) -> bytes:
+        """What to say of oneself."""
+        cluster_id = self.ring.cluster_id if self.ring else ""
+        return msgspec.msgpack.encode(
+            Greeting(PROTOCOL_VERSION, cluster_id, self.here, self._cluster_size)
+        )
+
+    def meet(self, data: bytes) -> Member:
+        """Judge a greeting. Raises `PeerError` with the reason for a refusal."""
+        try:
+            other = msgspec.msgpack.decode(data, type=Greeting)
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"the greeting is malformed: {wrong}") from wrong
+        if other.protocol != PROTOCOL_VERSION:
+            raise PeerError(
+                f"the peer speaks protocol version {other.protocol}, this node {PROTOCOL_VERSION}"
+            )
+        member = other.member
+        if member.node_id == self.here.node_id:
+            if address_of(member) == address_of(self.here):
+                raise PeerError("that is this node itself")
+            raise PeerError(
+                f"another process uses this node's id {member.node_id[:8]}: "
+                "was its data directory copied?"
+            )
+        if not is_node_id(member.node_id):
+            raise PeerError("the greeting's node id is not 40 hexadecimal digits")
+        ours = self.ring.cluster_id if self.ring else ""
+        if other.cluster_id and ours and other.cluster_id != ours:
+            raise PeerError(
+                f"the peer belongs to cluster {other.cluster_id[:8]}, this node to {ours[:8]}"
+            )
+        if self.ring is None and not other.cluster_id:
+            self.candidates[member.node_id] = member
+        return member
+
+    # ---- the first ring ----
+
+    def found_alone(self) -> Ring:
+        """A cluster of one."""
+        ring = self._first_ring((self.here,))
+        self.adopt(ring)
+        return ring
+
+    def learn_candidates(self, data: bytes) -> bool:
+        """Nodes without a cluster that a peer has met; True when some are new here."""
+        members = _decode(data, list[Member])
+        new = False
+        for member in members[:1000]:
+            if self.ring is None and member.node_id not in self.candidates:
+                self.candidates[member.node_id] = member
+                new = True
+        return new
+
+    def candidates_told(self) -> bytes:
+        """The candidates, for `learn_candidates` of a peer."""
+        return msgspec.msgpack.encode([self.candidates[name] for name in sorted(self.candidates)])
+
+    def propose(self, reachable: list[str]) -> tuple[Ring, list[str]] | None:
+        """The first ring to propose and to whom, when it is this node's turn; else None."""
+        if self.ring is not None or self._cluster_size < 2:
+            return None
+        able = sorted({self.here.node_id, *(n for n in reachable if n in self.candidates)})
+        chosen = able[: self._cluster_size]
+        if len(chosen) < self._cluster_size or chosen[0] != self.here.node_id:
+            return None
+        if self._promised_to not in ("", self.here.node_id):
+            return None
+        proposal = self._proposal
+        if proposal is None or [member.node_id for member in proposal.members] != chosen:
+            self._proposal = self._first_ring(tuple(self.candidates[name] for name in chosen))
+            self._promises = {self.here.node_id}
+            self._promised_to = self.here.node_id
+        assert self._proposal is not None
+        return self._proposal, [name for name in chosen if name not in self._promises]
+
+    def promise(self, proposer: str, data: bytes, now_ms: int, is_reachable: bool) -> bytes | None:
+        """Answer a proposal: the cluster id promised to, or None for a refusal.
+
+        `is_reachable` tells whether the proposer promised to earlier still answers.
+        """
+        ring = decode_ring(data)
+        if self.ring is not None or ring.member(self.here.node_id) is None:
+            return None
+        if (
+            self._promised_to not in ("", proposer)
+            and (is_reachable or now_ms - self._promised_ms < _PROMISE_MS)
+            and not (self._promised_to == self.here.node_id and proposer < self.here.node_id)
+        ):
+            return None
+        if self._promised_to == self.here.node_id:
+            self.released.extend(sorted(self._promises - {self.here.node_id}))
+            self._proposal = None
+        self._promised_to = proposer
+        self._promised_ms = now_ms
+        return ring.cluster_id.encode()
+
+    def promised_to(self) -> str:
+        """The proposer that this node has promised itself to, or ""."""
+        return self._promised_to
+
+    def release(self, proposer: str) -> None:
+        """The proposer has given up its own proposal."""
+        if self._promised_to == proposer:
+            self._promised_to = ""
+
+    def promised(self, peer: str, cluster_id: bytes) -> bool:
+        """A peer promised to adopt our proposal. True when all have: the ring is adopted."""
+        proposal = self._proposal
+        if self.ring is not None or proposal is None:
+            return False
+        if proposal.cluster_id.encode() != cluster_id or proposal.member(peer) is None:
+            return False
+        self._promises.add(peer)
+        if len(self._promises) < len(proposal.members):
+            return False
+        self.adopt(proposal)
+        return True
+
+    # ---- the ring ----
+
+    def adopt(self, ring: Ring) -> bool:
+        """Take a ring if it is this cluster's and newer than what is known; True if taken.
+
+        Raises `PeerError` for another cluster's ring.
+        """
+        if self.ring is not None:
+            if ring.cluster_id != self.ring.cluster_id:
+                raise PeerError(f"a ring of another cluster, {ring.cluster_id[:8]}")
+            if not ring.newer_than(self.ring):
+                return False
+        elif ring.member(self.here.node_id) is None:
+            return False
+        self.ring = ring
+        self.candidates = {self.here.node_id: self.here}
+        self._proposal = None
+        self._trace.event(
+            "ring_adopted", cluster=ring.cluster_id[:8], version=ring.version, n=ring.n,
+            members=len(ring.members), partitions=ring.partitions,
+        )
+        return True
+
+    def restore(self, data: bytes) -> None:
+        """The ring kept in the store."""
+        self.ring = decode_ring(data)
+
+    def _first_ring(self, members: tuple[Member, ...]) -> Ring:
+        members = tuple(sorted(members, key=lambda member: member.node_id))
+        n = min(self._n, len(members))
+        ring = Ring(
+            cluster_id=f"{random_bits(self._rng, 128):032x}", version=1, n=n, members=members,
+            owners=claim(members, self._partitions, n, None),
+        )
+        ring.validate()
+        return ring
+
+
+def address_of(member: Member) -> str:
+    """Where a member's peer listener is, as "host:port"."""
+    return f"{member.host}:{member.peer_port}"
+
+
+def is_node_id(text: str) -> bool:
+    """Whether the text is 40 lower-case hexadecimal digits."""
+    return len(text) == 40 and all(letter in "0123456789abcdef" for letter in text)
+
+
+def _decode(data: bytes, kind: type[list[Member]]) -> list[Member]:
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except msgspec.MsgspecError as wrong:
+        raise PeerError(f"a malformed control message: {wrong}") from wrong
+

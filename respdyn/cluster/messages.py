@@ -1,0 +1,78 @@
+"""Everything that one node says to another.
+
+A *frame* is what a node sends a peer in one turn: a flat RESP array of bulk strings, a header and
+then sections, each a run of equal-shaped entries whose number the header tells.
+
+    section    items per entry          meaning
+    verify     locator, digest          "is this what you hold?"; answered only by `differ`
+    feedback   locator, record          store this; tell me if you already held a sibling
+    store      locator, record          store this (read repair, client contexts, covering writes)
+    differ     position, record         of your frame: I hold this instead / this beside it
+    forward    envelope, argv...        run this command for me; answered by `answer`
+    answer     number, reply            the reply to a forwarded command
+    ask        number + body            a question of the control path; answered by `told`
+    told       number + body            the answer to it
+    gossip     kind + body              a statement that wants no answer
+
+The receiver works through them in this order: verifies come before the writes of the same turn, so
+that a read never sees a write that was made after it.
+
+Acknowledgement is cumulative and rides in the header of whatever goes the other way. `applied`
+says that every frame up to that number has taken effect in memory, `durable` that all it asked to
+store is as durable as the receiver's policy promises. A frame without content has number 0 and is
+not acknowledged, so two idle nodes fall silent. Numbers count within an *epoch*, one life of one
+connection; a frame of an earlier epoch, or with a number that was seen, is dropped.
+
+Source: cumulative acknowledgement as in TCP; decision 0003.
+"""
+
+from struct import Struct
+
+from respdyn.errors import PeerError
+
+PROTOCOL_VERSION = 1
+
+# version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, and
+# how many verify, feedback, store, differ, forward, answer, ask, told and gossip entries follow.
+HEADER = Struct(">BBQQQQQQIIIIIIIII")
+FLAG_CANNOT_STORE = 1    # the sender's disk fails: it serves reads, and must not be sent writes
+
+# Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, sloppy, time-out in ms,
+# arguments that follow.
+ENVELOPE = Struct(">QBBBBBBII")
+
+# Of a differing entry: the frame's number, the section it was in, the position there.
+POSITION = Struct(">QBI")
+IN_VERIFY = 0
+IN_FEEDBACK = 1
+
+NUMBER = Struct(">Q")
+
+# First byte of a gossip entry.
+GOSSIP_CANDIDATES = b"c"    # nodes without a cluster that this one has met
+GOSSIP_PROPOSAL = b"p"      # a first ring
+GOSSIP_PROMISE = b"y"       # "I will adopt your first ring, and no other"
+GOSSIP_RELEASE = b"z"       # "you are free of the promise you made me"
+GOSSIP_RING = b"r"          # the ring as this node has it
+GOSSIP_CLEARED = b"x"       # a partition's cleared context
+
+
+def pair(first: bytes, second: bytes) -> bytes:
+    """Two bulk strings, encoded."""
+    return b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(first), first, len(second), second)
+
+
+def bulk(item: bytes) -> bytes:
+    """One bulk string, encoded."""
+    return b"$%d\r\n%b\r\n" % (len(item), item)
+
+
+def read_header(items: list[bytes]) -> tuple[int, ...]:
+    """The header's fields, in `HEADER`'s order. Raises `PeerError` when it is none."""
+    try:
+        fields = HEADER.unpack(items[0])
+    except Exception as wrong:  # struct.error, or an item that is not bytes
+        raise PeerError(f"a frame without a proper header: {wrong}") from wrong
+    if fields[0] != PROTOCOL_VERSION:
+        raise PeerError(f"a frame of protocol version {fields[0]}, not {PROTOCOL_VERSION}")
+    return fields

@@ -1,0 +1,77 @@
+"""Who takes part in a request now: the preference list of each partition, given who is reachable.
+
+A `Plan` is made anew whenever the ring or somebody's reachability changes, which is rare, so that a
+request finds its replicas with one look into a list by slot. Partitions with the same reachable
+replicas share a `ReplicaSet`, and with it the rounds of a turn: in a cluster of three all writes of
+a turn are one round.
+"""
+
+from collections.abc import Callable
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.quorum import ReadRound, WriteRound
+from respdyn.ring.hashing import SLOTS
+from respdyn.ring.ring import Ring
+
+
+class ReplicaSet:
+    """The peers that share some partitions with this node and can be asked now."""
+
+    __slots__ = (
+        "read_terms", "readers", "reads", "turns", "write_terms", "writers", "writes",
+    )
+
+    def __init__(self, readers: tuple[Link, ...], writers: tuple[Link, ...]) -> None:
+        self.readers = readers            # up
+        self.writers = writers            # up, and their disks work
+        self.writes: WriteRound | None = None   # this turn's, and the terms that it is on
+        self.write_terms: object = None
+        self.reads: ReadRound | None = None
+        self.read_terms: object = None
+        self.turns = 0                    # rotates who is asked first
+
+
+class Plan:
+    """How requests for one partition go now."""
+
+    __slots__ = ("coordinator", "is_instant", "is_owner", "owners", "partition", "replicas")
+
+    def __init__(
+        self, partition: int, owners: tuple[str, ...], is_owner: bool, coordinator: str,
+        replicas: ReplicaSet, is_instant: bool,
+    ) -> None:
+        self.partition = partition
+        self.owners = owners
+        self.is_owner = is_owner          # this node is among the first N
+        self.coordinator = coordinator    # first reachable owner that can store; "" for none
+        self.replicas = replicas
+        self.is_instant = is_instant      # nobody else to ask and no disk to wait for
+
+
+def make_plans(
+    ring: Ring, here: str, can_store: bool, waits_for_disk: bool, link_to: Callable[[str], Link]
+) -> list[Plan]:
+    """One plan per slot; slots of a partition share theirs."""
+    sets: dict[tuple[tuple[str, ...], tuple[str, ...]], ReplicaSet] = {}
+    plans: list[Plan] = []
+    width = SLOTS // ring.partitions
+    for partition in range(ring.partitions):
+        owners = ring.owners_of(partition)
+        links = [link_to(owner) for owner in owners if owner != here]
+        readers = tuple(link for link in links if link.is_up)
+        writers = tuple(link for link in readers if link.can_store)
+        names = tuple(link.peer for link in readers), tuple(link.peer for link in writers)
+        replicas = sets.get(names)
+        if replicas is None:
+            replicas = sets[names] = ReplicaSet(readers, writers)
+        able = {link.peer for link in writers}
+        if can_store:
+            able.add(here)
+        coordinator = next((owner for owner in owners if owner in able), "")
+        is_owner = here in owners
+        plan = Plan(
+            partition, owners, is_owner, coordinator, replicas,
+            is_owner and len(owners) == 1 and not waits_for_disk,
+        )
+        plans.extend([plan] * width)
+    return plans

@@ -1,0 +1,158 @@
+"""The tally: counts the answers of one turn's requests until there are enough.
+
+All writes that a node coordinates in one turn for the same replicas and on the same terms share one
+`WriteRound`, because they travel in the same frames and one cumulative acknowledgement answers them
+all; reads likewise share a `ReadRound`. So the cost of counting is per turn, not per operation.
+
+A round never waits by itself. It is told `acknowledge`, `lose` (that replica will not answer) and
+`expire`, and tells its operations at once when the outcome is certain.
+
+Source: the pure vote tally of riak_kv_put_core; decision 0003.
+"""
+
+from abc import ABC, abstractmethod
+
+
+class Target(ABC):
+    """Where a reply goes that may come later: a session, or somebody who waits already."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def hold(self) -> "Waiter":
+        """A place for the reply."""
+
+
+class Waiter(Target):
+    """Whoever waits for a reply: a place in a session's order, or a peer that forwarded a call."""
+
+    __slots__ = ()
+
+    def hold(self) -> "Waiter":
+        """Itself: the place is there already."""
+        return self
+
+    @abstractmethod
+    def fill(self, reply: bytes) -> None:
+        """The reply, encoded."""
+
+    @abstractmethod
+    def fail(self, text: str) -> None:
+        """An error reply; `text` as in `ReplyError`."""
+
+
+class Reader(ABC):
+    """Whoever waits for a quorum's word on one key."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def agree(self) -> None:
+        """Enough replicas hold exactly what this node held when it asked."""
+
+    @abstractmethod
+    def differ(self, record: bytes) -> None:
+        """Enough replicas answered; `record` is the join of all that they hold."""
+
+    @abstractmethod
+    def fail(self, text: str) -> None:
+        """Too few answered."""
+
+
+# One write of a round: who waits, its reply, the locator, and the delta that was shipped.
+WriteOp = tuple[Waiter, bytes, bytes, bytes]
+
+
+class WriteRound:
+    """The writes of one turn to one set of replicas, on the same terms."""
+
+    __slots__ = ("acknowledged", "conflicts", "deadline_ms", "is_done", "open_answers", "ops", "w")
+
+    def __init__(self, w: int, replicas: int, deadline_ms: int) -> None:
+        self.w = w
+        self.acknowledged = 0
+        self.open_answers = replicas      # this node's own, and each peer's that was sent it
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+        self.ops: list[WriteOp] = []
+        # Position in `ops` -> what a replica held beside the write (conflict feedback).
+        self.conflicts: dict[int, bytes] | None = None
+
+    def acknowledge(self) -> bool:
+        """One more replica has it. True the one time that this makes W."""
+        self.open_answers -= 1
+        self.acknowledged += 1
+        if self.acknowledged >= self.w and not self.is_done:
+            self.is_done = True
+            return True
+        return False
+
+    def lose(self) -> None:
+        """One replica's answer will not come. Fails the round when W is out of reach."""
+        self.open_answers -= 1
+        if not self.is_done and self.acknowledged + self.open_answers < self.w:
+            self.fail()
+
+    def fail(self) -> None:
+        """Tell every operation that too few replicas answered."""
+        self.is_done = True
+        text = (
+            f"NOQUORUM W={self.w} acknowledged={self.acknowledged}: too few replicas answered; "
+            "the write may still appear"
+        )
+        for waiter, _, _, _ in self.ops:
+            waiter.fail(text)
+
+
+class ReadOp:
+    """One key of a read round."""
+
+    __slots__ = ("answers", "joined", "locator", "reader", "record")
+
+    def __init__(self, reader: Reader, locator: bytes, record: bytes) -> None:
+        self.reader = reader
+        self.locator = locator
+        self.record = record              # what this node held when it asked; b"" for nothing
+        self.joined = record
+        # (peer, what it held) of those that held something else; None while there are none.
+        self.answers: list[tuple[str, bytes]] | None = None
+
+
+class ReadRound:
+    """The reads of one turn that ask the same replicas.
+
+    Each asked replica is sent the digest of what this node holds. Its silence about a key, once its
+    frame is acknowledged, means "the same here"; otherwise it sends what it holds.
+    """
+
+    __slots__ = (
+        "agreed", "asked", "deadline_ms", "is_done", "need", "open_answers", "ops", "retry_ms",
+        "spare",
+    )
+
+    def __init__(self, need: int, deadline_ms: int, retry_ms: int) -> None:
+        self.need = need                  # answers from others that make the quorum
+        self.agreed = 0                   # answers that have come
+        self.open_answers = 0
+        self.deadline_ms = deadline_ms
+        self.retry_ms = retry_ms          # when to ask one more replica, speculatively
+        self.is_done = False
+        self.ops: list[ReadOp] = []
+        self.asked: list[str] = []
+        self.spare: list[str] = []        # replicas that were not asked yet
+
+    def acknowledge(self) -> bool:
+        """One more replica has answered for all keys. True the one time that makes the quorum."""
+        self.open_answers -= 1
+        self.agreed += 1
+        if self.agreed >= self.need and not self.is_done:
+            self.is_done = True
+            return True
+        return False
+
+    def fail(self, r: int) -> None:
+        """Tell every reader that too few replicas answered."""
+        self.is_done = True
+        text = f"NOQUORUM R={r} answered={self.agreed + 1}: too few replicas answered"
+        for op in self.ops:
+            op.reader.fail(text)

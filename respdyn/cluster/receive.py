@@ -1,0 +1,164 @@
+"""A peer's frame takes effect here: its acknowledgements, its questions, its writes.
+
+The order within a frame matters and is fixed (see `messages`): gossip first, so that a ring that
+the peer adopted is known before its writes; then what differs, then the acknowledgements that it
+belongs to; then verifies, before the writes of the same turn; forwarded commands last.
+"""
+
+from collections.abc import Callable
+
+from respdyn.causal.codec import digest
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.counters import Counters
+from respdyn.cluster.failure import FailureDetector
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import (
+    FLAG_CANNOT_STORE,
+    IN_FEEDBACK,
+    IN_VERIFY,
+    NUMBER,
+    POSITION,
+    pair,
+    read_header,
+)
+from respdyn.cluster.replica import LIVE, Replica
+from respdyn.errors import DamagedError, PeerError
+from respdyn.types import strings
+
+
+class Receiver:
+    """Applies frames."""
+
+    def __init__(
+        self, replica: Replica, coordinator: Coordinator, detector: FailureDetector,
+        counters: Counters,
+        gossip: Callable[[Link, bytes], None],
+        forwarded: Callable[[Link, list[bytes], int], int],
+        answered: Callable[[Link, int, bytes], None],
+        asked: Callable[[Link, bytes], None],
+        told: Callable[[Link, bytes], None],
+        storing_changed: Callable[[Link, bool], None],
+        observe_clock: Callable[[int], None],
+    ) -> None:
+        self.now_ms = 0
+        self.can_store = True
+        self.touched: list[Link] = []         # peers whose frames took effect this turn
+        self._replica = replica
+        self._coordinator = coordinator
+        self._detector = detector
+        self._counters = counters
+        self._gossip = gossip
+        self._forwarded = forwarded
+        self._answered = answered
+        self._asked = asked
+        self._told = told
+        self._storing_changed = storing_changed
+        self._observe_clock = observe_clock
+
+    def frame(self, link: Link, items: list[bytes]) -> None:
+        """Apply one frame. Raises `PeerError` when it breaks the protocol."""
+        (
+            _, flags, epoch, number, ack_epoch, applied, durable, clock,
+            verifies, feedbacks, stores, differs, forwards, answers, asks, tolds, gossips,
+        ) = read_header(items)
+        if epoch != link.peer_epoch and epoch not in link.old_epochs:
+            link.start_peer_epoch(epoch)
+        if epoch != link.peer_epoch or 0 < number <= link.peer_number:
+            self._counters.frames_dropped += 1
+            return
+        if number > link.peer_number + 1:
+            raise PeerError(f"frame {number} came after frame {link.peer_number}")
+        end_verifies = 1 + 2 * verifies
+        end_feedbacks = end_verifies + 2 * feedbacks
+        end_stores = end_feedbacks + 2 * stores
+        end_differs = end_stores + 2 * differs
+        start_tail = len(items) - 2 * answers - asks - tolds - gossips
+        if start_tail < end_differs + 2 * forwards:
+            raise PeerError("a frame with fewer items than its header says")
+        self._counters.frames_received += 1
+        self._observe_clock(clock)
+        if number:
+            if link.peer_number != number:
+                link.peer_number = number
+            link.owes_ack = True
+            if not link.is_touched:
+                link.is_touched = True
+                self.touched.append(link)
+        if gossips:
+            for item in items[-gossips:]:
+                self._gossip(link, item)
+        for at in range(end_stores, end_differs, 2):
+            self._coordinator.differ(link, items[at], items[at + 1])
+        if ack_epoch == link.epoch:
+            self._acknowledged(link, applied, durable)
+        if link.can_store == bool(flags & FLAG_CANNOT_STORE):
+            self._storing_changed(link, not flags & FLAG_CANNOT_STORE)
+        if verifies:
+            self._verify(link, number, items, end_verifies)
+        if feedbacks or stores:
+            self._store(link, number, items, end_verifies, end_feedbacks, end_stores)
+        at = end_differs
+        for _ in range(forwards):
+            at = self._forwarded(link, items, at)
+        if at != start_tail:
+            raise PeerError("a frame whose forwarded commands do not add up")
+        for _ in range(answers):
+            if len(items[at]) != NUMBER.size:
+                raise PeerError("an answer without a number")
+            self._answered(link, NUMBER.unpack(items[at])[0], items[at + 1])
+            at += 2
+        for item in items[at : at + asks]:
+            self._asked(link, item)
+        for item in items[at + asks : at + asks + tolds]:
+            self._told(link, item)
+
+    def _acknowledged(self, link: Link, applied: int, durable: int) -> None:
+        if applied > link.number or durable > applied:
+            raise PeerError("an acknowledgement of a frame that was never sent")
+        if applied > link.applied:
+            sent_ms = next(
+                (one.sent_ms for one in reversed(link.unapplied) if one.number <= applied), None
+            )
+            link.applied = applied
+            if sent_ms is not None:
+                self._detector.heard(link, sent_ms, self.now_ms)
+        if durable > link.durable:
+            link.durable = durable
+        self._coordinator.acknowledge(link, applied, durable)
+
+    def _verify(self, link: Link, number: int, items: list[bytes], end: int) -> None:
+        """Compare digests; send what we hold where it differs."""
+        slots = self._replica.slots
+        for at in range(1, end, 2):
+            locator, theirs = items[at], items[at + 1]
+            if len(locator) < 3 or locator[0] > 63:
+                raise PeerError("a locator that cannot be")
+            record = slots[locator[0] << 8 | locator[1]].get(locator, b"")
+            # The digest of a plain record is its head: most comparisons end here.
+            if record and theirs and (record.startswith(theirs) or digest(record) == theirs):
+                continue
+            if record or theirs:
+                position = POSITION.pack(number, IN_VERIFY, (at - 1) // 2)
+                link.differs.append(pair(position, record))
+
+    def _store(
+        self, link: Link, number: int, items: list[bytes], start: int, middle: int, end: int
+    ) -> None:
+        """Join records; the first part wants to hear of siblings that were here before."""
+        if not self.can_store:
+            return          # and say so: the flag is in every frame until the disk works again
+        link.has_stored = True
+        receive = self._replica.receive
+        self._counters.records_received += (end - start) // 2
+        for at in range(start, end, 2):
+            locator, record = items[at], items[at + 1]
+            try:
+                new = receive(locator, record)
+            except DamagedError as wrong:
+                raise PeerError(f"a damaged record: {wrong}") from wrong
+            if (
+                at < middle and new is not record and new[1] & LIVE
+                and new != record and len(strings.siblings(new, 0)) > 1
+            ):
+                position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
+                link.differs.append(pair(position, new))

@@ -1,0 +1,193 @@
+"""The records that this node holds, and the one way in which they change: by a join.
+
+The table is one dictionary per slot, locator -> record. A record is immutable bytes, the same in
+memory, on disk and on the wire, so storing what a peer sent costs a dictionary entry and no
+encoding. Whatever changes is also put into the turn's batch for the store.
+
+A partition may carry a *cleared context* (FLUSHALL): per database, for each actor, the highest
+counter that was seen when it was emptied. It joins by maximum. A record that lies wholly below it
+is as good as absent, wherever it comes from and however late.
+
+This room knows nothing of quorums, peers or commands.
+"""
+
+from collections.abc import Iterator
+from zlib import crc32
+
+from respdyn.causal.codec import context_of, is_live, join_records, verify
+from respdyn.errors import DamagedError
+from respdyn.ring.hashing import SLOTS
+
+META = b"\xff\xff"
+LIVE = 4                  # the bit of a record's second byte that says: a value is alive
+_CLEARED = META + b"cleared"
+
+# Per database, per actor, the counter up to which everything is gone.
+Cleared = dict[int, dict[bytes, int]]
+
+
+class Replica:
+    """This node's copy of the slots."""
+
+    def __init__(self) -> None:
+        self.slots: list[dict[bytes, bytes]] = [{} for _ in range(SLOTS)]
+        self.batch: list[bytes] = []                 # flat pairs for the store, this turn's
+        self.records = 0                             # tombstones included
+        self.width = 64                              # slots of a partition
+        self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
+        self.cleared: dict[int, Cleared] = {}        # by partition
+        self.meta: dict[bytes, bytes] = {}
+
+    # ---- the data path ----
+
+    def get(self, locator: bytes) -> bytes:
+        """The record, or b"" for none."""
+        return self.slots[locator[0] << 8 | locator[1]].get(locator, b"")
+
+    def join(self, locator: bytes, delta: bytes) -> bytes:
+        """Join a delta into the record and return the outcome; unchanged when nothing is new."""
+        table = self.slots[locator[0] << 8 | locator[1]]
+        old = table.get(locator)
+        if old is None:
+            table[locator] = delta
+            self.records += 1
+            if delta[1] & LIVE:
+                self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] += 1
+            self.batch += (locator, delta)
+            return delta
+        new = join_records(old, delta)
+        if new is not old and new != old:
+            table[locator] = new
+            if (new[1] ^ old[1]) & LIVE:
+                partition = (locator[0] << 8 | locator[1]) // self.width
+                self.live[locator[2]][partition] += 1 if new[1] & LIVE else -1
+            self.batch += (locator, new)
+        return new
+
+    def receive(self, locator: bytes, record: bytes) -> bytes:
+        """As `join`, for a record from outside: checked, and passed through the cleared context.
+
+        Raises `DamagedError` when the record's checksum is wrong or the locator is none.
+        """
+        if len(locator) < 3 or locator[0] > 63 or locator[2] > 15:
+            raise DamagedError("a record for a locator that cannot be")
+        verify(record)
+        if self.cleared and self.is_cleared(locator, record):
+            return self.get(locator)
+        return self.join(locator, record)
+
+    # ---- cleared contexts ----
+
+    def is_cleared(self, locator: bytes, record: bytes) -> bool:
+        """Whether everything in the record happened before its database was emptied here."""
+        cleared = self.cleared.get((locator[0] << 8 | locator[1]) // self.width)
+        tops = cleared.get(locator[2]) if cleared else None
+        if not tops or not record:
+            return False
+        return all(hi <= tops.get(actor, 0) for actor, _, hi in context_of(record).rows())
+
+    def tops(self, partition: int, db: int) -> dict[bytes, int]:
+        """For each actor, the highest counter that any record of the partition has seen."""
+        tops = dict(self.cleared.get(partition, {}).get(db, {}))
+        for slot in range(partition * self.width, (partition + 1) * self.width):
+            for locator, record in self.slots[slot].items():
+                if locator[2] == db:
+                    for actor, _, hi in context_of(record).rows():
+                        if hi > tops.get(actor, 0):
+                            tops[actor] = hi
+        return tops
+
+    def clear(self, partition: int, db: int, tops: dict[bytes, int]) -> None:
+        """Raise the cleared context of a partition's database and drop what it covers."""
+        cleared = self.cleared.setdefault(partition, {}).setdefault(db, {})
+        _raise_to(cleared, tops)
+        for slot in range(partition * self.width, (partition + 1) * self.width):
+            table = self.slots[slot]
+            for locator in [name for name in table if name[2] == db]:
+                if self.is_cleared(locator, table[locator]):
+                    self._drop(locator)
+        self.put_meta(
+            _CLEARED + bytes([db]) + partition.to_bytes(2, "big"),
+            b"".join(actor + top.to_bytes(8, "big") for actor, top in sorted(cleared.items())),
+        )
+
+    def _drop(self, locator: bytes) -> None:
+        table = self.slots[locator[0] << 8 | locator[1]]
+        record = table.pop(locator)
+        self.records -= 1
+        if record[1] & LIVE:
+            self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] -= 1
+        self.batch += (locator, b"")
+
+    # ---- what survives ----
+
+    def put_meta(self, name: bytes, value: bytes) -> None:
+        """Keep one of the node's own facts; `name` starts with `META`."""
+        self.meta[name] = value
+        self.batch += (name, value)
+
+    def restore(self, pairs: list[bytes]) -> int:
+        """Take back what the store gave at start; returns how many records were damaged."""
+        damaged = 0
+        for index in range(0, len(pairs), 2):
+            locator, record = pairs[index], pairs[index + 1]
+            if locator[:2] == META:
+                self.meta[locator] = record
+                if locator.startswith(_CLEARED):
+                    self._restore_cleared(locator, record)
+                continue
+            try:
+                verify(record)
+            except DamagedError:
+                damaged += 1
+                continue
+            self.slots[locator[0] << 8 | locator[1]][locator] = record
+            self.records += 1
+            if is_live(record):
+                self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] += 1
+        return damaged
+
+    def set_partitions(self, partitions: int) -> None:
+        """Fix the number of partitions, once the ring is known; the counts are made anew."""
+        if SLOTS // partitions == self.width:
+            return
+        self.width = SLOTS // partitions
+        self.live = [[0] * partitions for _ in range(16)]
+        for slot, table in enumerate(self.slots):
+            for locator, record in table.items():
+                if is_live(record):
+                    self.live[locator[2]][slot // self.width] += 1
+
+    def _restore_cleared(self, name: bytes, value: bytes) -> None:
+        db, partition = name[-3], int.from_bytes(name[-2:], "big")
+        tops = {
+            value[at : at + 16]: int.from_bytes(value[at + 16 : at + 24], "big")
+            for at in range(0, len(value), 24)
+        }
+        _raise_to(self.cleared.setdefault(partition, {}).setdefault(db, {}), tops)
+
+    # ---- walking ----
+
+    def walk(self, slots: range, db: int, position: int) -> Iterator[tuple[int, int, bytes, bytes]]:
+        """Records of a database in an order that never changes: (slot, place, locator, record).
+
+        Within a slot records are ordered by the CRC-32 of their key. `position` is the first
+        place wanted in the first slot. Keys with the same place come together.
+        """
+        for slot in slots:
+            table = self.slots[slot]
+            if table:
+                yield from (
+                    (slot, place, locator, table[locator])
+                    for place, locator in sorted(
+                        (crc32(name[3:]), name) for name in table if name[2] == db
+                    )
+                    if place >= position
+                )
+            position = 0
+
+
+def _raise_to(tops: dict[bytes, int], other: dict[bytes, int]) -> None:
+    for actor, counter in other.items():
+        if counter > tops.get(actor, 0):
+            tops[actor] = counter

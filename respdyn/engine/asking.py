@@ -1,0 +1,235 @@
+"""Questions of the control path, and the tasks that ask them.
+
+A task is a plain generator. It yields what it waits for, a list of questions, and is resumed with
+the list of answers in the same order, None for one that did not come in time. A question goes to a
+member by node id (to this node itself: answered on the spot), or it is a command to be run
+(`Run`), whose reply bytes are the answer. The generator's return value is the task's result.
+
+Hundreds a second, not tens of thousands: readable objects are welcome here.
+"""
+
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+import msgspec
+
+from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import NUMBER, bulk
+from respdyn.errors import PeerError
+
+
+class Scan(msgspec.Struct, frozen=True, array_like=True, tag="scan"):
+    """Names in an order that never changes, from a position on."""
+
+    db: int
+    slot: int
+    place: int
+    stop: int         # the slot at which to stop
+    limit: int        # about how many records to look at
+
+
+class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
+    """How many live keys of a database each partition here has."""
+
+    db: int
+
+
+class Tops(msgspec.Struct, frozen=True, array_like=True, tag="tops"):
+    """What some partitions have seen, as the highest counter of each actor."""
+
+    dbs: list[int]
+    partitions: list[int]
+
+
+class Clear(msgspec.Struct, frozen=True, array_like=True, tag="clear"):
+    """Raise cleared contexts: (database, partition, actor -> counter)."""
+
+    entries: list[tuple[int, int, dict[bytes, int]]]
+
+
+class Explain(msgspec.Struct, frozen=True, array_like=True, tag="explain"):
+    """What a replica holds under a locator."""
+
+    locator: bytes
+
+
+class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
+    """How a node is."""
+
+
+Question = Scan | Count | Tops | Clear | Explain | Status
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A command on one key to be run on the task's terms; the answer is its reply."""
+
+    argv: list[bytes]
+    db: int
+
+
+Wish = tuple[str, Question] | Run
+Answer = object
+Task = Generator[list[Wish], list[Answer], bytes]
+T = TypeVar("T")
+
+_encoder = msgspec.msgpack.Encoder()
+_questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+
+
+class _Step:
+    """One step of a task: the answers that it waits for."""
+
+    __slots__ = ("answers", "deadline_ms", "done", "is_done", "missing", "task")
+
+    def __init__(
+        self, task: Task, size: int, deadline_ms: int, done: Callable[[bytes], None]
+    ) -> None:
+        self.task = task
+        self.answers: list[Answer] = [None] * size
+        self.missing = size
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+        self.done = done
+
+
+class Asking:
+    """Runs tasks: sends their questions, collects the answers, and resumes them."""
+
+    def __init__(
+        self, here: str, link_to: Callable[[str], Link],
+        answer_here: Callable[[Question], Answer],
+        run: Callable[[Run, Callable[[bytes], None]], None],
+    ) -> None:
+        self.now_ms = 0
+        self.held: list[tuple[Link, int, bytes]] = []     # answers that wait for the disk
+        self._here = here
+        self._link_to = link_to
+        self._answer_here = answer_here
+        self._run = run
+        self._number = 0
+        self._open: dict[int, tuple[_Step, int, str]] = {}
+        self._deadlines: Deadlines[_Step] = Deadlines()
+
+    def start(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
+        """Run a task; `done` hears its result, at the latest after the time-out of each step."""
+        self._advance(task, None, self.now_ms + timeout_ms, done)
+
+    def _advance(
+        self, task: Task, answers: list[Answer] | None, deadline_ms: int,
+        done: Callable[[bytes], None],
+    ) -> None:
+        # A loop, not recursion: a scan of a local table takes thousands of steps at once.
+        while True:
+            try:
+                wishes = next(task) if answers is None else task.send(answers)
+            except StopIteration as end:
+                done(end.value)
+                return
+            step = _Step(task, len(wishes), deadline_ms, done)
+            step.missing += 1     # so that answers on the spot do not resume it from within
+            for index, wish in enumerate(wishes):
+                self._ask(step, index, wish)
+            step.missing -= 1
+            if step.missing:
+                self._deadlines.add(step, max(1, deadline_ms - self.now_ms))
+                return
+            step.is_done = True
+            answers = step.answers
+
+    def _ask(self, step: _Step, index: int, wish: Wish) -> None:
+        if isinstance(wish, Run):
+            self._run(wish, lambda reply: self._arrived(step, index, reply))
+            return
+        peer, question = wish
+        if peer == self._here:
+            self._arrived(step, index, self._answer_here(question))
+            return
+        link = self._link_to(peer)
+        if not link.is_connected:
+            self._arrived(step, index, None)
+            return
+        self._number += 1
+        self._open[self._number] = (step, index, peer)
+        link.asks.append(bulk(NUMBER.pack(self._number) + _encoder.encode(question)))
+
+    def _arrived(self, step: _Step, index: int, answer: Answer) -> None:
+        step.answers[index] = answer
+        step.missing -= 1
+        if step.missing == 0 and not step.is_done:
+            step.is_done = True
+            self._advance(step.task, step.answers, step.deadline_ms, step.done)
+
+    # ---- the peers' side ----
+
+    def asked(self, link: Link, item: bytes) -> None:
+        """A peer's question."""
+        number = item[: NUMBER.size]
+        try:
+            question = _questions.decode(item[NUMBER.size :])
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"a malformed question: {wrong}") from wrong
+        told = bulk(number + _encoder.encode(self._answer_here(question)))
+        if isinstance(question, Clear):
+            self.held.append((link, link.peer_epoch, told))
+        else:
+            link.tolds.append(told)
+
+    def told(self, link: Link, item: bytes) -> None:
+        """A peer's answer. One that comes too late, or to no question of ours, is dropped."""
+        if len(item) < NUMBER.size:
+            raise PeerError("an answer without a number")
+        (number,) = NUMBER.unpack(item[: NUMBER.size])
+        open_question = self._open.get(number)
+        if open_question is None or open_question[2] != link.peer:
+            return
+        del self._open[number]
+        try:
+            answer = msgspec.msgpack.decode(item[NUMBER.size :])
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"a malformed answer: {wrong}") from wrong
+        self._arrived(open_question[0], open_question[1], answer)
+
+    def release(self) -> None:
+        """What the held answers speak of is durable now."""
+        for link, epoch, told in self.held:
+            if link.peer_epoch == epoch:
+                link.tolds.append(told)
+        self.held.clear()
+
+    # ---- time and failures ----
+
+    def lose(self, peer: str) -> None:
+        """The peer will not answer."""
+        for number, (step, index, asked) in list(self._open.items()):
+            if asked == peer:
+                del self._open[number]
+                self._arrived(step, index, None)
+
+    def expire(self, now_ms: int) -> None:
+        """Resume with None what has waited too long."""
+        self.now_ms = now_ms
+        for step in self._deadlines.expired(now_ms):
+            for number, (waiting, _, _) in list(self._open.items()):
+                if waiting is step:
+                    del self._open[number]
+            step.is_done = True
+            self._advance(step.task, step.answers, now_ms + 1, step.done)
+
+    def next_deadline(self) -> int | None:
+        """When `expire` has work at the earliest."""
+        return self._deadlines.next_ms()
+
+    def is_idle(self) -> bool:
+        """Whether no task waits."""
+        return len(self._deadlines) == 0
+
+
+def answer_as(kind: type[T], answer: Answer) -> T | None:
+    """An answer as the type it should have; None when it is missing or malformed."""
+    if answer is None:
+        return None
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError:
+        return None

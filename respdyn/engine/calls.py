@@ -1,0 +1,185 @@
+"""Calls that cannot be answered at once, and who hears of their end.
+
+Whoever waits is a `Waiter`: a place in a session's order (`session.Cell`), a peer that forwarded
+the command, one part of a command on several keys, or a task of the control path.
+"""
+
+from collections.abc import Callable
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import NUMBER, pair
+from respdyn.cluster.quorum import Reader, Waiter
+from respdyn.cluster.terms import Terms
+from respdyn.commands.declare import Command
+from respdyn.resp.replies import error
+
+
+class Call:
+    """One command on one key, wherever it runs: what it says, and on which terms."""
+
+    __slots__ = ("argv", "command", "db", "hops", "resp3", "terms")
+
+    def __init__(
+        self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
+        hops: int,
+    ) -> None:
+        self.command = command
+        self.argv = argv
+        self.db = db
+        self.resp3 = resp3
+        self.terms = terms
+        self.hops = hops            # how often it was forwarded before it came here
+
+
+class PeerReply(Waiter):
+    """A reply that goes back to the node that forwarded the command."""
+
+    __slots__ = ("_epoch", "_is_filled", "_link", "_number")
+
+    def __init__(self, link: Link, number: int) -> None:
+        self._link = link
+        self._number = number
+        self._epoch = link.peer_epoch
+        self._is_filled = False
+
+    def fill(self, reply: bytes) -> None:
+        """Put the reply into the next frame, unless the peer's connection was made anew."""
+        if self._is_filled:
+            return
+        self._is_filled = True
+        if self._link.peer_epoch == self._epoch:
+            self._link.answers.append(pair(NUMBER.pack(self._number), reply))
+
+    def fail(self, text: str) -> None:
+        """An error as the reply."""
+        self.fill(error(text))
+
+
+class Gathering:
+    """The replies of the parts of one command, folded into one when all are there."""
+
+    __slots__ = ("_fold", "_missing", "_replies", "_waiter")
+
+    def __init__(
+        self, parts: int, fold: Callable[[list[bytes]], bytes], waiter: Waiter
+    ) -> None:
+        self._replies: list[bytes] = [b""] * parts
+        self._missing = parts
+        self._fold = fold
+        self._waiter = waiter
+
+    def part(self, index: int, reply: bytes) -> None:
+        """One part's reply. An error of any part is the reply of the whole."""
+        self._replies[index] = reply
+        self._missing -= 1
+        if self._missing == 0:
+            for one in self._replies:
+                if one[:1] == b"-":
+                    self._waiter.fill(one)
+                    return
+            self._waiter.fill(self._fold(self._replies))
+
+
+class Part(Waiter):
+    """One part of a gathering."""
+
+    __slots__ = ("_gathering", "_index", "_is_filled")
+
+    def __init__(self, gathering: Gathering, index: int) -> None:
+        self._gathering = gathering
+        self._index = index
+        self._is_filled = False
+
+    def fill(self, reply: bytes) -> None:
+        """The part's reply; only the first counts."""
+        if not self._is_filled:
+            self._is_filled = True
+            self._gathering.part(self._index, reply)
+
+    def fail(self, text: str) -> None:
+        """An error as the reply."""
+        self.fill(error(text))
+
+
+class Continuation(Waiter):
+    """A waiter that calls a function with the reply."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, done: Callable[[bytes], None]) -> None:
+        self._done = done
+
+    def fill(self, reply: bytes) -> None:
+        """Pass the reply on."""
+        self._done(reply)
+
+    def fail(self, text: str) -> None:
+        """An error as the reply."""
+        self._done(error(text))
+
+
+class Forward:
+    """A command that another node runs for us."""
+
+    __slots__ = ("call", "deadline_ms", "is_done", "number", "peer", "waiter")
+
+    def __init__(
+        self, number: int, call: Call, waiter: Waiter, peer: str, deadline_ms: int
+    ) -> None:
+        self.number = number
+        self.call = call
+        self.waiter = waiter
+        self.peer = peer
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+
+
+class Answering(Reader):
+    """A read whose reply was computed from the copy here and waits for the quorum's word."""
+
+    __slots__ = ("_again", "_call", "_locator", "_reply", "_waiter")
+
+    def __init__(
+        self, waiter: Waiter, reply: bytes, call: Call, locator: bytes,
+        again: Callable[[Call, bytes, bytes], bytes],
+    ) -> None:
+        self._waiter = waiter
+        self._reply = reply
+        self._call = call
+        self._locator = locator
+        self._again = again
+
+    def agree(self) -> None:
+        """The others hold the same."""
+        self._waiter.fill(self._reply)
+
+    def differ(self, record: bytes) -> None:
+        """They do not: answer from the join."""
+        self._waiter.fill(self._again(self._call, self._locator, record))
+
+    def fail(self, text: str) -> None:
+        """Too few answers."""
+        self._waiter.fail(text)
+
+
+class Updating(Reader):
+    """The first half of a read-modify-write: once a quorum was read, the second half runs."""
+
+    __slots__ = ("_failed", "_run")
+
+    def __init__(self, run: Callable[[], None], failed: Callable[[str], None]) -> None:
+        self._run = run
+        self._failed = failed
+
+    def agree(self) -> None:
+        """The others hold the same."""
+        self._run()
+
+    def differ(self, record: bytes) -> None:
+        """The join is in the table by now."""
+        self._run()
+
+    def fail(self, text: str) -> None:
+        """Too few answers."""
+        self._failed(text)
+

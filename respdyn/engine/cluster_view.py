@@ -1,0 +1,296 @@
+"""What the cluster looks like from here: DYN.EXPLAIN and DYN.CLUSTER, and their questions.
+
+The replies are maps (in RESP2 flat lists of names and values), so that redis-cli alone is enough to
+see who is up, who keeps a key, and which versions of it the replicas hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from respdyn.causal.codec import VALUE, decode
+from respdyn.causal.hybrid_clock import ms_of
+from respdyn.cluster.membership import address_of
+from respdyn.engine.asking import (
+    Answer,
+    Clear,
+    Count,
+    Explain,
+    Question,
+    Run,
+    Scan,
+    Status,
+    Task,
+    Tops,
+    Wish,
+    answer_as,
+)
+from respdyn.engine.calls import Continuation
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import array, bulk, error, integer, map_, text
+from respdyn.ring.hashing import PREFIX, slot_of
+from respdyn.ring.ring import Member
+from respdyn.types import strings
+
+if TYPE_CHECKING:
+    from respdyn.node import Node
+
+
+class Version(msgspec.Struct, array_like=True):
+    """One replica's version of a key."""
+
+    exists: bool
+    is_tombstone: bool
+    dots: list[str]          # "actor:counter" of the live values
+    clock_ms: int            # of the newest, wall clock
+    size: int                # bytes of the record
+    expire_at: int           # ms; 0 for none
+    context: str
+
+
+class Health(msgspec.Struct, array_like=True):
+    """How a node is, by its own word."""
+
+    records: int
+    keys: int
+    sessions: int
+    in_flight: int
+    can_store: bool
+    ring_version: int
+    clock_ms: int
+    peers_up: int
+
+
+class ClusterView:
+    """Makes the tasks of these commands, and answers the questions of all tasks."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    # ---- the answering side ----
+
+    def answer(self, question: Question) -> Answer:
+        """This node's answer to any question of the control path."""
+        coverage = self._node.coverage
+        if isinstance(question, Scan):
+            return coverage.answer_scan(question)
+        if isinstance(question, Count):
+            return coverage.answer_count(question)
+        if isinstance(question, Tops):
+            return coverage.answer_tops(question)
+        if isinstance(question, Clear):
+            return coverage.answer_clear(question)
+        if isinstance(question, Explain):
+            return self._version(question.locator)
+        return self._health()
+
+    def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
+        """Run a command for a task."""
+        node = self._node
+        try:
+            reply = node.dispatcher.run(
+                wish.argv, wish.db, False, node.front.terms, Continuation(done)
+            )
+        except ReplyError as wrong:
+            reply = error(wrong.text)
+        if reply is not None:
+            done(reply)
+
+    def _version(self, locator: bytes) -> Version:
+        record = self._node.replica.get(locator)
+        if not record:
+            return Version(False, False, [], 0, 0, 0, "")
+        state = decode(record)
+        live = state.entries.get(VALUE, {})
+        newest = max((int.from_bytes(payload[:8], "big") for payload in live.values()), default=0)
+        context = " ".join(
+            f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in state.context.rows()
+        )
+        return Version(
+            exists=strings.exists(record, self._node.wall_ms),
+            is_tombstone=not live,
+            dots=[f"{actor.hex()[:8]}:{counter}" for actor, counter in sorted(live)],
+            clock_ms=ms_of(newest), size=len(record),
+            expire_at=strings.expire_at(record, 0) or 0, context=context,
+        )
+
+    def _health(self) -> Health:
+        node = self._node
+        ring = node.membership.ring
+        return Health(
+            records=node.replica.records, keys=sum(map(sum, node.replica.live)),
+            sessions=len(node.front.sessions), in_flight=node.front.held(),
+            can_store=not node.dispatcher.cannot_store,
+            ring_version=ring.version if ring else 0, clock_ms=node.wall_ms,
+            peers_up=sum(1 for link in node.links.values() if link.is_up),
+        )
+
+    # ---- the asking side ----
+
+    def task(self, name: str, argv: list[bytes], db: int, resp3: bool) -> Task:
+        """The task of a command that looks at the cluster."""
+        if name == "dyn.explain":
+            return self._explain(argv[1], db, resp3)
+        if name == "dyn.cluster|status":
+            return self._status(resp3)
+        if name == "dyn.cluster|members":
+            return _at_once(self._members(resp3))
+        assert name == "dyn.cluster|ring", f"no task for {name}"
+        return _at_once(self._ring(resp3))
+
+    def state_of(self, node_id: str) -> str:
+        """How this node sees another: up, down, or up but cannot store."""
+        node = self._node
+        if node_id == node.identity.node_id:
+            return "cannot-store" if node.dispatcher.cannot_store else "up"
+        link = node.links.get(node_id)
+        if link is None or not link.is_up:
+            return "down"
+        return "up" if link.can_store else "cannot-store"
+
+    def _explain(self, key: bytes, db: int, resp3: bool) -> Task:
+        node = self._node
+        slot = slot_of(key)
+        plan = node.dispatcher.plans[slot]
+        asked = [
+            owner for owner in plan.owners
+            if owner == node.identity.node_id or node.link_to(owner).is_up
+        ]
+        answers = yield [(owner, Explain(PREFIX[db][slot] + key)) for owner in asked]
+        told = dict(zip(asked, answers, strict=True))
+        replicas = []
+        for owner in plan.owners:
+            pairs = self._where(owner)
+            pairs.append((b"state", text(self.state_of(owner))))
+            pairs.append((b"role", bulk(b"coordinator" if owner == plan.coordinator else b"primary")))
+            version = answer_as(Version, told.get(owner))
+            if version is not None:
+                pairs.extend(_version_pairs(version))
+            replicas.append(_named(pairs, resp3))
+        return _named([
+            (b"key", bulk(key)), (b"db", integer(db)), (b"slot", integer(slot)),
+            (b"partition", integer(plan.partition)), (b"replicas", array(replicas)),
+        ], resp3)
+
+    def _status(self, resp3: bool) -> Task:
+        node = self._node
+        ring = node.membership.ring
+        assert ring is not None, "commands wait for the ring"
+        asked = [
+            member.node_id for member in ring.members
+            if member.node_id == node.identity.node_id or node.link_to(member.node_id).is_up
+        ]
+        answers = yield [(name, Status()) for name in asked]
+        told = dict(zip(asked, answers, strict=True))
+        rows = []
+        up = 0
+        for member in ring.members:
+            state = self.state_of(member.node_id)
+            up += state == "up"
+            pairs = self._where(member.node_id)
+            pairs.append((b"state", text(state)))
+            pairs.append((b"zone", text(member.zone)))
+            owned = sum(
+                1 for p in range(ring.partitions) if member.node_id in ring.owners_of(p)
+            )
+            pairs.append((b"partitions", integer(owned)))
+            health = answer_as(Health, told.get(member.node_id))
+            if health is not None:
+                pairs += [
+                    (b"keys", integer(health.keys)), (b"records", integer(health.records)),
+                    (b"clients", integer(health.sessions)),
+                    (b"in-flight", integer(health.in_flight)),
+                    (b"ring-version", integer(health.ring_version)),
+                    (b"peers-up", integer(health.peers_up)),
+                    (b"clock-offset-ms", integer(health.clock_ms - node.wall_ms)),
+                ]
+            rows.append(_named(pairs, resp3))
+        weak = self._weak_partitions()
+        return _named([
+            (b"cluster", text(ring.cluster_id)), (b"ring-version", integer(ring.version)),
+            (b"seen-from", text(node.identity.node_id)),
+            (b"n", integer(ring.n)), (b"r", integer(node.front.terms.r)),
+            (b"w", integer(node.front.terms.w)), (b"nodes", integer(len(ring.members))),
+            (b"nodes-up", integer(up)), (b"partitions", integer(ring.partitions)),
+            (b"partitions-below-n", integer(weak[0])),
+            (b"partitions-below-w", integer(weak[1])), (b"members", array(rows)),
+        ], resp3)
+
+    def _weak_partitions(self) -> tuple[int, int]:
+        """How many partitions have fewer reachable owners than N, and fewer than W."""
+        node = self._node
+        below_n = below_w = 0
+        for plan in node.dispatcher.plans[:: node.replica.width]:
+            able = sum(1 for owner in plan.owners if self.state_of(owner) == "up")
+            below_n += able < len(plan.owners)
+            below_w += able < node.front.terms.w
+        return below_n, below_w
+
+    def _members(self, resp3: bool) -> bytes:
+        ring = self._node.membership.ring
+        assert ring is not None, "commands wait for the ring"
+        rows = []
+        for member in ring.members:
+            pairs = self._where(member.node_id)
+            pairs += [
+                (b"state", text(self.state_of(member.node_id))), (b"zone", text(member.zone)),
+                (b"weight", integer(member.weight)), (b"membership", text(member.state)),
+                (b"peer", text(address_of(member))),
+            ]
+            rows.append(_named(pairs, resp3))
+        return array(rows)
+
+    def _ring(self, resp3: bool) -> bytes:
+        ring = self._node.membership.ring
+        assert ring is not None, "commands wait for the ring"
+        rows = []
+        for partition in range(ring.partitions):
+            slots = ring.slots_of(partition)
+            rows.append(array([
+                integer(partition), integer(slots.start), integer(slots.stop - 1),
+                array([text(owner) for owner in ring.owners_of(partition)]),
+            ]))
+        return _named([
+            (b"cluster", text(ring.cluster_id)), (b"version", integer(ring.version)),
+            (b"n", integer(ring.n)), (b"partitions", array(rows)),
+        ], resp3)
+
+    def _where(self, node_id: str) -> list[tuple[bytes, bytes]]:
+        member = self._member(node_id)
+        address = f"{member.host}:{member.client_port}" if member is not None else "?"
+        return [(b"node", text(node_id)), (b"address", text(address))]
+
+    def _member(self, node_id: str) -> Member | None:
+        node = self._node
+        link = node.links.get(node_id)
+        if link is not None and link.member is not None:
+            return link.member
+        if node_id == node.identity.node_id:
+            return node.membership.here
+        ring = node.membership.ring
+        return ring.member(node_id) if ring is not None else None
+
+
+def _at_once(reply: bytes) -> Generator[list[Wish], list[Answer], bytes]:
+    """A task that asks nobody."""
+    yield []
+    return reply
+
+
+def _named(pairs: list[tuple[bytes, bytes]], resp3: bool) -> bytes:
+    return map_([(bulk(name), value) for name, value in pairs], resp3)
+
+
+def _version_pairs(version: Version) -> list[tuple[bytes, bytes]]:
+    kind = "tombstone" if version.is_tombstone and version.size else "absent"
+    return [
+        (b"holds", text("value" if version.exists else "expired" if version.dots else kind)),
+        (b"dots", array([text(dot) for dot in version.dots])),
+        (b"context", text(version.context)),
+        (b"clock", integer(version.clock_ms)),
+        (b"bytes", integer(version.size)),
+        (b"expires", integer(version.expire_at)),
+    ]

@@ -1,0 +1,281 @@
+"""Commands that concern every partition: SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHDB and FLUSHALL.
+
+SCAN walks the keys in an order that never changes and is the same on every node: by slot, and
+within a slot by the CRC-32 of the key. Its cursor is such a position, so no node remembers a scan,
+any node can continue one, and a key that was there all the time is returned exactly once however
+the ring or the nodes change meanwhile. R owners of each partition are asked for what they hold from
+the position on. Where they agree on a key their word is taken; where not, the key itself is read
+with a quorum.
+
+FLUSHALL needs no tombstone per key. R owners of each partition tell the highest counter of every
+actor that they have seen; that vector becomes the partition's *cleared context*, W owners must
+store it, and everything below it is gone for good. A write that began after the flush has a higher
+counter and is not touched.
+"""
+
+from collections.abc import Callable, Generator
+from zlib import crc32
+
+from respdyn.causal.codec import digest
+from respdyn.cluster.plan import Plan
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.terms import Terms
+from respdyn.commands.scan import ScanRequest, glob_match
+from respdyn.engine.asking import Answer, Clear, Count, Run, Scan, Task, Tops, Wish, answer_as
+from respdyn.resp.replies import OK, array, bulk, error, integer, null
+from respdyn.ring.hashing import SLOTS
+from respdyn.types import strings
+
+_PLACE_BITS = 32
+_FLUSH_CHUNK = 64            # partitions per question
+_KEYS_STEP = 2000            # records per question when everything is wanted
+_TYPE_READ = [b"TYPE", b""]
+
+# Of a scan: (slot, place, locator, digest, type name or "") and where the replica stopped.
+ScanAnswer = tuple[list[tuple[int, int, bytes, bytes, str]], int, int]
+
+
+class Unreachable(Exception):
+    """Too few owners of some partition can be reached."""
+
+
+class Coverage:
+    """Makes the tasks of these commands, and answers their questions at the replicas."""
+
+    def __init__(self, replica: Replica, here: str, now_ms: Callable[[], int]) -> None:
+        self.plans: list[Plan] = []
+        self._replica = replica
+        self._here = here
+        self._now_ms = now_ms
+
+    # ---- the replicas' side ----
+
+    def answer_scan(self, ask: Scan) -> ScanAnswer:
+        """What this node holds from a position on, in whole groups of equal places."""
+        found: list[tuple[int, int, bytes, bytes, str]] = []
+        now_ms = self._now_ms()
+        last = (-1, -1)
+        for slot, place, locator, record in self._replica.walk(
+            range(ask.slot, ask.stop), ask.db, ask.place
+        ):
+            if len(found) >= ask.limit and (slot, place) != last:
+                return found, slot, place
+            last = (slot, place)
+            kind = "string" if strings.exists(record, now_ms) else ""
+            found.append((slot, place, locator, digest(record), kind))
+        return found, ask.stop, 0
+
+    def answer_count(self, ask: Count) -> list[int]:
+        """Live keys of each partition here."""
+        return self._replica.live[ask.db]
+
+    def answer_tops(self, ask: Tops) -> list[tuple[int, int, dict[bytes, int]]]:
+        """What each partition has seen; partitions that never saw anything are left out."""
+        return [
+            (db, partition, tops)
+            for db in ask.dbs
+            for partition in ask.partitions
+            if (tops := self._replica.tops(partition, db))
+        ]
+
+    def answer_clear(self, ask: Clear) -> bool:
+        """Raise cleared contexts."""
+        for db, partition, tops in ask.entries:
+            self._replica.clear(partition, db, tops)
+        return True
+
+    # ---- walking ----
+
+    def _ask_from(self, plan: Plan, wanted: int) -> list[str]:
+        """Nodes to ask about a partition: this one first when it is an owner."""
+        nodes = [self._here] if plan.is_owner else []
+        nodes += [link.peer for link in plan.replicas.readers]
+        if len(nodes) < wanted:
+            raise Unreachable(
+                f"NOQUORUM R={wanted} reachable={len(nodes)}: too few owners of "
+                f"partition {plan.partition} can be reached"
+            )
+        return nodes[:wanted]
+
+    def _stretch(self, slot: int) -> int:
+        """The end of the run of partitions from this slot on that the same nodes answer for."""
+        plans = self.plans
+        first = plans[slot]
+        stop = slot
+        while stop < SLOTS and (
+            plans[stop] is first
+            or (plans[stop].is_owner == first.is_owner
+                and plans[stop].replicas is first.replicas)
+        ):
+            stop += self._replica.width - stop % self._replica.width
+        return stop
+
+    def walk(
+        self, db: int, slot: int, place: int, count: int, step: int, r: int
+    ) -> Generator[list[Wish], list[Answer], tuple[list[tuple[bytes, str]], int, int]]:
+        """At least `count` names from a position on, unless the end comes first.
+
+        Returns the names with their types and the position to go on from; slot `SLOTS` is the end.
+        Raises `Unreachable`.
+        """
+        names: list[tuple[bytes, str]] = []
+        while slot < SLOTS and len(names) < count:
+            stop = self._stretch(slot)
+            nodes = self._ask_from(self.plans[slot], r)
+            ask = Scan(db, slot, place, stop, step)
+            raw = yield [(node, ask) for node in nodes]
+            answers = [answer_as(ScanAnswer, one) for one in raw]
+            known = [one for one in answers if one is not None]
+            if len(known) < r:
+                raise Unreachable(
+                    f"NOQUORUM R={r} answered={len(known)}: too few replicas answered"
+                )
+            upto = min((end_slot, end_place) for _, end_slot, end_place in known)
+            held: dict[tuple[int, int, bytes], list[tuple[bytes, str]]] = {}
+            for entries, _, _ in known:
+                for at, where, locator, digested, kind in entries:
+                    if (at, where) < upto:
+                        held.setdefault((at, where, locator), []).append((digested, kind))
+            doubtful = [
+                name for name, seen in sorted(held.items())
+                if len(seen) < len(known) or any(one != seen[0] for one in seen)
+            ]
+            if doubtful:
+                replies = yield [
+                    Run([b"TYPE", name[2][3:]], db) for name in doubtful
+                ]
+                for name, reply in zip(doubtful, replies, strict=True):
+                    if not isinstance(reply, bytes) or reply[:1] != b"+":
+                        raise Unreachable("NOQUORUM a key could not be read while walking")
+                    kind = reply[1:-2].decode()
+                    held[name] = [(b"", "" if kind == "none" else kind)]
+            names += [
+                (name[2][3:], seen[0][1]) for name, seen in sorted(held.items()) if seen[0][1]
+            ]
+            slot, place = upto
+        return names, slot, place
+
+    def scan(self, request: ScanRequest, db: int, terms: Terms) -> Task:
+        """SCAN."""
+        slot, place = _position(request.cursor)
+        if slot >= SLOTS:
+            return array([bulk(b"0"), array([])])
+        step = max(request.count * 2, 20)
+        try:
+            names, slot, place = yield from self.walk(
+                db, slot, place, request.count, step, terms.r
+            )
+        except Unreachable as why:
+            return error(str(why))
+        cursor = 0 if slot >= SLOTS else (slot << _PLACE_BITS | place) + 1
+        wanted = None if request.type is None else request.type.decode("latin-1").lower()
+        return array([
+            bulk(b"%d" % cursor),
+            array([
+                bulk(key) for key, kind in names
+                if (wanted is None or kind == wanted)
+                and (request.match is None or glob_match(request.match, key))
+            ]),
+        ])
+
+    def keys(self, pattern: bytes, db: int, terms: Terms) -> Task:
+        """KEYS."""
+        try:
+            names, _, _ = yield from self.walk(db, 0, 0, 1 << 62, _KEYS_STEP, terms.r)
+        except Unreachable as why:
+            return error(str(why))
+        return array([bulk(key) for key, _ in names if glob_match(pattern, key)])
+
+    def random_key(self, chance: float, db: int, resp3: bool, terms: Terms) -> Task:
+        """RANDOMKEY: a key after a random position; keys in sparse slots are likelier."""
+        start = int(chance * SLOTS)
+        try:
+            names, _, _ = yield from self.walk(db, start, 0, 1, 16, terms.r)
+            if not names:
+                names, _, _ = yield from self.walk(db, 0, 0, 1, 16, terms.r)
+        except Unreachable as why:
+            return error(str(why))
+        if not names:
+            return null(resp3)
+        return bulk(names[crc32(b"%f" % chance) % len(names)][0])
+
+    # ---- counting ----
+
+    def size(self, db: int) -> Task:
+        """DBSIZE: each partition as its coordinator counts it."""
+        by_node: dict[str, list[int]] = {}
+        for plan in self.plans[:: self._replica.width]:
+            node = plan.coordinator
+            if not node:
+                return error(f"NOQUORUM no owner of partition {plan.partition} can be reached")
+            by_node.setdefault(node, []).append(plan.partition)
+        nodes = sorted(by_node)
+        answers = yield [(node, Count(db)) for node in nodes]
+        total = 0
+        for node, raw in zip(nodes, answers, strict=True):
+            counts = answer_as(list[int], raw)
+            if counts is None or len(counts) <= by_node[node][-1]:
+                return error(f"NOQUORUM node {node[:8]} did not answer")
+            total += sum(counts[partition] for partition in by_node[node])
+        return integer(total)
+
+    # ---- emptying ----
+
+    def flush(self, dbs: list[int], terms: Terms) -> Task:
+        """FLUSHDB and FLUSHALL."""
+        plans = self.plans[:: self._replica.width]
+        for start in range(0, len(plans), _FLUSH_CHUNK):
+            failed = yield from self._flush_some(plans[start : start + _FLUSH_CHUNK], dbs, terms)
+            if failed:
+                return error(failed)
+        return OK
+
+    def _flush_some(
+        self, plans: list[Plan], dbs: list[int], terms: Terms
+    ) -> Generator[list[Wish], list[Answer], str]:
+        nodes_of: dict[int, list[str]] = {}
+        parts_of: dict[str, list[int]] = {}
+        for plan in plans:
+            try:
+                nodes = self._ask_from(plan, terms.r)
+            except Unreachable as why:
+                return str(why)
+            everyone = [self._here] if plan.is_owner else []
+            everyone += [link.peer for link in plan.replicas.readers]
+            if len(everyone) < terms.w:
+                return f"NOQUORUM W={terms.w} reachable={len(everyone)}: nothing was flushed"
+            nodes_of[plan.partition] = everyone
+            for node in nodes:
+                parts_of.setdefault(node, []).append(plan.partition)
+        asked = sorted(parts_of)
+        answers = yield [(node, Tops(dbs, parts_of[node])) for node in asked]
+        tops: dict[tuple[int, int], dict[bytes, int]] = {}
+        for raw in answers:
+            seen = answer_as(list[tuple[int, int, dict[bytes, int]]], raw)
+            if seen is None:
+                return f"NOQUORUM R={terms.r}: a replica did not answer; some keys may be flushed"
+            for db, partition, counters in seen:
+                mine = tops.setdefault((db, partition), {})
+                for actor, counter in counters.items():
+                    mine[actor] = max(counter, mine.get(actor, 0))
+        entries_of: dict[str, list[tuple[int, int, dict[bytes, int]]]] = {}
+        for (db, partition), counters in sorted(tops.items()):
+            for node in nodes_of[partition]:
+                entries_of.setdefault(node, []).append((db, partition, counters))
+        cleared = sorted(entries_of)
+        if not cleared:
+            return ""
+        answers = yield [(node, Clear(entries_of[node])) for node in cleared]
+        done = {node for node, answer in zip(cleared, answers, strict=True) if answer is True}
+        for _, partition in tops:
+            stored = sum(1 for node in nodes_of[partition] if node in done)
+            if stored < terms.w:
+                return f"NOQUORUM W={terms.w} acknowledged={stored}: the flush may still happen"
+        return ""
+
+
+def _position(cursor: int) -> tuple[int, int]:
+    """The slot and place that a cursor stands for."""
+    if cursor == 0:
+        return 0, 0
+    return cursor - 1 >> _PLACE_BITS, cursor - 1 & (1 << _PLACE_BITS) - 1

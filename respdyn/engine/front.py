@@ -1,0 +1,164 @@
+"""Where a client's command comes in: its session, its right to ask, and the road that it takes.
+
+Four roads: answered at once from what this connection or this node knows (`local`), one key or
+several (`dispatch`), every partition (`coverage`), the cluster itself (`cluster_view`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from respdyn.cluster.terms import Terms
+from respdyn.commands import dyn, scan
+from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
+from respdyn.commands.table import lookup
+from respdyn.engine import local
+from respdyn.engine.asking import Task
+from respdyn.engine.session import Load, Session
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import error
+
+if TYPE_CHECKING:
+    from respdyn.node import Node
+
+_FORMING = "CLUSTERDOWN the cluster is forming: {} of {} nodes have met"
+_STOPPING = "LOADING this node is stopping"
+_OVERLOAD = "OVERLOAD {} requests are in flight already; try again"
+
+
+class Front:
+    """All sessions of this node."""
+
+    def __init__(self, node: Node) -> None:
+        settings = node.settings
+        self.sessions: dict[int, Session] = {}
+        self.terms = Terms(
+            settings.r or 1, settings.w or 1, True, settings.request_timeout_ms
+        )
+        self.n = 1
+        self.stopping = False
+        self.connections = 0                    # since the start
+        self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
+        self.errors: dict[str, int] = {}        # by first word
+        self._node = node
+        self._load = Load()
+        self._context = local.LocalContext(node)
+        self._next_id = 0
+
+    # ---- sessions ----
+
+    def open_session(
+        self, address: str, local_address: str, listener: str, tag: object, dirty: list[Session]
+    ) -> Session:
+        """A new connection."""
+        self._next_id += 1
+        self.connections += 1
+        session = Session(
+            self._next_id, address, local_address, listener, self._node.wall_ms, self.terms,
+            dirty, tag, self._load,
+        )
+        session.authenticated = not self._node.settings.requirepass
+        self.sessions[session.id] = session
+        return session
+
+    def close_session(self, session: Session) -> None:
+        """A connection is gone."""
+        self.sessions.pop(session.id, None)
+        session.closing = True
+
+    def held(self) -> int:
+        """Requests whose reply is not there yet."""
+        return self._load.held
+
+    def set_quorums(self, n: int) -> None:
+        """The ring says how many copies there are; quorums that were not given follow."""
+        settings = self._node.settings
+        self.n = n
+        self.terms.r = min(settings.r or n // 2 + 1, n)
+        self.terms.w = min(settings.w or n // 2 + 1, n)
+
+    # ---- commands ----
+
+    def command(self, session: Session, argv: list[bytes]) -> None:
+        """One command of a client; its reply joins the session's output, now or later."""
+        session.last_ms = self._node.wall_ms
+        try:
+            command = lookup(argv)
+            session.last_command = command.name
+            self.calls[command] = self.calls.get(command, 0) + 1
+            if not session.authenticated:
+                local.check_authenticated(session, command)
+            reply = self.run(session, command, argv, session.terms)
+        except ReplyError as wrong:
+            word = wrong.text.split(" ", 1)[0]
+            self.errors[word] = self.errors.get(word, 0) + 1
+            reply = error(wrong.text)
+        if reply is not None:
+            session.reply(reply)
+
+    def run(
+        self, session: Session, command: Command, argv: list[bytes], terms: Terms
+    ) -> bytes | None:
+        """The road of a command. The reply, or None when it comes later."""
+        route = command.route
+        if route is LOCAL:
+            return local.run(self._context, session, command, argv)
+        node = self._node
+        dispatcher = node.dispatcher
+        if not dispatcher.plans or self.stopping:
+            raise self._not_ready()
+        if self._load.held >= node.settings.max_inflight:
+            node.counters.overloads += 1
+            raise ReplyError(_OVERLOAD.format(self._load.held))
+        if command.single is not None and len(argv) == 2:
+            command = command.single
+            route = command.route
+        if route is GATHER:
+            return dispatcher.gather(
+                command, argv, session.db, session.resp == 3, terms, session
+            )
+        if route is COVERAGE:
+            cell = session.hold()
+            try:
+                task = self._task(session, command, argv, terms)
+            except ReplyError as wrong:
+                cell.fail(wrong.text)
+            else:
+                node.asking.start(task, terms.timeout_ms, cell.fill)
+            return None
+        if route is WRAP:
+            terms, inner = dyn.parse_terms(argv[1:], terms, self.n)
+            if not inner:
+                raise ReplyError("ERR DYN.WITH needs a command after its terms")
+            return self.run(session, lookup(inner), inner, terms)
+        return dispatcher.execute(
+            command, argv, session.db, session.resp == 3, terms, session
+        )
+
+    def _not_ready(self) -> ReplyError:
+        if self.stopping:
+            return ReplyError(_STOPPING)
+        met = len(self._node.membership.candidates)
+        return ReplyError(_FORMING.format(met, self._node.settings.cluster_size or "?"))
+
+    def _task(
+        self, session: Session, command: Command, argv: list[bytes], terms: Terms
+    ) -> Task:
+        """The task of a command that concerns every partition, or the cluster."""
+        coverage = self._node.coverage
+        name = command.name
+        if name == "scan":
+            return coverage.scan(scan.parse_scan(argv), session.db, terms)
+        if name == "keys":
+            return coverage.keys(scan.parse_keys(argv), session.db, terms)
+        if name == "dbsize":
+            return coverage.size(session.db)
+        if name == "randomkey":
+            return coverage.random_key(
+                self._node.random.random(), session.db, session.resp == 3, terms
+            )
+        if name in ("flushdb", "flushall"):
+            scan.parse_flush(argv)
+            dbs = [session.db] if name == "flushdb" else list(range(16))
+            return coverage.flush(dbs, terms)
+        return self._node.view.task(name, argv, session.db, session.resp == 3)

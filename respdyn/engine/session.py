@@ -1,0 +1,133 @@
+"""One client's connection as the core sees it: its settings, and its replies in order.
+
+Replies leave in the order in which commands came, whatever finishes first. A command that cannot
+be answered at once takes a `Cell` (`hold`), a place in the queue that is filled later; replies
+behind it wait. While nothing waits, a reply goes straight to the output list.
+"""
+
+from collections import deque
+
+from respdyn.cluster.quorum import Target, Waiter
+from respdyn.engine.terms import Terms
+from respdyn.resp.replies import error
+
+
+class Load:
+    """How many replies all sessions of a node wait for."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
+
+
+class Cell(Waiter):
+    """A place kept in a session's order of replies."""
+
+    __slots__ = ("reply", "session", "shown")
+
+    def __init__(self, session: "Session", shown: bool) -> None:
+        self.session = session
+        self.reply: bytes | None = None
+        self.shown = shown
+
+    def fill(self, reply: bytes) -> None:
+        """Give the reply; it and all that waited behind it move to the output."""
+        if self.reply is not None:
+            return
+        self.reply = reply
+        session = self.session
+        session.load.held -= 1
+        pending = session.pending
+        if pending and pending[0] is self:
+            if not session.is_dirty:
+                session.is_dirty = True
+                session.dirty.append(session)
+            out = session.out
+            while pending and (done := pending[0].reply) is not None:
+                if pending.popleft().shown:
+                    out.append(done)
+                    session.out_bytes += len(done)
+
+    def fail(self, text: str) -> None:
+        """An error as the reply."""
+        self.fill(error(text))
+
+
+class Session(Target):
+    """A client's connection. The driver reads `out`, `closing` and `pending`; the core the rest."""
+
+    __slots__ = (
+        "address", "authenticated", "closing", "commands", "created_ms", "db", "dirty", "id",
+        "is_dirty", "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
+        "local_address",
+        "name", "no_evict", "no_touch", "out", "out_bytes", "pending", "reply_mode", "resp",
+        "tag", "terms", "user",
+    )
+
+    def __init__(
+        self, session_id: int, address: str, local_address: str, listener: str,
+        now_ms: int, terms: Terms, dirty: list["Session"], tag: object,
+        load: Load,
+    ) -> None:
+        self.id = session_id
+        self.address = address              # "ip:port" of the client
+        self.local_address = local_address  # "ip:port" it connected to
+        self.listener = listener            # "client" or "cluster"
+        self.load = load
+        self.tag = tag                      # the driver's own; the core never looks
+        self.dirty = dirty                  # the node's list of sessions with output
+        self.is_dirty = False
+        self.out: list[bytes] = []          # replies ready to be written, in order
+        self.out_bytes = 0
+        self.pending: deque[Cell] = deque()
+        self.closing = False                # write what is in `out`, then close
+        self.created_ms = now_ms            # wall clock
+        self.last_ms = now_ms               # of the last command, wall clock
+        self.commands = 0
+        self.last_command = ""              # "get", "client|id"
+        self.db = 0
+        self.resp = 2
+        self.name = b""
+        self.lib_name = b""
+        self.lib_version = b""
+        self.authenticated = False
+        self.user = "default"
+        self.reply_mode = "on"              # on, off, skip (the next one), skipping (this one)
+        self.no_evict = False
+        self.no_touch = False
+        self.terms = terms
+
+    def reply(self, reply: bytes) -> None:
+        """Answer the command at hand, behind everything that still waits."""
+        if self.reply_mode != "on" and not self._is_shown():
+            return
+        if self.pending:
+            cell = Cell(self, True)
+            cell.reply = reply
+            self.pending.append(cell)
+            return
+        self.out.append(reply)
+        self.out_bytes += len(reply)
+        if not self.is_dirty:
+            self.is_dirty = True
+            self.dirty.append(self)
+
+    def hold(self) -> Cell:
+        """A place for a reply that comes later."""
+        self.load.held += 1
+        cell = Cell(self, self.reply_mode == "on" or self._is_shown())
+        self.pending.append(cell)
+        return cell
+
+    def take(self) -> bytes:
+        """All output that is ready, as one piece; the list is empty afterwards."""
+        out = self.out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        self.out_bytes = 0
+        return data
+
+    def _is_shown(self) -> bool:
+        """Whether CLIENT REPLY lets this reply through."""
+        return self.reply_mode == "on"

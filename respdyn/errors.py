@@ -1,0 +1,32 @@
+"""What a client may be told, and what a peer may do wrong.
+
+Blame decides the class. A client's mistake or the state of the cluster is a `ReplyError`: its text
+goes to the client as it stands. A peer's mistake is a `PeerError`: the link is dropped and the
+reason logged once. Bytes that are not what they claim to be raise `DamagedError`. Our own mistakes
+are assertions and stop the node. Expected outcomes (an absent key, a quorum not met) are values.
+"""
+
+
+class ReplyError(Exception):
+    """An error reply. `text` is what follows the `-` on the wire, e.g. `ERR syntax error`.
+
+    The text never holds CR or LF: a client's own bytes quoted in it could otherwise start a
+    second, forged reply.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text.replace("\r", " ").replace("\n", " ")
+
+
+class PeerError(Exception):
+    """A peer broke the protocol, or is a stranger. The link is dropped."""
+
+
+class DamagedError(ValueError):
+    """Stored or received bytes do not decode, or their checksum is wrong."""
+
+
+WRONG_TYPE = ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value")
+SYNTAX = ReplyError("ERR syntax error")
+NOT_AN_INTEGER = ReplyError("ERR value is not an integer or out of range")

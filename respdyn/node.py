@@ -1,0 +1,383 @@
+"""The seam: one node of the cluster, as a machine without a clock, a socket or a disk.
+
+Everything that decides is behind this door; only two callers use it, the server (asyncio, sockets)
+and the simulator (a seed and a heap). It assembles the rooms and decides nothing itself.
+
+The driver's loop:
+
+    node.restore(pairs) for all that the store gives, then node.start(now, wall)
+    for each turn:
+        node.advance(now, wall)                         # time first, once
+        node.command(...), node.frame(...), node.link(...), node.durable(...)   # what came in
+        out = node.drain()
+        if out.generation: store.submit(out.generation, out.batch, out.sync)
+        write each of out.frames to its peer's connection
+        write session.take() of each of out.sessions; close it if `closing` and nothing is pending
+        call again at node.next_deadline() at the latest
+
+What the node promises: replies to one session leave in the order of its commands, exactly one each.
+Nothing that must be durable leaves before `durable(generation)` said so. What it asks for: a frame
+may be lost with its connection, and one connection never reorders. `restore` comes before `start`,
+`start` before everything else. After `PeerError` from `frame` or `meet` the driver drops that
+connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
+"""
+
+from respdyn.causal.dot import Stamp
+from respdyn.causal.hybrid_clock import HybridClock
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.counters import Counters
+from respdyn.cluster.failure import FailureDetector
+from respdyn.cluster.gossip import Gossip
+from respdyn.cluster.identity import NODE, Identity
+from respdyn.cluster.link import Link
+from respdyn.cluster.membership import Membership
+from respdyn.cluster.messages import FLAG_CANNOT_STORE
+from respdyn.cluster.plan import Plan, make_plans
+from respdyn.cluster.receive import Receiver
+from respdyn.cluster.replica import Replica
+from respdyn.config import Settings
+from respdyn.engine.asking import Asking
+from respdyn.engine.cluster_view import ClusterView
+from respdyn.engine.coverage import Coverage
+from respdyn.engine.dispatch import Dispatcher
+from respdyn.engine.front import Front
+from respdyn.engine.session import Session
+from respdyn.ports import Random, Trace, random_bits
+from respdyn.ring.ring import Member
+
+
+class Drained:
+    """What leaves at the end of a turn."""
+
+    __slots__ = ("batch", "frames", "generation", "sessions", "sync")
+
+    def __init__(
+        self, sessions: list[Session], frames: list[tuple[str, bytes]], batch: list[bytes],
+        generation: int, sync: bool,
+    ) -> None:
+        self.sessions = sessions          # those with output, or to be closed
+        self.frames = frames              # (peer, bytes)
+        self.batch = batch                # flat pairs for the store
+        self.generation = generation      # 0: no batch
+        self.sync = sync                  # the batch must be on disk before it counts as durable
+
+
+class Node:
+    """One node. See the module's text for how it is driven."""
+
+    def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
+        self.settings = settings
+        self.random = random
+        self.trace = trace
+        self.counters = Counters()
+        self.replica = Replica()
+        self.identity = Identity(settings.lease_block)
+        self.clock = HybridClock(settings.max_clock_offset_ms)
+        self.links: dict[str, Link] = {}
+        self.now_ms = 0
+        self.wall_ms = 0
+        self.damaged = 0                  # records that the store gave and that were left out
+        self._generation = 0
+        self._durable = 0
+        self._lease_ends: list[tuple[int, int]] = []      # (generation, end of lease)
+        self._dirty: list[Session] = []
+        self._held_generation = 0
+        self._waits_for_disk = settings.durability == "always"
+        self._told_clock_offset = False
+
+    # ---- starting ----
+
+    def restore(self, pairs: list[bytes]) -> None:
+        """Take back what the store holds."""
+        self.damaged += self.replica.restore(pairs)
+
+    def start(self, now_ms: int, wall_ms: int) -> None:
+        """Begin: take up an identity, found or find the cluster. Commands are accepted after."""
+        settings = self.settings
+        identity = self.identity
+        self.now_ms = now_ms
+        self.wall_ms = wall_ms
+        identity.begin(
+            self.replica.meta.get(NODE), self.random, settings.node_id,
+            settings.engine != "memory" and not self.damaged,
+        )
+        here = Member(
+            node_id=identity.node_id, host=settings.host, client_port=settings.client_port,
+            cluster_port=settings.cluster_port, peer_port=settings.peer_port,
+            http_port=settings.http_port, zone=settings.zone, weight=settings.weight,
+        )
+        self._assemble(here)
+        self.gossip.restore()
+        if self.membership.ring is None and not settings.seeds:
+            self.membership.found_alone()
+            self.gossip.keep_ring()
+        self._replan()
+        self.trace.event(
+            "node_started", node=here.node_id[:8], actor=identity.actor.hex()[:8],
+            life="new" if identity.is_new_life else "same", records=self.replica.records,
+            damaged=self.damaged,
+        )
+
+    def _assemble(self, here: Member) -> None:
+        """Make the rooms and tell them of each other."""
+        settings = self.settings
+        name = here.node_id
+        self.membership = Membership(
+            here, settings.cluster_size, settings.n, settings.partitions, self.random, self.trace
+        )
+        self.detector = FailureDetector(
+            settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
+            self._reachability_changed,
+        )
+        self.gossip = Gossip(self.membership, self.replica, self.links, self._replan)
+        self.coordinator = self.make_coordinator()
+        self.coordinator.waits_for_disk = self._waits_for_disk
+        self.dispatcher = Dispatcher(
+            self.replica, self.coordinator, self.counters, name, self.stamp,
+            self.identity.can_mint, self.link_to,
+        )
+        self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
+        self.view = ClusterView(self)
+        self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
+        self.receiver = Receiver(
+            self.replica, self.coordinator, self.detector, self.counters, self.gossip.heard,
+            self.dispatcher.forwarded, self.dispatcher.answered, self.asking.asked,
+            self.asking.told, self._storing_changed, self._observe_clock,
+        )
+        self.front = Front(self)
+
+    def make_coordinator(self) -> Coordinator:
+        """The part that counts quorums."""
+        return Coordinator(
+            self.replica, self.counters, self.settings.speculative_ms, self.stamp,
+            self._plan_for, self.link_to, self.gossip.tell_cleared,
+        )
+
+    # ---- clients ----
+
+    def open_session(
+        self, address: str, local_address: str, listener: str, tag: object
+    ) -> Session:
+        """A client has connected to one of the listeners, "client" or "cluster"."""
+        return self.front.open_session(address, local_address, listener, tag, self._dirty)
+
+    def close_session(self, session: Session) -> None:
+        """The client is gone. What it asked for goes on; the replies go nowhere."""
+        self.front.close_session(session)
+
+    def command(self, session: Session, argv: list[bytes]) -> None:
+        """A client's command."""
+        self.front.command(session, argv)
+
+    # ---- peers ----
+
+    def dials(self) -> dict[str, str | None]:
+        """Peer addresses to keep a connection to, with the node id expected there if known."""
+        return self.gossip.dials(self.settings.seeds)
+
+    def greeting(self) -> bytes:
+        """What to say of oneself when connecting."""
+        return self.membership.greeting()
+
+    def meet(self, greeting: bytes) -> str:
+        """Judge what a peer said of itself; its node id. Raises `PeerError` with the reason."""
+        member = self.membership.meet(greeting)
+        self.link_to(member.node_id).member = member
+        return member.node_id
+
+    def link(self, peer: str, up: bool) -> None:
+        """Our connection to a peer stands, both greetings accepted, or is gone."""
+        link = self.link_to(peer)
+        if up:
+            link.connect(random_bits(self.random, 63) + 1)
+            self.gossip.greet(link)
+            return
+        if link.is_connected:
+            link.disconnect()
+            self.detector.broken(link, self.now_ms)
+            self._forget_requests(link)
+
+    def frame(self, peer: str, items: list[bytes]) -> None:
+        """A peer's frame: a flat list of bulk strings. Raises `PeerError`."""
+        self.receiver.frame(self.link_to(peer), items)
+
+    # ---- the store ----
+
+    def durable(self, generation: int) -> None:
+        """Everything up to this generation is as durable as was asked."""
+        if generation <= self._durable:
+            return
+        self._durable = generation
+        while self._lease_ends and self._lease_ends[0][0] <= generation:
+            self.identity.leased(self._lease_ends.pop(0)[1])
+        self.coordinator.durable(generation)
+        if self._waits_for_disk:
+            for link in self.links.values():
+                link.stored(generation)
+        if self.asking.held and generation >= self._held_generation:
+            self.asking.release()
+
+    def storage_failed(self, reason: str) -> None:
+        """The store cannot store: refuse writes, say so to peers, go on reading."""
+        if not self.dispatcher.cannot_store:
+            self.trace.event("storage_failed", reason=reason)
+        self.dispatcher.cannot_store = reason
+        self._storing_here(False)
+
+    def storage_recovered(self) -> None:
+        """The store works again, and has everything that it was given."""
+        if self.dispatcher.cannot_store:
+            self.trace.event("storage_recovered")
+        self.dispatcher.cannot_store = ""
+        self._storing_here(True)
+
+    def _storing_here(self, can_store: bool) -> None:
+        self.receiver.can_store = can_store
+        for link in self.links.values():
+            link.owes_ack = True
+        self._replan()
+
+    # ---- time ----
+
+    def advance(self, now_ms: int, wall_ms: int) -> None:
+        """Time passes; what was due happens. First in every turn."""
+        self.now_ms = now_ms
+        self.wall_ms = wall_ms
+        self.dispatcher.wall_ms = wall_ms
+        self.receiver.now_ms = now_ms
+        self.coordinator.expire(now_ms)
+        self.dispatcher.expire(now_ms)
+        self.asking.expire(now_ms)
+        self.detector.look(self.links.values(), now_ms)
+        self.gossip.tick(now_ms, self.settings.heartbeat_ms)
+
+    def next_deadline(self) -> int | None:
+        """When `advance` must be called at the latest."""
+        first = min(self.detector.next_deadline(), self.gossip.next_deadline())
+        for deadline in (
+            self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
+            self.asking.next_deadline(),
+        ):
+            if deadline is not None and deadline < first:
+                first = deadline
+        return first
+
+    # ---- the end of the turn ----
+
+    def drain(self) -> Drained:
+        """The turn ends: everything that leaves now."""
+        identity = self.identity
+        replica = self.replica
+        coordinator = self.coordinator
+        sync = self._waits_for_disk
+        generation = 0
+        if identity.wants_lease():
+            replica.put_meta(NODE, identity.lease())
+            self._lease_ends.append((self._generation + 1, identity.lease_end))
+            sync = True
+        coordinator.seal()
+        if replica.batch:
+            self._generation = generation = self._generation + 1
+        waits = generation if self._waits_for_disk else 0
+        coordinator.stored(waits)
+        while not waits and coordinator.has_opened():      # covering writes, once
+            coordinator.seal()
+            coordinator.stored(0)
+        if replica.batch and not generation:
+            self._generation = generation = self._generation + 1
+        batch = replica.batch
+        if generation:
+            replica.batch = []
+        if self.asking.held:
+            if waits:
+                self._held_generation = generation
+            else:
+                self.asking.release()
+        touched = self.receiver.touched
+        if touched:
+            for link in touched:
+                link.end_turn(waits)
+            touched.clear()
+        frames: list[tuple[str, bytes]] = []
+        clock = self.clock.last
+        flags = FLAG_CANNOT_STORE if self.dispatcher.cannot_store else 0
+        for link in self.links.values():
+            frame = link.seal(self.now_ms, clock, flags)
+            if frame is not None:
+                frames.append((link.peer, frame))
+        self.counters.frames_sent += len(frames)
+        sessions = self._dirty[:]
+        self._dirty.clear()
+        for session in sessions:
+            session.is_dirty = False
+        return Drained(sessions, frames, batch, generation, sync)
+
+    # ---- stopping ----
+
+    def stop(self) -> None:
+        """Refuse new commands; what is pending finishes or fails by its deadline."""
+        self.front.stopping = True
+
+    def is_idle(self) -> bool:
+        """Whether nothing is pending."""
+        return self.front.held() == 0 and self.dispatcher.is_idle() and self.asking.is_idle()
+
+    # ---- among the rooms ----
+
+    def stamp(self) -> Stamp:
+        """A new dot with its clock."""
+        identity = self.identity
+        identity.counter = counter = identity.counter + 1
+        return identity.actor, counter, identity.floor, self.clock.now(self.wall_ms)
+
+    def link_to(self, peer: str) -> Link:
+        """The dealings with a peer, begun if there were none."""
+        link = self.links.get(peer)
+        if link is None:
+            link = self.links[peer] = Link(peer)
+        return link
+
+    def _plan_for(self, locator: bytes) -> Plan:
+        return self.dispatcher.plans[locator[0] << 8 | locator[1]]
+
+    def _replan(self) -> None:
+        """The ring or somebody's reachability has changed."""
+        ring = self.membership.ring
+        if ring is None:
+            return
+        self.replica.set_partitions(ring.partitions)
+        plans = make_plans(
+            ring, self.identity.node_id, not self.dispatcher.cannot_store, self._waits_for_disk,
+            self.link_to,
+        )
+        self.dispatcher.plans = self.coverage.plans = plans
+        self.front.set_quorums(ring.n)
+
+    def _reachability_changed(self, link: Link) -> None:
+        self._replan()
+        if not link.is_up:
+            self._forget_requests(link)
+        else:
+            self.gossip.greet(link)
+
+    def _forget_requests(self, link: Link) -> None:
+        """Nothing that waits for this peer will be answered."""
+        self.coordinator.lose(link)
+        self.dispatcher.lose(link.peer)
+        self.asking.lose(link.peer)
+
+    def _storing_changed(self, link: Link, can_store: bool) -> None:
+        link.can_store = can_store
+        self.trace.event("peer_storing" if can_store else "peer_cannot_store", peer=link.peer[:8])
+        self._replan()
+        if not can_store:
+            self.coordinator.lose_writes(link)
+
+    def _observe_clock(self, clock: int) -> None:
+        if not self.clock.observe(clock, self.wall_ms):
+            self.counters.clocks_refused += 1
+            if not self._told_clock_offset:
+                self._told_clock_offset = True
+                self.trace.event("clock_offset", limit_ms=self.settings.max_clock_offset_ms)
+
+

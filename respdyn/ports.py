@@ -1,0 +1,62 @@
+"""What the deterministic core is given, so that it need not reach for it.
+
+The core never reads a clock, draws randomness, opens a file or a socket. Time arrives with
+`Node.advance`, bytes with `Node.command` and `Node.frame`; what leaves is collected by
+`Node.drain`. The three ports below are what remains. In a server they are the operating system's;
+in the simulator each comes from the seed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+
+class Random(ABC):
+    """Chance. One method, because its sequence is the one Python keeps across versions."""
+
+    @abstractmethod
+    def random(self) -> float:
+        """A float in [0.0, 1.0)."""
+
+
+class Trace(ABC):
+    """Where changes of state are told: the log of a server, the story of a simulation."""
+
+    @abstractmethod
+    def event(self, name: str, **fields: object) -> None:
+        """One line: `name key=value ...`. Never per operation, never a user's data."""
+
+
+class Store(ABC):
+    """Bytes that survive, behind one asynchronous port.
+
+    Pairs travel flat: `[key, value, key, value, ...]`; an empty value deletes the key. A batch is
+    applied whole or not at all, in the order of submission. `submit` never waits for a disk.
+    Because every stored value is joined, not replayed, the order *within* a batch does not matter.
+    """
+
+    @abstractmethod
+    def load(self) -> Iterator[list[bytes]]:
+        """Everything stored, as flat lists of pairs of a few thousand each, in key order.
+
+        Raises `DamagedError` never: a damaged pair is left out and counted in `damaged`.
+        """
+
+    @abstractmethod
+    def submit(self, generation: int, batch: list[bytes], sync: bool) -> None:
+        """Hand over a batch. `generation` grows by at least one each time.
+
+        With `sync` the batch (and so all before it) is on stable storage before its generation is
+        reported durable; without it, durable means: handed to the operating system.
+        """
+
+    @abstractmethod
+    def durable(self) -> int:
+        """The newest generation reported durable so far; 0 before the first."""
+
+
+def random_bits(rng: Random, bits: int) -> int:
+    """`bits` random bits as an integer, from `rng.random()` 32 at a time."""
+    value = 0
+    for _ in range((bits + 31) // 32):
+        value = (value << 32) | int(rng.random() * 4294967296.0)
+    return value >> (-bits % 32)
