@@ -253,6 +253,8 @@ class Node:
 
     def next_deadline(self) -> int | None:
         """When `advance` must be called at the latest."""
+        if self.front.is_ready():
+            return self.now_ms
         first = min(self.detector.next_deadline(), self.gossip.next_deadline())
         for deadline in (
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
@@ -269,6 +271,7 @@ class Node:
         identity = self.identity
         replica = self.replica
         coordinator = self.coordinator
+        self.front.resume()
         sync = self._waits_for_disk
         generation = 0
         if identity.wants_lease():

@@ -152,8 +152,7 @@ class Link:
     def seal(self, now_ms: int, clock: int, flags: int) -> bytes | None:
         """This turn's frame, or None when there is nothing to say. The outbox is empty after."""
         if not self.is_connected:
-            if self.number or self.stores or self.gossips or self.asks:
-                self._clear()
+            self._clear()      # nobody hears it; requests that wait were told by `lose`
             return None
         counts = (
             len(self.verifies), len(self.feedbacks), len(self.stores), len(self.differs),

@@ -157,7 +157,7 @@ class Receiver:
             except DamagedError as wrong:
                 raise PeerError(f"a damaged record: {wrong}") from wrong
             if (
-                at < middle and new is not record and new[1] & LIVE
+                at < middle and new is not record and new and new[1] & LIVE
                 and new != record and len(strings.siblings(new, 0)) > 1
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)

@@ -14,7 +14,7 @@ This room knows nothing of quorums, peers or commands.
 from collections.abc import Iterator
 from zlib import crc32
 
-from respdyn.causal.codec import context_of, is_live, join_records, verify
+from respdyn.causal.codec import context_of, digest, is_live, join_records, verify
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 
@@ -118,6 +118,11 @@ class Replica:
         if record[1] & LIVE:
             self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] -= 1
         self.batch += (locator, b"")
+
+    @staticmethod
+    def digest(record: bytes) -> bytes:
+        """What tells this state of a key from any other."""
+        return digest(record)
 
     # ---- what survives ----
 

@@ -121,16 +121,17 @@ class Continuation(Waiter):
 class Forward:
     """A command that another node runs for us."""
 
-    __slots__ = ("call", "deadline_ms", "is_done", "number", "peer", "waiter")
+    __slots__ = ("call", "deadline_ms", "is_done", "locator", "number", "peer", "waiter")
 
     def __init__(
-        self, number: int, call: Call, waiter: Waiter, peer: str, deadline_ms: int
+        self, number: int, call: Call, waiter: Waiter, peer: str, deadline_ms: int, locator: bytes
     ) -> None:
         self.number = number
         self.call = call
         self.waiter = waiter
         self.peer = peer
         self.deadline_ms = deadline_ms
+        self.locator = locator
         self.is_done = False
 
 

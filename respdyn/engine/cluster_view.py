@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from respdyn.causal.codec import VALUE, decode
-from respdyn.causal.hybrid_clock import ms_of
 from respdyn.cluster.membership import address_of
+from respdyn.cluster.versions import Version, version_of
 from respdyn.engine.asking import (
     Answer,
     Clear,
@@ -33,22 +32,9 @@ from respdyn.errors import ReplyError
 from respdyn.resp.replies import array, bulk, error, integer, map_, text
 from respdyn.ring.hashing import PREFIX, slot_of
 from respdyn.ring.ring import Member
-from respdyn.types import strings
 
 if TYPE_CHECKING:
     from respdyn.node import Node
-
-
-class Version(msgspec.Struct, array_like=True):
-    """One replica's version of a key."""
-
-    exists: bool
-    is_tombstone: bool
-    dots: list[str]          # "actor:counter" of the live values
-    clock_ms: int            # of the newest, wall clock
-    size: int                # bytes of the record
-    expire_at: int           # ms; 0 for none
-    context: str
 
 
 class Health(msgspec.Struct, array_like=True):
@@ -84,7 +70,7 @@ class ClusterView:
         if isinstance(question, Clear):
             return coverage.answer_clear(question)
         if isinstance(question, Explain):
-            return self._version(question.locator)
+            return version_of(self._node.replica.get(question.locator), self._node.wall_ms)
         return self._health()
 
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
@@ -98,24 +84,6 @@ class ClusterView:
             reply = error(wrong.text)
         if reply is not None:
             done(reply)
-
-    def _version(self, locator: bytes) -> Version:
-        record = self._node.replica.get(locator)
-        if not record:
-            return Version(False, False, [], 0, 0, 0, "")
-        state = decode(record)
-        live = state.entries.get(VALUE, {})
-        newest = max((int.from_bytes(payload[:8], "big") for payload in live.values()), default=0)
-        context = " ".join(
-            f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in state.context.rows()
-        )
-        return Version(
-            exists=strings.exists(record, self._node.wall_ms),
-            is_tombstone=not live,
-            dots=[f"{actor.hex()[:8]}:{counter}" for actor, counter in sorted(live)],
-            clock_ms=ms_of(newest), size=len(record),
-            expire_at=strings.expire_at(record, 0) or 0, context=context,
-        )
 
     def _health(self) -> Health:
         node = self._node
@@ -285,9 +253,8 @@ def _named(pairs: list[tuple[bytes, bytes]], resp3: bool) -> bytes:
 
 
 def _version_pairs(version: Version) -> list[tuple[bytes, bytes]]:
-    kind = "tombstone" if version.is_tombstone and version.size else "absent"
     return [
-        (b"holds", text("value" if version.exists else "expired" if version.dots else kind)),
+        (b"holds", text(version.holds)),
         (b"dots", array([text(dot) for dot in version.dots])),
         (b"context", text(version.context)),
         (b"clock", integer(version.clock_ms)),

@@ -16,7 +16,8 @@ counter and is not touched.
 from collections.abc import Callable, Generator
 from zlib import crc32
 
-from respdyn.causal.codec import digest
+import msgspec
+
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.terms import Terms
@@ -31,8 +32,14 @@ _FLUSH_CHUNK = 64            # partitions per question
 _KEYS_STEP = 2000            # records per question when everything is wanted
 _TYPE_READ = [b"TYPE", b""]
 
-# Of a scan: (slot, place, locator, digest, type name or "") and where the replica stopped.
-ScanAnswer = tuple[list[tuple[int, int, bytes, bytes, str]], int, int]
+
+
+class ScanAnswer(msgspec.Struct, array_like=True):
+    """What a replica holds from a position on, and where it stopped."""
+
+    entries: list[tuple[int, int, bytes, bytes, str]]   # slot, place, locator, digest, type or ""
+    slot: int
+    place: int
 
 
 class Unreachable(Exception):
@@ -59,11 +66,11 @@ class Coverage:
             range(ask.slot, ask.stop), ask.db, ask.place
         ):
             if len(found) >= ask.limit and (slot, place) != last:
-                return found, slot, place
+                return ScanAnswer(found, slot, place)
             last = (slot, place)
             kind = "string" if strings.exists(record, now_ms) else ""
-            found.append((slot, place, locator, digest(record), kind))
-        return found, ask.stop, 0
+            found.append((slot, place, locator, self._replica.digest(record), kind))
+        return ScanAnswer(found, ask.stop, 0)
 
     def answer_count(self, ask: Count) -> list[int]:
         """Live keys of each partition here."""
@@ -124,21 +131,23 @@ class Coverage:
             nodes = self._ask_from(self.plans[slot], r)
             ask = Scan(db, slot, place, stop, step)
             raw = yield [(node, ask) for node in nodes]
-            answers = [answer_as(ScanAnswer, one) for one in raw]
-            known = [one for one in answers if one is not None]
+            known: list[ScanAnswer] = [
+                one for one in (answer_as(ScanAnswer, answer) for answer in raw)
+                if one is not None
+            ]
             if len(known) < r:
                 raise Unreachable(
                     f"NOQUORUM R={r} answered={len(known)}: too few replicas answered"
                 )
-            upto = min((end_slot, end_place) for _, end_slot, end_place in known)
+            upto = min((one.slot, one.place) for one in known)
             held: dict[tuple[int, int, bytes], list[tuple[bytes, str]]] = {}
-            for entries, _, _ in known:
-                for at, where, locator, digested, kind in entries:
+            for one in known:
+                for at, where, locator, digested, kind in one.entries:
                     if (at, where) < upto:
                         held.setdefault((at, where, locator), []).append((digested, kind))
             doubtful = [
                 name for name, seen in sorted(held.items())
-                if len(seen) < len(known) or any(one != seen[0] for one in seen)
+                if len(seen) < len(known) or any(version != seen[0] for version in seen)
             ]
             if doubtful:
                 replies = yield [

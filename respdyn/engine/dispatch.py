@@ -19,7 +19,7 @@ from binascii import crc_hqx
 from collections import deque
 from collections.abc import Callable
 
-from respdyn.cluster.coordinator import Coordinator, Stamp
+from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.link import Link
@@ -31,6 +31,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import Answering, Call, Forward, Gathering, Part, PeerReply, Updating
+from respdyn.types.strings import Stamp
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import PREFIX, slot_of
@@ -38,13 +39,23 @@ from respdyn.ring.hashing import PREFIX, slot_of
 _MAX_HOPS = 2
 _UNKNOWN = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
-_CANNOT_STORE = (
+CANNOT_STORE = (
     "MISCONF this node cannot store: {}. Writes are refused here until the cause is gone; "
     "reads and other nodes go on"
 )
 _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
 
 Waiting = tuple[Call, Waiter]
+
+
+class Away:
+    """A key with a write that was forwarded: where to, and how many commands on it are there."""
+
+    __slots__ = ("commands", "peer")
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.commands = 1
 
 
 class Dispatcher:
@@ -70,6 +81,7 @@ class Dispatcher:
         self._busy: dict[bytes, deque[Waiting]] = {}
         self._forwards: dict[int, Forward] = {}
         self._deadlines: Deadlines[Forward] = Deadlines()
+        self._away: dict[bytes, Away] = {}
         self._number = 0
         self._terms: dict[tuple[int, int, bool, int], Terms] = {}
 
@@ -85,10 +97,13 @@ class Dispatcher:
         locator = PREFIX[db][slot] + key
         plan = self.plans[slot]
         route = command.route
-        if not plan.is_owner or (route is not READ and plan.coordinator != self._here):
-            return self._elsewhere(
-                Call(command, argv, db, resp3, terms, hops), slot, plan, target, terms.timeout_ms
-            )
+        if (
+            not plan.is_owner
+            or (route is not READ and plan.coordinator != self._here)
+            or (self._away and locator in self._away)
+        ):
+            call = Call(command, argv, db, resp3, terms, hops)
+            return self._elsewhere(call, locator, plan, target, terms.timeout_ms)
         if self._busy and locator in self._busy:
             call = Call(command, argv, db, resp3, terms, hops)
             self._busy[locator].append((call, target.hold()))
@@ -125,7 +140,7 @@ class Dispatcher:
         if len(plan.replicas.writers) + 1 < terms.w:
             return self._too_few("W", terms.w, len(plan.replicas.writers) + 1)
         if self.cannot_store:
-            return error(_CANNOT_STORE.format(self.cannot_store))
+            return error(CANNOT_STORE.format(self.cannot_store))
         if not self._can_mint():
             return error(_NO_LEASE)
         record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
@@ -246,16 +261,23 @@ class Dispatcher:
     # ---- forwarding ----
 
     def _elsewhere(
-        self, call: Call, slot: int, plan: Plan, target: Target, timeout_ms: int
+        self, call: Call, locator: bytes, plan: Plan, target: Target, timeout_ms: int
     ) -> bytes | None:
-        """Forward a call to a node that may run it."""
-        if call.command.route is READ:
+        """Forward a call to a node that may run it.
+
+        While a write to the key is away, what comes after it follows it: to the same node, on the
+        same connection. So one client's pipeline takes effect in order.
+        """
+        away = self._away.get(locator)
+        if away is not None:
+            peer = away.peer
+        elif call.command.route is READ:
             owners = [link.peer for link in plan.replicas.readers]
-            peer = owners[slot % len(owners)] if owners else ""
+            peer = owners[(locator[0] << 8 | locator[1]) % len(owners)] if owners else ""
         else:
             peer = plan.coordinator
             if not peer and self.cannot_store and plan.is_owner:
-                return error(_CANNOT_STORE.format(self.cannot_store))
+                return error(CANNOT_STORE.format(self.cannot_store))
         if not peer:
             self._counters.quorum_failures += 1
             return error(_NO_OWNER)
@@ -264,8 +286,12 @@ class Dispatcher:
         link = self._link_to(peer)
         self._number += 1
         forward = Forward(
-            self._number, call, target.hold(), peer, self.now_ms + timeout_ms
+            self._number, call, target.hold(), peer, self.now_ms + timeout_ms, locator
         )
+        if away is not None:
+            away.commands += 1
+        elif call.command.route is not READ:
+            self._away[locator] = Away(peer)
         self._forwards[forward.number] = forward
         self._deadlines.add(forward, timeout_ms)
         terms = call.terms
@@ -287,7 +313,8 @@ class Dispatcher:
         envelope = items[at]
         if len(envelope) != ENVELOPE.size:
             raise PeerError("a forwarded command without a proper envelope")
-        number, db, protocol, hops, r, w, sloppy, timeout_ms, size = ENVELOPE.unpack(envelope)
+        fields: tuple[int, ...] = ENVELOPE.unpack(envelope)
+        number, db, protocol, hops, r, w, sloppy, timeout_ms, size = fields
         end = at + 1 + size
         if end > len(items) or not size or db > 15:
             raise PeerError("a forwarded command that is cut short")
@@ -317,15 +344,25 @@ class Dispatcher:
         forward = self._forwards.get(number)
         if forward is None or forward.peer != link.peer:
             return
-        del self._forwards[number]
-        forward.is_done = True
+        self._returned(forward)
         forward.waiter.fill(reply)
+
+    def _returned(self, forward: Forward) -> None:
+        """The command is no longer away."""
+        self._forwards.pop(forward.number, None)
+        forward.is_done = True
+        away = self._away.get(forward.locator)
+        if away is not None and away.peer == forward.peer:
+            away.commands -= 1
+            if away.commands == 0:
+                del self._away[forward.locator]
 
     def lose(self, peer: str) -> None:
         """The peer is gone: try again what may be tried again, tell the others."""
-        for forward in [one for one in self._forwards.values() if one.peer == peer]:
-            del self._forwards[forward.number]
-            forward.is_done = True
+        lost = [one for one in self._forwards.values() if one.peer == peer]
+        for forward in lost:
+            self._returned(forward)
+        for forward in lost:
             call = forward.call
             left_ms = forward.deadline_ms - self.now_ms
             if not _is_repeatable(call) or left_ms <= 0:
@@ -343,8 +380,7 @@ class Dispatcher:
         """Tell those whose forwarded command was not answered in time."""
         self.now_ms = now_ms
         for forward in self._deadlines.expired(now_ms):
-            forward.is_done = True
-            self._forwards.pop(forward.number, None)
+            self._returned(forward)
             self._counters.timeouts += 1
             forward.waiter.fail(_UNKNOWN)
 

@@ -14,6 +14,7 @@ from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.engine import local
 from respdyn.engine.asking import Task
+from respdyn.engine.dispatch import CANNOT_STORE
 from respdyn.engine.session import Load, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
@@ -44,6 +45,7 @@ class Front:
         self._load = Load()
         self._context = local.LocalContext(node)
         self._next_id = 0
+        self._whole: list[bytes] = []           # the command at hand, as the client sent it
 
     # ---- sessions ----
 
@@ -81,6 +83,29 @@ class Front:
 
     def command(self, session: Session, argv: list[bytes]) -> None:
         """One command of a client; its reply joins the session's output, now or later."""
+        if session.has_barrier or session.backlog:
+            session.backlog.append(argv)
+            return
+        self._begin(session, argv)
+
+    def resume(self) -> None:
+        """Go on with the commands of sessions whose barrier has fallen."""
+        ready = self._load.ready
+        while ready:
+            session = ready.pop()
+            backlog = session.backlog
+            while backlog and not session.has_barrier and not session.closing:
+                before = len(backlog)
+                self._begin(session, backlog.popleft())
+                if len(backlog) == before:      # it went back in line, to wait for those before
+                    break
+
+    def is_ready(self) -> bool:
+        """Whether `resume` has work."""
+        return bool(self._load.ready)
+
+    def _begin(self, session: Session, argv: list[bytes]) -> None:
+        self._whole = argv
         session.last_ms = self._node.wall_ms
         try:
             command = lookup(argv)
@@ -107,6 +132,8 @@ class Front:
         dispatcher = node.dispatcher
         if not dispatcher.plans or self.stopping:
             raise self._not_ready()
+        if dispatcher.cannot_store and "write" in command.flag_words:
+            raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
         if self._load.held >= node.settings.max_inflight:
             node.counters.overloads += 1
             raise ReplyError(_OVERLOAD.format(self._load.held))
@@ -118,13 +145,7 @@ class Front:
                 command, argv, session.db, session.resp == 3, terms, session
             )
         if route is COVERAGE:
-            cell = session.hold()
-            try:
-                task = self._task(session, command, argv, terms)
-            except ReplyError as wrong:
-                cell.fail(wrong.text)
-            else:
-                node.asking.start(task, terms.timeout_ms, cell.fill)
+            self._cover(session, command, argv, terms)
             return None
         if route is WRAP:
             terms, inner = dyn.parse_terms(argv[1:], terms, self.n)
@@ -134,6 +155,23 @@ class Front:
         return dispatcher.execute(
             command, argv, session.db, session.resp == 3, terms, session
         )
+
+    def _cover(
+        self, session: Session, command: Command, argv: list[bytes], terms: Terms
+    ) -> None:
+        """A command that concerns all keys: behind all before it, before all behind it."""
+        if session.pending:
+            session.backlog.appendleft(self._whole)
+            return
+        task = self._task(session, command, argv, terms)
+        cell = session.hold()
+        session.has_barrier = True
+
+        def done(reply: bytes) -> None:
+            session.has_barrier = False
+            cell.fill(reply)
+
+        self._node.asking.start(task, terms.timeout_ms, done)
 
     def _not_ready(self) -> ReplyError:
         if self.stopping:

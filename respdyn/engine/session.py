@@ -13,12 +13,13 @@ from respdyn.resp.replies import error
 
 
 class Load:
-    """How many replies all sessions of a node wait for."""
+    """What all sessions of a node share."""
 
-    __slots__ = ("held",)
+    __slots__ = ("held", "ready")
 
     def __init__(self) -> None:
-        self.held = 0
+        self.held = 0                       # replies that are waited for
+        self.ready: list[Session] = []      # sessions whose backlog may go on
 
 
 class Cell(Waiter):
@@ -48,6 +49,8 @@ class Cell(Waiter):
                 if pending.popleft().shown:
                     out.append(done)
                     session.out_bytes += len(done)
+            if session.backlog and not pending:
+                session.load.ready.append(session)
 
     def fail(self, text: str) -> None:
         """An error as the reply."""
@@ -58,7 +61,7 @@ class Session(Target):
     """A client's connection. The driver reads `out`, `closing` and `pending`; the core the rest."""
 
     __slots__ = (
-        "address", "authenticated", "closing", "commands", "created_ms", "db", "dirty", "id",
+        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty", "has_barrier", "id",
         "is_dirty", "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
         "local_address",
         "name", "no_evict", "no_touch", "out", "out_bytes", "pending", "reply_mode", "resp",
@@ -81,6 +84,10 @@ class Session(Target):
         self.out: list[bytes] = []          # replies ready to be written, in order
         self.out_bytes = 0
         self.pending: deque[Cell] = deque()
+        # Commands behind one that concerns all keys (FLUSHALL, SCAN): that one waits until all
+        # before it have been answered, and they wait for it.
+        self.backlog: deque[list[bytes]] = deque()
+        self.has_barrier = False
         self.closing = False                # write what is in `out`, then close
         self.created_ms = now_ms            # wall clock
         self.last_ms = now_ms               # of the last command, wall clock

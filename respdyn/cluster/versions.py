@@ -1,0 +1,39 @@
+"""What a replica holds under a key, told in a form that a person can compare."""
+
+import msgspec
+
+from respdyn.causal.codec import VALUE, decode
+from respdyn.causal.hybrid_clock import ms_of
+from respdyn.types import strings
+
+
+class Version(msgspec.Struct, array_like=True):
+    """One replica's version of a key."""
+
+    holds: str = "absent"        # value, expired, tombstone, absent
+    dots: list[str] = []         # "actor:counter" of the live values, by the actor's first digits
+    context: str = ""            # "actor:(lo,hi] ..."
+    clock_ms: int = 0            # of the newest live value, since 1970
+    size: int = 0                # bytes of the record
+    expire_at: int = 0           # ms since 1970; 0 for none
+
+
+def version_of(record: bytes, wall_ms: int) -> Version:
+    """Describe a record; b"" is an absent one."""
+    if not record:
+        return Version()
+    state = decode(record)
+    live = state.entries.get(VALUE, {})
+    newest = max((int.from_bytes(payload[:8], "big") for payload in live.values()), default=0)
+    if not live:
+        holds = "tombstone"
+    else:
+        holds = "value" if strings.exists(record, wall_ms) else "expired"
+    return Version(
+        holds=holds,
+        dots=[f"{actor.hex()[:8]}:{counter}" for actor, counter in sorted(live)],
+        context=" ".join(f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in state.context.rows()),
+        clock_ms=ms_of(newest),
+        size=len(record),
+        expire_at=strings.expire_at(record, 0) or 0,
+    )

@@ -1,0 +1,89 @@
+"""The first ring: seeds, candidates, promises; and who is refused."""
+
+import pytest
+
+from respdyn.errors import PeerError
+from tests.little import Little
+
+
+def ring_ids(little: Little) -> set[str]:
+    return {
+        m.node.membership.ring.cluster_id for m in little.machines
+        if m.node.membership.ring is not None
+    }
+
+
+def test_nodes_that_know_one_seed_find_each_other() -> None:
+    little = Little(3, seeds=1).ready()
+    assert len(ring_ids(little)) == 1
+
+
+def test_a_node_alone_is_a_cluster_of_one() -> None:
+    little = Little(1).ready()
+    client = little.client("A")
+    assert client("SET", "k", "v") == b"OK"
+    assert client("GET", "k") == b"v"
+
+
+def test_until_the_cluster_has_formed_commands_say_so() -> None:
+    little = Little(3)
+    little.machines[1].is_running = little.machines[2].is_running = False
+    assert str(little.client("A")("GET", "k")).startswith("CLUSTERDOWN the cluster is forming")
+    assert little.client("A")("PING") == b"PONG"
+
+
+def test_four_nodes_of_a_cluster_of_three_form_one_ring() -> None:
+    little = Little(4, cluster_size=3)
+    little.run(3000)
+    assert len(ring_ids(little)) == 1
+    assert sum(m.node.membership.ring is not None for m in little.machines) == 3
+
+
+def test_the_ring_survives_a_restart_of_all() -> None:
+    little = Little(3).ready()
+    before = ring_ids(little)
+    assert little.client("A")("SET", "k", "v") == b"OK"
+    little.run(5)
+    for name in "ABC":
+        little.kill(name)
+    for name in "ABC":
+        little.boot(name)
+    little.ready()
+    assert ring_ids(little) == before
+    assert little.client("B")("GET", "k") == b"v"
+
+
+def test_a_foreign_cluster_is_refused() -> None:
+    ours, theirs = Little(3).ready(), Little(3, node_id="").ready()
+    with pytest.raises(PeerError, match="belongs to cluster"):
+        ours["A"].meet(theirs["A"].greeting())
+
+
+def test_malformed_greetings_are_refused() -> None:
+    node = Little(3)["A"]
+    whole = Little(3)["B"].greeting()
+    for cut in range(len(whole)):
+        with pytest.raises(PeerError):
+            node.meet(whole[:cut])
+    with pytest.raises(PeerError):
+        node.meet(b"\xc1" * 40)
+
+
+def test_a_restarted_node_keeps_its_actor_and_never_repeats_a_counter() -> None:
+    little = Little(3).ready()
+    assert little.client("A")("SET", "k", "v") == b"OK"
+    little.run(5)
+    identity = little["A"].identity
+    little.kill("A")
+    little.boot("A")
+    again = little["A"].identity
+    assert again.node_id == identity.node_id and again.actor == identity.actor
+    assert again.counter >= identity.counter and again.floor == again.counter
+
+
+def test_a_memory_node_begins_a_new_life() -> None:
+    little = Little(3, engine="memory").ready()
+    actor = little["A"].identity.actor
+    little.kill("A")
+    little.boot("A")
+    assert little["A"].identity.actor != actor

@@ -1,0 +1,70 @@
+"""The tally, against a dumb second implementation; and deadlines in order."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.quorum import Waiter, WriteRound
+
+
+class Heard(Waiter):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def fill(self, reply: bytes) -> None:
+        self.texts.append("filled")
+
+    def fail(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@given(st.integers(1, 5), st.lists(st.booleans(), min_size=1, max_size=5))
+def test_a_round_is_decided_exactly_when_its_outcome_is_certain(w: int, said: list[bool]) -> None:
+    assume(w <= len(said))      # otherwise the write is refused before there is a round
+    heard = Heard()
+    write_round = WriteRound(w, len(said), 1000)
+    write_round.ops.append((heard, b"+OK\r\n", b"", b""))
+    done_at: int | None = None
+    for step, acknowledged in enumerate(said):
+        if acknowledged:
+            if write_round.acknowledge():
+                done_at = step
+        else:
+            write_round.lose()
+        yes, left = sum(said[: step + 1]), len(said) - step - 1
+        if yes >= w:
+            assert done_at is not None and not heard.texts
+        elif yes + left < w:
+            assert done_at is None and len(heard.texts) == 1 and f"W={w}" in heard.texts[0]
+        else:
+            assert done_at is None and not heard.texts
+
+
+class Thing:
+    def __init__(self, deadline_ms: int) -> None:
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.sampled_from([5, 20, 100]), st.booleans())))
+def test_everything_expires_once_and_on_time(plan: list[tuple[int, int, bool]]) -> None:
+    deadlines: Deadlines[Thing] = Deadlines()
+    things: list[Thing] = []
+    now = 0
+    for wait, length, is_done in plan:
+        now += wait
+        for thing in deadlines.expired(now):
+            assert thing.deadline_ms <= now
+            thing.is_done = True
+        thing = Thing(now + length)
+        deadlines.add(thing, length)
+        thing.is_done = is_done
+        things.append(thing)
+        assert all(one.is_done for one in things if one.deadline_ms <= now)
+        waiting = [one.deadline_ms for one in things if not one.is_done]
+        assert deadlines.next_ms() == (min(waiting) if waiting else None)
+    for thing in deadlines.expired(now + 1000):
+        thing.is_done = True
+    assert all(one.is_done for one in things)
