@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from respdyn.cluster.terms import Terms
-from respdyn.commands import dyn, scan
+from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.engine import local
 from respdyn.engine.asking import Task
+from respdyn.engine.consistency import parse_terms
 from respdyn.engine.dispatch import CANNOT_STORE
 from respdyn.engine.session import Load, Session
 from respdyn.errors import ReplyError
@@ -43,7 +44,7 @@ class Front:
         self.errors: dict[str, int] = {}        # by first word
         self._node = node
         self._load = Load()
-        self._context = local.LocalContext(node)
+        self.context = local.LocalContext(node)
         self._next_id = 0
         self._whole: list[bytes] = []           # the command at hand, as the client sent it
 
@@ -127,7 +128,7 @@ class Front:
         """The road of a command. The reply, or None when it comes later."""
         route = command.route
         if route is LOCAL:
-            return local.run(self._context, session, command, argv)
+            return local.run(self.context, session, command, argv)
         node = self._node
         dispatcher = node.dispatcher
         if not dispatcher.plans or self.stopping:
@@ -148,7 +149,7 @@ class Front:
             self._cover(session, command, argv, terms)
             return None
         if route is WRAP:
-            terms, inner = dyn.parse_terms(argv[1:], terms, self.n)
+            terms, inner = parse_terms(argv[1:], terms, self.n)
             if not inner:
                 raise ReplyError("ERR DYN.WITH needs a command after its terms")
             return self.run(session, lookup(inner), inner, terms)

@@ -100,7 +100,7 @@ class Session(Target):
         self.lib_version = b""
         self.authenticated = False
         self.user = "default"
-        self.reply_mode = "on"              # on, off, skip (the next one), skipping (this one)
+        self.reply_mode = "on"              # on, off, or skip: the next reply is left out
         self.no_evict = False
         self.no_touch = False
         self.terms = terms
@@ -136,5 +136,8 @@ class Session(Target):
         return data
 
     def _is_shown(self) -> bool:
-        """Whether CLIENT REPLY lets this reply through."""
+        """Whether CLIENT REPLY lets this reply through. After SKIP one reply is left out."""
+        if self.reply_mode == "skip":
+            self.reply_mode = "on"
+            return False
         return self.reply_mode == "on"

@@ -1,0 +1,412 @@
+"""A record: the dotted map of one key as bytes, the same in memory, on disk and on the wire.
+
+Equal maps have equal bytes. A record is immutable and stays encoded; the usual key is read,
+overwritten and joined by comparing slices, without building a map. All numbers are big-endian and
+at fixed places, so their slices compare as they do.
+
+    every record   version u8 = 1 | form u8 | crc32 u32 | body
+    PLAIN body     clock u64 | actor 16 | lo u64 | hi u64 | [expire_at u64] | value
+    GENERAL body   clock u64 | count u32 | count x (actor 16 | lo u64 | hi u64) | entries
+    an entry       element length u32 | payload length u32 | actor 16 | counter u64 | element | payload
+
+The checksum covers form and body. `form` adds up: 1 PLAIN, 2 EXPIRES (an expiry is mentioned; if
+this is off, a reader need not look), 4 LIVE (a value is alive; off means tombstone).
+
+PLAIN is one string value whose dot `(actor, hi)` ends the only interval of the context, and it is
+the only form of such a map. In the GENERAL form intervals are sorted by (actor, lo), entries by
+(element, actor, counter), and the clock is the highest of all payloads, 0 if there are none.
+
+What this module must know of types, to keep every promise without decoding: every payload begins
+with its clock (u64); an element's first byte is its kind; kind `s` (string) and kind `x` (a remark
+on another dot's expiry) go on with expire_at (u64 ms); remarks alone do not make a key live.
+
+Functions other than `decode` and `verify` may be given only records that were made here or passed
+`verify`: then they never raise.
+"""
+
+from bisect import bisect_left
+from struct import Struct
+from zlib import crc32
+
+from blake3 import blake3
+
+from respdyn.causal.context import Context, claim_lo
+from respdyn.causal.dot import Actor, Dot, intern_actor
+from respdyn.causal.dotted_map import DottedMap, join
+from respdyn.errors import DamagedError
+
+VERSION = 1
+PLAIN, EXPIRES, LIVE = 1, 2, 4
+
+_GENERAL_FORMS = (0, EXPIRES, LIVE, EXPIRES | LIVE)
+
+VALUE = b"s"           # the element of a string's value; alone it is the whole kind `s`
+
+HEAD_BYTES = 6         # where a body begins: at the clock
+ROWS = 18              # where the intervals of the GENERAL form begin
+ROW_BYTES = 32
+PLAIN_VALUE = 46       # where a PLAIN value without an expiry begins
+PLAIN_EXPIRING = 54    # where one with an expiry begins
+_ENTRY_BYTES = 32
+_PAYLOAD_MIN = {b"s": 16, b"x": 16}     # of other kinds: 8
+
+_pack_head = Struct(">BBI").pack
+_pack_plain = Struct(">Q16sQQ").pack
+_pack_expiring = Struct(">Q16sQQQ").pack
+_unpack_row = Struct(">16sQQ").unpack_from
+_pack_general = Struct(">QI").pack
+_pack_row = Struct(">16sQQ").pack
+_iterate_rows = Struct(">16sQQ").iter_unpack
+_pack_entry = Struct(">II16sQ").pack
+_unpack_entry = Struct(">II24s").unpack_from
+_pack_lone = Struct(">II16sQ1sQQ").pack
+_unpack_check = Struct(">HI24xQQ").unpack_from
+_u64 = int.from_bytes
+
+_ZERO = bytes(8)
+
+# The checksum starts from version and form, so that these two bytes are covered as well.
+_SEED = VERSION << 8
+_SEED_LIVE = _SEED | PLAIN | LIVE
+_SEED_EXPIRING = _SEED | PLAIN | EXPIRES | LIVE
+
+
+def encode(state: DottedMap) -> bytes:
+    """The record of a map. Asserts that every live dot is in the context."""
+    entries, context = state.entries, state.context
+    if len(entries) == 1 and len(context.spans) == 1 and VALUE in entries:
+        record = _encode_plain_map(state)
+        if record:
+            return record
+    form, top = 0, _ZERO
+    rows = context.rows()
+    parts = [b"", *[_pack_row(actor, lo, hi) for actor, lo, hi in rows]]
+    for element in sorted(entries) if len(entries) > 1 else entries:
+        kind = element[:1]
+        dotted = entries[element]
+        assert dotted
+        for dot in sorted(dotted) if len(dotted) > 1 else dotted:
+            assert context.covers(dot), "a live dot outside of its context"
+            payload = dotted[dot]
+            assert len(payload) >= _PAYLOAD_MIN.get(kind, 8)
+            form |= _form_of(kind, payload)
+            top = max(top, payload[:8])
+            parts += (
+                _pack_entry(len(element), len(payload), dot[0], dot[1]), element, payload
+            )
+    parts[0] = top + len(rows).to_bytes(4)
+    return seal(form, b"".join(parts))
+
+
+def encode_plain(
+    clock: int, actor: bytes, lo: int, hi: int, expire_at: int, value: bytes
+) -> bytes:
+    """The PLAIN record of one value with dot `(actor, hi)` and context `(lo, hi]`."""
+    if expire_at:
+        body = _pack_expiring(clock, actor, lo, hi, expire_at) + value
+        return _pack_head(VERSION, 7, crc32(body, _SEED_EXPIRING)) + body
+    body = _pack_plain(clock, actor, lo, hi) + value
+    return _pack_head(VERSION, 5, crc32(body, _SEED_LIVE)) + body
+
+
+def seal(form: int, body: bytes) -> bytes:
+    """A record from its form and body."""
+    return _pack_head(VERSION, form, crc32(body, _SEED | form)) + body
+
+
+def encode_lone(
+    rows: bytes, clock: int, actor: bytes, counter: int, expire_at: int, value: bytes
+) -> bytes:
+    """The record of one string value with this dot and a context given as rows."""
+    if len(rows) == ROW_BYTES:
+        last, lo, hi = _unpack_row(rows)
+        if last == actor and hi == counter:
+            return encode_plain(clock, actor, lo, hi, expire_at, value)
+    form = EXPIRES | LIVE if expire_at else LIVE
+    return seal(form, b"".join((
+        _pack_general(clock, len(rows) // ROW_BYTES),
+        rows,
+        _pack_lone(1, 16 + len(value), actor, counter, VALUE, clock, expire_at),
+        value,
+    )))
+
+
+def encode_tombstone(rows: bytes) -> bytes:
+    """The record without values of a context given as rows."""
+    return seal(0, _pack_general(0, len(rows) // ROW_BYTES) + rows)
+
+
+def decode(record: bytes) -> DottedMap:
+    """The map of a record. Raises `DamagedError` unless the bytes are exactly what `encode` makes.
+
+    >>> decode(encode(DottedMap({}, Context()))).entries
+    {}
+    """
+    verify(record)
+    return _build(record)
+
+
+def verify(record: bytes) -> None:
+    """Raise `DamagedError` unless `decode` would succeed. Builds no map."""
+    size = len(record)
+    if size >= PLAIN_VALUE:
+        seed, checksum, lo, hi = _unpack_check(record)
+        if crc32(record[6:], seed) != checksum:
+            raise DamagedError("wrong checksum")
+        if seed == _SEED_LIVE and lo < hi:
+            return
+        if seed == _SEED_EXPIRING and lo < hi and size >= PLAIN_EXPIRING and any(record[46:54]):
+            return
+        if not seed & PLAIN and _SEED <= seed <= _SEED | 7:
+            return _verify_general(record)
+    elif (
+        size >= ROWS
+        and record[0] == VERSION
+        and record[1] in _GENERAL_FORMS
+        and crc32(record[6:], _SEED | record[1]) == _u64(record[2:6])
+    ):
+        return _verify_general(record)
+    raise DamagedError("not a record of a version and form known here")
+
+
+def digest(record: bytes) -> bytes:
+    """A short name of this state: replicas with equal digests hold equal records.
+
+    For the PLAIN form its head: the dot names the write, the checksum guards against mishaps.
+    b"" for an absent key.
+    """
+    if not record:
+        return b""
+    if record[1] & PLAIN:
+        return record[:PLAIN_VALUE]
+    return record[:HEAD_BYTES] + blake3(record).digest(16)
+
+
+def join_records(a: bytes, b: bytes) -> bytes:
+    """`encode(join(decode(a), decode(b)))`; a or b itself, undecoded, where one knows all already.
+
+    b"" is the absent key: it knows nothing.
+    """
+    if not a or a == b:
+        return b
+    if not b:
+        return a
+    if a[1] & b[1] & PLAIN:
+        if a[14:38] == b[14:38]:    # same actor, same lo: the higher counter has seen the other
+            a_hi, b_hi = a[38:46], b[38:46]
+            if a_hi != b_hi:
+                return b if a_hi < b_hi else a
+    elif _supersedes(b, a):
+        return b
+    elif _supersedes(a, b):
+        return a
+    one, two = _build(a), _build(b)
+    both = join(one, two)
+    if both is one:
+        return a
+    return b if both is two else encode(both)
+
+
+def is_live(record: bytes) -> bool:
+    """Whether a value is alive, expired or not; False for a tombstone and for an absent key."""
+    return bool(record) and record[1] & LIVE != 0
+
+
+def max_clock(record: bytes) -> int:
+    """The highest clock in a record; 0 for a tombstone and for an absent key."""
+    return _u64(record[6:14])
+
+
+def context_of(record: bytes) -> Context:
+    """Everything the record has seen. The empty context for an absent key."""
+    return _build_rows(rows_of(record))
+
+
+def entries_of(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """(element, dot, payload) of each entry in order, a dot as 24 bytes: actor and counter."""
+    if not record:
+        return []
+    if record[1] & PLAIN:
+        return [(VALUE, record[14:30] + record[38:46], _plain_payload(record))]
+    entries = []
+    at = ROWS + ROW_BYTES * _u64(record[14:18])
+    while at < len(record):
+        element_bytes, payload_bytes, dot = _unpack_entry(record, at)
+        middle = at + _ENTRY_BYTES + element_bytes
+        start, at = at + _ENTRY_BYTES, middle + payload_bytes
+        entries.append((record[start:middle], dot, record[middle:at]))
+    return entries
+
+
+def rows_of(record: bytes) -> bytes:
+    """The sorted intervals of a record as bytes: 16 of actor, 8 of lo, 8 of hi each."""
+    if not record:
+        return b""
+    if record[1] & PLAIN:
+        return record[14:46]
+    return record[ROWS : ROWS + ROW_BYTES * _u64(record[14:18])]
+
+
+def claim_rows(rows: bytes, actor: bytes, counter: int, floor: int) -> bytes:
+    """These rows united with what `context.claim` allows."""
+    at = len(rows)
+    while at and rows[at - 32 : at - 16] > actor:
+        at -= ROW_BYTES
+    if not at or rows[at - 32 : at - 16] != actor:
+        return rows[:at] + _pack_row(actor, claim_lo(0, counter, floor), counter) + rows[at:]
+    previous = _u64(rows[at - 8 : at])
+    lo = claim_lo(previous, counter, floor)
+    if lo == previous:
+        return rows[: at - 8] + counter.to_bytes(8) + rows[at:]
+    return rows[:at] + _pack_row(actor, lo, counter) + rows[at:]
+
+
+def encode_rows(context: Context) -> bytes:
+    """The intervals of a context, sorted; equal contexts have equal bytes."""
+    return b"".join([_pack_row(*row) for row in context.rows()])
+
+
+def decode_rows(rows: bytes) -> Context:
+    """The context of these intervals. Raises `DamagedError` unless it encodes to these bytes."""
+    edges_of(rows)
+    return _build_rows(rows)
+
+
+def edges_of(rows: bytes) -> list[bytes]:
+    """Both ends of each interval as 24-byte dots, strictly growing.
+
+    So `bisect_left(edges, dot) & 1` tells whether the rows cover a dot. Raises `DamagedError`
+    unless the rows are those of a context.
+    """
+    if len(rows) % ROW_BYTES:
+        raise DamagedError("intervals cut short")
+    edges: list[bytes] = []
+    last = b""
+    for at in range(0, len(rows), ROW_BYTES):
+        lo = rows[at : at + 24]
+        hi = rows[at : at + 16] + rows[at + 24 : at + 32]
+        if not last < lo < hi:
+            raise DamagedError("intervals out of order")
+        edges += (lo, hi)
+        last = hi
+    return edges
+
+
+def _verify_general(record: bytes) -> None:
+    """Raise `DamagedError` unless the body is that of a GENERAL record with this form."""
+    size = len(record)
+    at = ROWS + ROW_BYTES * _u64(record[14:18])
+    if at > size:
+        raise DamagedError("intervals cut short")
+    edges = edges_of(record[ROWS:at])
+    form, top, count = 0, _ZERO, 0
+    element = dot = b""
+    while at < size:
+        if at + _ENTRY_BYTES > size:
+            raise DamagedError("an entry cut short")
+        last, last_dot = element, dot
+        element_bytes, payload_bytes, dot = _unpack_entry(record, at)
+        middle = at + _ENTRY_BYTES + element_bytes
+        element = record[at + _ENTRY_BYTES : middle]
+        at = middle + payload_bytes
+        kind = element[:1]
+        if at > size or payload_bytes < _PAYLOAD_MIN.get(kind, 8):
+            raise DamagedError("an entry cut short")
+        if element < last or (element == last and dot <= last_dot):
+            raise DamagedError("entries out of order")
+        if not bisect_left(edges, dot) & 1:
+            raise DamagedError("a live dot outside of its context")
+        clock = record[middle : middle + 8]
+        top = max(top, clock)
+        form |= _form_of(kind, record[middle : middle + 16])
+        count += 1
+    is_plain = count == 1 and element == VALUE and len(edges) == 2 and dot == edges[1]
+    if form != record[1] or top != record[6:14] or is_plain:
+        raise DamagedError("a form that its contents do not have")
+
+
+def _form_of(kind: bytes, payload: bytes) -> int:
+    """What an entry adds to the form of a GENERAL record."""
+    if kind == b"x":
+        return EXPIRES
+    if kind == b"s" and payload[8:16] != _ZERO:
+        return EXPIRES | LIVE
+    return LIVE
+
+
+def _encode_plain_map(state: DottedMap) -> bytes:
+    """The PLAIN record of a map with one element `s` and one actor; b"" if it has no such form."""
+    dotted = state.entries[VALUE]
+    if len(dotted) != 1:
+        return b""
+    [((actor, counter), payload)] = dotted.items()
+    spans = state.context.spans.get(actor)
+    if spans is None or len(spans) != 2 or spans[1] != counter or len(payload) < 16:
+        return b""
+    return encode_plain(
+        _u64(payload[:8]), actor, spans[0], counter, _u64(payload[8:16]), payload[16:]
+    )
+
+
+def _supersedes(b: bytes, a: bytes) -> bool:
+    """Whether b is the join of both, told from their bytes. False also where that is not simple.
+
+    It is if b has at most one entry, which a has not seen, and b has seen all that a has seen.
+    """
+    if b[1] & PLAIN:
+        rows = b[14:46]
+        actor, counter = rows[:16], _u64(b[38:46])
+    else:
+        end = ROWS + ROW_BYTES * _u64(b[14:18])
+        rows = b[ROWS:end]
+        actor, counter = b"", 0
+        if end < len(b):
+            element_bytes, payload_bytes, dot = _unpack_entry(b, end)
+            if end + _ENTRY_BYTES + element_bytes + payload_bytes < len(b):
+                return False
+            actor, counter = dot[:16], _u64(dot[16:])
+    theirs = _iterate_rows(rows)
+    b_actor, b_lo, b_hi = b"", 0, 0
+    for a_actor, a_lo, a_hi in _iterate_rows(rows_of(a)):
+        if a_actor == actor and a_lo < counter <= a_hi:
+            return False
+        while b_actor < a_actor or (b_actor == a_actor and b_hi < a_hi):
+            row = next(theirs, None)
+            if row is None:
+                return False
+            b_actor, b_lo, b_hi = row
+        if b_actor != a_actor or b_lo > a_lo:
+            return False
+    return True
+
+
+def _build(record: bytes) -> DottedMap:
+    """The map of a record that is known to be sound."""
+    if record[1] & PLAIN:
+        raw, lo, hi = _unpack_row(record, 14)
+        actor = intern_actor(raw)
+        return DottedMap({VALUE: {(actor, hi): _plain_payload(record)}}, Context({actor: (lo, hi)}))
+    entries: dict[bytes, dict[Dot, bytes]] = {}
+    for element, dot, payload in entries_of(record):
+        key = (intern_actor(dot[:16]), _u64(dot[16:]))
+        dotted = entries.get(element)
+        if dotted is None:
+            entries[element] = {key: payload}
+        else:
+            dotted[key] = payload
+    return DottedMap(entries, _build_rows(rows_of(record)))
+
+
+def _plain_payload(record: bytes) -> bytes:
+    if record[1] & EXPIRES:
+        return record[6:14] + record[46:]
+    return b"%b%b%b" % (record[6:14], _ZERO, record[46:])
+
+
+def _build_rows(rows: bytes) -> Context:
+    """The context of rows that are known to be sound."""
+    spans: dict[Actor, tuple[int, ...]] = {}
+    for raw, lo, hi in _iterate_rows(rows):
+        actor = intern_actor(raw)
+        spans[actor] = (*spans[actor], lo, hi) if actor in spans else (lo, hi)
+    return Context(spans)

@@ -1,0 +1,186 @@
+"""A command is one declaration: data that a person reads, and one function that is pure.
+
+Everything that others ask of a command is derived from here: arity checks, routing, key positions,
+ACL categories, COMMAND and COMMAND DOCS, the manual. `table.py` lists all declarations.
+
+How a command is executed follows from its `route`:
+
+    LOCAL     this node at once: `engine/local.py` has the function
+    READ      `read(argv, rec, now_ms, resp3) -> reply` on the join of R answers
+    WRITE     `write(argv, rec, now_ms, resp3, stamp) -> (reply, delta)` at the coordinator, blind:
+              on what that node holds
+    UPDATE    the same, after a quorum has been read
+    GATHER    several keys: `parts(argv)` are commands of one key each, `fold(replies)` joins them
+    COVERAGE  every partition, or the cluster itself: `engine/coverage.py`
+    WRAP      another command stands in the arguments, under other terms: `engine/dispatch.py`
+
+`rec` is the key's record, b"" for none. A reply is already encoded. A delta b"" means that nothing
+is to be written. With `wants_loc` the function is `read_at` or `write_at`, and takes the locator as
+one more argument. All of them raise `ReplyError` for what is the client's mistake.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from respdyn.commands.syntax import Argument, Keys, arity_of, keys_of, parse_syntax
+from respdyn.types.strings import Stamp
+
+Route = Literal["local", "read", "write", "update", "gather", "coverage", "wrap"]
+LOCAL: Final = "local"
+READ: Final = "read"
+WRITE: Final = "write"
+UPDATE: Final = "update"
+GATHER: Final = "gather"
+COVERAGE: Final = "coverage"
+WRAP: Final = "wrap"
+
+Argv = list[bytes]
+Read = Callable[[Argv, bytes, int, bool], bytes]
+Write = Callable[[Argv, bytes, int, bool, Stamp], tuple[bytes, bytes]]
+ReadAt = Callable[[Argv, bytes, int, bool, bytes], bytes]
+WriteAt = Callable[[Argv, bytes, int, bool, Stamp, bytes], tuple[bytes, bytes]]
+Parts = Callable[[Argv], list[Argv]]
+Fold = Callable[[list[bytes]], bytes]
+
+# What a command promises in a cluster, one word each.
+PROMISES: Final = {
+    "converges": "concurrent changes at several nodes are kept and merged",
+    "last-writer": "of concurrent changes the one with the highest clock is shown",
+    "per-coordinator": "exact while its key has one coordinator, which is while nothing fails",
+    "local": "concerns this connection or this node alone",
+    "refused": "not offered",
+}
+
+# Redis's order of flags and of categories, so that replies can be compared with its own.
+_FLAGS = ("write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale", "fast",
+          "no_auth", "allow_busy", "movablekeys")
+_CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
+               "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking",
+               "dangerous", "connection", "transaction", "scripting")
+_CATEGORY_OF_GROUP = {"generic": "keyspace", "string": "string", "connection": "connection"}
+
+ANY_NUMBER: Final = 1 << 62
+
+
+def _no_read(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    raise AssertionError(f"{argv[0]!r} is not executed as a read")
+
+
+def _no_write(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
+) -> tuple[bytes, bytes]:
+    raise AssertionError(f"{argv[0]!r} is not executed as a write")
+
+
+def _no_read_at(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
+    raise AssertionError(f"{argv[0]!r} is not executed as a read")
+
+
+def _no_write_at(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+) -> tuple[bytes, bytes]:
+    raise AssertionError(f"{argv[0]!r} is not executed as a write")
+
+
+def _no_parts(argv: Argv) -> list[Argv]:
+    raise AssertionError(f"{argv[0]!r} has no parts")
+
+
+def _no_fold(replies: list[bytes]) -> bytes:
+    raise AssertionError("this command has no parts")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Command:
+    """What is stated, and below it what follows from that."""
+
+    name: str                       # "get"; a subcommand "client|id"
+    syntax: str
+    summary: str
+    since: str                      # Redis's version; respdyn's for DYN.*
+    group: str
+    flags: str                      # Redis's words
+    route: Route
+    promise: str
+    complexity: str = "O(1)"
+    tips: tuple[str, ...] = ()
+    access: str = ""                # flags of its keys, as in Redis's key specs: "RO access"
+    notes: str = ""                 # to those flags
+    acl: str = ""                   # categories besides those that follow from flags and group
+    arity: int = 0                  # 0: follows from the syntax
+    read: Read = _no_read
+    write: Write = _no_write
+    read_at: ReadAt = _no_read_at
+    write_at: WriteAt = _no_write_at
+    wants_loc: bool = False
+    wants_feedback: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
+    observes: Callable[[Argv], bool] | None = None  # does this WRITE need a quorum read first?
+    parts: Parts = _no_parts
+    fold: Fold = _no_fold
+    single: "Command | None" = None   # a GATHER command with one key is executed as this one
+    inner: Callable[[Argv], Argv] | None = None     # the command that a WRAP command carries
+    subcommands: tuple["Command", ...] = ()
+
+    arguments: tuple[Argument, ...] = field(init=False)
+    keys: Keys = field(init=False)
+    flag_words: tuple[str, ...] = field(init=False)
+    categories: tuple[str, ...] = field(init=False)
+    least: int = field(init=False)  # fewest and most words, the name's included
+    most: int = field(init=False)
+    by_name: dict[bytes, "Command"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        words = self.name.count("|") + 1
+        arguments = parse_syntax(self.syntax, words)
+        if self.subcommands and not arguments:
+            arguments = parse_syntax("subcommand [argument ...]", 0)
+        arity = self.arity or arity_of(arguments, words)
+        flags = self.flags.split()
+        derived: dict[str, object] = {
+            "arguments": arguments,
+            "arity": arity,
+            "keys": keys_of(arguments, words) if self.access else Keys(),
+            "flag_words": tuple(flag for flag in _FLAGS if flag in flags),
+            "categories": tuple(self._categories(flags)),
+            "least": abs(arity),
+            "most": arity if arity > 0 else ANY_NUMBER,
+            "by_name": {sub.name.split("|")[1].encode(): sub for sub in self.subcommands},
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+        self._check(flags)
+
+    @property
+    def resp3_keys(self) -> bool:
+        """Whether any argument is a key."""
+        return self.keys.first > 0
+
+    def _categories(self, flags: list[str]) -> list[str]:
+        wanted = set(self.acl.split())
+        wanted.update({"write", "pubsub", "blocking"}.intersection(flags))
+        if "readonly" in flags:
+            wanted.add("read")
+        if "admin" in flags:
+            wanted.update(("admin", "dangerous"))
+        wanted.add("fast" if "fast" in flags else "slow")
+        if not self.subcommands and self.group in _CATEGORY_OF_GROUP:
+            wanted.add(_CATEGORY_OF_GROUP[self.group])
+        return [category for category in _CATEGORIES if category in wanted]
+
+    def _check(self, flags: list[str]) -> None:
+        """Refuse nonsense when the table is built, not when a client comes."""
+        assert self.name == self.name.lower(), self.name
+        assert self.syntax.upper().startswith(self.name.replace("|", " ").upper()), self.syntax
+        assert self.promise in PROMISES, self.name
+        assert set(flags) <= set(_FLAGS), self.name
+        assert self.summary.endswith("."), self.name
+        assert self.route not in (READ, WRITE, UPDATE) or self.keys.first == 1, self.name
+        assert (self.route == GATHER) == (self.parts is not _no_parts), self.name
+        assert (self.route == WRAP) == (self.inner is not None), self.name
+        if self.route == READ:
+            assert (self.read_at is not _no_read_at) == self.wants_loc, self.name
+            assert (self.read is not _no_read) != self.wants_loc, self.name
+        if self.route in (WRITE, UPDATE):
+            assert (self.write_at is not _no_write_at) == self.wants_loc, self.name
+            assert (self.write is not _no_write) != self.wants_loc, self.name

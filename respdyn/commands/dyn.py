@@ -1,0 +1,180 @@
+"""Dynamo's own commands: contexts, siblings, and the terms of a call.
+
+A client that wants to see concurrent versions reads them with DYN.GETCTX, which also gives a
+*context*: a token that says what was read. DYN.PUTCTX and DYN.DELCTX replace or remove exactly
+that, and nothing that the client has not read; the empty token means that nothing was read.
+
+Source: Dynamo 4.4 (get and put with a context); SEMANTICS 3; SURFACE, "Dynamo's own commands".
+"""
+
+from typing import Final
+
+from respdyn.causal.codec import context_of, max_clock
+from respdyn.causal.context import Context
+from respdyn.commands.arguments import PUTCTX_OPTIONS, parse_options, quoted, syntax_error, word
+from respdyn.commands.declare import COVERAGE, LOCAL, READ, UPDATE, WRAP, WRITE, Argv, Command
+from respdyn.errors import DamagedError, ReplyError
+from respdyn.resp.replies import array, bulk, bulks, null
+from respdyn.types import strings
+from respdyn.types.strings import Stamp, decode_token, encode_token
+
+# At this many siblings a blind or half-informed PUTCTX is refused: clients that never merge would
+# otherwise grow a key without end (Riak's `sibling explosion`). 100 is Riak's limit as well.
+SIBLINGS_MAX: Final = 100
+
+TERM_WORDS: Final = (b"R", b"W", b"SLOPPY", b"TIMEOUT")
+
+
+def _context(loc: bytes, token: bytes) -> Context:
+    try:
+        return decode_token(loc, token)
+    except DamagedError as wrong:
+        raise ReplyError(f"BADCTX not a context of this key: {wrong}") from None
+
+
+def getctx(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
+    token = encode_token(loc, context_of(rec))
+    return array([bulk(token), bulks(strings.siblings(rec, now_ms))])
+
+
+def putctx(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+) -> tuple[bytes, bytes]:
+    when = parse_options(argv, 4, PUTCTX_OPTIONS).expire_at(now_ms, "dyn.putctx")
+    context = _context(loc, argv[2])
+    # At time 0 nothing is expired: what counts is what is stored.
+    if len(strings.siblings(rec, 0)) >= SIBLINGS_MAX and not context_of(rec).is_within(context):
+        raise ReplyError(
+            f"TOOMANYSIBLINGS {SIBLINGS_MAX} versions of this key are stored already: "
+            "read them with DYN.GETCTX and write one in their place, or SET the key"
+        )
+    return _put(rec, context, stamp, argv[3], when, loc)
+
+
+def delctx(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+) -> tuple[bytes, bytes]:
+    context = _context(loc, argv[2])
+    return bulk(encode_token(loc, context)), strings.remove_context(context)
+
+
+def cas(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+) -> tuple[bytes, bytes]:
+    context = _context(loc, argv[2])
+    current = context_of(rec)
+    if not current.is_within(context):
+        return null(resp3), b""
+    if current == context:
+        new = strings.assign(rec, stamp, argv[3], 0)
+        return bulk(encode_token(loc, context_of(new))), new
+    return _put(rec, context, stamp, argv[3], 0, loc)
+
+
+def _put(
+    rec: bytes, context: Context, stamp: Stamp, value: bytes, when: int, loc: bytes
+) -> tuple[bytes, bytes]:
+    actor, counter, floor, clock = stamp
+    if rec:
+        stamp = (actor, counter, floor, max(clock, max_clock(rec) + 1))
+    token = encode_token(loc, strings.context_with_dot(context, stamp))
+    return bulk(token), strings.put(context, stamp, value, when)
+
+
+def split_terms(argv: Argv) -> tuple[list[tuple[bytes, bytes]], Argv]:
+    """The (word, value) pairs with which the arguments of DYN.WITH begin, and the rest.
+
+    A term's word is never a command's name, so the first other word ends them.
+    """
+    pairs: list[tuple[bytes, bytes]] = []
+    position = 0
+    while position < len(argv) and word(argv[position]) in TERM_WORDS:
+        if position + 1 == len(argv):
+            raise ReplyError(f"ERR {quoted(argv[position]).upper()} needs a value")
+        pairs.append((word(argv[position]), argv[position + 1]))
+        position += 2
+    return pairs, argv[position:]
+
+
+def with_inner(argv: Argv) -> Argv:
+    """The command that DYN.WITH carries. Raises `ReplyError` if there is none."""
+    rest = split_terms(argv[1:])[1]
+    if not rest:
+        raise syntax_error()
+    return rest
+
+
+COMMANDS = (
+    Command(
+        "dyn.getctx", "DYN.GETCTX key",
+        "Gives all concurrent values of a key, and a context that says what was read.",
+        since="0.1.0", group="string", flags="readonly", access="RO access",
+        complexity="O(N) with N the number of siblings",
+        promise="converges", route=READ, read_at=getctx, wants_loc=True,
+    ),
+    Command(
+        "dyn.putctx", "DYN.PUTCTX key context value [EX seconds | PX milliseconds]",
+        "Stores a value in place of what was read with the context; gives the new context.",
+        since="0.1.0", group="string", flags="write denyoom", access="RW update",
+        complexity="O(N) with N the number of siblings",
+        promise="converges", route=WRITE, write_at=putctx, wants_loc=True,
+    ),
+    Command(
+        "dyn.delctx", "DYN.DELCTX key context",
+        "Deletes exactly what was read with the context; gives the new context.",
+        since="0.1.0", group="string", flags="write", access="RW delete",
+        promise="converges", route=WRITE, write_at=delctx, wants_loc=True,
+    ),
+    Command(
+        "dyn.cas", "DYN.CAS key context value",
+        "Stores a value if nothing happened to the key since the context; null otherwise.",
+        since="0.1.0", group="string", flags="write denyoom", access="RW access update",
+        promise="per-coordinator", route=UPDATE, write_at=cas, wants_loc=True,
+    ),
+    Command(
+        "dyn.with",
+        "DYN.WITH [R replicas] [W replicas] [SLOPPY <YES | NO>] [TIMEOUT milliseconds]"
+        " command [argument ...]",
+        "Runs a command under other terms: answers to wait for, stand-ins allowed, time-out.",
+        since="0.1.0", group="connection", flags="noscript movablekeys",
+        complexity="that of the command", promise="local", route=WRAP, inner=with_inner,
+    ),
+    Command(
+        "dyn.consistency",
+        "DYN.CONSISTENCY [R replicas] [W replicas] [SLOPPY <YES | NO>] [TIMEOUT milliseconds]",
+        "Sets the terms for this connection, or tells them.",
+        since="0.1.0", group="connection", flags="noscript loading stale fast",
+        promise="local", route=LOCAL,
+    ),
+    Command(
+        "dyn.explain", "DYN.EXPLAIN key",
+        "Shows where a key lives, which nodes are up, and what each replica holds of it.",
+        since="0.1.0", group="generic", flags="readonly", access="RO",
+        complexity="O(N) with N the number of replicas", promise="local", route=COVERAGE,
+    ),
+    Command(
+        "dyn.cluster", "DYN.CLUSTER", "What this node knows of the cluster.",
+        since="0.1.0", group="cluster", flags="", promise="local", route=COVERAGE, arity=-2,
+        subcommands=(
+            Command(
+                "dyn.cluster|status", "DYN.CLUSTER STATUS",
+                "Shows how the cluster is: nodes, partitions, what is pending.",
+                since="0.1.0", group="cluster", flags="loading stale",
+                promise="local", route=COVERAGE,
+            ),
+            Command(
+                "dyn.cluster|members", "DYN.CLUSTER MEMBERS",
+                "Lists the members with their addresses, zones, weights and states.",
+                since="0.1.0", group="cluster", flags="loading stale",
+                complexity="O(N) with N the number of members", promise="local", route=COVERAGE,
+            ),
+            Command(
+                "dyn.cluster|ring", "DYN.CLUSTER RING",
+                "Lists which nodes own which slots.",
+                since="0.1.0", group="cluster", flags="loading stale",
+                complexity="O(N) with N the number of partitions", promise="local",
+                route=COVERAGE,
+            ),
+        ),
+    ),
+)

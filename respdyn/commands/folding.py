@@ -1,0 +1,27 @@
+"""How the replies to the parts of a command of several keys become one reply.
+
+A part that failed makes the whole reply that error: there is never a silent partial answer.
+"""
+
+from respdyn.resp.replies import OK, array, integer
+
+_ERROR = 0x2D   # "-"
+
+
+def as_array(replies: list[bytes]) -> bytes:
+    return first_error(replies) or array(replies)
+
+
+def as_sum(replies: list[bytes]) -> bytes:
+    return first_error(replies) or integer(sum(int(reply[1:-2]) for reply in replies))
+
+
+def all_ok(replies: list[bytes]) -> bytes:
+    return first_error(replies) or OK
+
+
+def first_error(replies: list[bytes]) -> bytes:
+    for reply in replies:
+        if reply[0] == _ERROR:
+            return reply
+    return b""

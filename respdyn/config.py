@@ -1,0 +1,536 @@
+"""Every setting, declared once as data; the flag, the variable, the file key and CONFIG follow.
+
+`SETTINGS` is the declaration, `Settings` the typed value that the rest of the program holds, and
+a test checks that the two agree. Values come as text from flags, `RESPDYN_*` variables and a TOML
+file, in this order of precedence, and `settle` fills what was left open and refuses what
+contradicts itself, naming setting, value and reason. Nothing here reads a file, a variable or a
+command line: `cli` does and passes in what it found, so the core may import this module.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Final, NamedTuple
+
+Value = int | str | bool | tuple[str, ...]
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be. The text names it, its value, and the reason."""
+
+
+class Setting(NamedTuple):
+    """One setting. `name` is the flag and file key, `field` the attribute of `Settings`.
+
+    `kind` is one of int, bytes, ms, seconds, text, secret, flag, choice, list. `doc` says what it
+    means and what raising it costs. `redis` is Redis's name for it in CONFIG, "" if it has none.
+    """
+
+    name: str
+    field: str
+    kind: str
+    default: Value
+    doc: str
+    low: int = 0
+    high: int = 0
+    choices: tuple[str, ...] = ()
+    runtime: bool = False
+    redis: str = ""
+
+
+KIB: Final = 1024
+MIB: Final = 1024 * 1024
+GIB: Final = 1024 * MIB
+SECOND: Final = 1000
+HOUR: Final = 3600 * SECOND
+PORT: Final = 65535
+SLOTS: Final = 16384
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    # Who this node is, and where it listens.
+    Setting("node-id", "node_id", "text", "",
+            "40 hex digits; empty: drawn at the first start and kept in the data directory"),
+    Setting("bind", "bind", "list", ("127.0.0.1",),
+            "addresses to listen on; beyond loopback, set requirepass and peer-secret",
+            redis="bind"),
+    Setting("announce-host", "host", "text", "",
+            "address told to clients and peers; empty: the first bind address, or this host's"),
+    Setting("port", "client_port", "int", 6379, "where clients connect: one big Redis",
+            1, PORT, redis="port"),
+    Setting("cluster-port", "cluster_port", "int", 0,
+            "where cluster-aware clients connect; 0: port + 1000", 0, PORT),
+    Setting("peer-port", "peer_port", "int", 0,
+            "where the other nodes connect; 0: port + 10000", 0, PORT),
+    Setting("http-port", "http_port", "int", 8379,
+            "metrics and health; 0: not served", 0, PORT),
+    Setting("data-dir", "data_dir", "text", "./data", "where the node keeps what must survive",
+            redis="dir"),
+    Setting("zone", "zone", "text", "",
+            "failure domain (rack, data centre); copies are spread over zones"),
+    Setting("weight", "weight", "int", 1,
+            "share of the ring relative to other nodes; raising it brings more data here", 1, 1000),
+    # The cluster.
+    Setting("seeds", "seeds", "list", (),
+            "peer addresses HOST:PEERPORT to find the cluster by; retried for ever"),
+    Setting("cluster-size", "cluster_size", "int", 0,
+            "form a new cluster when so many nodes have met; 0: join one that exists", 0, 1000),
+    Setting("peer-secret", "peer_secret", "secret", "",
+            "shared by all nodes of a cluster; required where peers are not on loopback"),
+    Setting("peer-secret-file", "peer_secret_file", "text", "",
+            "file that holds the peer secret, so that it is not on the command line"),
+    Setting("n", "n", "int", 0,
+            "copies of each key; each costs memory, disk and a message; 0: 3 in a cluster, 1 alone",
+            0, 16),
+    Setting("r", "r", "int", 0,
+            "answers a read waits for; more is fresher and slower; 0: a majority of n", 0, 16),
+    Setting("w", "w", "int", 0,
+            "copies a write waits for; more is safer and slower; 0: a majority of n", 0, 16),
+    Setting("partitions", "partitions", "int", 256,
+            "equal parts of the ring, fixed at creation; more spread finer, cost memory and gossip",
+            1, SLOTS),
+    # What survives.
+    Setting("engine", "engine", "choice", "rocksdb",
+            "rocksdb survives a restart; memory does not", choices=("rocksdb", "memory")),
+    Setting("durability", "durability", "choice", "everysec",
+            "when a write is on disk: always = before its reply, which costs a disk flush",
+            choices=("everysec", "always", "no"), redis="appendfsync"),
+    Setting("lease-block", "lease_block", "int", 1_000_000,
+            "counters reserved per durable write; a restart skips the rest of a block",
+            1000, 1 << 32),
+    Setting("tombstone-grace", "tombstone_grace_ms", "ms", 24 * HOUR,
+            "how long a deletion is remembered; longer outages are forgiven, at a cost in memory",
+            1, 366 * 24 * HOUR),
+    Setting("hint-max-age", "hint_max_age_ms", "ms", 3 * HOUR,
+            "how long a write is kept for an absent owner; longer costs disk on the stand-in",
+            1, 366 * 24 * HOUR),
+    # Who may speak.
+    Setting("requirepass", "requirepass", "secret", "",
+            "password that clients must give", runtime=True, redis="requirepass"),
+    Setting("protected-mode", "protected_mode", "flag", True,
+            "without a password, serve only clients of this machine", runtime=True,
+            redis="protected-mode"),
+    # Time.
+    Setting("request-timeout", "request_timeout_ms", "ms", 2 * SECOND,
+            "no reply waits longer; raising it turns quick refusals into slow ones",
+            1, HOUR, runtime=True),
+    Setting("heartbeat", "heartbeat_ms", "ms", SECOND,
+            "how often idle peers speak; raising it notices failures later", 10, 60 * SECOND),
+    Setting("failure-timeout", "failure_timeout_ms", "ms", 1500,
+            "silence after which a peer is suspected; too low accuses busy peers", 10, HOUR),
+    Setting("speculative", "speculative_ms", "ms", 50,
+            "after so long a read asks one more replica; lower costs more messages",
+            1, 60 * SECOND, runtime=True),
+    Setting("max-clock-offset", "max_clock_offset_ms", "ms", 500,
+            "a remote clock further ahead is not adopted; raising it lets bad clocks spread",
+            1, HOUR),
+    # Limits. Each has a counter that says when it bites.
+    Setting("max-inflight", "max_inflight", "int", 100_000,
+            "requests under way at once, then -OVERLOAD; each holds a few KB",
+            1, 10_000_000, runtime=True),
+    Setting("max-clients", "max_clients", "int", 10_000,
+            "connections of clients; each idle one costs under 20 KB and a descriptor",
+            1, 4_294_967_295, runtime=True, redis="maxclients"),
+    Setting("client-output-soft", "client_output_soft", "bytes", MIB,
+            "unread replies at which a client's commands wait; raising it costs memory per client",
+            KIB, GIB, runtime=True),
+    Setting("client-output-limit", "client_output_limit", "bytes", 64 * MIB,
+            "unread replies at which a client is disconnected; must exceed any single reply",
+            KIB, 64 * GIB, runtime=True),
+    Setting("peer-output-limit", "peer_output_limit", "bytes", 256 * MIB,
+            "unsent bytes at which the link to a peer is dropped; raising it costs memory",
+            KIB, 64 * GIB),
+    Setting("peer-frame-limit", "peer_frame_limit", "bytes", GIB,
+            "largest frame accepted from a peer; must exceed proto-max-bulk-len", MIB, 4 * GIB),
+    Setting("handshake-timeout", "handshake_timeout_ms", "ms", 5 * SECOND,
+            "a connection between nodes must be proved within this time", 100, 60 * SECOND),
+    Setting("proto-max-bulk-len", "proto_max_bulk_len", "bytes", 512 * MIB,
+            "largest argument of a command; memory is taken only as bytes arrive",
+            MIB, 512 * MIB, runtime=True, redis="proto-max-bulk-len"),
+    Setting("proto-max-args", "proto_max_args", "int", MIB,
+            "most arguments of one command; each costs about 100 bytes while it is read",
+            KIB, 1 << 31, runtime=True),
+    Setting("proto-max-command", "proto_max_command", "bytes", GIB,
+            "largest command with all its arguments; a client can make the node hold as much",
+            MIB, 64 * GIB, runtime=True, redis="client-query-buffer-limit"),
+    Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB,
+            "longest command typed as a plain line", KIB, MIB),
+    Setting("siblings-warn", "siblings_warn", "int", 25,
+            "siblings of one key at which it is counted as suspicious", 1, 10_000, runtime=True),
+    Setting("siblings-max", "siblings_max", "int", 100,
+            "siblings at which DYN.PUTCTX is refused; each costs its whole value",
+            1, 10_000, runtime=True),
+    Setting("timeout", "timeout", "seconds", 0,
+            "disconnect a client idle for so long; 0: never", 0, 2_147_483_647, runtime=True,
+            redis="timeout"),
+    Setting("tcp-keepalive", "tcp_keepalive", "seconds", 300,
+            "ask a silent client's machine for life so often; 0: never", 0, 2_147_483_647,
+            runtime=True, redis="tcp-keepalive"),
+    Setting("log-format", "log_format", "choice", "text",
+            "text: key=value; json: one object per line", choices=("text", "json")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one node, as declared in `SETTINGS`. Built by `load`, changed by `change`.
+
+    In a settled one (`settle`) no port and no n is left at 0 = "not given"; r and w may be: then
+    they follow the n of the ring that this node is in.
+    """
+
+    node_id: str = ""
+    bind: tuple[str, ...] = ("127.0.0.1",)
+    host: str = ""
+    client_port: int = 6379
+    cluster_port: int = 0
+    peer_port: int = 0
+    http_port: int = 8379
+    data_dir: str = "./data"
+    zone: str = ""
+    weight: int = 1
+    seeds: tuple[str, ...] = ()
+    cluster_size: int = 0
+    peer_secret: str = ""
+    peer_secret_file: str = ""
+    n: int = 0
+    r: int = 0
+    w: int = 0
+    partitions: int = 256
+    engine: str = "rocksdb"
+    durability: str = "everysec"
+    lease_block: int = 1_000_000
+    tombstone_grace_ms: int = 24 * HOUR
+    hint_max_age_ms: int = 3 * HOUR
+    requirepass: str = ""
+    protected_mode: bool = True
+    request_timeout_ms: int = 2 * SECOND
+    heartbeat_ms: int = SECOND
+    failure_timeout_ms: int = 1500
+    speculative_ms: int = 50
+    max_clock_offset_ms: int = 500
+    max_inflight: int = 100_000
+    max_clients: int = 10_000
+    client_output_soft: int = MIB
+    client_output_limit: int = 64 * MIB
+    peer_output_limit: int = 256 * MIB
+    peer_frame_limit: int = GIB
+    handshake_timeout_ms: int = 5 * SECOND
+    proto_max_bulk_len: int = 512 * MIB
+    proto_max_args: int = MIB
+    proto_max_command: int = GIB
+    proto_inline_max: int = 64 * KIB
+    siblings_warn: int = 25
+    siblings_max: int = 100
+    timeout: int = 0
+    tcp_keepalive: int = 300
+    log_format: str = "text"
+
+
+# Names that Redis has, clients ask for, and respdyn answers with the one value that is true here.
+FIXED: Final[dict[str, str]] = {
+    "databases": "16", "save": "", "maxmemory": "0", "maxmemory-policy": "noeviction",
+    "maxmemory-samples": "5", "maxmemory-clients": "0", "cluster-enabled": "no",
+    "cluster-node-timeout": "15000", "cluster-require-full-coverage": "no",
+    "notify-keyspace-events": "", "slowlog-log-slower-than": "10000", "slowlog-max-len": "128",
+    "latency-monitor-threshold": "0", "latency-tracking": "no", "lazyfree-lazy-eviction": "no",
+    "lazyfree-lazy-expire": "no", "lazyfree-lazy-server-del": "no", "lazyfree-lazy-user-del": "no",
+    "lazyfree-lazy-user-flush": "no", "lfu-decay-time": "1", "lfu-log-factor": "10",
+    "loglevel": "notice", "logfile": "", "daemonize": "no", "supervised": "no", "pidfile": "",
+    "unixsocket": "", "tls-port": "0", "io-threads": "1", "hz": "10", "dynamic-hz": "yes",
+    "activedefrag": "no", "replicaof": "", "slaveof": "", "masterauth": "",
+    "replica-read-only": "yes", "repl-backlog-size": "1048576", "min-replicas-to-write": "0",
+    "min-replicas-max-lag": "10", "lua-time-limit": "5000", "aclfile": "",
+    "acllog-max-len": "128", "dbfilename": "",
+    "appendfilename": "", "auto-aof-rewrite-percentage": "0", "stop-writes-on-bgsave-error": "yes",
+    "list-max-listpack-size": "-2", "hash-max-listpack-entries": "512",
+    "hash-max-listpack-value": "64", "set-max-intset-entries": "512",
+    "zset-max-listpack-entries": "128", "zset-max-listpack-value": "64",
+    "stream-node-max-bytes": "4096", "stream-node-max-entries": "100",
+}
+HIDDEN: Final = frozenset({"peer-secret"})
+FROM_ENGINE: Final = frozenset({"appendonly", "client-output-buffer-limit"})
+MESSAGE_AGE_MS: Final = 60 * SECOND     # a write may be under way so long before it becomes a hint
+ENV_PREFIX: Final = "RESPDYN_"
+ENV_OTHERS: Final = frozenset({"RESPDYN_CONFIG"})   # names the file; read by cli
+
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+_BY_FIELD: Final = {setting.field: setting for setting in SETTINGS}
+_BY_CONFIG_NAME: Final = _BY_NAME | {s.redis: s for s in SETTINGS if s.redis}
+_SCALES: Final[dict[str, dict[str, int]]] = {
+    "int": {"": 1},
+    "bytes": {"": 1, "b": 1, "k": 1000, "kb": KIB, "m": 1000**2, "mb": MIB, "g": 1000**3, "gb": GIB},
+    "ms": {"": 1, "ms": 1, "s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": 24 * HOUR},
+    "seconds": {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400},
+}
+_NUMBER: Final = re.compile(r"(-?[0-9]{1,19})([a-z]*)", re.ASCII | re.IGNORECASE)
+_YES: Final = frozenset({"yes", "true", "on", "1"})
+_NO: Final = frozenset({"no", "false", "off", "0"})
+# Kubernetes sets such variables in every pod beside a service called "respdyn".
+_SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP).*)$")
+
+
+def load(
+    flags: Mapping[str, str], env: Mapping[str, str], file_text: str = "", file_name: str = "file",
+) -> Settings:
+    """The settled settings: flag before environment before file before default.
+
+    `flags` maps setting names to text; of `env` only `RESPDYN_*` is looked at.
+    Raises `ConfigError` for what is unknown, cannot be read, or contradicts itself.
+    """
+    given: dict[str, Value] = {}
+    for name, text in _file_values(file_text, file_name).items():
+        setting = _find(name, f"{file_name}: {name}", _BY_NAME)
+        given[setting.field] = _read(setting, text, f"{file_name}: {name}")
+    for variable in sorted(env):
+        text = env[variable]
+        if not variable.startswith(ENV_PREFIX) or variable in ENV_OTHERS or text == "":
+            continue
+        if _SERVICE_LINK.search(variable) or text.startswith(("tcp://", "udp://")):
+            continue
+        name = variable.removeprefix(ENV_PREFIX).lower().replace("_", "-")
+        setting = _find(name, variable, _BY_NAME)
+        given[setting.field] = _read(setting, text, variable)
+    for name, text in flags.items():
+        setting = _find(name, f"--{name}", _BY_NAME)
+        given[setting.field] = _read(setting, text, f"--{name}")
+    return settle(_with(Settings(), given))
+
+
+def settle(settings: Settings) -> Settings:
+    """A copy with ports and n filled in where they were not given. Raises `ConfigError`."""
+    settled = replace(
+        settings,
+        cluster_port=settings.cluster_port or settings.client_port + 1000,
+        peer_port=settings.peer_port or settings.client_port + 10000,
+        n=settings.n or (3 if is_clustered(settings) else 1),
+    )
+    check(settled)
+    return settled
+
+
+def is_clustered(settings: Settings) -> bool:
+    """Whether this node is to be one of several."""
+    return bool(settings.seeds) or settings.cluster_size > 1
+
+
+def check(settings: Settings) -> None:
+    """Raises `ConfigError` for the first contradiction between the settings of a settled one."""
+    _check_quorum(settings)
+    _check_ports(settings)
+    s = settings
+    if s.partitions & (s.partitions - 1):
+        _refuse("partitions", s.partitions, "must be a power of two, so that each is an equal part"
+                f" of the {SLOTS} slots")
+    if s.node_id and not re.fullmatch(r"[0-9a-f]{40}", s.node_id):
+        _refuse("node-id", s.node_id, "must be 40 lower-case hex digits")
+    horizon_ms = s.hint_max_age_ms + s.max_clock_offset_ms + MESSAGE_AGE_MS
+    if horizon_ms >= s.tombstone_grace_ms:
+        _refuse("hint-max-age", f"{s.hint_max_age_ms} ms", "with max-clock-offset"
+                f" ({s.max_clock_offset_ms} ms) and a minute of delay it must stay below"
+                f" tombstone-grace ({s.tombstone_grace_ms} ms): a hint older than the memory of a"
+                " deletion would bring the deleted key back")
+    if s.failure_timeout_ms <= s.heartbeat_ms:
+        _refuse("failure-timeout", f"{s.failure_timeout_ms} ms", "must be above heartbeat"
+                f" ({s.heartbeat_ms} ms), or every idle peer is suspected")
+    if s.client_output_soft > s.client_output_limit:
+        _refuse("client-output-soft", s.client_output_soft,
+                f"is above client-output-limit ({s.client_output_limit})")
+    if s.siblings_warn > s.siblings_max:
+        _refuse("siblings-warn", s.siblings_warn, f"is above siblings-max ({s.siblings_max})")
+    if s.peer_frame_limit < s.proto_max_bulk_len + MIB:
+        _refuse("peer-frame-limit", s.peer_frame_limit, "must exceed proto-max-bulk-len"
+                f" ({s.proto_max_bulk_len}) by 1mb, or a large value could not be replicated")
+    if s.peer_secret and s.peer_secret_file:
+        _refuse("peer-secret-file", s.peer_secret_file, "peer-secret is given as well; give one")
+
+
+def _check_quorum(s: Settings) -> None:
+    """N, R, W and the number of nodes that is to hold them."""
+    for name, value in (("r", s.r), ("w", s.w)):
+        if value > s.n:
+            _refuse(name, value, f"is above n ({s.n}): no key has so many copies")
+    if s.seeds and s.cluster_size and s.cluster_size < s.n:
+        _refuse("cluster-size", s.cluster_size,
+                f"is below n ({s.n}): so few nodes cannot hold n copies")
+    if not is_clustered(s) and s.n > 1:
+        _refuse("n", s.n, "a node without seeds is a cluster of one and holds one copy;"
+                " give --seeds and --cluster-size")
+    for seed in s.seeds:
+        host, _, port = seed.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= PORT:
+            _refuse("seeds", seed, "must be HOST:PEERPORT, for example 10.0.0.1:16379")
+    if not s.bind:
+        _refuse("bind", "", "must name at least one address")
+    if is_clustered(s) and not (s.peer_secret or s.peer_secret_file or is_loopback_only(s.bind)):
+        _refuse("peer-secret", "", f"must be set where peers connect from elsewhere (bind is"
+                f" {' '.join(s.bind)}): without it anyone who reaches the peer port could join")
+
+
+def _check_ports(s: Settings) -> None:
+    """Four listeners, four different ports."""
+    taken: dict[int, str] = {}
+    for name, port in (("port", s.client_port), ("cluster-port", s.cluster_port),
+                       ("peer-port", s.peer_port), ("http-port", s.http_port)):
+        if not 0 <= port <= PORT:
+            _refuse(name, port, f"is out of range 1..{PORT}; derived from port"
+                    f" {s.client_port}, so give --{name}")
+        if port and port in taken:
+            _refuse(name, port, f"is the same as {taken[port]}")
+        taken[port] = name
+
+
+def is_loopback_only(addresses: Iterable[str]) -> bool:
+    """Whether only this machine can connect to any of these addresses."""
+    return all(a == "localhost" or a == "::1" or a.startswith("127.") for a in addresses)
+
+
+def redis_view(settings: Settings) -> dict[str, str]:
+    """What CONFIG GET answers, sorted: our names, and Redis's where it has another."""
+    view = dict(FIXED)
+    for setting in SETTINGS:
+        if setting.name not in HIDDEN:
+            view[setting.name] = view[setting.redis or setting.name] = show(setting, settings)
+    view["appendonly"] = "no" if settings.engine == "memory" else "yes"
+    view["client-output-buffer-limit"] = (
+        f"normal {settings.client_output_limit} 0 0 slave {settings.peer_output_limit} 0 0"
+        f" pubsub {settings.client_output_limit} 0 0"
+    )
+    return dict(sorted(view.items()))
+
+
+def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
+    """What CONFIG SET makes of it: all changes or, by `ConfigError`, none.
+
+    The error's text is the whole error reply in Redis's words, beginning with `ERR `. A name that
+    is fixed here may be set to the value it has, as tools do that set `save ""` to be sure.
+    """
+    given: dict[str, Value] = {}
+    last = ""
+    for spelled, text in changes.items():
+        last = name = spelled.lower()
+        setting = _BY_CONFIG_NAME.get(name)
+        if setting is None or setting.name in HIDDEN:
+            if name not in FIXED and name not in FROM_ENGINE:
+                raise ConfigError("ERR Unknown option or number of arguments for CONFIG SET - "
+                                  f"'{spelled}'")
+            if redis_view(settings)[name] != text:
+                raise _failed(name, "not supported by respdyn, which has one value for it")
+        elif not setting.runtime:
+            raise _failed(name, "can't set immutable config")
+        else:
+            try:
+                given[setting.field] = _parse(setting, text)
+            except ConfigError as wrong:
+                raise _failed(name, str(wrong)) from None
+    changed = _with(settings, given)
+    try:
+        check(changed)
+    except ConfigError as wrong:
+        raise _failed(last, str(wrong)) from None
+    return changed
+
+
+def show(setting: Setting, settings: Settings) -> str:
+    """The value as text, in base units; parsing it gives the value back."""
+    value: object = getattr(settings, setting.field)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return str(value)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing if no name is close."""
+    import difflib  # only a mistake needs it
+
+    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _file_values(text: str, file_name: str) -> dict[str, str]:
+    """A flat TOML document as name -> text. `_` and `-` are the same in names."""
+    if not text:
+        return {}
+    import tomllib  # most nodes have no file
+
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as wrong:
+        raise ConfigError(f"{file_name}: {wrong}") from None
+    values = {}
+    for key, value in document.items():
+        name = key.replace("_", "-")
+        if isinstance(value, bool):
+            values[name] = "yes" if value else "no"
+        elif isinstance(value, int | str):
+            values[name] = str(value)
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            values[name] = ",".join(value)
+        else:
+            _find(name, f"{file_name}: {key}", _BY_NAME)
+            raise ConfigError(f"{file_name}: {key}: must be text, an integer, true or false,"
+                              " or a list of texts")
+    return values
+
+
+def _find(name: str, shown: str, names: Mapping[str, Setting]) -> Setting:
+    setting = names.get(name)
+    if setting is None:
+        raise ConfigError(f"{shown}: unknown setting{nearest(name, names)}")
+    return setting
+
+
+def _read(setting: Setting, text: str, shown: str) -> Value:
+    try:
+        return _parse(setting, text)
+    except ConfigError as wrong:
+        value = "" if setting.kind == "secret" else f" {text!r}"
+        reason = str(wrong).removeprefix("argument ").removeprefix("argument(s) ")
+        raise ConfigError(f"{shown}:{value} {reason}") from None
+
+
+def _parse(setting: Setting, text: str) -> Value:
+    """The value of a text. Raises `ConfigError` with Redis's description of what is wrong."""
+    kind = setting.kind
+    if kind in ("text", "secret"):
+        if not text.isprintable():
+            raise ConfigError("argument must be printable text")
+        return text
+    if kind == "list":
+        return tuple(text.replace(",", " ").split())
+    if kind == "flag":
+        if text.lower() not in _YES | _NO:
+            raise ConfigError("argument must be 'yes' or 'no'")
+        return text.lower() in _YES
+    if kind == "choice":
+        if text.lower() not in setting.choices:
+            raise ConfigError("argument(s) must be one of the following: "
+                              + ", ".join(setting.choices))
+        return text.lower()
+    match = _NUMBER.fullmatch(text)
+    scale = _SCALES[kind].get(match[2].lower()) if match else None
+    if match is None or scale is None:
+        raise ConfigError({"bytes": "argument must be a memory value",
+                           "ms": "argument must be a time, for example 500ms, 2s or 3h",
+                           }.get(kind, "argument couldn't be parsed into an integer"))
+    number = int(match[1]) * scale
+    if not setting.low <= number <= setting.high:
+        raise ConfigError(f"argument must be between {setting.low} and {setting.high} inclusive")
+    return number
+
+
+def _with(settings: Settings, given: Mapping[str, Value]) -> Settings:
+    """A copy with these fields; `_parse` has made each the type its declaration says."""
+    values: dict[str, object] = {f.name: getattr(settings, f.name) for f in fields(Settings)}
+    values.update(given)
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _refuse(name: str, value: object, reason: str) -> None:
+    shown = f" {value}" if value != "" else " (empty)"
+    raise ConfigError(f"{name}{shown}: {reason}")
+
+
+def _failed(name: str, reason: str) -> ConfigError:
+    return ConfigError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")

@@ -1,0 +1,323 @@
+"""INFO: how this node is, in Redis's sections and field names, and what Dynamo adds to them.
+
+Every field of Redis 7 that some tool is known to read is there. Where respdyn has no such thing the
+value is the one that is true (`rdb_bgsave_in_progress:0`). What only the process around the node
+knows (memory, CPU, bytes on sockets) the driver supplies by field name: `LocalContext.outside`.
+
+Keys are counted once in the whole cluster: each node tells those whose coordinator it is, so the
+sum over the nodes is the number of keys. `dynamo_live_keys` counts the copies on this node.
+
+Source: Redis `server.c` (genRedisInfoString).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from respdyn.commands.arguments import word
+from respdyn.resp.replies import verbatim
+
+if TYPE_CHECKING:
+    from respdyn.engine.local import LocalContext
+
+# The version whose commands and replies are offered; clients choose what they send by it.
+REDIS_VERSION: Final = "7.0.15"
+RESPDYN_VERSION: Final = "0.1.0"
+
+Fields = dict[str, object]
+
+
+def reply(context: LocalContext, wanted: list[bytes], resp3: bool) -> bytes:
+    """INFO with these sections; the default ones if none are named."""
+    names = [word(one).decode("latin-1").lower() for one in wanted] or ["default"]
+    chosen = set(names)
+    if chosen & {"all", "everything"}:
+        chosen.update(SECTIONS)
+    if "default" in chosen:
+        chosen.update(name for name in SECTIONS if name != "commandstats")
+    outside = context.outside()
+    parts = []
+    for name, (title, make) in SECTIONS.items():
+        if name in chosen:
+            lines = [f"# {title}\r\n"]
+            for field, value in make(context).items():
+                shown = str(outside.get(field, value)).replace("\r", " ").replace("\n", " ")
+                lines.append(f"{field}:{shown}\r\n")
+            parts.append("".join(lines))
+    return verbatim("\r\n".join(parts).encode(), resp3)
+
+
+def _server(context: LocalContext) -> Fields:
+    identity = context.node.identity
+    settings = context.settings
+    up_s = max(0, context.now_ms - context.started_ms) // 1000
+    return {
+        "redis_version": REDIS_VERSION,
+        "server_name": "respdyn",
+        "respdyn_version": RESPDYN_VERSION,
+        "redis_git_sha1": "00000000",
+        "redis_git_dirty": 0,
+        "redis_build_id": "0",
+        "redis_mode": "standalone",
+        "os": "unknown",
+        "arch_bits": 64,
+        "monotonic_clock": "POSIX clock_gettime",
+        "multiplexing_api": "asyncio",
+        "atomicvar_api": "none",
+        "gcc_version": "0.0.0",
+        "process_id": 0,
+        "process_supervised": "no",
+        "run_id": (identity.actor.hex() * 2)[:40],
+        "tcp_port": settings.client_port,
+        "server_time_usec": context.now_ms * 1000,
+        "uptime_in_seconds": up_s,
+        "uptime_in_days": up_s // 86400,
+        "hz": 10,
+        "configured_hz": 10,
+        "lru_clock": context.now_ms // 1000 & 0xFFFFFF,
+        "executable": "",
+        "config_file": "",
+        "io_threads_active": 0,
+    }
+
+
+def _clients(context: LocalContext) -> Fields:
+    waiting = [one for one in context.sessions.values() if one.out]
+    return {
+        "connected_clients": len(context.sessions),
+        "cluster_connections": len(context.node.links),
+        "maxclients": context.settings.max_clients,
+        "client_recent_max_input_buffer": 0,
+        "client_recent_max_output_buffer": max((one.out_bytes for one in waiting), default=0),
+        "blocked_clients": 0,
+        "tracking_clients": 0,
+        "clients_in_timeout_table": 0,
+    }
+
+
+def _memory(context: LocalContext) -> Fields:
+    outside = context.outside()
+    used = int(outside.get("used_memory", "0"))
+    rss = int(outside.get("used_memory_rss", "0")) or used
+    total = int(outside.get("total_system_memory", "0"))
+    peak = max(used, int(outside.get("used_memory_peak", "0")))
+    return {
+        "used_memory": used,
+        "used_memory_human": human(used),
+        "used_memory_rss": rss,
+        "used_memory_rss_human": human(rss),
+        "used_memory_peak": peak,
+        "used_memory_peak_human": human(peak),
+        "used_memory_peak_perc": f"{100 * used / peak if peak else 100:.2f}%",
+        "used_memory_overhead": 0,
+        "used_memory_startup": 0,
+        "used_memory_dataset": used,
+        "used_memory_dataset_perc": "100.00%",
+        "total_system_memory": total,
+        "total_system_memory_human": human(total),
+        "used_memory_lua": 0,
+        "used_memory_lua_human": human(0),
+        "used_memory_scripts": 0,
+        "used_memory_scripts_human": human(0),
+        "number_of_cached_scripts": 0,
+        "number_of_functions": 0,
+        "number_of_libraries": 0,
+        "maxmemory": 0,
+        "maxmemory_human": human(0),
+        "maxmemory_policy": "noeviction",
+        "mem_fragmentation_ratio": f"{rss / used if used else 1:.2f}",
+        "mem_fragmentation_bytes": rss - used,
+        "mem_not_counted_for_evict": 0,
+        "mem_replication_backlog": 0,
+        "mem_clients_slaves": 0,
+        "mem_clients_normal": sum(one.out_bytes for one in context.sessions.values()),
+        "mem_cluster_links": 0,
+        "mem_aof_buffer": 0,
+        "mem_allocator": "libc",
+        "active_defrag_running": 0,
+        "lazyfree_pending_objects": 0,
+        "lazyfreed_objects": 0,
+    }
+
+
+def _persistence(context: LocalContext) -> Fields:
+    settings = context.settings
+    is_failing = bool(context.node.dispatcher.cannot_store)
+    return {
+        "loading": 0,
+        "async_loading": 0,
+        "rdb_changes_since_last_save": 0,
+        "rdb_bgsave_in_progress": 0,
+        "rdb_last_save_time": context.started_ms // 1000,
+        "rdb_last_bgsave_status": "err" if is_failing else "ok",
+        "rdb_last_bgsave_time_sec": -1,
+        "rdb_current_bgsave_time_sec": -1,
+        "rdb_saves": 0,
+        "rdb_last_cow_size": 0,
+        "aof_enabled": 0 if settings.engine == "memory" else 1,
+        "aof_rewrite_in_progress": 0,
+        "aof_rewrite_scheduled": 0,
+        "aof_last_rewrite_time_sec": -1,
+        "aof_current_rewrite_time_sec": -1,
+        "aof_last_bgrewrite_status": "ok",
+        "aof_last_write_status": "err" if is_failing else "ok",
+        "aof_last_cow_size": 0,
+    }
+
+
+def _stats(context: LocalContext) -> Fields:
+    front = context.node.front
+    return {
+        "total_connections_received": front.connections,
+        "total_commands_processed": sum(front.calls.values()),
+        "instantaneous_ops_per_sec": 0,
+        "total_net_input_bytes": 0,
+        "total_net_output_bytes": 0,
+        "total_net_repl_input_bytes": 0,
+        "total_net_repl_output_bytes": 0,
+        "instantaneous_input_kbps": "0.00",
+        "instantaneous_output_kbps": "0.00",
+        "rejected_connections": 0,
+        "sync_full": 0,
+        "sync_partial_ok": 0,
+        "sync_partial_err": 0,
+        "expired_keys": 0,
+        "expired_stale_perc": "0.00",
+        "evicted_keys": 0,
+        "evicted_clients": 0,
+        "keyspace_hits": 0,
+        "keyspace_misses": 0,
+        "pubsub_channels": 0,
+        "pubsub_patterns": 0,
+        "pubsubshard_channels": 0,
+        "latest_fork_usec": 0,
+        "total_forks": 0,
+        "migrate_cached_sockets": 0,
+        "slave_expires_tracked_keys": 0,
+        "active_defrag_hits": 0,
+        "active_defrag_misses": 0,
+        "active_defrag_key_hits": 0,
+        "active_defrag_key_misses": 0,
+        "tracking_total_keys": 0,
+        "tracking_total_items": 0,
+        "tracking_total_prefixes": 0,
+        "unexpected_error_replies": 0,
+        "total_error_replies": sum(front.errors.values()),
+        "dump_payload_sanitizations": 0,
+        "total_reads_processed": 0,
+        "total_writes_processed": 0,
+    }
+
+
+def _replication(context: LocalContext) -> Fields:
+    return {
+        "role": "master",
+        "connected_slaves": 0,
+        "master_failover_state": "no-failover",
+        "master_replid": context.node.identity.node_id,
+        "master_replid2": "0" * 40,
+        "master_repl_offset": 0,
+        "second_repl_offset": -1,
+        "repl_backlog_active": 0,
+        "repl_backlog_size": 1048576,
+        "repl_backlog_first_byte_offset": 0,
+        "repl_backlog_histlen": 0,
+    }
+
+
+def _cpu(context: LocalContext) -> Fields:
+    return dict.fromkeys(
+        ("used_cpu_sys", "used_cpu_user", "used_cpu_sys_children", "used_cpu_user_children",
+         "used_cpu_sys_main_thread", "used_cpu_user_main_thread"), "0.000000",
+    )
+
+
+def _modules(context: LocalContext) -> Fields:
+    return {}
+
+
+def _commandstats(context: LocalContext) -> Fields:
+    return {
+        f"cmdstat_{command.name}":
+            f"calls={calls},usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0"
+        for command, calls in context.node.front.calls.items()
+    }
+
+
+def _errorstats(context: LocalContext) -> Fields:
+    errors = context.node.front.errors
+    return {f"errorstat_{name}": f"count={errors[name]}" for name in sorted(errors)}
+
+
+def _cluster(context: LocalContext) -> Fields:
+    return {"cluster_enabled": 0}
+
+
+def _keyspace(context: LocalContext) -> Fields:
+    node = context.node
+    plans = node.dispatcher.plans[:: node.replica.width]
+    here = node.identity.node_id
+    mine = [plan.partition for plan in plans if plan.coordinator == here]
+    fields: Fields = {}
+    for db, live in enumerate(node.replica.live):
+        keys = sum(live[partition] for partition in mine)
+        if keys:
+            fields[f"db{db}"] = f"keys={keys},expires=0,avg_ttl=0"
+    return fields
+
+
+def _dynamo(context: LocalContext) -> Fields:
+    node = context.node
+    ring = node.membership.ring
+    fields: Fields = {
+        "dynamo_node_id": node.identity.node_id,
+        "dynamo_cluster_id": ring.cluster_id if ring else "",
+        "dynamo_ring_version": ring.version if ring else 0,
+        "dynamo_members": len(ring.members) if ring else 0,
+        "dynamo_peers_up": sum(1 for link in node.links.values() if link.is_up),
+        "dynamo_partitions": ring.partitions if ring else 0,
+        "dynamo_n": context.n,
+        "dynamo_r": context.terms.r,
+        "dynamo_w": context.terms.w,
+        "dynamo_durability": context.settings.durability,
+        "dynamo_cannot_store": node.dispatcher.cannot_store,
+        "dynamo_records": node.replica.records,
+        "dynamo_live_keys": sum(map(sum, node.replica.live)),
+        "dynamo_requests_in_flight": node.front.held(),
+    }
+    fields.update({f"dynamo_{name}": value for name, value in vars(node.counters).items()})
+    return fields
+
+
+SECTIONS: Final[dict[str, tuple[str, Callable[[LocalContext], Fields]]]] = {
+    "server": ("Server", _server),
+    "clients": ("Clients", _clients),
+    "memory": ("Memory", _memory),
+    "persistence": ("Persistence", _persistence),
+    "stats": ("Stats", _stats),
+    "replication": ("Replication", _replication),
+    "cpu": ("CPU", _cpu),
+    "modules": ("Modules", _modules),
+    "commandstats": ("Commandstats", _commandstats),
+    "errorstats": ("Errorstats", _errorstats),
+    "cluster": ("Cluster", _cluster),
+    "keyspace": ("Keyspace", _keyspace),
+    "dynamo": ("Dynamo", _dynamo),
+}
+
+
+def human(size: int) -> str:
+    """Bytes as Redis prints them for people.
+
+    >>> human(0), human(1585240)
+    ('0B', '1.51M')
+    """
+    if size < 1024:
+        return f"{size}B"
+    shown = float(size)
+    for unit in "KMGT":
+        shown /= 1024
+        if shown < 1024:
+            return f"{shown:.2f}{unit}"
+    return f"{shown / 1024:.2f}P"

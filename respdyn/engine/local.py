@@ -1,0 +1,399 @@
+"""Commands that this node answers at once, from the connection's session or its own state.
+
+PING, HELLO, AUTH, SELECT, CONFIG and their kin are here; CLIENT is in `clients`, COMMAND in
+`introspection`, INFO in `info`. Each is a plain function `(context, session, argv) -> reply`; None
+means no reply at all. `FUNCTIONS` lists them all, and must name every command declared LOCAL.
+
+Source: Redis `networking.c` (helloCommand, resetCommand), `acl.c` (authCommand), `config.c`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from respdyn.commands.arguments import (
+    integer_of,
+    parse_int32,
+    quoted,
+    syntax_error,
+    word,
+    wrong_arity,
+)
+from respdyn.commands.declare import LOCAL, Command
+from respdyn.commands.scan import glob_match
+from respdyn.commands.table import BY_NAME, COMMANDS
+from respdyn.config import ConfigError, Settings, change, redis_view
+from respdyn.engine import clients, info, introspection
+from respdyn.engine.consistency import parse_terms
+from respdyn.engine.session import Session
+from respdyn.engine.terms import Terms
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import EMPTY_ARRAY, OK, PONG, bulk, bulks, integer, map_, text
+
+if TYPE_CHECKING:
+    from respdyn.node import Node
+
+Argv = list[bytes]
+Local = Callable[["LocalContext", Session, Argv], bytes | None]
+
+DATABASES: Final = 16
+
+_WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
+_NO_PASSWORD_SET: Final = (
+    "ERR AUTH <password> called without any password configured for the default user. "
+    "Are you sure your configuration is correct?"
+)
+_HELLO_NEEDS_AUTH: Final = (
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
+    "<user> <pass> option can be used to authenticate the client and select the RESP protocol "
+    "version at the same time"
+)
+
+
+class LocalContext:
+    """What these commands need of the node, and nothing else."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.started_ms = node.wall_ms
+        # What only the driver knows, by field of INFO: used_memory, process_id, used_cpu_sys ...
+        self.outside: Callable[[], Mapping[str, str]] = dict
+
+    @property
+    def now_ms(self) -> int:
+        return self.node.wall_ms
+
+    @property
+    def settings(self) -> Settings:
+        return self.node.settings
+
+    @property
+    def sessions(self) -> dict[int, Session]:
+        return self.node.front.sessions
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of a connection that has not asked for others."""
+        return self.node.front.terms
+
+    @property
+    def n(self) -> int:
+        return self.node.front.n
+
+    def container(self, name: str) -> Command:
+        return BY_NAME[name.encode()]
+
+    def is_password(self, user: bytes, password: bytes) -> bool:
+        """Whether they fit. Without a password set, the default user may give any."""
+        if user != b"default":
+            return False
+        expected = self.settings.requirepass
+        if not expected:
+            return True
+        return hmac.compare_digest(expected.encode("utf-8", "surrogateescape"), password)
+
+    def config_get(self, patterns: Argv) -> dict[str, str]:
+        """Settings whose names match. A name without wildcards is told as it was asked for."""
+        view = redis_view(self.settings)
+        found: dict[str, str] = {}
+        for pattern in patterns:
+            asked = pattern.decode("latin-1")
+            if not any(mark in asked for mark in "[*?"):
+                if asked.lower() in view:
+                    found.setdefault(asked, view[asked.lower()])
+                continue
+            lowered = pattern.lower()
+            for name, value in view.items():
+                if glob_match(lowered, name.encode()):
+                    found.setdefault(name, value)
+        return found
+
+    def config_set(self, pairs: list[tuple[str, str]]) -> None:
+        """Change all of these settings, or by a `ReplyError` none."""
+        known = redis_view(self.settings)
+        names = [name.lower() for name, _ in pairs]
+        for position, name in enumerate(names):
+            if name in known and name in names[:position]:
+                raise ReplyError(
+                    f"ERR CONFIG SET failed (possibly related to argument '{name}') - "
+                    "duplicate parameter"
+                )
+        try:
+            settings = change(self.settings, dict(pairs))
+        except ConfigError as wrong:
+            raise ReplyError(str(wrong)) from None
+        self.node.settings = settings
+        self.terms.timeout_ms = settings.request_timeout_ms
+        if not settings.requirepass:
+            for session in self.sessions.values():
+                session.authenticated = True
+
+    def reset_statistics(self) -> None:
+        """CONFIG RESETSTAT."""
+        front = self.node.front
+        self.node.counters.reset()
+        front.calls.clear()
+        front.errors.clear()
+        front.connections = 0
+
+    def kill(self, session: Session) -> None:
+        """Close another client's connection at once, without the replies that it waits for."""
+        session.closing = True
+        session.backlog.clear()
+        session.pending.clear()
+        session.out.clear()
+        session.out_bytes = 0
+        if not session.is_dirty:
+            session.is_dirty = True
+            session.dirty.append(session)
+
+
+def run(context: LocalContext, session: Session, command: Command, argv: Argv) -> bytes | None:
+    """Answer a LOCAL command. None: it has no reply. Raises `ReplyError`."""
+    return FUNCTIONS[command.name](context, session, argv)
+
+
+def needs_auth(session: Session, command: Command) -> bool:
+    """Whether the client must authenticate before it may do this."""
+    return not session.authenticated and "no_auth" not in command.flag_words
+
+
+def check_authenticated(session: Session, command: Command) -> None:
+    """Raises `ReplyError` if it must."""
+    if needs_auth(session, command):
+        raise ReplyError("NOAUTH Authentication required.")
+
+
+# ---- the connection ----
+
+
+def ping(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    if len(argv) > 2:
+        raise wrong_arity("ping")
+    return bulk(argv[1]) if len(argv) == 2 else PONG
+
+
+def echo(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return bulk(argv[1])
+
+
+def quit_(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    session.closing = True
+    return OK
+
+
+def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    session.db = 0
+    session.resp = 2
+    session.name = b""
+    session.user = "default"
+    session.authenticated = not context.settings.requirepass
+    session.reply_mode = "on"
+    session.no_evict = session.no_touch = False
+    session.terms = context.terms
+    return b"+RESET\r\n"
+
+
+def select(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    index = parse_int32(argv[1])
+    if not 0 <= index < DATABASES:
+        raise ReplyError("ERR DB index is out of range")
+    session.db = index
+    return OK
+
+
+def auth(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    if len(argv) > 3:
+        raise syntax_error()
+    if len(argv) == 2 and not context.settings.requirepass:
+        raise ReplyError(_NO_PASSWORD_SET)
+    _log_in(context, session, argv[1] if len(argv) == 3 else b"default", argv[-1])
+    return OK
+
+
+def _log_in(context: LocalContext, session: Session, user: bytes, password: bytes) -> None:
+    if not context.is_password(user, password):
+        raise ReplyError(_WRONG_PASSWORD)
+    session.authenticated = True
+    session.user = "default"
+
+
+def hello(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    version = 0
+    if len(argv) > 1:
+        asked = integer_of(argv[1])
+        if asked is None:
+            raise ReplyError("ERR Protocol version is not an integer or out of range")
+        if asked not in (2, 3):
+            raise ReplyError("NOPROTO unsupported protocol version")
+        version = asked
+    position = 2
+    while position < len(argv):
+        option = word(argv[position])
+        more = len(argv) - 1 - position
+        if option == b"AUTH" and more >= 2:
+            _log_in(context, session, argv[position + 1], argv[position + 2])
+            position += 3
+        elif option == b"SETNAME" and more:
+            session.name = clients.checked_name(argv[position + 1])
+            position += 2
+        else:
+            raise ReplyError(f"ERR Syntax error in HELLO option '{quoted(argv[position])}'")
+    if not session.authenticated:
+        raise ReplyError(_HELLO_NEEDS_AUTH)
+    session.resp = version or session.resp
+    return map_(
+        [
+            (text("server"), text("redis")),
+            (text("version"), text(info.REDIS_VERSION)),
+            (text("proto"), integer(session.resp)),
+            (text("id"), integer(session.id)),
+            (text("mode"), text("standalone")),
+            (text("role"), text("master")),
+            (text("modules"), EMPTY_ARRAY),
+        ],
+        session.resp == 3,
+    )
+
+
+def consistency(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    terms, rest = parse_terms(argv[1:], session.terms, context.n)
+    if rest:
+        raise ReplyError(
+            f"ERR DYN.CONSISTENCY knows R, W, SLOPPY and TIMEOUT, not '{quoted(rest[0], 64)}'"
+        )
+    if len(argv) > 1:
+        session.terms = terms
+        return OK
+    return map_(
+        [
+            (text("n"), integer(context.n)),
+            (text("r"), integer(terms.r)),
+            (text("w"), integer(terms.w)),
+            (text("sloppy"), text("yes" if terms.sloppy else "no")),
+            (text("timeout"), integer(terms.timeout_ms)),
+        ],
+        session.resp == 3,
+    )
+
+
+# ---- the server ----
+
+
+def time(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    seconds, rest_ms = divmod(context.now_ms, 1000)
+    return bulks([b"%d" % seconds, b"%d" % (rest_ms * 1000)])
+
+
+def info_(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return info.reply(context, argv[1:], session.resp == 3)
+
+
+def config_get(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    found = context.config_get(argv[2:])
+    pairs = [(_config_text(name), _config_text(value)) for name, value in found.items()]
+    return map_(pairs, session.resp == 3)
+
+
+def _config_text(value: str) -> bytes:
+    return bulk(value.encode("utf-8", "surrogateescape"))
+
+
+def config_set(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    if len(argv) % 2:
+        raise syntax_error()
+    words = [argument.decode("utf-8", "surrogateescape") for argument in argv[2:]]
+    context.config_set(list(zip(words[::2], words[1::2], strict=True)))
+    return OK
+
+
+def config_resetstat(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    context.reset_statistics()
+    return OK
+
+
+def config_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.help_text(context.container("config"))
+
+
+def command(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.info([], session.resp == 3)
+
+
+def command_count(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.count()
+
+
+def command_docs(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.docs(argv[2:], session.resp == 3)
+
+
+def command_getkeys(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.keys(argv[2:])
+
+
+def command_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.help_text(context.container("command"))
+
+
+def command_info(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.info(argv[2:], session.resp == 3)
+
+
+def command_list(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.names(argv[2:])
+
+
+def cluster(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    raise ReplyError("ERR This instance has cluster support disabled")
+
+
+FUNCTIONS: Final[dict[str, Local]] = {
+    "ping": ping,
+    "echo": echo,
+    "quit": quit_,
+    "reset": reset,
+    "select": select,
+    "auth": auth,
+    "hello": hello,
+    "client|getname": clients.getname,
+    "client|help": clients.help_,
+    "client|id": clients.id_,
+    "client|info": clients.info,
+    "client|kill": clients.kill,
+    "client|list": clients.list_,
+    "client|no-evict": clients.no_evict,
+    "client|no-touch": clients.no_touch,
+    "client|reply": clients.reply,
+    "client|setinfo": clients.setinfo,
+    "client|setname": clients.setname,
+    "command": command,
+    "command|count": command_count,
+    "command|docs": command_docs,
+    "command|getkeys": command_getkeys,
+    "command|help": command_help,
+    "command|info": command_info,
+    "command|list": command_list,
+    "config|get": config_get,
+    "config|help": config_help,
+    "config|resetstat": config_resetstat,
+    "config|set": config_set,
+    "info": info_,
+    "time": time,
+    "cluster": cluster,
+    "dyn.consistency": consistency,
+}
+
+
+def _declared() -> set[str]:
+    """The names of all commands that are answered here: LOCAL, and not only a container."""
+    everything = [one for command in COMMANDS for one in (command, *command.subcommands)]
+    return {
+        one.name for one in everything
+        if one.route == LOCAL and (not one.subcommands or one.arity == -1)
+    }
+
+
+assert _declared() == set(FUNCTIONS), _declared() ^ set(FUNCTIONS)

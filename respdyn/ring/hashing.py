@@ -1,0 +1,78 @@
+"""From a key to its slot, and to the locator under which the whole house knows the key.
+
+Slots are Redis Cluster's: CRC16-XMODEM of the key, or of its hash tag, modulo 16384. A slot never
+changes; which partition it lies in and who owns that is the ring's business. A locator is slot,
+database and key in one piece of bytes, so that the keys of one partition are neighbours wherever
+locators are sorted. Nothing here chooses a hash: a cluster-aware client must come to the same slot.
+
+Source: Redis Cluster specification, "Key distribution model" and "Hash tags"; Dynamo 4.2.
+"""
+
+from binascii import crc_hqx
+
+SLOTS = 16384
+
+_BRACE = ord("{")   # an int: CPython finds it in bytes ten times faster than it finds b"{"
+
+
+class _Prefixes(dict[int, tuple[bytes, ...]]):
+    """Per database the 16384 prefixes of a locator, made at the database's first use.
+
+    One database costs 0.9 MB and about 2 ms; nearly everybody uses only database 0.
+    """
+
+    def __missing__(self, db: int) -> tuple[bytes, ...]:
+        last = bytes([db])
+        prefixes = tuple(slot.to_bytes(2, "big") + last for slot in range(SLOTS))
+        self[db] = prefixes
+        return prefixes
+
+
+PREFIX = _Prefixes()
+
+
+def slot_of(key: bytes) -> int:
+    """The slot of `key`, 0 to 16383.
+
+    With a `{` in the key and a `}` after it, only what lies between the first `{` and the first `}`
+    after that counts, unless that is nothing.
+
+    >>> slot_of(b"123456789")
+    12739
+    >>> slot_of(b"user:{42}:name") == slot_of(b"42")
+    True
+    >>> slot_of(b"{}a") == slot_of(b"{}b")
+    False
+    """
+    if _BRACE in key:
+        return crc_hqx(_tag(key), 0) & 16383
+    return crc_hqx(key, 0) & 16383
+
+
+def locator(db: int, key: bytes) -> bytes:
+    """Slot (2 bytes, big-endian), database (1 byte) and key.
+
+    It never begins with ff ff: slots end at 3fff, and that prefix is kept for a node's own records.
+
+    >>> locator(1, b"123456789")
+    b'1\\xc3\\x01123456789'
+    """
+    if _BRACE in key:
+        return PREFIX[db][crc_hqx(_tag(key), 0) & 16383] + key
+    return PREFIX[db][crc_hqx(key, 0) & 16383] + key
+
+
+def split_locator(loc: bytes) -> tuple[int, int, bytes]:
+    """Slot, database and key of a locator.
+
+    >>> split_locator(locator(3, b"k"))
+    (7629, 3, b'k')
+    """
+    return loc[0] << 8 | loc[1], loc[2], loc[3:]
+
+
+def _tag(key: bytes) -> bytes:
+    """The part of a key with a `{` that decides its slot."""
+    start = key.find(b"{") + 1
+    end = key.find(b"}", start)
+    return key[start:end] if end > start else key

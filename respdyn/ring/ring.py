@@ -1,0 +1,152 @@
+"""The ring: a versioned, immutable map from partitions to the nodes that own them.
+
+A partition is a contiguous, equal share of the 16384 slots (Dynamo's strategy 3), so the map is
+small and a partition moves as a unit. A ring is a value: a change of membership makes a new one
+with a higher version, and nodes adopt whichever is newer. Who should own what is computed in
+`claim`; who is alive is not recorded here, because an outage is not a departure.
+
+Source: Dynamo 4.8.1 and 6.2.
+"""
+
+from itertools import pairwise
+from typing import Literal
+
+import msgspec
+
+from respdyn.errors import DamagedError
+from respdyn.ring.hashing import SLOTS
+
+MemberState = Literal["joining", "member", "leaving"]
+Owners = tuple[tuple[int, ...], ...]
+
+ENCODING = 1
+MAX_MEMBERS = 1024
+MAX_N = 16
+MAX_WEIGHT = 1000
+_HEX = frozenset("0123456789abcdef")
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """A node that belongs to the cluster, and where it is found.
+
+    `joining`: known and reachable, owns nothing yet. `member`: owns its share. `leaving`: owns
+    nothing in this ring and hands over what it held. `weight` is its share relative to the others.
+    `zone` is its failure domain; "" for all means one zone.
+    """
+
+    node_id: str
+    host: str
+    client_port: int
+    cluster_port: int
+    peer_port: int
+    http_port: int
+    zone: str = ""
+    weight: int = 1
+    state: MemberState = "member"
+    incarnation: int = 0
+
+
+class Ring(msgspec.Struct, frozen=True, array_like=True):
+    """Who keeps what. `members` is sorted by node id; `owners` holds, per partition, indices
+    into `members`, the primary first.
+
+    A partition has N owners, or as many as there are members to own anything.
+    """
+
+    cluster_id: str
+    version: int
+    n: int
+    members: tuple[Member, ...]
+    owners: Owners
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are: Q, a power of two, fixed for the life of the cluster."""
+        return len(self.owners)
+
+    def partition_of(self, slot: int) -> int:
+        """The partition in which a slot lies."""
+        return slot // (SLOTS // len(self.owners))
+
+    def slots_of(self, partition: int) -> range:
+        """The slots of a partition."""
+        size = SLOTS // len(self.owners)
+        return range(partition * size, (partition + 1) * size)
+
+    def owners_of(self, partition: int) -> tuple[str, ...]:
+        """The node ids of a partition's owners, the primary first."""
+        return tuple(self.members[index].node_id for index in self.owners[partition])
+
+    def member(self, node_id: str) -> Member | None:
+        """The member with that id. Linear: keep a dictionary where it matters."""
+        return next((member for member in self.members if member.node_id == node_id), None)
+
+    def newer_than(self, other: "Ring") -> bool:
+        """Whether this ring replaces `other`. A foreign cluster's ring never does."""
+        return self.cluster_id == other.cluster_id and self.version > other.version
+
+    def encode(self) -> bytes:
+        """A version byte, then msgpack. Equal rings have equal bytes."""
+        return bytes([ENCODING]) + msgspec.msgpack.encode(self)
+
+    def validate(self) -> None:
+        """Raises `DamagedError`, naming what is wrong, unless every promise above holds."""
+        _require(_is_hex(self.cluster_id, 32), "cluster id is not 32 hex digits")
+        _require(1 <= self.version < 2**63, "version out of range")
+        _require(1 <= self.n <= MAX_N, f"n is not between 1 and {MAX_N}")
+        _require(1 <= len(self.members) <= MAX_MEMBERS, "no members, or too many")
+        for member in self.members:
+            _validate_member(member)
+        ids = [member.node_id for member in self.members]
+        _require(all(a < b for a, b in pairwise(ids)), "members are not sorted")
+        self._validate_owners()
+
+    def _validate_owners(self) -> None:
+        partitions = len(self.owners)
+        _require(
+            1 <= partitions <= SLOTS and partitions & (partitions - 1) == 0,
+            "the number of partitions is not a power of two up to 16384",
+        )
+        entitled = {i for i, member in enumerate(self.members) if member.state == "member"}
+        seats = min(self.n, len(entitled))
+        _require(seats > 0, "nobody may own anything")
+        for owners in self.owners:
+            _require(len(owners) == seats, f"a partition has not {seats} owners")
+            distinct = set(owners)
+            _require(len(distinct) == seats, "a partition names an owner twice")
+            _require(distinct <= entitled, "an owner is unknown, joining or leaving")
+
+
+def decode_ring(data: bytes) -> Ring:
+    """The ring that `encode` made these bytes from, checked by `validate`.
+
+    Raises `DamagedError` on anything else, and nothing but that.
+    """
+    if not data or data[0] != ENCODING:
+        raise DamagedError("ring: unknown encoding")
+    try:
+        ring = msgspec.msgpack.decode(memoryview(data)[1:], type=Ring)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedError(f"ring: {error}") from error
+    ring.validate()
+    return ring
+
+
+def _validate_member(member: Member) -> None:
+    _require(_is_hex(member.node_id, 40), "a node id is not 40 hex digits")
+    _require(0 < len(member.host) <= 255, "a host is empty or too long")
+    _require(member.host.isprintable() and " " not in member.host, "a host is not printable")
+    ports = (member.client_port, member.cluster_port, member.peer_port, member.http_port)
+    _require(all(0 <= port <= 65535 for port in ports), "a port is out of range")
+    _require(len(member.zone) <= 255 and member.zone.isprintable(), "a zone is not printable")
+    _require(1 <= member.weight <= MAX_WEIGHT, f"a weight is not between 1 and {MAX_WEIGHT}")
+    _require(0 <= member.incarnation < 2**63, "an incarnation is out of range")
+
+
+def _is_hex(text: str, digits: int) -> bool:
+    return len(text) == digits and _HEX.issuperset(text)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise DamagedError(f"ring: {otherwise}")

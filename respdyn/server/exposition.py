@@ -1,0 +1,156 @@
+"""The plain counters as Prometheus text.
+
+What Redis also has carries redis_exporter's names, so that its dashboards work; the rest is
+`respdyn_*`. Imported when somebody scrapes for the first time: most processes never pay for it.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from respdyn.metrics import Histogram, ServerMetrics
+from respdyn.node import Node
+
+SERVER_COUNTERS = {
+    "client_bytes_in": ("redis_net_input_bytes", "Bytes received from clients"),
+    "client_bytes_out": ("redis_net_output_bytes", "Bytes sent to clients"),
+    "clients_opened": ("redis_connections_received", "Connections accepted"),
+    "clients_refused": ("redis_rejected_connections", "Connections refused by maxclients"),
+    "clients_protected": ("respdyn_clients_protected", "Connections refused by protected mode"),
+    "clients_protocol_errors": ("respdyn_clients_protocol_errors", "Malformed requests"),
+    "clients_paused": ("respdyn_clients_paused", "Times a client's unread replies made it wait"),
+    "clients_output_closed": ("respdyn_clients_output_closed", "Closed by client-output-limit"),
+    "clients_idle_closed": ("respdyn_clients_idle_closed", "Closed by timeout"),
+    "peer_dials": ("respdyn_peer_dials", "Attempts to connect to peers"),
+    "peer_refused": ("respdyn_peer_refused", "Peer connections refused before proof"),
+    "peer_protocol_errors": ("respdyn_peer_protocol_errors", "Malformed bytes of proved peers"),
+    "peer_frames_in": ("respdyn_peer_frames_received", "Frames from peers"),
+    "peer_frames_out": ("respdyn_peer_frames_sent", "Frames to peers"),
+    "peer_frames_lost": ("respdyn_peer_frames_lost", "Frames for peers that were not connected"),
+    "peer_output_dropped": ("respdyn_peer_output_dropped", "Links dropped by peer-output-limit"),
+    "peer_bytes_in": ("respdyn_peer_bytes_received", "Bytes from peers"),
+    "peer_bytes_out": ("respdyn_peer_bytes_sent", "Bytes to peers"),
+    "http_requests": ("respdyn_http_requests", "Requests on the HTTP port"),
+    "http_refused": ("respdyn_http_refused", "Connections closed on the HTTP port"),
+    "storage_failures": ("respdyn_storage_failures", "Times the store stopped storing"),
+    "turns": ("respdyn_turns", "Turns of the loop"),
+}
+
+
+def exposition(node: Node, metrics: ServerMetrics, started: float) -> bytes:
+    """Everything, now, as text. `started` is the wall-clock second at which the node started."""
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(node, metrics, started))
+    return generate_latest(registry)
+
+
+class NodeCollector(Collector):
+    """Reads a node's plain counters when asked."""
+
+    def __init__(self, node: Node, metrics: ServerMetrics, started: float) -> None:
+        self._node = node
+        self._metrics = metrics
+        self._started = started
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        yield from self._server()
+        yield from self._redis()
+        yield from self._dynamo()
+
+    def _server(self) -> Iterator[Metric]:
+        metrics = self._metrics
+        for field, (name, text) in SERVER_COUNTERS.items():
+            yield _counter(name, text, getattr(metrics, field))
+        yield _gauge("respdyn_peer_links", "Proved connections to peers", metrics.peer_links)
+        yield _gauge("respdyn_storage_failed", "1 while writes cannot be stored",
+                     metrics.storage_failed)
+        yield _histogram("respdyn_turn_duration_seconds", "One turn of the loop", metrics.turn_us)
+
+    def _redis(self) -> Iterator[Metric]:
+        node = self._node
+        front = node.front
+        yield _gauge("redis_up", "1", 1)
+        yield _gauge("redis_uptime_in_seconds", "Since start", int(time.time() - self._started))
+        yield _gauge("redis_connected_clients", "Clients", self._metrics.clients_connected)
+        yield _gauge("redis_max_clients", "Their limit", node.settings.max_clients)
+        yield _gauge("redis_blocked_clients", "Clients that wait in a blocking command", 0)
+        yield _gauge("redis_connected_slaves", "None: respdyn has peers", 0)
+        yield _gauge("redis_memory_used_bytes", "Resident memory", resident_bytes())
+        yield _gauge("redis_memory_used_rss_bytes", "Resident memory", resident_bytes())
+        yield _gauge("redis_memory_max_bytes", "0: no limit", 0)
+        yield _gauge("redis_cluster_state", "1 once a ring is known",
+                     1 if node.membership.ring is not None else 0)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        yield _counter("redis_cpu_user_seconds", "CPU in user mode", usage.ru_utime)
+        yield _counter("redis_cpu_sys_seconds", "CPU in the kernel", usage.ru_stime)
+        commands = CounterMetricFamily("redis_commands", "Calls by command", labels=["cmd"])
+        total = 0
+        for command, calls in list(front.calls.items()):
+            commands.add_metric([command.name], calls)
+            total += calls
+        yield commands
+        yield _counter("redis_commands_processed", "Calls of all commands", total)
+        errors = CounterMetricFamily("redis_errors", "Error replies by first word", labels=["err"])
+        for word, count in list(front.errors.items()):
+            errors.add_metric([word], count)
+        yield errors
+        keys = GaugeMetricFamily("redis_db_keys", "Live keys held here", labels=["db"])
+        for db, live in enumerate(node.replica.live):
+            if sum(live) or db == 0:
+                keys.add_metric([f"db{db}"], sum(live))
+        yield keys
+
+    def _dynamo(self) -> Iterator[Metric]:
+        node = self._node
+        for name, value in vars(node.counters).items():
+            if isinstance(value, int):
+                yield _counter(f"respdyn_{name}", name.replace("_", " "), value)
+            elif isinstance(value, Histogram):
+                yield _histogram(f"respdyn_{name}", name.replace("_", " "), value)
+        yield _gauge("respdyn_records", "Records held, tombstones included", node.replica.records)
+        yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.front.held())
+        ring = node.membership.ring
+        yield _gauge("respdyn_ring_version", "0: none yet", ring.version if ring else 0)
+        up = GaugeMetricFamily("respdyn_peer_up", "1: answers", labels=["peer"])
+        delay = GaugeMetricFamily("respdyn_peer_round_trip_seconds", "Smoothed", labels=["peer"])
+        for peer, link in list(node.links.items()):
+            up.add_metric([peer[:8]], 1 if link.is_up else 0)
+            delay.add_metric([peer[:8]], link.round_trip_ms / 1000)
+        yield up
+        yield delay
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; its greatest where the present one is not told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    bounds: Iterable[str] = [*(str(b / 1_000_000) for b in histogram.bounds), "+Inf"]
+    buckets = [(b, float(n)) for b, n in zip(bounds, histogram.cumulative(), strict=True)]
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.total / 1_000_000)

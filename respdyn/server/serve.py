@@ -1,0 +1,339 @@
+"""A node from start to stop: what comes up in which order, and goes down in reverse.
+
+    ports bound -> data directory locked and loaded -> node started -> its first batch durable
+    -> listeners -> ready       ...       SIGTERM: no new clients -> pending replies -> flush -> 0
+
+Everything that can be refused is refused before anybody is let in, in one line. A second signal
+ends the process at once. A mistake of our own (an exception that nobody expected) ends it too:
+a node that does not know its own state must not serve.
+"""
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from respdyn.config import Settings, is_clustered
+from respdyn.metrics import ServerMetrics
+from respdyn.node import Node
+from respdyn.ports import Random, Store, Trace
+from respdyn.server.clients import Clients
+from respdyn.server.http import HttpDoor
+from respdyn.server.listeners import (
+    StartError,
+    announced_host,
+    bind_all,
+    in_use,
+    raise_descriptors,
+)
+from respdyn.server.peers import Peers
+from respdyn.server.storage_process import StorageProcess
+from respdyn.server.turn import Turn
+from respdyn.storage.memory import MemoryStore
+from respdyn.storage.rocksdb import RocksStore
+from respdyn.storage.store import StoreError
+
+BACKLOG: Final = 511
+POLL_S: Final = 0.005
+PROGRESS_S: Final = 2.0
+FIRST_BATCH_S: Final = 30.0
+IDLE_S: Final = 2.5             # for pending requests, when stopping
+GOODBYE_S: Final = 1.0          # for clients to read their last replies
+FLUSH_S: Final = 30.0
+OK: Final = 0
+FAILED: Final = 1
+CRASHED: Final = 70
+SHOWN: Final = {
+    "port": "clients", "cluster-port": "cluster_clients", "peer-port": "peers", "http-port": "http",
+}
+
+
+class OsRandom(Random):
+    """The operating system's chance."""
+
+    def __init__(self) -> None:
+        self._source = random.SystemRandom()
+
+    def random(self) -> float:
+        """A float in [0.0, 1.0)."""
+        return self._source.random()
+
+
+def serve(settings: Settings, trace: Trace) -> int:
+    """Run one node until a signal stops it. Returns the exit status; raises `StartError`."""
+    settings, told = raise_descriptors(settings)
+    if told:
+        trace.event("max_clients_lowered", reason=told, max_clients=settings.max_clients)
+    settings = replace(settings, host=announced_host(settings))
+    sockets = bind_all(settings)
+    if settings.engine == "memory" and is_clustered(settings) and not settings.node_id:
+        settings = replace(settings, node_id=_kept_node_id(settings.data_dir))
+    store = open_store(settings, trace)
+    loop = uvloop.new_event_loop()
+    try:
+        return loop.run_until_complete(Server(settings, trace, store, loop).run(sockets))
+    finally:
+        loop.close()
+
+
+def open_store(settings: Settings, trace: Trace) -> MemoryStore | RocksStore:
+    """The engine, its data directory locked. Raises `StartError`."""
+    if settings.engine == "memory":
+        return MemoryStore(keeps=False)
+    _make_directory(settings.data_dir)
+    store = RocksStore(settings.data_dir, settings.durability, trace)
+    try:
+        store.open()
+    except StoreError as wrong:
+        raise StartError(str(wrong)) from None
+    return store
+
+
+class Server:
+    """One node with its sockets, disk and clock."""
+
+    def __init__(
+        self, settings: Settings, trace: Trace, store: MemoryStore | RocksStore,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._settings = settings
+        self._trace = trace
+        self._store = store
+        self._loop = loop
+        self._metrics = ServerMetrics()
+        self._started = time.time()
+        self._stopping = asyncio.Event()
+        self._reason = ""
+        self._status = OK
+        self._servers: list[asyncio.Server] = []
+        chance = OsRandom()
+        self._node = Node(settings, chance, trace)
+        self._turn = Turn(loop, self._node, store, self._metrics)
+        self._clients = Clients(loop, self._turn)
+        self._peers = Peers(loop, self._turn, settings.peer_secret.encode(), chance, trace)
+        self._http = HttpDoor(loop, self._metrics, self._unready, self._exposition)
+        self._disk: StorageProcess | None = None
+        if isinstance(store, RocksStore):
+            self._disk = StorageProcess(
+                store, loop, self._turn.stored, self._storage_failed, self._storage_recovered
+            )
+            self._turn.submit = self._disk.submit
+
+    async def run(self, sockets: dict[str, list[socket.socket]]) -> int:
+        """Start, serve, stop. Returns the exit status."""
+        loop = self._loop
+        loop.set_exception_handler(self._unexpected)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        try:
+            self._restore()
+            await self._start_node()
+            await self._listen(sockets)
+        except (StartError, StoreError) as wrong:
+            self._stop_store()
+            raise StartError(str(wrong)) from None
+        self._clients.start()
+        if "peer-port" in sockets:
+            self._peers.start()
+        await self._until_ready(sockets)
+        await self._stopping.wait()
+        if self._status == OK:
+            await self._stop()
+        else:
+            self._stop_store()
+        return self._status
+
+    # ---- up ----
+
+    def _restore(self) -> None:
+        """Give the node what the store holds; a line now and then if that takes long."""
+        store = self._store
+        began = told = time.monotonic()
+        records = 0
+        for pairs in store.load():
+            records += len(pairs) // 2
+            self._node.restore(pairs)
+            if time.monotonic() - told >= PROGRESS_S:
+                told = time.monotonic()
+                expected = store.estimated_pairs if isinstance(store, RocksStore) else 0
+                self._trace.event("loading", records=records, of_about=expected)
+        gc.collect()
+        gc.freeze()
+        if records:
+            took_ms = int((time.monotonic() - began) * 1000)
+            self._trace.event("loaded", records=records, damaged=store.damaged, took_ms=took_ms)
+
+    async def _start_node(self) -> None:
+        """Start the node and wait until the identity that it took up is durable."""
+        self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
+        if self._disk is not None:
+            self._disk.start()
+        self._turn.begin()
+        deadline = time.monotonic() + FIRST_BATCH_S
+        while self._store.durable() == 0 and not self._stopping.is_set():
+            if time.monotonic() >= deadline:
+                raise StartError("the data directory does not take the first write: "
+                                 + (_failure(self._store) or "no answer"))
+            await asyncio.sleep(POLL_S)
+
+    async def _listen(self, sockets: dict[str, list[socket.socket]]) -> None:
+        doors: dict[str, Callable[[], asyncio.BaseProtocol]] = {
+            "port": self._clients.main_door, "cluster-port": self._clients.cluster_door,
+            "peer-port": self._peers.door, "http-port": self._http,
+        }
+        for name, listeners in sockets.items():
+            for sock in listeners:
+                address, port = sock.getsockname()[:2]
+                try:
+                    server = await self._loop.create_server(doors[name], sock=sock, backlog=BACKLOG)
+                except OSError:
+                    raise in_use(name, address, port) from None
+                self._servers.append(server)
+
+    async def _until_ready(self, sockets: dict[str, list[socket.socket]]) -> None:
+        """Say what listens where; say `ready` when commands are served."""
+        where = {
+            SHOWN[name]: ",".join(_shown(sock) for sock in listeners)
+            for name, listeners in sockets.items()
+        }
+        settings = self._settings
+        if self._unready():
+            self._trace.event("listening", **where)
+        while self._unready():
+            if self._stopping.is_set():
+                return
+            await asyncio.sleep(POLL_S * 4)
+        terms = self._node.front.terms
+        self._trace.event(
+            "ready", **where, node=self._node.identity.node_id[:8], n=self._node.front.n,
+            r=terms.r, w=terms.w, engine=settings.engine, durability=settings.durability,
+            took_ms=int((time.time() - self._started) * 1000),
+        )
+
+    # ---- down ----
+
+    def _signalled(self, number: int) -> None:
+        """The first signal stops gracefully, the second at once."""
+        if self._stopping.is_set():
+            os._exit(FAILED)
+        self._reason = signal.Signals(number).name
+        self._stopping.set()
+
+    async def _stop(self) -> None:
+        """Let nobody in, answer what was asked, flush, close."""
+        self._trace.event("stopping", signal=self._reason)
+        for server in self._servers:
+            server.close()
+        self._turn.begin()
+        self._node.stop()
+        await self._wait_for(self._node.is_idle, IDLE_S)
+        self._clients.stop()
+        await self._wait_for(lambda: not self._clients.connections, GOODBYE_S)
+        self._clients.abort()
+        self._peers.stop()
+        self._http.stop()
+        await asyncio.sleep(0)
+        flushed = self._stop_store()
+        self._trace.event("stopped", flushed=flushed)
+        if not flushed:
+            self._status = FAILED
+
+    def _stop_store(self) -> bool:
+        """Flush and close the store. This blocks; from here a signal ends the process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, lambda number, frame: os._exit(FAILED))
+        if self._disk is not None:
+            self._disk.stop()
+        if isinstance(self._store, RocksStore):
+            return self._store.close(FLUSH_S)
+        return True
+
+    async def _wait_for(self, done: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not done() and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)
+
+    def _unexpected(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, object],
+    ) -> None:
+        """An exception that nobody caught. The network's are the network's; ours end the node."""
+        wrong = context.get("exception")
+        if isinstance(wrong, OSError):
+            self._trace.event("network_error", error=str(wrong))
+            return
+        if self._status == OK:
+            self._status = CRASHED
+            self._trace.event("crashed", error=repr(wrong), context=context.get("message", ""))
+            if isinstance(wrong, BaseException):
+                traceback.print_exception(wrong)
+            self._stopping.set()
+
+    # ---- the store ----
+
+    def _storage_failed(self, reason: str) -> None:
+        self._metrics.storage_failed = 1
+        self._metrics.storage_failures += 1
+        self._turn.begin()
+        self._node.storage_failed(reason)
+
+    def _storage_recovered(self) -> None:
+        self._metrics.storage_failed = 0
+        self._turn.begin()
+        self._node.storage_recovered()
+
+    # ---- what others ask ----
+
+    def _unready(self) -> str:
+        """Why commands are not served; "" if they are."""
+        if self._stopping.is_set():
+            return "the node is stopping"
+        if self._node.membership.ring is None:
+            met = len(self._node.membership.candidates)
+            return f"the cluster is forming: {met} of {self._settings.cluster_size or '?'} nodes"
+        return ""
+
+    def _exposition(self) -> bytes:
+        from respdyn.server.exposition import exposition  # imports prometheus_client
+
+        return exposition(self._node, self._metrics, self._started)
+
+
+def _failure(store: Store) -> str:
+    return store.failure() if isinstance(store, RocksStore) else ""
+
+
+def _shown(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _make_directory(directory: str) -> None:
+    try:
+        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise StartError(f"data directory {directory}: {wrong.strerror}") from None
+
+
+def _kept_node_id(directory: str) -> str:
+    """The node id of a memory engine, which forgets everything else: its place in the ring."""
+    _make_directory(directory)
+    path = Path(directory) / "node-id"
+    try:
+        if path.exists():
+            return path.read_text(encoding="ascii").strip()
+        node_id = os.urandom(20).hex()
+        path.write_text(node_id + "\n", encoding="ascii")
+    except (OSError, UnicodeError) as wrong:
+        raise StartError(f"{path}: {wrong}") from None
+    return node_id

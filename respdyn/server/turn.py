@@ -1,0 +1,112 @@
+"""The driver of the node: what one loop iteration brings is one turn.
+
+The first input of an iteration begins the turn (time is told, once) and schedules its end behind
+everything else that is already readable. The end hands one batch to the store, one frame to each
+peer and one piece of bytes to each client. One timer wakes the node when nothing else does.
+
+    readable ---> begin: node.advance
+    readable ---> node.command, node.frame ...           as many as there are
+    call_soon --> end: node.drain -> store.submit, peers, clients, timer
+
+Nothing is decided here; `respdyn.node` says what a driver owes it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic_ns, time_ns
+from typing import TYPE_CHECKING
+
+from respdyn.engine.session import Session
+from respdyn.metrics import ServerMetrics
+from respdyn.ports import Store
+
+if TYPE_CHECKING:
+    from respdyn.node import Node
+
+MILLISECOND_NS = 1_000_000
+SHORTEST_TIMER_MS = 1       # a deadline in the past must not make the loop spin
+
+
+class Turn:
+    """Between two drains. Who has input for the node calls `begin` first."""
+
+    __slots__ = (
+        "_call_soon", "_durable", "_loop", "_started_ns", "_store", "_timer", "_timer_ms",
+        "_wanted", "flush", "is_open", "metrics", "node", "send", "submit",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, node: "Node", store: Store, metrics: ServerMetrics,
+    ) -> None:
+        self.node = node
+        self.metrics = metrics
+        self.is_open = False
+        self.send: Callable[[str, bytes], None] = lambda peer, frame: None
+        self.flush: Callable[[Session], None] = lambda session: None
+        self.submit: Callable[[int, list[bytes], bool], None] = store.submit
+        self._loop = loop
+        self._call_soon = loop.call_soon
+        self._store = store
+        self._durable = 0           # what the node was told
+        self._wanted = 0            # a generation that somebody waits for
+        self._started_ns = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
+
+    def begin(self) -> None:
+        """Open the turn, if it is not: the node learns the time and what became durable."""
+        if self.is_open:
+            return
+        self.is_open = True
+        self._started_ns = now_ns = monotonic_ns()
+        node = self.node
+        node.advance(now_ns // MILLISECOND_NS, time_ns() // MILLISECOND_NS)
+        durable = self._store.durable()
+        if durable != self._durable:
+            self._durable = durable
+            if durable >= self._wanted:
+                self._wanted = 0
+            node.durable(durable)
+        self._call_soon(self._end)
+
+    def stored(self, generation: int = 0) -> None:
+        """Something may have become durable. It waits for the next turn unless it is wanted."""
+        if self._wanted and self._store.durable() > self._durable:
+            self.begin()
+
+    def _end(self) -> None:
+        self.is_open = False
+        out = self.node.drain()
+        if out.generation:
+            self.submit(out.generation, out.batch, out.sync)
+            if out.sync:
+                self._wanted = out.generation
+        send = self.send
+        for peer, frame in out.frames:
+            send(peer, frame)
+        flush = self.flush
+        for session in out.sessions:
+            flush(session)
+        if self._wanted:
+            self.stored()
+        metrics = self.metrics
+        metrics.turns += 1
+        metrics.turn_us.observe((monotonic_ns() - self._started_ns) // 1000)
+        deadline_ms = self.node.next_deadline()
+        if deadline_ms is not None:
+            self._arm(deadline_ms)
+
+    def _arm(self, deadline_ms: int) -> None:
+        """Wake at the deadline or before. An earlier timer stays: waking for nothing is cheap."""
+        timer = self._timer
+        if timer is not None:
+            if self._timer_ms <= deadline_ms:
+                return
+            timer.cancel()
+        wait_ms = max(deadline_ms - monotonic_ns() // MILLISECOND_NS, SHORTEST_TIMER_MS)
+        self._timer = self._loop.call_later(wait_ms / 1000, self._wake)
+        self._timer_ms = deadline_ms
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.begin()

@@ -1,0 +1,207 @@
+"""What must be true when a world has been healed.
+
+Everybody serves, and soon; every node tells the same of every key; that is what the history allows;
+the copies are equal to the byte; nothing waits in any queue; walking all keys finds what is alive.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from respdyn.ring.hashing import locator
+from respdyn.sim import operations
+from respdyn.sim.chance import Chance
+from respdyn.sim.clients import Client
+from respdyn.sim.history import Wrong
+from respdyn.sim.host import UP, Host
+from respdyn.sim.operations import DONE, Op
+
+if TYPE_CHECKING:
+    from respdyn.sim.world import World
+
+# Healed nodes must serve within so many failure time-outs, and this on top.
+_SERVE_US = 10_000_000
+_RETRY_US = 50_000
+# No inbox grows longer than this: requests are bounded by the clients, frames by turns.
+_LARGEST_INBOX = 200_000
+# Heartbeats may be under way while everything rests.
+_MOST_UNANSWERED = 8
+
+
+class Prober(Client):
+    """Sends commands one after the other through one host, each again until it succeeds."""
+
+    def __init__(
+        self, world: "World", name: str, target: Host, makers: list[Callable[[], Op]]
+    ) -> None:
+        super().__init__(world, name)
+        self.target = target
+        self.results: list[Op] = []
+        self._makers = makers
+        self._sleeps = False
+        self._has_heard = False
+        self._plan(0)
+
+    def is_done(self) -> bool:
+        """Whether all have succeeded."""
+        return len(self.results) == len(self._makers)
+
+    def heard(self, op: Op) -> None:
+        """See `Client.heard`."""
+        self._has_heard = op.outcome == DONE
+        if self._has_heard and op.argv[0] != b"DYN.CONSISTENCY":
+            self.results.append(op)
+
+    def idle(self) -> None:
+        """See `Client.idle`."""
+        self._plan(1_000 if self._has_heard else _RETRY_US)
+
+    def _plan(self, wait_us: int) -> None:
+        if not self._sleeps:
+            self._sleeps = True
+            self.world.after(wait_us, self._step, None)
+
+    def _step(self, _: None) -> None:
+        self._sleeps = False
+        if self.waiting:
+            return
+        if self.is_done():
+            self.hang_up()
+        elif self.host is None and not self.connect(self.target):
+            self._plan(_RETRY_US)
+        elif not self.waiting:
+            self.send([self._makers[len(self.results)]()])
+
+
+def probe(
+    world: "World", hosts: list[Host], make: Callable[[Host], list[Callable[[], Op]]], label: str,
+    limit_us: int,
+) -> list[Prober]:
+    """Have commands succeed through each host; raises `Wrong` if that takes too long."""
+    probers = [Prober(world, f"{label}{host.index + 1}", host, make(host)) for host in hosts]
+    if not world.run_while(lambda: not all(one.is_done() for one in probers), limit_us):
+        slow = next(one for one in probers if not one.is_done())
+        raise Wrong(
+            f"{slow.target.name} does not serve {limit_us // 1_000_000} s after all was well:"
+            f" command {len(slow.results) + 1} of {label} has not succeeded"
+        )
+    return probers
+
+
+def keys_of(world: "World") -> list[bytes]:
+    """All keys that any client ever used."""
+    return sorted(world.history.keys)
+
+
+def serve(world: "World", label: str, hosts: list[Host]) -> None:
+    """Each of these hosts can write and read, soon."""
+    patience_us = _SERVE_US + 5_000 * world.plan.failure_timeout_ms
+
+    def make(host: Host) -> list[Callable[[], Op]]:
+        key = f"probe:{label}:{host.index}".encode()
+        tries = iter(range(1_000_000))
+        return [
+            lambda: operations.set_(key, b"%b/%d" % (key, next(tries))),
+            lambda: operations.get(key),
+        ]
+
+    probe(world, hosts, make, label, patience_us)
+
+
+def read_all(world: "World", label: str, terms: tuple[bytes, ...] = ()) -> list[Prober]:
+    """Read every key's siblings through every node."""
+
+    def make(_: Host) -> list[Callable[[], Op]]:
+        return [lambda key=key: operations.getctx(key, terms) for key in keys_of(world)]  # type: ignore[misc]
+
+    return probe(world, world.hosts, make, label, _SERVE_US)
+
+
+def end(world: "World") -> None:
+    """Everything that must be true in the end. Raises `Wrong`."""
+    assert all(host.state == UP for host in world.hosts)
+    read_all(world, "r")
+    read_all(world, "a", (b"R", b"ALL"))
+    world.run_until(world.now_us + 1_000_000)
+    probers = read_all(world, "e")
+    keys = keys_of(world)
+    for index, key in enumerate(keys):
+        told = [prober.results[index].read or () for prober in probers]
+        for prober, siblings in zip(probers, told, strict=True):
+            if siblings != told[0]:
+                raise Wrong(
+                    f"{prober.target.name} tells of {len(siblings)} siblings, or in another order"
+                    f" than {probers[0].target.name} with {len(told[0])}", key,
+                )
+        world.history.judge_end(key, told[0], world.now_us)
+        if len(told[0]) > 1:
+            world.count("siblings in the end")
+    compare_copies(world)
+    walk(world, {
+        key: probers[0].results[index].read or () for index, key in enumerate(keys)
+    })
+    rest(world)
+
+
+def compare_copies(world: "World") -> None:
+    """All owners of a key hold the same bytes."""
+    for key in keys_of(world):
+        name = locator(0, key)
+        copies: dict[bytes, str] = {}
+        for host in world.hosts:
+            assert host.node is not None
+            if host.node.dispatcher.plans[name[0] << 8 | name[1]].is_owner:
+                copies.setdefault(host.node.replica.get(name), host.name)
+        if len(copies) > 1:
+            raise Wrong(
+                "copies differ after they were read from all replicas: " + ", ".join(
+                    f"{name} has {len(copy)} bytes" for copy, name in copies.items()
+                ), key,
+            )
+
+
+def walk(world: "World", told: dict[bytes, tuple[bytes, ...]]) -> None:
+    """SCAN, KEYS and DBSIZE find the live keys, each once."""
+    host = Chance(world.plan.seed, "walk").pick(world.hosts)
+    found: list[bytes] = []
+    cursor = b"0"
+    for _ in range(1_000):
+        answer = _ask(world, host, b"SCAN", cursor, b"COUNT", b"3")
+        assert isinstance(answer, list)
+        cursor = answer[0]
+        found += answer[1]
+        if cursor == b"0":
+            break
+    else:
+        raise Wrong(f"SCAN through {host.name} never ends")
+    doubtful = {key for key in told if world.history.of(key).may_expire()}
+    alive = {key for key, siblings in told.items() if siblings} - doubtful
+    if len(set(found)) != len(found):
+        raise Wrong(f"SCAN through {host.name} finds a key twice")
+    listed = _ask(world, host, b"KEYS", b"*")
+    assert isinstance(listed, list)
+    for what, names in (("SCAN", found), ("KEYS", listed)):
+        for key in sorted(alive ^ (set(names) - doubtful)):
+            verb = "does not find" if key in alive else "finds"
+            raise Wrong(f"{what} through {host.name} {verb} {key.decode()}", key)
+    if not doubtful and _ask(world, host, b"DBSIZE") != len(alive):
+        raise Wrong(f"DBSIZE through {host.name} is not {len(alive)}")
+
+
+def _ask(world: "World", host: Host, *argv: bytes) -> object:
+    probers = probe(world, [host], lambda _: [lambda: operations.command(*argv)], "w", _SERVE_US)
+    return probers[0].results[0].result
+
+
+def rest(world: "World") -> None:
+    """No queue has anything in it, and none was ever too long."""
+    for host in world.hosts:
+        node = host.node
+        assert node is not None
+        if host.largest_inbox > _LARGEST_INBOX:
+            raise Wrong(f"{host.name} had {host.largest_inbox} inputs waiting")
+        if not node.is_idle():
+            raise Wrong(f"{host.name} is at rest, but says that something is pending")
+        for link in node.links.values():
+            waiting = len(link.unapplied) + len(link.undurable)
+            if waiting > _MOST_UNANSWERED:
+                raise Wrong(f"{host.name} is at rest, but {waiting} frames wait for an answer")

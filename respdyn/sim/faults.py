@@ -1,0 +1,460 @@
+"""What is done to a world: faults begin at random, last long enough to be noticed, and end.
+
+The *atlas* keeps the harm within what the promises allow. With durability `always` every node may
+crash at any time, all at once if it so happens. Where a crash takes away acknowledged data (a wiped
+disk, a power cut under `everysec`, any restart of a memory engine), the next such crash waits until
+a repair has brought everything back: a client that reads every key from all replicas.
+
+Source: TigerBeetle's fault atlas; FoundationDB's swizzle-clog.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from respdyn.sim import operations
+from respdyn.sim.chance import Chance
+from respdyn.sim.clients import Client
+from respdyn.sim.host import DOWN, PAUSED, UP, Host
+from respdyn.sim.operations import DONE, NEVER, Op
+
+if TYPE_CHECKING:
+    from respdyn.sim.world import World
+
+_HOUR_MS = 3_600_000
+
+
+class Faults:
+    """Begins and ends faults until told to stop."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.chance = Chance(world.plan.seed, "faults")
+        self.is_over = False
+        self.left_out: Host | None = None   # healed last
+        self.begun = 0
+        self.repairer = Repairer(world, "fix", self._repaired)
+        self._acts: dict[str, Callable[[int], bool]] = {
+            "kill": self._kill,
+            "power": self._power,
+            "wipe": self._wipe,
+            "stop": self._stop,
+            "pause": self._pause,
+            "stall": self._stall,
+            "cut": self._cut,
+            "isolate": self._isolate,
+            "halves": self._halves,
+            "swizzle": self._swizzle,
+            "reset": self._reset,
+            "repeat": self._repeat,
+            "late": self._late,
+            "slow-link": self._slow_link,
+            "slow-disk": self._slow_disk,
+            "full-disk": self._full_disk,
+            "jump": self._jump,
+        }
+
+    def start(self) -> None:
+        """Begin."""
+        if self.world.plan.faults:
+            self._next()
+
+    def _next(self) -> None:
+        wait_us = 1_000 * self.chance.wait(self.world.plan.fault_every_ms)
+        self.world.after(wait_us, self._strike, None)
+
+    def _strike(self, _: None) -> None:
+        if self.is_over:
+            return
+        fault = self.chance.pick(self.world.plan.faults)
+        # Long enough for the failure detector, sometimes far longer, sometimes too short for it.
+        timeout_us = 1_000 * self.world.plan.failure_timeout_ms
+        lasts_us = int(timeout_us * self.chance.pick((0.1, 1.2, 1.2, 3.0)) * (
+            0.5 + self.chance.random()
+        ))
+        if self._acts[fault](lasts_us):
+            self.begun += 1
+            self.world.count(f"fault {fault}")
+        self._next()
+
+    def _tell(self, text: str) -> None:
+        if self.world.story is not None:
+            self.world.tell("harm", text)
+
+    def _any(self, *states: int) -> Host | None:
+        hosts = [host for host in self.world.hosts if host.state in states]
+        return self.chance.pick(hosts) if hosts else None
+
+    # ---- lives ----
+
+    def _loses(self, host: Host, how: str) -> bool:
+        """Whether ending its life this way takes away what was acknowledged."""
+        plan = self.world.plan
+        if plan.engine == "memory" or how == "wipe":
+            return True
+        if plan.durability == "always":
+            return False
+        return how == "power" or host.disk.is_full
+
+    def may_end(self, host: Host, how: str) -> bool:
+        """Whether the atlas allows it now."""
+        history = self.world.history
+        return not self._loses(host, how) or (
+            self.world.plan.w >= 2 and history.damaged_us == NEVER
+        )
+
+    def _end(self, host: Host | None, how: str, lasts_us: int) -> bool:
+        if host is None or not self.may_end(host, how):
+            return False
+        if self._loses(host, how):
+            self.world.history.damage(self.world.now_us)
+            self.world.count("acknowledged data taken away")
+        host.end(how)
+        self.world.after(lasts_us, self._restart, (host, host.life))
+        return True
+
+    def _end_all(self, how: str, lasts_us: int) -> bool:
+        for host in self.world.running():
+            self._end(host, how, lasts_us)
+        return True
+
+    def _restart(self, what: tuple[Host, int]) -> None:
+        host, life = what
+        if host.life == life and host.state == DOWN and host is not self.left_out:
+            host.start()
+            if self.world.history.damaged_us != NEVER:
+                self.repairer.start()
+
+    def _repaired(self) -> None:
+        self.world.history.repaired(self.world.now_us)
+        self.world.count("repaired")
+        self._tell("everything is repaired")
+
+    def _kill(self, lasts_us: int) -> bool:
+        if self.chance.happens(0.1) and not self.world.plan.loses_tails:
+            self._tell("all nodes are killed at once")
+            return self._end_all("kill", lasts_us)
+        return self._end(self._any(UP, PAUSED), "kill", lasts_us)
+
+    def _power(self, lasts_us: int) -> bool:
+        if self.chance.happens(0.2) and not self.world.plan.loses_tails:
+            self._tell("the power fails for all nodes")
+            return self._end_all("power", lasts_us)
+        return self._end(self._any(UP, PAUSED), "power", lasts_us)
+
+    def _wipe(self, lasts_us: int) -> bool:
+        return self._end(self._any(UP, PAUSED), "wipe", lasts_us)
+
+    def _stop(self, lasts_us: int) -> bool:
+        host = self._any(UP)
+        if host is None or not self.may_end(host, "stop"):
+            return False
+        if self._loses(host, "stop"):
+            self.world.history.damage(self.world.now_us)
+        host.stop()
+        self.world.after(lasts_us, self._restart_stopped, (host, host.life))
+        return True
+
+    def _restart_stopped(self, what: tuple[Host, int]) -> None:
+        host, life = what
+        if host.life == life and host.state != DOWN:
+            self.world.after(50_000, self._restart_stopped, what)
+        else:
+            self._restart(what)
+
+    def _pause(self, lasts_us: int) -> bool:
+        host = self._any(UP)
+        if host is None:
+            return False
+        self._tell(f"{host.name} is paused for {lasts_us} us")
+        host.pause()
+        self.world.after(lasts_us, self._resume, (host, host.life))
+        return True
+
+    def _resume(self, what: tuple[Host, int]) -> None:
+        host, life = what
+        if host.life == life and host.state == PAUSED and host is not self.left_out:
+            self._tell(f"{host.name} goes on")
+            host.resume()
+
+    def _stall(self, lasts_us: int) -> bool:
+        host = self._any(UP)
+        if host is None:
+            return False
+        host.stall_us = self.chance.pick((20_000, 200_000, 800_000))
+        self._tell(f"turns of {host.name} take up to {host.stall_us} us")
+        self.world.after(lasts_us, self._end_stall, host)
+        return True
+
+    def _end_stall(self, host: Host) -> None:
+        host.stall_us = 0
+
+    # ---- links ----
+
+    def _block(self, paths: list[tuple[int, int]], lasts_us: int) -> None:
+        network = self.world.network
+        for path in paths:
+            network.block(*path)
+        self.world.after(lasts_us, self._free, paths)
+
+    def _free(self, paths: list[tuple[int, int]]) -> None:
+        if self.is_over:
+            return
+        self._tell("free again: " + _names(paths))
+        for path in paths:
+            self.world.network.free(*path)
+
+    def _cut(self, lasts_us: int) -> bool:
+        count = len(self.world.hosts)
+        if count < 2:
+            return False
+        one, other = self.chance.shuffled(range(count))[:2]
+        paths = [(one, other)]
+        if self.chance.happens(0.5):
+            paths.append((other, one))
+        self._tell(f"no packets for {lasts_us} us: " + _names(paths))
+        self._block(paths, lasts_us)
+        return True
+
+    def _isolate(self, lasts_us: int) -> bool:
+        count = len(self.world.hosts)
+        if count < 2:
+            return False
+        one = self.chance.below(count)
+        outward, inward = self.chance.pick(((True, True), (True, True), (True, False), (False, True)))
+        paths = [(one, other) for other in range(count) if other != one and outward]
+        paths += [(other, one) for other in range(count) if other != one and inward]
+        self._tell(f"n{one + 1} is cut off for {lasts_us} us: " + _names(paths))
+        self._block(paths, lasts_us)
+        return True
+
+    def _halves(self, lasts_us: int) -> bool:
+        count = len(self.world.hosts)
+        if count < 2:
+            return False
+        order = self.chance.shuffled(range(count))
+        middle = self.chance.between(1, count - 1)
+        left, right = order[:middle], order[middle:]
+        paths = [(one, other) for one in left for other in right]
+        paths += [(other, one) for one, other in paths]
+        self._tell(f"two halves for {lasts_us} us: " + _names(paths))
+        self._block(paths, lasts_us)
+        return True
+
+    def _swizzle(self, lasts_us: int) -> bool:
+        count = len(self.world.hosts)
+        if count < 2:
+            return False
+        one = self.chance.below(count)
+        paths = [(one, other) for other in range(count) if other != one]
+        paths += [(other, one) for other in range(count) if other != one]
+        self._tell(f"links of n{one + 1} go one by one")
+        step_us = lasts_us // len(paths)
+        for place, path in enumerate(self.chance.shuffled(paths)):
+            self.world.after(place * step_us, self._block_one, path)
+        for place, path in enumerate(self.chance.shuffled(paths)):
+            self.world.after(lasts_us + place * step_us, self._free, [path])
+        return True
+
+    def _block_one(self, path: tuple[int, int]) -> None:
+        if not self.is_over:
+            self._tell("no packets: " + _names([path]))
+            self.world.network.block(*path)
+
+    def _reset(self, lasts_us: int) -> bool:
+        network = self.world.network
+        connections = list(network.connections)
+        if not connections:
+            return False
+        if self.chance.happens(0.7):
+            connections = [self.chance.pick(connections)]
+        for connection in connections:
+            network.reset(connection)
+        return True
+
+    def _repeat(self, lasts_us: int) -> bool:
+        self.world.network.repeats = self.chance.pick((0.01, 0.2))
+        self.world.after(2 * lasts_us, self._end_repeat, None)
+        return True
+
+    def _end_repeat(self, _: None) -> None:
+        self.world.network.repeats = 0.0
+
+    def _late(self, lasts_us: int) -> bool:
+        self.world.network.comes_late = 0.7
+        self.world.after(4 * lasts_us, self._end_late, None)
+        return self._reset(lasts_us)
+
+    def _end_late(self, _: None) -> None:
+        self.world.network.comes_late = 0.0
+
+    def _slow_link(self, lasts_us: int) -> bool:
+        count = len(self.world.hosts)
+        if count < 2:
+            return False
+        one, other = self.chance.shuffled(range(count))[:2]
+        self.world.network.slow[one, other] = self.chance.pick((10, 100, 1000))
+        self._tell(f"n{one + 1}->n{other + 1} is slow")
+        self.world.after(2 * lasts_us, self._end_slow_link, (one, other))
+        return True
+
+    def _end_slow_link(self, path: tuple[int, int]) -> None:
+        self.world.network.slow.pop(path, None)
+
+    # ---- disks and clocks ----
+
+    def _slow_disk(self, lasts_us: int) -> bool:
+        host = self.chance.pick(self.world.hosts)
+        host.slow_disk = self.chance.pick((20, 200))
+        self._tell(f"the disk of {host.name} is {host.slow_disk} times slower")
+        self.world.after(2 * lasts_us, self._end_slow_disk, host)
+        return True
+
+    def _end_slow_disk(self, host: Host) -> None:
+        host.slow_disk = 1
+
+    def _full_disk(self, lasts_us: int) -> bool:
+        host = self.chance.pick(self.world.hosts)
+        if host.disk.is_full or self.world.plan.engine == "memory":
+            return False
+        self._tell(f"the disk of {host.name} is full for {lasts_us} us")
+        host.disk.is_full = True
+        host.receive_disk()
+        self.world.after(lasts_us, self._end_full_disk, host)
+        return True
+
+    def _end_full_disk(self, host: Host) -> None:
+        if host.disk.is_full:
+            self._tell(f"the disk of {host.name} has space again")
+            host.disk.is_full = False
+            host.receive_disk()
+
+    def _jump(self, lasts_us: int) -> bool:
+        host = self.chance.pick(self.world.hosts)
+        far_ms = self.chance.pick((100, 1_000, 10_000, _HOUR_MS))
+        offset_ms = self.chance.between(-far_ms, far_ms)
+        self._tell(f"the wall clock of {host.name} is wrong by {offset_ms} ms")
+        host.clock.jump(offset_ms)
+        self.world.note_clocks()
+        self.world.after(2 * lasts_us, self._end_jump, host)
+        return True
+
+    def _end_jump(self, host: Host) -> None:
+        host.clock.set_right()
+
+    # ---- the end ----
+
+    def leave_out(self) -> None:
+        """One node stays away, dead or stopped, while the others are healed."""
+        host = self.chance.pick(self.world.hosts)
+        if host.state == UP:
+            if self.may_end(host, "kill"):
+                self._end(host, "kill", 0)
+            else:
+                host.pause()
+        self.left_out = host
+
+    def heal(self) -> None:
+        """Undo everything, except for the node that is left out; nothing else begins."""
+        self.is_over = True
+        out = self.left_out
+        self.world.tell("heal", f"all is well but {out.name}" if out else "all is well")
+        self.world.network.free_all()
+        for host in self.world.hosts:
+            host.stall_us = 0
+            host.slow_disk = 1
+            host.clock.set_right()
+            if host is out:
+                continue
+            self._end_full_disk(host)
+            if host.state == PAUSED:
+                host.resume()
+            elif host.state == DOWN:
+                host.start()
+        if out is None and self.world.history.damaged_us != NEVER:
+            self.repairer.start()
+
+
+def _names(paths: list[tuple[int, int]]) -> str:
+    return " ".join(f"n{one + 1}->n{other + 1}" for one, other in paths)
+
+
+class Repairer(Client):
+    """Reads every key from all replicas, so that read repair brings back what one has lost.
+
+    A pass counts when nothing broke or began meanwhile; then a second one proves the first.
+    """
+
+    def __init__(self, world: "World", name: str, repaired: Callable[[], None]) -> None:
+        super().__init__(world, name)
+        self.is_active = False
+        self._tell_repaired = repaired
+        self._todo: list[bytes] = []
+        self._passes = 0
+        self._ticket = 0
+        self._signs: tuple[object, ...] = ()
+
+    def start(self) -> None:
+        """Begin, or begin again."""
+        if not self.is_active:
+            self.is_active = True
+            self._begin()
+
+    def heard(self, op: Op) -> None:
+        """See `Client.heard`."""
+        if op.key and op.outcome == DONE and self._todo:
+            self._todo.pop()
+
+    def idle(self) -> None:
+        """See `Client.idle`."""
+        if self._todo or self.host is None:
+            self._later(30_000, self._step)
+        else:
+            self._later(300_000, self._end_pass)
+
+    def _later(self, wait_us: int, act: Callable[[], None]) -> None:
+        """Go on with `act`, and with nothing that was planned before."""
+        self._ticket += 1
+        self.world.after(wait_us, self._go_on, (self._ticket, act))
+
+    def _go_on(self, what: tuple[int, Callable[[], None]]) -> None:
+        ticket, act = what
+        if ticket == self._ticket and self.is_active:
+            act()
+
+    def _begin(self) -> None:
+        self._signs = self._look()
+        self._passes = 0
+        self._fill()
+
+    def _fill(self) -> None:
+        self._todo = sorted(self.world.history.keys)
+        self._later(0, self._step)
+
+    def _step(self) -> None:
+        if self.waiting:
+            return
+        if self.host is None and not self.connect(self.chance.pick(self.world.hosts)):
+            self._later(50_000, self._step)
+            return
+        if self._todo:
+            self.send([operations.getctx(self._todo[-1], (b"R", b"ALL"))])
+
+    def _look(self) -> tuple[object, ...]:
+        world = self.world
+        return (
+            world.network.broken, tuple((host.state, host.life) for host in world.hosts),
+            tuple(host.disk.is_full for host in world.hosts),
+        )
+
+    def _end_pass(self) -> None:
+        is_calm = all(host.state == UP and not host.disk.is_full for host in self.world.hosts)
+        if self._look() != self._signs or not is_calm:
+            self._begin()
+            return
+        self._passes += 1
+        if self._passes < 2:
+            self._fill()
+            return
+        self.is_active = False
+        self.hang_up()
+        self._tell_repaired()

@@ -1,0 +1,352 @@
+"""The oracle: from what clients were told, what a key may hold and must not.
+
+It keeps no model of a cluster. For each key it has the operations with the time each began and the
+time its client heard of the end, and asks two questions of every read, and of the end of a run:
+
+*Lost?* An acknowledged write that is not shown must have been removed, and whatever removed it must
+itself be visible, or removed in turn: by something that is shown, a removal, or an expiry. Such a
+chain must also be possible in time: what removes comes after what it removes. So two writes that
+each excuse the other's absence excuse nothing.
+
+*Back from the dead?* A value must not be shown once something that certainly covers it was
+acknowledged: a SET or DEL that began after the value's own acknowledgement, when quorums overlap,
+or a context that was read together with the value.
+
+Where the promise does not hold, the question is not asked: quorums that need not overlap, and the
+time between a crash that took away acknowledged data and its repair. In doubt it stays silent: a
+false alarm costs more than a missed one, which another seed will find.
+
+Source: Lu et al., Existential Consistency (2015), for judging registers by unique values.
+"""
+
+from collections.abc import Collection
+
+from respdyn.sim.operations import DONE, NEVER, NOTHING, OPEN, UNKNOWN, Op
+from respdyn.sim.plan import Plan
+
+
+class Wrong(Exception):
+    """A promise that was broken, and on which key."""
+
+    def __init__(self, text: str, key: bytes = b"") -> None:
+        super().__init__(text)
+        self.text = text
+        self.key = key
+
+
+class KeyHistory:
+    """What happened to one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.writes: dict[bytes, Op] = {}       # by value, which is unique
+        self.expiries: list[Op] = []
+        # Whatever was acknowledged before this time has certainly been covered or removed: the
+        # latest beginning of an acknowledged operation that covers what it meets.
+        self.floor_us = -1
+        # What may still matter to the question whether something is lost; see `forget`.
+        self._writes: list[Op] = []
+        self._removals: list[Op] = []
+        self._expiries: list[Op] = []
+        self._mark = (-1, -1)                   # (a time, the floor then)
+        self._since = 0                         # operations since then
+
+    def add(self, op: Op) -> None:
+        """An operation begins."""
+        if op.value:
+            assert op.value not in self.writes, "values are unique"
+            self.writes[op.value] = op
+            self._writes.append(op)
+        elif op.kind in ("remove", "cut"):
+            self._removals.append(op)
+        elif op.kind == "expire":
+            self.expiries.append(op)
+            self._expiries.append(op)
+        self._since += 1
+
+    def forget(self, now_us: int, oldest_open_us: int) -> None:
+        """Drop what can neither be lost nor explain a loss, so that judging stays quick.
+
+        What lies below the floor was covered by the operation that set the floor. That one stays,
+        and as long as it is explained or shown, it explains all that lies below it. The same holds
+        for a put that an acknowledged context covered. No read that is under way may have begun
+        before: `oldest_open_us` is the beginning of the oldest.
+        """
+        if self._since < 32 or oldest_open_us <= self._mark[0]:
+            return
+        floor_us = self._mark[1]
+        self._mark = (now_us, self.floor_us)
+        self._since = 0
+
+        def matters(op: Op) -> bool:
+            return op.outcome != NOTHING and (
+                op.outcome != DONE or (
+                    op.end_us >= floor_us
+                    and not (op.kind == "put" and op.covered_us < oldest_open_us)
+                    and not (op.kind == "cut" and op.end_us < oldest_open_us)
+                )
+            )
+
+        self._writes = [op for op in self._writes if matters(op)]
+        self._removals = [op for op in self._removals if matters(op)]
+        self._expiries = [op for op in self._expiries if matters(op)]
+
+    def unexplained(
+        self, present: Collection[bytes], acknowledged_us: int, now_us: int, floor_us: int,
+        margin_us: int, covers_meet: bool,
+    ) -> Op | None:
+        """An acknowledged write that is not present and that nothing can have removed, or None.
+
+        `acknowledged_us`: those acknowledged before it are looked for. `now_us`: nothing that began
+        later counts. `floor_us`: the floor then. `margin_us`: how much clocks may disagree.
+        `covers_meet`: a SET covers what was acknowledged before it.
+        """
+        missing = [
+            write for write in self._writes
+            if write.value not in present and write.invoke_us < now_us and write.outcome != NOTHING
+        ]
+        wanted = [
+            write for write in missing
+            if write.outcome == DONE and floor_us <= write.end_us < acknowledged_us
+            and write.covered_us >= acknowledged_us
+        ]
+        if not wanted:
+            return None
+        # `reach` is the latest time at which what is explained so far can have covered something.
+        reach_us = -1
+        contexts: list[tuple[int, frozenset[bytes]]] = []
+        roots = [op for op in self._removals if op.invoke_us < now_us and op.outcome != NOTHING]
+        roots += [self.writes[value] for value in present if value in self.writes]
+        for op in roots:
+            if op.kind in ("put", "cut"):
+                contexts.append((op.end_us, op.covers))
+            else:
+                reach_us = max(reach_us, op.end_us)
+        expired = [w for w in missing if self._may_be_expired(w, now_us, margin_us)]
+        for op in expired:
+            # It may hide its siblings, and what its clock alone puts before it.
+            reach_us = max(reach_us, op.end_us if covers_meet else NEVER)
+        if expired:
+            missing = [w for w in missing if w.kind != "put"]
+            wanted = [w for w in wanted if w.kind != "put"]
+        return _follow(missing, wanted, reach_us, contexts, roots + expired)
+
+    def _may_be_expired(self, write: Op, now_us: int, margin_us: int) -> bool:
+        if write.ttl_us and write.invoke_us + write.ttl_us - margin_us <= now_us:
+            return True
+        return any(
+            op.ttl_us and op.outcome != NOTHING and write.invoke_us < op.end_us
+            and op.invoke_us + op.ttl_us - margin_us <= now_us
+            for op in self._expiries
+        )
+
+    def may_expire(self) -> bool:
+        """Whether any time to live was ever set."""
+        return bool(self.expiries) or any(write.ttl_us for write in self.writes.values())
+
+    def must_be_expired(self, write: Op, now_us: int, margin_us: int) -> bool:
+        """Whether the value's own time to live is certainly over, and nothing prolonged it."""
+        return (
+            write.ttl_us > 0 and write.outcome == DONE
+            and write.end_us + write.ttl_us + margin_us < now_us
+            and not any(
+                op.outcome != NOTHING and write.invoke_us < op.end_us for op in self.expiries
+            )
+        )
+
+
+def _follow(
+    missing: list[Op], wanted: list[Op], reach_us: int,
+    contexts: list[tuple[int, frozenset[bytes]]], roots: list[Op],
+) -> Op | None:
+    """Follow chains of what covers what until nothing more is explained; one of `wanted` left."""
+    explained = {id(op) for op in roots}
+    limits: dict[int, int] = {}
+    changed = True
+    while changed:
+        changed = False
+        if all(op.invoke_us < reach_us for op in wanted):
+            return None
+        for op in missing:
+            limit_us = reach_us if op.invoke_us < reach_us else -1
+            for end_us, covers in contexts:
+                if op.value in covers and op.invoke_us < end_us:
+                    limit_us = max(limit_us, end_us)
+            if limit_us < 0 or limits.get(id(op), -1) >= limit_us:
+                continue
+            limits[id(op)] = limit_us
+            explained.add(id(op))
+            changed = True
+            # What it covered, it covered before it was covered itself.
+            until_us = min(op.end_us, limit_us)
+            if op.kind == "set":
+                reach_us = max(reach_us, until_us)
+            else:
+                contexts.append((until_us, op.covers))
+    return next((op for op in wanted if id(op) not in explained), None)
+
+
+class History:
+    """All keys, and what is promised to their readers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.keys: dict[bytes, KeyHistory] = {}
+        self.margin_us = 0
+        # Since when acknowledged data is missing somewhere that nothing has repaired yet.
+        self.damaged_us = NEVER
+        self._damages: list[tuple[int, int]] = []
+        self._open: dict[int, Op] = {}      # not answered yet, the oldest first
+        self.operations = 0
+        self.doubts = 0
+
+    def of(self, key: bytes) -> KeyHistory:
+        """The key's history."""
+        found = self.keys.get(key)
+        if found is None:
+            found = self.keys[key] = KeyHistory(key)
+        return found
+
+    def damage(self, now_us: int) -> None:
+        """From now on acknowledged data may be missing at one node."""
+        self.damaged_us = min(self.damaged_us, now_us)
+
+    def repaired(self, now_us: int) -> None:
+        """Everything acknowledged is again where it belongs."""
+        if self.damaged_us != NEVER:
+            self._damages.append((self.damaged_us, now_us))
+            self.damaged_us = NEVER
+
+    def _is_sound(self, op: Op) -> bool:
+        """Whether no damage was unrepaired while the operation ran."""
+        if op.end_us > self.damaged_us:
+            return False
+        return all(op.invoke_us > end or op.end_us < begin for begin, end in self._damages)
+
+    def _covers_meet(self) -> bool:
+        return self.plan.writes_meet and self.damaged_us == NEVER and not self._damages
+
+    # ---- what clients do ----
+
+    def begin(self, op: Op, now_us: int) -> None:
+        """The client sends it."""
+        self.operations += 1
+        op.invoke_us = now_us
+        self._open[id(op)] = op
+        for part in op.all():
+            part.invoke_us = now_us
+            if not part.key:
+                continue
+            history = self.of(part.key)
+            part.floor_us = history.floor_us
+            history.add(part)
+            history.forget(now_us, next(iter(self._open.values())).invoke_us)
+
+    def abandon(self, op: Op) -> None:
+        """The client will hear no more of it."""
+        self.doubts += 1
+        del self._open[id(op)]
+        for part in op.all():
+            if part.outcome == OPEN:
+                part.outcome = UNKNOWN
+
+    def complete(self, op: Op, now_us: int) -> None:
+        """The client has heard, and `answer` has said what. Raises `Wrong`."""
+        del self._open[id(op)]
+        for part in op.all():
+            if part.outcome == UNKNOWN:
+                self.doubts += 1
+                continue
+            part.end_us = now_us
+            if not part.key or (part.outcome == NOTHING and not part.was_absent):
+                continue
+            history = self.of(part.key)
+            self._note_effect(part, history)
+            if part.read is not None or part.was_absent:
+                self._judge_read(part, history)
+
+    def _note_effect(self, op: Op, history: KeyHistory) -> None:
+        if op.outcome != DONE:
+            return
+        plan = self.plan
+        meets = (op.kind == "set" and plan.writes_meet) or (
+            op.kind == "remove" and plan.reads_see_writes
+        )
+        if meets and op.claims and self._is_sound(op):
+            history.floor_us = max(history.floor_us, op.invoke_us)
+        if op.kind in ("put", "cut"):
+            for value in op.covers:
+                write = history.writes[value]
+                write.covered_us = min(write.covered_us, op.end_us)
+
+    # ---- judging ----
+
+    def _judge_read(self, op: Op, history: KeyHistory) -> None:
+        shown = op.read or ()
+        for value in shown:
+            write = history.writes.get(value)
+            if write is None or write.invoke_us > op.end_us:
+                raise Wrong(f"{op} of {op.client} shows {_name(value)}, never written", op.key)
+        if len(set(shown)) != len(shown):
+            raise Wrong(f"{op} of {op.client} shows a value twice: it was written twice", op.key)
+        if not self.plan.reads_see_writes or not self._is_sound(op):
+            return
+        for value in shown:
+            write = history.writes[value]
+            if write.outcome == NOTHING:
+                raise Wrong(f"{op} of {op.client} shows {_name(value)}, which was refused", op.key)
+            if write.end_us < op.floor_us:
+                raise Wrong(
+                    f"{op} of {op.client} shows {_name(value)}, which an operation covered that"
+                    f" began at {op.floor_us} us and was acknowledged before the read", op.key,
+                )
+            if write.covered_us < op.invoke_us:
+                raise Wrong(
+                    f"{op} of {op.client} shows {_name(value)}, which a context had covered",
+                    op.key,
+                )
+            if history.must_be_expired(write, op.invoke_us, self.margin_us):
+                raise Wrong(f"{op} of {op.client} shows {_name(value)}, long expired", op.key)
+        if op.was_absent or op.argv[-2] == b"DYN.GETCTX":
+            lost = history.unexplained(
+                shown, op.invoke_us, op.end_us, op.floor_us, self.margin_us, self._covers_meet()
+            )
+            if lost is not None:
+                raise Wrong(
+                    f"{op} of {op.client} does not show {_name(lost.value)}, acknowledged before"
+                    " and removed by nothing", op.key,
+                )
+
+    def judge_end(self, key: bytes, siblings: tuple[bytes, ...], now_us: int) -> None:
+        """What all nodes say in the end. Raises `Wrong`."""
+        history = self.of(key)
+        for value in siblings:
+            write = history.writes.get(value)
+            if write is None:
+                raise Wrong(f"{_name(value)} is there in the end, never written", key)
+            if write.outcome == NOTHING:
+                raise Wrong(f"{_name(value)} is there in the end, although it was refused", key)
+            if write.end_us < history.floor_us:
+                raise Wrong(
+                    f"{_name(value)} is there in the end, although an operation that began at"
+                    f" {history.floor_us} us, after its acknowledgement, covered it", key,
+                )
+            if write.covered_us != NEVER:
+                raise Wrong(
+                    f"{_name(value)} is there in the end, although a context covered it", key
+                )
+            if history.must_be_expired(write, now_us, self.margin_us):
+                raise Wrong(f"{_name(value)} is there in the end, long expired", key)
+        lost = history.unexplained(
+            siblings, NEVER, now_us, history.floor_us, self.margin_us, self._covers_meet()
+        )
+        if lost is not None:
+            raise Wrong(
+                f"{_name(lost.value)} is lost: acknowledged at {lost.end_us} us, not there in the"
+                " end, and nothing can have removed it", key,
+            )
+
+
+def _name(value: bytes) -> str:
+    """A value without its padding."""
+    return value.partition(b"~")[0].decode("latin-1")

@@ -1,0 +1,427 @@
+"""One machine: a node, its clocks and disk, and the loop that drives the node as a server does.
+
+All that arrives within a turn's length waits in the inbox and is fed together; then the node is
+drained. A host knows nothing of what the bytes mean. A life is the time between two starts of the
+node's process; what belongs to an earlier life is dropped.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import hiredis
+
+from respdyn.engine.session import Session
+from respdyn.errors import PeerError
+from respdyn.ports import Trace
+from respdyn.sim.chance import Chance
+from respdyn.sim.clocks import Clock
+from respdyn.sim.disk import Disk
+from respdyn.sim.history import Wrong
+from respdyn.sim.network import BROKEN, DIALLING, GREETED, OPEN, Connection
+from respdyn.sim.operations import Op
+
+if TYPE_CHECKING:
+    from respdyn.config import Settings
+    from respdyn.node import Node
+    from respdyn.sim.clients import Client
+    from respdyn.sim.world import World
+
+DOWN, UP, PAUSED = range(3)
+
+_DIAL_EVERY_US = 50_000
+_REDIAL_US = 100_000
+# So many turns in a row without any input, at the same millisecond, are a node that spins.
+_SPIN = 1_000
+
+
+class HostTrace(Trace):
+    """A node's trace: part of the digest, and lines of the story."""
+
+    def __init__(self, host: "Host") -> None:
+        self._host = host
+
+    def event(self, name: str, **fields: object) -> None:
+        """See `Trace.event`."""
+        host = self._host
+        line = " ".join([name, *(f"{key}={value}" for key, value in fields.items())])
+        host.world.stamp(host.index, line.encode())
+        host.world.count(f"trace {name}")
+        if host.world.story is not None:
+            host.world.tell(host.name, line)
+
+
+class Host:
+    """One machine of the world."""
+
+    def __init__(
+        self, world: "World", index: int, settings: "Settings", clock: Clock, disk: Disk
+    ) -> None:
+        self.world = world
+        self.index = index
+        self.name = f"n{index + 1}"
+        self.settings = settings
+        self.client_address = f"{settings.host}:{settings.client_port}"
+        self.clock = clock
+        self.disk = disk
+        self.chance = Chance(world.plan.seed, f"host {index}")
+        self.state = DOWN
+        self.life = 0
+        self.node: Node | None = None
+        # What arrived since the last turn: who takes it, and two arguments.
+        self.inbox: list[tuple[Callable[..., None], object, object]] = []
+        self.largest_inbox = 0
+        self.turn_us = world.plan.turn_us
+        self.stall_us = 0                   # how much longer turns are for now
+        self.slow_disk = 1                  # how many times slower it is for now
+        self.disturbed_us = 0               # when a pause or a stall last ended
+        self._has_turn = False              # a turn is due
+        self._busy_us = 0                   # the end of the turn under way
+        self._wake_us = 0                   # the earliest wake-up under way; 0 for none
+        self._dial_us = 0
+        self._spins = 0
+        self._out: dict[str, Connection] = {}        # by address
+        self._links: dict[str, Connection] = {}      # by peer, open ones
+        self._old: dict[str, Connection] = {}        # by address, the one before
+        self._redial_us: dict[str, int] = {}
+        self.clients: list[Client] = []              # connected or connecting
+        self._reader = hiredis.Reader()
+
+    # ---- lives ----
+
+    def is_running(self) -> bool:
+        """Whether the process is there, perhaps stopped."""
+        return self.state != DOWN
+
+    def start(self) -> None:
+        """A new life: restore what the disk kept, then serve."""
+        assert self.state == DOWN
+        self.life += 1
+        self.state = UP
+        world = self.world
+        node = world.node_class(
+            self.settings, Chance(world.plan.seed, f"node {self.index}/{self.life}"),
+            HostTrace(self),
+        )
+        self.node = node
+        self._spins = 0
+        self._busy_us = self._wake_us = self._dial_us = 0
+        records = 0
+        for pairs in self.disk.load():
+            records += len(pairs) // 2
+            node.restore(pairs)
+        if world.story is not None:
+            world.tell(self.name, f"starts its life {self.life} with {records} pairs from disk")
+        now_us = world.now_us
+        node.start(self.clock.mono_ms(now_us), self.clock.wall_ms(now_us))
+        if self.disk.is_full:
+            self._receive(self._feed_failure, None, None)
+        self._want_turn(now_us)
+
+    def end(self, how: str) -> None:
+        """The life ends: `kill`, `power`, `wipe` or `stop`."""
+        assert self.state != DOWN
+        world = self.world
+        self.state = DOWN
+        self.node = None
+        self._has_turn = False
+        self.inbox.clear()
+        lost = self.disk.lost
+        if how == "power":
+            self.disk.cut_power(world.now_us)
+        elif how == "wipe":
+            self.disk.wipe()
+        else:
+            self.disk.close()
+        lost = self.disk.lost - lost
+        if world.story is not None:
+            world.tell(self.name, f"ends: {how}; {lost} batches are lost")
+        self._out.clear()
+        self._links.clear()
+        self._old.clear()
+        self._redial_us.clear()
+        world.network.died(self, is_silent=how in ("power", "wipe"))
+        clients, self.clients = self.clients, []
+        for client in clients:
+            client.host_died()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self.state = PAUSED
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.state = UP
+        self.disturbed_us = self.world.now_us
+        if self.inbox or self._has_turn:
+            self._has_turn = False
+            self._want_turn(self.world.now_us)
+        self._wake(self.world.now_us)
+
+    # ---- inputs ----
+
+    def _receive(self, feed: Callable[..., None], first: object, second: object) -> None:
+        self.inbox.append((feed, first, second))
+        if not self._has_turn:
+            self._want_turn(self.world.now_us)
+
+    def receive_commands(self, client: "Client", link: int, ops: list[Op]) -> None:
+        """Commands of a client, in one piece."""
+        self._receive(self._feed_commands, (client, link), ops)
+
+    def receive_open(self, client: "Client") -> None:
+        """A client connects."""
+        self.clients.append(client)
+        self._receive(self._feed_open, client, client.link)
+
+    def receive_close(self, session: Session | None) -> None:
+        """A client hangs up."""
+        if session is not None:
+            self._receive(self._feed_close, session, None)
+
+    def receive_frame(self, connection: Connection, frame: bytes) -> None:
+        """A frame of a peer."""
+        self._receive(self._feed_frame, connection, frame)
+
+    def receive_greeting(self, connection: Connection, greeting: bytes) -> None:
+        """A peer connects."""
+        self._receive(self._feed_greeting, connection, greeting)
+
+    def receive_welcome(self, connection: Connection, greeting: bytes) -> None:
+        """The other end of our connection answers."""
+        self._receive(self._feed_welcome, connection, greeting)
+
+    def receive_break(self, connection: Connection) -> None:
+        """Our connection broke."""
+        self._receive(self._feed_break, connection, None)
+
+    def receive_disk(self) -> None:
+        """The disk has just filled up, or has space again."""
+        if self.state == DOWN:
+            return
+        if self.disk.is_full:
+            self._receive(self._feed_failure, None, None)
+        else:
+            self._receive(self._feed_recovery, None, None)
+            self._start_disk()
+
+    # ---- the turn ----
+
+    def _want_turn(self, now_us: int) -> None:
+        self._has_turn = True
+        if self.state == UP:
+            busy_us = self._busy_us
+            self.world.at(max(busy_us, now_us), self._turn, self.life)
+
+    def _wake(self, now_us: int) -> None:
+        """See to it that a turn comes when the node has a deadline."""
+        node = self.node
+        assert node is not None
+        deadline = node.next_deadline()
+        at_us = now_us + _DIAL_EVERY_US if self._wake_us == 0 else self._wake_us
+        if deadline is not None:
+            at_us = min(at_us, max(self.clock.reach_us(deadline), now_us))
+        if self._wake_us == 0 or at_us < self._wake_us:
+            self._wake_us = at_us
+            self.world.at(at_us, self._woken, (self.life, at_us))
+
+    def _woken(self, what: tuple[int, int]) -> None:
+        life, at_us = what
+        if life != self.life or at_us != self._wake_us:
+            return
+        self._wake_us = 0
+        if self.state == UP and not self._has_turn:
+            self._want_turn(self.world.now_us)
+
+    def _turn(self, life: int) -> None:
+        if life != self.life or self.state != UP or not self._has_turn:
+            return
+        world = self.world
+        now_us = world.now_us
+        if now_us < self._busy_us:
+            world.at(self._busy_us, self._turn, life)
+            return
+        self._has_turn = False
+        inbox, self.inbox = self.inbox, []
+        world.acting = self.name
+        self._run(inbox, now_us)
+        self._spins = 0 if inbox else self._spins + 1
+        if self._spins > _SPIN:
+            raise Wrong(f"{self.name} spins: its next deadline is never in the future")
+        self.largest_inbox = max(self.largest_inbox, len(inbox))
+        self._busy_us = now_us + self.turn_us + 5 * len(inbox)
+        if self.stall_us:
+            self._busy_us += self.chance.below(self.stall_us)
+            self.disturbed_us = self._busy_us
+        if self.inbox:
+            self._want_turn(now_us)
+        self._wake(now_us)
+
+    def _run(
+        self, inbox: list[tuple[Callable[..., None], object, object]], now_us: int
+    ) -> None:
+        """The driver loop: advance, feed, drain, hand over."""
+        node = self.node
+        assert node is not None
+        world = self.world
+        node.advance(self.clock.mono_ms(now_us), self.clock.wall_ms(now_us))
+        for feed, first, second in inbox:
+            feed(node, first, second)
+        if now_us >= self._dial_us:
+            self._dial_us = now_us + _DIAL_EVERY_US
+            self._dial(node)
+        out = node.drain()
+        if out.generation:
+            self.disk.submit(out.generation, out.batch, out.sync)
+            self._start_disk()
+        links = self._links
+        for peer, frame in out.frames:
+            connection = links.get(peer)
+            if connection is not None and connection.state == OPEN:
+                world.stamp(self.index, frame)
+                world.network.send(connection, frame)
+        for session in out.sessions:
+            client: Client = session.tag  # type: ignore[assignment]
+            client.take_output(session, now_us)
+
+    def _feed_commands(self, node: "Node", who: "tuple[Client, int]", ops: list[Op]) -> None:
+        client, link = who
+        if link == client.link:
+            self.world.deliveries += len(ops)
+            client.feed(node, ops, self.world.now_us)
+
+    def _feed_open(self, node: "Node", client: "Client", link: int) -> None:
+        client.open(node, link)
+
+    def _feed_close(self, node: "Node", session: Session, _: None) -> None:
+        node.close_session(session)
+
+    def _feed_frame(self, node: "Node", connection: Connection, frame: bytes) -> None:
+        if connection.is_refused:
+            return
+        self.world.deliveries += 1
+        reader = self._reader
+        reader.feed(frame)
+        try:
+            node.frame(connection.source_id, reader.gets())
+        except PeerError as wrong:
+            self.world.count("frame refused")
+            self.world.network.refuse(connection, str(wrong))
+
+    def _feed_durable(self, node: "Node", generation: int, _: None) -> None:
+        node.durable(generation)
+
+    def _feed_failure(self, node: "Node", _: None, __: None) -> None:
+        node.storage_failed("no space left on device")
+
+    def _feed_recovery(self, node: "Node", _: None, __: None) -> None:
+        node.storage_recovered()
+
+    # ---- peers ----
+
+    def _dial(self, node: "Node") -> None:
+        now_us = self.world.now_us
+        wanted = node.dials()
+        for address in [each for each in self._out if each not in wanted]:
+            self.world.network.break_down(self._out[address], "not wanted any more")
+        for address in wanted:
+            if address in self._out or now_us < self._redial_us.get(address, 0):
+                continue
+            target = self.world.host_at(address)
+            if target is not None and target is not self:
+                self._out[address] = self.world.network.dial(
+                    self, target, address, node.greeting()
+                )
+
+    def _feed_greeting(self, node: "Node", connection: Connection, greeting: bytes) -> None:
+        if connection.state != DIALLING:
+            return
+        try:
+            connection.source_id = node.meet(greeting)
+        except PeerError as wrong:
+            self.world.count("greeting refused")
+            self.world.network.refuse(connection, str(wrong))
+            return
+        self.world.network.accept(connection, node.greeting())
+
+    def _feed_welcome(self, node: "Node", connection: Connection, greeting: bytes) -> None:
+        if connection.state != GREETED:
+            return
+        try:
+            peer = node.meet(greeting)
+        except PeerError as wrong:
+            self.world.count("greeting refused")
+            self.world.network.break_down(connection, f"refused by {self.name}: {wrong}")
+            return
+        connection.state = OPEN
+        connection.peer = peer
+        self._links[peer] = connection
+        if self.world.story is not None:
+            self.world.tell("net", f"{connection} is up")
+        node.link(peer, True)
+        older = self._old.get(connection.address)
+        if older is not None:
+            self.world.network.repeat_on(connection, older)
+
+    def _feed_break(self, node: "Node", connection: Connection, _: None) -> None:
+        assert connection.state == BROKEN
+        if self._out.get(connection.address) is connection:
+            del self._out[connection.address]
+            self._old[connection.address] = connection
+            self._redial_us[connection.address] = self.world.now_us + self.chance.between(
+                _REDIAL_US // 2, 2 * _REDIAL_US
+            )
+        if connection.peer and self._links.get(connection.peer) is connection:
+            del self._links[connection.peer]
+            node.link(connection.peer, False)
+
+    def is_linked_to(self, other: "Host") -> bool:
+        """Whether our connection to another host stands."""
+        return any(each.target is other for each in self._links.values())
+
+    # ---- disk ----
+
+    def _start_disk(self) -> None:
+        needs_sync = self.disk.work()
+        if needs_sync is None:
+            return
+        plan = self.world.plan
+        mean_us = plan.sync_us if needs_sync else plan.write_us
+        wait_us = (mean_us // 2 + self.chance.wait(mean_us)) * self.slow_disk
+        self.world.after(wait_us, self._disk_done, self.life)
+
+    def _disk_done(self, life: int) -> None:
+        if life != self.life or self.state == DOWN:
+            return
+        generation = self.disk.done(self.world.now_us)
+        if generation:
+            self._receive(self._feed_durable, generation, None)
+        self._start_disk()
+
+    # ---- asking ----
+
+    def stop(self) -> None:
+        """SIGTERM: the node finishes what is pending; the life ends soon."""
+        node = self.node
+        assert node is not None
+        if self.world.story is not None:
+            self.world.tell(self.name, "is asked to stop")
+        node.stop()
+        if not self._has_turn:
+            self._want_turn(self.world.now_us)
+        self._await_idle((self.life, self.world.now_us + 5_000_000))
+
+    def _await_idle(self, what: tuple[int, int]) -> None:
+        life, until_us = what
+        if life != self.life or self.state == DOWN:
+            return
+        node = self.node
+        assert node is not None
+        if (node.is_idle() and not self.disk.queued) or self.world.now_us >= until_us:
+            if not node.is_idle():
+                self.world.count("stop without idle")
+            self.end("stop")
+        else:
+            self.world.after(20_000, self._await_idle, what)
+
+
+NodeFactory = Callable[["Settings", Chance, Trace], "Node"]

@@ -1,0 +1,280 @@
+"""Connections between nodes: first in, first out, and whole, until they break.
+
+A connection carries frames in one direction, as a node's outgoing TCP connection does. Frames on it
+are delayed but never overtake each other. When packets are cut off, frames wait (TCP sends again)
+until the cut heals or the connection breaks; what was in flight when it breaks is lost from some
+point on. Two faults go further than TCP, because what comes after a reconnection may look so: a
+frame may arrive twice, and what was in flight may arrive after the next connection's frames.
+
+A connection begins with both ends' greetings, one round trip; a stranger is refused.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from respdyn.sim.chance import Chance
+
+if TYPE_CHECKING:
+    from respdyn.sim.host import Host
+    from respdyn.sim.world import World
+
+DIALLING, GREETED, OPEN, BROKEN = range(4)
+
+
+class Connection:
+    """One node's outgoing connection to another."""
+
+    __slots__ = (
+        "address", "arrival_us", "held", "in_flight", "is_refused", "last_frame", "life", "number",
+        "peer", "source", "source_id", "state", "target", "target_life",
+    )
+
+    def __init__(self, number: int, source: "Host", target: "Host", address: str) -> None:
+        self.number = number
+        self.source = source
+        self.target = target
+        self.address = address
+        self.life = source.life             # the life of the source that opened it
+        self.target_life = 0                # the life of the target that accepted it
+        self.state = DIALLING
+        self.is_refused = False             # the target will hear no more of it
+        self.peer = ""                      # who the target said it is
+        self.source_id = ""                 # who the source said it is
+        self.arrival_us = 0                 # of the latest frame under way
+        self.in_flight: deque[bytes] = deque()
+        self.held: deque[bytes] = deque()   # frames that a cut keeps from arriving
+        self.last_frame = b""
+
+    def __str__(self) -> str:
+        return f"{self.source.name}->{self.target.name}#{self.number}"
+
+
+class Network:
+    """All connections, and what is wrong with the paths between hosts."""
+
+    def __init__(self, world: "World", chance: Chance) -> None:
+        self.world = world
+        self.chance = chance
+        self.hosts: list[Host] = []
+        self.blocked: dict[tuple[int, int], int] = {}   # (from, to) -> how many faults block it
+        self.slow: dict[tuple[int, int], int] = {}      # (from, to) -> how many times slower
+        self.repeats = 0.0
+        self.comes_late = 0.0
+        self.connections: list[Connection] = []         # not broken
+        self.opened = 0
+        self.broken = 0
+        self.repeated = 0
+        self.delay_us = world.plan.delay_us
+        self.jitter_us = world.plan.jitter_us
+
+    # ---- paths ----
+
+    def block(self, source: int, target: int) -> None:
+        """Packets from one host to the other get lost until `free`."""
+        path = (source, target)
+        self.blocked[path] = self.blocked.get(path, 0) + 1
+        for connection in self.connections:
+            if (connection.source.index, connection.target.index) in (path, path[::-1]) and (
+                self.chance.happens(0.6)
+            ):
+                self.world.after(self.chance.between(200_000, 4_000_000), self._give_up, connection)
+
+    def free(self, source: int, target: int) -> None:
+        """Take one block away; frames that waited arrive."""
+        path = (source, target)
+        left = self.blocked.get(path, 0) - 1
+        if left > 0:
+            self.blocked[path] = left
+            return
+        self.blocked.pop(path, None)
+        for connection in self.connections:
+            if connection.held and (connection.source.index, connection.target.index) == path:
+                self._resend(connection)
+
+    def free_all(self) -> None:
+        """All paths whole and quick again."""
+        self.slow.clear()
+        self.repeats = self.comes_late = 0.0
+        for path in list(self.blocked):
+            self.blocked[path] = 1
+            self.free(*path)
+
+    def is_open(self, source: int, target: int) -> bool:
+        """Whether packets get through both ways."""
+        return (source, target) not in self.blocked and (target, source) not in self.blocked
+
+    def _delay(self, source: int, target: int) -> int:
+        delay = self.delay_us + self.chance.wait(self.jitter_us)
+        if self.slow:
+            delay *= self.slow.get((source, target), 1)
+        return delay
+
+    # ---- opening ----
+
+    def dial(self, source: "Host", target: "Host", address: str, greeting: bytes) -> Connection:
+        """Begin a connection; the source hears `welcome`, or that it is broken."""
+        self.opened += 1
+        connection = Connection(self.opened, source, target, address)
+        self.connections.append(connection)
+        if self.is_open(source.index, target.index):
+            delay = self._delay(source.index, target.index)
+            self.world.after(delay, self._knock, (connection, greeting))
+        else:
+            self.world.after(self.chance.between(500_000, 1_500_000), self._end_dial, connection)
+        return connection
+
+    def _end_dial(self, connection: Connection) -> None:
+        self.break_down(connection, "no answer")
+
+    def _knock(self, what: tuple[Connection, bytes]) -> None:
+        connection, greeting = what
+        if connection.state == BROKEN:
+            return
+        if not connection.target.is_running():
+            self.break_down(connection, "refused")
+            return
+        connection.target_life = connection.target.life
+        connection.target.receive_greeting(connection, greeting)
+
+    def accept(self, connection: Connection, greeting: bytes) -> None:
+        """The target says who it is."""
+        connection.state = GREETED
+        delay = self._delay(connection.target.index, connection.source.index)
+        self.world.after(delay, self._welcome, (connection, greeting))
+
+    def _welcome(self, what: tuple[Connection, bytes]) -> None:
+        connection, greeting = what
+        if connection.state == GREETED and self._source_lives(connection):
+            connection.source.receive_welcome(connection, greeting)
+
+    # ---- frames ----
+
+    def send(self, connection: Connection, frame: bytes) -> None:
+        """Put a frame under way."""
+        if connection.held:
+            connection.held.append(frame)
+            return
+        now_us = self.world.now_us
+        arrival_us = now_us + self._delay(connection.source.index, connection.target.index)
+        if arrival_us <= connection.arrival_us:
+            arrival_us = connection.arrival_us + 1
+        connection.arrival_us = arrival_us
+        connection.in_flight.append(frame)
+        self.world.at(arrival_us, self._arrive, connection)
+
+    def _arrive(self, connection: Connection) -> None:
+        if not connection.in_flight:
+            return
+        frame = connection.in_flight.popleft()
+        if connection.held or (
+            self.blocked
+            and (connection.source.index, connection.target.index) in self.blocked
+        ):
+            connection.held.append(frame)
+            return
+        self._hand_over(connection, frame)
+
+    def _hand_over(self, connection: Connection, frame: bytes) -> None:
+        target = connection.target
+        if connection.target_life != target.life:
+            self.break_down(connection, "reset by the target")
+            return
+        if not target.is_running():
+            return
+        target.receive_frame(connection, frame)
+        connection.last_frame = frame
+        if self.repeats and connection.state == OPEN and self.chance.happens(self.repeats):
+            self.repeated += 1
+            target.receive_frame(connection, frame)
+
+    def _resend(self, connection: Connection) -> None:
+        """A cut has healed: what waited arrives, after TCP's next attempt."""
+        frames = list(connection.held)
+        connection.held.clear()
+        frames.extend(connection.in_flight)
+        connection.in_flight.clear()
+        connection.arrival_us = max(
+            connection.arrival_us, self.world.now_us + self.chance.between(0, 400_000)
+        )
+        for frame in frames:
+            self.send(connection, frame)
+
+    # ---- breaking ----
+
+    def _give_up(self, connection: Connection) -> None:
+        if connection.state != BROKEN and not self.is_open(
+            connection.source.index, connection.target.index
+        ):
+            self.break_down(connection, "timed out")
+
+    def break_down(self, connection: Connection, reason: str) -> None:
+        """The connection is gone; its source hears so after a while."""
+        if connection.state == BROKEN:
+            return
+        was_open = connection.state == OPEN
+        connection.state = BROKEN
+        self.connections.remove(connection)
+        self.broken += 1
+        world = self.world
+        if world.story is not None:
+            world.tell("net", f"{connection} breaks: {reason}")
+        frames = list(connection.held) + list(connection.in_flight)
+        connection.held.clear()
+        connection.in_flight.clear()
+        if was_open and frames and reason != "the source died" and self.comes_late:
+            survivors = self.chance.below(len(frames) + 1)
+            if self.chance.happens(self.comes_late):
+                wait_us = self.chance.between(1_000, 600_000)
+                for frame in frames[:survivors]:
+                    world.after(wait_us, self._arrive_late, (connection, frame))
+        if self._source_lives(connection):
+            delay = self._delay(connection.target.index, connection.source.index)
+            world.after(delay, self._tell_source, connection)
+
+    def _arrive_late(self, what: tuple[Connection, bytes]) -> None:
+        connection, frame = what
+        target = connection.target
+        if connection.target_life == target.life and target.is_running():
+            target.receive_frame(connection, frame)
+
+    def _tell_source(self, connection: Connection) -> None:
+        if self._source_lives(connection):
+            connection.source.receive_break(connection)
+
+    def died(self, host: "Host", is_silent: bool) -> None:
+        """A host's process is gone; `is_silent`: its machine is too, and tells nobody."""
+        for connection in [each for each in self.connections if each.source is host]:
+            self.break_down(connection, "the source died")
+        for connection in [each for each in self.connections if each.target is host]:
+            if not is_silent and self.is_open(connection.source.index, host.index):
+                self.break_down(connection, "the target died")
+            else:
+                wait_us = self.chance.between(200_000, 4_000_000)
+                self.world.after(wait_us, self._notice_death, connection)
+
+    def _notice_death(self, connection: Connection) -> None:
+        target = connection.target
+        if connection.target_life != target.life or not target.is_running():
+            self.break_down(connection, "timed out")
+
+    def refuse(self, connection: Connection, reason: str) -> None:
+        """The target wants no more of it."""
+        connection.is_refused = True
+        self.break_down(connection, f"refused by {connection.target.name}: {reason}")
+
+    def _source_lives(self, connection: Connection) -> bool:
+        return connection.life == connection.source.life and connection.source.is_running()
+
+    def reset(self, connection: Connection) -> None:
+        """Break it now; frames under way arrive up to some point."""
+        frames = len(connection.in_flight)
+        for _ in range(self.chance.below(frames + 1)):
+            if connection.in_flight and not connection.held:
+                self._arrive(connection)
+        self.break_down(connection, "reset")
+
+    def repeat_on(self, connection: Connection, older: Connection) -> None:
+        """Bring the last frame of an older connection once more on a new one."""
+        if older.last_frame and self.repeats and self.chance.happens(0.5):
+            self.repeated += 1
+            self.send(connection, older.last_frame)

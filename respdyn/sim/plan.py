@@ -1,0 +1,170 @@
+"""One seed's circumstances: sizes, timings and which faults there will be, drawn once.
+
+This is swarm testing: a run that suffers everything at once finds less than many runs that each
+suffer something else. Everything that is drawn here is printed with a failing seed.
+
+Source: Groce et al., Swarm Testing (2012); TigerBeetle's VOPR draws its options the same way.
+"""
+
+from dataclasses import asdict, dataclass, replace
+
+from respdyn.sim.chance import Chance
+
+# What may be done to a world, each for at least as long as the failure detector needs to notice.
+FAULTS = (
+    "kill",         # a node's process dies and is started again
+    "power",        # its machine loses power: what was not synced is gone
+    "wipe",         # it comes back with an empty disk
+    "stop",         # it is asked to stop, and started again
+    "pause",        # SIGSTOP, for longer than every time-out
+    "stall",        # turns of hundreds of milliseconds
+    "cut",          # no packets between two nodes, in one direction or both
+    "isolate",      # none between one node and all others
+    "halves",       # none between two groups
+    "swizzle",      # links stopped one by one, freed in another order
+    "reset",        # connections break; what is in flight is lost from some point on
+    "repeat",       # frames arrive twice, or once more on the next connection
+    "late",         # what was in flight on a broken connection arrives after the next one's
+    "slow-link",    # one direction many times slower
+    "slow-disk",    # syncs of hundreds of milliseconds
+    "full-disk",    # nothing can be stored
+    "jump",         # a wall clock errs by up to an hour
+)
+
+# What the clients do with a key; see `clients`.
+PROFILES = ("register", "delete", "context", "expiry", "mixed")
+
+LOSSY = ("power", "wipe")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one seed draws."""
+
+    seed: int
+    nodes: int
+    n: int
+    r: int
+    w: int
+    partitions: int
+    engine: str
+    durability: str
+    sloppy: bool
+    faults: tuple[str, ...]
+    fault_every_ms: int         # mean time between the beginnings of two faults
+    harm_ms: int
+    harms_early: bool           # faults begin before the cluster has formed
+    leaves_one_out: bool        # one node is healed only after the others proved that they serve
+    keys: tuple[tuple[str, str], ...]
+    clients: int
+    think_us: int
+    pipeline: int
+    request_timeout_ms: int
+    heartbeat_ms: int
+    failure_timeout_ms: int
+    speculative_ms: int
+    lease_block: int
+    max_inflight: int
+    delay_us: int               # the least between two nodes
+    jitter_us: int              # the mean of what comes on top
+    turn_us: int
+    write_us: int
+    sync_us: int
+    skew_ms: int
+    drift_ppm: int
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether only owners count toward a quorum."""
+        return not self.sloppy or self.nodes == self.n
+
+    @property
+    def reads_see_writes(self) -> bool:
+        """R + W > N: a read meets every write that was acknowledged before it."""
+        return self.is_strict and self.r + self.w > self.n
+
+    @property
+    def writes_meet(self) -> bool:
+        """2W > N: a write meets every write that was acknowledged before it."""
+        return self.is_strict and 2 * self.w > self.n
+
+    @property
+    def loses_tails(self) -> bool:
+        """Whether a power cut may take away what was acknowledged."""
+        return self.engine == "memory" or self.durability != "always"
+
+    def changed(
+        self, nodes: int | None = None, faults: tuple[str, ...] | None = None
+    ) -> "Plan":
+        """The same plan with another number of nodes, or with these faults only."""
+        plan = self
+        if nodes is not None:
+            n = min(3, nodes)
+            plan = replace(plan, nodes=nodes, n=n, r=min(plan.r, n), w=min(plan.w, n))
+        if faults is not None:
+            plan = replace(plan, faults=faults)
+        return plan
+
+    def lines(self) -> list[str]:
+        """For a reader: `name=value`, a few to a line."""
+        words = [f"{name}={value}" for name, value in asdict(self).items() if name != "keys"]
+        words.append("keys=" + ",".join(f"{key}:{profile}" for key, profile in self.keys))
+        lines = [""]
+        for word in words:
+            if len(lines[-1]) + len(word) > 96:
+                lines.append("")
+            lines[-1] = f"{lines[-1]} {word}".strip()
+        return lines
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    chance = Chance(seed, "plan")
+    nodes = chance.pick((1, 3, 3, 3, 3, 3, 3, 4, 5, 5))
+    n = min(3, nodes)
+    quorums = ((2, 2), (2, 2), (2, 2), (2, 2), (2, 2), (1, 3), (3, 2), (2, 3), (1, 2), (1, 1))
+    r, w = chance.pick(quorums) if n == 3 else (1, 1)
+    volatile = chance.happens(0.1)
+    slow = chance.pick((1, 1, 1, 10))
+    heartbeat_ms = chance.pick((100, 300, 1000))
+    profiles = chance.shuffled(PROFILES)[: chance.between(1, 3)]
+    return Plan(
+        seed=seed,
+        nodes=nodes, n=n, r=r, w=w,
+        partitions=chance.pick((4, 16, 64)),
+        engine="memory" if volatile else "rocksdb",
+        durability=chance.pick(("always", "always", "everysec", "no")),
+        sloppy=chance.happens(0.5),
+        faults=_draw_faults(chance),
+        fault_every_ms=chance.pick((300, 700, 1500)),
+        harm_ms=chance.between(3_000, 9_000),
+        harms_early=chance.happens(0.15),
+        leaves_one_out=chance.happens(0.3),
+        keys=tuple(
+            (f"key:{index}", chance.pick(profiles)) for index in range(chance.between(1, 6))
+        ),
+        clients=chance.between(2, 6),
+        think_us=chance.pick((2_000, 10_000, 40_000)),
+        pipeline=chance.pick((1, 1, 2, 8)),
+        request_timeout_ms=chance.pick((300, 1000, 2000)),
+        heartbeat_ms=heartbeat_ms,
+        failure_timeout_ms=heartbeat_ms * chance.pick((2, 3)),
+        speculative_ms=chance.pick((5, 50)),
+        lease_block=chance.pick((8, 64, 1_000_000)),
+        max_inflight=chance.pick((4, 100_000, 100_000, 100_000)),
+        delay_us=chance.pick((30, 200, 1_000)) * slow,
+        jitter_us=chance.pick((20, 300, 2_000)) * slow,
+        turn_us=chance.pick((50, 200, 1_000)),
+        write_us=chance.pick((20, 200)),
+        sync_us=chance.pick((100, 1_000, 8_000)),
+        skew_ms=chance.pick((0, 10, 200)),
+        drift_ppm=chance.pick((0, 100, 1_000)),
+    )
+
+
+def _draw_faults(chance: Chance) -> tuple[str, ...]:
+    if chance.happens(0.05):
+        return ()
+    wanted = chance.pick((0.1, 0.25, 0.5))
+    drawn = tuple(fault for fault in FAULTS if chance.happens(wanted))
+    return drawn or (chance.pick(FAULTS),)

@@ -1,0 +1,96 @@
+"""The course of one seed: form a cluster, do it harm, heal it, and judge.
+
+A failure is a broken promise (`Wrong`) or an exception out of a node, which in a server would have
+stopped it. Either way the seed is run once more, now with a story.
+"""
+
+import traceback
+
+from respdyn.sim import checks
+from respdyn.sim.clients import Worker
+from respdyn.sim.faults import Faults
+from respdyn.sim.history import Wrong
+from respdyn.sim.host import NodeFactory
+from respdyn.sim.operations import NEVER
+from respdyn.sim.plan import Plan
+from respdyn.sim.report import Outcome, Story
+from respdyn.sim.world import World
+
+_FORM_US = 30_000_000
+_REPAIR_US = 30_000_000
+
+
+def run(plan: Plan, node_class: NodeFactory, tells_all: bool = False) -> Outcome:
+    """Run a plan; a failing one twice, the second time with its story."""
+    outcome = _run_once(plan, node_class, None, tells_all)
+    if outcome.failure:
+        told = _run_once(plan, node_class, Story(), tells_all)
+        if told.digest != outcome.digest:
+            told.failure += f" (and differently the first time: {outcome.failure})"
+        return told
+    return outcome
+
+
+def _run_once(
+    plan: Plan, node_class: NodeFactory, story: Story | None, tells_all: bool
+) -> Outcome:
+    world = World(plan, node_class, story)
+    outcome = Outcome(plan, "")
+    try:
+        _course(world)
+    except Wrong as wrong:
+        outcome.failure, outcome.key = wrong.text, wrong.key
+        world.tell("", "WRONG: " + wrong.text)
+    except Exception as wrong:  # noqa: BLE001 - whatever a node raises is the finding
+        outcome.failure = f"{world.acting} fell: {type(wrong).__name__}: {wrong}"
+        outcome.traceback = traceback.format_exc()
+        world.tell(world.acting, f"falls: {wrong!r}")
+    outcome.digest = world.digest()
+    outcome.deliveries = world.deliveries
+    outcome.events = world.events
+    outcome.operations = world.history.operations
+    outcome.virtual_ms = world.now_us // 1000
+    outcome.counts = dict(sorted(world.counts.items()))
+    outcome.counts["in doubt"] = world.history.doubts
+    outcome.counts["connections broken"] = world.network.broken
+    outcome.counts["frames repeated"] = world.network.repeated
+    outcome.counts["batches lost"] = sum(host.disk.lost for host in world.hosts)
+    if story is not None:
+        key = b"" if tells_all else outcome.key
+        outcome.story = story.all_lines(key) if tells_all else story.lines(key)
+    return outcome
+
+
+def _course(world: World) -> None:
+    plan = world.plan
+    faults = Faults(world)
+    workers = [Worker(world, f"c{index + 1}") for index in range(plan.clients)]
+    for host in world.hosts:
+        host.start()
+    if plan.harms_early:
+        faults.start()
+    else:
+        checks.serve(world, "f", world.hosts)
+    for worker in workers:
+        worker.start()
+    world.run_until(world.now_us + 200_000)
+    if not plan.harms_early:
+        faults.start()
+    world.run_until(world.now_us + 1_000 * plan.harm_ms)
+    if plan.leaves_one_out and plan.n - max(plan.r, plan.w) >= 1 and not plan.harms_early:
+        faults.leave_out()
+        faults.heal()
+        assert faults.left_out is not None
+        checks.serve(world, "l", [host for host in world.hosts if host is not faults.left_out])
+        world.count("served without one")
+        faults.left_out = None
+    faults.heal()
+    world.run_until(world.now_us + 1_000_000)
+    for worker in workers:
+        worker.is_stopped = True
+    checks.serve(world, "s", world.hosts)
+    if not world.run_while(lambda: any(one.host is not None for one in workers), 30_000_000):
+        raise Wrong("a client waits for ever")
+    if not world.run_while(lambda: world.history.damaged_us != NEVER, _REPAIR_US):
+        raise Wrong("reading all keys from all replicas does not succeed")
+    checks.end(world)

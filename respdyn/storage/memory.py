@@ -1,0 +1,52 @@
+"""A store in a dict: it survives nothing, and is durable at once.
+
+For tests, for the simulator, and for a node whose data may go with its process (`engine = memory`).
+Such a node serves from its own table and never loads, so for it the dict can be left out.
+"""
+
+from collections.abc import Iterator
+
+from respdyn.storage.store import Store
+
+CHUNK_PAIRS = 4096
+
+
+class MemoryStore(Store):
+    """`Store` in a dict.
+
+    With `keeps` false it forgets every batch at once and `load` gives nothing: the memory engine of
+    a server, where a second table would only cost memory.
+    """
+
+    def __init__(self, keeps: bool = True) -> None:
+        self.damaged = 0
+        self._keeps = keeps
+        self._table: dict[bytes, bytes] = {}
+        self._generation = 0
+
+    def load(self) -> Iterator[list[bytes]]:
+        """Everything stored, as flat lists of pairs in key order."""
+        table = self._table
+        keys = sorted(table)
+        for start in range(0, len(keys), CHUNK_PAIRS):
+            chunk: list[bytes] = []
+            for key in keys[start : start + CHUNK_PAIRS]:
+                chunk += (key, table[key])
+            yield chunk
+
+    def submit(self, generation: int, batch: list[bytes], sync: bool) -> None:
+        """Take the batch. It is durable, as far as memory is, when this returns."""
+        assert generation > self._generation and len(batch) % 2 == 0
+        self._generation = generation
+        if not self._keeps:
+            return
+        table = self._table
+        for i in range(0, len(batch), 2):
+            if batch[i + 1]:
+                table[batch[i]] = batch[i + 1]
+            else:
+                table.pop(batch[i], None)
+
+    def durable(self) -> int:
+        """The newest generation submitted."""
+        return self._generation

@@ -1,0 +1,1 @@
+"""What a key can hold, one file for each type."""

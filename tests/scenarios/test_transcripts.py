@@ -1,0 +1,124 @@
+"""Transcripts: a small cluster's story, told as commands and what came of them.
+
+A `.txt` file beside this one is replayed line by line on a little cluster, and what comes of it is
+compared with what the file says. `pytest --rewrite` writes it anew; read the difference and commit
+only what you understand.
+
+    # a remark stays as it is
+    nodes 3 [setting=value ...]      begin; the nodes are A, B, C ...
+    A> SET k v                       a command through a node; its reply follows, indented
+    A< ...                           (several commands on one line, parted by ";", are a pipeline)
+    wait 100                         milliseconds
+    kill A | boot A | cut A B | heal | disk A full | disk A free
+    held k                           what each replica holds under a key
+"""
+
+from pathlib import Path
+
+import pytest
+
+from respdyn.cluster.versions import version_of
+from respdyn.ring.hashing import PREFIX, slot_of
+from tests.little import Client, Little
+
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("*.txt"))
+
+
+class Teller:
+    """Replays a transcript and writes it down anew."""
+
+    def __init__(self) -> None:
+        self._little: Little | None = None
+        self._clients: dict[str, Client] = {}
+        self._actors: dict[str, str] = {}
+        self._tokens: dict[bytes, str] = {}
+        self._named: dict[str, bytes] = {}
+
+    def tell(self, text: str) -> str:
+        told = []
+        for line in text.splitlines():
+            if line.startswith("    "):
+                continue
+            told.append(line)
+            if line and not line.startswith("#"):
+                told += [f"    {one}" for one in self._act(line)]
+        return "\n".join(told) + "\n"
+
+    @property
+    def little(self) -> Little:
+        assert self._little is not None, "a transcript begins with `nodes`"
+        return self._little
+
+    def _act(self, line: str) -> list[str]:
+        if line[1:2] == ">":
+            return self._command(line[0], line[2:].strip())
+        verb, *words = line.split()
+        if verb == "nodes":
+            changes = dict(word.split("=") for word in words[1:])
+            self._little = Little(int(words[0]), **changes).ready()
+            for index, machine in enumerate(self._little.machines):
+                self._actors[machine.node.identity.actor.hex()[:8]] = chr(65 + index)
+        elif verb == "wait":
+            self.little.run(int(words[0]))
+        elif verb == "kill":
+            self.little.kill(words[0])
+            self._clients.pop(words[0], None)
+        elif verb == "boot":
+            self.little.boot(words[0])
+        elif verb == "cut":
+            self.little.cut(*words)
+        elif verb == "heal":
+            self.little.heal()
+        elif verb == "disk":
+            node = self.little[words[0]]
+            if words[1] == "full":
+                node.storage_failed("no space left on device")
+            else:
+                node.storage_recovered()
+        elif verb == "held":
+            return self._held(words[0])
+        else:
+            raise AssertionError(f"what does {line!r} mean?")
+        return []
+
+    def _command(self, name: str, commands: str) -> list[str]:
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self.little.client(name)
+        pipeline = [one.split() for one in commands.split(";")]
+        for words in pipeline:
+            client.send(*(self._named.get(word, b"" if word == '""' else word) for word in words))
+        return [self._show(client.receive()) for _ in pipeline]
+
+    def _show(self, reply: object) -> str:
+        """A reply, with contexts named in the order of their appearance."""
+        if isinstance(reply, list):
+            return "[" + ", ".join(self._show(one) for one in reply) + "]"
+        if isinstance(reply, bytes):
+            if len(reply) > 30 and reply[:1] == b"A":
+                name = self._tokens.setdefault(reply, f"ctx{len(self._tokens) + 1}")
+                self._named[name] = reply
+                return name
+            return reply.decode() or '""'
+        return "nil" if reply is None else str(reply)
+
+    def _held(self, key: str) -> list[str]:
+        told = []
+        for index, machine in enumerate(self.little.machines):
+            record = machine.node.replica.get(PREFIX[0][slot_of(key.encode())] + key.encode())
+            version = version_of(record, self.little.wall_ms)
+            text = f"{chr(65 + index)}: {version.holds} {' '.join(version.dots)} | {version.context}"
+            for actor, name in self._actors.items():
+                text = text.replace(actor, name)
+            told.append(text.rstrip(" |") + ("" if machine.is_running else " (stopped)"))
+        return told
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_transcript(path: Path, request: pytest.FixtureRequest) -> None:
+    text = path.read_text()
+    told = Teller().tell(text)
+    if request.config.getoption("--rewrite"):
+        path.write_text(told)
+    assert told == text
