@@ -141,7 +141,7 @@ class Node:
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
         self.receiver = Receiver(
             self.replica, self.coordinator, self.detector, self.counters, self.gossip.heard,
-            self.dispatcher.forwarded, self.dispatcher.answered, self.asking.asked,
+            self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self._storing_changed, self._observe_clock,
         )
         self.front = Front(self)
@@ -257,7 +257,7 @@ class Node:
             return self.now_ms
         first = min(self.detector.next_deadline(), self.gossip.next_deadline())
         for deadline in (
-            self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
+            self.coordinator.next_deadline(), self.dispatcher.forwarding.next_deadline(),
             self.asking.next_deadline(),
         ):
             if deadline is not None and deadline < first:
@@ -366,7 +366,7 @@ class Node:
     def _forget_requests(self, link: Link) -> None:
         """Nothing that waits for this peer will be answered."""
         self.coordinator.lose(link)
-        self.dispatcher.lose(link.peer)
+        self.dispatcher.forwarding.lose(link.peer)
         self.asking.lose(link.peer)
 
     def _storing_changed(self, link: Link, can_store: bool) -> None:

@@ -7,7 +7,8 @@ at fixed places, so their slices compare as they do.
     every record   version u8 = 1 | form u8 | crc32 u32 | body
     PLAIN body     clock u64 | actor 16 | lo u64 | hi u64 | [expire_at u64] | value
     GENERAL body   clock u64 | count u32 | count x (actor 16 | lo u64 | hi u64) | entries
-    an entry       element length u32 | payload length u32 | actor 16 | counter u64 | element | payload
+    an entry       element length u32 | payload length u32 | actor 16 | counter u64
+                   | element | payload
 
 The checksum covers form and body. `form` adds up: 1 PLAIN, 2 EXPIRES (an expiry is mentioned; if
 this is off, a reader need not look), 4 LIVE (a value is alive; off means tombstone).
@@ -59,6 +60,7 @@ _pack_row = Struct(">16sQQ").pack
 _iterate_rows = Struct(">16sQQ").iter_unpack
 _pack_entry = Struct(">II16sQ").pack
 _unpack_entry = Struct(">II24s").unpack_from
+_unpack_dot = Struct(">II16sQ").unpack_from
 _pack_lone = Struct(">II16sQ1sQQ").pack
 _unpack_check = Struct(">HI24xQQ").unpack_from
 _u64 = int.from_bytes
@@ -386,15 +388,19 @@ def _build(record: bytes) -> DottedMap:
         raw, lo, hi = _unpack_row(record, 14)
         actor = intern_actor(raw)
         return DottedMap({VALUE: {(actor, hi): _plain_payload(record)}}, Context({actor: (lo, hi)}))
+    at = end = ROWS + ROW_BYTES * _u64(record[14:18])
     entries: dict[bytes, dict[Dot, bytes]] = {}
-    for element, dot, payload in entries_of(record):
-        key = (intern_actor(dot[:16]), _u64(dot[16:]))
-        dotted = entries.get(element)
-        if dotted is None:
-            entries[element] = {key: payload}
+    while at < len(record):
+        element_bytes, payload_bytes, raw, counter = _unpack_dot(record, at)
+        middle = at + _ENTRY_BYTES + element_bytes
+        element = record[at + _ENTRY_BYTES : middle]
+        at = middle + payload_bytes
+        dot = (intern_actor(raw), counter)
+        if element in entries:
+            entries[element][dot] = record[middle:at]
         else:
-            dotted[key] = payload
-    return DottedMap(entries, _build_rows(rows_of(record)))
+            entries[element] = {dot: record[middle:at]}
+    return DottedMap(entries, _build_rows(record[ROWS:end]))
 
 
 def _plain_payload(record: bytes) -> bytes:

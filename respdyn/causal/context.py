@@ -48,27 +48,21 @@ class Context:
     def unite(self, other: "Context") -> "Context":
         """Both sets together; `self` or `other` itself if that one holds both already."""
         mine, theirs = self.spans, other.spans
-        if mine is theirs or not theirs:
+        if mine == theirs or not theirs:
             return self
-        if not mine:
-            return other
         united = dict(mine)
-        is_mine, is_theirs = True, len(mine) <= len(theirs)
+        is_mine = True
         for actor, spans in theirs.items():
             own = mine.get(actor)
             if own is None:
                 united[actor] = spans
                 is_mine = False
             elif own != spans:
-                both = _merge(own, spans)
-                united[actor] = both
+                united[actor] = both = _merge(own, spans)
                 is_mine = is_mine and both == own
-                is_theirs = is_theirs and both == spans
         if is_mine:
             return self
-        if is_theirs and len(united) == len(theirs):
-            return other
-        return Context(united)
+        return other if len(united) == len(theirs) and united == theirs else Context(united)
 
     def add(self, actor: Actor, lo: int, hi: int) -> "Context":
         """This set and the interval `(lo, hi]`."""

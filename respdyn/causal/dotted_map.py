@@ -70,7 +70,9 @@ def join(a: DottedMap, b: DottedMap) -> DottedMap:
     return b if is_b else DottedMap(entries, context)
 
 
-def _join_dots(ours: Dotted, theirs: Dotted, our_context: Context, their_context: Context) -> Dotted:
+def _join_dots(
+    ours: Dotted, theirs: Dotted, our_context: Context, their_context: Context
+) -> Dotted:
     """The dots of one element that survive a join.
 
     One event has one payload. Should a bug have given it two, every replica keeps the same one.

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from respdyn.causal.codec import VALUE, decode, digest, join_records
+from respdyn.causal.dot import Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.link import Flight, Link
@@ -28,7 +29,6 @@ from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, W
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.terms import Terms
 from respdyn.errors import PeerError
-from respdyn.causal.dot import Stamp
 from respdyn.types import strings
 
 

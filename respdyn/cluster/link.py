@@ -2,7 +2,8 @@
 
 A link has two connections, one for each direction; the node hears of its own outgoing one
 (`connect`, `disconnect`). Frames are numbered within an *epoch*, one life of the outgoing
-connection, whose number is drawn at random. Everything that was in flight when it goes is lost or unknown: nothing is sent twice.
+connection, whose number is drawn at random. Everything that was in flight when it goes is lost or
+unknown: nothing is sent twice.
 
 `is_up` is the verdict of the failure detector and asks for more than a connection: a round trip
 in this epoch. Only peers that are up are asked for anything.
@@ -22,7 +23,7 @@ SentReads = list[tuple[ReadRound, int]]
 class Flight:
     """A frame that is not yet fully acknowledged."""
 
-    __slots__ = ("number", "reads", "read_rounds", "sent_ms", "write_rounds", "writes")
+    __slots__ = ("number", "read_rounds", "reads", "sent_ms", "write_rounds", "writes")
 
     def __init__(
         self, number: int, sent_ms: int, write_rounds: list[WriteRound], writes: SentWrites,
@@ -56,6 +57,7 @@ class Link:
         self.undurable: deque[Flight] = deque()
 
         self.peer_epoch = 0               # of the peer's connection to us
+        self.peer_now_ms = 0              # its monotonic time, as it last told
         self.old_epochs: deque[int] = deque(maxlen=16)
         self.peer_number = 0              # the last of its frames that took effect
         self.owes_ack = False
@@ -173,7 +175,7 @@ class Link:
                 self.undurable.append(flight)
         header = HEADER.pack(
             PROTOCOL_VERSION, flags, self.epoch, number, self.peer_epoch, self.peer_number,
-            self.durable_number, clock, *counts,
+            self.durable_number, clock, now_ms, self.peer_now_ms, *counts,
         )
         items = 1 + self.forward_items + counts[6] + counts[7] + counts[8]
         items += 2 * (counts[0] + counts[1] + counts[2] + counts[3] + counts[5])

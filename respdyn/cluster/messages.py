@@ -23,6 +23,11 @@ store is as durable as the receiver's policy promises. A frame without content h
 not acknowledged, so two idle nodes fall silent. Numbers count within an *epoch*, one life of one
 connection; a frame of an earlier epoch, or with a number that was seen, is dropped.
 
+A frame that was held up on its way must not bring back a command that its sender has long tried
+elsewhere. So each header echoes the receiver's own monotonic time, as the sender last saw it: the
+frame cannot be older than the receiver's now less that echo. A forwarded command that may be older
+than its envelope allows is answered with `NOT_RUN`. No two clocks are compared.
+
 Source: cumulative acknowledgement as in TCP; decision 0003.
 """
 
@@ -32,14 +37,17 @@ from respdyn.errors import PeerError
 
 PROTOCOL_VERSION = 1
 
-# version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, and
-# how many verify, feedback, store, differ, forward, answer, ask, told and gossip entries follow.
-HEADER = Struct(">BBQQQQQQIIIIIIIII")
+# version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, its
+# monotonic time in ms and the last such time that it has seen of the receiver, and how many verify,
+# feedback, store, differ, forward, answer, ask, told and gossip entries follow.
+HEADER = Struct(">BBQQQQQQQQIIIIIIIII")
 FLAG_CANNOT_STORE = 1    # the sender's disk fails: it serves reads, and must not be sent writes
 
 # Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, sloppy, time-out in ms,
-# arguments that follow.
-ENVELOPE = Struct(">QBBBBBBII")
+# for how many ms it may be begun, arguments that follow.
+ENVELOPE = Struct(">QBBBBBBIII")
+NOT_RUN = b""       # an answer: it came too late and was not begun; run it again, anywhere
+UNKNOWN = b"?"      # an answer: it was passed on, and what became of it is not known
 
 # Of a differing entry: the frame's number, the section it was in, the position there.
 POSITION = Struct(">QBI")

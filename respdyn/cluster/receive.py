@@ -33,7 +33,7 @@ class Receiver:
         self, replica: Replica, coordinator: Coordinator, detector: FailureDetector,
         counters: Counters,
         gossip: Callable[[Link, bytes], None],
-        forwarded: Callable[[Link, list[bytes], int], int],
+        forwarded: Callable[[Link, list[bytes], int, int], int],
         answered: Callable[[Link, int, bytes], None],
         asked: Callable[[Link, bytes], None],
         told: Callable[[Link, bytes], None],
@@ -58,7 +58,7 @@ class Receiver:
     def frame(self, link: Link, items: list[bytes]) -> None:
         """Apply one frame. Raises `PeerError` when it breaks the protocol."""
         (
-            _, flags, epoch, number, ack_epoch, applied, durable, clock,
+            _, flags, epoch, number, ack_epoch, applied, durable, clock, peer_now_ms, echo_ms,
             verifies, feedbacks, stores, differs, forwards, answers, asks, tolds, gossips,
         ) = read_header(items)
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
@@ -77,6 +77,7 @@ class Receiver:
             raise PeerError("a frame with fewer items than its header says")
         self._counters.frames_received += 1
         self._observe_clock(clock)
+        link.peer_now_ms = peer_now_ms
         if number:
             if link.peer_number != number:
                 link.peer_number = number
@@ -99,7 +100,7 @@ class Receiver:
             self._store(link, number, items, end_verifies, end_feedbacks, end_stores)
         at = end_differs
         for _ in range(forwards):
-            at = self._forwarded(link, items, at)
+            at = self._forwarded(link, items, at, echo_ms)
         if at != start_tail:
             raise PeerError("a frame whose forwarded commands do not add up")
         for _ in range(answers):

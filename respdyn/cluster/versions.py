@@ -32,7 +32,9 @@ def version_of(record: bytes, wall_ms: int) -> Version:
     return Version(
         holds=holds,
         dots=[f"{actor.hex()[:8]}:{counter}" for actor, counter in sorted(live)],
-        context=" ".join(f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in state.context.rows()),
+        context=" ".join(
+            f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in state.context.rows()
+        ),
         clock_ms=ms_of(newest),
         size=len(record),
         expire_at=strings.expire_at(record, 0) or 0,

@@ -132,10 +132,10 @@ class Run:
 class Glob:
     """A compiled pattern: the runs between its stars."""
 
-    __slots__ = ("_is_empty", "_runs", "_width")
+    __slots__ = ("_is_empty", "_width", "runs")
 
     def __init__(self, runs: list[Run], is_empty: bool) -> None:
-        self._runs = runs
+        self.runs = runs
         self._is_empty = is_empty
         self._width = sum(run.width for run in runs)
 
@@ -147,7 +147,7 @@ class Glob:
             return self._is_empty
         if size < self._width:
             return False
-        runs = self._runs
+        runs = self.runs
         first, last = runs[0], runs[-1]
         if not first.is_at(name, 0):
             return False

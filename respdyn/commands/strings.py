@@ -168,6 +168,7 @@ COMMANDS = (
         " | PXAT unix-time-milliseconds | PERSIST]",
         "Gives the value of a key and sets or removes its time to live.",
         since="6.2.0", group="string", flags="write fast", access="RW access update",
+        notes="RW and UPDATE because it changes the TTL",
         promise="converges", route=UPDATE, write=getex,
     ),
     Command(

@@ -17,11 +17,11 @@ from respdyn.resp.replies import error
 class Call:
     """One command on one key, wherever it runs: what it says, and on which terms."""
 
-    __slots__ = ("argv", "command", "db", "hops", "resp3", "terms")
+    __slots__ = ("argv", "command", "db", "hops", "resp3", "terms", "until_ms")
 
     def __init__(
         self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
-        hops: int,
+        hops: int, until_ms: int,
     ) -> None:
         self.command = command
         self.argv = argv
@@ -29,6 +29,7 @@ class Call:
         self.resp3 = resp3
         self.terms = terms
         self.hops = hops            # how often it was forwarded before it came here
+        self.until_ms = until_ms    # if it was: it must not be begun later
 
 
 class PeerReply(Waiter):
@@ -121,10 +122,13 @@ class Continuation(Waiter):
 class Forward:
     """A command that another node runs for us."""
 
-    __slots__ = ("call", "deadline_ms", "is_done", "locator", "number", "peer", "waiter")
+    __slots__ = (
+        "again_ms", "call", "deadline_ms", "is_done", "locator", "number", "peer", "waiter",
+    )
 
     def __init__(
-        self, number: int, call: Call, waiter: Waiter, peer: str, deadline_ms: int, locator: bytes
+        self, number: int, call: Call, waiter: Waiter, peer: str, deadline_ms: int, locator: bytes,
+        again_ms: int,
     ) -> None:
         self.number = number
         self.call = call
@@ -132,6 +136,22 @@ class Forward:
         self.peer = peer
         self.deadline_ms = deadline_ms
         self.locator = locator
+        self.again_ms = again_ms    # by then the other has begun it, or never will
+        self.is_done = False
+
+    def is_too_late(self) -> bool:
+        """Whether its time is up before it may be run again."""
+        return self.deadline_ms <= self.again_ms
+
+
+class Retry:
+    """A key whose lost commands are to be run again, from this time on."""
+
+    __slots__ = ("deadline_ms", "is_done", "locator")
+
+    def __init__(self, locator: bytes, deadline_ms: int) -> None:
+        self.locator = locator
+        self.deadline_ms = deadline_ms
         self.is_done = False
 
 

@@ -133,7 +133,8 @@ class ClusterView:
         for owner in plan.owners:
             pairs = self._where(owner)
             pairs.append((b"state", text(self.state_of(owner))))
-            pairs.append((b"role", bulk(b"coordinator" if owner == plan.coordinator else b"primary")))
+            role = "coordinator" if owner == plan.coordinator else "primary"
+            pairs.append((b"role", text(role)))
             version = answer_as(Version, told.get(owner))
             if version is not None:
                 pairs.extend(_version_pairs(version))

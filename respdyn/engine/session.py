@@ -61,11 +61,10 @@ class Session(Target):
     """A client's connection. The driver reads `out`, `closing` and `pending`; the core the rest."""
 
     __slots__ = (
-        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty", "has_barrier", "id",
-        "is_dirty", "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
-        "local_address",
-        "name", "no_evict", "no_touch", "out", "out_bytes", "pending", "reply_mode", "resp",
-        "tag", "terms", "user",
+        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
+        "has_barrier", "id", "is_dirty", "last_command", "last_ms", "lib_name", "lib_version",
+        "listener", "load", "local_address", "name", "no_evict", "no_touch", "out", "out_bytes",
+        "pending", "reply_mode", "resp", "tag", "terms", "user",
     )
 
     def __init__(

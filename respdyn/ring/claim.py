@@ -34,6 +34,10 @@ from respdyn.ring.shares import Eligible, quotas, zone_limit
 # some two of them shared 27 partitions where 7 is the mean; with an eighth, 9.
 LEEWAY = 8
 
+# So many are compared for one step: more do not spread better, and take longer.
+MOST_PARTITIONS = 64
+MOST_TAKERS = 4
+
 
 def claim(
     members: Sequence[Member], partitions: int, n: int, previous: Ring | None = None
@@ -86,6 +90,7 @@ class _Table:
         self.limit = zone_limit(eligible, seats)
         self.nodes = sorted(eligible.weights)
         self.owners: list[set[int]] = [set() for _ in range(partitions)]
+        self.mask = [0] * partitions                   # the owners again, as bits
         self.held: dict[int, set[int]] = {node: set() for node in self.nodes}
         self.quota: dict[int, int] = {}
         size = max(self.nodes) + 1
@@ -158,18 +163,22 @@ class _Table:
         return None if best is None else chosen
 
     def _best_step(self, giver: int) -> tuple[int, int] | None:
-        """The partition and taker for a replica of `giver` that leave pairs most even."""
-        takers = [node for node in self.nodes if self._lack(node) > 0]
-        best: tuple[float, float, int, int] | None = None
-        for partition in sorted(self.held[giver]):
-            relief = self._company(giver, partition)
-            for taker in takers:
-                if self._may_replace(giver, taker, partition):
-                    gain = self._company(taker, partition, giver) - relief
-                    key = (-self._lack(taker) / self.quota[taker], gain, partition, taker)
-                    if best is None or key < best:
-                        best = key
-        return None if best is None else (best[2], best[3])
+        """A partition and a taker for a replica of `giver`: a node that lacks most, and where it
+        leaves pairs most even."""
+        kinds = self._kinds(giver)
+        stride = 1 + len(kinds) // MOST_PARTITIONS
+        kinds = kinds[len(self.held[giver]) % stride :: stride]
+        relief = {partition: self._company(giver, partition) for partition in kinds}
+        takers = sorted(
+            (-self._lack(node) / self.quota[node], node)
+            for node in self.nodes if self._lack(node) > 0
+        )
+        steps = [
+            (lack, self._company(taker, partition, giver) - relief[partition], partition, taker)
+            for lack, taker in takers[:MOST_TAKERS]
+            for partition in kinds if self._may_replace(giver, taker, partition)
+        ]
+        return min(steps)[2:] if steps else None
 
     def _augment(self, giver: int | None, hole: int | None) -> None:
         """Move one replica from `giver`, or into the empty seat `hole`, to a node below its quota
@@ -190,7 +199,7 @@ class _Table:
 
     def _steps(self, node: int | None, hole: int | None) -> Iterator[tuple[int, int]]:
         """Whom `node` could pass a replica to, and which; None passes the empty seat `hole`."""
-        held = sorted(self.held[node]) if node is not None else [] if hole is None else [hole]
+        held = self._kinds(node) if node is not None else [] if hole is None else [hole]
         for partition in held:
             for taker in self.nodes:
                 if self._may_replace(node, taker, partition):
@@ -208,6 +217,15 @@ class _Table:
             taker = node
 
     # ---- the margins ----
+
+    def _kinds(self, node: int) -> list[int]:
+        """Of the partitions that `node` holds the first of each kind: those with the same owners
+        are alike. With few nodes there are few kinds, with many nodes few partitions."""
+        mask = self.mask
+        first: dict[int, int] = {}
+        for partition in sorted(self.held[node]):
+            first.setdefault(mask[partition], partition)
+        return list(first.values())
 
     def _lack(self, node: int) -> int:
         return self.quota[node] - len(self.held[node])
@@ -237,10 +255,12 @@ class _Table:
     def _seat(self, node: int, partition: int) -> None:
         self._meet(node, partition, 1)
         self.owners[partition].add(node)
+        self.mask[partition] |= 1 << node
         self.held[node].add(partition)
 
     def _unseat(self, node: int, partition: int) -> None:
         self.owners[partition].remove(node)
+        self.mask[partition] &= ~(1 << node)
         self.held[node].remove(partition)
         self._meet(node, partition, -1)
 

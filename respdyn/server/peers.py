@@ -99,16 +99,21 @@ class Peers:
             told[key] = 1
             self._trace.event("peer_refused", address=address, reason=reason)
 
-    def established(self, dial: "Dial", outgoing: "Outgoing", peer: str) -> bool:
-        """A connection of ours is proved. False if there is one to this peer already."""
-        dial.peer = peer
-        if peer in self.links:
-            return False
+    def established(self, outgoing: "Outgoing", peer: str) -> None:
+        """A connection of ours is proved. It replaces an older one to the same peer.
+
+        The listener thinks the same: of two connections the newer is the one that is alive. Where
+        a peer has two addresses this happens once, then one of the two dials rests.
+        """
+        node = self.turn.node
+        self.turn.begin()
+        older = self.links.pop(peer, None)
+        if older is not None:
+            older.close()
+            node.link(peer, False)
         self.links[peer] = outgoing
         self.metrics.peer_links = len(self.links)
-        self.turn.begin()
-        self.turn.node.link(peer, True)
-        return True
+        node.link(peer, True)
 
     def lost(self, peer: str, outgoing: "Outgoing") -> None:
         """A proved connection of ours is gone."""
@@ -196,8 +201,9 @@ class Dial:
         self.outgoing = outgoing
         return not self._is_stopped
 
-    def proved(self) -> None:
+    def proved(self, peer: str) -> None:
         """The connection stands."""
+        self.peer = peer
         self._pause_s = BACKOFF_FIRST_S
 
     def is_self(self) -> None:
@@ -336,12 +342,9 @@ class Outgoing(asyncio.Protocol):
         greeting = handshake.read_welcome(peers.secret, self._nonce, self._nonce2, items)
         self._stop_clock()
         peers.turn.begin()
-        peer = peers.turn.node.meet(greeting)
-        if not peers.established(self.dial, self, peer):
-            self.close()
-            return
-        self._peer = peer
-        self.dial.proved()
+        self._peer = peer = peers.turn.node.meet(greeting)
+        self.dial.proved(peer)
+        peers.established(self, peer)
 
     def _fail(self, reason: str) -> None:
         self._reason = reason

@@ -80,12 +80,9 @@ class Client:
         delay_us = 20 + self.chance.wait(100)
         self._departure_us = max(self._departure_us + 1, world.now_us + delay_us)
         world.at(self._departure_us, self._arrive, (self.link, ops))
-        self._gives_up_us = world.now_us + self.patience_us()
+        timeout_ms = max(world.plan.request_timeout_ms, *(op.timeout_ms for op in ops))
+        self._gives_up_us = world.now_us + 3_000 * timeout_ms + 1_000_000
         world.at(self._gives_up_us, self._give_up, (self.link, self._gives_up_us))
-
-    def patience_us(self) -> int:
-        """How long it waits for replies."""
-        return 3_000 * self.world.plan.request_timeout_ms + 1_000_000
 
     def hang_up(self) -> None:
         """Close the connection; what was not answered never will be."""
@@ -181,7 +178,8 @@ class Client:
     def _check_deadline(self, op: Op) -> None:
         host = self.host
         assert host is not None
-        limit_us = self.world.plan.request_timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
+        timeout_ms = op.timeout_ms or self.world.plan.request_timeout_ms
+        limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
         if op.sent_us - op.given_us > limit_us and host.disturbed_us < op.given_us:
             raise Wrong(
                 f"the reply to {op} of {self.name} left {host.name} after"

@@ -298,7 +298,7 @@ class Faults:
         return True
 
     def _end_slow_link(self, path: tuple[int, int]) -> None:
-        self.world.network.slow.pop(path, None)
+        self.world.network.speed_up(path)
 
     # ---- disks and clocks ----
 

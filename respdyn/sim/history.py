@@ -117,6 +117,8 @@ class KeyHistory:
         contexts: list[tuple[int, frozenset[bytes]]] = []
         roots = [op for op in self._removals if op.invoke_us < now_us and op.outcome != NOTHING]
         roots += [self.writes[value] for value in present if value in self.writes]
+        # What an acknowledged context covered has certainly been there.
+        roots += [w for w in missing if w.kind == "put" and w.covered_us < acknowledged_us]
         for op in roots:
             if op.kind in ("put", "cut"):
                 contexts.append((op.end_us, op.covers))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 DIALLING, GREETED, OPEN, BROKEN = range(4)
 
+# A packet takes no longer, however slow its path.
+_SLOWEST_US = 2_000_000
+
 
 class Connection:
     """One node's outgoing connection to another."""
@@ -91,9 +94,18 @@ class Network:
             if connection.held and (connection.source.index, connection.target.index) == path:
                 self._resend(connection)
 
+    def speed_up(self, path: tuple[int, int]) -> None:
+        """A slow path is as quick as others again, for what is on it already too."""
+        self.slow.pop(path, None)
+        for connection in self.connections:
+            if (connection.source.index, connection.target.index) == path:
+                connection.arrival_us = 0
+                self._resend(connection)
+
     def free_all(self) -> None:
         """All paths whole and quick again."""
-        self.slow.clear()
+        for path in list(self.slow):
+            self.speed_up(path)
         self.repeats = self.comes_late = 0.0
         for path in list(self.blocked):
             self.blocked[path] = 1
@@ -106,7 +118,7 @@ class Network:
     def _delay(self, source: int, target: int) -> int:
         delay = self.delay_us + self.chance.wait(self.jitter_us)
         if self.slow:
-            delay *= self.slow.get((source, target), 1)
+            delay = min(delay * self.slow.get((source, target), 1), _SLOWEST_US)
         return delay
 
     # ---- opening ----

@@ -39,7 +39,7 @@ class Op:
     __slots__ = (
         "argv", "claims", "client", "covered_us", "covers", "end_us", "floor_us", "given_us",
         "invoke_us", "key", "kind", "outcome", "parts", "read", "result", "sent_us", "settle",
-        "ttl_us", "value", "was_absent",
+        "timeout_ms", "ttl_us", "value", "was_absent",
     )
 
     def __init__(
@@ -55,6 +55,7 @@ class Op:
         self.covers = covers            # of a put or cut: the values that its context was read with
         self.ttl_us = ttl_us            # of a set, put or expire; 0 for none
         self.parts = parts
+        self.timeout_ms = 0             # what it asks for; 0: what the node is set to
         self.client = ""
         self.invoke_us = 0
         self.given_us = 0               # when the node was given it
@@ -256,9 +257,11 @@ def consistency(*words: bytes) -> Op:
     return Op("other", [b"DYN.CONSISTENCY", *words], _settle_ok)
 
 
-def command(*words: bytes) -> Op:
-    """Any command; its result is looked at by who sent it."""
-    return Op("other", list(words), _settle_any)
+def command(timeout_ms: int, *words: bytes) -> Op:
+    """Any command, with its own time-out; its result is looked at by who sent it."""
+    op = Op("other", [b"DYN.WITH", b"TIMEOUT", b"%d" % timeout_ms, *words], _settle_any)
+    op.timeout_ms = timeout_ms
+    return op
 
 
 def _settle_any(op: Op, reply: object) -> None:

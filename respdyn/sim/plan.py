@@ -57,7 +57,7 @@ class Plan:
     leaves_one_out: bool        # one node is healed only after the others proved that they serve
     keys: tuple[tuple[str, str], ...]
     clients: int
-    think_us: int
+    operations: int             # about how many commands clients send while there is harm
     pipeline: int
     request_timeout_ms: int
     heartbeat_ms: int
@@ -72,6 +72,12 @@ class Plan:
     sync_us: int
     skew_ms: int
     drift_ppm: int
+
+    @property
+    def think_us(self) -> int:
+        """How long a client thinks before it sends the next commands, on average."""
+        at_once = self.clients * (1 + self.pipeline) / 2
+        return int(1_000 * self.harm_ms * at_once / self.operations)
 
     @property
     def is_strict(self) -> bool:
@@ -144,7 +150,7 @@ def draw(seed: int) -> Plan:
             (f"key:{index}", chance.pick(profiles)) for index in range(chance.between(1, 6))
         ),
         clients=chance.between(2, 6),
-        think_us=chance.pick((2_000, 10_000, 40_000)),
+        operations=chance.pick((200, 500, 1_000)),
         pipeline=chance.pick((1, 1, 2, 8)),
         request_timeout_ms=chance.pick((300, 1000, 2000)),
         heartbeat_ms=heartbeat_ms,

@@ -10,8 +10,9 @@ Among the remarks on a value the longest decides, PERSIST beats any, and without
 expire_at does. A remark whose value is gone means nothing to a reader; it stays until a SET or DEL
 covers it, because its value may only be late.
 
-Each writer returns a delta, itself a record, for `codec.join_records(old, delta)`. Those of `assign`
-and `remove` are the whole new state. The usual key (PLAIN form) is read and overwritten without decoding.
+Each writer returns a delta, itself a record, for `codec.join_records(old, delta)`. Those of
+`assign` and `remove` are the whole new state. The usual key (PLAIN form) is read and overwritten
+without decoding.
 
 Source: SEMANTICS 3, 4 and 5; Redis src/t_string.c and src/expire.c for what a client sees.
 """

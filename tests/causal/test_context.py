@@ -1,5 +1,7 @@
 """A context is a set of dots, whatever its intervals look like."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_equal_sets_of_dots_are_equal_contexts_in_any_order(dots, rng):
     assert encode_rows(context) == encode_rows(context_of_dots(dots))
     assert dots_of(context) == dots
     for spans in context.spans.values():
-        assert all(low < high for low, high in zip(spans, spans[1:], strict=False))
+        assert all(low < high for low, high in pairwise(spans))
 
 
 @given(contexts, contexts)

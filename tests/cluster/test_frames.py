@@ -56,14 +56,14 @@ def test_a_frame_is_refused_when_any_of_its_items_is_missing_or_damaged() -> Non
 counts = st.lists(st.integers(0, 4), min_size=9, max_size=9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(counts, st.integers(0, 3), st.lists(st.binary(max_size=60), max_size=30))
 def test_arbitrary_items_are_refused_or_harmless(
     given_counts: list[int], number: int, items: list[bytes]
 ) -> None:
     little = Little(2, cluster_size=2)
     little.run(10)
-    header = HEADER.pack(PROTOCOL_VERSION, 0, 7, number, 1, 0, 0, 1, *given_counts)
+    header = HEADER.pack(PROTOCOL_VERSION, 0, 7, number, 1, 0, 0, 1, 2, 3, *given_counts)
     survives(little["B"], little.machines[0].name, [header, *items])
     assert little["B"].drain() is not None
 

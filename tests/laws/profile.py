@@ -1,4 +1,4 @@
-"""Which examples hypothesis tries: the same ones every time, unless the command line gives a seed."""
+"""Which examples hypothesis tries: always the same, unless the command line gives a seed."""
 
 import sys
 

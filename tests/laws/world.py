@@ -47,14 +47,17 @@ class Message(NamedTuple):
     events: Seen
 
 
+EMPTY = Message(b"", NOTHING)
+
+
 @dataclass
 class Replica:
     """One owner of the key: what it holds, what is on its disk, what it may claim."""
 
     counter: int = 0
     floor: int = 0
-    held: Message = Message(b"", NOTHING)
-    disk: Message = Message(b"", NOTHING)
+    held: Message = EMPTY
+    disk: Message = EMPTY
 
 
 class Reading(NamedTuple):
@@ -131,9 +134,13 @@ class World:
         owner.floor = owner.counter
 
     def take_back(self, who: int) -> None:
-        """A transfer is verified before the copy is dropped; later the key returns, maybe stale."""
+        """A copy is dropped when the disks of others have it all; later the key returns, maybe stale.
+
+        Their disks, not their memory: a receiver that verified what it then forgets in a restart
+        loses acknowledged writes under any claim.
+        """
         owner, others = self.owners[who], [x for x in self.owners if x is not self.owners[who]]
-        rest = self.joined(others[0].held, others[1].held)
+        rest = self.joined(others[0].disk, others[1].disk)
         if self.joined(rest, owner.held) == rest:
             owner.held = owner.disk = others[self.pick(2)].held
             owner.floor = owner.counter
@@ -294,7 +301,7 @@ class World:
         """Deliver and exchange everything; then equal bytes, nothing lost, nothing back."""
         for to, message in self.hints:
             self.receive(self.owners[to], message)
-        end = Message(b"", NOTHING)
+        end = EMPTY
         for owner in self.owners:
             end = self.joined(end, owner.held)
         for owner in self.owners:

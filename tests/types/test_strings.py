@@ -85,6 +85,12 @@ def test_the_last_clock_of_all_stops_nothing():
     assert strings.expire(record, by(A, 6), 5)
 
 
+def test_the_clock_of_an_expire_is_above_the_record_too():
+    record = strings.assign(b"", by(A, 4, clock=500), b"v", 0)
+    assert codec.max_clock(strings.expire(record, by(A, 5), 7)) == 501
+    assert codec.max_clock(strings.expire(record, by(A, 600), 7)) == 600
+
+
 def test_set_continues_its_own_interval_only_above_the_floor():
     record = strings.assign(b"", by(A, 4), b"1", 0)
     same_life = strings.assign(record, by(A, 9, floor=3), b"2", 0)
@@ -129,6 +135,13 @@ def test_putctxs_reply_covers_the_new_value_but_no_unread_sibling():
     record = join_records(siblings_of_two(), strings.put(Context(), by(A, 9), b"mine", 0))
     left = join_records(record, strings.remove_context(context))
     assert strings.siblings(left, NOW) == [b"two", b"one"]
+
+
+def test_putctx_writes_its_own_dot_even_if_the_context_goes_beyond_it():
+    delta = strings.put(Context({A: (2, 20)}), by(A, 9), b"mine", 0)
+    codec.verify(delta)
+    assert list(codec.decode(delta).entries[b"s"]) == [(A, 9)]
+    assert codec.context_of(delta) == Context({A: (2, 20)})
 
 
 def test_putctx_after_a_stale_read_adds_a_sibling():

@@ -1,0 +1,63 @@
+# Everything one does with respdyn. `make` alone tells what there is.
+# Needs python3 (3.11 or newer), python3-venv and make; all else goes into .venv.
+
+PYTHON ?= python3
+PORT ?= 6379
+DATA ?= ./data
+SEEDS ?= 200
+SEED ?=
+TESTS ?=
+FRESH := $(shell date +%s)
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test fmt lint type sim bench wheel check clean
+
+help:  ## this list
+	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-7s%s\n", $$1, $$2 }' Makefile
+
+run: .venv/installed  ## a three-node cluster in the foreground (PORT=6379 DATA=./data); Ctrl-C stops it
+	@exec $(BIN)/respdyn cluster --nodes 3 --port $(PORT) --data-dir $(DATA)
+
+test: lint type  ## all tests, as CI runs them (TESTS="tests/ring -k zone" for some)
+	@$(BIN)/python -m pytest $(TESTS)
+
+fmt: .venv/installed-test  ## sort imports and mend what can be mended without thinking
+	@$(BIN)/ruff check --fix
+
+lint: .venv/installed-test  ## ruff
+	@$(BIN)/ruff check
+
+type: .venv/installed-test  ## mypy --strict
+	@$(BIN)/mypy --strict
+
+sim: .venv/installed  ## simulated clusters under faults (SEEDS=200 for seeds 1 to 200, or SEED=42)
+	@exec $(BIN)/respdyn sim $(if $(SEED),--seed $(SEED),--seeds 1..$(SEEDS))
+
+bench: .venv/installed-test  ## side by side with what else is installed
+	@exec $(BIN)/respdyn bench
+
+wheel: .venv/installed  ## a wheel in dist/
+	@$(PIP) wheel --no-deps --wheel-dir dist .
+
+check: lint type  ## before a commit: as test, but with examples and simulator seeds never tried before
+	$(BIN)/python -m pytest --hypothesis-seed=$(FRESH)
+	$(BIN)/respdyn sim --seeds $(FRESH)..$$(($(FRESH) + 49))
+
+clean:  ## remove what make made, except data
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find respdyn tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: pip runs again only when pyproject.toml has changed.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("respdyn needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	@echo "setting up .venv (once; about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	@$(PIP) install --editable '.[test]'
+	@touch $@

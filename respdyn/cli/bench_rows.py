@@ -1,0 +1,211 @@
+"""What is measured: each row with its two sides and its bars, and how rounds interleave.
+
+A shot is one load on one setup. In a round every shot of a stage is fired once, the two sides of a
+row right after each other, and every second round in reverse order: a machine that gets slower by
+half during a run gets slower for both sides. A row is judged by the ratios within rounds.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from respdyn.cli.bench_servers import REDIS, RESPDYN, BenchError, Running, Setup
+from respdyn.cli.load import Load, Report, arguments
+
+CLIENT_BOUND: Final = 0.9       # share of a core from which the generator is the bottleneck
+PACE_KEPT: Final = 0.95
+GRACE_S: Final = 60.0
+LEAST_RATE: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One load on one setup. `half_of`: paced at half of what that shot reached in this round."""
+
+    setup: Setup
+    op: str
+    pipeline: int = 1
+    wait: int = -1
+    is_spread: bool = False
+    half_of: "Shot | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `unit` ops/s counts upwards, all others (us, B, s) downwards."""
+
+    name: str
+    title: str
+    stage: str
+    unit: str
+    beside: str
+    first: float
+    goal: float
+    ours: Shot | None = None
+    peer: Shot | None = None
+
+    @property
+    def is_more_better(self) -> bool:
+        """Whether a ratio must be at least the bar, rather than at most."""
+        return self.unit == "ops/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one shot brought. `server_us` = processor time of all servers per operation."""
+
+    value: float
+    remark: str = ""
+    client_cpu: float = 0.0
+    server_us: float = 0.0
+    rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long and how often."""
+
+    rounds: int
+    seconds: float
+    warm_s: float
+    keys: int
+
+
+ONE: Final = Setup(RESPDYN)
+ONE_EVERYSEC: Final = Setup(RESPDYN, 1, "everysec")
+ONE_ALWAYS: Final = Setup(RESPDYN, 1, "always")
+THREE: Final = Setup(RESPDYN, 3)
+THREE_ALWAYS: Final = Setup(RESPDYN, 3, "always")
+REDIS_ONE: Final = Setup(REDIS)
+REDIS_EVERYSEC: Final = Setup(REDIS, 1, "everysec")
+REDIS_ALWAYS: Final = Setup(REDIS, 1, "always")
+REDIS_THREE: Final = Setup(REDIS, 3)
+REDIS_THREE_ALWAYS: Final = Setup(REDIS, 3, "always")
+
+THREE_SET: Final = Shot(THREE, "set")
+THREE_SET_16: Final = Shot(THREE, "set", 16)
+THREE_GET: Final = Shot(THREE, "get")
+THREE_GET_16: Final = Shot(THREE, "get", 16)
+
+
+def _row(
+    name: str, title: str, beside: str, bars: tuple[float, float], ours: Shot, peer: Shot,
+    unit: str = "ops/s",
+) -> Row:
+    stage = ours.setup.name
+    return Row(name, title, stage, unit, beside, bars[0], bars[1], ours, peer)
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    _row("memory-get-1", "one node, memory: GET P1", "redis-server", (0.6, 1.0),
+         Shot(ONE, "get"), Shot(REDIS_ONE, "get")),
+    _row("memory-set-1", "one node, memory: SET P1", "redis-server", (0.6, 1.0),
+         Shot(ONE, "set"), Shot(REDIS_ONE, "set")),
+    _row("memory-get-16", "one node, memory: GET P16", "redis-server", (0.3, 0.7),
+         Shot(ONE, "get", 16), Shot(REDIS_ONE, "get", 16)),
+    _row("memory-set-16", "one node, memory: SET P16", "redis-server", (0.3, 0.7),
+         Shot(ONE, "set", 16), Shot(REDIS_ONE, "set", 16)),
+    _row("everysec-set-1", "one node, rocksdb everysec: SET P1", "Redis AOF everysec", (0.5, 1.0),
+         Shot(ONE_EVERYSEC, "set"), Shot(REDIS_EVERYSEC, "set")),
+    _row("everysec-set-16", "one node, rocksdb everysec: SET P16", "Redis AOF everysec", (0.2, 0.5),
+         Shot(ONE_EVERYSEC, "set", 16), Shot(REDIS_EVERYSEC, "set", 16)),
+    _row("always-set-1", "one node, rocksdb always: SET P1", "Redis AOF always", (0.5, 1.0),
+         Shot(ONE_ALWAYS, "set"), Shot(REDIS_ALWAYS, "set")),
+    _row("three-always-set-1", "three nodes, rocksdb always: SET P1",
+         "Redis AOF always, 2 replicas, WAIT 1", (0.4, 1.0),
+         Shot(THREE_ALWAYS, "set"), Shot(REDIS_THREE_ALWAYS, "set", wait=1)),
+    _row("three-always-set-16", "three nodes, rocksdb always: SET P16",
+         "Redis AOF always, 2 replicas, WAIT 1", (0.15, 0.5),
+         Shot(THREE_ALWAYS, "set", 16), Shot(REDIS_THREE_ALWAYS, "set", 16, wait=1)),
+    _row("three-set-1", "three nodes, memory: SET P1", "Redis, 2 replicas, WAIT 1", (0.7, 1.5),
+         THREE_SET, Shot(REDIS_THREE, "set", wait=1)),
+    _row("three-set-16", "three nodes, memory: SET P16", "Redis, 2 replicas, WAIT 1", (0.25, 0.8),
+         THREE_SET_16, Shot(REDIS_THREE, "set", 16, wait=1)),
+    _row("three-get-1", "three nodes, memory: GET R=2 P1", "respdyn's own SET", (0.9, 1.2),
+         THREE_GET, THREE_SET),
+    _row("three-get-16", "three nodes, memory: GET R=2 P16", "respdyn's own SET", (0.9, 1.5),
+         THREE_GET_16, THREE_SET_16),
+    _row("spread-set-1", "three nodes, memory: SET P1, clients on all", "clients on one",
+         (1.0, 1.3), Shot(THREE, "set", is_spread=True), THREE_SET),
+    _row("spread-set-16", "three nodes, memory: SET P16, clients on all", "clients on one",
+         (1.0, 1.3), Shot(THREE, "set", 16, is_spread=True), THREE_SET_16),
+    _row("latency-set", "three nodes, memory: SET p99.9 at half rate", "Redis SET + WAIT 1",
+         (4.0, 1.0), Shot(THREE, "set", half_of=THREE_SET),
+         Shot(REDIS_THREE, "set", wait=1, half_of=THREE_SET), "us"),
+    _row("latency-get", "three nodes, memory: GET R=2 p99.9 at half rate", "Redis SET + WAIT 1",
+         (4.0, 1.0), Shot(THREE, "get", half_of=THREE_GET),
+         Shot(REDIS_THREE, "set", wait=1, half_of=THREE_GET), "us"),
+    Row("memory-per-key", "memory per key, one node", "memory", "B", "redis-server", 4.0, 2.0),
+    Row("start", "start to serving from disk", "start", "s", "redis-server, its AOF", 6.0, 2.0),
+)
+
+
+def shots(rows: Iterable[Row], has_peer: bool) -> list[Shot]:
+    """Every shot that the rows need, once, what another one's rate depends on before it."""
+    wanted: list[Shot] = []
+    for row in rows:
+        for shot in (row.ours, row.peer):
+            for needed in ((shot.half_of, shot) if shot else ()):
+                if needed and needed not in wanted and (has_peer or needed.setup.kind != REDIS):
+                    wanted.append(needed)
+    return wanted
+
+
+def in_order(wanted: Sequence[Shot], round_number: int) -> list[Shot]:
+    """The order of a round: forwards, then backwards, but never before what a rate depends on."""
+    if round_number % 2 == 0:
+        return list(wanted)
+    turned = list(reversed(wanted))
+    return [s for s in turned if s.half_of is None] + [s for s in turned if s.half_of is not None]
+
+
+def fire(
+    shot: Shot, running: Running, pace: Pace, seed: int, rates: Mapping[Shot, float],
+) -> Sample:
+    """Run one shot. Raises `BenchError`."""
+    rate = max(rates[shot.half_of] / 2, LEAST_RATE) if shot.half_of else 0.0
+    load = Load(
+        targets=running.targets(shot.is_spread), op=shot.op, pipeline=shot.pipeline,
+        keys=pace.keys, seconds=pace.seconds, warm_s=pace.warm_s, wait=shot.wait, rate=rate,
+        seed=seed,
+    )
+    before_s = running.cpu_s()
+    report = run_apart(load, running)
+    share = pace.seconds / (pace.seconds + pace.warm_s)
+    server_us = (running.cpu_s() - before_s) * share / report.ops * 1e6
+    remark = "client-bound" if report.cpu > CLIENT_BOUND else ""
+    if rate and report.rate < PACE_KEPT * rate:
+        remark = f"{running.setup.kind} did not keep the pace"
+    value = report.p999_us if rate else report.rate
+    return Sample(value, remark, report.cpu, round(server_us, 2), report.rate)
+
+
+def fill(running: Running, keys: int, value_bytes: int = 3) -> None:
+    """Give it every key once. Raises `BenchError`."""
+    run_apart(Load(targets=running.targets(), keys=keys, value_bytes=value_bytes, is_fill=True,
+                   seconds=keys / 1000), running)
+
+
+def run_apart(load: Load, running: Running) -> Report:
+    """A load in an interpreter of its own. Raises `BenchError` with what went wrong."""
+    name = running.setup.name
+    words = [sys.executable, "-m", "respdyn.cli.load", *arguments(load)]
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            timeout=load.seconds + load.warm_s + GRACE_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{name}: the load did not end in time") from None
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise BenchError(f"{name}: the load failed: {lines[-1] if lines else 'silently'}") from None
+    if "error" in answer:
+        dead = [s.last_words() for s in running.servers if not s.is_alive()]
+        raise BenchError(f"{name}: {answer['error']}" + "".join(f"; it ended: {w}" for w in dead))
+    return Report(**answer)

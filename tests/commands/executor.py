@@ -1,0 +1,82 @@
+"""A server of one dictionary: runs the pure functions of commands without a cluster around them."""
+
+from respdyn.causal.codec import join_records
+from respdyn.causal.dot import intern_actor
+from respdyn.commands import scan
+from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE
+from respdyn.commands.table import lookup
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import OK, array, bulk, bulks, error, integer
+from respdyn.types import strings
+
+ACTOR = intern_actor(b"a life of a node")
+
+
+class Executor:
+    """One database. `now_ms` is set by the test."""
+
+    def __init__(self, now_ms: int, resp3: bool = False) -> None:
+        self.now_ms = now_ms
+        self.resp3 = resp3
+        self.records: dict[bytes, bytes] = {}
+        self.counter = 0
+
+    def __call__(self, *argv: bytes) -> bytes:
+        """The reply."""
+        try:
+            return self._run(list(argv))
+        except ReplyError as wrong:
+            return error(wrong.text)
+
+    def _run(self, argv: list[bytes]) -> bytes:
+        command = lookup(argv)
+        if command.single is not None and len(argv) == 2:
+            command = command.single
+        if command.route == GATHER:
+            return command.fold([self._run(part) for part in command.parts(argv)])
+        if command.route == READ:
+            rec = self.records.get(argv[1], b"")
+            if command.wants_loc:
+                return command.read_at(argv, rec, self.now_ms, self.resp3, argv[1])
+            return command.read(argv, rec, self.now_ms, self.resp3)
+        if command.route in (WRITE, UPDATE):
+            return self._write(argv)
+        return self._cover(command.name, argv)
+
+    def _write(self, argv: list[bytes]) -> bytes:
+        command = lookup(argv)
+        command = command.single or command
+        rec = self.records.get(argv[1], b"")
+        self.counter += 1
+        stamp = (ACTOR, self.counter, 0, self.now_ms << 16)
+        if command.wants_loc:
+            reply, delta = command.write_at(
+                argv, rec, self.now_ms, self.resp3, stamp, argv[1]
+            )
+        else:
+            reply, delta = command.write(argv, rec, self.now_ms, self.resp3, stamp)
+        if delta:
+            self.records[argv[1]] = join_records(rec, delta) if rec else delta
+        return reply
+
+    def _live(self) -> list[bytes]:
+        return [key for key, rec in self.records.items() if strings.exists(rec, self.now_ms)]
+
+    def _cover(self, name: str, argv: list[bytes]) -> bytes:
+        if name == "scan":
+            request = scan.parse_scan(argv)
+            found = [
+                key for key in self._live()
+                if (request.match is None or scan.glob_match(request.match, key))
+                and (request.type is None or request.type.lower() == b"string")
+            ]
+            return array([bulk(b"0"), bulks(found)])
+        if name == "keys":
+            pattern = scan.parse_keys(argv)
+            return bulks([key for key in self._live() if scan.glob_match(pattern, key)])
+        if name == "dbsize":
+            return integer(len(self._live()))
+        assert name in ("flushdb", "flushall"), name
+        scan.parse_flush(argv)
+        self.records.clear()
+        return OK

@@ -1,0 +1,322 @@
+"""Commands answered from session and node: the same replies as redis-server where it has them."""
+
+import pytest
+
+from respdyn.commands.table import COMMANDS
+from respdyn.engine.info import SECTIONS, human
+from tests.commands.alone import WALL_MS, Alone, Client
+from tests.commands.real import Connection, running
+from tests.commands.test_like_redis import argv_of
+
+# Told to both; replies with numbers of connections or settings of redis-server are elsewhere.
+STORIES = {
+    "ping": "PING / PING hi / PING a b / ping / ECHO hi / ECHO / ECHO a b / PING \\x0d\\x0a",
+    "select": "SELECT 0 / SELECT 15 / SELECT 16 / SELECT -1 / SELECT x / SELECT 99999999999"
+              " / SELECT 2147483648 / SELECT / SELECT 1 2 / SELECT 01",
+    "databases are apart": "SET k v / SELECT 3 / GET k / SET k w / SELECT 0 / GET k / SELECT 3"
+                           " / GET k / RESET / GET k",
+    "auth without a password": "AUTH x / AUTH default x / AUTH nobody x / AUTH a b c / AUTH",
+    "hello wrong": "HELLO 1 / HELLO 4 / HELLO x / HELLO 3 nope / HELLO 3 AUTH a / HELLO 3 AUTH a b"
+                   " / HELLO 2 SETNAME / HELLO 2 SETNAME a\\x20b / HELLO 3 zz\\x0d\\x0a",
+    "name": "CLIENT GETNAME / CLIENT SETNAME x / CLIENT GETNAME / CLIENT SETNAME a\\x20b"
+            " / CLIENT SETNAME \\x0a / CLIENT SETNAME \\xe9 / CLIENT GETNAME / CLIENT SETNAME "
+            " / CLIENT GETNAME / CLIENT GETNAME x",
+    "client wrong": "CLIENT KILL 1.2.3.4:5 / CLIENT KILL ID x / CLIENT KILL ID 0 / CLIENT KILL ID -1"
+                    " / CLIENT KILL ID 999999 / CLIENT KILL TYPE zz / CLIENT KILL USER zz"
+                    " / CLIENT KILL SKIPME zz / CLIENT KILL zz yy / CLIENT KILL ID 999999 TYPE"
+                    " / CLIENT KILL ADDR 1.2.3.4:5 LADDR 6.7.8.9:10 / CLIENT KILL ID"
+                    " / CLIENT KILL TYPE pubsub / CLIENT KILL TYPE master TYPE replica"
+                    " / CLIENT LIST x / CLIENT LIST TYPE zz / CLIENT LIST ID x / CLIENT LIST ID 99999"
+                    " / CLIENT LIST TYPE pubsub / CLIENT LIST TYPE / CLIENT LIST ID"
+                    " / CLIENT LIST TYPE normal x / CLIENT REPLY x / CLIENT NO-EVICT x"
+                    " / CLIENT NO-EVICT on / CLIENT NO-EVICT OFF"
+                    " / CLIENT MAINT_NOTIFICATIONS ON / CLIENT NOPE / CLIENT ID x",
+    "config wrong": "CONFIG SET a b / CONFIG SET maxclients 100 nope 2 / CONFIG SET maxclients 100 a"
+                    " / CONFIG SET timeout 5 timeout 6 / CONFIG SET timeout x"
+                    " / CONFIG GET nope / CONFIG GET maxmemory / CONFIG GET MAXmemory"
+                    " / CONFIG GET nope maxmemory nope / CONFIG SET timeout 5 / CONFIG GET timeout"
+                    " / CONFIG SET timeout 0 / CONFIG RESETSTAT / CONFIG GET / CONFIG SET"
+                    " / CONFIG RESETSTAT x / CONFIG GET databases / CONFIG SET a\\x0d\\x0a b",
+    "cluster": "CLUSTER INFO / CLUSTER SLOTS / CLUSTER / CLUSTER NODES / CLUSTER SHARDS",
+    "command": "COMMAND COUNT x / COMMAND GETKEYS GET k / COMMAND GETKEYS PING k"
+               " / COMMAND INFO nope get nope / COMMAND LIST FILTERBY PATTERN get*"
+               " / COMMAND LIST FILTERBY ACLCAT nope / COMMAND LIST FILTERBY MODULE m"
+               " / COMMAND LIST FILTERBY nope x / COMMAND LIST FILTERBY PATTERN / COMMAND LIST x"
+               " / COMMAND DOCS nope / COMMAND GETKEYS / COMMAND INFO client|id"
+               " / COMMAND INFO client|id|x / COMMAND INFO nope|id",
+    "info": "INFO nope / TIME x / INFO nope nope",
+    "reset": "CLIENT SETNAME x / SELECT 4 / RESET / CLIENT GETNAME / RESET x",
+}
+
+
+@pytest.fixture
+def client() -> Client:
+    return Alone().connect()
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_replies_are_those_of_redis(
+    story: str, resp: int, redis: Connection, client: Client
+) -> None:
+    for each in (redis, client):
+        each.call(b"HELLO", b"%d" % resp)
+        each.call(b"SELECT", b"0")
+    for step in story.split(" / "):
+        argv = argv_of(step)
+        mine, theirs = client.call(*argv), redis.call(*argv)
+        if b"LIST FILTERBY PATTERN get" in step.encode():
+            assert b"$5\r\ngetex\r\n" in mine and b"$5\r\ngetex\r\n" in theirs
+            continue
+        assert mine == theirs, step
+    redis.call(b"SELECT", b"0")
+
+
+HELLO_STORIES = ("HELLO", "HELLO 3", "HELLO", "HELLO 2 SETNAME x", "HELLO 3 AUTH default y", "HELLO 2")
+
+
+def test_hello_is_that_of_redis_but_for_the_number(redis: Connection, client: Client) -> None:
+    for step in HELLO_STORIES:
+        mine, theirs = client.say(step), redis.call(*step.encode().split(b" "))
+        number = int(redis.call(b"CLIENT", b"ID")[1:])
+        assert mine == theirs.replace(b"id\r\n:%d\r\n" % number, b"id\r\n:1\r\n"), step
+    assert client.say("CLIENT GETNAME") == b"$1\r\nx\r\n"
+
+
+PASSWORD_STORIES = [
+    "GET k / PING / NOPE / GET / CLIENT ID / AUTH wrong / AUTH default wrong / AUTH nobody secret"
+    " / GET k / AUTH secret / PING / CLIENT GETNAME / AUTH wrong / PING",
+    "HELLO / HELLO 3 / HELLO 3 SETNAME x / HELLO 9 / HELLO 3 AUTH default wrong"
+    " / HELLO 3 AUTH default secret SETNAME a\\x20b / CLIENT GETNAME / PING",
+    "HELLO 2 SETNAME x / AUTH default secret / CLIENT GETNAME / RESET / PING / CLIENT GETNAME"
+    " / AUTH secret / CLIENT GETNAME",
+    "QUIT",
+    "RESET / PING / QUIT",
+]
+
+
+def test_a_password_guards_as_in_redis() -> None:
+    alone = Alone(requirepass="secret")
+    with running("--requirepass", "secret") as server:
+        for story in PASSWORD_STORIES:
+            mine, theirs = alone.connect(), server.connect()
+            for step in story.split(" / "):
+                argv = argv_of(step)
+                assert mine.call(*argv) == theirs.call(*argv), step
+            assert mine.session.closing == ("QUIT" in story)
+            theirs.close()
+
+
+def test_taking_the_password_away_lets_everybody_in() -> None:
+    alone = Alone(requirepass="secret")
+    friend, stranger = alone.connect(), alone.connect()
+    assert friend.say("AUTH secret") == b"+OK\r\n"
+    assert stranger.say("PING").startswith(b"-NOAUTH")
+    assert friend.call(b"CONFIG", b"SET", b"requirepass", b"") == b"+OK\r\n"
+    assert stranger.say("PING") == b"+PONG\r\n"
+    assert friend.call(b"CONFIG", b"SET", b"requirepass", b"new") == b"+OK\r\n"
+    assert friend.say("PING") == b"+PONG\r\n"
+    assert alone.connect().say("PING").startswith(b"-NOAUTH")
+
+
+REPLY_STORIES = [
+    "CLIENT REPLY OFF / PING / SET k v / CLIENT REPLY ON / PING",
+    "CLIENT REPLY SKIP / PING / PING",
+    "CLIENT REPLY SKIP / CLIENT REPLY SKIP / PING / PING",
+    "CLIENT REPLY SKIP / CLIENT REPLY ON / PING",
+    "CLIENT REPLY SKIP / CLIENT REPLY OFF / PING / CLIENT REPLY SKIP / PING / CLIENT REPLY ON / PING",
+    "CLIENT REPLY OFF / RESET / PING",
+    "CLIENT REPLY SKIP / NOPE / NOPE",
+    "CLIENT REPLY OFF / CLIENT REPLY nope / GET / CLIENT REPLY ON",
+    "CLIENT REPLY SKIP / MGET a b / PING",
+    "CLIENT REPLY SKIP / DBSIZE / PING",
+]
+
+
+@pytest.mark.parametrize("story", REPLY_STORIES)
+def test_replies_are_left_out_as_in_redis(
+    story: str, redis: Connection, client: Client
+) -> None:
+    redis.call(b"DEL", b"k")
+    steps = [argv_of(step) for step in story.split(" / ")]
+    mine = b"".join(client.call(*argv) for argv in (*steps, [b"ECHO", b"end"]))
+    lines = b"".join(b" ".join(argv) + b"\r\n" for argv in steps) + b"ECHO end\r\n"
+    replies = mine.count(b"\r\n") - 1     # all are of one line but the last
+    assert redis.talk(lines, replies) == mine
+
+
+def fields_of(line: bytes) -> dict[str, str]:
+    return dict(field.split("=", 1) for field in line.decode().strip().split(" "))
+
+
+def test_client_list_has_every_field_of_redis_in_its_order(
+    redis: Connection, client: Client
+) -> None:
+    client.say("CLIENT SETNAME me")
+    client.say("CLIENT SETINFO LIB-NAME lib")
+    client.say("CLIENT SETINFO lib-ver 1.2")
+    client.say("CLIENT NO-EVICT ON")
+    client.say("SELECT 5")
+    client.alone.wall_ms += 3500
+    client.alone.turn()
+    mine = fields_of(client.say("CLIENT LIST").split(b"\r\n")[1])
+    theirs = fields_of(redis.call(b"CLIENT", b"LIST").split(b"\r\n")[1])
+    assert list(mine) == [*theirs, "lib-name", "lib-ver"]
+    told = {name: mine[name] for name in ("id", "addr", "laddr", "name", "age", "idle", "flags",
+                                          "db", "cmd", "user", "resp", "lib-name", "lib-ver")}
+    assert told == {
+        "id": "1", "addr": "127.0.0.1:50001", "laddr": "127.0.0.1:6379", "name": "me", "age": "3",
+        "idle": "0", "flags": "e", "db": "5", "cmd": "client|list", "user": "default", "resp": "2",
+        "lib-name": "lib", "lib-ver": "1.2",
+    }
+
+
+def test_client_list_and_info_choose(client: Client) -> None:
+    others = [client.alone.connect() for _ in range(3)]
+    everybody = client.say("CLIENT LIST")
+    assert everybody.count(b"\n") == 1 + 4 + 1
+    assert client.say("CLIENT LIST TYPE normal").count(b"id=") == 4
+    two = client.say("CLIENT LIST ID 3 99 2")
+    assert [fields_of(line)["id"] for line in two.split(b"\r\n")[1].strip().split(b"\n")] == ["3", "2"]
+    assert b"id=1 addr=127.0.0.1:50001" in client.say("CLIENT INFO")
+    assert client.say("CLIENT ID") == b":1\r\n"
+    client.say("HELLO 3")
+    assert client.say("CLIENT INFO").startswith(b"=")
+    assert len(others) == 3
+
+
+def test_client_setinfo_takes_what_libraries_send(client: Client) -> None:
+    assert client.say("CLIENT SETINFO lib-name redis-py(x_v1)") == b"+OK\r\n"
+    assert client.call(b"CLIENT", b"SETINFO", b"LIB-VER", b"a b") == (
+        b"-ERR lib-ver cannot contain spaces, newlines or special characters.\r\n"
+    )
+    assert client.say("CLIENT SETINFO nope x") == b"-ERR Unrecognized option 'nope'\r\n"
+    assert client.say("CLIENT NO-TOUCH on") == b"+OK\r\n"
+    assert client.say("CLIENT NO-TOUCH x") == b"-ERR syntax error\r\n"
+
+
+def test_kill_closes_those_whom_all_filters_fit() -> None:
+    alone = Alone()
+    first, second, third = alone.connect(), alone.connect(), alone.connect()
+    assert first.say("CLIENT KILL ID 2 ADDR 127.0.0.1:50001") == b":0\r\n"
+    assert first.say("CLIENT KILL ID 2 LADDR 127.0.0.1:6379 USER default TYPE normal") == b":1\r\n"
+    assert second.session.closing and not third.session.closing
+    assert first.say("CLIENT KILL 127.0.0.1:50003") == b"+OK\r\n"
+    assert third.session.closing
+    for one in (second, third):
+        alone.node.close_session(one.session)
+    assert first.say("CLIENT KILL TYPE normal") == b":0\r\n"
+    assert not first.session.closing
+    assert first.say("CLIENT KILL TYPE normal SKIPME no") == b":1\r\n"
+    assert first.session.closing
+
+
+def test_the_old_form_of_kill_may_kill_its_sender(client: Client) -> None:
+    assert client.say("CLIENT KILL 127.0.0.1:50001") == b"+OK\r\n"
+    assert client.session.closing
+
+
+def test_help_lists_every_subcommand(client: Client) -> None:
+    for command in COMMANDS:
+        if command.subcommands and not command.name.startswith("dyn."):
+            told = client.say(f"{command.name} HELP")
+            for sub in command.subcommands:
+                assert f"+{sub.syntax.split(' ', 1)[1]}\r\n".encode() in told
+
+
+def test_quit_answers_and_closes(client: Client) -> None:
+    assert client.say("QUIT now please") == b"+OK\r\n"
+    assert client.session.closing
+
+
+def test_time_is_the_nodes(client: Client) -> None:
+    assert client.say("TIME") == b"*2\r\n$10\r\n1700000000\r\n$6\r\n123000\r\n"
+    assert WALL_MS == 1_700_000_000_123
+
+
+def test_config_set_changes_all_or_nothing(client: Client) -> None:
+    assert client.say("CONFIG SET timeout 7 maxclients 5").startswith(b"+OK")
+    assert client.say("CONFIG SET timeout 9 maxclients nope").startswith(b"-ERR CONFIG SET failed")
+    assert client.say("CONFIG GET timeout") == b"*2\r\n$7\r\ntimeout\r\n$1\r\n7\r\n"
+    assert client.say("CONFIG GET TIMEOU? maxclients") == (
+        b"*4\r\n$7\r\ntimeout\r\n$1\r\n7\r\n$10\r\nmaxclients\r\n$1\r\n5\r\n"
+    )
+    client.say("HELLO 3")
+    assert client.say("CONFIG GET timeout") == b"%1\r\n$7\r\ntimeout\r\n$1\r\n7\r\n"
+    assert client.say("CONFIG GET *").count(b"\r\n") > 100
+
+
+# What redis_exporter, ioredis, RedisInsight and the test suites of libraries read.
+FIELDS = {
+    "server": "redis_version redis_mode process_id run_id tcp_port uptime_in_seconds arch_bits os"
+              " server_name respdyn_version",
+    "clients": "connected_clients blocked_clients maxclients",
+    "memory": "used_memory used_memory_human used_memory_rss used_memory_peak maxmemory"
+              " maxmemory_policy mem_fragmentation_ratio",
+    "persistence": "loading rdb_changes_since_last_save rdb_last_save_time aof_enabled"
+                   " aof_last_write_status",
+    "stats": "total_connections_received total_commands_processed instantaneous_ops_per_sec"
+             " total_net_input_bytes rejected_connections expired_keys evicted_keys keyspace_hits"
+             " keyspace_misses total_error_replies instantaneous_input_kbps",
+    "replication": "role connected_slaves master_repl_offset master_replid",
+    "cpu": "used_cpu_sys used_cpu_user",
+    "cluster": "cluster_enabled",
+    "dynamo": "dynamo_node_id dynamo_n dynamo_r dynamo_w dynamo_ring_version dynamo_live_keys",
+}
+
+
+def sections_of(reply: bytes) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for line in reply.split(b"\r\n", 1)[1].decode().split("\r\n"):
+        if line.startswith("# "):
+            current = found[line[2:].lower()] = {}
+        elif line:
+            name, value = line.split(":", 1)
+            current[name] = value
+    return found
+
+
+def test_info_has_what_tools_read(redis: Connection, client: Client) -> None:
+    client.say("SET a 1")
+    client.say("SELECT 3")
+    client.say("MSET b 1 c 2")
+    client.say("NOPE")
+    told = sections_of(client.say("INFO everything"))
+    for section, names in FIELDS.items():
+        assert set(names.split()) <= set(told[section])
+    theirs = sections_of(redis.call(b"INFO"))
+    for section, names in theirs.items():
+        ours = list(told[section])
+        shared = [name for name in names if name in told[section]]
+        assert shared == [name for name in ours if name in names], section   # in Redis's order
+    assert told["server"]["redis_version"] == theirs["server"]["redis_version"] == "7.0.15"
+    assert told["persistence"]["loading"] == "0"
+    assert told["replication"]["role"] == "master"
+    assert told["keyspace"] == {"db0": "keys=1,expires=0,avg_ttl=0", "db3": "keys=2,expires=0,avg_ttl=0"}
+    assert told["errorstats"] == {"errorstat_ERR": "count=1"}
+    assert told["commandstats"]["cmdstat_set"].startswith("calls=1,usec=")
+
+
+def test_info_gives_the_sections_that_are_named(client: Client) -> None:
+    assert list(sections_of(client.say("INFO replication"))) == ["replication"]
+    assert list(sections_of(client.say("INFO CPU server"))) == ["server", "cpu"]
+    default = [name for name in SECTIONS if name != "commandstats"]
+    assert list(sections_of(client.say("INFO"))) == default
+    assert list(sections_of(client.say("INFO default cpu"))) == default
+    assert list(sections_of(client.say("INFO all"))) == list(SECTIONS)
+    client.say("HELLO 3")
+    assert client.say("INFO cluster") == b"=34\r\ntxt:# Cluster\r\ncluster_enabled:0\r\n\r\n"
+
+
+def test_resetstat_begins_again(client: Client) -> None:
+    client.say("NOPE")
+    assert client.say("CONFIG RESETSTAT") == b"+OK\r\n"
+    told = sections_of(client.say("INFO all"))
+    assert told["errorstats"] == {}
+    assert told["stats"]["total_error_replies"] == "0"
+
+
+def test_numbers_are_printed_for_people_as_by_redis() -> None:
+    assert [human(n) for n in (0, 1023, 1024, 12398592, 25276502016, 1 << 50)] == [
+        "0B", "1023B", "1.00K", "11.82M", "23.54G", "1.00P",
+    ]

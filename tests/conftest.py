@@ -1,0 +1,36 @@
+"""What all tests share: programs they need, `--rewrite`, and which examples hypothesis tries."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.laws import profile
+
+profile.load()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite", action="store_true",
+        help="write transcripts and golden files anew; read the difference before committing it",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.needs("redis-server")`: skip where that program is missing.
+
+    Under CI nothing may be missing, or a test could vanish unseen.
+    """
+    wanted = {program for mark in item.iter_markers("needs") for program in mark.args}
+    missing = sorted(program for program in wanted if find_program(program) is None)
+    if missing:
+        reason = f"needs {', '.join(missing)}"
+        if os.environ.get("RESPDYN_CI"):
+            pytest.fail(f"{reason}, and RESPDYN_CI is set", pytrace=False)
+        pytest.skip(reason)
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program, looked for where root's programs live as well."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")

@@ -1,0 +1,266 @@
+"""A node that only talks, and a thread that serves it on real sockets.
+
+The stub keeps the contract of `respdyn.node.Node` and nothing of Dynamo: a dictionary, a few
+commands, and a list of the frames that came.
+"""
+
+import asyncio
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+import uvloop
+
+from respdyn.cluster.terms import Terms
+from respdyn.config import Settings, settle
+from respdyn.engine.session import Cell, Load, Session
+from respdyn.errors import PeerError
+from respdyn.metrics import ServerMetrics
+from respdyn.ports import Random, Trace
+from respdyn.server.clients import Clients
+from respdyn.server.peers import Peers
+from respdyn.server.turn import Turn
+from respdyn.storage.memory import MemoryStore
+
+LOOPBACK = "127.0.0.1"
+
+
+class Chance(Random):
+    def __init__(self) -> None:
+        self._rng = random.Random(1)
+
+    def random(self) -> float:
+        return self._rng.random()
+
+
+class Told(Trace):
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def event(self, name: str, **fields: object) -> None:
+        self.events.append((name, fields))
+
+    def named(self, name: str) -> list[dict[str, object]]:
+        return [fields for told, fields in self.events if told == name]
+
+
+class Drained:
+    def __init__(self, sessions: list[Session], frames: list[tuple[str, bytes]]) -> None:
+        self.sessions = sessions
+        self.frames = frames
+        self.batch: list[bytes] = []
+        self.generation = 0
+        self.sync = False
+
+
+class StubNode:
+    """Answers PING, ECHO, SET, GET, BIG bytes, LATER (held until `release`), AUTH and QUIT."""
+
+    def __init__(self, settings: Settings, name: str = "a") -> None:
+        self.settings = settings
+        self.name = name
+        self.cluster = "one"
+        self.table: dict[bytes, bytes] = {}
+        self.dirty: list[Session] = []
+        self.sessions: list[Session] = []
+        self.commands = 0
+        self.advances = 0
+        self.drains = 0
+        self.held: list[Cell] = []
+        self.wanted: dict[str, str | None] = {}
+        self.links: list[tuple[str, bool]] = []
+        self.frames: list[tuple[str, list[bytes]]] = []
+        self.out: list[tuple[str, bytes]] = []
+
+    def open_session(self, address: str, local: str, listener: str, tag: object) -> Session:
+        terms = Terms(1, 1, True, 1000)
+        session = Session(1, address, local, listener, 0, terms, self.dirty, tag, Load())
+        session.authenticated = not self.settings.requirepass
+        self.sessions.append(session)
+        return session
+
+    def close_session(self, session: Session) -> None:
+        self.sessions.remove(session)
+
+    def command(self, session: Session, argv: list[bytes]) -> None:
+        self.commands += 1
+        name = argv[0].upper()
+        if name == b"SET":
+            self.table[argv[1]] = argv[2]
+            session.reply(b"+OK\r\n")
+        elif name in (b"GET", b"ECHO"):
+            value = argv[1] if name == b"ECHO" else self.table.get(argv[1], b"")
+            session.reply(b"$%d\r\n%b\r\n" % (len(value), value))
+        elif name == b"BIG":
+            session.reply(b"$%d\r\n%b\r\n" % (int(argv[1]), bytes(int(argv[1]))))
+        elif name == b"LATER":
+            self.held.append(session.hold())
+        elif name == b"AUTH":
+            session.authenticated = True
+            session.reply(b"+OK\r\n")
+        elif name == b"QUIT":
+            session.reply(b"+OK\r\n")
+            session.closing = True
+        else:
+            session.reply(b"+PONG\r\n")
+
+    def release(self, reply: bytes) -> None:
+        held, self.held = self.held, []
+        for cell in held:
+            cell.fill(reply)
+
+    def dials(self) -> dict[str, str | None]:
+        return self.wanted
+
+    def greeting(self) -> bytes:
+        return f"{self.cluster}/{self.name}".encode()
+
+    def meet(self, greeting: bytes) -> str:
+        cluster, _, name = greeting.decode().partition("/")
+        if cluster != self.cluster:
+            raise PeerError(f"the peer belongs to cluster {cluster}")
+        if name == self.name:
+            raise PeerError("that is this node itself")
+        return name
+
+    def link(self, peer: str, up: bool) -> None:
+        self.links.append((peer, up))
+
+    def frame(self, peer: str, items: list[bytes]) -> None:
+        if items == [b"nonsense"]:
+            raise PeerError("nonsense")
+        self.frames.append((peer, items))
+
+    def advance(self, now_ms: int, wall_ms: int) -> None:
+        self.advances += 1
+
+    def next_deadline(self) -> int | None:
+        return None
+
+    def drain(self) -> Drained:
+        self.drains += 1
+        sessions, self.dirty[:] = self.dirty[:], []
+        for session in sessions:
+            session.is_dirty = False
+        frames, self.out = self.out, []
+        return Drained(sessions, frames)
+
+
+class Served:
+    """A stub node with its listeners in a thread of its own."""
+
+    def __init__(self, settings: Settings, name: str = "a") -> None:
+        self.settings = settings
+        self.node = StubNode(settings, name)
+        self.trace = Told()
+        self.metrics = ServerMetrics()
+        self.client_port = 0
+        self.peer_port = 0
+        self._loop = uvloop.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        node = cast(Any, self.node)
+        self.turn = Turn(self._loop, node, MemoryStore(), self.metrics)
+        self.clients = Clients(self._loop, self.turn)
+        self.peers = Peers(
+            self._loop, self.turn, self.settings.peer_secret.encode(), Chance(), self.trace
+        )
+        self.clients.start()
+        self.client_port = self._listen(self.clients.main_door)
+        self.peer_port = self._listen(self.peers.door)
+        self.peers.start()
+        self._loop.call_soon(self._ready.set)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _listen(self, door: Callable[[], asyncio.Protocol]) -> int:
+        server = self._loop.run_until_complete(
+            self._loop.create_server(door, LOOPBACK, 0, backlog=2048)
+        )
+        port = server.sockets[0].getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+    def call(self, what: Callable[[], None]) -> None:
+        """Run something in the loop, within a turn."""
+        done = threading.Event()
+
+        def run() -> None:
+            self.turn.begin()
+            what()
+            done.set()
+
+        self._loop.call_soon_threadsafe(run)
+        assert done.wait(5)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._finish)
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+
+    def _finish(self) -> None:
+        self.peers.stop()
+        self.clients.stop()
+        self._loop.call_later(0.02, self._loop.stop)
+
+
+@contextmanager
+def served(name: str = "a", **changes: Any) -> Iterator[Served]:
+    one = Served(replace(settle(Settings()), **changes), name)
+    try:
+        yield one
+    finally:
+        one.stop()
+
+
+class Wire:
+    """A blocking socket that reads what it is told to expect."""
+
+    def __init__(self, port: int, timeout_s: float = 5.0, receive_bytes: int = 0) -> None:
+        self.socket = socket.socket()
+        if receive_bytes:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.socket.settimeout(timeout_s)
+        self.socket.connect((LOOPBACK, port))
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def expect(self, data: bytes) -> None:
+        got = b""
+        while len(got) < len(data):
+            piece = self.socket.recv(len(data) - len(got))
+            assert piece, f"closed after {got[-200:]!r}"
+            got += piece
+        assert got == data
+
+    def rest(self) -> bytes:
+        """Everything until the other side closes."""
+        got = b""
+        try:
+            while piece := self.socket.recv(65536):
+                got += piece
+        except ConnectionError:
+            pass
+        return got
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.005)
