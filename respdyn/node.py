@@ -5,7 +5,8 @@ and the simulator (a seed and a heap). It assembles the rooms and decides nothin
 
 The driver's loop:
 
-    node.restore(pairs) for all that the store gives, then node.start(now, wall)
+    node.restore(pairs) for all that the store gives, node.restore_damaged(count) if it left
+    something out, then node.start(now, wall)
     for each turn:
         node.advance(now, wall)                         # time first, once
         node.command(...), node.frame(...), node.link(...), node.durable(...)   # what came in
@@ -28,7 +29,7 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.gossip import Gossip
-from respdyn.cluster.identity import NODE, Identity
+from respdyn.cluster.identity import LIFE, NODE, Identity
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
 from respdyn.cluster.messages import FLAG_CANNOT_STORE
@@ -91,6 +92,10 @@ class Node:
         """Take back what the store holds."""
         self.damaged += self.replica.restore(pairs)
 
+    def restore_damaged(self, count: int) -> None:
+        """The store left out so many pairs that were damaged."""
+        self.damaged += count
+
     def start(self, now_ms: int, wall_ms: int) -> None:
         """Begin: take up an identity, found or find the cluster. Commands are accepted after."""
         settings = self.settings
@@ -98,9 +103,10 @@ class Node:
         self.now_ms = now_ms
         self.wall_ms = wall_ms
         identity.begin(
-            self.replica.meta.get(NODE), self.random, settings.node_id,
+            self.replica.meta, self.random, settings.node_id,
             settings.engine != "memory" and not self.damaged,
         )
+        self.replica.put_meta(NODE, bytes.fromhex(identity.node_id))
         here = Member(
             node_id=identity.node_id, host=settings.host, client_port=settings.client_port,
             cluster_port=settings.cluster_port, peer_port=settings.peer_port,
@@ -275,7 +281,7 @@ class Node:
         sync = self._waits_for_disk
         generation = 0
         if identity.wants_lease():
-            replica.put_meta(NODE, identity.lease())
+            replica.put_meta(LIFE, identity.lease())
             self._lease_ends.append((self._generation + 1, identity.lease_end))
             sync = True
         coordinator.seal()

@@ -27,7 +27,6 @@ from respdyn.cluster.messages import IN_FEEDBACK, POSITION, pair
 from respdyn.cluster.plan import Plan, ReplicaSet
 from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, WriteRound
 from respdyn.cluster.replica import Replica
-from respdyn.cluster.terms import Terms
 from respdyn.errors import PeerError
 from respdyn.types import strings
 
@@ -60,27 +59,25 @@ class Coordinator:
 
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-        terms: Terms, wants_feedback: bool,
+        w: int, deadline_ms: int, wants_feedback: bool,
     ) -> None:
         """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it."""
         replicas = plan.replicas
-        write_round = replicas.writes
-        if write_round is None or replicas.write_terms is not terms:
-            deadline_ms = self.now_ms + terms.timeout_ms
-            write_round = self._open_write(replicas, terms.w, deadline_ms, terms.timeout_ms)
-            replicas.writes = write_round
-            replicas.write_terms = terms
+        for write_round in replicas.open_writes:
+            if write_round.deadline_ms == deadline_ms and write_round.w == w:
+                break
+        else:
+            write_round = self._open_write(replicas, w, deadline_ms)
         self._ship(replicas, write_round, (waiter, reply, locator, delta), wants_feedback)
 
-    def _open_write(
-        self, replicas: ReplicaSet, w: int, deadline_ms: int, timeout_ms: int
-    ) -> WriteRound:
+    def _open_write(self, replicas: ReplicaSet, w: int, deadline_ms: int) -> WriteRound:
         write_round = WriteRound(w, len(replicas.writers) + 1, deadline_ms)
         for link in replicas.writers:
             link.write_rounds.append(write_round)
         self._opened.append(write_round)
+        replicas.open_writes.insert(0, write_round)
         self._touched.append(replicas)
-        self._writes.add(write_round, timeout_ms)
+        self._writes.add(write_round, deadline_ms - self.now_ms)
         return write_round
 
     def _ship(
@@ -124,21 +121,21 @@ class Coordinator:
         cover = strings.assign(joined, self._stamp(), value, strings.expire_at(delta, 0) or 0)
         self._replica.join(locator, cover)
         plan = self._plan_for(locator)
-        cover_round = self._open_write(
-            plan.replicas, write_round.w, write_round.deadline_ms, -1
+        self.write(
+            plan, waiter, reply, locator, cover, write_round.w, write_round.deadline_ms, False
         )
-        self._ship(plan.replicas, cover_round, (waiter, reply, locator, cover), False)
 
     # ---- reading ----
 
     def read(
-        self, plan: Plan, reader: Reader, locator: bytes, record: bytes, terms: Terms
+        self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int, deadline_ms: int
     ) -> None:
         """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""
-        replicas = plan.replicas
-        read_round = replicas.reads
-        if read_round is None or replicas.read_terms is not terms:
-            read_round = self._open_read(replicas, terms)
+        for read_round in plan.replicas.open_reads:
+            if read_round.deadline_ms == deadline_ms and read_round.need == r - 1:
+                break
+        else:
+            read_round = self._open_read(plan.replicas, r - 1, deadline_ms)
         self._counters.reads_coordinated += 1
         place = (read_round, len(read_round.ops))
         read_round.ops.append(ReadOp(reader, locator, record))
@@ -148,11 +145,8 @@ class Coordinator:
             link.verifies.append(entry)
             link.reads.append(place)
 
-    def _open_read(self, replicas: ReplicaSet, terms: Terms) -> ReadRound:
-        need = terms.r - 1
-        read_round = ReadRound(
-            need, self.now_ms + terms.timeout_ms, self.now_ms + self._speculative_ms
-        )
+    def _open_read(self, replicas: ReplicaSet, need: int, deadline_ms: int) -> ReadRound:
+        read_round = ReadRound(need, deadline_ms, self.now_ms + self._speculative_ms)
         replicas.turns += 1
         count = len(replicas.readers)
         order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
@@ -161,10 +155,9 @@ class Coordinator:
         read_round.open_answers = need
         for peer in read_round.asked:
             self._link_to(peer).read_rounds.append(read_round)
-        replicas.reads = read_round
-        replicas.read_terms = terms
+        replicas.open_reads.insert(0, read_round)
         self._touched.append(replicas)
-        self._reads.add(read_round, terms.timeout_ms)
+        self._reads.add(read_round, deadline_ms - self.now_ms)
         if read_round.spare:
             self._retries.append(read_round)
         return read_round
@@ -316,7 +309,8 @@ class Coordinator:
     def seal(self) -> None:
         """The turn ends: its rounds take no more operations."""
         for replicas in self._touched:
-            replicas.writes = replicas.reads = None
+            replicas.open_writes.clear()
+            replicas.open_reads.clear()
         self._touched.clear()
 
     def stored(self, generation: int) -> None:

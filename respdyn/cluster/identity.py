@@ -1,8 +1,8 @@
 """Who this node is, and the counter from which its dots are minted.
 
 A node keeps its *node id* for as long as it keeps its data directory. Its *actor*, the name in its
-dots, lasts one life: it is drawn anew when the directory is empty or unknown, when an integrity
-check failed, after a restore from a backup, and at every start of a memory engine. A name that
+dots, lasts one life: it is drawn anew when the directory is empty or unknown, when anything in it
+was found damaged, and at every start of a memory engine. A name that
 outlived the memory of what it had minted would mint the same dot twice, and the second value would
 silently replace the first.
 
@@ -13,14 +13,16 @@ no dot is minted twice although no write waits for it.
 Source: SEMANTICS 1.1 and 1.2; riak_kv issue 679 is the bug that these two rules avoid.
 """
 
+from collections.abc import Mapping
 from struct import Struct
 
 from respdyn.causal.dot import Actor, intern_actor
 from respdyn.cluster.replica import META
 from respdyn.ports import Random, random_bits
 
-NODE = META + b"node"
-_LIFE = Struct(">B20s16sQ")     # version, node id, actor, end of the lease
+NODE = META + b"node"           # the node id
+LIFE = META + b"life"           # the actor, and the end of its lease
+_LIFE = Struct(">B16sQ")        # version, actor, end of the lease
 _VERSION = 1
 
 
@@ -38,23 +40,22 @@ class Identity:
         self._block = lease_block
 
     def begin(
-        self, kept: bytes | None, rng: Random, node_id: str, is_same_life: bool
+        self, kept: Mapping[bytes, bytes], rng: Random, node_id: str, is_same_life: bool
     ) -> None:
-        """Take up the identity kept in the store, or a new one; then `lease` must be stored.
+        """Take up the identity kept in the store, or a new one.
 
-        `node_id` overrides; `is_same_life` is False where memory did not survive.
+        Then the node id and `lease` must be stored. `node_id` overrides the one that was kept.
+        `is_same_life` is False where this node may have forgotten something that it told others.
         """
-        if kept is not None and len(kept) == _LIFE.size and kept[0] == _VERSION:
-            _, old_id, actor, end = _LIFE.unpack(kept)
-            self.node_id = old_id.hex()
-            if is_same_life:
-                self.actor = intern_actor(actor)
-                self.counter = self.floor = self.safe_end = self.lease_end = end
-        if node_id:
-            self.node_id = node_id
-        if not self.node_id:
-            self.node_id = random_bits(rng, 160).to_bytes(20, "big").hex()
-        if not self.actor:
+        self.node_id = (
+            node_id or kept.get(NODE, b"").hex() or random_bits(rng, 160).to_bytes(20, "big").hex()
+        )
+        life = kept.get(LIFE, b"")
+        if is_same_life and len(life) == _LIFE.size and life[0] == _VERSION:
+            _, actor, end = _LIFE.unpack(life)
+            self.actor = intern_actor(actor)
+            self.counter = self.floor = self.safe_end = self.lease_end = end
+        else:
             self.is_new_life = True
             self.actor = intern_actor(random_bits(rng, 128).to_bytes(16, "big"))
 
@@ -63,9 +64,9 @@ class Identity:
         return self.lease_end - self.counter < self._block // 2
 
     def lease(self) -> bytes:
-        """Extend the lease by a block: the value to store, durably, under `NODE`."""
+        """Extend the lease by a block: the value to store, durably, under `LIFE`."""
         self.lease_end += self._block
-        return _LIFE.pack(_VERSION, bytes.fromhex(self.node_id), self.actor, self.lease_end)
+        return _LIFE.pack(_VERSION, self.actor, self.lease_end)
 
     def leased(self, end: int) -> None:
         """The lease up to `end` is durable."""

@@ -17,17 +17,13 @@ from respdyn.ring.ring import Ring
 class ReplicaSet:
     """The peers that share some partitions with this node and can be asked now."""
 
-    __slots__ = (
-        "read_terms", "readers", "reads", "turns", "write_terms", "writers", "writes",
-    )
+    __slots__ = ("open_reads", "open_writes", "readers", "turns", "writers")
 
     def __init__(self, readers: tuple[Link, ...], writers: tuple[Link, ...]) -> None:
         self.readers = readers            # up
         self.writers = writers            # up, and their disks work
-        self.writes: WriteRound | None = None   # this turn's, and the terms that it is on
-        self.write_terms: object = None
-        self.reads: ReadRound | None = None
-        self.read_terms: object = None
+        self.open_writes: list[WriteRound] = []   # this turn's, the latest first
+        self.open_reads: list[ReadRound] = []
         self.turns = 0                    # rotates who is asked first
 
 

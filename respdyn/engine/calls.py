@@ -17,17 +17,20 @@ from respdyn.resp.replies import error
 class Call:
     """One command on one key, wherever it runs: what it says, and on which terms."""
 
-    __slots__ = ("argv", "command", "db", "hops", "resp3", "terms", "until_ms")
+    __slots__ = (
+        "argv", "command", "db", "deadline_ms", "hops", "resp3", "terms", "until_ms",
+    )
 
     def __init__(
         self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
-        hops: int, until_ms: int,
+        deadline_ms: int, hops: int, until_ms: int,
     ) -> None:
         self.command = command
         self.argv = argv
         self.db = db
         self.resp3 = resp3
         self.terms = terms
+        self.deadline_ms = deadline_ms
         self.hops = hops            # how often it was forwarded before it came here
         self.until_ms = until_ms    # if it was: it must not be begun later
 

@@ -71,22 +71,23 @@ class Dispatcher:
 
     def execute(
         self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
-        target: Target, hops: int = 0, until_ms: int = 0,
+        target: Target, deadline_ms: int = 0, hops: int = 0, until_ms: int = 0,
     ) -> bytes | None:
         """Run a command on one key. The reply, or None: then `target` was asked for a place.
 
-        `hops` and `until_ms` are those of a forwarded command: how often, and when it must have
-        been begun.
+        The reply comes by `deadline_ms`; 0 stands for the terms' time-out from now. `hops` and
+        `until_ms` are those of a forwarded command: how often, and when it must have been begun.
         """
         key = argv[command.keys.first]
         slot = slot_of(key) if b"{" in key else crc_hqx(key, 0) & 16383
         locator = PREFIX[db][slot] + key
         plan = self.plans[slot]
         route = command.route
-        if self._busy and locator in self._busy:
-            call = Call(command, argv, db, resp3, terms, hops, until_ms)
+        if not deadline_ms:
             deadline_ms = self.now_ms + terms.timeout_ms
-            self._busy[locator].append((call, target.hold(), deadline_ms))
+        if self._busy and locator in self._busy:
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+            self._busy[locator].append((call, target.hold()))
             return None
         if hops and self.now_ms > until_ms:
             return NOT_RUN
@@ -95,20 +96,25 @@ class Dispatcher:
             or (route is not READ and plan.coordinator != self._here)
             or (self._away and locator in self._away)
         ):
-            call = Call(command, argv, db, resp3, terms, hops, until_ms)
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._elsewhere(call, locator, plan, target)
         if route is READ:
-            return self._read(
-                Call(command, argv, db, resp3, terms, hops, until_ms), locator, plan, target
-            ) if terms.r > 1 else self._reply(
-                command, argv, self._slots[slot].get(locator, b""), resp3, locator
-            )
+            record = self._slots[slot].get(locator, b"")
+            reply = self._reply(command, argv, record, resp3, locator)
+            if terms.r <= 1:
+                return reply
+            if len(plan.replicas.readers) + 1 < terms.r:
+                return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+            reader = Answering(target.hold(), reply, call, locator, self._read_again)
+            self._coordinator.read(plan, reader, locator, record, terms.r, deadline_ms)
+            return None
         if terms.r > 1 and (
             route is UPDATE or (command.observes is not None and command.observes(argv))
         ):
-            call = Call(command, argv, db, resp3, terms, hops, until_ms)
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._read_first(call, locator, slot, plan, target)
-        return self._apply(command, argv, locator, plan, resp3, terms, target)
+        return self._apply(command, argv, locator, plan, resp3, terms.w, deadline_ms, target)
 
     def _reply(
         self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
@@ -121,31 +127,17 @@ class Dispatcher:
         except ReplyError as wrong:
             return error(wrong.text)
 
-    def _read(
-        self, call: Call, locator: bytes, plan: Plan, target: Target
-    ) -> bytes | None:
-        """Answer a read from the copy here, once a quorum has confirmed it."""
-        terms = call.terms
-        reachable = len(plan.replicas.readers) + 1
-        if reachable < terms.r:
-            return self._too_few("R", terms.r, reachable)
-        record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
-        reply = self._reply(call.command, call.argv, record, call.resp3, locator)
-        reader = Answering(target.hold(), reply, call, locator, self._read_again)
-        self._coordinator.read(plan, reader, locator, record, terms)
-        return None
-
     def _read_again(self, call: Call, locator: bytes, record: bytes) -> bytes:
         """The reply of a read, from the join of what the replicas hold."""
         return self._reply(call.command, call.argv, record, call.resp3, locator)
 
     def _apply(
         self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
-        terms: Terms, target: Target,
+        w: int, deadline_ms: int, target: Target,
     ) -> bytes | None:
         """The write itself: run the command on the record here, join and ship the delta."""
-        if len(plan.replicas.writers) + 1 < terms.w:
-            return self._too_few("W", terms.w, len(plan.replicas.writers) + 1)
+        if len(plan.replicas.writers) + 1 < w:
+            return self._too_few("W", w, len(plan.replicas.writers) + 1)
         if self.cannot_store:
             return error(CANNOT_STORE.format(self.cannot_store))
         if not self._can_mint():
@@ -160,7 +152,7 @@ class Dispatcher:
                 reply, delta = command.write(argv, record, self.wall_ms, resp3, self._stamp())
         except ReplyError as wrong:
             return error(wrong.text)
-        if not delta:
+        if not delta or (self._replica.cleared and self._replica.is_cleared(locator, delta)):
             return reply
         self._replica.join(locator, delta)
         if plan.is_instant:
@@ -170,7 +162,7 @@ class Dispatcher:
         # not see. Clients that send contexts want their siblings kept.
         wants_feedback = delta[1] & LIVE != 0 and not command.wants_loc
         self._coordinator.write(
-            plan, target.hold(), reply, locator, delta, terms, wants_feedback
+            plan, target.hold(), reply, locator, delta, w, deadline_ms, wants_feedback
         )
         return None
 
@@ -197,7 +189,9 @@ class Dispatcher:
             self._next_in_line(locator)
 
         record = self._slots[slot].get(locator, b"")
-        self._coordinator.read(plan, Updating(run, failed), locator, record, terms)
+        self._coordinator.read(
+            plan, Updating(run, failed), locator, record, terms.r, call.deadline_ms
+        )
         return None
 
     def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
@@ -209,7 +203,8 @@ class Dispatcher:
             waiter.fail(_NO_AGREEMENT)
         else:
             reply = self._apply(
-                call.command, call.argv, locator, plan, call.resp3, call.terms, waiter
+                call.command, call.argv, locator, plan, call.resp3, call.terms.w,
+                call.deadline_ms, waiter,
             )
             if reply is not None:
                 waiter.fill(reply)
@@ -228,17 +223,13 @@ class Dispatcher:
         """The key is free: run what waited for it, until one of those makes it busy again."""
         line = self._busy.pop(locator)
         while line:
-            call, waiter, deadline_ms = line.popleft()
-            left_ms = deadline_ms - self.now_ms
-            if left_ms <= 0:
+            call, waiter = line.popleft()
+            if call.deadline_ms <= self.now_ms:
                 waiter.fail(_WAITED)
                 continue
-            terms = call.terms
-            if left_ms < terms.timeout_ms:
-                terms = Terms(terms.r, terms.w, terms.sloppy, left_ms)
             reply = self.execute(
-                call.command, call.argv, call.db, call.resp3, terms, waiter, call.hops,
-                call.until_ms,
+                call.command, call.argv, call.db, call.resp3, call.terms, waiter,
+                call.deadline_ms, call.hops, call.until_ms,
             )
             if reply is not None:
                 waiter.fill(reply)
@@ -293,7 +284,7 @@ class Dispatcher:
             return error(_NO_OWNER)
         if call.hops >= _MAX_HOPS:
             return error(_NO_AGREEMENT)
-        self.forwarding.send(call, locator, peer, target.hold(), call.terms.timeout_ms)
+        self.forwarding.send(call, locator, peer, target.hold())
         return None
 
     def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
@@ -326,7 +317,7 @@ class Dispatcher:
                 reply: bytes | None = NOT_RUN
             else:
                 reply = self.execute(
-                    command, argv, db, protocol == 3, terms, waiter, hops, echo_ms + window_ms
+                    command, argv, db, protocol == 3, terms, waiter, 0, hops, echo_ms + window_ms
                 )
         except ReplyError as wrong:
             reply = error(wrong.text)

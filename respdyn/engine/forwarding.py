@@ -32,8 +32,8 @@ OUTCOME_UNKNOWN = "TIMEOUT no answer from the coordinator: the outcome is unknow
 _WINDOW_MS = 250
 _MARGIN_MS = 10
 
-# A command that waits to be run, who waits for it, and until when.
-Waiting = tuple[Call, Waiter, int]
+# A command that waits to be run, and who waits for it.
+Waiting = tuple[Call, Waiter]
 
 
 class Away:
@@ -65,16 +65,17 @@ class Forwarding:
         self._number = 0
 
     def send(
-        self, call: Call, locator: bytes, peer: str, waiter: Waiter, timeout_ms: int
+        self, call: Call, locator: bytes, peer: str, waiter: Waiter
     ) -> None:
         """Ask a peer to run a command on one key."""
+        timeout_ms = max(1, call.deadline_ms - self.now_ms)
         link = self._link_to(peer)
         window_ms = max(_WINDOW_MS, int(4 * link.round_trip_ms))
         if call.hops:
             window_ms = min(window_ms, call.until_ms - self.now_ms)
         self._number += 1
         forward = Forward(
-            self._number, call, waiter, peer, self.now_ms + timeout_ms, locator,
+            self._number, call, waiter, peer, call.deadline_ms, locator,
             self.now_ms + window_ms + _MARGIN_MS,
         )
         away = self.away.get(locator)
@@ -143,7 +144,7 @@ class Forwarding:
             else:
                 lines.setdefault(forward.locator, []).append(forward)
         for locator, line in lines.items():
-            waiting = [(one.call, one.waiter, one.deadline_ms) for one in line]
+            waiting = [(one.call, one.waiter) for one in line]
             if self._line_up(locator, waiting):
                 again_ms = max(self.now_ms, *(one.again_ms for one in line))
                 self._retries.add(Retry(locator, again_ms), again_ms - self.now_ms)

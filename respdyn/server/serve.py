@@ -69,6 +69,18 @@ class OsRandom(Random):
         return self._source.random()
 
 
+class DamageTrace(Trace):
+    """Passes on what only the store knows. That it failed or recovered is the node's to tell."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def event(self, name: str, **fields: object) -> None:
+        """See `Trace.event`."""
+        if not name.startswith("storage_"):
+            self._trace.event(name, **fields)
+
+
 def serve(settings: Settings, trace: Trace) -> int:
     """Run one node until a signal stops it. Returns the exit status; raises `StartError`."""
     settings, told = raise_descriptors(settings)
@@ -91,7 +103,7 @@ def open_store(settings: Settings, trace: Trace) -> MemoryStore | RocksStore:
     if settings.engine == "memory":
         return MemoryStore(keeps=False)
     _make_directory(settings.data_dir)
-    store = RocksStore(settings.data_dir, settings.durability, trace)
+    store = RocksStore(settings.data_dir, settings.durability, DamageTrace(trace))
     try:
         store.open()
     except StoreError as wrong:

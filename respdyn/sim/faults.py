@@ -438,6 +438,8 @@ class Repairer(Client):
             return
         if self._todo:
             self.send([operations.getctx(self._todo[-1], (b"R", b"ALL"))])
+        else:
+            self._later(300_000, self._end_pass)
 
     def _look(self) -> tuple[object, ...]:
         world = self.world

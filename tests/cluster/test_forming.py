@@ -87,3 +87,20 @@ def test_a_memory_node_begins_a_new_life() -> None:
     little.kill("A")
     little.boot("A")
     assert little["A"].identity.actor != actor
+
+
+def test_damage_in_the_store_ends_a_life_and_keeps_the_node_id() -> None:
+    little = Little(3).ready()
+    assert little.client("A")("SET", "k", "v") == b"OK"
+    little.run(5)
+    machine = little.machines[0]
+    before = machine.node.identity
+    little.kill("A")
+    locator = next(name for name in machine.disk if name[:2] != b"\xff\xff")
+    machine.disk[locator] = machine.disk[locator][:-1] + b"X"
+    little.boot("A")
+    after = machine.node.identity
+    assert machine.node.damaged == 1
+    assert after.node_id == before.node_id and after.actor != before.actor
+    little.ready()
+    assert little.client("A")("GET", "k") == b"v"

@@ -118,7 +118,7 @@ def split(line: bytes) -> list[bytes] | None:
             char = line[at : at + 1]
             after = line[at + 1 : at + 2]
             if not quote:
-                at += 1
+                at += len(char)
                 if char in (b"", b" ", b"\n", b"\r", b"\t"):
                     break
                 if char in (b'"', b"'"):
