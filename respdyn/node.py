@@ -263,7 +263,7 @@ class Node:
             return self.now_ms
         first = min(self.detector.next_deadline(), self.gossip.next_deadline())
         for deadline in (
-            self.coordinator.next_deadline(), self.dispatcher.forwarding.next_deadline(),
+            self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(),
         ):
             if deadline is not None and deadline < first:

@@ -249,9 +249,10 @@ class Foreground:
         node.state = ENDED
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         if self._stop_by:
-            if status:
+            # One that was asked to stop before it could listen to signals did as it was told.
+            if status and not (was_starting and status == -signal.SIGTERM):
                 self._say(f"{node.name} ended badly: {how}")
-                self._status = 1
+                self._status = self._status or 1
         elif was_starting:
             self._say(f"{node.name} did not start ({how}); stopping the others")
             self._status = status if status > 0 else 1

@@ -158,6 +158,42 @@ class Retry:
         self.is_done = False
 
 
+class Waiting:
+    """A command in a key's line, who waits for it, and until when."""
+
+    __slots__ = ("call", "deadline_ms", "is_done", "waiter")
+
+    def __init__(self, call: Call, waiter: Waiter) -> None:
+        self.call = call
+        self.waiter = waiter
+        self.deadline_ms = call.deadline_ms
+        self.is_done = False        # it was answered, or its turn has come
+
+
+class Doubtful(Waiter):
+    """Waits for a command that is run again: the first run may have taken effect after all.
+
+    So an error of the second, even "nothing was done", does not tell what became of the command.
+    """
+
+    __slots__ = ("_text", "_waiter")
+
+    def __init__(self, waiter: Waiter, text: str) -> None:
+        self._waiter = waiter
+        self._text = text
+
+    def fill(self, reply: bytes) -> None:
+        """Pass the reply on, unless it is an error."""
+        if reply[:1] == b"-":
+            self._waiter.fail(self._text)
+        else:
+            self._waiter.fill(reply)
+
+    def fail(self, text: str) -> None:
+        """Nobody knows."""
+        self._waiter.fail(self._text)
+
+
 class Answering(Reader):
     """A read whose reply was computed from the copy here and waits for the quorum's word."""
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
+from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, NOT_RUN
 from respdyn.cluster.plan import Plan
@@ -25,8 +26,16 @@ from respdyn.cluster.replica import LIVE, Replica
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command
 from respdyn.commands.table import lookup
-from respdyn.engine.calls import Answering, Call, Gathering, Part, PeerReply, Updating
-from respdyn.engine.forwarding import Forwarding, Waiting
+from respdyn.engine.calls import (
+    Answering,
+    Call,
+    Gathering,
+    Part,
+    PeerReply,
+    Updating,
+    Waiting,
+)
+from respdyn.engine.forwarding import Forwarding
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import PREFIX, slot_of
@@ -65,6 +74,7 @@ class Dispatcher:
         self._stamp = stamp
         self._can_mint = can_mint
         self._busy: dict[bytes, deque[Waiting]] = {}
+        self._waiting: Deadlines[Waiting] = Deadlines()
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
 
     # ---- one key ----
@@ -87,7 +97,7 @@ class Dispatcher:
             deadline_ms = self.now_ms + terms.timeout_ms
         if self._busy and locator in self._busy:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
-            self._busy[locator].append((call, target.hold()))
+            self._line_up(locator, [Waiting(call, target.hold())])
             return None
         if hops and self.now_ms > until_ms:
             return NOT_RUN
@@ -212,6 +222,8 @@ class Dispatcher:
 
     def _line_up(self, locator: bytes, waiting: list[Waiting]) -> bool:
         """Put commands in a key's line. True if it was free: then somebody must run the line."""
+        for one in waiting:
+            self._waiting.add(one, one.deadline_ms - self.now_ms)
         line = self._busy.get(locator)
         if line is not None:
             line.extend(waiting)
@@ -223,10 +235,11 @@ class Dispatcher:
         """The key is free: run what waited for it, until one of those makes it busy again."""
         line = self._busy.pop(locator)
         while line:
-            call, waiter = line.popleft()
-            if call.deadline_ms <= self.now_ms:
-                waiter.fail(_WAITED)
+            waiting = line.popleft()
+            if waiting.is_done:
                 continue
+            waiting.is_done = True
+            call, waiter = waiting.call, waiting.waiter
             reply = self.execute(
                 call.command, call.argv, call.db, call.resp3, call.terms, waiter,
                 call.deadline_ms, call.hops, call.until_ms,
@@ -330,7 +343,15 @@ class Dispatcher:
     def expire(self, now_ms: int) -> None:
         """Time passes."""
         self.now_ms = now_ms
+        for waiting in self._waiting.expired(now_ms):
+            waiting.is_done = True
+            waiting.waiter.fail(_WAITED)
         self.forwarding.expire(now_ms)
+
+    def next_deadline(self) -> int | None:
+        """When `expire` has work at the earliest."""
+        times = (self._waiting.next_ms(), self.forwarding.next_deadline())
+        return min((time for time in times if time is not None), default=None)
 
     def is_idle(self) -> bool:
         """Whether no command waits for a key or for another node."""

@@ -23,7 +23,7 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, NOT_RUN, UNKNOWN, bulk
 from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import READ, WRITE
-from respdyn.engine.calls import Call, Forward, Retry
+from respdyn.engine.calls import Call, Doubtful, Forward, Retry, Waiting
 
 OUTCOME_UNKNOWN = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 
@@ -31,9 +31,6 @@ OUTCOME_UNKNOWN = "TIMEOUT no answer from the coordinator: the outcome is unknow
 # trips, and at least this. A command lost with its node is run elsewhere after that time.
 _WINDOW_MS = 250
 _MARGIN_MS = 10
-
-# A command that waits to be run, and who waits for it.
-Waiting = tuple[Call, Waiter]
 
 
 class Away:
@@ -142,9 +139,11 @@ class Forwarding:
                 self._counters.timeouts += 1
                 forward.waiter.fail(OUTCOME_UNKNOWN)
             else:
+                if not was_not_run and call.command.route is not READ:
+                    forward.waiter = Doubtful(forward.waiter, OUTCOME_UNKNOWN)
                 lines.setdefault(forward.locator, []).append(forward)
         for locator, line in lines.items():
-            waiting = [(one.call, one.waiter) for one in line]
+            waiting = [Waiting(one.call, one.waiter) for one in line]
             if self._line_up(locator, waiting):
                 again_ms = max(self.now_ms, *(one.again_ms for one in line))
                 self._retries.add(Retry(locator, again_ms), again_ms - self.now_ms)

@@ -48,6 +48,7 @@ POLL_S: Final = 0.005
 PROGRESS_S: Final = 2.0
 FIRST_BATCH_S: Final = 30.0
 IDLE_S: Final = 2.5             # for pending requests, when stopping
+COMPANY_S: Final = 3.0          # for all peers to be in reach; then a quorum of them will do
 GOODBYE_S: Final = 1.0          # for clients to read their last replies
 FLUSH_S: Final = 30.0
 OK: Final = 0
@@ -126,6 +127,7 @@ class Server:
         self._started = time.time()
         self._stopping = asyncio.Event()
         self._reason = ""
+        self._is_ready = False      # once ready, it stays so: then the node speaks for itself
         self._status = OK
         self._servers: list[asyncio.Server] = []
         chance = OsRandom()
@@ -310,9 +312,19 @@ class Server:
         """Why commands are not served; "" if they are."""
         if self._stopping.is_set():
             return "the node is stopping"
-        if self._node.membership.ring is None:
+        if self._is_ready:
+            return ""
+        ring = self._node.membership.ring
+        if ring is None:
             met = len(self._node.membership.candidates)
             return f"the cluster is forming: {met} of {self._settings.cluster_size or '?'} nodes"
+        up = 1 + sum(1 for link in self._node.links.values() if link.is_up)
+        terms = self._node.front.terms
+        is_patient = time.time() - self._started < COMPANY_S
+        wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
+        if up < wanted:
+            return f"{up} of {wanted} nodes are in reach"
+        self._is_ready = True
         return ""
 
     def _exposition(self) -> bytes:

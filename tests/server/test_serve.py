@@ -1,0 +1,216 @@
+"""A node as its users meet it: it starts at once, refuses in one line, and stops without loss."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.server.process import free_port, node, run, running
+from tests.server.stub import Wire, until
+
+MEMORY = "--engine=memory"
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """Status and body of a GET."""
+    wire = Wire(port)
+    wire.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    head, _, body = wire.rest().decode().partition("\r\n\r\n")
+    return int(head.split(" ")[1]), body
+
+
+def test_a_node_serves_reports_and_stops() -> None:
+    with node(MEMORY) as (one, port):
+        wire = Wire(port)
+        wire.send(b"SET greeting hello\r\nGET greeting\r\n")
+        wire.expect(b"+OK\r\n$5\r\nhello\r\n")
+        for more in (1000, 2000, 10_000):
+            assert f"127.0.0.1:{port + more}" in one.output
+        assert " n=1 r=1 w=1 engine=memory" in one.output
+        assert get(port + 2000, "/livez") == (200, "alive\n")
+        assert get(port + 2000, "/readyz") == (200, "ready\n")
+        status, text = get(port + 2000, "/metrics")
+        assert status == 200
+        for line in ("redis_up 1.0", 'redis_commands_total{cmd="get"} 1.0',
+                     "redis_connected_clients 1.0", 'redis_db_keys{db="db0"} 1.0',
+                     "respdyn_turn_duration_seconds_bucket", "respdyn_ring_version 1.0"):
+            assert line in text
+        assert get(port + 2000, "/x?y")[0] == 404
+        assert one.stop() == 0
+        assert "stopped flushed=yes" in one.output
+
+
+@pytest.mark.parametrize("garbage", [
+    b"POST /metrics HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + bytes(300), b"GET " + b"a" * 20_000,
+    b"PING\r\n",
+])
+def test_garbage_on_the_http_port_closes_the_connection(garbage: bytes) -> None:
+    with node(MEMORY) as (_, port):
+        wire = Wire(port + 2000)
+        try:
+            wire.send(garbage)
+        except ConnectionError:
+            pass
+        assert wire.rest() == b""
+        assert get(port + 2000, "/livez")[0] == 200
+
+
+def test_what_was_acknowledged_before_sigterm_is_there_after(tmp_path: Path) -> None:
+    port = free_port()
+    data = f"--data-dir={tmp_path / 'data'}"
+    with node(data, port=port) as (one, _):
+        wire = Wire(port)
+        for i in range(100):
+            wire.send(b"SET key:%d value\r\n" % i)
+            wire.expect(b"+OK\r\n")
+        assert one.stop(signal.SIGINT) == 0
+    with node(data, port=port) as (one, _):
+        assert "life=same" in one.output
+        wire = Wire(port)
+        wire.send(b"DBSIZE\r\nGET key:99\r\n")
+        wire.expect(b":100\r\n$5\r\nvalue\r\n")
+
+
+def test_commands_under_way_at_sigterm_are_answered(tmp_path: Path) -> None:
+    with node(f"--data-dir={tmp_path}", "--durability=always") as (one, port):
+        wire = Wire(port)
+        wire.send(b"SET a b\r\n" * 500)
+        wire.expect(b"+OK\r\n")
+        one.process.send_signal(signal.SIGTERM)
+        assert wire.rest().count(b"\r\n") == 499
+        assert one.process.wait(10) == 0
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    with node(MEMORY) as (one, port):
+        wire = Wire(port, receive_bytes=4096)
+        wire.send(b"SET big " + b"x" * 60_000 + b"\r\n" + b"GET big\r\n" * 3000)
+        until(lambda: get(port + 2000, "/livez")[0] == 200, "it turns")
+        one.process.send_signal(signal.SIGTERM)
+        one.says("stopping")
+        began = time.monotonic()
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(5) in (0, 1)
+        assert time.monotonic() - began < 1
+
+
+def test_a_port_in_use_is_told_before_anything_else(tmp_path: Path) -> None:
+    port = free_port()
+    for name, taken in (("port", port), ("cluster-port", port + 1000),
+                        ("peer-port", port + 10_000), ("http-port", port + 2000)):
+        with socket.create_server(("127.0.0.1", taken)):
+            done = run("serve", f"--port={port}", f"--http-port={port + 2000}",
+                       f"--data-dir={tmp_path / 'data'}")
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"respdyn: {name} {taken} on 127.0.0.1 is in use by another process;"
+            f" stop it or choose another with --{name}\n"
+        )
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_foreign_address_is_told() -> None:
+    done = run("serve", MEMORY, "--bind=192.0.2.77", f"--port={free_port()}")
+    assert done.returncode == 2
+    assert done.stderr == "respdyn: bind 192.0.2.77: this machine has no such address\n"
+
+
+def test_an_unusable_data_directory_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    done = run("serve", f"--port={free_port()}", f"--data-dir={tmp_path / 'file'}")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert str(tmp_path / "file") in done.stderr
+
+
+def test_an_unwritable_data_directory_is_told(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    if os.access(closed, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    done = run("serve", f"--port={free_port()}", f"--data-dir={closed}/data")
+    assert done.returncode == 2
+    assert f"data directory {closed}/data: Permission denied" in done.stderr
+
+
+def test_a_read_only_file_system_is_told() -> None:
+    done = run("serve", f"--port={free_port()}", "--data-dir=/proc/respdyn")
+    assert done.returncode == 2
+    assert done.stderr.startswith("respdyn: data directory /proc/respdyn: ")
+
+
+def test_a_locked_data_directory_is_told(tmp_path: Path) -> None:
+    with node(f"--data-dir={tmp_path}") as (_, port):
+        other = free_port()
+        done = run("serve", f"--port={other}", f"--http-port={other + 2000}",
+                   f"--data-dir={tmp_path}")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert str(tmp_path) in done.stderr
+        Wire(port).send(b"PING\r\n")
+
+
+@pytest.mark.parametrize(("flags", "text"), [
+    (["--r=4", "--seeds=127.0.0.1:1"], "r 4: is above n (3)"),
+    (["--sedes=x"], "unknown flag --sedes=x (did you mean '--seeds'?)"),
+    (["--partitions=3"], "partitions 3: must be a power of two"),
+    (["--config=/nonexistent"], "config /nonexistent: No such file or directory"),
+    (["--peer-secret-file=/nonexistent"], "peer-secret-file /nonexistent: No such file"),
+])
+def test_wrong_settings_are_told_in_one_line(flags: list[str], text: str) -> None:
+    done = run("serve", *flags)
+    assert done.returncode == 2
+    assert done.stderr.startswith("respdyn: ") and done.stderr.count("\n") == 1
+    assert text in done.stderr
+
+
+def test_settings_come_from_a_file_and_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('engine = "memory"\nlog-format = "json"\nmax-clients = 7\n')
+    with node(f"--config={tmp_path / 'r.toml'}") as (one, port):
+        wire = Wire(port)
+        wire.send(b"CONFIG GET maxclients\r\n")
+        wire.expect(b"*2\r\n$10\r\nmaxclients\r\n$1\r\n7\r\n")
+        events = [json.loads(line) for line in one.output.splitlines()]
+        assert events[-1]["event"] == "ready"
+        assert events[-1]["clients"] == f"127.0.0.1:{port}"
+    done = run("serve", RESPDYN_PARTITIONS="5")
+    assert "partitions 5: must be a power of two" in done.stderr
+
+
+def test_fewer_descriptors_mean_fewer_clients() -> None:
+    port = free_port()
+    with running("serve", MEMORY, f"--port={port}", f"--http-port={port + 2000}",
+                 "--max-clients=1000000") as one:
+        one.says(" ready ")
+        assert "max_clients_lowered" in one.output
+
+
+def test_a_cluster_forms_only_with_the_right_secret() -> None:
+    ports = [free_port() for _ in range(2)]
+    seeds = "--seeds=" + ",".join(f"127.0.0.1:{port + 10_000}" for port in ports)
+    flags = [MEMORY, seeds, "--cluster-size=2", "--n=2", "--data-dir=/nonexistent/x"]
+
+    def start(port: int, secret: str, name: str) -> list[str]:
+        return ["serve", *flags, f"--port={port}", f"--http-port={port + 2000}",
+                f"--peer-secret={secret}", f"--node-id={name * 40}"]
+
+    with running(*start(ports[0], "right", "a")) as first:
+        with running(*start(ports[1], "wrong", "b")) as stranger:
+            first.says('peer_refused address=127.0.0.1 reason="wrong peer secret"')
+            stranger.says('peer_refused .*reason="refused: wrong peer secret"')
+            assert get(ports[0] + 2000, "/readyz") == (
+                503, "the cluster is forming: 1 of 2 nodes\n"
+            )
+            time.sleep(1)
+            assert first.output.count("peer_refused") == 1 + 1     # as listener and as dialer
+        with running(*start(ports[1], "right", "b")) as second:
+            first.says(" ready ")
+            second.says(" ready .* n=2 r=2 w=2")
+            wire = Wire(ports[0])
+            wire.send(b"SET a b\r\n")
+            wire.expect(b"+OK\r\n")
+            wire = Wire(ports[1])
+            wire.send(b"GET a\r\n")
+            wire.expect(b"$1\r\nb\r\n")

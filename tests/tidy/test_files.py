@@ -1,0 +1,113 @@
+"""How files look: short, introduced, pure Python, and silent about errors that nobody foresaw."""
+
+import ast
+import re
+from pathlib import Path
+
+from tests.tidy.sources import PACKAGE, ROOT, SOURCES, TESTS, name_of, room_of, tree_of
+
+MOST_LINES = 520
+
+# Files that are longer, with what they have. A number here only ever falls.
+LONGER: dict[str, int] = {}
+
+# The outermost loops, where an error that nobody foresaw is logged instead of ending everything.
+OUTERMOST = {"server", "cli"}
+
+
+def test_files_are_short_enough_to_read() -> None:
+    for path in SOURCES + TESTS:
+        lines = len(path.read_text().splitlines())
+        name = name_of(path)
+        assert lines <= LONGER.get(name, MOST_LINES), f"{name} has {lines} lines: make it two"
+    for name, lines in LONGER.items():
+        left = len((ROOT / name).read_text().splitlines())
+        assert left == lines and lines > MOST_LINES, f"{name} has {left} lines now: say so here"
+
+
+def test_every_module_says_its_one_idea() -> None:
+    silent = []
+    for path in SOURCES + TESTS:
+        docstring = ast.get_docstring(tree_of(path))
+        if path.read_text().strip() and not docstring:
+            silent.append(name_of(path))
+    assert not silent
+
+
+def test_every_directory_of_code_is_a_package() -> None:
+    """Else two tests of one name would be one module."""
+    directories = {path.parent for path in SOURCES + TESTS}
+    assert not [name_of(path) for path in directories if not (path / "__init__.py").exists()]
+
+
+def test_nothing_compiled_lies_beside_its_source() -> None:
+    """A stale extension would silently win over the source that one edits."""
+    compiled = [path for end in ("so", "pyd", "dylib") for path in PACKAGE.rglob(f"*.{end}")]
+    assert not compiled
+
+
+def nets(tree: ast.Module) -> list[int]:
+    """Lines of handlers that catch every exception."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            if any(
+                one is None
+                or (isinstance(one, ast.Name) and one.id in ("Exception", "BaseException"))
+                for one in caught
+            ):
+                found.append(node.lineno)
+    return found
+
+
+def test_unforeseen_errors_are_caught_by_the_outermost_loops_alone() -> None:
+    found = [
+        f"{name_of(path)}:{line}"
+        for path in SOURCES if room_of(path) not in OUTERMOST for line in nets(tree_of(path))
+    ]
+    assert not found
+
+
+def test_nets_are_found_in_every_form() -> None:
+    text = "try: pass\nexcept {}: pass\n"
+    for form in ("Exception", "BaseException as e", "(ValueError, Exception)", ""):
+        assert nets(ast.parse(text.format(form))) == [2]
+    assert nets(ast.parse(text.format("ValueError"))) == []
+
+
+# ---- documents ----
+
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)[^)]*\)")
+HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
+
+
+def anchors_of(document: Path) -> set[str]:
+    """What one can link to in a document: its headings as the forge writes them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in HEADING.findall(text)
+    }
+
+
+def dead_links(document: Path) -> list[str]:
+    """Links of a document to files or headings of this repository that do not exist."""
+    dead = []
+    for link in LINK.findall(CODE.sub("", document.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        place, _, anchor = link.partition("#")
+        target = document.parent / place if place else document
+        is_dead = not target.exists()
+        if not is_dead and anchor and target.suffix == ".md":
+            is_dead = anchor not in anchors_of(target)
+        if is_dead:
+            dead.append(f"{name_of(document)}: {link}")
+    return dead
+
+
+def test_links_in_documents_lead_somewhere() -> None:
+    assert not [dead for document in DOCUMENTS for dead in dead_links(document)]

@@ -1,0 +1,120 @@
+"""Which room may see which. The table is the architecture; this test is its lock.
+
+Two towers never see each other: what a command means (types, commands) and how a cluster agrees
+(ring, cluster). They meet in the engine. And whatever decides is deterministic: from `causal` up to
+`node` nobody reaches for time, chance, threads or the outside; these are arguments.
+"""
+
+import ast
+
+import pytest
+
+from tests.tidy.sources import PACKAGE, SOURCES, name_of, room_of, tree_of
+
+# What each room may import of ours, besides itself, `errors` and `ports`.
+TABLE: dict[str, set[str]] = {
+    "errors": set(),
+    "ports": set(),
+    "metrics": set(),
+    "config": set(),
+    "causal": set(),
+    "resp": set(),
+    "ring": set(),
+    "storage": set(),
+    "types": {"causal"},
+    "commands": {"types", "resp"},
+    "cluster": {"types", "causal", "ring", "metrics"},
+    "engine": {"commands", "cluster", "ring", "types", "resp", "config", "metrics"},
+    "node": {"engine", "cluster", "ring", "causal", "config", "metrics"},
+    "sim": {"node", "engine.session", "commands", "storage.memory", "config"},
+    "server": {"node", "engine.session", "storage", "resp", "config", "metrics"},
+    "dashboard": {"server", "sim", "commands.table", "config"},
+    "cli": {"server", "sim", "commands.table", "config"},
+}
+FOR_EVERYONE = {"errors", "ports"}
+
+# Breaches that there are, file and room. The list only ever gets shorter.
+KNOWN = {
+    ("cli/sim.py", "node"),               # hands the class to the simulator, which is given it
+    ("commands/dyn.py", "causal"),        # contexts of records, which `types` does not offer
+    ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
+    ("engine/front.py", "node"),
+    ("engine/local.py", "node"),
+    ("sim/checks.py", "ring"),            # finds a key on a disk by its locator
+}
+
+DETERMINISTIC = ("causal", "types", "resp", "commands", "ring", "cluster", "engine", "node")
+BANNED = {"asyncio", "os", "random", "secrets", "socket", "threading", "time", "uuid"}
+
+
+def imports_of(tree: ast.Module) -> list[tuple[int, str]]:
+    """Every module that a file imports, wherever in the file, with the line.
+
+    `from a import b` counts as `a.b`: b may be a module.
+    """
+    found = []
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Import):
+            found += [(statement.lineno, alias.name) for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            start = "." * statement.level + (statement.module or "")
+            found += [(statement.lineno, f"{start}.{alias.name}") for alias in statement.names]
+    return found
+
+
+def breaches(room: str, tree: ast.Module) -> list[tuple[int, str]]:
+    """What a file of `room` imports of ours though it may not."""
+    allowed = TABLE[room] | FOR_EVERYONE | {room}
+    found = []
+    for line, module in imports_of(tree):
+        first, _, inside = module.partition(".")
+        if first == "":
+            found.append((line, module))   # relative: says not which room
+        elif first == "respdyn" and not any(f"{inside}.".startswith(f"{a}.") for a in allowed):
+            found.append((line, module))
+    return found
+
+
+def outside(tree: ast.Module) -> list[tuple[int, str]]:
+    """What a file imports of time, chance, threads and the outside."""
+    return [(line, module) for line, module in imports_of(tree) if module.split(".")[0] in BANNED]
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert sorted({room_of(path) for path in SOURCES} - {"__init__"}) == sorted(TABLE)
+
+
+def test_rooms_see_only_what_the_table_allows() -> None:
+    found, known = [], set()
+    for path in SOURCES:
+        for line, module in breaches(room_of(path), tree_of(path)):
+            breach = str(path.relative_to(PACKAGE)), module.split(".")[1]
+            if breach in KNOWN:
+                known.add(breach)
+            else:
+                found.append(f"{name_of(path)}:{line} imports {module}")
+    assert not found, "\n" + "\n".join(found)
+    assert known == KNOWN, "mended: take it from the list of known breaches"
+
+
+@pytest.mark.parametrize("room", DETERMINISTIC)
+def test_whatever_decides_is_given_time_and_chance(room: str) -> None:
+    found = [
+        f"{name_of(path)}:{line} imports {module}"
+        for path in SOURCES if room_of(path) == room
+        for line, module in outside(tree_of(path))
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_breaches_are_found_wherever_they_hide() -> None:
+    """The lock itself."""
+    tree = ast.parse(
+        "import respdyn.ring.claim, os.path\n"
+        "from respdyn import cluster, errors\n"
+        "def f():\n"
+        "    from ..node import Node\n"
+        "    from time import monotonic\n"
+    )
+    assert breaches("ring", tree) == [(2, "respdyn.cluster"), (4, "..node.Node")]
+    assert outside(tree) == [(1, "os.path"), (5, "time.monotonic")]
