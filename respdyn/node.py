@@ -149,6 +149,7 @@ class Node:
             self.replica, self.coordinator, self.detector, self.counters, self.gossip.heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self._storing_changed, self._observe_clock,
+            self._forget_requests,
         )
         self.front = Front(self)
 

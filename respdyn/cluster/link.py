@@ -2,8 +2,10 @@
 
 A link has two connections, one for each direction; the node hears of its own outgoing one
 (`connect`, `disconnect`). Frames are numbered within an *epoch*, one life of the outgoing
-connection, whose number is drawn at random. Everything that was in flight when it goes is lost or
-unknown: nothing is sent twice.
+connection, whose number is drawn at random. Everything that was in flight when either connection
+goes is lost or unknown, and nothing is sent twice: the peer may have said "I hold something else"
+on the connection that broke, and a later acknowledgement on the new one would sound like "the same
+here". So a new epoch of the peer voids all that it was asked before.
 
 `is_up` is the verdict of the failure detector and asks for more than a connection: a round trip
 in this epoch. Only peers that are up are asked for anything.
@@ -65,10 +67,11 @@ class Link:
         self.has_stored = False           # and asked to store something
         self.durable_number = 0           # the last of its frames that is durable here
         self.undurable_here: deque[tuple[int, int]] = deque()   # (generation, its number)
+        self.gossips: list[bytes] = []
         self._clear()
 
     def _clear(self) -> None:
-        """An empty outbox."""
+        """An empty outbox, but for statements."""
         self.verifies: list[bytes] = []
         self.feedbacks: list[bytes] = []
         self.stores: list[bytes] = []
@@ -79,7 +82,6 @@ class Link:
         self.answers: list[bytes] = []
         self.asks: list[bytes] = []
         self.tolds: list[bytes] = []
-        self.gossips: list[bytes] = []
         self.write_rounds: list[WriteRound] = []
         self.writes: SentWrites = []
         self.read_rounds: list[ReadRound] = []
@@ -89,6 +91,7 @@ class Link:
     def connect(self, epoch: int) -> None:
         """The outgoing connection stands; a heartbeat will prove the way back."""
         self._clear()
+        self.gossips.clear()
         self.is_connected = True
         self.epoch = epoch
         self.number = self.applied = self.durable = 0
@@ -155,6 +158,7 @@ class Link:
         """This turn's frame, or None when there is nothing to say. The outbox is empty after."""
         if not self.is_connected:
             self._clear()      # nobody hears it; requests that wait were told by `lose`
+            self.gossips.clear()
             return None
         counts = (
             len(self.verifies), len(self.feedbacks), len(self.stores), len(self.differs),
@@ -187,4 +191,5 @@ class Link:
         self.owes_ack = False
         if has_content:
             self._clear()
+            self.gossips.clear()
         return b"".join(parts)

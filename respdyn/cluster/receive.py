@@ -39,6 +39,7 @@ class Receiver:
         told: Callable[[Link, bytes], None],
         storing_changed: Callable[[Link, bool], None],
         observe_clock: Callable[[int], None],
+        forget_requests: Callable[[Link], None],
     ) -> None:
         self.now_ms = 0
         self.can_store = True
@@ -54,6 +55,7 @@ class Receiver:
         self._told = told
         self._storing_changed = storing_changed
         self._observe_clock = observe_clock
+        self._forget_requests = forget_requests
 
     def frame(self, link: Link, items: list[bytes]) -> None:
         """Apply one frame. Raises `PeerError` when it breaks the protocol."""
@@ -62,6 +64,7 @@ class Receiver:
             verifies, feedbacks, stores, differs, forwards, answers, asks, tolds, gossips,
         ) = read_header(items)
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
+            self._forget_requests(link)
             link.start_peer_epoch(epoch)
         if epoch != link.peer_epoch or 0 < number <= link.peer_number:
             self._counters.frames_dropped += 1

@@ -22,6 +22,9 @@ from respdyn.types.strings import Stamp, assign, value
 
 _OBSERVING = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL"))
 
+# The one option that caches give all the time; the general parser costs as much as the rest of SET.
+_TIME_TO_LIVE = {b"EX": b"EX", b"ex": b"EX", b"PX": b"PX", b"px": b"PX"}
+
 
 def get(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     found = value(rec, now_ms)
@@ -35,6 +38,8 @@ def set_(
 ) -> tuple[bytes, bytes]:
     if len(argv) == 3:
         return OK, assign(rec, stamp, argv[2], 0)
+    if len(argv) == 5 and (unit := _TIME_TO_LIVE.get(argv[3])) is not None:
+        return OK, assign(rec, stamp, argv[2], expire_at(unit, argv[4], now_ms, "set"))
     options = parse_options(argv, 3, SET_OPTIONS)
     given = options.given
     when = options.expire_at(now_ms, "set")
@@ -48,7 +53,9 @@ def set_(
 
 def set_observes(argv: Argv) -> bool:
     """Whether this SET depends on what is there: then a quorum is read before it writes."""
-    return len(argv) > 3 and any(word(argument) in _OBSERVING for argument in argv[3:])
+    if len(argv) == 3 or (len(argv) == 5 and argv[3] in _TIME_TO_LIVE):
+        return False
+    return any(word(argument) in _OBSERVING for argument in argv[3:])
 
 
 def setnx(

@@ -5,10 +5,8 @@ What Redis also has carries redis_exporter's names, so that its dashboards work;
 """
 
 import resource
-import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -21,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from respdyn.metrics import Histogram, ServerMetrics
 from respdyn.node import Node
+from respdyn.server.facts import resident_bytes
 
 SERVER_COUNTERS = {
     "client_bytes_in": ("redis_net_input_bytes", "Bytes received from clients"),
@@ -130,16 +129,6 @@ class NodeCollector(Collector):
             delay.add_metric([peer[:8]], link.round_trip_ms / 1000)
         yield up
         yield delay
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process; its greatest where the present one is not told."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * resource.getpagesize()
-    except (OSError, ValueError, IndexError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _counter(name: str, text: str, value: float) -> Metric:

@@ -28,6 +28,7 @@ from respdyn.metrics import ServerMetrics
 from respdyn.node import Node
 from respdyn.ports import Random, Store, Trace
 from respdyn.server.clients import Clients
+from respdyn.server.facts import Facts
 from respdyn.server.http import HttpDoor
 from respdyn.server.listeners import (
     StartError,
@@ -46,6 +47,7 @@ from respdyn.storage.store import StoreError
 BACKLOG: Final = 511
 POLL_S: Final = 0.005
 PROGRESS_S: Final = 2.0
+SAMPLE_S: Final = 1.0
 FIRST_BATCH_S: Final = 30.0
 IDLE_S: Final = 2.5             # for pending requests, when stopping
 COMPANY_S: Final = 3.0          # for all peers to be in reach; then a quorum of them will do
@@ -125,6 +127,7 @@ class Server:
         self._loop = loop
         self._metrics = ServerMetrics()
         self._started = time.time()
+        self._patient_until = time.monotonic() + COMPANY_S
         self._stopping = asyncio.Event()
         self._reason = ""
         self._is_ready = False      # once ready, it stays so: then the node speaks for itself
@@ -135,6 +138,7 @@ class Server:
         self._turn = Turn(loop, self._node, store, self._metrics)
         self._clients = Clients(loop, self._turn)
         self._peers = Peers(loop, self._turn, settings.peer_secret.encode(), chance, trace)
+        self._facts = Facts(self._node, self._metrics)
         self._http = HttpDoor(loop, self._metrics, self._unready, self._exposition)
         self._disk: StorageProcess | None = None
         if isinstance(store, RocksStore):
@@ -157,6 +161,7 @@ class Server:
             self._stop_store()
             raise StartError(str(wrong)) from None
         self._clients.start()
+        self._sample()
         if "peer-port" in sockets:
             self._peers.start()
         await self._until_ready(sockets)
@@ -190,6 +195,7 @@ class Server:
     async def _start_node(self) -> None:
         """Start the node and wait until the identity that it took up is durable."""
         self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
+        self._node.front.context.outside = self._facts
         if self._disk is not None:
             self._disk.start()
         self._turn.begin()
@@ -320,12 +326,16 @@ class Server:
             return f"the cluster is forming: {met} of {self._settings.cluster_size or '?'} nodes"
         up = 1 + sum(1 for link in self._node.links.values() if link.is_up)
         terms = self._node.front.terms
-        is_patient = time.time() - self._started < COMPANY_S
+        is_patient = time.monotonic() < self._patient_until
         wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
         if up < wanted:
             return f"{up} of {wanted} nodes are in reach"
         self._is_ready = True
         return ""
+
+    def _sample(self) -> None:
+        self._facts.sample()
+        self._loop.call_later(SAMPLE_S, self._sample)
 
     def _exposition(self) -> bytes:
         from respdyn.server.exposition import exposition  # imports prometheus_client

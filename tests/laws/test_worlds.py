@@ -3,10 +3,15 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.laws.world import SetWorld, World
+
+SEEDS = 100
+
+# Shrinking a schedule takes minutes; `World` tells two stories that can be printed side by side.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 schedules = st.binary(min_size=150, max_size=400)
 
@@ -28,13 +33,13 @@ def lost(kind: type[World], seed: int, policy: str) -> bool:
     return False
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, phases=PHASES)
 @given(schedules)
 def test_a_string_reads_as_its_history_says(schedule):
     World(schedule).run()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, phases=PHASES)
 @given(schedules)
 def test_a_set_holds_what_its_history_says(schedule):
     SetWorld(schedule).run()
@@ -43,8 +48,8 @@ def test_a_set_holds_what_its_history_says(schedule):
 @pytest.mark.parametrize("kind", [World, SetWorld])
 @pytest.mark.parametrize("policy", ["floor", "bare"])
 def test_right_claims_lose_nothing(kind, policy):
-    worlds = [world_of(kind, seed, policy, is_compared=True) for seed in range(150)]
-    assert sum(world.restarts for world in worlds) > 50
+    worlds = [world_of(kind, seed, policy, is_compared=True) for seed in range(SEEDS)]
+    assert sum(world.restarts for world in worlds) > 40
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_right_claims_lose_nothing(kind, policy):
 )
 def test_wrong_claims_lose_data(kind, policy):
     """So the tests above can fail: `(0, n]`, and `(p, n]` with a p from below the floor."""
-    assert any(lost(kind, seed, policy) for seed in range(150))
+    assert any(lost(kind, seed, policy) for seed in range(SEEDS))
 
 
 def test_floor_claims_keep_contexts_shorter_than_bare_dots():

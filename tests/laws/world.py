@@ -134,7 +134,7 @@ class World:
         owner.floor = owner.counter
 
     def take_back(self, who: int) -> None:
-        """A copy is dropped when the disks of others have it all; later the key returns, maybe stale.
+        """A copy is dropped when the disks of others have it all; the key may return stale.
 
         Their disks, not their memory: a receiver that verified what it then forgets in a restart
         loses acknowledged writes under any claim.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from respdyn.server import clients
-from respdyn.server.exposition import resident_bytes
+from respdyn.server.facts import resident_bytes
 from tests.server.stub import Served, Wire, served, until
 
 MB = 1024 * 1024

@@ -14,6 +14,12 @@ LONGER: dict[str, int] = {}
 # The outermost loops, where an error that nobody foresaw is logged instead of ending everything.
 OUTERMOST = {"server", "cli"}
 
+# Where else everything is caught, and why there is no narrower way.
+NETS = {
+    "respdyn/sim/run.py": 1,             # whatever a node raises is the simulator's finding
+    "respdyn/storage/database.py": 1,    # the binding raises bare `Exception`s
+}
+
 
 def test_files_are_short_enough_to_read() -> None:
     for path in SOURCES + TESTS:
@@ -62,11 +68,9 @@ def nets(tree: ast.Module) -> list[int]:
 
 
 def test_unforeseen_errors_are_caught_by_the_outermost_loops_alone() -> None:
-    found = [
-        f"{name_of(path)}:{line}"
-        for path in SOURCES if room_of(path) not in OUTERMOST for line in nets(tree_of(path))
-    ]
-    assert not found
+    inside = [path for path in SOURCES if room_of(path) not in OUTERMOST]
+    found = {name_of(path): nets(tree_of(path)) for path in inside}
+    assert {name: len(lines) for name, lines in found.items() if lines} == NETS
 
 
 def test_nets_are_found_in_every_form() -> None:

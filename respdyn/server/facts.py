@@ -1,0 +1,79 @@
+"""What only the process knows: memory, CPU, bytes on sockets. For INFO, by its field names."""
+
+import os
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+
+from respdyn.metrics import ServerMetrics
+from respdyn.node import Node
+
+
+class Facts:
+    """INFO's fields from outside the node, and rates over the last second or so."""
+
+    def __init__(self, node: Node, metrics: ServerMetrics) -> None:
+        self._node = node
+        self._metrics = metrics
+        self._sampled = (time.monotonic(), 0, 0, 0)
+        self._rates = (0.0, 0.0, 0.0)
+
+    def sample(self) -> None:
+        """Note the counters; to be called about every second."""
+        before = self._sampled
+        metrics = self._metrics
+        self._sampled = now = (
+            time.monotonic(), sum(self._node.front.calls.values()),
+            metrics.client_bytes_in, metrics.client_bytes_out,
+        )
+        seconds = max(now[0] - before[0], 0.001)
+        self._rates = (
+            (now[1] - before[1]) / seconds, (now[2] - before[2]) / seconds,
+            (now[3] - before[3]) / seconds,
+        )
+
+    def __call__(self) -> dict[str, str]:
+        metrics = self._metrics
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        resident = resident_bytes()
+        operations, bytes_in, bytes_out = (max(rate, 0.0) for rate in self._rates)
+        return {
+            "process_id": str(os.getpid()),
+            "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+            "executable": sys.executable,
+            "used_memory": str(resident),
+            "used_memory_rss": str(resident),
+            "used_memory_peak": str(max(resident, usage.ru_maxrss * rss_unit())),
+            "total_system_memory": str(os.sysconf("SC_PHYS_PAGES") * resource.getpagesize()),
+            "used_cpu_sys": f"{usage.ru_stime:.6f}",
+            "used_cpu_user": f"{usage.ru_utime:.6f}",
+            "used_cpu_sys_children": f"{children.ru_stime:.6f}",
+            "used_cpu_user_children": f"{children.ru_utime:.6f}",
+            "used_cpu_sys_main_thread": f"{usage.ru_stime:.6f}",
+            "used_cpu_user_main_thread": f"{usage.ru_utime:.6f}",
+            "instantaneous_ops_per_sec": f"{operations:.0f}",
+            "instantaneous_input_kbps": f"{bytes_in / 1024:.2f}",
+            "instantaneous_output_kbps": f"{bytes_out / 1024:.2f}",
+            "total_net_input_bytes": str(metrics.client_bytes_in),
+            "total_net_output_bytes": str(metrics.client_bytes_out),
+            "total_net_repl_input_bytes": str(metrics.peer_bytes_in),
+            "total_net_repl_output_bytes": str(metrics.peer_bytes_out),
+            "rejected_connections": str(metrics.clients_refused + metrics.clients_protected),
+        }
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; its greatest where the present one is not told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * rss_unit()
+
+
+def rss_unit() -> int:
+    """Bytes in the unit of `ru_maxrss`, which is not the same everywhere."""
+    return 1 if sys.platform == "darwin" else 1024
