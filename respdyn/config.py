@@ -258,7 +258,9 @@ _BY_FIELD: Final = {setting.field: setting for setting in SETTINGS}
 _BY_CONFIG_NAME: Final = _BY_NAME | {s.redis: s for s in SETTINGS if s.redis}
 _SCALES: Final[dict[str, dict[str, int]]] = {
     "int": {"": 1},
-    "bytes": {"": 1, "b": 1, "k": 1000, "kb": KIB, "m": 1000**2, "mb": MIB, "g": 1000**3, "gb": GIB},
+    "bytes": {
+        "": 1, "b": 1, "k": 1000, "kb": KIB, "m": 1000**2, "mb": MIB, "g": 1000**3, "gb": GIB,
+    },
     "ms": {"": 1, "ms": 1, "s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": 24 * HOUR},
     "seconds": {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400},
 }

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import hiredis
 
 Reply: TypeAlias = (
-    bytes | int | float | bool | None | hiredis.ReplyError | list["Reply"] | dict["Reply", "Reply"]
+    bytes | int | float | bool | hiredis.ReplyError | list["Reply"] | dict["Reply", "Reply"] | None
 )
 
 DEFAULT_PORT: Final = 6379

@@ -149,7 +149,7 @@ def _has_address(host: str) -> bool:
 
 def _check_data(data: Path, count: int, engine: str) -> None:
     """A directory that holds a cluster of another size is no place for this one."""
-    held = len([path for path in data.glob("node-*/rocksdb")]) if data.is_dir() else 0
+    held = len(list(data.glob("node-*/rocksdb"))) if data.is_dir() else 0
     if held and engine != "memory" and held != count:
         raise ConfigError(f"--nodes {count}: {data} holds a cluster of {held} nodes;"
                           f" give --nodes {held}, or another --data-dir")

@@ -55,6 +55,7 @@ IN_VERIFY = 0
 IN_FEEDBACK = 1
 
 NUMBER = Struct(">Q")
+_BULK_STRINGS = {bytes}
 
 # First byte of a gossip entry.
 GOSSIP_CANDIDATES = b"c"    # nodes without a cluster that this one has met
@@ -77,10 +78,11 @@ def bulk(item: bytes) -> bytes:
 
 def read_header(items: list[bytes]) -> tuple[int, ...]:
     """The header's fields, in `HEADER`'s order. Raises `PeerError` when it is none."""
-    try:
-        fields = HEADER.unpack(items[0])
-    except Exception as wrong:  # struct.error, or an item that is not bytes
-        raise PeerError(f"a frame without a proper header: {wrong}") from wrong
+    if set(map(type, items)) != _BULK_STRINGS:
+        raise PeerError("a frame of something else than bulk strings")
+    if len(items[0]) != HEADER.size:
+        raise PeerError("a frame without a proper header")
+    fields = HEADER.unpack(items[0])
     if fields[0] != PROTOCOL_VERSION:
         raise PeerError(f"a frame of protocol version {fields[0]}, not {PROTOCOL_VERSION}")
     return fields

@@ -14,7 +14,7 @@ This room knows nothing of quorums, peers or commands.
 from collections.abc import Iterator
 from zlib import crc32
 
-from respdyn.causal.codec import context_of, digest, is_live, join_records, verify
+from respdyn.causal.codec import ROW_BYTES, digest, is_live, join_records, rows_of, verify
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 
@@ -84,18 +84,32 @@ class Replica:
         tops = cleared.get(locator[2]) if cleared else None
         if not tops or not record:
             return False
-        return all(hi <= tops.get(actor, 0) for actor, _, hi in context_of(record).rows())
+        rows = rows_of(record)
+        return all(
+            int.from_bytes(rows[at + 24 : at + 32], "big") <= tops.get(rows[at : at + 16], 0)
+            for at in range(0, len(rows), ROW_BYTES)
+        )
 
-    def tops(self, partition: int, db: int) -> dict[bytes, int]:
-        """For each actor, the highest counter that any record of the partition has seen."""
-        tops = dict(self.cleared.get(partition, {}).get(db, {}))
+    def tops(self, partition: int) -> Cleared:
+        """By database, for each actor, the highest counter that the partition has seen."""
+        found: dict[int, dict[bytes, bytes]] = {}     # counters as in a record: they compare
         for slot in range(partition * self.width, (partition + 1) * self.width):
             for locator, record in self.slots[slot].items():
-                if locator[2] == db:
-                    for actor, _, hi in context_of(record).rows():
-                        if hi > tops.get(actor, 0):
-                            tops[actor] = hi
-        return tops
+                tops = found.get(locator[2])
+                if tops is None:
+                    tops = found[locator[2]] = {}
+                rows = rows_of(record)
+                for at in range(0, len(rows), ROW_BYTES):
+                    actor, hi = rows[at : at + 16], rows[at + 24 : at + 32]
+                    if hi > tops.get(actor, b""):
+                        tops[actor] = hi
+        seen = {db: dict(tops) for db, tops in self.cleared.get(partition, {}).items()}
+        for db, high in found.items():
+            _raise_to(
+                seen.setdefault(db, {}),
+                {actor: int.from_bytes(hi, "big") for actor, hi in high.items()},
+            )
+        return seen
 
     def clear(self, partition: int, db: int, tops: dict[bytes, int]) -> None:
         """Raise the cleared context of a partition's database and drop what it covers."""

@@ -84,7 +84,8 @@ def _put(
 def split_terms(argv: Argv) -> tuple[list[tuple[bytes, bytes]], Argv]:
     """The (word, value) pairs with which the arguments of DYN.WITH begin, and the rest.
 
-    A term's word is never a command's name, so the first other word ends them.
+    A term's word is never a command's name, so the first other word ends them. One DYN.WITH within
+    another is refused: a client could nest them deeper than this program can follow.
     """
     pairs: list[tuple[bytes, bytes]] = []
     position = 0
@@ -93,6 +94,8 @@ def split_terms(argv: Argv) -> tuple[list[tuple[bytes, bytes]], Argv]:
             raise ReplyError(f"ERR {quoted(argv[position]).upper()} needs a value")
         pairs.append((word(argv[position]), argv[position + 1]))
         position += 2
+    if position < len(argv) and argv[position].lower() == b"dyn.with":
+        raise ReplyError("ERR DYN.WITH cannot be nested")
     return pairs, argv[position:]
 
 
@@ -156,6 +159,11 @@ COMMANDS = (
         "dyn.cluster", "DYN.CLUSTER", "What this node knows of the cluster.",
         since="0.1.0", group="cluster", flags="", promise="local", route=COVERAGE, arity=-2,
         subcommands=(
+            Command(
+                "dyn.cluster|help", "DYN.CLUSTER HELP", "Lists the subcommands of DYN.CLUSTER.",
+                since="0.1.0", group="cluster", flags="loading stale", promise="local",
+                route=LOCAL,
+            ),
             Command(
                 "dyn.cluster|status", "DYN.CLUSTER STATUS",
                 "Shows how the cluster is: nodes, partitions, what is pending.",

@@ -80,9 +80,9 @@ class Coverage:
         """What each partition has seen; partitions that never saw anything are left out."""
         return [
             (db, partition, tops)
-            for db in ask.dbs
             for partition in ask.partitions
-            if (tops := self._replica.tops(partition, db))
+            for db, tops in sorted(self._replica.tops(partition).items())
+            if db in ask.dbs
         ]
 
     def answer_clear(self, ask: Clear) -> bool:

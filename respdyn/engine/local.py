@@ -279,6 +279,10 @@ def consistency(context: LocalContext, session: Session, argv: Argv) -> bytes:
     )
 
 
+def dyn_cluster_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.help_text(context.container("dyn.cluster"))
+
+
 # ---- the server ----
 
 
@@ -383,6 +387,7 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "info": info_,
     "time": time,
     "cluster": cluster,
+    "dyn.cluster|help": dyn_cluster_help,
     "dyn.consistency": consistency,
 }
 

@@ -129,7 +129,8 @@ class Client(asyncio.Protocol):
 
     __slots__ = (
         "_clients", "_has_ended", "_has_more", "_idle_since", "_is_active", "_is_free",
-        "_is_reading", "_is_scheduled", "_is_stuck", "_listener", "_reader", "_session", "_transport", "_turn",
+        "_is_reading", "_is_scheduled", "_is_stuck", "_listener", "_reader", "_session",
+        "_transport", "_turn",
     )
 
     def __init__(self, clients: Clients, listener: str) -> None:

@@ -56,6 +56,7 @@ FLUSH_S: Final = 30.0
 OK: Final = 0
 FAILED: Final = 1
 CRASHED: Final = 70
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SHOWN: Final = {
     "port": "clients", "cluster-port": "cluster_clients", "peer-port": "peers", "http-port": "http",
 }
@@ -86,6 +87,7 @@ class DamageTrace(Trace):
 
 def serve(settings: Settings, trace: Trace) -> int:
     """Run one node until a signal stops it. Returns the exit status; raises `StartError`."""
+    _leave_on_signal(OK)        # until the loop runs there is nothing to finish
     settings, told = raise_descriptors(settings)
     if told:
         trace.event("max_clients_lowered", reason=told, max_clients=settings.max_clients)
@@ -151,10 +153,10 @@ class Server:
         """Start, serve, stop. Returns the exit status."""
         loop = self._loop
         loop.set_exception_handler(self._unexpected)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, number)
         try:
             self._restore()
+            for number in SIGNALS:
+                loop.add_signal_handler(number, self._signalled, number)
             await self._start_node()
             await self._listen(sockets)
         except (StartError, StoreError) as wrong:
@@ -270,9 +272,9 @@ class Server:
 
     def _stop_store(self) -> bool:
         """Flush and close the store. This blocks; from here a signal ends the process."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             self._loop.remove_signal_handler(number)
-            signal.signal(number, lambda number, frame: os._exit(FAILED))
+        _leave_on_signal(FAILED)
         if self._disk is not None:
             self._disk.stop()
         if isinstance(self._store, RocksStore):
@@ -341,6 +343,12 @@ class Server:
         from respdyn.server.exposition import exposition  # imports prometheus_client
 
         return exposition(self._node, self._metrics, self._started)
+
+
+def _leave_on_signal(status: int) -> None:
+    """End the process at once when a signal comes."""
+    for number in SIGNALS:
+        signal.signal(number, lambda number, frame: os._exit(status))
 
 
 def _failure(store: Store) -> str:

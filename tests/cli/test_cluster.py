@@ -1,4 +1,4 @@
-"""A whole cluster in the foreground: up with one command, down with Ctrl-C, a dead node reported."""
+"""A whole cluster in the foreground: up with one command, down with Ctrl-C, deaths reported."""
 
 import os
 import re

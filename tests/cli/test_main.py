@@ -70,14 +70,14 @@ def test_the_line_client_sends_commands_and_tells_errors() -> None:
         at = f"--node=127.0.0.1:{port}"
         assert run("cli", at, "get", "a").stdout == "(error) NOAUTH Authentication required.\n"
         secret = {"REDISCLI_AUTH": "pw"}
-        assert run("cli", at, "set", "a", "x y", **secret).stdout == '"OK"\n'
+        assert run("cli", at, "set", "a", "x y", env=secret).stdout == '"OK"\n'
         done = run("cli", "--password=pw", at, "get", "a")
         assert (done.stdout, done.returncode) == ('"x y"\n', 0)
-        assert run("cli", at, "nonsense", **secret).returncode == 1
-        status = run("admin", at, "status", **secret).stdout
+        assert run("cli", at, "nonsense", env=secret).returncode == 1
+        status = run("admin", at, "status", env=secret).stdout
         assert f"127.0.0.1:{port}" in status and "nodes-up" in status
-        assert '"ring-version": 1' in run("admin", at, "--json", "status", **secret).stdout
-        assert "0-255" in run("admin", at, "ring", **secret).stdout
+        assert '"ring-version": 1' in run("admin", at, "--json", "status", env=secret).stdout
+        assert "0-255" in run("admin", at, "ring", env=secret).stdout
     gone = run("admin", at, "status")
     assert gone.returncode == 1
     assert gone.stderr == f"respdyn: no node at 127.0.0.1:{port}: Connection refused\n"

@@ -53,7 +53,8 @@ STORIES = {
     "expire": "EXPIRE no 10 / SET k v / EXPIRE k 100 / EXPIRE k 0 / GET k / SET k v / EXPIRE k -1"
               " / GET k / SET k v / EXPIRE k a / EXPIRE k / EXPIRE k 1 2 / EXPIRE k 1 NX XX"
               " / EXPIRE k 1 GT LT / EXPIRE k 1 NX GT / EXPIRE k 1 NX LT / EXPIRE k 1 zz\\x0d\\x0a"
-              " / EXPIRE k 1 \\x0az / EXPIRE k a zz / EXPIRE k 1 z\\x00y / EXPIRE k 9223372036854775"
+              " / EXPIRE k 1 \\x0az / EXPIRE k a zz / EXPIRE k 1 z\\x00y"
+              " / EXPIRE k 9223372036854775"
               " / EXPIRE k 9223372036854776 / EXPIRE k 9223372036854775807"
               " / EXPIRE no 9223372036854775807 / EXPIRE k -9223372036854775 / GET k",
     "expire too low": "SET k v / EXPIRE k -9223372036854775808 / EXPIRE k -9223372036854776"
@@ -61,7 +62,8 @@ STORIES = {
                       " / SET k v / PEXPIRE k -9223372036854775808 / GET k",
     "pexpire": "SET k v / PEXPIRE k 9223372036854775807 / PEXPIRE k 100000 / PEXPIRE k 0 / GET k"
                " / PEXPIRE k 1.5 / PEXPIRE k 01 / PEXPIRE k",
-    "expireat": f"SET k v / EXPIREAT k {FAR_S} / EXPIRETIME k / PEXPIRETIME k / PEXPIREAT k {FAR_MS}"
+    "expireat": f"SET k v / EXPIREAT k {FAR_S} / EXPIRETIME k / PEXPIRETIME k"
+                f" / PEXPIREAT k {FAR_MS}"
                 " / EXPIREAT k 9223372036854775807 / PEXPIREAT k 9223372036854775807"
                 " / PEXPIRETIME k / EXPIRETIME k / PEXPIREAT k 1 / GET k / EXPIREAT k 1"
                 " / SET k v / EXPIREAT k -5 / GET k / EXPIREAT k / PEXPIREAT k",
@@ -86,13 +88,15 @@ STORIES = {
               " / KEYS \\x00* / MGET k \\x00\\xff\\x0d\\x0a",
     "keys": "MSET a 1 / KEYS a* / KEYS b* / KEYS [a] / KEYS [^a] / KEYS / KEYS a b / KEYS ?"
             " / SET a v EXAT 1 / KEYS *",
-    "scan": "SET a 1 / SCAN 0 / SCAN 0 MATCH a / SCAN 0 MATCH b / SCAN 0 COUNT 5 MATCH * TYPE STRing"
+    "scan": "SET a 1 / SCAN 0 / SCAN 0 MATCH a / SCAN 0 MATCH b / SCAN 0 COUNT 5 MATCH *"
+            " TYPE STRing"
             " / SCAN 0 TYPE hash / SCAN 0 TYPE string\\x00x / SCAN 0 COUNT 0 / SCAN 0 COUNT -1"
             " / SCAN 0 COUNT a / SCAN 0 COUNT / SCAN 0 MATCH / SCAN 0 NOPE 1 / SCAN 0 MATCH a"
             " MATCH b / SCAN / SCAN x / SCAN \\x200 / SCAN 1x / SCAN - / SCAN 18446744073709551616"
             " / SCAN 0\\x00x / SCAN 0x / SCAN 0 COUNT 9223372036854775807"
             " / SCAN 0 COUNT 9223372036854775808 / SCAN 000000000000000000000000000000",
-    "whole databases": "DBSIZE / MSET a 1 b 2 / DBSIZE / DBSIZE x / FLUSHDB zz / FLUSHALL ASYNC SYNC"
+    "whole databases": "DBSIZE / MSET a 1 b 2 / DBSIZE / DBSIZE x / FLUSHDB zz"
+                       " / FLUSHALL ASYNC SYNC"
                        " / DBSIZE / FLUSHDB ASYNC / DBSIZE / SET a 1 / FLUSHALL sync / DBSIZE",
     "unknown": "NOPE / nope a b / NOPE a\\x0d\\x0ab cc / NOPE\\x0d\\x0a / NOPE\\x00x a\\x00b c"
                " / CLIENT NOPE / CLIENT nope\\x0d\\x0a a / client nope\\x00zz / COMMAND NOPE x"

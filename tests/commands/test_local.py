@@ -21,17 +21,20 @@ STORIES = {
     "name": "CLIENT GETNAME / CLIENT SETNAME x / CLIENT GETNAME / CLIENT SETNAME a\\x20b"
             " / CLIENT SETNAME \\x0a / CLIENT SETNAME \\xe9 / CLIENT GETNAME / CLIENT SETNAME "
             " / CLIENT GETNAME / CLIENT GETNAME x",
-    "client wrong": "CLIENT KILL 1.2.3.4:5 / CLIENT KILL ID x / CLIENT KILL ID 0 / CLIENT KILL ID -1"
+    "client wrong": "CLIENT KILL 1.2.3.4:5 / CLIENT KILL ID x / CLIENT KILL ID 0"
+                    " / CLIENT KILL ID -1"
                     " / CLIENT KILL ID 999999 / CLIENT KILL TYPE zz / CLIENT KILL USER zz"
                     " / CLIENT KILL SKIPME zz / CLIENT KILL zz yy / CLIENT KILL ID 999999 TYPE"
                     " / CLIENT KILL ADDR 1.2.3.4:5 LADDR 6.7.8.9:10 / CLIENT KILL ID"
                     " / CLIENT KILL TYPE pubsub / CLIENT KILL TYPE master TYPE replica"
-                    " / CLIENT LIST x / CLIENT LIST TYPE zz / CLIENT LIST ID x / CLIENT LIST ID 99999"
+                    " / CLIENT LIST x / CLIENT LIST TYPE zz / CLIENT LIST ID x"
+                    " / CLIENT LIST ID 99999"
                     " / CLIENT LIST TYPE pubsub / CLIENT LIST TYPE / CLIENT LIST ID"
                     " / CLIENT LIST TYPE normal x / CLIENT REPLY x / CLIENT NO-EVICT x"
                     " / CLIENT NO-EVICT on / CLIENT NO-EVICT OFF"
                     " / CLIENT MAINT_NOTIFICATIONS ON / CLIENT NOPE / CLIENT ID x",
-    "config wrong": "CONFIG SET a b / CONFIG SET maxclients 100 nope 2 / CONFIG SET maxclients 100 a"
+    "config wrong": "CONFIG SET a b / CONFIG SET maxclients 100 nope 2"
+                    " / CONFIG SET maxclients 100 a"
                     " / CONFIG SET timeout 5 timeout 6 / CONFIG SET timeout x"
                     " / CONFIG GET nope / CONFIG GET maxmemory / CONFIG GET MAXmemory"
                     " / CONFIG GET nope maxmemory nope / CONFIG SET timeout 5 / CONFIG GET timeout"
@@ -72,7 +75,9 @@ def test_replies_are_those_of_redis(
     redis.call(b"SELECT", b"0")
 
 
-HELLO_STORIES = ("HELLO", "HELLO 3", "HELLO", "HELLO 2 SETNAME x", "HELLO 3 AUTH default y", "HELLO 2")
+HELLO_STORIES = (
+    "HELLO", "HELLO 3", "HELLO", "HELLO 2 SETNAME x", "HELLO 3 AUTH default y", "HELLO 2",
+)
 
 
 def test_hello_is_that_of_redis_but_for_the_number(redis: Connection, client: Client) -> None:
@@ -124,7 +129,8 @@ REPLY_STORIES = [
     "CLIENT REPLY SKIP / PING / PING",
     "CLIENT REPLY SKIP / CLIENT REPLY SKIP / PING / PING",
     "CLIENT REPLY SKIP / CLIENT REPLY ON / PING",
-    "CLIENT REPLY SKIP / CLIENT REPLY OFF / PING / CLIENT REPLY SKIP / PING / CLIENT REPLY ON / PING",
+    "CLIENT REPLY SKIP / CLIENT REPLY OFF / PING / CLIENT REPLY SKIP / PING / CLIENT REPLY ON"
+    " / PING",
     "CLIENT REPLY OFF / RESET / PING",
     "CLIENT REPLY SKIP / NOPE / NOPE",
     "CLIENT REPLY OFF / CLIENT REPLY nope / GET / CLIENT REPLY ON",
@@ -177,7 +183,8 @@ def test_client_list_and_info_choose(client: Client) -> None:
     assert everybody.count(b"\n") == 1 + 4 + 1
     assert client.say("CLIENT LIST TYPE normal").count(b"id=") == 4
     two = client.say("CLIENT LIST ID 3 99 2")
-    assert [fields_of(line)["id"] for line in two.split(b"\r\n")[1].strip().split(b"\n")] == ["3", "2"]
+    lines = two.split(b"\r\n")[1].strip().split(b"\n")
+    assert [fields_of(line)["id"] for line in lines] == ["3", "2"]
     assert b"id=1 addr=127.0.0.1:50001" in client.say("CLIENT INFO")
     assert client.say("CLIENT ID") == b":1\r\n"
     client.say("HELLO 3")
@@ -206,7 +213,7 @@ def test_kill_closes_those_whom_all_filters_fit() -> None:
     for one in (second, third):
         alone.node.close_session(one.session)
     assert first.say("CLIENT KILL TYPE normal") == b":0\r\n"
-    assert not first.session.closing
+    assert first.say("PING") == b"+PONG\r\n"
     assert first.say("CLIENT KILL TYPE normal SKIPME no") == b":1\r\n"
     assert first.session.closing
 
@@ -218,7 +225,7 @@ def test_the_old_form_of_kill_may_kill_its_sender(client: Client) -> None:
 
 def test_help_lists_every_subcommand(client: Client) -> None:
     for command in COMMANDS:
-        if command.subcommands and not command.name.startswith("dyn."):
+        if command.subcommands:
             told = client.say(f"{command.name} HELP")
             for sub in command.subcommands:
                 assert f"+{sub.syntax.split(' ', 1)[1]}\r\n".encode() in told
@@ -292,7 +299,9 @@ def test_info_has_what_tools_read(redis: Connection, client: Client) -> None:
     assert told["server"]["redis_version"] == theirs["server"]["redis_version"] == "7.0.15"
     assert told["persistence"]["loading"] == "0"
     assert told["replication"]["role"] == "master"
-    assert told["keyspace"] == {"db0": "keys=1,expires=0,avg_ttl=0", "db3": "keys=2,expires=0,avg_ttl=0"}
+    assert told["keyspace"] == {
+        "db0": "keys=1,expires=0,avg_ttl=0", "db3": "keys=2,expires=0,avg_ttl=0",
+    }
     assert told["errorstats"] == {"errorstat_ERR": "count=1"}
     assert told["commandstats"]["cmdstat_set"].startswith("calls=1,usec=")
 

@@ -2,7 +2,8 @@
 
 import time
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.commands.executor import Executor
 from tests.commands.real import Connection

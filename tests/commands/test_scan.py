@@ -1,7 +1,8 @@
 """Glob patterns match what Redis's do, in bounded time; SCAN's arguments are read as Redis's."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from respdyn.commands.scan import (
     COUNT_MAX,
@@ -18,12 +19,14 @@ from respdyn.commands.scan import (
 from respdyn.errors import ReplyError
 from tests.commands.real import Connection
 
-ODD = (b"", b"*", b"**", b"?", b"[", b"[]", b"[^", b"[^]", b"[a", b"[a-", b"[a-]", b"[z-a]", b"[a-c]",
-       b"[^a-c]b", b"\\", b"\\*", b"a\\", b"[\\]]", b"[\\", b"[\\a-z]", b"[a\\-z]", b"*a*b*",
-       b"[--a]", b"a**b", b"[]a]", b"[^]a]", b"[a-\xff]", b"[\x80-\xff]", b"*[", b"?*?", b"[*]", b"[?]",
-       b"[a-z-9]", b"[[a]", b"h[]llo", b"x\\", b"\\\\", b"[!a]", b"[a-b-c]", b"\x00*", b"[\x00-a]")
-NAMES = (b"", b"a", b"b", b"ab", b"abc", b"aXb", b"*", b"\\", b"]", b"[", b"-", b"^", b"hllo", b"z", b"\xff",
-         b"\x80", b"\x00", b"a\xffb", b"?", b"a\\", b"!", b"aabb", b"9", b"]a]")
+ODD = (b"", b"*", b"**", b"?", b"[", b"[]", b"[^", b"[^]", b"[a", b"[a-", b"[a-]", b"[z-a]",
+       b"[a-c]", b"[^a-c]b", b"\\", b"\\*", b"a\\", b"[\\]]", b"[\\", b"[\\a-z]", b"[a\\-z]",
+       b"*a*b*",
+       b"[--a]", b"a**b", b"[]a]", b"[^]a]", b"[a-\xff]", b"[\x80-\xff]", b"*[", b"?*?", b"[*]",
+       b"[?]", b"[a-z-9]", b"[[a]", b"h[]llo", b"x\\", b"\\\\", b"[!a]", b"[a-b-c]", b"\x00*",
+       b"[\x00-a]")
+NAMES = (b"", b"a", b"b", b"ab", b"abc", b"aXb", b"*", b"\\", b"]", b"[", b"-", b"^", b"hllo", b"z",
+         b"\xff", b"\x80", b"\x00", b"a\xffb", b"?", b"a\\", b"!", b"aabb", b"9", b"]a]")
 
 
 def matches_of_redis(redis: Connection, pattern: bytes, names: tuple[bytes, ...]) -> set[bytes]:
@@ -109,7 +112,9 @@ def test_cursors_are_read_as_by_strtoul(text: bytes, cursor: int) -> None:
     assert parse_cursor(text) == cursor
 
 
-@pytest.mark.parametrize("text", [b" 1", b"1 ", b"x", b"-", b"1_0", b"18446744073709551616", b"0x1"])
+@pytest.mark.parametrize("text", [
+    b" 1", b"1 ", b"x", b"-", b"1_0", b"18446744073709551616", b"0x1",
+])
 def test_other_cursors_are_refused(text: bytes) -> None:
     with pytest.raises(ReplyError, match="ERR invalid cursor"):
         parse_cursor(text)

@@ -15,6 +15,6 @@ settings.register_profile(
 
 
 def load() -> None:
-    """Called by the conftest of each directory with laws."""
+    """Called by `tests/conftest.py`."""
     is_seeded = any(argument.startswith("--hypothesis-seed") for argument in sys.argv)
     settings.load_profile("fresh" if is_seeded else "fixed")

@@ -34,7 +34,9 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 ARGUMENT = st.one_of(
-    st.sampled_from([b"SET", b"GET", b"", b"\r\n", b"$3\r\nabc\r\n", b"*2\r\n", b"\r\n*1\r\n$1\r\na"]),
+    st.sampled_from([
+        b"SET", b"GET", b"", b"\r\n", b"$3\r\nabc\r\n", b"*2\r\n", b"\r\n*1\r\n$1\r\na",
+    ]),
     st.binary(max_size=12),
     st.integers(0, 40).map(lambda size: b"v" * size * 500),
 )
@@ -50,8 +52,9 @@ BAD = st.sampled_from([
     b"*1\r\n$-1\r\n", b"*1\r\n$01\r\n", b"*1\r\n$20001\r\n", b"*1\r\n$99999999999999999999\r\n",
     b"*2001\r\n", b"*99999999999999999999\r\n", b"*11\r\n", b"*1\r\n\r\n", b"*1\r\n\n\r\n",
     b"*1\r\n$1\r\naXY", b"*1\rX$1\rYa\r\n", b"\r\n", b"\n", b"$1\r\na\r\n", b"+OK\r\n", b"%1\r\n",
-    b"*" + b"1" * 101, b"*1\r\n$" + b"1" * 101, b"*1\r\n" + b"x" * 101, b"a" * 101, b"*1\r\n\xff1\r\n",
-    b"a" * 100 + b"\n", b"a" * 101 + b"\n", b"*" + b"1" * 99 + b"\r\n", b"*1\r\n$16385\r\n", b"*",
+    b"*" + b"1" * 101, b"*1\r\n$" + b"1" * 101, b"*1\r\n" + b"x" * 101, b"a" * 101,
+    b"*1\r\n\xff1\r\n", b"a" * 100 + b"\n", b"a" * 101 + b"\n", b"*" + b"1" * 99 + b"\r\n",
+    b"*1\r\n$16385\r\n", b"*",
 ])
 INPUT = st.lists(st.one_of(GOOD, GOOD, INLINE, BAD), max_size=8).map(b"".join)
 

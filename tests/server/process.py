@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,10 +36,10 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def run(*words: str, seconds: float = 20, **env: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     return subprocess.run(
-        [*PROGRAM, *words], cwd=ROOT, env={**os.environ, **env}, timeout=seconds, text=True,
+        [*PROGRAM, *words], cwd=ROOT, env={**os.environ, **(env or {})}, timeout=20, text=True,
         capture_output=True, check=False,
     )
 
@@ -47,11 +47,11 @@ def run(*words: str, seconds: float = 20, **env: str) -> subprocess.CompletedPro
 class Running:
     """A process of the program, its output in a file."""
 
-    def __init__(self, *words: str) -> None:
-        # A file, since a pipe that nobody reads would fill.
-        self._output = tempfile.TemporaryFile(mode="w+b")
+    def __init__(self, *words: str, program: Sequence[str] = PROGRAM) -> None:
+        # A file, since a pipe that nobody reads would fill. `end` closes it.
+        self._output = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [*PROGRAM, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._output,
+            [*program, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._output,
             stderr=subprocess.STDOUT,
         )
 
@@ -88,8 +88,8 @@ class Running:
 
 
 @contextmanager
-def running(*words: str) -> Iterator[Running]:
-    one = Running(*words)
+def running(*words: str, program: Sequence[str] = PROGRAM) -> Iterator[Running]:
+    one = Running(*words, program=program)
     try:
         yield one
     finally:

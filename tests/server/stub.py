@@ -184,10 +184,9 @@ class Served:
         self._loop.close()
 
     def _listen(self, door: Callable[[], asyncio.Protocol]) -> int:
-        server = self._loop.run_until_complete(
-            self._loop.create_server(door, LOOPBACK, 0, backlog=2048)
-        )
-        port = server.sockets[0].getsockname()[1]
+        sock = socket.create_server((LOOPBACK, 0), backlog=2048)
+        self._loop.run_until_complete(self._loop.create_server(door, sock=sock, backlog=2048))
+        port = sock.getsockname()[1]
         assert isinstance(port, int)
         return port
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -98,6 +99,46 @@ def test_a_second_signal_ends_at_once() -> None:
         assert time.monotonic() - began < 1
 
 
+def test_a_replaced_storage_process_loses_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    with node(f"--data-dir={tmp_path}", port=port) as (one, _):
+        wire = Wire(port)
+        wire.send(b"SET before x\r\n")
+        wire.expect(b"+OK\r\n")
+        children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
+        if not children.exists():
+            pytest.skip("this system does not tell a process's children")
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+        one.says("storage_failed")
+        one.says("storage_recovered")
+        wire.send(b"SET after x\r\n")
+        wire.expect(b"+OK\r\n")
+        assert one.output.count("storage_failed") == 1
+        assert "respdyn_storage_failures_total 1.0" in get(port + 2000, "/metrics")[1]
+        assert one.stop() == 0
+    with node(f"--data-dir={tmp_path}", port=port) as (_, _):
+        wire = Wire(port)
+        wire.send(b"EXISTS before after\r\n")
+        wire.expect(b":2\r\n")
+
+
+def test_a_mistake_of_our_own_ends_the_process() -> None:
+    port = free_port()
+    code = (
+        "import sys\n"
+        "from respdyn.cli.main import main\n"
+        "from respdyn.node import Node\n"
+        "def fail(self, session, argv): raise AssertionError('impossible')\n"
+        "Node.command = fail\n"
+        f"sys.exit(main(['serve', '--engine=memory', '--port={port}', '--http-port=0']))\n"
+    )
+    with running(program=[sys.executable, "-c", code]) as one:
+        one.says(" ready ")
+        Wire(port).send(b"PING\r\n")
+        assert one.process.wait(10) == 70
+        assert "crashed error=" in one.output and "AssertionError: impossible" in one.output
+
+
 def test_a_port_in_use_is_told_before_anything_else(tmp_path: Path) -> None:
     port = free_port()
     for name, taken in (("port", port), ("cluster-port", port + 1000),
@@ -175,7 +216,7 @@ def test_settings_come_from_a_file_and_the_environment(tmp_path: Path) -> None:
         events = [json.loads(line) for line in one.output.splitlines()]
         assert events[-1]["event"] == "ready"
         assert events[-1]["clients"] == f"127.0.0.1:{port}"
-    done = run("serve", RESPDYN_PARTITIONS="5")
+    done = run("serve", env={"RESPDYN_PARTITIONS": "5"})
     assert "partitions 5: must be a power of two" in done.stderr
 
 

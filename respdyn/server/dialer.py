@@ -1,0 +1,247 @@
+"""Our connections to peers: the standing wish for one, and the connection itself.
+
+A `Dial` wants to be connected to one address, for ever, with growing pauses. An `Outgoing` is the
+connection: the handshake, then frames out and nothing in. `peers` says what is wanted, and hears
+what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from typing import TYPE_CHECKING, Final, cast
+
+from respdyn.errors import PeerError
+from respdyn.server import handshake
+
+if TYPE_CHECKING:
+    from respdyn.server.peers import Peers
+
+CONNECT_S: Final = 2.0
+BACKOFF_FIRST_S: Final = 0.05
+BACKOFF_MAX_S: Final = 2.0
+DEAD_PEER_MS: Final = 10_000    # sent bytes unacknowledged so long: the connection is dead
+
+
+class Dial:
+    """The standing wish to be connected to one address."""
+
+    def __init__(self, peers: Peers, address: str) -> None:
+        self.address = address
+        self.peer = ""                          # who answered there last
+        self.outgoing: Outgoing | None = None
+        self.is_busy = False                    # an attempt is under way
+        self._peers = peers
+        self._pause_s = BACKOFF_FIRST_S
+        self._next_try = 0.0                    # loop time
+        self._is_self = False
+        self._is_stopped = False
+        self._task: asyncio.Task[None] | None = None
+
+    def attend(self) -> None:
+        """Connect, if that is needed and due."""
+        if self.is_busy or self.outgoing is not None or self._is_self or self._is_stopped:
+            return
+        if self.peer in self._peers.links:      # reached by another address
+            return
+        if self._peers.loop.time() >= self._next_try:
+            self.is_busy = True
+            self._task = self._peers.loop.create_task(self._connect())
+
+    def stop(self) -> None:
+        """Want it no more."""
+        self._is_stopped = True
+        if self._task is not None:
+            self._task.cancel()
+        if self.outgoing is not None:
+            self.outgoing.close()
+
+    def inherit(self, other: Dial) -> None:
+        """Take over the connection of another address of the same peer."""
+        self.peer = other.peer
+        self.outgoing, other.outgoing = other.outgoing, None
+        if self.outgoing is not None:
+            self.outgoing.dial = self
+
+    def attached(self, outgoing: Outgoing) -> bool:
+        """A connection is made, not yet proved. False if it is no longer wanted."""
+        self.is_busy = False
+        self.outgoing = outgoing
+        return not self._is_stopped
+
+    def proved(self, peer: str) -> None:
+        """The connection stands."""
+        self.peer = peer
+        self._pause_s = BACKOFF_FIRST_S
+
+    def is_self(self) -> None:
+        """This node answered. An IP address stays that; a name may lead elsewhere next time."""
+        host = self.address.rpartition(":")[0]
+        self._is_self = _is_ip(host)
+        self._pause_s = BACKOFF_MAX_S
+
+    def ended(self, reason: str) -> None:
+        """The attempt or the connection is over; try again later, ever later."""
+        self.outgoing = None
+        if reason:
+            self._peers.refuse(self.address, reason, counts=False)
+        self._later()
+
+    def _later(self) -> None:
+        """Pauses grow to 2 s; each is drawn from its upper half, lest all nodes come at once."""
+        pause_s = self._pause_s * (0.5 + 0.5 * self._peers.random.random())
+        self._next_try = self._peers.loop.time() + pause_s
+        self._pause_s = min(self._pause_s * 2, BACKOFF_MAX_S)
+        if not self._is_stopped:
+            self._peers.loop.call_later(pause_s, self.attend)
+
+    async def _connect(self) -> None:
+        """One attempt. A name with several addresses is tried at one of them, by chance."""
+        peers = self._peers
+        peers.metrics.peer_dials += 1
+        host, _, port = self.address.rpartition(":")
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await peers.loop.create_connection(
+                    lambda: Outgoing(peers, self), await self._resolve(host.strip("[]"), int(port)),
+                    int(port),
+                )
+        except (OSError, TimeoutError, UnicodeError):
+            # An absent peer is no news here: the failure detector tells who is away.
+            self.is_busy = False
+            self._later()
+
+    async def _resolve(self, host: str, port: int) -> str:
+        if _is_ip(host):
+            return host
+        found = await self._peers.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return str(found[int(self._peers.random.random() * len(found))][4][0])
+
+
+class Outgoing(asyncio.Protocol):
+    """Our connection to a peer: the handshake, then frames out and nothing in."""
+
+    def __init__(self, peers: Peers, dial: Dial) -> None:
+        self.dial = dial
+        self._peers = peers
+        self._transport: asyncio.Transport | None = None
+        self._peer = ""
+        self._buffer = b""
+        self._nonce = b""
+        self._nonce2 = b""
+        self._reason = ""
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the listener's offer."""
+        transport = cast(asyncio.Transport, transport)      # uvloop's is one in all but name
+        self._transport = transport
+        if not self.dial.attached(self):
+            transport.abort()
+            return
+        tune(transport.get_extra_info("socket"))
+        self._deadline = self._peers.loop.call_later(
+            self._peers.handshake_s, self._fail, "handshake took too long"
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """The listener's two messages; anything more is a mistake."""
+        if self._peer:
+            self._peers.metrics.peer_protocol_errors += 1
+            self._fail("the listener of a peer connection sent something")
+            return
+        self._buffer += data
+        try:
+            while (message := handshake.decode(self._buffer)) is not None:
+                items, self._buffer = message
+                if not self._nonce:
+                    self._answer(items)
+                else:
+                    self._enter(items)
+        except PeerError as wrong:
+            self._fail(str(wrong))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Gone: tell the node, and dial again."""
+        self._transport = None
+        self._stop_clock()
+        if self._peer:
+            self._peers.lost(self._peer, self)
+        self.dial.ended(self._reason)
+
+    def send(self, frame: bytes) -> None:
+        """One frame. If too much is unsent, the connection is dropped with all of it."""
+        transport = self._transport
+        if transport is None:
+            return
+        metrics = self._peers.metrics
+        metrics.peer_frames_out += 1
+        metrics.peer_bytes_out += len(frame)
+        transport.write(frame)
+        if transport.get_write_buffer_size() > self._peers.output_limit:
+            metrics.peer_output_dropped += 1
+            self._reason = "too many bytes unsent (peer-output-limit)"
+            transport.abort()
+
+    def close(self) -> None:
+        """Close when what was sent is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _answer(self, items: list[bytes]) -> None:
+        """The offer is there: prove that we know the secret."""
+        peers = self._peers
+        self._nonce = handshake.read_offer(items)
+        if self._nonce in peers.offers:
+            self.dial.is_self()
+            self.close()
+            return
+        self._nonce2 = secrets.token_bytes(handshake.NONCE_BYTES)
+        greeting = peers.turn.node.greeting()
+        proof = handshake.dialer_proof(peers.secret, self._nonce, self._nonce2, greeting)
+        assert self._transport is not None
+        self._transport.write(handshake.encode(handshake.HELLO, self._nonce2, proof, greeting))
+
+    def _enter(self, items: list[bytes]) -> None:
+        """The welcome is there: check it, then tell the node."""
+        if not self._nonce2:
+            raise PeerError("malformed handshake")
+        peers = self._peers
+        greeting = handshake.read_welcome(peers.secret, self._nonce, self._nonce2, items)
+        self._stop_clock()
+        peers.turn.begin()
+        self._peer = peer = peers.turn.node.meet(greeting)
+        self.dial.proved(peer)
+        peers.established(self, peer)
+
+    def _fail(self, reason: str) -> None:
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def tune(sock: socket.socket) -> None:
+    """No delay, and no patience with a machine that is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+
+
+def _is_ip(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host.strip("[]"))
+    except OSError:
+        return False
+    return True
