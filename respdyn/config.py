@@ -9,7 +9,7 @@ command line: `cli` does and passes in what it found, so the core may import thi
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 Value = int | str | bool | tuple[str, ...]
@@ -38,13 +38,9 @@ class Setting(NamedTuple):
     redis: str = ""
 
 
-KIB: Final = 1024
-MIB: Final = 1024 * 1024
-GIB: Final = 1024 * MIB
-SECOND: Final = 1000
-HOUR: Final = 3600 * SECOND
-PORT: Final = 65535
-SLOTS: Final = 16384
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+SECOND, HOUR = 1000, 3_600_000      # in milliseconds
+PORT, SLOTS = 65535, 16384
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     # Who this node is, and where it listens.
@@ -232,20 +228,13 @@ FIXED: Final[dict[str, str]] = {
     "maxmemory-samples": "5", "maxmemory-clients": "0", "cluster-enabled": "no",
     "cluster-node-timeout": "15000", "cluster-require-full-coverage": "no",
     "notify-keyspace-events": "", "slowlog-log-slower-than": "10000", "slowlog-max-len": "128",
-    "latency-monitor-threshold": "0", "latency-tracking": "no", "lazyfree-lazy-eviction": "no",
-    "lazyfree-lazy-expire": "no", "lazyfree-lazy-server-del": "no", "lazyfree-lazy-user-del": "no",
-    "lazyfree-lazy-user-flush": "no", "lfu-decay-time": "1", "lfu-log-factor": "10",
-    "loglevel": "notice", "logfile": "", "daemonize": "no", "supervised": "no", "pidfile": "",
-    "unixsocket": "", "tls-port": "0", "io-threads": "1", "hz": "10", "dynamic-hz": "yes",
-    "activedefrag": "no", "replicaof": "", "slaveof": "", "masterauth": "",
-    "replica-read-only": "yes", "repl-backlog-size": "1048576", "min-replicas-to-write": "0",
-    "min-replicas-max-lag": "10", "lua-time-limit": "5000", "aclfile": "",
-    "acllog-max-len": "128", "dbfilename": "",
+    "latency-monitor-threshold": "0", "latency-tracking": "no", "lfu-decay-time": "1",
+    "lfu-log-factor": "10", "loglevel": "notice", "logfile": "", "daemonize": "no",
+    "supervised": "no", "pidfile": "", "unixsocket": "", "tls-port": "0", "io-threads": "1",
+    "hz": "10", "activedefrag": "no", "replicaof": "", "masterauth": "", "replica-read-only": "yes",
+    "repl-backlog-size": "1048576", "min-replicas-to-write": "0", "min-replicas-max-lag": "10",
+    "lua-time-limit": "5000", "aclfile": "", "acllog-max-len": "128", "dbfilename": "",
     "appendfilename": "", "auto-aof-rewrite-percentage": "0", "stop-writes-on-bgsave-error": "yes",
-    "list-max-listpack-size": "-2", "hash-max-listpack-entries": "512",
-    "hash-max-listpack-value": "64", "set-max-intset-entries": "512",
-    "zset-max-listpack-entries": "128", "zset-max-listpack-value": "64",
-    "stream-node-max-bytes": "4096", "stream-node-max-entries": "100",
 }
 HIDDEN: Final = frozenset({"peer-secret"})
 FROM_ENGINE: Final = frozenset({"appendonly", "client-output-buffer-limit"})
@@ -254,19 +243,15 @@ ENV_PREFIX: Final = "RESPDYN_"
 ENV_OTHERS: Final = frozenset({"RESPDYN_CONFIG"})   # names the file; read by cli
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
-_BY_FIELD: Final = {setting.field: setting for setting in SETTINGS}
 _BY_CONFIG_NAME: Final = _BY_NAME | {s.redis: s for s in SETTINGS if s.redis}
 _SCALES: Final[dict[str, dict[str, int]]] = {
     "int": {"": 1},
-    "bytes": {
-        "": 1, "b": 1, "k": 1000, "kb": KIB, "m": 1000**2, "mb": MIB, "g": 1000**3, "gb": GIB,
-    },
+    "bytes": {"": 1, "b": 1, "k": 1000, "kb": KIB, "m": 10**6, "mb": MIB, "g": 10**9, "gb": GIB},
     "ms": {"": 1, "ms": 1, "s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": 24 * HOUR},
     "seconds": {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400},
 }
 _NUMBER: Final = re.compile(r"(-?[0-9]{1,19})([a-z]*)", re.ASCII | re.IGNORECASE)
-_YES: Final = frozenset({"yes", "true", "on", "1"})
-_NO: Final = frozenset({"no", "false", "off", "0"})
+_BOOLEANS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 # Kubernetes sets such variables in every pod beside a service called "respdyn".
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP).*)$")
 
@@ -281,8 +266,7 @@ def load(
     """
     given: dict[str, Value] = {}
     for name, text in _file_values(file_text, file_name).items():
-        setting = _find(name, f"{file_name}: {name}", _BY_NAME)
-        given[setting.field] = _read(setting, text, f"{file_name}: {name}")
+        _take(given, name, text, f"{file_name}: {name}")
     for variable in sorted(env):
         text = env[variable]
         if not variable.startswith(ENV_PREFIX) or variable in ENV_OTHERS or text == "":
@@ -290,11 +274,9 @@ def load(
         if _SERVICE_LINK.search(variable) or text.startswith(("tcp://", "udp://")):
             continue
         name = variable.removeprefix(ENV_PREFIX).lower().replace("_", "-")
-        setting = _find(name, variable, _BY_NAME)
-        given[setting.field] = _read(setting, text, variable)
+        _take(given, name, text, variable)
     for name, text in flags.items():
-        setting = _find(name, f"--{name}", _BY_NAME)
-        given[setting.field] = _read(setting, text, f"--{name}")
+        _take(given, name, text, f"--{name}")
     return settle(_with(Settings(), given))
 
 
@@ -413,8 +395,9 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
         setting = _BY_CONFIG_NAME.get(name)
         if setting is None or setting.name in HIDDEN:
             if name not in FIXED and name not in FROM_ENGINE:
-                raise ConfigError("ERR Unknown option or number of arguments for CONFIG SET - "
-                                  f"'{spelled}'")
+                raise ConfigError(
+                    f"ERR Unknown option or number of arguments for CONFIG SET - '{spelled}'"
+                )
             if redis_view(settings)[name] != text:
                 raise _failed(name, "not supported by respdyn, which has one value for it")
         elif not setting.runtime:
@@ -470,26 +453,27 @@ def _file_values(text: str, file_name: str) -> dict[str, str]:
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
             values[name] = ",".join(value)
         else:
-            _find(name, f"{file_name}: {key}", _BY_NAME)
+            _named(name, f"{file_name}: {key}")
             raise ConfigError(f"{file_name}: {key}: must be text, an integer, true or false,"
                               " or a list of texts")
     return values
 
 
-def _find(name: str, shown: str, names: Mapping[str, Setting]) -> Setting:
-    setting = names.get(name)
-    if setting is None:
-        raise ConfigError(f"{shown}: unknown setting{nearest(name, names)}")
-    return setting
-
-
-def _read(setting: Setting, text: str, shown: str) -> Value:
+def _take(given: dict[str, Value], name: str, text: str, shown: str) -> None:
+    """Read one setting; an error names it as it was `shown`, and never shows a secret."""
+    setting = _named(name, shown)
     try:
-        return _parse(setting, text)
+        given[setting.field] = _parse(setting, text)
     except ConfigError as wrong:
         value = "" if setting.kind == "secret" else f" {text!r}"
         reason = str(wrong).removeprefix("argument ").removeprefix("argument(s) ")
         raise ConfigError(f"{shown}:{value} {reason}") from None
+
+
+def _named(name: str, shown: str) -> Setting:
+    if name not in _BY_NAME:
+        raise ConfigError(f"{shown}: unknown setting{nearest(name, _BY_NAME)}")
+    return _BY_NAME[name]
 
 
 def _parse(setting: Setting, text: str) -> Value:
@@ -502,13 +486,13 @@ def _parse(setting: Setting, text: str) -> Value:
     if kind == "list":
         return tuple(text.replace(",", " ").split())
     if kind == "flag":
-        if text.lower() not in _YES | _NO:
+        if text.lower() not in _BOOLEANS:
             raise ConfigError("argument must be 'yes' or 'no'")
-        return text.lower() in _YES
+        return _BOOLEANS[text.lower()]
     if kind == "choice":
         if text.lower() not in setting.choices:
-            raise ConfigError("argument(s) must be one of the following: "
-                              + ", ".join(setting.choices))
+            choices = ", ".join(setting.choices)
+            raise ConfigError(f"argument(s) must be one of the following: {choices}")
         return text.lower()
     match = _NUMBER.fullmatch(text)
     scale = _SCALES[kind].get(match[2].lower()) if match else None
@@ -524,14 +508,11 @@ def _parse(setting: Setting, text: str) -> Value:
 
 def _with(settings: Settings, given: Mapping[str, Value]) -> Settings:
     """A copy with these fields; `_parse` has made each the type its declaration says."""
-    values: dict[str, object] = {f.name: getattr(settings, f.name) for f in fields(Settings)}
-    values.update(given)
-    return Settings(**values)  # type: ignore[arg-type]
+    return replace(settings, **given)  # type: ignore[arg-type]
 
 
 def _refuse(name: str, value: object, reason: str) -> None:
-    shown = f" {value}" if value != "" else " (empty)"
-    raise ConfigError(f"{name}{shown}: {reason}")
+    raise ConfigError(f"{name} {'(empty)' if value == '' else value}: {reason}")
 
 
 def _failed(name: str, reason: str) -> ConfigError:

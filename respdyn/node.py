@@ -23,6 +23,8 @@ may be lost with its connection, and one connection never reorders. `restore` co
 connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 """
 
+from blake3 import blake3
+
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import HybridClock
 from respdyn.cluster.coordinator import Coordinator
@@ -71,8 +73,8 @@ class Node:
         self.random = random
         self.trace = trace
         self.counters = Counters()
-        self.replica = Replica()
         self.identity = Identity(settings.lease_block)
+        self.replica = Replica(self.identity, self._lost_memory)
         self.clock = HybridClock(settings.max_clock_offset_ms)
         self.links: dict[str, Link] = {}
         self.now_ms = 0
@@ -356,6 +358,9 @@ class Node:
         if ring is None:
             return
         self.replica.set_partitions(ring.partitions)
+        self.dispatcher.token_secret = blake3(
+            f"{ring.cluster_id} {self.settings.peer_secret}".encode()
+        ).digest(16)
         plans = make_plans(
             ring, self.identity.node_id, not self.dispatcher.cannot_store, self._waits_for_disk,
             self.link_to,
@@ -382,6 +387,12 @@ class Node:
         self._replan()
         if not can_store:
             self.coordinator.lose_writes(link)
+
+    def _lost_memory(self) -> None:
+        """This node has forgotten dots that it minted: a new life begins."""
+        self._lease_ends.clear()
+        self.identity.begin_life(self.random)
+        self.trace.event("memory_lost", actor=self.identity.actor.hex()[:8])
 
     def _observe_clock(self, clock: int) -> None:
         if not self.clock.observe(clock, self.wall_ms):

@@ -1,11 +1,12 @@
 """A context as a client carries it: opaque, bound to one key, and refused when damaged or forged.
 
     base64url without padding of: version u8 = 1 | blake3 of the locator, 8 bytes | intervals as in
-    a record | blake3 of secret and all before, 8 bytes
+    a record | blake3 of the locator and all before, 8 bytes
 
-Printable, so that it can be pasted into redis-cli. The empty context is the empty token. With a
-secret that all nodes share and no client knows, a client cannot make a context it was not given:
-one that covers events of the future would delete writes before they are made.
+Printable, so that it can be pasted into redis-cli. The empty context is the empty token. What is
+called the locator here may begin with a secret that all nodes share and no client knows: then a
+client cannot make a context that it was not given. One that covers events of the future would
+delete writes before they are made.
 
 Source: SEMANTICS 3.
 """
@@ -24,15 +25,15 @@ _HASH_BYTES = 8
 _ROWS = 1 + _HASH_BYTES
 
 
-def encode_token(locator: bytes, context: Context, secret: bytes = b"") -> bytes:
+def encode_token(locator: bytes, context: Context) -> bytes:
     """What the client is given for a context of this key."""
     if not context:
         return b""
     body = _VERSION + _hash(locator) + encode_rows(context)
-    return urlsafe_b64encode(body + _seal(secret, body)).rstrip(b"=")
+    return urlsafe_b64encode(body + _seal(locator, body)).rstrip(b"=")
 
 
-def decode_token(locator: bytes, token: bytes, secret: bytes = b"") -> Context:
+def decode_token(locator: bytes, token: bytes) -> Context:
     """The context in a token. Raises `DamagedError` unless `encode_token` made it for this key."""
     if not token:
         return Context()
@@ -48,7 +49,7 @@ def decode_token(locator: bytes, token: bytes, secret: bytes = b"") -> Context:
         raise DamagedError("a token of a version not known here")
     if body[1:_ROWS] != _hash(locator):
         raise DamagedError("the token of another key")
-    if seal != _seal(secret, body):
+    if seal != _seal(locator, body):
         raise DamagedError("wrong checksum")
     return decode_rows(body[_ROWS:])
 
@@ -57,6 +58,6 @@ def _hash(locator: bytes) -> bytes:
     return blake3(locator).digest(_HASH_BYTES)
 
 
-def _seal(secret: bytes, body: bytes) -> bytes:
-    """The end of a token. The length of the secret goes first, so that none runs into the body."""
-    return blake3(len(secret).to_bytes(4) + secret + body).digest(_HASH_BYTES)
+def _seal(locator: bytes, body: bytes) -> bytes:
+    """The end of a token. The length of the locator goes first: it cannot run into the body."""
+    return blake3(len(locator).to_bytes(4, "big") + locator + body).digest(_HASH_BYTES)

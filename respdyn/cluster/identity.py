@@ -2,7 +2,8 @@
 
 A node keeps its *node id* for as long as it keeps its data directory. Its *actor*, the name in its
 dots, lasts one life: it is drawn anew when the directory is empty or unknown, when anything in it
-was found damaged, and at every start of a memory engine. A name that
+was found damaged, at every start of a memory engine, and when a peer shows a dot of it that this
+node has not minted yet: then the directory is an older copy. A name that
 outlived the memory of what it had minted would mint the same dot twice, and the second value would
 silently replace the first.
 
@@ -17,9 +18,9 @@ from collections.abc import Mapping
 from struct import Struct
 
 from respdyn.causal.dot import Actor, intern_actor
-from respdyn.cluster.replica import META
 from respdyn.ports import Random, random_bits
 
+META = b"\xff\xff"            # no slot: what a node stores of itself has locators that begin so
 NODE = META + b"node"           # the node id
 LIFE = META + b"life"           # the actor, and the end of its lease
 _LIFE = Struct(">B16sQ")        # version, actor, end of the lease
@@ -56,8 +57,13 @@ class Identity:
             self.actor = intern_actor(actor)
             self.counter = self.floor = self.safe_end = self.lease_end = end
         else:
-            self.is_new_life = True
-            self.actor = intern_actor(random_bits(rng, 128).to_bytes(16, "big"))
+            self.begin_life(rng)
+
+    def begin_life(self, rng: Random) -> None:
+        """A new actor. Nothing may be minted before its first lease is durable."""
+        self.is_new_life = True
+        self.actor = intern_actor(random_bits(rng, 128).to_bytes(16, "big"))
+        self.counter = self.floor = self.safe_end = self.lease_end = 0
 
     def wants_lease(self) -> bool:
         """Whether less than half a block is left."""

@@ -17,8 +17,8 @@ Source: Dynamo 4.8; SEMANTICS 8.
 
 import msgspec
 
+from respdyn.cluster.identity import META
 from respdyn.cluster.messages import PROTOCOL_VERSION
-from respdyn.cluster.replica import META
 from respdyn.errors import PeerError
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.claim import claim

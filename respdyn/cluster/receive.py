@@ -92,7 +92,10 @@ class Receiver:
             for item in items[-gossips:]:
                 self._gossip(link, item)
         for at in range(end_stores, end_differs, 2):
-            self._coordinator.differ(link, items[at], items[at + 1])
+            record = items[at + 1]
+            if record:
+                self._check(record)
+            self._coordinator.differ(link, items[at], record)
         if ack_epoch == link.epoch:
             self._acknowledged(link, applied, durable)
         if link.can_store == bool(flags & FLAG_CANNOT_STORE):
@@ -156,13 +159,19 @@ class Receiver:
         self._counters.records_received += (end - start) // 2
         for at in range(start, end, 2):
             locator, record = items[at], items[at + 1]
-            try:
-                new = receive(locator, record)
-            except DamagedError as wrong:
-                raise PeerError(f"a damaged record: {wrong}") from wrong
+            self._check(record)
+            if len(locator) < 3 or locator[0] > 63 or locator[2] > 15:
+                raise PeerError("a locator that cannot be")
+            new = receive(locator, record)
             if (
                 at < middle and new is not record and new and new[1] & LIVE
                 and new != record and len(strings.siblings(new, 0)) > 1
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
                 link.differs.append(pair(position, new))
+
+    def _check(self, record: bytes) -> None:
+        try:
+            self._replica.check(record)
+        except DamagedError as wrong:
+            raise PeerError(f"a damaged record: {wrong}") from wrong

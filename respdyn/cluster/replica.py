@@ -11,16 +11,25 @@ is as good as absent, wherever it comes from and however late.
 This room knows nothing of quorums, peers or commands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from zlib import crc32
 
-from respdyn.causal.codec import ROW_BYTES, digest, is_live, join_records, rows_of, verify
+from respdyn.causal.codec import (
+    ROW_BYTES,
+    context_of,
+    digest,
+    is_live,
+    join_records,
+    rows_of,
+    verify,
+)
+from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 
-META = b"\xff\xff"
 LIVE = 4                  # the bit of a record's second byte that says: a value is alive
 _CLEARED = META + b"cleared"
+_CONTEXT_NEAR = 400       # where a record's context is, for all but the longest contexts
 
 # Per database, per actor, the counter up to which everything is gone.
 Cleared = dict[int, dict[bytes, int]]
@@ -29,7 +38,9 @@ Cleared = dict[int, dict[bytes, int]]
 class Replica:
     """This node's copy of the slots."""
 
-    def __init__(self) -> None:
+    def __init__(self, identity: Identity, lost_memory: Callable[[], None]) -> None:
+        self._identity = identity
+        self._lost_memory = lost_memory
         self.slots: list[dict[bytes, bytes]] = [{} for _ in range(SLOTS)]
         self.batch: list[bytes] = []                 # flat pairs for the store, this turn's
         self.records = 0                             # tombstones included
@@ -64,14 +75,23 @@ class Replica:
             self.batch += (locator, new)
         return new
 
-    def receive(self, locator: bytes, record: bytes) -> bytes:
-        """As `join`, for a record from outside: checked, and passed through the cleared context.
+    def check(self, record: bytes) -> None:
+        """Judge a record from outside. Raises `DamagedError`.
 
-        Raises `DamagedError` when the record's checksum is wrong or the locator is none.
+        A dot of this node's actor that it has not minted yet means that this node has forgotten
+        what it told others (its data directory is an older copy): it must mint under a new name
+        before it mints that dot a second time.
         """
-        if len(locator) < 3 or locator[0] > 63 or locator[2] > 15:
-            raise DamagedError("a record for a locator that cannot be")
         verify(record)
+        identity = self._identity
+        if (
+            record.find(identity.actor, 0, _CONTEXT_NEAR) >= 0
+            and context_of(record).top(identity.actor) > identity.counter
+        ):
+            self._lost_memory()
+
+    def receive(self, locator: bytes, record: bytes) -> bytes:
+        """As `join`, for a record from outside that was checked; what was cleared stays cleared."""
         if self.cleared and self.is_cleared(locator, record):
             return self.get(locator)
         return self.join(locator, record)

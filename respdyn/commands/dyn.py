@@ -25,11 +25,14 @@ SIBLINGS_MAX: Final = 100
 TERM_WORDS: Final = (b"R", b"W", b"SLOPPY", b"TIMEOUT")
 
 
-def _context(loc: bytes, token: bytes) -> Context:
+def _context(loc: bytes, token: bytes, stamp: Stamp) -> Context:
     try:
-        return decode_token(loc, token)
+        context = decode_token(loc, token)
     except DamagedError as wrong:
         raise ReplyError(f"BADCTX not a context of this key: {wrong}") from None
+    if context.top(stamp[0]) >= stamp[1]:
+        raise ReplyError("BADCTX not a context of this key: it covers what is yet to be written")
+    return context
 
 
 def getctx(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
@@ -41,7 +44,7 @@ def putctx(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
 ) -> tuple[bytes, bytes]:
     when = parse_options(argv, 4, PUTCTX_OPTIONS).expire_at(now_ms, "dyn.putctx")
-    context = _context(loc, argv[2])
+    context = _context(loc, argv[2], stamp)
     # At time 0 nothing is expired: what counts is what is stored.
     if len(strings.siblings(rec, 0)) >= SIBLINGS_MAX and not context_of(rec).is_within(context):
         raise ReplyError(
@@ -54,14 +57,14 @@ def putctx(
 def delctx(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
 ) -> tuple[bytes, bytes]:
-    context = _context(loc, argv[2])
+    context = _context(loc, argv[2], stamp)
     return bulk(encode_token(loc, context)), strings.remove_context(context)
 
 
 def cas(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
 ) -> tuple[bytes, bytes]:
-    context = _context(loc, argv[2])
+    context = _context(loc, argv[2], stamp)
     current = context_of(rec)
     if not current.is_within(context):
         return null(resp3), b""

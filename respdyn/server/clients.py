@@ -178,7 +178,8 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes: all whole commands in them go to the node."""
         reader = self._reader
-        if reader is None:
+        session = self._session
+        if reader is None or session is None or session.closing:
             return
         self._clients.metrics.client_bytes_in += len(data)
         self._is_active = True

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DOWN, UP, PAUSED = range(3)
 
+_FIRST_DIAL_US = 1_000
 _DIAL_EVERY_US = 50_000
 _REDIAL_US = 100_000
 # So many turns in a row without any input, at the same millisecond, are a node that spins.
@@ -77,7 +78,6 @@ class Host:
         self._has_turn = False              # a turn is due
         self._busy_us = 0                   # the end of the turn under way
         self._wake_us = 0                   # the earliest wake-up under way; 0 for none
-        self._dial_us = 0
         self._spins = 0
         self._out: dict[str, Connection] = {}        # by address
         self._links: dict[str, Connection] = {}      # by peer, open ones
@@ -104,7 +104,7 @@ class Host:
         )
         self.node = node
         self._spins = 0
-        self._busy_us = self._wake_us = self._dial_us = 0
+        self._busy_us = self._wake_us = 0
         records = 0
         for pairs in self.disk.load():
             records += len(pairs) // 2
@@ -116,6 +116,7 @@ class Host:
         if self.disk.is_full:
             self._receive(self._feed_failure, None, None)
         self._want_turn(now_us)
+        world.after(_FIRST_DIAL_US, self._dial, self.life)
 
     def end(self, how: str) -> None:
         """The life ends: `kill`, `power`, `wipe` or `stop`."""
@@ -209,17 +210,19 @@ class Host:
     def _want_turn(self, now_us: int) -> None:
         self._has_turn = True
         if self.state == UP:
+            # What arrives meanwhile is fed in the same turn.
+            at_us = now_us + self.turn_us // 4
             busy_us = self._busy_us
-            self.world.at(max(busy_us, now_us), self._turn, self.life)
+            self.world.at(busy_us if busy_us > at_us else at_us, self._turn, self.life)
 
     def _wake(self, now_us: int) -> None:
         """See to it that a turn comes when the node has a deadline."""
         node = self.node
         assert node is not None
         deadline = node.next_deadline()
-        at_us = now_us + _DIAL_EVERY_US if self._wake_us == 0 else self._wake_us
-        if deadline is not None:
-            at_us = min(at_us, max(self.clock.reach_us(deadline), now_us))
+        if deadline is None:
+            return
+        at_us = max(self.clock.reach_us(deadline), now_us)
         if self._wake_us == 0 or at_us < self._wake_us:
             self._wake_us = at_us
             self.world.at(at_us, self._woken, (self.life, at_us))
@@ -266,9 +269,6 @@ class Host:
         node.advance(self.clock.mono_ms(now_us), self.clock.wall_ms(now_us))
         for feed, first, second in inbox:
             feed(node, first, second)
-        if now_us >= self._dial_us:
-            self._dial_us = now_us + _DIAL_EVERY_US
-            self._dial(node)
         out = node.drain()
         if out.generation:
             self.disk.submit(out.generation, out.batch, out.sync)
@@ -318,8 +318,15 @@ class Host:
 
     # ---- peers ----
 
-    def _dial(self, node: "Node") -> None:
+    def _dial(self, life: int) -> None:
+        """Keep the connections that the node wants; now, and again after a while."""
+        if life != self.life or self.state == DOWN:
+            return
         now_us = self.world.now_us
+        self.world.after(_DIAL_EVERY_US, self._dial, life)
+        node = self.node
+        if node is None or self.state != UP:
+            return
         wanted = node.dials()
         for address in [each for each in self._out if each not in wanted]:
             self.world.network.break_down(self._out[address], "not wanted any more")

@@ -74,9 +74,8 @@ class Op:
         return self.parts or (self,)
 
     def __str__(self) -> str:
-        return b" ".join(each if len(each) < 40 else each[:37] + b"..." for each in self.argv).decode(
-            "latin-1"
-        )
+        words = [word if len(word) < 40 else word[:37] + b"..." for word in self.argv]
+        return b" ".join(words).decode("latin-1")
 
 
 def answer(op: Op, reply: object) -> None:

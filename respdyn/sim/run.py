@@ -41,7 +41,7 @@ def _run_once(
     except Wrong as wrong:
         outcome.failure, outcome.key = wrong.text, wrong.key
         world.tell("", "WRONG: " + wrong.text)
-    except Exception as wrong:  # noqa: BLE001 - whatever a node raises is the finding
+    except Exception as wrong:  # whatever a node raises is the finding
         outcome.failure = f"{world.acting} fell: {type(wrong).__name__}: {wrong}"
         outcome.traceback = traceback.format_exc()
         world.tell(world.acting, f"falls: {wrong!r}")

@@ -104,3 +104,29 @@ def test_damage_in_the_store_ends_a_life_and_keeps_the_node_id() -> None:
     assert after.node_id == before.node_id and after.actor != before.actor
     little.ready()
     assert little.client("A")("GET", "k") == b"v"
+
+
+def test_a_node_that_was_given_an_older_data_directory_mints_under_a_new_name() -> None:
+    """Otherwise it would mint dots a second time, and the new values would pass for the old."""
+    little = Little(3, lease_block=4).ready()
+    a = little.client("A")
+    key = little.key_of("A")
+    little.run(5)
+    backup = dict(little.machines[0].disk)
+    actor = little["A"].identity.actor
+    for number in range(40):
+        assert a("SET", key, number) == b"OK"
+    little.run(5)
+    little.kill("A")
+    little.machines[0].disk = backup
+    little.boot("A")
+    little.ready()
+    assert little["A"].identity.actor == actor
+    assert little.client("A")("GET", key) == b"39"      # repaired: here is what it had minted
+    little.client("B")("GET", key)
+    little.run(20)
+    assert little.client("A")("SET", key, "after") == b"OK"
+    little.run(5)
+    for name in "ABC":
+        assert little.client(name)("GET", key) == b"after"
+    assert little["A"].identity.actor != actor

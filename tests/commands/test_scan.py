@@ -24,9 +24,10 @@ ODD = (b"", b"*", b"**", b"?", b"[", b"[]", b"[^", b"[^]", b"[a", b"[a-", b"[a-]
        b"*a*b*",
        b"[--a]", b"a**b", b"[]a]", b"[^]a]", b"[a-\xff]", b"[\x80-\xff]", b"*[", b"?*?", b"[*]",
        b"[?]", b"[a-z-9]", b"[[a]", b"h[]llo", b"x\\", b"\\\\", b"[!a]", b"[a-b-c]", b"\x00*",
-       b"[\x00-a]")
+       b"[\x00-a]", b"*ab*ba*", b"ab*ba", b"*aa*aa*", b"?*ab*?")
 NAMES = (b"", b"a", b"b", b"ab", b"abc", b"aXb", b"*", b"\\", b"]", b"[", b"-", b"^", b"hllo", b"z",
-         b"\xff", b"\x80", b"\x00", b"a\xffb", b"?", b"a\\", b"!", b"aabb", b"9", b"]a]")
+         b"\xff", b"\x80", b"\x00", b"a\xffb", b"?", b"a\\", b"!", b"aabb", b"9", b"]a]",
+         b"aba", b"abba", b"aaa", b"aaaa", b"ababab")
 
 
 def matches_of_redis(redis: Connection, pattern: bytes, names: tuple[bytes, ...]) -> set[bytes]:

@@ -1,5 +1,7 @@
 """Requests are read as Redis reads them, in whatever pieces they come, at a bounded price."""
 
+import time
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -162,6 +164,34 @@ def test_a_declared_length_beyond_the_limit_is_refused_from_its_header() -> None
         reader.feed(header)
         with pytest.raises(ProtocolError):
             reader.next()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_a_command_is_not_complete_without_its_last_line_end(size: int) -> None:
+    """Whatever those two bytes are, they belong to it."""
+    command = [b"word"] * size
+    for end in (b"\r\n", b"XY"):
+        reader = RequestReader(LIMITS, authenticated=True)
+        reader.feed(encode(command)[:-2])
+        assert reader.next() is None
+        reader.feed(end[:1])
+        assert reader.next() is None
+        reader.feed(end[1:] + b"PING\r\n")
+        assert reader.next() == command
+        assert reader.next() == [b"PING"]
+
+
+def test_arguments_with_line_ends_cost_no_more_the_more_commands_there_are() -> None:
+    """The fast reader does not look again at what it was in doubt of: that would take minutes."""
+    data = encode([b"SET", b"k", b"a\r\nb"]) * 20_000
+    reader = RequestReader(RequestLimits(), authenticated=True)
+    started = time.process_time()
+    reader.feed(data)
+    count = 0
+    while reader.next() is not None:
+        count += 1
+    assert count == 20_000
+    assert time.process_time() - started < 5
 
 
 def test_a_command_is_limited_as_a_whole() -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.process import free_port, node, run, running
 from tests.server.stub import Wire, until
@@ -40,6 +41,8 @@ def test_a_node_serves_reports_and_stops() -> None:
                      "redis_connected_clients 1.0", 'redis_db_keys{db="db0"} 1.0',
                      "respdyn_turn_duration_seconds_bucket", "respdyn_ring_version 1.0"):
             assert line in text
+        names = {family.name for family in text_string_to_metric_families(text)}
+        assert len(names) > 40 and all(name.startswith(("redis_", "respdyn_")) for name in names)
         assert get(port + 2000, "/x?y")[0] == 404
         assert one.stop() == 0
         assert "stopped flushed=yes" in one.output

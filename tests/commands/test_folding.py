@@ -1,0 +1,37 @@
+"""Commands of several keys: their parts, and how the replies to the parts become one."""
+
+import pytest
+
+from respdyn.commands.folding import all_ok, as_array, as_sum
+from respdyn.commands.table import BY_NAME
+
+FAILED = b"-NOQUORUM W=2 acknowledged=1\r\n"
+
+
+@pytest.mark.parametrize("fold", [all_ok, as_array, as_sum])
+def test_a_part_that_failed_is_the_reply_of_the_whole(fold: object) -> None:
+    assert callable(fold)
+    good = b":1\r\n"
+    assert fold([good, FAILED, b"-ERR other\r\n", good]) == FAILED
+    assert fold([FAILED]) == FAILED
+
+
+def test_replies_are_folded() -> None:
+    assert all_ok([b"+OK\r\n"] * 3) == b"+OK\r\n"
+    assert as_sum([b":1\r\n", b":0\r\n", b":1\r\n"]) == b":2\r\n"
+    assert as_array([b"$-1\r\n", b"$1\r\na\r\n"]) == b"*2\r\n$-1\r\n$1\r\na\r\n"
+
+
+@pytest.mark.parametrize(("line", "parts"), [
+    (b"DEL a b a", [b"DEL a", b"DEL b"]),
+    (b"unlink a a", [b"unlink a"]),
+    (b"EXISTS a b a", [b"EXISTS a", b"EXISTS b", b"EXISTS a"]),
+    (b"TOUCH a a", [b"TOUCH a", b"TOUCH a"]),
+    (b"MGET a b a", [b"GET a", b"GET b", b"GET a"]),
+    (b"MSET a 1 b 2 a 3", [b"SET a 3", b"SET b 2"]),
+])
+def test_parts_may_run_in_any_order_at_any_node(line: bytes, parts: list[bytes]) -> None:
+    """No two parts of a write concern the same key."""
+    argv = line.split(b" ")
+    command = BY_NAME[argv[0].lower()]
+    assert command.parts(argv) == [part.split(b" ") for part in parts]
