@@ -22,8 +22,8 @@ class ConfigError(ValueError):
 class Setting(NamedTuple):
     """One setting. `name` is the flag and file key, `field` the attribute of `Settings`.
 
-    `kind` is one of int, bytes, ms, seconds, text, secret, flag, choice, list. `doc` says what it
-    means and what raising it costs. `redis` is Redis's name for it in CONFIG, "" if it has none.
+    `kind` is int, bytes, ms, seconds, text, secret, flag, choice or list. `doc` says what it means
+    and what raising it costs. `redis` is Redis's name for it in CONFIG, "" if it has none.
     """
 
     name: str
@@ -222,7 +222,7 @@ class Settings:
     log_format: str = "text"
 
 
-# Names that Redis has, clients ask for, and respdyn answers with the one value that is true here.
+# Names that Redis has and clients ask for; each has one value that is true here.
 FIXED: Final[dict[str, str]] = {
     "databases": "16", "save": "", "maxmemory": "0", "maxmemory-policy": "noeviction",
     "maxmemory-samples": "5", "maxmemory-clients": "0", "cluster-enabled": "no",
@@ -233,14 +233,13 @@ FIXED: Final[dict[str, str]] = {
     "supervised": "no", "pidfile": "", "unixsocket": "", "tls-port": "0", "io-threads": "1",
     "hz": "10", "activedefrag": "no", "replicaof": "", "masterauth": "", "replica-read-only": "yes",
     "repl-backlog-size": "1048576", "min-replicas-to-write": "0", "min-replicas-max-lag": "10",
-    "lua-time-limit": "5000", "aclfile": "", "acllog-max-len": "128", "dbfilename": "",
-    "appendfilename": "", "auto-aof-rewrite-percentage": "0", "stop-writes-on-bgsave-error": "yes",
+    "aclfile": "", "acllog-max-len": "128", "dbfilename": "", "stop-writes-on-bgsave-error": "yes",
 }
 HIDDEN: Final = frozenset({"peer-secret"})
 FROM_ENGINE: Final = frozenset({"appendonly", "client-output-buffer-limit"})
 MESSAGE_AGE_MS: Final = 60 * SECOND     # a write may be under way so long before it becomes a hint
 ENV_PREFIX: Final = "RESPDYN_"
-ENV_OTHERS: Final = frozenset({"RESPDYN_CONFIG"})   # names the file; read by cli
+ENV_FILE: Final = "RESPDYN_CONFIG"      # names the file; read by cli
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _BY_CONFIG_NAME: Final = _BY_NAME | {s.redis: s for s in SETTINGS if s.redis}
@@ -269,7 +268,7 @@ def load(
         _take(given, name, text, f"{file_name}: {name}")
     for variable in sorted(env):
         text = env[variable]
-        if not variable.startswith(ENV_PREFIX) or variable in ENV_OTHERS or text == "":
+        if not variable.startswith(ENV_PREFIX) or variable == ENV_FILE or text == "":
             continue
         if _SERVICE_LINK.search(variable) or text.startswith(("tcp://", "udp://")):
             continue
@@ -299,12 +298,15 @@ def is_clustered(settings: Settings) -> bool:
 
 def check(settings: Settings) -> None:
     """Raises `ConfigError` for the first contradiction between the settings of a settled one."""
-    _check_quorum(settings)
-    _check_ports(settings)
     s = settings
+    _check_quorum(s)
+    _check_ports(s)
     if s.partitions & (s.partitions - 1):
         _refuse("partitions", s.partitions, "must be a power of two, so that each is an equal part"
                 f" of the {SLOTS} slots")
+    for name, text in (("announce-host", s.host), ("zone", s.zone)):
+        if len(text) > 255 or " " in text:
+            _refuse(name, text, "must be one word of at most 255 characters")
     if s.node_id and not re.fullmatch(r"[0-9a-f]{40}", s.node_id):
         _refuse("node-id", s.node_id, "must be 40 lower-case hex digits")
     horizon_ms = s.hint_max_age_ms + s.max_clock_offset_ms + MESSAGE_AGE_MS
@@ -316,11 +318,12 @@ def check(settings: Settings) -> None:
     if s.failure_timeout_ms <= s.heartbeat_ms:
         _refuse("failure-timeout", f"{s.failure_timeout_ms} ms", "must be above heartbeat"
                 f" ({s.heartbeat_ms} ms), or every idle peer is suspected")
-    if s.client_output_soft > s.client_output_limit:
-        _refuse("client-output-soft", s.client_output_soft,
-                f"is above client-output-limit ({s.client_output_limit})")
-    if s.siblings_warn > s.siblings_max:
-        _refuse("siblings-warn", s.siblings_warn, f"is above siblings-max ({s.siblings_max})")
+    for name, low, above, high in (
+        ("client-output-soft", s.client_output_soft, "client-output-limit", s.client_output_limit),
+        ("siblings-warn", s.siblings_warn, "siblings-max", s.siblings_max),
+    ):
+        if low > high:
+            _refuse(name, low, f"is above {above} ({high})")
     if s.peer_frame_limit < s.proto_max_bulk_len + MIB:
         _refuse("peer-frame-limit", s.peer_frame_limit, "must exceed proto-max-bulk-len"
                 f" ({s.proto_max_bulk_len}) by 1mb, or a large value could not be replicated")
@@ -375,9 +378,9 @@ def redis_view(settings: Settings) -> dict[str, str]:
         if setting.name not in HIDDEN:
             view[setting.name] = view[setting.redis or setting.name] = show(setting, settings)
     view["appendonly"] = "no" if settings.engine == "memory" else "yes"
+    most = settings.client_output_limit
     view["client-output-buffer-limit"] = (
-        f"normal {settings.client_output_limit} 0 0 slave {settings.peer_output_limit} 0 0"
-        f" pubsub {settings.client_output_limit} 0 0"
+        f"normal {most} 0 0 slave {settings.peer_output_limit} 0 0 pubsub {most} 0 0"
     )
     return dict(sorted(view.items()))
 
@@ -446,9 +449,7 @@ def _file_values(text: str, file_name: str) -> dict[str, str]:
     values = {}
     for key, value in document.items():
         name = key.replace("_", "-")
-        if isinstance(value, bool):
-            values[name] = "yes" if value else "no"
-        elif isinstance(value, int | str):
+        if isinstance(value, int | str):
             values[name] = str(value)
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
             values[name] = ",".join(value)

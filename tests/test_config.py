@@ -110,6 +110,8 @@ def test_bytes_have_redis_units() -> None:
     ({"siblings-warn": "200"}, ("siblings-warn 200", "siblings-max")),
     ({"client-output-soft": "100mb"}, ("client-output-soft", "client-output-limit")),
     ({"peer-frame-limit": "512mb"}, ("peer-frame-limit", "proto-max-bulk-len")),
+    ({"announce-host": "h" * 256}, ("announce-host", "255")),
+    ({"zone": "a b"}, ("zone a b", "one word")),
     ({"engine": "mysql"}, ("--engine", "mysql", "rocksdb, memory")),
     ({"protected-mode": "maybe"}, ("--protected-mode", "'yes' or 'no'")),
 ])

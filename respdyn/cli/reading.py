@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from respdyn.cli.main import given_settings
-from respdyn.config import ConfigError, Settings, load
+from respdyn.config import ENV_FILE, ConfigError, Settings, load
 
 
 def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) -> Settings:
@@ -14,7 +14,7 @@ def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) 
 
     `more` are flags that stand before those given.
     """
-    file_name = args.config or os.environ.get("RESPDYN_CONFIG", "")
+    file_name = args.config or os.environ.get(ENV_FILE, "")
     file_text = _read("config", file_name) if file_name else ""
     settings = load({**given_settings(args), **(more or {})}, os.environ, file_text, file_name)
     if not settings.peer_secret_file:

@@ -192,7 +192,8 @@ def walk(world: "World", told: dict[bytes, tuple[bytes, ...]]) -> None:
 
 
 def _ask(world: "World", host: Host, *argv: bytes) -> object:
-    probers = probe(world, [host], lambda _: [lambda: operations.command(_WALK_MS, *argv)], "w", _SERVE_US)
+    makers = [lambda: operations.command(_WALK_MS, *argv)]
+    probers = probe(world, [host], lambda _: makers, "w", _SERVE_US)
     return probers[0].results[0].result
 
 

@@ -226,6 +226,7 @@ class Worker(Client):
         self.is_stopped = False
         self._sleeps = False
         self._written = 0
+        self._flushes = world.plan.flushes
         self._profiles = [(key.encode(), profile) for key, profile in world.plan.keys]
         # Key -> the context that was read last, and the values that it was read with.
         self._tokens: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
@@ -285,6 +286,8 @@ class Worker(Client):
         if chance.happens(0.03):
             self._written += 1
             return operations.echo(b"%b/%d" % (self.name.encode(), self._written))
+        if self._flushes and chance.happens(0.02):
+            return operations.flush(sorted(self.world.history.keys))
         key, profile = chance.pick(self._profiles)
         if profile == "mixed":
             profile = chance.pick(("register", "delete", "context", "expiry"))

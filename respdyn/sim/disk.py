@@ -44,6 +44,7 @@ class Disk(Store):
         self.at_work = 0                    # of `queued`, how many the disk is busy with
         self._durable = 0
         self.lost = 0                       # batches that crashes took away
+        self.damaged = 0                    # pairs that the next `load` leaves out
 
     # ---- the port ----
 
@@ -134,6 +135,14 @@ class Disk(Store):
         self.written.clear()
         self.kept.clear()
         self._end(0)
+
+    def rot(self) -> None:
+        """The process died, and some of what is kept does not pass its checksum any more."""
+        self.kill()
+        damaged = [key for key in sorted(self.kept) if self.chance.happens(0.3)]
+        for key in damaged:
+            del self.kept[key]
+        self.damaged = len(damaged)
 
     def _write(self, count: int) -> None:
         if not self.is_full:

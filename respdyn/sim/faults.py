@@ -37,6 +37,7 @@ class Faults:
             "kill": self._kill,
             "power": self._power,
             "wipe": self._wipe,
+            "rot": self._rot,
             "stop": self._stop,
             "pause": self._pause,
             "stall": self._stall,
@@ -89,11 +90,11 @@ class Faults:
     def _loses(self, host: Host, how: str) -> bool:
         """Whether ending its life this way takes away what was acknowledged."""
         plan = self.world.plan
-        if plan.engine == "memory" or how == "wipe":
+        if plan.engine == "memory" or how in ("wipe", "rot"):
             return True
         if plan.durability == "always":
             return False
-        return how == "power" or host.disk.is_full
+        return how in ("power", "kill") or host.disk.is_full
 
     def may_end(self, host: Host, how: str) -> bool:
         """Whether the atlas allows it now."""
@@ -143,6 +144,9 @@ class Faults:
 
     def _wipe(self, lasts_us: int) -> bool:
         return self._end(self._any(UP, PAUSED), "wipe", lasts_us)
+
+    def _rot(self, lasts_us: int) -> bool:
+        return self._end(self._any(UP, PAUSED), "rot", lasts_us)
 
     def _stop(self, lasts_us: int) -> bool:
         host = self._any(UP)
@@ -220,7 +224,8 @@ class Faults:
         if count < 2:
             return False
         one = self.chance.below(count)
-        outward, inward = self.chance.pick(((True, True), (True, True), (True, False), (False, True)))
+        both = (True, True)
+        outward, inward = self.chance.pick((both, both, (True, False), (False, True)))
         paths = [(one, other) for other in range(count) if other != one and outward]
         paths += [(other, one) for other in range(count) if other != one and inward]
         self._tell(f"n{one + 1} is cut off for {lasts_us} us: " + _names(paths))

@@ -199,6 +199,8 @@ class History:
         self.damaged_us = NEVER
         self._damages: list[tuple[int, int]] = []
         self._open: dict[int, Op] = {}      # not answered yet, the oldest first
+        # By client and key: the latest operation of its own that covers what it meets.
+        self._own: dict[tuple[str, bytes], Op] = {}
         self.operations = 0
         self.doubts = 0
 
@@ -236,6 +238,8 @@ class History:
         op.invoke_us = now_us
         self._open[id(op)] = op
         for part in op.all():
+            part.serial = self.operations
+            part.client = op.client
             part.invoke_us = now_us
             if not part.key:
                 continue
@@ -263,9 +267,15 @@ class History:
             if not part.key or (part.outcome == NOTHING and not part.was_absent):
                 continue
             history = self.of(part.key)
+            part.floor_us = max(part.floor_us, self._own_floor(part))
             self._note_effect(part, history)
             if part.read is not None or part.was_absent:
                 self._judge_read(part, history)
+
+    def _own_floor(self, op: Op) -> int:
+        """Commands of one connection take effect in order, also while they are under way."""
+        own = self._own.get((op.client, op.key))
+        return -1 if own is None or own.serial > op.serial else own.invoke_us
 
     def _note_effect(self, op: Op, history: KeyHistory) -> None:
         if op.outcome != DONE:
@@ -276,6 +286,7 @@ class History:
         )
         if meets and op.claims and self._is_sound(op):
             history.floor_us = max(history.floor_us, op.invoke_us)
+            self._own[op.client, op.key] = op
         if op.kind in ("put", "cut"):
             for value in op.covers:
                 write = history.writes[value]
@@ -289,6 +300,10 @@ class History:
             write = history.writes.get(value)
             if write is None or write.invoke_us > op.end_us:
                 raise Wrong(f"{op} of {op.client} shows {_name(value)}, never written", op.key)
+            if write.client == op.client and write.serial > op.serial:
+                raise Wrong(
+                    f"{op} of {op.client} shows {_name(value)}, which it wrote only after", op.key
+                )
         if len(set(shown)) != len(shown):
             raise Wrong(f"{op} of {op.client} shows a value twice: it was written twice", op.key)
         if not self.plan.reads_see_writes or not self._is_sound(op):

@@ -109,6 +109,9 @@ class Host:
         for pairs in self.disk.load():
             records += len(pairs) // 2
             node.restore(pairs)
+        if self.disk.damaged:
+            node.restore_damaged(self.disk.damaged)
+            self.disk.damaged = 0
         if world.story is not None:
             world.tell(self.name, f"starts its life {self.life} with {records} pairs from disk")
         now_us = world.now_us
@@ -119,7 +122,7 @@ class Host:
         world.after(_FIRST_DIAL_US, self._dial, self.life)
 
     def end(self, how: str) -> None:
-        """The life ends: `kill`, `power`, `wipe` or `stop`."""
+        """The life ends: `kill`, `power`, `wipe`, `rot` or `stop`."""
         assert self.state != DOWN
         world = self.world
         self.state = DOWN
@@ -131,6 +134,10 @@ class Host:
             self.disk.cut_power(world.now_us)
         elif how == "wipe":
             self.disk.wipe()
+        elif how == "rot":
+            self.disk.rot()
+        elif how == "kill":
+            self.disk.kill()
         else:
             self.disk.close()
         lost = self.disk.lost - lost
@@ -140,7 +147,7 @@ class Host:
         self._links.clear()
         self._old.clear()
         self._redial_us.clear()
-        world.network.died(self, is_silent=how in ("power", "wipe"))
+        world.network.died(self, is_silent=how in ("power", "wipe", "rot"))
         clients, self.clients = self.clients, []
         for client in clients:
             client.host_died()

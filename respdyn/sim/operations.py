@@ -38,8 +38,8 @@ class Op:
 
     __slots__ = (
         "argv", "claims", "client", "covered_us", "covers", "end_us", "floor_us", "given_us",
-        "invoke_us", "key", "kind", "outcome", "parts", "read", "result", "sent_us", "settle",
-        "timeout_ms", "ttl_us", "value", "was_absent",
+        "invoke_us", "key", "kind", "outcome", "parts", "read", "result", "sent_us", "serial",
+        "settle", "timeout_ms", "ttl_us", "value", "was_absent",
     )
 
     def __init__(
@@ -57,6 +57,7 @@ class Op:
         self.parts = parts
         self.timeout_ms = 0             # what it asks for; 0: what the node is set to
         self.client = ""
+        self.serial = 0                 # in the order of sending
         self.invoke_us = 0
         self.given_us = 0               # when the node was given it
         self.sent_us = 0                # when the node's reply left
@@ -178,6 +179,13 @@ def _settle_delete(op: Op, reply: object) -> None:
     for part in parts:
         part.was_absent = reply == 0
         part.claims = reply == len(parts)
+
+
+def flush(keys: list[bytes]) -> Op:
+    """FLUSHALL, which concerns these keys."""
+    argv = [b"FLUSHALL"]
+    parts = tuple(Op("remove", argv, _settle_ok, key) for key in keys)
+    return Op("remove", argv, _settle_ok, parts=parts)
 
 
 def getdel(key: bytes) -> Op:

@@ -15,6 +15,7 @@ FAULTS = (
     "kill",         # a node's process dies and is started again
     "power",        # its machine loses power: what was not synced is gone
     "wipe",         # it comes back with an empty disk
+    "rot",          # it comes back, and part of what its disk held is damaged and left out
     "stop",         # it is asked to stop, and started again
     "pause",        # SIGSTOP, for longer than every time-out
     "stall",        # turns of hundreds of milliseconds
@@ -33,9 +34,6 @@ FAULTS = (
 
 # What the clients do with a key; see `clients`.
 PROFILES = ("register", "delete", "context", "expiry", "mixed")
-
-LOSSY = ("power", "wipe")
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -59,6 +57,7 @@ class Plan:
     clients: int
     operations: int             # about how many commands clients send while there is harm
     pipeline: int
+    flushes: bool               # clients also send FLUSHALL
     request_timeout_ms: int
     heartbeat_ms: int
     failure_timeout_ms: int
@@ -152,6 +151,7 @@ def draw(seed: int) -> Plan:
         clients=chance.between(2, 6),
         operations=chance.pick((200, 500, 1_000)),
         pipeline=chance.pick((1, 1, 2, 8)),
+        flushes=chance.happens(0.1),
         request_timeout_ms=chance.pick((300, 1000, 2000)),
         heartbeat_ms=heartbeat_ms,
         failure_timeout_ms=heartbeat_ms * chance.pick((2, 3)),

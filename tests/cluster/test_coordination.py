@@ -126,7 +126,7 @@ def test_reading_repairs_the_join_and_not_the_winner() -> None:
 
 
 def test_a_later_set_wins_whatever_the_clocks_say() -> None:
-    """Conflict feedback: the second SET's coordinator has not seen the first, and its clock lags."""
+    """Conflict feedback: the second SET's coordinator has not seen the first; its clock lags."""
     little = Little(3).ready()
     a, b = little.client("A"), little.client("B")
     key = little.key_of("A")

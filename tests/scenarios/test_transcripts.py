@@ -108,7 +108,8 @@ class Teller:
         for index, machine in enumerate(self.little.machines):
             record = machine.node.replica.get(PREFIX[0][slot_of(key.encode())] + key.encode())
             version = version_of(record, self.little.wall_ms)
-            text = f"{chr(65 + index)}: {version.holds} {' '.join(version.dots)} | {version.context}"
+            dots = " ".join(version.dots)
+            text = f"{chr(65 + index)}: {version.holds} {dots} | {version.context}"
             for actor, name in self._actors.items():
                 text = text.replace(actor, name)
             told.append(text.rstrip(" |") + ("" if machine.is_running else " (stopped)"))
