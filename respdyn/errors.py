@@ -25,8 +25,3 @@ class PeerError(Exception):
 
 class DamagedError(ValueError):
     """Stored or received bytes do not decode, or their checksum is wrong."""
-
-
-WRONG_TYPE = ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value")
-SYNTAX = ReplyError("ERR syntax error")
-NOT_AN_INTEGER = ReplyError("ERR value is not an integer or out of range")

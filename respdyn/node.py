@@ -144,6 +144,7 @@ class Node:
             self.replica, self.coordinator, self.counters, name, self.stamp,
             self.identity.can_mint, self.link_to,
         )
+        self.settings_changed()
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
         self.view = ClusterView(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
@@ -335,6 +336,13 @@ class Node:
         return self.front.held() == 0 and self.dispatcher.is_idle() and self.asking.is_idle()
 
     # ---- among the rooms ----
+
+    def settings_changed(self) -> None:
+        """Pass on what CONFIG SET may have changed."""
+        settings = self.settings
+        self.dispatcher.siblings_max = settings.siblings_max
+        self.dispatcher.siblings_warn = settings.siblings_warn
+        self.coordinator.speculative_ms = settings.speculative_ms
 
     def stamp(self) -> Stamp:
         """A new dot with its clock."""

@@ -89,7 +89,8 @@ class Little:
                 "node_id": f"{index + 10:x}" * 40, "host": f"10.0.0.{index + 1}",
                 "client_port": 6379, "cluster_port": 7379, "peer_port": 16379,
                 "seeds": every[:seeds] if count > 1 else (),
-                "cluster_size": count if count > 1 else 0, "n": min(3, count), "r": 0, "w": 0, "engine": "rocksdb", "durability": "everysec",
+                "cluster_size": count if count > 1 else 0, "n": min(3, count),
+                "r": 0, "w": 0, "engine": "rocksdb", "durability": "everysec",
             }
             given.update(changes)
             machine = Machine(Settings(**given), index)    # type: ignore[arg-type]

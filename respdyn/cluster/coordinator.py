@@ -43,7 +43,7 @@ class Coordinator:
         self.waits_for_disk = False
         self._replica = replica
         self._counters = counters
-        self._speculative_ms = speculative_ms
+        self.speculative_ms = speculative_ms
         self._stamp = stamp
         self._plan_for = plan_for
         self._link_to = link_to
@@ -146,7 +146,7 @@ class Coordinator:
             link.reads.append(place)
 
     def _open_read(self, replicas: ReplicaSet, need: int, deadline_ms: int) -> ReadRound:
-        read_round = ReadRound(need, deadline_ms, self.now_ms + self._speculative_ms)
+        read_round = ReadRound(need, deadline_ms, self.now_ms + self.speculative_ms)
         replicas.turns += 1
         count = len(replicas.readers)
         order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]

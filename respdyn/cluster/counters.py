@@ -19,6 +19,7 @@ class Counters:
         self.quorum_failures = 0
         self.timeouts = 0
         self.overloads = 0
+        self.siblings_warned = 0
         self.frames_sent = 0
         self.frames_received = 0
         self.frames_dropped = 0

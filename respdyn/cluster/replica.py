@@ -26,6 +26,7 @@ from respdyn.causal.codec import (
 from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
+from respdyn.types import strings
 
 LIVE = 4                  # the bit of a record's second byte that says: a value is alive
 _CLEARED = META + b"cleared"
@@ -157,6 +158,12 @@ class Replica:
     def digest(record: bytes) -> bytes:
         """What tells this state of a key from any other."""
         return digest(record)
+
+    @staticmethod
+    def siblings_with(record: bytes, delta: bytes) -> tuple[int, int]:
+        """How many values a record holds, expired or not, and how many after joining a delta."""
+        after = join_records(record, delta)
+        return len(strings.siblings(record, 0)), len(strings.siblings(after, 0))
 
     # ---- what survives ----
 

@@ -18,10 +18,6 @@ from respdyn.resp.replies import array, bulk, bulks, null
 from respdyn.types import strings
 from respdyn.types.strings import Stamp, decode_token, encode_token
 
-# At this many siblings a blind or half-informed PUTCTX is refused: clients that never merge would
-# otherwise grow a key without end (Riak's `sibling explosion`). 100 is Riak's limit as well.
-SIBLINGS_MAX: Final = 100
-
 TERM_WORDS: Final = (b"R", b"W", b"SLOPPY", b"TIMEOUT")
 
 
@@ -45,12 +41,6 @@ def putctx(
 ) -> tuple[bytes, bytes]:
     when = parse_options(argv, 4, PUTCTX_OPTIONS).expire_at(now_ms, "dyn.putctx")
     context = _context(loc, argv[2], stamp)
-    # At time 0 nothing is expired: what counts is what is stored.
-    if len(strings.siblings(rec, 0)) >= SIBLINGS_MAX and not context_of(rec).is_within(context):
-        raise ReplyError(
-            f"TOOMANYSIBLINGS {SIBLINGS_MAX} versions of this key are stored already: "
-            "read them with DYN.GETCTX and write one in their place, or SET the key"
-        )
     return _put(rec, context, stamp, argv[3], when, loc)
 
 

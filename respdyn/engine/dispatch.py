@@ -74,6 +74,8 @@ class Dispatcher:
         self._here = here
         self._stamp = stamp
         self._can_mint = can_mint
+        self.siblings_max = 100
+        self.siblings_warn = 25         # counted beyond this
         self.token_secret = b""         # goes before the locator in what tokens are bound to
         self._busy: dict[bytes, deque[Waiting]] = {}
         self._waiting: Deadlines[Waiting] = Deadlines()
@@ -162,6 +164,8 @@ class Dispatcher:
                 reply, delta = command.write_at(
                     argv, record, self.wall_ms, resp3, self._stamp(), self.token_secret + locator
                 )
+                if delta and delta[1] & LIVE:
+                    self._check_siblings(record, delta)
             else:
                 reply, delta = command.write(argv, record, self.wall_ms, resp3, self._stamp())
         except ReplyError as wrong:
@@ -179,6 +183,21 @@ class Dispatcher:
             plan, target.hold(), reply, locator, delta, w, deadline_ms, wants_feedback
         )
         return None
+
+    def _check_siblings(self, record: bytes, delta: bytes) -> None:
+        """Refuse one more version of a key that has too many: its clients never merge them.
+
+        Otherwise a key grows without end (Riak's sibling explosion). SET still collapses them, and
+        so does a write whose context covers them; repair is exempt.
+        """
+        before, after = self._replica.siblings_with(record, delta)
+        if after > before and after > self.siblings_max:
+            raise ReplyError(
+                f"TOOMANYSIBLINGS {before} versions of this key are stored already: "
+                "read them with DYN.GETCTX and write one in their place, or SET the key"
+            )
+        if after > before and after > self.siblings_warn:
+            self._counters.siblings_warned += 1
 
     def _too_few(self, letter: str, wanted: int, reachable: int) -> bytes:
         self._counters.quorum_failures += 1

@@ -87,6 +87,8 @@ class Front:
         if session.has_barrier or session.backlog:
             session.backlog.append(argv)
             return
+        if session.closing:
+            return
         self._begin(session, argv)
 
     def resume(self) -> None:

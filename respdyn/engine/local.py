@@ -126,6 +126,7 @@ class LocalContext:
             raise ReplyError(str(wrong)) from None
         self.node.settings = settings
         self.terms.timeout_ms = settings.request_timeout_ms
+        self.node.settings_changed()
         if not settings.requirepass:
             for session in self.sessions.values():
                 session.authenticated = True

@@ -118,8 +118,13 @@ class Disk(Store):
         self._end(len(self.written))
 
     def kill(self) -> None:
-        """The process died: a prefix of the queue had reached the system."""
-        self._write(self.chance.below(len(self.queued) + 1))
+        """The node's process died.
+
+        The storage process outlives it and reads what it was sent to the end; but under `always`
+        nobody has been promised anything yet, so a prefix is all that must survive.
+        """
+        count = len(self.queued)
+        self._write(self.chance.below(count + 1) if self.durability == "always" else count)
         self._end(len(self.written))
 
     def cut_power(self, now_us: int) -> None:

@@ -94,7 +94,7 @@ class Faults:
             return True
         if plan.durability == "always":
             return False
-        return how in ("power", "kill") or host.disk.is_full
+        return how == "power" or host.disk.is_full
 
     def may_end(self, host: Host, how: str) -> bool:
         """Whether the atlas allows it now."""

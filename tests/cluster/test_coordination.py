@@ -340,3 +340,20 @@ def test_a_command_on_all_keys_keeps_its_place_in_a_pipeline() -> None:
             client.send(*words)
         replies = [client.receive() for _ in range(9)]
         assert replies == [b"OK", b"OK", 2, b"OK", b"OK", [b"c"], 1, 0, None], name
+
+
+def test_a_key_takes_no_more_siblings_than_the_limit_and_can_be_merged_or_set() -> None:
+    little = Little(3, siblings_max=5).ready()
+    a, b = little.client("A"), little.client("B")
+    for number in range(5):
+        a("DYN.PUTCTX", "k", "", number)
+    assert str(a("DYN.PUTCTX", "k", "", "more")).startswith("TOOMANYSIBLINGS 5 ")
+    context, values = b("DYN.GETCTX", "k")    # type: ignore[misc]
+    assert len(values) == 5
+    b("DYN.PUTCTX", "k", context, "merged")
+    assert a("GET", "k") == b"merged"
+    for number in range(4):
+        a("DYN.PUTCTX", "k", "", number)
+    assert "TOOMANY" in str(a("DYN.PUTCTX", "k", "", "more"))
+    assert a("SET", "k", "one") == b"OK"
+    assert b("GET", "k") == b"one"

@@ -3,7 +3,7 @@
 import hiredis
 import pytest
 
-from respdyn.commands.dyn import SIBLINGS_MAX, split_terms
+from respdyn.commands.dyn import split_terms
 from respdyn.engine.consistency import TIMEOUT_MS_MAX, parse_terms
 from respdyn.engine.terms import Terms
 from respdyn.errors import ReplyError
@@ -152,34 +152,12 @@ def test_putctx_takes_a_time_to_live(server: Executor) -> None:
         assert server(b"DYN.PUTCTX", b"k", b"", b"v", *wrong) == text
 
 
-def test_too_many_siblings_are_refused_but_can_always_be_merged(server: Executor) -> None:
-    for number in range(SIBLINGS_MAX):
-        assert not server(b"DYN.PUTCTX", b"k", b"", b"%d" % number).startswith(b"-")
-    context, values = read(server)
-    assert len(values) == SIBLINGS_MAX
-    assert server(b"DYN.PUTCTX", b"k", b"", b"one more").startswith(b"-TOOMANYSIBLINGS 100 ")
-    assert not server(b"DYN.PUTCTX", b"k", context, b"merged").startswith(b"-")
-    assert read(server)[1] == [b"merged"]
-
-
-def test_expired_siblings_count_as_stored(server: Executor) -> None:
-    """A winner that is expired hides its siblings from readers, not from the limit."""
-    for _ in range(SIBLINGS_MAX):
-        server(b"DYN.PUTCTX", b"k", b"", b"v", b"PX", b"1")
-    server.now_ms += 1000
-    assert read(server)[1] == []
-    assert server(b"DYN.PUTCTX", b"k", b"", b"v").startswith(b"-TOOMANYSIBLINGS ")
-    assert server(b"SET", b"k", b"v") == b"+OK\r\n"
-    assert read(server)[1] == [b"v"]
-
-
-# ---- terms ----
-
-NOW = Terms(2, 2, True, 2000)
-
 
 def told(terms: Terms) -> tuple[int, int, bool, int]:
     return terms.r, terms.w, terms.sloppy, terms.timeout_ms
+
+
+NOW = Terms(2, 2, True, 2000)
 
 
 @pytest.mark.parametrize(("words", "n", "expected"), [
