@@ -16,7 +16,7 @@ Source: Dynamo 4.8.3; Lifeguard's lesson that a slow node should doubt itself fi
 
 from collections.abc import Callable, Iterable
 
-from respdyn.cluster.link import Link
+from respdyn.cluster.link import SHORTEST_WINDOW_MS, Link
 from respdyn.ports import Trace
 
 
@@ -63,6 +63,7 @@ class FailureDetector:
         """The peer has acknowledged a frame that was sent at `sent_ms`."""
         link.heard_ms = now_ms
         link.round_trip_ms += (now_ms - sent_ms - link.round_trip_ms) / 8
+        link.window_ms = max(SHORTEST_WINDOW_MS, int(4 * link.round_trip_ms))
         if not link.is_up and link.is_connected and now_ms - sent_ms <= self._timeout_ms:
             self._mark(link, True, now_ms, "round trip")
 

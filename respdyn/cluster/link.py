@@ -17,6 +17,10 @@ from respdyn.cluster.messages import HEADER, PROTOCOL_VERSION
 from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.ring.ring import Member
 
+# How long a forwarded command may take to its coordinator before it is not begun there: four round
+# trips, and at least this. A command that was lost with its node is run elsewhere after that time.
+SHORTEST_WINDOW_MS = 250
+
 # A frame's operations, to find the one that a `differ` entry speaks of.
 SentWrites = list[tuple[WriteRound, int]]
 SentReads = list[tuple[ReadRound, int]]
@@ -55,6 +59,7 @@ class Link:
         self.durable = 0
         self.heard_ms = 0                 # when the peer last acknowledged something new
         self.round_trip_ms = 0.0          # smoothed
+        self.window_ms = SHORTEST_WINDOW_MS   # for how long a forwarded command may be begun
         self.unapplied: deque[Flight] = deque()
         self.undurable: deque[Flight] = deque()
 

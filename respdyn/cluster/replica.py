@@ -76,6 +76,17 @@ class Replica:
             self.batch += (locator, new)
         return new
 
+    def replace(self, locator: bytes, old: bytes, new: bytes) -> None:
+        """As `join`, for a new state made from the old one, which it therefore covers."""
+        slot = locator[0] << 8 | locator[1]
+        self.slots[slot][locator] = new
+        if not old:
+            self.records += 1
+            self.live[locator[2]][slot // self.width] += 1
+        elif not old[1] & LIVE:
+            self.live[locator[2]][slot // self.width] += 1
+        self.batch += (locator, new)
+
     def check(self, record: bytes) -> None:
         """Judge a record from outside. Raises `DamagedError`.
 

@@ -15,11 +15,23 @@ from respdyn.resp.replies import error
 
 
 class Call:
-    """One command on one key, wherever it runs: what it says, and on which terms."""
+    """One command on one key, wherever it runs: what it says, and on which terms.
+
+    The second half of its fields is set while another node runs it for us (`forwarding`).
+    """
 
     __slots__ = (
-        "argv", "command", "db", "deadline_ms", "hops", "resp3", "terms", "until_ms",
+        "again_ms", "argv", "away", "command", "db", "deadline_ms", "hops", "is_done", "locator",
+        "number", "peer", "resp3", "terms", "until_ms", "waiter",
     )
+
+    number: int
+    peer: str
+    waiter: Waiter
+    locator: bytes
+    again_ms: int               # by then the other has begun it, or never will
+    away: "Away | None"         # if its key has a write that is away
+    is_done: bool
 
     def __init__(
         self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
@@ -122,29 +134,14 @@ class Continuation(Waiter):
         self._done(error(text))
 
 
-class Forward:
-    """A command that another node runs for us."""
+class Away:
+    """A key with a write that was forwarded: where to, and how many commands on it are there."""
 
-    __slots__ = (
-        "again_ms", "call", "deadline_ms", "is_done", "locator", "number", "peer", "waiter",
-    )
+    __slots__ = ("commands", "peer")
 
-    def __init__(
-        self, number: int, call: Call, waiter: Waiter, peer: str, deadline_ms: int, locator: bytes,
-        again_ms: int,
-    ) -> None:
-        self.number = number
-        self.call = call
-        self.waiter = waiter
+    def __init__(self, peer: str) -> None:
         self.peer = peer
-        self.deadline_ms = deadline_ms
-        self.locator = locator
-        self.again_ms = again_ms    # by then the other has begun it, or never will
-        self.is_done = False
-
-    def is_too_late(self) -> bool:
-        """Whether its time is up before it may be run again."""
-        return self.deadline_ms <= self.again_ms
+        self.commands = 0
 
 
 class Retry:

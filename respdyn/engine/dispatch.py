@@ -172,15 +172,18 @@ class Dispatcher:
             return error(wrong.text)
         if not delta or (self._replica.cleared and self._replica.is_cleared(locator, delta)):
             return reply
-        self._replica.join(locator, delta)
+        # A command that overwrites the key made the delta from all that is here: no need to join,
+        # but to hear of what was not here. Clients that send contexts want their siblings kept.
+        overwrites = command.wants_feedback
+        if overwrites:
+            self._replica.replace(locator, record, delta)
+        else:
+            self._replica.join(locator, delta)
         if plan.is_instant:
             self._counters.writes_coordinated += 1
             return reply
-        # A delta with a value of its own overwrites what it saw: it wants to hear of what it did
-        # not see. Clients that send contexts want their siblings kept.
-        wants_feedback = delta[1] & LIVE != 0 and not command.wants_loc
         self._coordinator.write(
-            plan, target.hold(), reply, locator, delta, w, deadline_ms, wants_feedback
+            plan, target.hold(), reply, locator, delta, w, deadline_ms, overwrites
         )
         return None
 

@@ -23,24 +23,12 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, NOT_RUN, UNKNOWN, bulk
 from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import READ, WRITE
-from respdyn.engine.calls import Call, Doubtful, Forward, Retry, Waiting
+from respdyn.engine.calls import Away, Call, Doubtful, Retry, Waiting
 
 OUTCOME_UNKNOWN = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 
-# How long a forwarded command may take to its coordinator before it is not begun there: four round
-# trips, and at least this. A command lost with its node is run elsewhere after that time.
-_WINDOW_MS = 250
+# After a window has passed: clocks tick in whole milliseconds.
 _MARGIN_MS = 10
-
-
-class Away:
-    """A key with a write that was forwarded: where to, and how many commands on it are there."""
-
-    __slots__ = ("commands", "peer")
-
-    def __init__(self, peer: str) -> None:
-        self.peer = peer
-        self.commands = 1
 
 
 class Forwarding:
@@ -56,94 +44,108 @@ class Forwarding:
         self._link_to = link_to
         self._line_up = line_up
         self._run_line = run_line
-        self._forwards: dict[int, Forward] = {}
-        self._deadlines: Deadlines[Forward] = Deadlines()
+        # In the order of their deadlines, but for those that are in `_early` as well.
+        self._calls: dict[int, Call] = {}
+        self._early: Deadlines[Call] = Deadlines()
+        self._latest_ms = 0
         self._retries: Deadlines[Retry] = Deadlines()
         self._number = 0
 
-    def send(
-        self, call: Call, locator: bytes, peer: str, waiter: Waiter
-    ) -> None:
+    def send(self, call: Call, locator: bytes, peer: str, waiter: Waiter) -> None:
         """Ask a peer to run a command on one key."""
-        timeout_ms = max(1, call.deadline_ms - self.now_ms)
+        now_ms = self.now_ms
         link = self._link_to(peer)
-        window_ms = max(_WINDOW_MS, int(4 * link.round_trip_ms))
+        window_ms = link.window_ms
         if call.hops:
-            window_ms = min(window_ms, call.until_ms - self.now_ms)
-        self._number += 1
-        forward = Forward(
-            self._number, call, waiter, peer, call.deadline_ms, locator,
-            self.now_ms + window_ms + _MARGIN_MS,
-        )
+            window_ms = min(window_ms, call.until_ms - now_ms)
+        timeout_ms = max(1, call.deadline_ms - now_ms)
+        self._number = number = self._number + 1
+        call.number = number
+        call.peer = peer
+        call.waiter = waiter
+        call.locator = locator
+        call.again_ms = now_ms + window_ms + _MARGIN_MS
+        call.is_done = False
         away = self.away.get(locator)
+        if away is None and call.command.route is not READ:
+            away = self.away[locator] = Away(peer)
         if away is not None:
             away.commands += 1
-        elif call.command.route is not READ:
-            self.away[locator] = Away(peer)
-        self._forwards[forward.number] = forward
-        self._deadlines.add(forward, timeout_ms)
+        call.away = away
+        self._calls[number] = call
+        if call.deadline_ms >= self._latest_ms:
+            self._latest_ms = call.deadline_ms
+        else:
+            self._early.add(call, timeout_ms)
         terms = call.terms
         argv = call.argv
+        size = len(argv)
         envelope = ENVELOPE.pack(
-            forward.number, call.db, 3 if call.resp3 else 2, call.hops + 1, terms.r, terms.w,
-            terms.sloppy, timeout_ms, window_ms, len(argv),
+            number, call.db, 3 if call.resp3 else 2, call.hops + 1, terms.r, terms.w,
+            terms.sloppy, timeout_ms, window_ms, size,
         )
-        link.forwards.append(
-            b"$%d\r\n%b\r\n" % (len(envelope), envelope) + b"".join(map(bulk, argv))
-        )
+        if size == 3:       # one formatting instead of four: most commands are SETs
+            one, two, three = argv
+            link.forwards.append(
+                b"$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
+                % (
+                    ENVELOPE.size, envelope, len(one), one, len(two), two, len(three), three,
+                )
+            )
+        else:
+            link.forwards.append(bulk(envelope) + b"".join(map(bulk, argv)))
         link.forward_count += 1
-        link.forward_items += 1 + len(argv)
+        link.forward_items += 1 + size
         self._counters.commands_forwarded += 1
 
     def answered(self, link: Link, number: int, reply: bytes) -> None:
         """What became of a command that a peer was asked to run."""
-        forward = self._forwards.get(number)
-        if forward is None or forward.peer != link.peer:
+        call = self._calls.get(number)
+        if call is None or call.peer != link.peer:
             return
-        self._returned(forward)
+        self._returned(call)
         if reply == NOT_RUN:
-            forward.again_ms = self.now_ms
-            self._again([forward], True)
+            call.again_ms = self.now_ms
+            self._again([call], True)
         elif reply == UNKNOWN:
-            self._again([forward], False)
+            self._again([call], False)
         else:
-            forward.waiter.fill(reply)
+            call.waiter.fill(reply)
 
     def lose(self, peer: str) -> None:
         """The peer will not answer."""
-        lost = [one for one in self._forwards.values() if one.peer == peer]
-        for forward in lost:
-            self._returned(forward)
+        lost = [call for call in self._calls.values() if call.peer == peer]
+        for call in lost:
+            self._returned(call)
         self._again(lost, False)
 
-    def _returned(self, forward: Forward) -> None:
+    def _returned(self, call: Call) -> None:
         """The command is no longer away."""
-        self._forwards.pop(forward.number, None)
-        forward.is_done = True
-        away = self.away.get(forward.locator)
-        if away is not None and away.peer == forward.peer:
+        del self._calls[call.number]
+        call.is_done = True
+        away = call.away
+        if away is not None:
             away.commands -= 1
             if away.commands == 0:
-                del self.away[forward.locator]
+                del self.away[call.locator]
 
-    def _again(self, lost: list[Forward], was_not_run: bool) -> None:
+    def _again(self, lost: list[Call], was_not_run: bool) -> None:
         """Have those run again that may be, key by key in their order; tell the others."""
-        lines: dict[bytes, list[Forward]] = {}
-        for forward in lost:
-            call = forward.call
+        lines: dict[bytes, list[Call]] = {}
+        for call in lost:
             if was_not_run and call.hops:
-                forward.waiter.fill(NOT_RUN)
+                call.waiter.fill(NOT_RUN)
             elif call.hops:
-                forward.waiter.fill(UNKNOWN)
-            elif not (was_not_run or is_repeatable(call)) or forward.is_too_late():
+                call.waiter.fill(UNKNOWN)
+            elif call.deadline_ms <= call.again_ms or not (was_not_run or is_repeatable(call)):
                 self._counters.timeouts += 1
-                forward.waiter.fail(OUTCOME_UNKNOWN)
+                call.waiter.fail(OUTCOME_UNKNOWN)
             else:
                 if not was_not_run and call.command.route is not READ:
-                    forward.waiter = Doubtful(forward.waiter, OUTCOME_UNKNOWN)
-                lines.setdefault(forward.locator, []).append(forward)
+                    call.waiter = Doubtful(call.waiter, OUTCOME_UNKNOWN)
+                lines.setdefault(call.locator, []).append(call)
         for locator, line in lines.items():
-            waiting = [Waiting(one.call, one.waiter) for one in line]
+            waiting = [Waiting(one, one.waiter) for one in line]
             if self._line_up(locator, waiting):
                 again_ms = max(self.now_ms, *(one.again_ms for one in line))
                 self._retries.add(Retry(locator, again_ms), again_ms - self.now_ms)
@@ -156,25 +158,32 @@ class Forwarding:
         for retry in self._retries.expired(now_ms):
             retry.is_done = True
             self._run_line(retry.locator)
-        for forward in self._deadlines.expired(now_ms):
-            self._returned(forward)
+        overdue = list(self._early.expired(now_ms))
+        for call in self._calls.values():
+            if call.deadline_ms > now_ms:
+                break               # all behind it are later still, but for those in `_early`
+            if not call.is_done and call not in overdue:
+                overdue.append(call)
+        for call in overdue:
+            self._returned(call)
             self._counters.timeouts += 1
-            if forward.call.hops:
-                forward.waiter.fill(UNKNOWN)
+            if call.hops:
+                call.waiter.fill(UNKNOWN)
             else:
-                forward.waiter.fail(OUTCOME_UNKNOWN)
+                call.waiter.fail(OUTCOME_UNKNOWN)
 
     def next_deadline(self) -> int | None:
         """When `expire` has work at the earliest."""
-        times = [
-            time for time in (self._deadlines.next_ms(), self._retries.next_ms())
-            if time is not None
-        ]
-        return min(times) if times else None
+        first = next(iter(self._calls.values()), None)
+        times = (
+            self._early.next_ms(), self._retries.next_ms(),
+            first.deadline_ms if first is not None else None,
+        )
+        return min((time for time in times if time is not None), default=None)
 
     def is_idle(self) -> bool:
         """Whether no forwarded command waits."""
-        return not self._forwards
+        return not self._calls
 
 
 def is_repeatable(call: Call) -> bool:

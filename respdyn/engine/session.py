@@ -62,9 +62,9 @@ class Session(Target):
 
     __slots__ = (
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
-        "has_barrier", "id", "is_dirty", "last_command", "last_ms", "lib_name", "lib_version",
-        "listener", "load", "local_address", "name", "no_evict", "no_touch", "out", "out_bytes",
-        "pending", "reply_mode", "resp", "tag", "terms", "user",
+        "has_barrier", "id", "is_dirty", "is_put_off", "last_command", "last_ms", "lib_name",
+        "lib_version", "listener", "load", "local_address", "name", "no_evict", "no_touch", "out",
+        "out_bytes", "pending", "reply_mode", "resp", "tag", "terms", "user",
     )
 
     def __init__(
@@ -80,6 +80,7 @@ class Session(Target):
         self.tag = tag                      # the driver's own; the core never looks
         self.dirty = dirty                  # the node's list of sessions with output
         self.is_dirty = False
+        self.is_put_off = False             # its output waits for the next turn
         self.out: list[bytes] = []          # replies ready to be written, in order
         self.out_bytes = 0
         self.pending: deque[Cell] = deque()

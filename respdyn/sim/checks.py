@@ -124,6 +124,7 @@ def end(world: "World") -> None:
     read_all(world, "r")
     read_all(world, "a", (b"R", b"ALL"))
     world.run_until(world.now_us + 1_000_000)
+    asked_us = world.now_us
     probers = read_all(world, "e")
     keys = keys_of(world)
     for index, key in enumerate(keys):
@@ -136,7 +137,7 @@ def end(world: "World") -> None:
                     f"{prober.target.name} tells of {len(siblings)} siblings, or in another order"
                     f" than {probers[0].target.name} with {len(told[0])}", key,
                 )
-        world.history.judge_end(key, told[0], world.now_us)
+        world.history.judge_end(key, told[0], asked_us, world.now_us)
         if len(told[0]) > 1:
             world.count("siblings in the end")
     compare_copies(world)

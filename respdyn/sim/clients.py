@@ -178,13 +178,19 @@ class Client:
     def _check_deadline(self, op: Op) -> None:
         host = self.host
         assert host is not None
-        timeout_ms = op.timeout_ms or self.world.plan.request_timeout_ms
-        limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
-        if op.sent_us - op.given_us > limit_us and host.disturbed_us < op.given_us:
+        if self._is_late(op, op.sent_us):
             raise Wrong(
                 f"the reply to {op} of {self.name} left {host.name} after"
                 f" {op.sent_us - op.given_us} us", op.key,
             )
+
+    def _is_late(self, op: Op, now_us: int) -> bool:
+        """Whether an answer to what the node was given is overdue, through no fault of its host."""
+        host = self.host
+        assert host is not None
+        timeout_ms = op.timeout_ms or self.world.plan.request_timeout_ms
+        limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
+        return now_us - op.given_us > limit_us and host.disturbed_us < op.given_us
 
     def _give_up(self, what: tuple[int, int]) -> None:
         link, gives_up_us = what
@@ -193,7 +199,7 @@ class Client:
         host = self.host
         assert host is not None
         op = self.waiting[0]
-        if op.given_us and host.state == UP and host.disturbed_us < op.given_us:
+        if op.given_us and host.state == UP and self._is_late(op, self.world.now_us):
             raise Wrong(f"{host.name} never answered {op} of {self.name}", op.key)
         self.world.count("client gave up")
         self.hang_up()

@@ -334,8 +334,10 @@ class History:
                     " and removed by nothing", op.key,
                 )
 
-    def judge_end(self, key: bytes, siblings: tuple[bytes, ...], now_us: int) -> None:
-        """What all nodes say in the end. Raises `Wrong`."""
+    def judge_end(
+        self, key: bytes, siblings: tuple[bytes, ...], asked_us: int, now_us: int
+    ) -> None:
+        """What all nodes say in the end, asked since `asked_us`. Raises `Wrong`."""
         history = self.of(key)
         for value in siblings:
             write = history.writes.get(value)
@@ -352,7 +354,7 @@ class History:
                 raise Wrong(
                     f"{_name(value)} is there in the end, although a context covered it", key
                 )
-            if history.must_be_expired(write, now_us, self.margin_us):
+            if history.must_be_expired(write, asked_us, self.margin_us):
                 raise Wrong(f"{_name(value)} is there in the end, long expired", key)
         lost = history.unexplained(
             siblings, NEVER, now_us, history.floor_us, self.margin_us, self._covers_meet()

@@ -31,6 +31,8 @@ DOWN, UP, PAUSED = range(3)
 _FIRST_DIAL_US = 1_000
 _DIAL_EVERY_US = 50_000
 _REDIAL_US = 100_000
+# A disk takes no longer, however slow it is.
+_SLOWEST_US = 1_500_000
 # So many turns in a row without any input, at the same millisecond, are a node that spins.
 _SPIN = 1_000
 
@@ -401,6 +403,7 @@ class Host:
         plan = self.world.plan
         mean_us = plan.sync_us if needs_sync else plan.write_us
         wait_us = (mean_us // 2 + self.chance.wait(mean_us)) * self.slow_disk
+        wait_us = min(wait_us, _SLOWEST_US)
         self.world.after(wait_us, self._disk_done, self.life)
 
     def _disk_done(self, life: int) -> None:
