@@ -281,28 +281,29 @@ class Dispatcher:
 
     def gather(
         self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
-        target: Target,
-    ) -> bytes | None:
+        target: Target, deadline_ms: int = 0,
+    ) -> None:
         """Run a command on several keys as commands on one."""
         parts = command.parts(argv)
         gathering = Gathering(len(parts), command.fold, target.hold())
         for index, part_argv in enumerate(parts):
             part = Part(gathering, index)
-            reply = self.run(part_argv, db, resp3, terms, part)
+            reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)
             if reply is not None:
                 part.fill(reply)
-        return None
 
     def run(
-        self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target
+        self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target,
+        deadline_ms: int = 0,
     ) -> bytes | None:
         """Run a command on one or several keys, given its words."""
         command = lookup(argv)
         if command.single is not None and len(argv) == 2:
             command = command.single
         if command.route is GATHER:
-            return self.gather(command, argv, db, resp3, terms, target)
-        return self.execute(command, argv, db, resp3, terms, target)
+            self.gather(command, argv, db, resp3, terms, target, deadline_ms)
+            return None
+        return self.execute(command, argv, db, resp3, terms, target, deadline_ms)
 
     # ---- elsewhere ----
 

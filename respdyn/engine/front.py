@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from respdyn.node import Node
 
 _FORMING = "CLUSTERDOWN the cluster is forming: {} of {} nodes have met"
+_WAITED = "TIMEOUT the commands before it were not answered in time: nothing was done"
 _STOPPING = "LOADING this node is stopping"
 _OVERLOAD = "OVERLOAD {} requests are in flight already; try again"
 
@@ -47,6 +48,7 @@ class Front:
         self.context = local.LocalContext(node)
         self._next_id = 0
         self._whole: list[bytes] = []           # the command at hand, as the client sent it
+        self._came_ms = 0                       # and when
 
     # ---- sessions ----
 
@@ -85,11 +87,11 @@ class Front:
     def command(self, session: Session, argv: list[bytes]) -> None:
         """One command of a client; its reply joins the session's output, now or later."""
         if session.has_barrier or session.backlog:
-            session.backlog.append(argv)
+            session.backlog.append((argv, self._node.now_ms))
             return
         if session.closing:
             return
-        self._begin(session, argv)
+        self._begin(session, argv, self._node.now_ms)
 
     def resume(self) -> None:
         """Go on with the commands of sessions whose barrier has fallen."""
@@ -99,7 +101,7 @@ class Front:
             backlog = session.backlog
             while backlog and not session.has_barrier and not session.closing:
                 before = len(backlog)
-                self._begin(session, backlog.popleft())
+                self._begin(session, *backlog.popleft())
                 if len(backlog) == before:      # it went back in line, to wait for those before
                     break
 
@@ -107,8 +109,9 @@ class Front:
         """Whether `resume` has work."""
         return bool(self._load.ready)
 
-    def _begin(self, session: Session, argv: list[bytes]) -> None:
+    def _begin(self, session: Session, argv: list[bytes], came_ms: int) -> None:
         self._whole = argv
+        self._came_ms = came_ms
         session.last_ms = self._node.wall_ms
         try:
             command = lookup(argv)
@@ -154,38 +157,49 @@ class Front:
                 raise ReplyError("ERR DYN.WITH needs a command after its terms")
             return self.run(session, lookup(inner), inner, terms)
         key = argv[command.keys.first]
-        if session.reads and route is not READ and session.is_reading(key):
-            session.backlog.appendleft(self._whole)
+        is_write = route is not READ
+        if session.pending and session.must_wait(key, is_write):
+            self._put_back(session)
             return None
         reply = dispatcher.execute(
-            command, argv, session.db, session.resp == 3, terms, session
+            command, argv, session.db, session.resp == 3, terms, session, self._deadline(terms)
         )
-        if reply is None and route is READ:
-            session.note_read(key)
+        if reply is None:
+            session.note(key, is_write)
         return reply
+
+    def _put_back(self, session: Session) -> None:
+        """The command at hand waits until all before it have been answered."""
+        session.backlog.appendleft((self._whole, self._came_ms))
+
+    def _deadline(self, terms: Terms) -> int:
+        """When the command at hand must be answered. Raises `ReplyError` if that is past."""
+        deadline_ms = self._came_ms + terms.timeout_ms
+        if deadline_ms <= self._node.now_ms:
+            raise ReplyError(_WAITED)
+        return deadline_ms
 
     def _gather(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
     ) -> bytes | None:
         """A command on several keys."""
         is_write = "write" in command.flag_words
-        if session.reads and is_write and session.is_reading(ALL_KEYS):
-            session.backlog.appendleft(self._whole)
+        if session.pending and session.must_wait(ALL_KEYS, is_write):
+            self._put_back(session)
             return None
-        before = len(session.pending)
-        reply = self._node.dispatcher.gather(
-            command, argv, session.db, session.resp == 3, terms, session
+        self._node.dispatcher.gather(
+            command, argv, session.db, session.resp == 3, terms, session, self._deadline(terms)
         )
-        if not is_write and len(session.pending) > before:
-            session.note_read(ALL_KEYS)
-        return reply
+        if session.pending and session.pending[-1].reply is None:
+            session.note(ALL_KEYS, is_write)
+        return None
 
     def _cover(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
     ) -> None:
         """A command that concerns all keys: behind all before it, before all behind it."""
         if session.pending:
-            session.backlog.appendleft(self._whole)
+            self._put_back(session)
             return
         task = self._task(session, command, argv, terms)
         cell = session.hold()

@@ -29,12 +29,13 @@ ALL_KEYS = b"all keys"
 class Cell(Waiter):
     """A place kept in a session's order of replies."""
 
-    __slots__ = ("reading", "reply", "session", "shown")
+    __slots__ = ("is_write", "key", "reply", "session", "shown")
 
     def __init__(self, session: "Session", shown: bool) -> None:
         self.session = session
         self.reply: bytes | None = None
-        self.reading: bytes | None = None   # the key that a read in flight asks for
+        self.key: bytes | None = None       # of a command in flight on one key, or `ALL_KEYS`
+        self.is_write = False
         self.shown = shown
 
     def fill(self, reply: bytes) -> None:
@@ -44,8 +45,11 @@ class Cell(Waiter):
         self.reply = reply
         session = self.session
         session.load.held -= 1
-        if self.reading is not None:
-            session.reads -= 1
+        if self.key is not None:
+            if self.is_write:
+                session.writes -= 1
+            else:
+                session.reads -= 1
         pending = session.pending
         if pending and pending[0] is self:
             if not session.is_dirty:
@@ -71,7 +75,7 @@ class Session(Target):
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
         "has_barrier", "id", "is_dirty", "is_put_off", "last_command", "last_ms", "lib_name",
         "lib_version", "listener", "load", "local_address", "name", "no_evict", "no_touch", "out",
-        "out_bytes", "pending", "reads", "reply_mode", "resp", "tag", "terms", "user",
+        "out_bytes", "pending", "reads", "reply_mode", "resp", "tag", "terms", "user", "writes",
     )
 
     def __init__(
@@ -93,9 +97,11 @@ class Session(Target):
         self.pending: deque[Cell] = deque()
         # Commands behind one that concerns all keys (FLUSHALL, SCAN): that one waits until all
         # before it have been answered, and they wait for it.
-        self.backlog: deque[list[bytes]] = deque()
+        # Each with the time at which it came.
+        self.backlog: deque[tuple[list[bytes], int]] = deque()
         self.has_barrier = False
         self.reads = 0                      # in flight
+        self.writes = 0
         self.closing = False                # write what is in `out`, then close
         self.created_ms = now_ms            # wall clock
         self.last_ms = now_ms               # of the last command, wall clock
@@ -135,20 +141,28 @@ class Session(Target):
         self.pending.append(cell)
         return cell
 
-    def note_read(self, key: bytes) -> None:
-        """The command that has just taken a place reads this key, or `ALL_KEYS`."""
-        self.pending[-1].reading = key
-        self.reads += 1
+    def note(self, key: bytes, is_write: bool) -> None:
+        """The command that has just taken a place reads or writes this key, or `ALL_KEYS`."""
+        cell = self.pending[-1]
+        cell.key = key
+        cell.is_write = is_write
+        if is_write:
+            self.writes += 1
+        else:
+            self.reads += 1
 
-    def is_reading(self, key: bytes) -> bool:
-        """Whether a read of this key (`ALL_KEYS`: of any) is in flight.
+    def must_wait(self, key: bytes, is_write: bool) -> bool:
+        """Whether a command on this key (or `ALL_KEYS`) must wait for this client's own before it.
 
-        A write of the same client must wait for it: the read may ask one more replica meanwhile,
-        and would hear of a write that the client made after it.
+        A write waits for a read: that may yet ask one more replica, and would hear of a write that
+        the client made after it. A read waits for a write: that may yet find a sibling at a replica
+        and cover it, and until then the sibling may be what is read.
         """
+        if not (self.reads if is_write else self.writes):
+            return False
         return any(
-            cell.reading is not None and cell.reply is None
-            and (cell.reading is ALL_KEYS or key is ALL_KEYS or cell.reading == key)
+            cell.key is not None and cell.is_write is not is_write and cell.reply is None
+            and (cell.key is ALL_KEYS or key is ALL_KEYS or cell.key == key)
             for cell in self.pending
         )
 

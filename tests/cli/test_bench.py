@@ -457,6 +457,7 @@ def test_leaving_ends_the_processes_and_removes_their_data(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_respdyn_stands_alone_where_redis_is_not_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -467,6 +468,7 @@ def test_respdyn_stands_alone_where_redis_is_not_installed(
     assert "redis-server is not on PATH" in out
 
 
+@pytest.mark.slow
 def test_sigterm_stops_what_was_started(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "respdyn.cli.main", "bench", "--rows", "memory-set-16",
              "--seconds", "60"]
