@@ -38,8 +38,10 @@ from respdyn.cluster.messages import FLAG_CANNOT_STORE
 from respdyn.cluster.plan import Plan, make_plans
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.slot_map import SlotMap
 from respdyn.config import Settings
 from respdyn.engine.asking import Asking
+from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
@@ -146,6 +148,8 @@ class Node:
         )
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
         self.view = ClusterView(self)
+        self.slot_map = SlotMap(name)
+        self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
         self.receiver = Receiver(
             self.replica, self.coordinator, self.detector, self.counters, self.gossip.heard,
@@ -366,6 +370,9 @@ class Node:
             self.link_to,
         )
         self.dispatcher.plans = self.coverage.plans = plans
+        self.slot_map.replan(
+            plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
+        )
         self.front.set_quorums(ring.n)
 
     def _reachability_changed(self, link: Link) -> None:
