@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _FORMING = "CLUSTERDOWN the cluster is forming: {} of {} nodes have met"
 _STOPPING = "LOADING this node is stopping"
+_NOQUORUM = b"-NOQUORUM"
 _OVERLOAD = "OVERLOAD {} requests are in flight already; try again"
 
 
@@ -155,9 +156,14 @@ class Front:
             if not inner:
                 raise ReplyError("ERR DYN.WITH needs a command after its terms")
             return self.run(session, lookup(inner), inner, terms)
-        return dispatcher.execute(
+        reply = dispatcher.execute(
             command, argv, session.db, session.resp == 3, terms, session
         )
+        if reply is not None and reply[:9] == _NOQUORUM and session.listener == "cluster":
+            # Refused on the spot: nothing was done. This word makes clients ask for the slot map
+            # anew, of other nodes as well, and try again: this one may be cut off alone.
+            return b"-CLUSTERDOWN " + reply[1:]
+        return reply
 
     def _cover(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

@@ -158,6 +158,10 @@ def test_a_node_that_reaches_no_quorum_sends_clients_elsewhere() -> None:
         assert cast(str, client("CLUSTER", command)).startswith("CLUSTERDOWN ")
     assert b"cluster_state:fail" in cast(bytes, client("CLUSTER", "INFO"))
     assert hosts(little.client("B", "cluster")) == {host_of("B"), host_of("C")}
+    for words, letter in ((("SET", "k", "v"), "W"), (("GET", "k"), "R"), (("DEL", "k"), "R")):
+        refusal = f"NOQUORUM {letter}=2 reachable=1: nothing was done"
+        assert client(*words) == f"CLUSTERDOWN {refusal}"
+        assert little.client("A")(*words) == refusal
 
 
 def test_thirty_nodes_fit_into_a_small_reply() -> None:
