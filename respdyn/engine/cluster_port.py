@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from respdyn.cluster.membership import address_of
 from respdyn.commands.arguments import parse_integer, quoted
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulks, integer, map_, text, verbatim
@@ -187,11 +186,10 @@ def _shard(
 def _line(
     member: Member, state: str, is_here: bool, held: list[tuple[int, int]], epoch: int
 ) -> bytes:
-    host, _, bus = address_of(member).rpartition(":")
     flags = "myself,master" if is_here else "master,fail" if state == "down" else "master"
     link = "disconnected" if state == "down" else "connected"
     words = [
-        member.node_id, f"{host}:{_port(member)}@{bus}", flags, "-", "0", "0", str(epoch), link,
+        member.node_id, f"{member.host}:{_port(member)}@{member.peer_port}", flags, "-", "0", "0", str(epoch), link,
         *(f"{first}-{last}" if first != last else str(first) for first, last in held),
     ]
     return " ".join(words).encode() + b"\n"
