@@ -139,7 +139,11 @@ class Node:
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
             self._reachability_changed,
         )
-        self.gossip = Gossip(self.membership, self.replica, self.links, self._replan)
+        self.slot_map = SlotMap(name, self.now_ms)
+        self.gossip = Gossip(
+            self.membership, self.replica, self.links, self._replan,
+            lambda: self.slot_map.hold_back(self.now_ms),
+        )
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
         self.dispatcher = Dispatcher(
@@ -148,7 +152,6 @@ class Node:
         )
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
         self.view = ClusterView(self)
-        self.slot_map = SlotMap(name)
         self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
         self.receiver = Receiver(
@@ -381,6 +384,8 @@ class Node:
             self._forget_requests(link)
         else:
             self.gossip.greet(link)
+            if self.slot_map.is_held_back(link.peer):
+                self.gossip.tell_held(link)
 
     def _forget_requests(self, link: Link) -> None:
         """Nothing that waits for this peer will be answered."""

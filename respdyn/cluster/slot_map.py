@@ -2,8 +2,9 @@
 
 A slot's presented node is its coordinator, with one exception. A node that was lost and comes back
 is held back for a while: a node that flaps would otherwise have every client learn the map anew at
-every flap. Meanwhile whoever took over stays. Nothing waits the other way: the slots of a node that
-cannot be reached pass to the next owner at once.
+every flap. Meanwhile whoever took over stays, and the node is told, so that it presents the same:
+clients add up what every node says of its own. Nothing waits the other way: the slots of a node
+that cannot be reached pass to the next owner at once.
 
 What this node presents as its own is numbered, since a scan must not lose keys when slots change
 hands under it: its cursor carries the number, and the scan goes on over the slots with which it
@@ -26,10 +27,11 @@ Mine = tuple[bool, ...]     # by partition: presented by this node?
 class SlotMap:
     """The presented map, as this node sees it."""
 
-    def __init__(self, here: str) -> None:
+    def __init__(self, here: str, now_ms: int) -> None:
         self.version = 0                        # rises whenever a reply may have changed
         self.presented: tuple[str, ...] = ()    # by partition; "" when nobody can be reached
         self._here = here
+        self._started_ms = now_ms
         self._plans: list[Plan] = []            # by partition
         self._able: set[str] = set()
         self._lost: set[str] = set()
@@ -50,6 +52,17 @@ class SlotMap:
             self._returned[node] = now_ms
         self._able = able
         self._settle(now_ms)
+
+    def is_held_back(self, node: str) -> bool:
+        """Whether this node is back and waits."""
+        return node in self._returned
+
+    def hold_back(self, now_ms: int) -> None:
+        """A peer saw this node return. That counts only just after a start: everybody has seen a
+        node come back then, but perhaps nobody else that one connection broke."""
+        if now_ms - self._started_ms < HOLD_MS and self._here not in self._returned:
+            self._returned[self._here] = now_ms
+            self._settle(now_ms)
 
     def look(self, now_ms: int) -> None:
         """Nodes that have been back for long enough take their slots again."""
@@ -102,6 +115,10 @@ class SlotMap:
             self._mine[self._number] = mine
 
     def _choose(self, plan: Plan, before: str) -> str:
-        if plan.coordinator in self._returned and before in self._able and before in plan.owners:
-            return before
-        return plan.coordinator
+        wanted = plan.coordinator
+        if wanted not in self._returned:
+            return wanted
+        if wanted == self._here:      # who took over while this node was away?
+            others = (node for node in plan.owners if node in self._able and node != wanted)
+            return next(others, wanted)
+        return before if before in self._able and before in plan.owners else wanted

@@ -189,7 +189,8 @@ def _line(
     flags = "myself,master" if is_here else "master,fail" if state == "down" else "master"
     link = "disconnected" if state == "down" else "connected"
     words = [
-        member.node_id, f"{member.host}:{_port(member)}@{member.peer_port}", flags, "-", "0", "0", str(epoch), link,
+        member.node_id, f"{member.host}:{_port(member)}@{member.peer_port}", flags,
+        "-", "0", "0", str(epoch), link,
         *(f"{first}-{last}" if first != last else str(first) for first, last in held),
     ]
     return " ".join(words).encode() + b"\n"

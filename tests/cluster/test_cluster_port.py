@@ -131,6 +131,7 @@ def test_a_dead_nodes_slots_pass_on_at_once_and_it_waits_when_it_returns() -> No
     little.boot("B")
     little.run(HOLD_MS - 500)
     assert slots(client) == without
+    assert slots(little.client("B", "cluster")) == without
     little.run(1000)
     assert slots(client) == before
     assert slots(little.client("B", "cluster")) == before
@@ -222,7 +223,8 @@ def test_numbers_add_up_after_a_death_and_after_the_return() -> None:
         assert sum(cast(int, client("DBSIZE")) for client in clients.values()) == len(keys)
         assert {key for one in clients.values() for key in scanned(one)} == keys
     little.boot("B")
-    little.run(1000)                      # back, and not shown yet
+    little.run(1200)                      # back, and not shown yet
+    assert little.client("B", "cluster")("DBSIZE") == 0
     assert sum(cast(int, client("DBSIZE")) for client in clients.values()) == len(keys)
     assert sorted(key for one in clients.values() for key in scanned(one)) == sorted(keys)
     little.run(HOLD_MS)
