@@ -38,8 +38,10 @@ from respdyn.cluster.messages import FLAG_CANNOT_STORE
 from respdyn.cluster.plan import Plan, make_plans
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.slot_map import SlotMap
 from respdyn.config import Settings
 from respdyn.engine.asking import Asking
+from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
@@ -139,7 +141,11 @@ class Node:
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
             self._reachability_changed,
         )
-        self.gossip = Gossip(self.membership, self.replica, self.links, self._replan)
+        self.slot_map = SlotMap(name, self.now_ms)
+        self.gossip = Gossip(
+            self.membership, self.replica, self.links, self._replan,
+            lambda: self.slot_map.hold_back(self.now_ms),
+        )
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
         self.dispatcher = Dispatcher(
@@ -149,6 +155,7 @@ class Node:
         self.settings_changed()
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
         self.view = ClusterView(self)
+        self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
         self.receiver = Receiver(
             self.replica, self.coordinator, self.detector, self.counters, self.gossip.heard,
@@ -392,6 +399,9 @@ class Node:
             self.link_to,
         )
         self.dispatcher.plans = self.coverage.plans = plans
+        self.slot_map.replan(
+            plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
+        )
         self.front.set_quorums(ring.n)
 
     def _reachability_changed(self, link: Link) -> None:
@@ -400,6 +410,8 @@ class Node:
             self._forget_requests(link)
         else:
             self.gossip.greet(link)
+            if self.slot_map.is_held_back(link.peer):
+                self.gossip.tell_held(link)
 
     def _forget_requests(self, link: Link) -> None:
         """Nothing that waits for this peer will be answered."""

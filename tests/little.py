@@ -200,8 +200,8 @@ class Little:
         self.lost.clear()
         self.holds.clear()
 
-    def client(self, name: str) -> Client:
-        return Client(self, self[name])
+    def client(self, name: str, listener: str = "client") -> Client:
+        return Client(self, self[name], listener)
 
     def ready(self) -> Little:
         """Until every node knows the ring and sees every other."""
@@ -232,10 +232,10 @@ class Little:
 class Client:
     """A client's connection to one node."""
 
-    def __init__(self, little: Little, node: Node) -> None:
+    def __init__(self, little: Little, node: Node, listener: str = "client") -> None:
         self._little = little
         self.node = node
-        self.session: Session = node.open_session("10.9.9.9:1", "10.0.0.1:6379", "client", None)
+        self.session: Session = node.open_session("10.9.9.9:1", "10.0.0.1:6379", listener, None)
         self._reader = hiredis.Reader(replyError=lambda text: text)
 
     def send(self, *words: object) -> None:

@@ -14,6 +14,7 @@ from respdyn.cluster.membership import RING, Membership, address_of
 from respdyn.cluster.messages import (
     GOSSIP_CANDIDATES,
     GOSSIP_CLEARED,
+    GOSSIP_HELD,
     GOSSIP_PROMISE,
     GOSSIP_PROPOSAL,
     GOSSIP_RELEASE,
@@ -32,12 +33,13 @@ class Gossip:
 
     def __init__(
         self, membership: Membership, replica: Replica, links: dict[str, Link],
-        replan: Callable[[], None],
+        replan: Callable[[], None], held_back: Callable[[], None],
     ) -> None:
         self._membership = membership
         self._replica = replica
         self._links = links
         self._replan = replan
+        self._held_back = held_back
         self._next_ms = 0
         self._now_ms = 0
 
@@ -61,6 +63,10 @@ class Gossip:
         tops = self._replica.cleared.get(partition, {}).get(locator[2])
         if tops:
             self._tell_tops(link, locator[2], partition, tops)
+
+    def tell_held(self, link: Link) -> None:
+        """A peer is back, and not yet presented to clients: let it see that as we do."""
+        _tell(link, GOSSIP_HELD, b"")
 
     def _tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
         _tell(link, GOSSIP_CLEARED, msgspec.msgpack.encode((db, partition, tops)))
@@ -115,6 +121,8 @@ class Gossip:
                 self._membership.release(link.peer)
             elif kind == GOSSIP_CLEARED:
                 self._heard_cleared(body)
+            elif kind == GOSSIP_HELD:
+                self._held_back()
             else:
                 raise PeerError(f"a statement of unknown kind {kind!r}")
         except (DamagedError, msgspec.MsgspecError) as wrong:

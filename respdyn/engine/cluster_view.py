@@ -228,11 +228,12 @@ class ClusterView:
         ], resp3)
 
     def _where(self, node_id: str) -> list[tuple[bytes, bytes]]:
-        member = self._member(node_id)
+        member = self.member(node_id)
         address = f"{member.host}:{member.client_port}" if member is not None else "?"
         return [(b"node", text(node_id)), (b"address", text(address))]
 
-    def _member(self, node_id: str) -> Member | None:
+    def member(self, node_id: str) -> Member | None:
+        """A node's places, as it last told them itself if it did."""
         node = self._node
         link = node.links.get(node_id)
         if link is not None and link.member is not None:

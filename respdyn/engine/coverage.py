@@ -11,6 +11,9 @@ FLUSHALL needs no tombstone per key. R owners of each partition tell the highest
 actor that they have seen; that vector becomes the partition's *cleared context*, W owners must
 store it, and everything below it is gone for good. A write that began after the flush has a higher
 counter and is not touched.
+
+Cluster-aware clients ask every node and add up what they hear. On the cluster port these commands
+therefore concern only the partitions that this node presents as its own (`mine`; `None` for all).
 """
 
 from collections.abc import Callable, Generator
@@ -20,6 +23,7 @@ import msgspec
 
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.slot_map import Mine
 from respdyn.cluster.terms import Terms
 from respdyn.commands.scan import ScanRequest, glob_match
 from respdyn.engine.asking import Answer, Clear, Count, Run, Scan, Task, Tops, Wish, answer_as
@@ -28,6 +32,7 @@ from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
 
 _PLACE_BITS = 32
+_TAG_SHIFT = _PLACE_BITS + 14    # a scan's number on the cluster port stands above the position
 _FLUSH_CHUNK = 64            # partitions per question
 _KEYS_STEP = 2000            # records per question when everything is wanted
 _TYPE_READ = [b"TYPE", b""]
@@ -93,6 +98,11 @@ class Coverage:
 
     # ---- walking ----
 
+    def _plans_of(self, mine: Mine | None) -> list[Plan]:
+        """One plan for each partition that is concerned."""
+        plans = self.plans[:: self._replica.width]
+        return plans if mine is None else [plan for plan in plans if mine[plan.partition]]
+
     def _ask_from(self, plan: Plan, wanted: int) -> list[str]:
         """Nodes to ask about a partition: this one first when it is an owner."""
         nodes = [self._here] if plan.is_owner else []
@@ -104,21 +114,30 @@ class Coverage:
             )
         return nodes[:wanted]
 
-    def _stretch(self, slot: int) -> int:
+    def _stretch(self, slot: int, mine: Mine | None) -> int:
         """The end of the run of partitions from this slot on that the same nodes answer for."""
         plans = self.plans
         first = plans[slot]
         stop = slot
-        while stop < SLOTS and (
+        width = self._replica.width
+        while stop < SLOTS and (mine is None or mine[stop // width]) and (
             plans[stop] is first
             or (plans[stop].is_owner == first.is_owner
                 and plans[stop].replicas is first.replicas)
         ):
-            stop += self._replica.width - stop % self._replica.width
+            stop += width - stop % width
         return stop
 
+    def _next_of(self, mine: Mine | None, slot: int, place: int) -> tuple[int, int]:
+        """This position, or if it is in none of `mine`, where the next one of them begins."""
+        width = self._replica.width
+        while mine is not None and slot < SLOTS and not mine[slot // width]:
+            slot, place = slot + width - slot % width, 0
+        return slot, place
+
     def walk(
-        self, db: int, slot: int, place: int, count: int, step: int, r: int
+        self, db: int, slot: int, place: int, count: int, step: int, r: int,
+        mine: Mine | None = None,
     ) -> Generator[list[Wish], list[Answer], tuple[list[tuple[bytes, str]], int, int]]:
         """At least `count` names from a position on, unless the end comes first.
 
@@ -126,8 +145,9 @@ class Coverage:
         Raises `Unreachable`.
         """
         names: list[tuple[bytes, str]] = []
+        slot, place = self._next_of(mine, slot, place)
         while slot < SLOTS and len(names) < count:
-            stop = self._stretch(slot)
+            stop = self._stretch(slot, mine)
             nodes = self._ask_from(self.plans[slot], r)
             ask = Scan(db, slot, place, stop, step)
             raw = yield [(node, ask) for node in nodes]
@@ -161,22 +181,24 @@ class Coverage:
             names += [
                 (name[2][3:], seen[0][1]) for name, seen in sorted(held.items()) if seen[0][1]
             ]
-            slot, place = upto
+            slot, place = self._next_of(mine, *upto)
         return names, slot, place
 
-    def scan(self, request: ScanRequest, db: int, terms: Terms) -> Task:
-        """SCAN."""
+    def scan(
+        self, request: ScanRequest, db: int, terms: Terms, mine: Mine | None = None, tag: int = 0
+    ) -> Task:
+        """SCAN. The cursor of the answer carries the tag."""
         slot, place = _position(request.cursor)
         if slot >= SLOTS:
             return array([bulk(b"0"), array([])])
         step = max(request.count * 2, 20)
         try:
             names, slot, place = yield from self.walk(
-                db, slot, place, request.count, step, terms.r
+                db, slot, place, request.count, step, terms.r, mine
             )
         except Unreachable as why:
             return error(str(why))
-        cursor = 0 if slot >= SLOTS else (slot << _PLACE_BITS | place) + 1
+        cursor = 0 if slot >= SLOTS else (tag << _TAG_SHIFT | slot << _PLACE_BITS | place) + 1
         wanted = None if request.type is None else request.type.decode("latin-1").lower()
         return array([
             bulk(b"%d" % cursor),
@@ -187,21 +209,25 @@ class Coverage:
             ]),
         ])
 
-    def keys(self, pattern: bytes, db: int, terms: Terms) -> Task:
+    def keys(
+        self, pattern: bytes, db: int, terms: Terms, mine: Mine | None = None
+    ) -> Task:
         """KEYS."""
         try:
-            names, _, _ = yield from self.walk(db, 0, 0, 1 << 62, _KEYS_STEP, terms.r)
+            names, _, _ = yield from self.walk(db, 0, 0, 1 << 62, _KEYS_STEP, terms.r, mine)
         except Unreachable as why:
             return error(str(why))
         return array([bulk(key) for key, _ in names if glob_match(pattern, key)])
 
-    def random_key(self, chance: float, db: int, resp3: bool, terms: Terms) -> Task:
+    def random_key(
+        self, chance: float, db: int, resp3: bool, terms: Terms, mine: Mine | None = None
+    ) -> Task:
         """RANDOMKEY: a key after a random position; keys in sparse slots are likelier."""
         start = int(chance * SLOTS)
         try:
-            names, _, _ = yield from self.walk(db, start, 0, 1, 16, terms.r)
+            names, _, _ = yield from self.walk(db, start, 0, 1, 16, terms.r, mine)
             if not names:
-                names, _, _ = yield from self.walk(db, 0, 0, 1, 16, terms.r)
+                names, _, _ = yield from self.walk(db, 0, 0, 1, 16, terms.r, mine)
         except Unreachable as why:
             return error(str(why))
         if not names:
@@ -210,11 +236,15 @@ class Coverage:
 
     # ---- counting ----
 
-    def size(self, db: int) -> Task:
-        """DBSIZE: each partition as its coordinator counts it."""
+    def size(self, db: int, mine: Mine | None = None) -> Task:
+        """DBSIZE: each partition as its coordinator counts it.
+
+        What this node presents it counts itself: a coordinator that has just come back, and is
+        not presented yet, may not know all keys.
+        """
         by_node: dict[str, list[int]] = {}
-        for plan in self.plans[:: self._replica.width]:
-            node = plan.coordinator
+        for plan in self._plans_of(mine):
+            node = self._here if mine is not None and plan.is_owner else plan.coordinator
             if not node:
                 return error(f"NOQUORUM no owner of partition {plan.partition} can be reached")
             by_node.setdefault(node, []).append(plan.partition)
@@ -230,9 +260,9 @@ class Coverage:
 
     # ---- emptying ----
 
-    def flush(self, dbs: list[int], terms: Terms) -> Task:
+    def flush(self, dbs: list[int], terms: Terms, mine: Mine | None = None) -> Task:
         """FLUSHDB and FLUSHALL."""
-        plans = self.plans[:: self._replica.width]
+        plans = self._plans_of(mine)
         for start in range(0, len(plans), _FLUSH_CHUNK):
             failed = yield from self._flush_some(plans[start : start + _FLUSH_CHUNK], dbs, terms)
             if failed:
@@ -281,6 +311,14 @@ class Coverage:
             if stored < terms.w:
                 return f"NOQUORUM W={terms.w} acknowledged={stored}: the flush may still happen"
         return ""
+
+
+def untag(cursor: int) -> tuple[int, int]:
+    """The tag of a cursor, and the cursor without it. Both 0 for 0, where a scan begins."""
+    if cursor == 0:
+        return 0, 0
+    tag, position = divmod(cursor - 1, 1 << _TAG_SHIFT)
+    return tag, position + 1
 
 
 def _position(cursor: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ several (`dispatch`), every partition (`coverage`), the cluster itself (`cluster
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from respdyn.cluster.terms import Terms
@@ -15,6 +16,7 @@ from respdyn.commands.table import lookup
 from respdyn.engine import local
 from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
+from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE
 from respdyn.engine.session import ALL_KEYS, Load, Session
 from respdyn.errors import ReplyError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _FORMING = "CLUSTERDOWN the cluster is forming: {} of {} nodes have met"
 _WAITED = "TIMEOUT the commands before it were not answered in time: nothing was done"
 _STOPPING = "LOADING this node is stopping"
+_NOQUORUM = b"-NOQUORUM"
 _OVERLOAD = "OVERLOAD {} requests are in flight already; try again"
 
 
@@ -166,6 +169,10 @@ class Front:
         )
         if reply is None:
             session.note(key, is_write)
+        elif session.listener == "cluster" and reply[:9] == _NOQUORUM:
+            # Refused on the spot: nothing was done. This word makes clients ask for the slot map
+            # anew, of other nodes as well, and try again: this one may be cut off alone.
+            return b"-CLUSTERDOWN " + reply[1:]
         return reply
 
     def _put_back(self, session: Session) -> None:
@@ -223,18 +230,29 @@ class Front:
         """The task of a command that concerns every partition, or the cluster."""
         coverage = self._node.coverage
         name = command.name
+        mine = None
+        if session.listener == "cluster":
+            slot_map = self._node.slot_map
+            slot_map.look(self._node.now_ms)
+            mine = slot_map.mine()
         if name == "scan":
-            return coverage.scan(scan.parse_scan(argv), session.db, terms)
+            request = scan.parse_scan(argv)
+            tag = 0
+            if mine is not None:
+                tag, cursor = untag(request.cursor)
+                tag, mine = slot_map.mine_for(tag)
+                request = replace(request, cursor=cursor)
+            return coverage.scan(request, session.db, terms, mine, tag)
         if name == "keys":
-            return coverage.keys(scan.parse_keys(argv), session.db, terms)
+            return coverage.keys(scan.parse_keys(argv), session.db, terms, mine)
         if name == "dbsize":
-            return coverage.size(session.db)
+            return coverage.size(session.db, mine)
         if name == "randomkey":
             return coverage.random_key(
-                self._node.random.random(), session.db, session.resp == 3, terms
+                self._node.random.random(), session.db, session.resp == 3, terms, mine
             )
         if name in ("flushdb", "flushall"):
             scan.parse_flush(argv)
             dbs = [session.db] if name == "flushdb" else list(range(16))
-            return coverage.flush(dbs, terms)
+            return coverage.flush(dbs, terms, mine)
         return self._node.view.task(name, argv, session.db, session.resp == 3)

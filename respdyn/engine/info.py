@@ -4,8 +4,9 @@ Every field of Redis 7 that some tool is known to read is there. Where respdyn h
 value is the one that is true (`rdb_bgsave_in_progress:0`). What only the process around the node
 knows (memory, CPU, bytes on sockets) the driver supplies by field name: `LocalContext.outside`.
 
-Keys are counted once in the whole cluster: each node tells those whose coordinator it is, so the
-sum over the nodes is the number of keys. `dynamo_live_keys` counts the copies on this node.
+Keys are counted once in the whole cluster: each node tells those whose primary it is to
+cluster-aware clients, so the sum over the nodes is the number of keys. `dynamo_live_keys` counts
+the copies on this node.
 
 Source: Redis `server.c` (genRedisInfoString).
 """
@@ -28,15 +29,20 @@ RESPDYN_VERSION: Final = "0.1.0"
 Fields = dict[str, object]
 
 
-def reply(context: LocalContext, wanted: list[bytes], resp3: bool) -> bytes:
-    """INFO with these sections; the default ones if none are named."""
+def reply(context: LocalContext, wanted: list[bytes], resp3: bool, listener: str) -> bytes:
+    """INFO with these sections; the default ones if none are named. `listener`: who asks."""
     names = [word(one).decode("latin-1").lower() for one in wanted] or ["default"]
     chosen = set(names)
     if chosen & {"all", "everything"}:
         chosen.update(SECTIONS)
     if "default" in chosen:
         chosen.update(name for name in SECTIONS if name != "commandstats")
-    outside = context.outside()
+    outside = dict(context.outside())
+    if listener == "cluster":
+        outside |= {
+            "redis_mode": "cluster", "cluster_enabled": "1",
+            "tcp_port": str(context.settings.cluster_port),
+        }
     parts = []
     for name, (title, make) in SECTIONS.items():
         if name in chosen:
@@ -256,9 +262,8 @@ def _cluster(context: LocalContext) -> Fields:
 
 def _keyspace(context: LocalContext) -> Fields:
     node = context.node
-    plans = node.dispatcher.plans[:: node.replica.width]
-    here = node.identity.node_id
-    mine = [plan.partition for plan in plans if plan.coordinator == here]
+    node.slot_map.look(node.now_ms)
+    mine = [partition for partition, is_mine in enumerate(node.slot_map.mine()) if is_mine]
     fields: Fields = {}
     for db, live in enumerate(node.replica.live):
         keys = sum(live[partition] for partition in mine)

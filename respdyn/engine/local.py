@@ -1,8 +1,9 @@
 """Commands that this node answers at once, from the connection's session or its own state.
 
-PING, HELLO, AUTH, SELECT, CONFIG and their kin are here; CLIENT is in `clients`, COMMAND in
-`introspection`, INFO in `info`. Each is a plain function `(context, session, argv) -> reply`; None
-means no reply at all. `FUNCTIONS` lists them all, and must name every command declared LOCAL.
+PING, HELLO, AUTH, SELECT, CONFIG and their kin are here; CLIENT is in `clients`, CLUSTER in
+`cluster_port`, COMMAND in `introspection`, INFO in `info`. Each is a plain function `(context,
+session, argv) -> reply`; None means no reply at all. `FUNCTIONS` lists them all, and must name
+every command declared LOCAL.
 
 Source: Redis `networking.c` (helloCommand, resetCommand), `acl.c` (authCommand), `config.c`.
 """
@@ -25,7 +26,7 @@ from respdyn.commands.declare import LOCAL, Command
 from respdyn.commands.scan import glob_match
 from respdyn.commands.table import BY_NAME, COMMANDS
 from respdyn.config import ConfigError, Settings, change, redis_view
-from respdyn.engine import clients, info, introspection
+from respdyn.engine import clients, cluster_port, info, introspection
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.session import Session
 from respdyn.engine.terms import Terms
@@ -199,6 +200,8 @@ def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 def select(context: LocalContext, session: Session, argv: Argv) -> bytes:
     index = parse_int32(argv[1])
+    if index and session.listener == "cluster":
+        raise ReplyError("ERR SELECT is not allowed in cluster mode")
     if not 0 <= index < DATABASES:
         raise ReplyError("ERR DB index is out of range")
     session.db = index
@@ -251,7 +254,7 @@ def hello(context: LocalContext, session: Session, argv: Argv) -> bytes:
             (text("version"), text(info.REDIS_VERSION)),
             (text("proto"), integer(session.resp)),
             (text("id"), integer(session.id)),
-            (text("mode"), text("standalone")),
+            (text("mode"), text("cluster" if session.listener == "cluster" else "standalone")),
             (text("role"), text("master")),
             (text("modules"), EMPTY_ARRAY),
         ],
@@ -293,7 +296,7 @@ def time(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def info_(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    return info.reply(context, argv[1:], session.resp == 3)
+    return info.reply(context, argv[1:], session.resp == 3, session.listener)
 
 
 def config_get(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -351,8 +354,9 @@ def command_list(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return introspection.names(argv[2:])
 
 
-def cluster(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    raise ReplyError("ERR This instance has cluster support disabled")
+def cluster_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    cluster_port.require(session)
+    return introspection.help_text(context.container("cluster"))
 
 
 FUNCTIONS: Final[dict[str, Local]] = {
@@ -387,7 +391,21 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "config|set": config_set,
     "info": info_,
     "time": time,
-    "cluster": cluster,
+    "asking": cluster_port.accept,
+    "readonly": cluster_port.accept,
+    "readwrite": cluster_port.accept,
+    "cluster|count-failure-reports": cluster_port.count_failure_reports,
+    "cluster|countkeysinslot": cluster_port.count_keys,
+    "cluster|getkeysinslot": cluster_port.get_keys,
+    "cluster|help": cluster_help,
+    "cluster|info": cluster_port.info,
+    "cluster|keyslot": cluster_port.key_slot,
+    "cluster|links": cluster_port.links,
+    "cluster|myid": cluster_port.my_id,
+    "cluster|myshardid": cluster_port.my_id,
+    "cluster|nodes": cluster_port.nodes,
+    "cluster|shards": cluster_port.shards,
+    "cluster|slots": cluster_port.slots,
     "dyn.cluster|help": dyn_cluster_help,
     "dyn.consistency": consistency,
 }

@@ -26,9 +26,9 @@ class Silence(Trace):
 class Client:
     """A connection to the node."""
 
-    def __init__(self, alone: "Alone", address: str) -> None:
+    def __init__(self, alone: "Alone", address: str, listener: str) -> None:
         self.alone = alone
-        self.session: Session = alone.node.open_session(address, "127.0.0.1:6379", "client", self)
+        self.session: Session = alone.node.open_session(address, "127.0.0.1:6379", listener, self)
 
     def call(self, *argv: bytes) -> bytes:
         """The reply's bytes; nothing if there is none."""
@@ -64,5 +64,5 @@ class Alone:
             if out.generation:
                 self.node.durable(out.generation)
 
-    def connect(self) -> Client:
-        return Client(self, f"127.0.0.1:{next(self.ports)}")
+    def connect(self, listener: str = "client") -> Client:
+        return Client(self, f"127.0.0.1:{next(self.ports)}", listener)

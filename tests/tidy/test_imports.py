@@ -37,6 +37,7 @@ FOR_EVERYONE = {"errors", "ports"}
 KNOWN = {
     ("cli/sim.py", "node"),               # hands the class to the simulator, which is given it
     ("commands/dyn.py", "causal"),        # contexts of records, which `types` does not offer
+    ("engine/cluster_port.py", "node"),
     ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
     ("engine/front.py", "node"),
     ("engine/local.py", "node"),
