@@ -109,7 +109,7 @@ class Coordinator:
         """Write once more, over the sibling that a replica held, before the client hears."""
         waiter, reply, locator, delta = op
         before = self._replica.get(locator)
-        joined = self._replica.join(locator, held)
+        joined = self._replica.receive(locator, held)
         ours = decode(delta).entries[VALUE]
         live = decode(before).entries.get(VALUE, {}) if before else {}
         if not any(dot in live for dot in ours):
@@ -190,7 +190,7 @@ class Coordinator:
         """Join here what the others held, and send the join to those that were behind."""
         assert op.answers is not None
         if op.joined:
-            self._replica.join(op.locator, op.joined)
+            self._replica.receive(op.locator, op.joined)
         held = dict(op.answers)
         for peer in asked:
             if held.get(peer, op.record) == op.joined:
