@@ -5,6 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from respdyn.causal.dot import intern_actor
 from respdyn.causal.hybrid_clock import HybridClock
 from respdyn.cluster.hash_tree import HashTrees
 from respdyn.cluster.identity import Identity
@@ -14,7 +15,7 @@ from respdyn.types import strings
 from tests.little import Little
 
 FAST = {"exchange_interval_ms": 20}
-ACTOR = bytes(range(16))
+ACTOR = intern_actor(bytes(range(16)))
 
 
 def locator_of(key: str) -> bytes:
