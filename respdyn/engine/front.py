@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
-from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
+from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.engine import local
 from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.dispatch import CANNOT_STORE
-from respdyn.engine.session import Load, Session
+from respdyn.engine.session import ALL_KEYS, Load, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 
@@ -144,9 +144,7 @@ class Front:
             command = command.single
             route = command.route
         if route is GATHER:
-            return dispatcher.gather(
-                command, argv, session.db, session.resp == 3, terms, session
-            )
+            return self._gather(session, command, argv, terms)
         if route is COVERAGE:
             self._cover(session, command, argv, terms)
             return None
@@ -155,9 +153,32 @@ class Front:
             if not inner:
                 raise ReplyError("ERR DYN.WITH needs a command after its terms")
             return self.run(session, lookup(inner), inner, terms)
-        return dispatcher.execute(
+        key = argv[command.keys.first]
+        if session.reads and route is not READ and session.is_reading(key):
+            session.backlog.appendleft(self._whole)
+            return None
+        reply = dispatcher.execute(
             command, argv, session.db, session.resp == 3, terms, session
         )
+        if reply is None and route is READ:
+            session.note_read(key)
+        return reply
+
+    def _gather(
+        self, session: Session, command: Command, argv: list[bytes], terms: Terms
+    ) -> bytes | None:
+        """A command on several keys."""
+        is_write = "write" in command.flag_words
+        if session.reads and is_write and session.is_reading(ALL_KEYS):
+            session.backlog.appendleft(self._whole)
+            return None
+        before = len(session.pending)
+        reply = self._node.dispatcher.gather(
+            command, argv, session.db, session.resp == 3, terms, session
+        )
+        if not is_write and len(session.pending) > before:
+            session.note_read(ALL_KEYS)
+        return reply
 
     def _cover(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

@@ -22,14 +22,19 @@ class Load:
         self.ready: list[Session] = []      # sessions whose backlog may go on
 
 
+# In place of a key: any of them.
+ALL_KEYS = b"all keys"
+
+
 class Cell(Waiter):
     """A place kept in a session's order of replies."""
 
-    __slots__ = ("reply", "session", "shown")
+    __slots__ = ("reading", "reply", "session", "shown")
 
     def __init__(self, session: "Session", shown: bool) -> None:
         self.session = session
         self.reply: bytes | None = None
+        self.reading: bytes | None = None   # the key that a read in flight asks for
         self.shown = shown
 
     def fill(self, reply: bytes) -> None:
@@ -39,6 +44,8 @@ class Cell(Waiter):
         self.reply = reply
         session = self.session
         session.load.held -= 1
+        if self.reading is not None:
+            session.reads -= 1
         pending = session.pending
         if pending and pending[0] is self:
             if not session.is_dirty:
@@ -64,7 +71,7 @@ class Session(Target):
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
         "has_barrier", "id", "is_dirty", "is_put_off", "last_command", "last_ms", "lib_name",
         "lib_version", "listener", "load", "local_address", "name", "no_evict", "no_touch", "out",
-        "out_bytes", "pending", "reply_mode", "resp", "tag", "terms", "user",
+        "out_bytes", "pending", "reads", "reply_mode", "resp", "tag", "terms", "user",
     )
 
     def __init__(
@@ -88,6 +95,7 @@ class Session(Target):
         # before it have been answered, and they wait for it.
         self.backlog: deque[list[bytes]] = deque()
         self.has_barrier = False
+        self.reads = 0                      # in flight
         self.closing = False                # write what is in `out`, then close
         self.created_ms = now_ms            # wall clock
         self.last_ms = now_ms               # of the last command, wall clock
@@ -126,6 +134,23 @@ class Session(Target):
         cell = Cell(self, self.reply_mode == "on" or self._is_shown())
         self.pending.append(cell)
         return cell
+
+    def note_read(self, key: bytes) -> None:
+        """The command that has just taken a place reads this key, or `ALL_KEYS`."""
+        self.pending[-1].reading = key
+        self.reads += 1
+
+    def is_reading(self, key: bytes) -> bool:
+        """Whether a read of this key (`ALL_KEYS`: of any) is in flight.
+
+        A write of the same client must wait for it: the read may ask one more replica meanwhile,
+        and would hear of a write that the client made after it.
+        """
+        return any(
+            cell.reading is not None and cell.reply is None
+            and (cell.reading is ALL_KEYS or key is ALL_KEYS or cell.reading == key)
+            for cell in self.pending
+        )
 
     def take(self) -> bytes:
         """All output that is ready, as one piece; the list is empty afterwards."""

@@ -9,7 +9,9 @@ is:
     register    SET, MSET, GET             nothing may ever be lost
     delete      and DEL, GETDEL, SETNX
     context     DYN.GETCTX, DYN.PUTCTX, DYN.DELCTX only: exact bookkeeping of siblings
-    expiry      SET with PX, PEXPIRE, PERSIST
+    volatile    SET with PX, GET
+    expiry      and PEXPIRE, PERSIST
+    session     SET once in a while, PEXPIRE for long, GET
     mixed       everything
 """
 
@@ -303,7 +305,9 @@ class Worker(Client):
             return self._choose_delete(key)
         if profile == "context":
             return self._choose_context(key)
-        return self._choose_expiry(key)
+        if profile == "session":
+            return self._choose_session(key)
+        return self._choose_expiry(key, profile == "volatile")
 
     def _others(self, key: bytes, *profiles: str) -> list[bytes]:
         """The key and all others with these profiles."""
@@ -356,7 +360,7 @@ class Worker(Client):
             ttl_ms = self.chance.between(200, 5_000)
         return operations.putctx(key, token, covers, self._value(key), ttl_ms)
 
-    def _choose_expiry(self, key: bytes) -> Op:
+    def _choose_expiry(self, key: bytes, is_simple: bool) -> Op:
         lot = self.chance.random()
         if lot < 0.25:
             return operations.set_(key, self._value(key), self.chance.between(100, 5_000))
@@ -364,8 +368,18 @@ class Worker(Client):
             return operations.set_(key, self._value(key))
         if lot < 0.7:
             return operations.get(key)
-        if lot < 0.8:
+        if lot < 0.8 or is_simple:
             return operations.getctx(key)
         if lot < 0.92:
             return operations.expire(key, self.chance.between(100, 5_000))
         return operations.persist(key)
+
+    def _choose_session(self, key: bytes) -> Op:
+        lot = self.chance.random()
+        if lot < 0.06:
+            return operations.set_(key, self._value(key))
+        if lot < 0.55:
+            return operations.expire(key, self.chance.between(200_000, 900_000))
+        if lot < 0.6:
+            return operations.persist(key)
+        return operations.get(key) if lot < 0.9 else operations.getctx(key)

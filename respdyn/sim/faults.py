@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from respdyn.sim.world import World
 
 _HOUR_MS = 3_600_000
+# Somebody notices that a node has lost data, and has it repaired, after so long at the latest.
+_REPAIR_LATEST_US = 2_000_000
 
 
 class Faults:
@@ -123,7 +125,11 @@ class Faults:
         if host.life == life and host.state == DOWN and host is not self.left_out:
             host.start()
             if self.world.history.damaged_us != NEVER:
-                self.repairer.start()
+                self.world.after(self.chance.between(0, _REPAIR_LATEST_US), self._repair, None)
+
+    def _repair(self, _: None) -> None:
+        if self.world.history.damaged_us != NEVER:
+            self.repairer.start()
 
     def _repaired(self) -> None:
         self.world.history.repaired(self.world.now_us)

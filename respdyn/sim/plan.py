@@ -33,7 +33,7 @@ FAULTS = (
 )
 
 # What the clients do with a key; see `clients`.
-PROFILES = ("register", "delete", "context", "expiry", "mixed")
+PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "mixed")
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -22,18 +22,19 @@ _REPAIR_US = 30_000_000
 
 def run(plan: Plan, node_class: NodeFactory, tells_all: bool = False) -> Outcome:
     """Run a plan; a failing one twice, the second time with its story."""
-    outcome = _run_once(plan, node_class, None, tells_all)
+    outcome = run_once(plan, node_class)
     if outcome.failure:
-        told = _run_once(plan, node_class, Story(), tells_all)
+        told = run_once(plan, node_class, Story(), tells_all)
         if told.digest != outcome.digest:
             told.failure += f" (and differently the first time: {outcome.failure})"
         return told
     return outcome
 
 
-def _run_once(
-    plan: Plan, node_class: NodeFactory, story: Story | None, tells_all: bool
+def run_once(
+    plan: Plan, node_class: NodeFactory, story: Story | None = None, tells_all: bool = False
 ) -> Outcome:
+    """Run a plan once, with a story or without."""
     world = World(plan, node_class, story)
     outcome = Outcome(plan, "")
     try:
