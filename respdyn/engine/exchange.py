@@ -369,6 +369,9 @@ class Exchange:
             self._repaired.add(key)
             self._urgent.setdefault(peer, {})[key[1]] = None
         held = replica.get(name)
+        if held and replica.is_cleared(name, held):
+            replica.clear(key[1], name[2], {})      # it came in beside the clearing: drop it
+            return
         joined = held
         if record:
             if replica.is_cleared(name, record):
