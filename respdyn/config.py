@@ -47,8 +47,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("node-id", "node_id", "text", "",
             "40 hex digits; empty: drawn at the first start and kept in the data directory"),
     Setting("bind", "bind", "list", ("127.0.0.1",),
-            "addresses to listen on; beyond loopback, set requirepass and peer-secret",
-            redis="bind"),
+            "addresses to listen on; beyond loopback, set requirepass, peer-secret", redis="bind"),
     Setting("announce-host", "host", "text", "",
             "address told to clients and peers; empty: the first bind address, or this host's"),
     Setting("port", "client_port", "int", 6379, "where clients connect: one big Redis",
@@ -57,8 +56,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "where cluster-aware clients connect; 0: port + 1000", 0, PORT),
     Setting("peer-port", "peer_port", "int", 0,
             "where the other nodes connect; 0: port + 10000", 0, PORT),
-    Setting("http-port", "http_port", "int", 8379,
-            "metrics and health; 0: not served", 0, PORT),
+    Setting("http-port", "http_port", "int", 8379, "metrics and health; 0: not served", 0, PORT),
     Setting("data-dir", "data_dir", "text", "./data", "where the node keeps what must survive",
             redis="dir"),
     Setting("zone", "zone", "text", "",
@@ -82,8 +80,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("w", "w", "int", 0,
             "copies a write waits for; more is safer and slower; 0: a majority of n", 0, 16),
     Setting("partitions", "partitions", "int", 256,
-            "equal parts of the ring, fixed at creation; more spread finer, cost memory and gossip",
-            1, SLOTS),
+            "equal parts of the ring, fixed at creation; more spread finer, cost gossip", 1, SLOTS),
     # What survives.
     Setting("engine", "engine", "choice", "rocksdb",
             "rocksdb survives a restart; memory does not", choices=("rocksdb", "memory")),
@@ -116,6 +113,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("speculative", "speculative_ms", "ms", 50,
             "after so long a read asks one more replica; lower costs more messages",
             1, 60 * SECOND, runtime=True),
+    Setting("exchange-interval", "exchange_interval_ms", "ms", 2 * SECOND,
+            "pause between comparing copies; raising it repairs later; 0: off", 0, HOUR, (), True),
     Setting("max-clock-offset", "max_clock_offset_ms", "ms", 500,
             "a remote clock further ahead is not adopted; raising it lets bad clocks spread",
             1, HOUR),
@@ -161,8 +160,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("tcp-keepalive", "tcp_keepalive", "seconds", 300,
             "ask a silent client's machine for life so often; 0: never", 0, 2_147_483_647,
             runtime=True, redis="tcp-keepalive"),
-    Setting("log-format", "log_format", "choice", "text",
-            "text: key=value; json: one object per line", choices=("text", "json")),
+    Setting("log-format", "log_format", "choice", "text", "text: key=value; json: one object each",
+            choices=("text", "json")),
 )
 
 
@@ -203,6 +202,7 @@ class Settings:
     heartbeat_ms: int = SECOND
     failure_timeout_ms: int = 1500
     speculative_ms: int = 50
+    exchange_interval_ms: int = 2 * SECOND
     max_clock_offset_ms: int = 500
     max_inflight: int = 100_000
     max_clients: int = 10_000

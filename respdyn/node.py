@@ -45,6 +45,7 @@ from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
+from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
 from respdyn.engine.session import Session
 from respdyn.ports import Random, Trace, random_bits
@@ -154,6 +155,7 @@ class Node:
         )
         self.settings_changed()
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
+        self.exchange = Exchange(self)
         self.view = ClusterView(self)
         self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
@@ -269,6 +271,7 @@ class Node:
         self.asking.expire(now_ms)
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
+        self.exchange.tick()
 
     def next_deadline(self) -> int | None:
         """When `advance` must be called at the latest."""
@@ -279,7 +282,7 @@ class Node:
         first = min(self.detector.next_deadline(), self.gossip.next_deadline())
         for deadline in (
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
-            self.asking.next_deadline(),
+            self.asking.next_deadline(), self.exchange.next_deadline(),
         ):
             if deadline is not None and deadline < first:
                 first = deadline
@@ -403,6 +406,7 @@ class Node:
             plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
         )
         self.front.set_quorums(ring.n)
+        self.exchange.planned()
 
     def _reachability_changed(self, link: Link) -> None:
         self._replan()
@@ -412,6 +416,7 @@ class Node:
             self.gossip.greet(link)
             if self.slot_map.is_held_back(link.peer):
                 self.gossip.tell_held(link)
+            self.exchange.came_up(link.peer)
 
     def _forget_requests(self, link: Link) -> None:
         """Nothing that waits for this peer will be answered."""

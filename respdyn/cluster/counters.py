@@ -26,3 +26,6 @@ class Counters:
         self.records_received = 0
         self.clocks_refused = 0
         self.peers_lost = 0
+        self.exchanges = 0
+        self.exchange_differences = 0
+        self.exchange_keys_repaired = 0

@@ -55,20 +55,21 @@ class Gossip:
         for partition, dbs in sorted(self._replica.cleared.items()):
             if link.peer in membership.ring.owners_of(partition):
                 for db, tops in sorted(dbs.items()):
-                    self._tell_tops(link, db, partition, tops)
+                    self.tell_tops(link, db, partition, tops)
 
     def tell_cleared(self, link: Link, locator: bytes) -> None:
         """A peer holds a record that was cleared here: tell it of the clearing."""
         partition = (locator[0] << 8 | locator[1]) // self._replica.width
         tops = self._replica.cleared.get(partition, {}).get(locator[2])
         if tops:
-            self._tell_tops(link, locator[2], partition, tops)
+            self.tell_tops(link, locator[2], partition, tops)
 
     def tell_held(self, link: Link) -> None:
         """A peer is back, and not yet presented to clients: let it see that as we do."""
         _tell(link, GOSSIP_HELD, b"")
 
-    def _tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
+    def tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
+        """Tell a peer what was cleared of a partition's database."""
         _tell(link, GOSSIP_CLEARED, msgspec.msgpack.encode((db, partition, tops)))
 
     def tick(self, now_ms: int, every_ms: int) -> None:

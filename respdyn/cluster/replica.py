@@ -43,6 +43,7 @@ class Replica:
         self._identity = identity
         self._lost_memory = lost_memory
         self.slots: list[dict[bytes, bytes]] = [{} for _ in range(SLOTS)]
+        self.stale = bytearray(SLOTS)                # 1: changed since its leaves were made
         self.batch: list[bytes] = []                 # flat pairs for the store, this turn's
         self.records = 0                             # tombstones included
         self.width = 64                              # slots of a partition
@@ -58,21 +59,23 @@ class Replica:
 
     def join(self, locator: bytes, delta: bytes) -> bytes:
         """Join a delta into the record and return the outcome; unchanged when nothing is new."""
-        table = self.slots[locator[0] << 8 | locator[1]]
+        slot = locator[0] << 8 | locator[1]
+        table = self.slots[slot]
         old = table.get(locator)
         if old is None:
             table[locator] = delta
+            self.stale[slot] = 1
             self.records += 1
             if delta[1] & LIVE:
-                self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] += 1
+                self.live[locator[2]][slot // self.width] += 1
             self.batch += (locator, delta)
             return delta
         new = join_records(old, delta)
         if new is not old and new != old:
             table[locator] = new
+            self.stale[slot] = 1
             if (new[1] ^ old[1]) & LIVE:
-                partition = (locator[0] << 8 | locator[1]) // self.width
-                self.live[locator[2]][partition] += 1 if new[1] & LIVE else -1
+                self.live[locator[2]][slot // self.width] += 1 if new[1] & LIVE else -1
             self.batch += (locator, new)
         return new
 
@@ -80,6 +83,7 @@ class Replica:
         """As `join`, for a new state made from the old one, which it therefore covers."""
         slot = locator[0] << 8 | locator[1]
         self.slots[slot][locator] = new
+        self.stale[slot] = 1
         if not old:
             self.records += 1
             self.live[locator[2]][slot // self.width] += 1
@@ -158,11 +162,12 @@ class Replica:
         )
 
     def _drop(self, locator: bytes) -> None:
-        table = self.slots[locator[0] << 8 | locator[1]]
-        record = table.pop(locator)
+        slot = locator[0] << 8 | locator[1]
+        record = self.slots[slot].pop(locator)
+        self.stale[slot] = 1
         self.records -= 1
         if record[1] & LIVE:
-            self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] -= 1
+            self.live[locator[2]][slot // self.width] -= 1
         self.batch += (locator, b"")
 
     @staticmethod
@@ -198,7 +203,9 @@ class Replica:
             except DamagedError:
                 damaged += 1
                 continue
-            self.slots[locator[0] << 8 | locator[1]][locator] = record
+            slot = locator[0] << 8 | locator[1]
+            self.slots[slot][locator] = record
+            self.stale[slot] = 1
             self.records += 1
             if is_live(record):
                 self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] += 1

@@ -58,7 +58,34 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     """How a node is."""
 
 
-Question = Scan | Count | Tops | Clear | Explain | Status
+class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
+    """The roots of some partitions' hash trees. Fewer may be answered, from the front."""
+
+    partitions: list[int]
+
+
+class Segments(msgspec.Struct, frozen=True, array_like=True, tag="segments"):
+    """The leaves of a partition's hash tree, and its cleared context."""
+
+    partition: int
+
+
+class Keys(msgspec.Struct, frozen=True, array_like=True, tag="keys"):
+    """Locators and digests in some segments of a partition, from a position on."""
+
+    partition: int
+    segments: list[int]
+    slot: int
+    place: int
+
+
+class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
+    """Some keys' digests now, and the records whose digest is still the one given."""
+
+    names: list[tuple[bytes, bytes]]
+
+
+Question = Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -109,12 +136,23 @@ class Asking:
         self._link_to = link_to
         self._answer_here = answer_here
         self._run = run
+        self._running = 0                # tasks in the foreground
         self._number = 0
         self._open: dict[int, tuple[_Step, int, str]] = {}
         self._deadlines: Deadlines[_Step] = Deadlines()
 
     def start(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
         """Run a task; `done` hears its result. Each step may take as long as the time-out."""
+        self._running += 1
+
+        def finished(reply: bytes) -> None:
+            self._running -= 1
+            done(reply)
+
+        self._advance(task, None, timeout_ms, finished)
+
+    def start_quietly(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
+        """As `start`, for what nobody waits for: it does not keep the node from being idle."""
         self._advance(task, None, timeout_ms, done)
 
     def _advance(
@@ -223,8 +261,8 @@ class Asking:
         return self._deadlines.next_ms()
 
     def is_idle(self) -> bool:
-        """Whether no task waits."""
-        return len(self._deadlines) == 0
+        """Whether no task waits that somebody waits for."""
+        return self._running == 0
 
 
 def answer_as(kind: type[T], answer: Answer) -> T | None:

@@ -18,9 +18,13 @@ from respdyn.engine.asking import (
     Clear,
     Count,
     Explain,
+    Fetch,
+    Keys,
     Question,
+    Roots,
     Run,
     Scan,
+    Segments,
     Status,
     Task,
     Tops,
@@ -48,6 +52,8 @@ class Health(msgspec.Struct, array_like=True):
     ring_version: int
     clock_ms: int
     peers_up: int
+    clean_age_ms: int = -1
+    differences: int = 0
 
 
 class ClusterView:
@@ -71,6 +77,8 @@ class ClusterView:
             return coverage.answer_clear(question)
         if isinstance(question, Explain):
             return version_of(self._node.replica.get(question.locator), self._node.wall_ms)
+        if isinstance(question, Roots | Segments | Keys | Fetch):
+            return self._node.exchange.answer(question)
         return self._health()
 
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
@@ -94,6 +102,8 @@ class ClusterView:
             can_store=not node.dispatcher.cannot_store,
             ring_version=ring.version if ring else 0, clock_ms=node.wall_ms,
             peers_up=sum(1 for link in node.links.values() if link.is_up),
+            clean_age_ms=node.exchange.clean_age_ms(),
+            differences=node.counters.exchange_differences,
         )
 
     # ---- the asking side ----
@@ -174,6 +184,8 @@ class ClusterView:
                     (b"in-flight", integer(health.in_flight)),
                     (b"ring-version", integer(health.ring_version)),
                     (b"peers-up", integer(health.peers_up)),
+                    (b"clean-exchange-age-ms", integer(health.clean_age_ms)),
+                    (b"exchange-differences", integer(health.differences)),
                     (b"clock-offset-ms", integer(health.clock_ms - node.wall_ms)),
                 ]
             rows.append(_named(pairs, resp3))

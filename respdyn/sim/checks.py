@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Healed nodes must serve within so many failure time-outs, and this on top.
 _SERVE_US = 10_000_000
 _RETRY_US = 50_000
+# A round of exchanges over all partitions and peers, and a second one.
+_EXCHANGE_US = 20_000_000
 # Walking all partitions takes a round trip for each, one after the other.
 _WALK_MS = 8_000
 # No inbox grows longer than this: requests are bounded by the clients, frames by turns.
@@ -151,8 +153,25 @@ def end(world: "World") -> None:
     rest(world)
 
 
-def compare_copies(world: "World") -> None:
+def exchanged(world: "World") -> None:
+    """Exchange alone makes all copies equal, before anybody reads them."""
+    if not world.run_while(lambda: bool(_unlike(world)), _EXCHANGE_US):
+        compare_copies(world, "although nobody writes and nodes had time to exchange")
+
+
+def compare_copies(world: "World", when: str = "after they were read from all replicas") -> None:
     """All owners of a key hold the same bytes."""
+    for key, copies in _unlike(world):
+        raise Wrong(
+            f"copies differ {when}: " + ", ".join(
+                f"{name} has {len(copy)} bytes" for copy, name in copies.items()
+            ), key,
+        )
+
+
+def _unlike(world: "World") -> list[tuple[bytes, dict[bytes, str]]]:
+    """Keys whose owners hold different bytes, with these and one of those who hold them."""
+    found = []
     for key in keys_of(world):
         name = locator(0, key)
         copies: dict[bytes, str] = {}
@@ -161,11 +180,8 @@ def compare_copies(world: "World") -> None:
             if host.node.dispatcher.plans[name[0] << 8 | name[1]].is_owner:
                 copies.setdefault(host.node.replica.get(name), host.name)
         if len(copies) > 1:
-            raise Wrong(
-                "copies differ after they were read from all replicas: " + ", ".join(
-                    f"{name} has {len(copy)} bytes" for copy, name in copies.items()
-                ), key,
-            )
+            found.append((key, copies))
+    return found
 
 
 def walk(world: "World", told: dict[bytes, tuple[bytes, ...]]) -> None:

@@ -39,6 +39,7 @@ KNOWN = {
     ("commands/dyn.py", "causal"),        # contexts of records, which `types` does not offer
     ("engine/cluster_port.py", "node"),
     ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
+    ("engine/exchange.py", "node"),
     ("engine/front.py", "node"),
     ("engine/local.py", "node"),
     ("sim/checks.py", "ring"),            # finds a key on a disk by its locator

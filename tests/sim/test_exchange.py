@@ -1,0 +1,42 @@
+"""The simulator notices when copies stay different until somebody reads them."""
+
+from respdyn.engine.exchange import Exchange
+from respdyn.node import Node
+from respdyn.ring.ring import Member
+from respdyn.sim.plan import draw
+from respdyn.sim.run import run
+
+SEEDS = range(1, 9)
+COMPLAINT = "although nobody writes"
+
+
+class Silent(Exchange):
+    """Answers, but never asks."""
+
+    def tick(self) -> None:
+        """Nothing is ever due."""
+
+    def next_deadline(self) -> int | None:
+        """Never."""
+        return None
+
+
+class NeverExchanges(Node):
+    """Leaves all repair to those who read."""
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.exchange = Silent(self)
+
+
+def complaints(node_class: type[Node]) -> int:
+    plans = [draw(seed).changed(nodes=3, faults=("kill", "reset")) for seed in SEEDS]
+    return sum(COMPLAINT in run(plan, node_class).failure for plan in plans)
+
+
+def test_copies_that_stay_different_are_noticed() -> None:
+    assert complaints(NeverExchanges) > 0
+
+
+def test_exchange_makes_copies_equal_without_reads() -> None:
+    assert complaints(Node) == 0
