@@ -24,7 +24,7 @@ from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.replica import LIVE, Replica
 from respdyn.cluster.terms import Terms
-from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command
+from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Fold
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import (
     Answering,
@@ -174,7 +174,7 @@ class Dispatcher:
             return reply
         # A delta with a value of its own overwrites what it saw: it wants to hear of what it did
         # not see. Clients that send contexts want their siblings kept.
-        wants_feedback = delta[1] & LIVE != 0 and not command.wants_loc
+        wants_feedback = command.wants_feedback and delta[1] & LIVE != 0
         self._coordinator.write(
             plan, target.hold(), reply, locator, delta, w, deadline_ms, wants_feedback
         )
@@ -263,16 +263,35 @@ class Dispatcher:
     ) -> bytes | None:
         """Run a command on several keys as commands on one."""
         parts = command.parts(argv)
-        gathering = Gathering(len(parts), command.fold, target.hold())
-        for index, part_argv in enumerate(parts):
-            part = Part(gathering, index)
-            reply = self.run(part_argv, db, resp3, terms, part)
-            if reply is not None:
-                part.fill(reply)
+        waiter = target.hold()
+        then = command.then
+        deadline_ms = self.now_ms + terms.timeout_ms
+
+        def run_parts(parts: list[list[bytes]], fold: Fold) -> None:
+            gathering = Gathering(len(parts), fold, waiter)
+            for index, part_argv in enumerate(parts):
+                part = Part(gathering, index)
+                reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)
+                if reply is not None:
+                    part.fill(reply)
+
+        def go_on(replies: list[bytes]) -> bytes:
+            assert then is not None
+            try:
+                outcome = then(argv, replies, resp3)
+            except ReplyError as wrong:
+                return error(wrong.text)
+            if isinstance(outcome, bytes):
+                return outcome
+            run_parts(*outcome)
+            return b""
+
+        run_parts(parts, command.fold if then is None else go_on)
         return None
 
     def run(
-        self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target
+        self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target,
+        deadline_ms: int = 0,
     ) -> bytes | None:
         """Run a command on one or several keys, given its words."""
         command = lookup(argv)
@@ -280,7 +299,7 @@ class Dispatcher:
             command = command.single
         if command.route is GATHER:
             return self.gather(command, argv, db, resp3, terms, target)
-        return self.execute(command, argv, db, resp3, terms, target)
+        return self.execute(command, argv, db, resp3, terms, target, deadline_ms)
 
     # ---- elsewhere ----
 
