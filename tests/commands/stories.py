@@ -83,3 +83,51 @@ BITS = {
                    " GET u8 0 / BITFIELD_RO k SET u8 0 1 / BITFIELD_RO k OVERFLOW SAT GET u8 #2"
                    " / BITFIELD_RO k GET u8 / BITFIELD_RO k INCRBY u8 0 1 / BITFIELD_RO",
 }
+
+COUNTERS = {
+    "incr": "INCR k / INCR k / GET k / TYPE k / STRLEN k / EXISTS k / DECR k / DECR k / DECR k"
+            " / GET k / INCRBY k 10 / DECRBY k 20 / INCRBY k -5 / INCRBY k x / INCRBY k 1.5"
+            " / INCRBY k / INCR / DECR a b / INCRBY z 0 / GET z / EXISTS z / DECRBY z 0 / GET z"
+            " / SET k 10 / INCR k / GET k / SET k 010 / INCR k / SET k abc / INCR k / GET k"
+            " / INCRBY k x / DECRBY k 1 / SET k -0 / INCR k / SET k \\x205 / INCR k"
+            " / SET k 20 / INCRBY k 0 / GET k / DEL k / GET k / INCR k / INCR e / DECR e / EXISTS e"
+            " / GET e / DEL e / EXISTS e / TYPE e",
+    "incr limits": "SET k 9223372036854775807 / INCR k / INCRBY k 1 / DECR k / INCR k / INCR k"
+                   " / GET k / SET k -9223372036854775808 / DECR k / DECRBY k 1 / INCR k"
+                   " / DECRBY k -9223372036854775808 / DECRBY k 9223372036854775807"
+                   " / INCRBY k 9223372036854775808 / SET k 9223372036854775808 / INCR k"
+                   " / INCRBY n -9223372036854775808 / DECR n / INCRBY n 9223372036854775807"
+                   " / GET n / DECRBY m -9223372036854775808",
+    "a counter is a string": "INCRBY k 41 / APPEND k 0 / INCR k / GETRANGE k 0 1 / SETRANGE k 1 99"
+                             " / GET k / INCR k / GETSET k 7 / INCR k / GETDEL k / GET k / INCR k"
+                             " / SET k 5 KEEPTTL / INCR k / SETBIT k 7 1 / GET k / INCR k / MGET k"
+                             " / SET k 8 GET / SETNX k 3 / INCR k / BITCOUNT k / STRLEN k",
+    "a counter expires": "INCR k / EXPIREAT k 9999999999 / INCR k / EXPIRETIME k / PERSIST k"
+                         " / EXPIRETIME k / INCR k / EXPIREAT k 5000000000 / EXPIREAT k 4000000000"
+                         " / EXPIRETIME k / EXPIREAT k 6000000000 LT / EXPIRETIME k / INCR k"
+                         " / EXPIREAT k 1 / GET k / INCR k / TTL k / GETEX k EXAT 5000000000"
+                         " / EXPIRETIME k / GETEX k PERSIST / TTL k / EXPIREAT k 5000000000 / SET k 3"
+                         " / TTL k / INCR k / EXPIREAT k 5000000000 / INCRBY k 5 / EXPIRETIME k"
+                         " / DEL k / INCR k / TTL k / SET s 5 EXAT 5000000000 / INCR s"
+                         " / EXPIRETIME s / SET s 9 KEEPTTL / INCR s / EXPIRETIME s"
+                         " / SET g 5 EXAT 1 / INCR g / GET g / TTL g",
+    "incrbyfloat": "INCRBYFLOAT k 10.5 / INCRBYFLOAT k 0.1 / GET k / INCRBYFLOAT k -5 / SET k 5.0e3"
+                   " / INCRBYFLOAT k 2.0e2 / GET k / INCRBYFLOAT k 0 / INCR k / INCRBYFLOAT k 0.5"
+                   " / INCR k / INCRBYFLOAT k x / INCRBYFLOAT k / INCRBYFLOAT k nan / INCRBYFLOAT k"
+                   " inf / INCRBYFLOAT k -Infinity / INCRBYFLOAT k \\x201 / INCRBYFLOAT k 1\\x20"
+                   " / INCRBYFLOAT k 1e400 / GET k / INCRBYFLOAT k -1e400 / INCRBYFLOAT k 1e4932"
+                   " / INCRBYFLOAT k 1.18e4932 / INCRBYFLOAT k 1e5000 / SET k abc / INCRBYFLOAT k 1"
+                   " / INCRBYFLOAT k y / SET k 1e-30 / INCRBYFLOAT k 0 / GET k / INCRBYFLOAT k 1e-17"
+                   " / INCRBYFLOAT k 1e-18 / INCRBYFLOAT k 4e-18 / INCRBYFLOAT k -1e-17"
+                   " / INCRBYFLOAT k 0x10 / INCRBYFLOAT k 0x1.8p3 / INCRBYFLOAT k .5"
+                   " / INCRBYFLOAT k 5. / INCRBYFLOAT k . / INCRBYFLOAT k +1 / INCRBYFLOAT k 1e"
+                   " / INCRBYFLOAT k 1e-5000 / INCRBYFLOAT k 3.6e-4951 / SET k 3.0 / INCRBYFLOAT k 0"
+                   " / GET k / SET k inf / INCRBYFLOAT k 1 / SET k 0 / INCRBYFLOAT k -0"
+                   " / INCRBYFLOAT n -0.000000000000000001 / GET n / INCRBYFLOAT k 1\\x00"
+                   " / SET t 1 EXAT 5000000000 / INCRBYFLOAT t 1.5 / EXPIRETIME t / INCRBYFLOAT p 3"
+                   " / INCR p / SET k 0.1 / INCRBYFLOAT k 0.2 / INCRBYFLOAT k 1e17"
+                   " / INCRBYFLOAT k 0.3 / INCRBYFLOAT k 123456789.123456789 / GET k"
+                   " / SET k 12345678901234567890.12345678901234567 / INCRBYFLOAT k 0.1 / GET k"
+                   " / INCRBYFLOAT k -0.7 / SET k 0x / INCRBYFLOAT k 1 / SET k 1e0x1"
+                   " / INCRBYFLOAT k 1",
+}

@@ -17,6 +17,10 @@ TTLS = st.sampled_from([b"100000", b"20000000", b"0", b"-1"])
 BAD = st.sampled_from([b"x", b"", b"1.5", b"01", b"+1", b" 1", b"-0", b"9223372036854775807",
                        b"9223372036854775808", b"-9223372036854775808", b"9223372036854775"])
 PLACES = st.sampled_from([b"0", b"1", b"-1", b"7", b"-9", b"30", b"600000000"])
+FLOATS = st.one_of(
+    st.floats(width=64, min_value=-1e30, max_value=1e30).map(lambda number: b"%r" % number),
+    st.decimals(-1000, 1000, places=5).map(lambda number: str(number).encode()),
+)
 NUMBERS = st.sampled_from([b"1", b"-3", b"0", b"9223372036854775807", b"1.5", b"-0.1", b"3e2"])
 CASES = st.sampled_from([bytes.upper, bytes.lower, bytes.title])
 
@@ -68,6 +72,10 @@ COMMANDS = st.one_of(
     command(st.sampled_from([b"TTL", b"EXPIRETIME", b"PTTL", b"PEXPIRETIME"]), KEYS),
     command(b"DBSIZE"),
     command(b"APPEND", KEYS, VALUES),
+    command(st.sampled_from([b"INCR", b"DECR", b"INCR"]), KEYS),
+    command(st.sampled_from([b"INCRBY", b"DECRBY", b"INCRBYFLOAT"]), KEYS,
+            st.one_of(NUMBERS, BAD)),
+    command(b"INCRBYFLOAT", KEYS, FLOATS),
     command(b"SETRANGE", KEYS, PLACES, VALUES),
     command(st.sampled_from([b"GETRANGE", b"BITCOUNT"]), KEYS, PLACES, PLACES),
     command(b"BITPOS", KEYS, st.sampled_from([b"0", b"1"]),
