@@ -28,7 +28,7 @@ def _shift(rec: bytes, now_ms: int, stamp: Stamp, amount: int) -> tuple[bytes, b
     new = amount if found is None else parse_integer(found) + amount
     if not INT64_MIN <= new <= INT64_MAX:
         raise ReplyError(_OVERFLOW)
-    return integer(new), strings.count(rec, stamp, amount * UNIT, now_ms)
+    return integer(new), strings.count(rec, stamp, amount * UNIT, found is not None)
 
 
 def incr(
@@ -74,7 +74,7 @@ def incrbyfloat(
     after = long_double.units_of(new)
     return (
         bulk(long_double.print_units(after)),
-        strings.count(rec, stamp, after - before, now_ms),
+        strings.count(rec, stamp, after - before, found is not None),
     )
 
 

@@ -22,8 +22,8 @@ Expiry: a remark is bound to a value's dot, and with a string below the counter 
 string. Without one, EXPIRE and PERSIST write the remark on every live run, named by its first dot;
 of the remarks on live runs the longest holds, PERSIST beats any, and none means no expiry. A run
 that is concurrent and has no remark does not weaken the others: INCR keeps a key's time to live. A
-SET or DEL ends the remarks that it has seen; those on a run that is reset mean nothing. An increment
-of an expired counter covers all there is and begins at 0.
+SET or DEL ends the remarks that it has seen; those on a run that is reset mean nothing. An
+increment of an expired counter covers all there is and begins at 0.
 
 A payload is clock u64, size of P u16, P, N; numbers are in units of 10**-17 (`long_double`). An
 increment of 0 adds one unit to both, so that the run is alive. Writers return the whole new state.

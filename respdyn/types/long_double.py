@@ -1,9 +1,9 @@
 """The 80-bit `long double` of x86, in integers: what INCRBYFLOAT reads, adds and prints.
 
-Redis computes in long double and stores the decimal text, `%.17Lf` without trailing zeros. Done with
-exact integers here, so every replica, whatever its machine, gets the same digits. A printed number
-has at most 17 digits behind the point, so it is an integer in units of 10**-17: that is what a
-counter adds up.
+Redis computes in long double and stores the decimal text, `%.17Lf` without trailing zeros. Done
+with exact integers here, so every replica, whatever its machine, gets the same digits. A printed
+number has at most 17 digits behind the point, so it is an integer in units of 10**-17: that is
+what a counter adds up.
 
 Numbers beyond the range are refused when read, as by Redis; infinity can be read but not stored.
 
@@ -22,6 +22,8 @@ _MANTISSA_BITS = 64
 _MAX_EXPONENT = 16384           # values stay below 2**16384
 _MIN_EXPONENT = -16445          # the smallest denormal
 _DIGITS_MAX = 12_000            # decimal exponents beyond it are over or under the range for sure
+
+_LONG = 10**4000                # beyond it numbers are read and printed in two parts
 
 _DECIMAL = re.compile(rb"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?")
 _HEXADECIMAL = re.compile(rb"([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([+-]?[0-9]+))?")
@@ -112,14 +114,14 @@ def _integer(digits: bytes) -> int:
     """As `int`, which refuses more than 4300 digits."""
     if len(digits) <= 4000:
         return int(digits)
-    return int(digits[:-4000]) * 10**4000 + int(digits[-4000:])
+    return int(digits[:-4000]) * _LONG + int(digits[-4000:])
 
 
 def _decimal(number: int) -> bytes:
     """As `str`, which refuses more than 4300 digits; a long double has up to 4933."""
-    if number < 10**4000:
+    if number < _LONG:
         return b"%d" % number
-    high, low = divmod(number, 10**4000)
+    high, low = divmod(number, _LONG)
     return b"%d%b" % (high, (b"%d" % low).rjust(4000, b"0"))
 
 

@@ -32,8 +32,8 @@ from respdyn.causal.tokens import decode_token, encode_token
 from respdyn.types import counters
 
 __all__ = [
-    "Stamp", "assign", "context_with_dot", "count", "decode_token", "encode_token", "exists", "expire",
-    "expire_at", "put", "remove", "remove_context", "siblings", "value",
+    "Stamp", "assign", "context_with_dot", "count", "decode_token", "encode_token", "exists",
+    "expire", "expire_at", "put", "remove", "remove_context", "siblings", "value",
 ]
 
 _u64 = int.from_bytes
@@ -104,7 +104,9 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
             return _encode_plain(clock, actor, _u64(record[30:38]), counter, expire_at, value)
     rows = codec.claim_rows(codec.rows_of(record), actor, counter, floor)
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
-    if record[1] & codec.PLAIN:
+    if record[1] & codec.PLAIN or not (
+        record[1] & codec.EXPIRES or counters.has_runs(record)
+    ):
         return written
     left = _early_remarks(record) + counters.baselines(record, stamp)
     if not left:
@@ -127,9 +129,12 @@ def remove(record: bytes, stamp: Stamp) -> bytes:
     return codec.encode_entries(rows, sorted(left + reset))
 
 
-def count(record: bytes, stamp: Stamp, amount: int, now_ms: int) -> bytes:
-    """INCR by so many units (10**-17): the new state of the key, its other siblings kept."""
-    if exists(record, now_ms):
+def count(record: bytes, stamp: Stamp, amount: int, exists: bool) -> bytes:
+    """INCR by so many units (10**-17): the new state of the key, its other siblings kept.
+
+    `exists`: there is a value, and it is not expired.
+    """
+    if exists:
         return counters.add(record, stamp, amount)
     return counters.restart(record, stamp, amount, _early_remarks(record))
 
