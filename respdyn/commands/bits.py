@@ -9,9 +9,10 @@ Source: Redis `bitops.c`.
 
 from typing import Final
 
-from respdyn.commands.arguments import INT64_MAX, integer_of, parse_integer, syntax_error, word
+from respdyn.commands.arguments import integer_of, parse_integer, syntax_error, word
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
-from respdyn.commands.pieces import STRING_MAX, clamp, payload_of, rewrite
+from respdyn.commands.folding import payload_of
+from respdyn.commands.pieces import STRING_MAX, clamp, rewrite
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, array, integer, null
 from respdyn.types.strings import Stamp, value
@@ -263,9 +264,6 @@ def _fitted(wanted: int, is_signed: bool, width: int, overflow: bytes) -> int | 
         return least if wanted < least else most
     wrapped = wanted & ((1 << width) - 1)
     return wrapped - (1 << width) if is_signed and wrapped > most else wrapped
-
-
-assert INT64_MAX.bit_length() == 63     # an unsigned field of 63 bits is a RESP integer
 
 
 COMMANDS = (

@@ -14,6 +14,7 @@ from typing import Final
 
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
+from respdyn.commands.folding import payload_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY, ZERO, array, bulk, integer, map_
 from respdyn.types import strings
@@ -107,13 +108,6 @@ def lcs_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
             items.append(integer(size))
         shown.append(array(items))
     return map_([(bulk(b"matches"), array(shown)), (bulk(b"len"), integer(length))], resp3)
-
-
-def payload_of(reply: bytes) -> bytes | None:
-    """The value in the reply to a GET; None if there was none."""
-    if reply[:1] != b"$" or reply[1:2] == b"-":
-        return None
-    return reply[reply.index(b"\n") + 1 : -2]
 
 
 def _lcs_options(argv: Argv) -> tuple[set[bytes], int]:

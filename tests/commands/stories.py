@@ -29,6 +29,14 @@ PIECES = {
               " / SET e v EXAT 1 / MSETNX e w f x / MGET e f",
 }
 
+COPIES = {
+    "copy": "SET a 1 / COPY a b / GET b / COPY a b / SET a 2 / COPY a b / GET b / COPY a b REPLACE"
+            " / GET b / COPY no b / GET b / COPY no b REPLACE / COPY a a / COPY no no / COPY a"
+            " / COPY a b NOPE / COPY a b REPLACE REPLACE / SET t v EXAT 5000000000 / COPY t u"
+            " / EXPIRETIME u / COPY a u REPLACE / TTL u / COPY t u replace / EXPIRETIME u"
+            " / INCRBY n 5 / COPY n m / INCR m / GET n / SET x v EXAT 1 / COPY a x / GET x",
+}
+
 BITS = {
     "setbit": "SETBIT k 7 1 / GET k / SETBIT k 7 0 / SETBIT k 7 0 / GET k / SETBIT k 100 1 / GET k"
               " / STRLEN k / GETBIT k 100 / GETBIT k 101 / GETBIT k 99999 / GETBIT no 5"
