@@ -122,7 +122,7 @@ def _decimal(number: int) -> bytes:
     if number < _LONG:
         return b"%d" % number
     high, low = divmod(number, _LONG)
-    return b"%d%b" % (high, (b"%d" % low).rjust(4000, b"0"))
+    return _decimal(high) + (b"%d" % low).rjust(4000, b"0")
 
 
 def _divide(above: int, below: int, exponent: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from respdyn.cluster.versions import version_of
 from respdyn.ring.hashing import locator
 from respdyn.types import strings
 from tests.little import Client, Little
@@ -40,6 +41,8 @@ def test_two_nodes_at_once_get_distinct_numbers_and_lose_none(little: Little) ->
     assert sorted(heard, key=str) == sorted(range(1, 401), key=str)
     assert one("GET", key) == b"400"
     assert settled(little, key) == [b"400"] * 3
+    record = little["A"].replica.get(locator(0, key.encode()))
+    assert version_of(record, 0).holds == "value" and len(version_of(record, 0).dots) == 1
 
 
 def test_increments_on_both_sides_of_a_cut_add_up(little: Little) -> None:
