@@ -19,7 +19,8 @@ the only form of such a map. In the GENERAL form intervals are sorted by (actor,
 
 What this module must know of types, to keep every promise without decoding: every payload begins
 with its clock (u64); an element's first byte is its kind; kind `s` (string) and kind `x` (a remark
-on another dot's expiry) go on with expire_at (u64 ms); remarks alone do not make a key live.
+on another dot's expiry) go on with expire_at (u64 ms); remarks, and baselines of counters (kind
+`b`), do not make a key live.
 
 Functions other than `decode` and `verify` may be given only records that were made here or passed
 `verify`: then they never raise.
@@ -48,8 +49,8 @@ ROWS = 18              # where the intervals of the GENERAL form begin
 ROW_BYTES = 32
 PLAIN_VALUE = 46       # where a PLAIN value without an expiry begins
 PLAIN_EXPIRING = 54    # where one with an expiry begins
-_ENTRY_BYTES = 32
-_PAYLOAD_MIN = {b"s": 16, b"x": 16}     # of other kinds: 8
+ENTRY_BYTES = 32       # of an entry, before its element
+_PAYLOAD_MIN = {b"b": 10, b"c": 10, b"s": 16, b"x": 16}     # of other kinds: 8
 
 _pack_head = Struct(">BBI").pack
 _pack_plain = Struct(">Q16sQQ").pack
@@ -59,6 +60,7 @@ _pack_general = Struct(">QI").pack
 _pack_row = Struct(">16sQQ").pack
 _iterate_rows = Struct(">16sQQ").iter_unpack
 _pack_entry = Struct(">II16sQ").pack
+_pack_sizes = Struct(">II").pack
 _unpack_entry = Struct(">II24s").unpack_from
 _unpack_dot = Struct(">II16sQ").unpack_from
 _pack_lone = Struct(">II16sQ1sQQ").pack
@@ -136,6 +138,23 @@ def encode_lone(
 def encode_tombstone(rows: bytes) -> bytes:
     """The record without values of a context given as rows."""
     return seal(0, _pack_general(0, len(rows) // ROW_BYTES) + rows)
+
+
+def encode_entries(rows: bytes, entries: list[tuple[bytes, bytes, bytes]]) -> bytes:
+    """The record of a context given as rows and of sorted entries, as from `entries_of`."""
+    if len(entries) == 1 and entries[0][0] == VALUE:
+        _, dot, payload = entries[0]
+        return encode_lone(
+            rows, _u64(payload[:8]), dot[:16], _u64(dot[16:]), _u64(payload[8:16]), payload[16:]
+        )
+    form, top = 0, _ZERO
+    parts = [b"", rows]
+    for element, dot, payload in entries:
+        form |= _form_of(element[:1], payload)
+        top = max(top, payload[:8])
+        parts += (_pack_sizes(len(element), len(payload)), dot, element, payload)
+    parts[0] = top + (len(rows) // ROW_BYTES).to_bytes(4)
+    return seal(form, b"".join(parts))
 
 
 def decode(record: bytes) -> DottedMap:
@@ -234,8 +253,8 @@ def entries_of(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
     at = ROWS + ROW_BYTES * _u64(record[14:18])
     while at < len(record):
         element_bytes, payload_bytes, dot = _unpack_entry(record, at)
-        middle = at + _ENTRY_BYTES + element_bytes
-        start, at = at + _ENTRY_BYTES, middle + payload_bytes
+        middle = at + ENTRY_BYTES + element_bytes
+        start, at = at + ENTRY_BYTES, middle + payload_bytes
         entries.append((record[start:middle], dot, record[middle:at]))
     return entries
 
@@ -304,12 +323,12 @@ def _verify_general(record: bytes) -> None:
     form, top, count = 0, _ZERO, 0
     element = dot = b""
     while at < size:
-        if at + _ENTRY_BYTES > size:
+        if at + ENTRY_BYTES > size:
             raise DamagedError("an entry cut short")
         last, last_dot = element, dot
         element_bytes, payload_bytes, dot = _unpack_entry(record, at)
-        middle = at + _ENTRY_BYTES + element_bytes
-        element = record[at + _ENTRY_BYTES : middle]
+        middle = at + ENTRY_BYTES + element_bytes
+        element = record[at + ENTRY_BYTES : middle]
         at = middle + payload_bytes
         kind = element[:1]
         if at > size or payload_bytes < _PAYLOAD_MIN.get(kind, 8):
@@ -331,6 +350,8 @@ def _form_of(kind: bytes, payload: bytes) -> int:
     """What an entry adds to the form of a GENERAL record."""
     if kind == b"x":
         return EXPIRES
+    if kind == b"b":
+        return 0
     if kind == b"s" and payload[8:16] != _ZERO:
         return EXPIRES | LIVE
     return LIVE
@@ -364,7 +385,7 @@ def _supersedes(b: bytes, a: bytes) -> bool:
         actor, counter = b"", 0
         if end < len(b):
             element_bytes, payload_bytes, dot = _unpack_entry(b, end)
-            if end + _ENTRY_BYTES + element_bytes + payload_bytes < len(b):
+            if end + ENTRY_BYTES + element_bytes + payload_bytes < len(b):
                 return False
             actor, counter = dot[:16], _u64(dot[16:])
     theirs = _iterate_rows(rows)
@@ -392,8 +413,8 @@ def _build(record: bytes) -> DottedMap:
     entries: dict[bytes, dict[Dot, bytes]] = {}
     while at < len(record):
         element_bytes, payload_bytes, raw, counter = _unpack_dot(record, at)
-        middle = at + _ENTRY_BYTES + element_bytes
-        element = record[at + _ENTRY_BYTES : middle]
+        middle = at + ENTRY_BYTES + element_bytes
+        element = record[at + ENTRY_BYTES : middle]
         at = middle + payload_bytes
         dot = (intern_actor(raw), counter)
         if element in entries:

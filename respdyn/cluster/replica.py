@@ -84,11 +84,13 @@ class Replica:
         slot = locator[0] << 8 | locator[1]
         self.slots[slot][locator] = new
         self.stale[slot] = 1
-        if not old:
+        before = 0
+        if old:
+            before = old[1] & LIVE
+        else:
             self.records += 1
-            self.live[locator[2]][slot // self.width] += 1
-        elif not old[1] & LIVE:
-            self.live[locator[2]][slot // self.width] += 1
+        if before != new[1] & LIVE:
+            self.live[locator[2]][slot // self.width] += -1 if before else 1
         self.batch += (locator, new)
 
     def check(self, record: bytes) -> None:

@@ -23,7 +23,11 @@ def version_of(record: bytes, wall_ms: int) -> Version:
     if not record:
         return Version()
     state = decode(record)
-    live = state.entries.get(VALUE, {})
+    live = {
+        dot: payload
+        for element, dotted in state.entries.items() if element == VALUE or element[:1] == b"c"
+        for dot, payload in dotted.items()
+    }
     newest = max((int.from_bytes(payload[:8], "big") for payload in live.values()), default=0)
     if not live:
         holds = "tombstone"

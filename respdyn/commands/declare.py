@@ -10,7 +10,10 @@ How a command is executed follows from its `route`:
     WRITE     `write(argv, rec, now_ms, resp3, stamp) -> (reply, delta)` at the coordinator, blind:
               on what that node holds
     UPDATE    the same, after a quorum has been read
-    GATHER    several keys: `parts(argv)` are commands of one key each, `fold(replies)` joins them
+    GATHER    several keys: `parts(argv)` are commands of one key each, `fold(replies)` joins them;
+              or `then(argv, replies, resp3)` says what is to be done with the replies of the
+              parts: give this reply, or run further parts and fold those. Not one step: between
+              the first parts and the second, others may write
     COVERAGE  every partition, or the cluster itself: `engine/coverage.py`
     WRAP      another command stands in the arguments, under other terms: `engine/dispatch.py`
 
@@ -42,6 +45,7 @@ ReadAt = Callable[[Argv, bytes, int, bool, bytes], bytes]
 WriteAt = Callable[[Argv, bytes, int, bool, Stamp, bytes], tuple[bytes, bytes]]
 Parts = Callable[[Argv], list[Argv]]
 Fold = Callable[[list[bytes]], bytes]
+Then = bytes | tuple[list[Argv], Fold]
 
 # What a command promises in a cluster, one word each.
 PROMISES: Final = {
@@ -58,7 +62,9 @@ _FLAGS = ("write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loadin
 _CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
                "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking",
                "dangerous", "connection", "transaction", "scripting")
-_CATEGORY_OF_GROUP = {"generic": "keyspace", "string": "string", "connection": "connection"}
+_CATEGORY_OF_GROUP = {
+    "generic": "keyspace", "string": "string", "bitmap": "bitmap", "connection": "connection",
+}
 
 ANY_NUMBER: Final = 1 << 62
 
@@ -105,7 +111,8 @@ class Command:
     promise: str
     complexity: str = "O(1)"
     tips: tuple[str, ...] = ()
-    access: str = ""                # flags of its keys, as in Redis's key specs: "RO access"
+    access: str = ""                # flags of its keys, as in Redis's key specs: "RO access";
+                                    # "OW update; RO access" of the first and of the others
     notes: str = ""                 # to those flags
     acl: str = ""                   # categories besides those that follow from flags and group
     arity: int = 0                  # 0: follows from the syntax
@@ -118,6 +125,7 @@ class Command:
     observes: Callable[[Argv], bool] | None = None  # does this WRITE need a quorum read first?
     parts: Parts = _no_parts
     fold: Fold = _no_fold
+    then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
     single: "Command | None" = None   # a GATHER command with one key is executed as this one
     inner: Callable[[Argv], Argv] | None = None     # the command that a WRAP command carries
     subcommands: tuple["Command", ...] = ()
@@ -177,6 +185,7 @@ class Command:
         assert self.summary.endswith("."), self.name
         assert self.route not in (READ, WRITE, UPDATE) or self.keys.first == 1, self.name
         assert (self.route == GATHER) == (self.parts is not _no_parts), self.name
+        assert self.then is None or self.fold is _no_fold, self.name
         assert (self.route == WRAP) == (self.inner is not None), self.name
         if self.route == READ:
             assert (self.read_at is not _no_read_at) == self.wants_loc, self.name

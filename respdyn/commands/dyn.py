@@ -48,7 +48,7 @@ def delctx(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
 ) -> tuple[bytes, bytes]:
     context = _context(loc, argv[2], stamp)
-    return bulk(encode_token(loc, context)), strings.remove_context(context)
+    return bulk(encode_token(loc, context)), strings.remove_context(context, stamp, rec)
 
 
 def cas(
@@ -71,7 +71,7 @@ def _put(
     if rec:
         stamp = (actor, counter, floor, max(clock, max_clock(rec) + 1))
     token = encode_token(loc, strings.context_with_dot(context, stamp))
-    return bulk(token), strings.put(context, stamp, value, when)
+    return bulk(token), strings.put(context, stamp, value, when, rec)
 
 
 def split_terms(argv: Argv) -> tuple[list[tuple[bytes, bytes]], Argv]:

@@ -25,3 +25,10 @@ def first_error(replies: list[bytes]) -> bytes:
         if reply[0] == _ERROR:
             return reply
     return b""
+
+
+def payload_of(reply: bytes) -> bytes | None:
+    """The value in the reply to a GET; None if there was none."""
+    if reply[:1] != b"$" or reply[1:2] == b"-":
+        return None
+    return reply[reply.index(b"\n") + 1 : -2]

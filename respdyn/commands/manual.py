@@ -8,6 +8,7 @@ from respdyn.commands.table import COMMANDS
 
 _GROUPS = {
     "string": "Strings",
+    "bitmap": "Bits",
     "generic": "Keys",
     "connection": "Connections",
     "server": "The server",

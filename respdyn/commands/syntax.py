@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 
 _INTEGERS = frozenset((
     "seconds", "milliseconds", "count", "cursor", "index", "client-id", "protover", "increment",
-    "offset",
+    "offset", "decrement", "start", "end", "len", "bit",
 ))
+_KEYS = frozenset(("key", "key1", "key2", "destkey", "source", "destination"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,16 @@ def keys_of(arguments: Sequence[Argument], name_words: int) -> Keys:
     Keys(first=1, last=-1, step=2)
     """
     position = name_words
-    for argument in arguments:
+    for at, argument in enumerate(arguments):
         if argument.kind == "key":
-            if argument.multiple:
-                return Keys(position, -1, 1)
-            return Keys(position, position, 1)
+            last = position
+            for other in arguments[at:]:
+                if other.kind != "key":
+                    break
+                if other.multiple:
+                    return Keys(position, -1, 1)
+                last += 1
+            return Keys(position, last - 1, 1)
         if argument.kind == "block" and argument.children[0].kind == "key":
             return Keys(position, -1, len(argument.children))
         if argument.fewest != argument.most:
@@ -179,7 +185,9 @@ def _join(parts: tuple[Argument, ...]) -> Argument:
 
 
 def _kind_of(name: str) -> str:
-    if name in ("key", "pattern"):
+    if name in _KEYS:
+        return "key"
+    if name == "pattern":
         return name
     if name.startswith("unix-time"):
         return "unix-time"

@@ -9,7 +9,7 @@ Source: Redis `server.c` (lookupCommand, commandCheckExistence, commandCheckArit
 
 from typing import Final
 
-from respdyn.commands import cluster, connection, dyn, keys, server, strings
+from respdyn.commands import bits, cluster, connection, counters, dyn, keys, pieces, server, strings
 from respdyn.commands.arguments import quoted, wrong_arity
 from respdyn.commands.declare import Command
 from respdyn.errors import ReplyError
@@ -19,6 +19,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *server.COMMANDS,
     *keys.COMMANDS,
     *strings.COMMANDS,
+    *counters.COMMANDS,
+    *pieces.COMMANDS,
+    *bits.COMMANDS,
     *cluster.COMMANDS,
     *dyn.COMMANDS,
 )

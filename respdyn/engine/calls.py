@@ -72,7 +72,10 @@ class PeerReply(Waiter):
 
 
 class Gathering:
-    """The replies of the parts of one command, folded into one when all are there."""
+    """The replies of the parts of one command, folded into one when all are there.
+
+    A fold that gives b"" has begun something else, which will fill the waiter.
+    """
 
     __slots__ = ("_fold", "_missing", "_replies", "_waiter")
 
@@ -93,7 +96,9 @@ class Gathering:
                 if one[:1] == b"-":
                     self._waiter.fill(one)
                     return
-            self._waiter.fill(self._fold(self._replies))
+            reply = self._fold(self._replies)
+            if reply:
+                self._waiter.fill(reply)
 
 
 class Part(Waiter):

@@ -24,7 +24,7 @@ from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.replica import LIVE, Replica
 from respdyn.cluster.terms import Terms
-from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command
+from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Fold
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import (
     Answering,
@@ -183,7 +183,8 @@ class Dispatcher:
             self._counters.writes_coordinated += 1
             return reply
         self._coordinator.write(
-            plan, target.hold(), reply, locator, delta, w, deadline_ms, overwrites
+            plan, target.hold(), reply, locator, delta, w, deadline_ms,
+            overwrites and delta[1] & LIVE != 0,
         )
         return None
 
@@ -285,12 +286,30 @@ class Dispatcher:
     ) -> None:
         """Run a command on several keys as commands on one."""
         parts = command.parts(argv)
-        gathering = Gathering(len(parts), command.fold, target.hold())
-        for index, part_argv in enumerate(parts):
-            part = Part(gathering, index)
-            reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)
-            if reply is not None:
-                part.fill(reply)
+        waiter = target.hold()
+        then = command.then
+        deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
+
+        def run_parts(parts: list[list[bytes]], fold: Fold) -> None:
+            gathering = Gathering(len(parts), fold, waiter)
+            for index, part_argv in enumerate(parts):
+                part = Part(gathering, index)
+                reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)
+                if reply is not None:
+                    part.fill(reply)
+
+        def go_on(replies: list[bytes]) -> bytes:
+            assert then is not None
+            try:
+                outcome = then(argv, replies, resp3)
+            except ReplyError as wrong:
+                return error(wrong.text)
+            if isinstance(outcome, bytes):
+                return outcome
+            run_parts(*outcome)
+            return b""
+
+        run_parts(parts, command.fold if then is None else go_on)
 
     def run(
         self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target,

@@ -119,7 +119,7 @@ def _everything() -> Iterator[Command]:
 
 
 def _info(command: Command, resp3: bool) -> bytes:
-    specs = [_key_spec(command, resp3)] if command.keys.first else []
+    specs = _key_specs(command, resp3) if command.keys.first else []
     return array([
         text(command.name),
         integer(command.arity),
@@ -134,12 +134,24 @@ def _info(command: Command, resp3: bool) -> bytes:
     ])
 
 
-def _key_spec(command: Command, resp3: bool) -> bytes:
+def _key_specs(command: Command, resp3: bool) -> list[bytes]:
     first, last, step = command.keys.first, command.keys.last, command.keys.step
+    accesses = command.access.split("; ")
+    if len(accesses) == 1:
+        return [_key_spec(command, accesses[0], first, last, step, resp3)]
+    return [
+        _key_spec(command, accesses[0], first, first, 1, resp3),
+        _key_spec(command, accesses[1], first + 1, last, step, resp3),
+    ]
+
+
+def _key_spec(
+    command: Command, access: str, first: int, last: int, step: int, resp3: bool
+) -> bytes:
     pairs: Pairs = []
     if command.notes:
         pairs.append((text("notes"), text(command.notes)))
-    flags = [status(flag.encode()) for flag in command.access.split()]
+    flags = [status(flag.encode()) for flag in access.split()]
     pairs.append((text("flags"), set_(flags, resp3)))
     pairs.append((text("begin_search"), _typed("index", {"index": first}, resp3)))
     span = {"lastkey": last if last < 0 else last - first, "keystep": step, "limit": 0}

@@ -10,6 +10,9 @@ Among the remarks on a value the longest decides, PERSIST beats any, and without
 expire_at does. A remark whose value is gone means nothing to a reader; it stays until a SET or DEL
 covers it, because its value may only be late.
 
+A string that is incremented becomes a counter; its number is what these readers then see as the
+winner's value, and a SET or DEL resets it (`counters`).
+
 Each writer returns a delta, itself a record, for `codec.join_records(old, delta)`. Those of
 `assign` and `remove` are the whole new state. The usual key (PLAIN form) is read and overwritten
 without decoding.
@@ -22,14 +25,15 @@ from bisect import bisect_left
 from respdyn.causal import codec
 from respdyn.causal.codec import PLAIN_EXPIRING, PLAIN_VALUE, VALUE
 from respdyn.causal.context import Context, claim
-from respdyn.causal.dot import Dot, Stamp, intern_actor
+from respdyn.causal.dot import Stamp, intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.causal.hybrid_clock import CLOCK_MAX
 from respdyn.causal.tokens import decode_token, encode_token
+from respdyn.types import counters
 
 __all__ = [
-    "Stamp", "assign", "context_with_dot", "decode_token", "encode_token", "exists", "expire",
-    "expire_at", "put", "remove", "remove_context", "siblings", "value",
+    "Stamp", "assign", "context_with_dot", "count", "decode_token", "encode_token", "exists",
+    "expire", "expire_at", "put", "remove", "remove_context", "siblings", "value",
 ]
 
 _u64 = int.from_bytes
@@ -100,21 +104,45 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
             return _encode_plain(clock, actor, _u64(record[30:38]), counter, expire_at, value)
     rows = codec.claim_rows(codec.rows_of(record), actor, counter, floor)
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
-    return _with_early_remarks(written, record)
+    if record[1] & codec.PLAIN or not (
+        record[1] & codec.EXPIRES or counters.has_runs(record)
+    ):
+        return written
+    left = _early_remarks(record) + counters.baselines(record, stamp)
+    if not left:
+        return written
+    return codec.encode_entries(rows, sorted(left + codec.entries_of(written)))
 
 
 def remove(record: bytes, stamp: Stamp) -> bytes:
     """DEL: the new state of the key, which covers everything `record` holds; b"" if no value lives.
 
-    It needs no new dot, so `stamp` is not used up.
+    It needs a new dot, that of `stamp`, only to reset a counter that others incremented.
     """
     if not codec.is_live(record):
         return b""
-    return _with_early_remarks(codec.encode_tombstone(codec.rows_of(record)), record)
+    rows = codec.rows_of(record)
+    left = _early_remarks(record)
+    reset = counters.baselines(record, stamp)
+    if reset:
+        rows = codec.claim_rows(rows, *stamp[:3])
+    return codec.encode_entries(rows, sorted(left + reset))
+
+
+def count(record: bytes, stamp: Stamp, amount: int, exists: bool) -> bytes:
+    """INCR by so many units (10**-17): the new state of the key, its other siblings kept.
+
+    `exists`: there is a value, and it is not expired.
+    """
+    if exists:
+        return counters.add(record, stamp, amount)
+    return counters.restart(record, stamp, amount, _early_remarks(record))
 
 
 def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
     """EXPIRE, and PERSIST with 0: a delta with one remark on the winner; b"" if there is no value.
+
+    A counter without a string has one on each of its runs.
 
     It covers the earlier remarks on the winner, so that of two EXPIREs one after the other the
     second counts. Remarks on siblings stay: should a sibling win one day, they still hold.
@@ -123,31 +151,52 @@ def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
     if not ranked:
         return b""
     actor, counter, floor, clock = stamp
-    target = b"x" + ranked[0][0]
+    entries = codec.entries_of(record)
+    bound_to = [ranked[0][0]] if ranked[0][0] else counters.live_runs(entries)
+    targets = [b"x" + name for name in bound_to]
     context = Context()
-    for element, dot, _ in codec.entries_of(record):
-        if element == target:
+    for element, dot, _ in entries:
+        if element in targets:
             at = _u64(dot[16:])
             context = context.add(intern_actor(dot[:16]), at - 1, at)
     context = context.add(actor, *claim(codec.context_of(record), actor, counter, floor))
     highest = codec.max_clock(record)
     payload = max(clock, _clock_above(highest)).to_bytes(8) + expire_at.to_bytes(8)
-    return codec.encode(DottedMap({target: {(actor, counter): payload}}, context))
+    marks = {target: {(actor, counter): payload} for target in targets}
+    return codec.encode(DottedMap(marks, context))
 
 
-def put(context: Context, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
+def put(
+    context: Context, stamp: Stamp, value: bytes, expire_at: int, record: bytes = b""
+) -> bytes:
     """PUTCTX: a delta with one value that covers what the client has read, and nothing else.
 
-    The stamp's clock should be above `codec.max_clock` of the record that it is joined with.
+    `record`: the key's, for the sums of counters that are covered. The stamp's clock should be
+    above its `codec.max_clock`.
     """
     actor, counter, _, clock = stamp
     rows = codec.encode_rows(context_with_dot(context, stamp))
-    return codec.encode_lone(rows, clock, actor, counter, expire_at, value)
+    written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
+    reset = counters.baselines(record, stamp, codec.edges_of(codec.encode_rows(context)))
+    if not reset:
+        return written
+    return codec.encode_entries(rows, sorted(reset + codec.entries_of(written)))
 
 
-def remove_context(context: Context) -> bytes:
-    """DELCTX: a delta that removes exactly what the client has read; b"" if that is nothing."""
-    return codec.encode_tombstone(codec.encode_rows(context)) if context else b""
+def remove_context(context: Context, stamp: Stamp | None = None, record: bytes = b"") -> bytes:
+    """DELCTX: a delta that removes exactly what the client has read; b"" if that is nothing.
+
+    `stamp` and `record` as for `put`.
+    """
+    if not context:
+        return b""
+    rows = codec.encode_rows(context)
+    if stamp is None:
+        return codec.encode_tombstone(rows)
+    reset = counters.baselines(record, stamp, codec.edges_of(rows))
+    if reset:
+        rows = codec.encode_rows(context_with_dot(context, stamp))
+    return codec.encode_entries(rows, reset)
 
 
 def context_with_dot(context: Context, stamp: Stamp) -> Context:
@@ -161,34 +210,34 @@ def _clock_above(highest: int) -> int:
     return highest + 1 if highest < CLOCK_MAX else CLOCK_MAX
 
 
-def _with_early_remarks(written: bytes, record: bytes) -> bytes:
-    """A new state that keeps those remarks of the old one whose value has not arrived here.
+def _early_remarks(record: bytes) -> list[counters.Entry]:
+    """Those remarks whose value has not arrived here, which a new state must keep.
 
     An EXPIRE can overtake the SET it is bound to. Nobody here has seen that value, so it survives
     as a sibling when it comes, and must still find its expiry.
     """
-    if record[1] & 3 != codec.EXPIRES:
-        return written
+    if not record or record[1] & 3 != codec.EXPIRES:
+        return []
     edges = codec.edges_of(codec.rows_of(record))
-    early: dict[bytes, dict[Dot, bytes]] = {}
-    for element, dot, payload in codec.entries_of(record):
-        if element[:1] == b"x" and not bisect_left(edges, element[1:]) & 1:
-            early.setdefault(element, {})[(intern_actor(dot[:16]), _u64(dot[16:]))] = payload
-    if not early:
-        return written
-    state = codec.decode(written)
-    return codec.encode(DottedMap({**state.entries, **early}, state.context))
+    return [
+        entry for entry in codec.entries_of(record)
+        if entry[0][:1] == b"x" and not bisect_left(edges, entry[0][1:]) & 1
+    ]
 
 
 def _ranked(record: bytes) -> list[tuple[bytes, int, bytes]]:
     """(dot as 24 bytes, effective expire_at, value) of each live value, the winner first."""
     values: list[tuple[bytes, bytes, bytes]] = []
     remarks: dict[bytes, list[int]] = {}
-    for element, dot, payload in codec.entries_of(record):
+    is_counted = False
+    entries = codec.entries_of(record)
+    for element, dot, payload in entries:
         if element == VALUE:
             values.append((payload[:8], dot, payload))
         elif element[:1] == b"x":
             remarks.setdefault(element[1:], []).append(_u64(payload[8:16]))
+        elif element[:1] == b"c":
+            is_counted = True
     if len(values) > 1:
         values.sort(reverse=True)
     ranked = []
@@ -199,7 +248,7 @@ def _ranked(record: bytes) -> list[tuple[bytes, int, bytes]]:
         else:
             at = 0 if 0 in bounds else max(bounds)
         ranked.append((dot, at, payload[16:]))
-    return ranked
+    return counters.ranked(entries, ranked, remarks) if is_counted else ranked
 
 
 def _winner(record: bytes, now_ms: int) -> tuple[bytes, int, bytes] | None:

@@ -4,6 +4,7 @@ from respdyn.causal.codec import join_records
 from respdyn.causal.dot import intern_actor
 from respdyn.commands import scan
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE
+from respdyn.commands.folding import first_error
 from respdyn.commands.table import lookup
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, bulks, error, integer
@@ -33,7 +34,16 @@ class Executor:
         if command.single is not None and len(argv) == 2:
             command = command.single
         if command.route == GATHER:
-            return command.fold([self._run(part) for part in command.parts(argv)])
+            replies = [self._run(part) for part in command.parts(argv)]
+            if command.then is None:
+                return command.fold(replies)
+            if first_error(replies):
+                return first_error(replies)
+            outcome = command.then(argv, replies, self.resp3)
+            if isinstance(outcome, bytes):
+                return outcome
+            parts, fold = outcome
+            return fold([self._run(part) for part in parts])
         if command.route == READ:
             rec = self.records.get(argv[1], b"")
             if command.wants_loc:

@@ -39,7 +39,7 @@ def test_the_manual_is_what_the_declarations_say(request: pytest.FixtureRequest)
 def test_every_command_is_called_in_a_test_and_named_in_the_manual(command: Command) -> None:
     words = command.name.upper().split("|")
     called = re.compile(r"[ \"/b'](" + r"(?: |\", b?\")".join(map(re.escape, words)) + r")\b")
-    tests = "".join(path.read_text() for path in sorted(HERE.glob("test_*.py")))
+    tests = "".join(path.read_text() for path in sorted(HERE.glob("*.py")))
     assert called.search(tests) or words[-1] == "HELP", "no test calls it"
     if not command.subcommands:
         assert f"`{command.syntax.replace('|', chr(92) + '|')}`" in render()

@@ -10,11 +10,16 @@ import pytest
 
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
+from tests.commands.stories import BITS, COPIES, COUNTERS, PIECES
 
 FAR_S = "9999999999"
 FAR_MS = "9999999999000"
 
 STORIES = {
+    **PIECES,
+    **BITS,
+    **COPIES,
+    **COUNTERS,
     "get and set": "GET k / SET k v / GET k / SET k / SET / GET / GET a b / STRLEN k / STRLEN no",
     "set nx xx": "SET k v NX / SET k w NX / GET k / SET n v XX / GET n / SET k w XX / GET k",
     "set get": "SET k v GET / SET k w GET / SET k x NX GET / SET n x XX GET / SET n x NX GET"

@@ -16,6 +16,12 @@ DATES_MS = st.sampled_from([b"5000000000001", b"6000000000000", b"7000000000499"
 TTLS = st.sampled_from([b"100000", b"20000000", b"0", b"-1"])
 BAD = st.sampled_from([b"x", b"", b"1.5", b"01", b"+1", b" 1", b"-0", b"9223372036854775807",
                        b"9223372036854775808", b"-9223372036854775808", b"9223372036854775"])
+PLACES = st.sampled_from([b"0", b"1", b"-1", b"7", b"-9", b"30", b"9000000000"])
+FLOATS = st.one_of(
+    st.floats(width=64, min_value=-1e30, max_value=1e30).map(lambda number: b"%r" % number),
+    st.decimals(-1000, 1000, places=5).map(lambda number: str(number).encode()),
+)
+NUMBERS = st.sampled_from([b"1", b"-3", b"0", b"9223372036854775807", b"1.5", b"-0.1", b"3e2"])
 CASES = st.sampled_from([bytes.upper, bytes.lower, bytes.title])
 
 PLAIN_OPTIONS = [st.just((word,)) for word in (b"NX", b"XX", b"GET", b"KEEPTTL", b"PERSIST")]
@@ -65,6 +71,24 @@ COMMANDS = st.one_of(
     command(b"MSET", st.lists(st.one_of(KEYS, VALUES), max_size=6).map(tuple)),
     command(st.sampled_from([b"TTL", b"EXPIRETIME", b"PTTL", b"PEXPIRETIME"]), KEYS),
     command(b"DBSIZE"),
+    command(b"APPEND", KEYS, VALUES),
+    command(st.sampled_from([b"INCR", b"DECR", b"INCR"]), KEYS),
+    command(st.sampled_from([b"INCRBY", b"DECRBY", b"INCRBYFLOAT"]), KEYS,
+            st.one_of(NUMBERS, BAD)),
+    command(b"INCRBYFLOAT", KEYS, FLOATS),
+    command(b"SETRANGE", KEYS, PLACES, VALUES),
+    command(st.sampled_from([b"GETRANGE", b"BITCOUNT"]), KEYS, PLACES, PLACES),
+    command(b"BITPOS", KEYS, st.sampled_from([b"0", b"1"]),
+            st.lists(PLACES, max_size=2).map(tuple)),
+    command(b"SETBIT", KEYS, PLACES, st.sampled_from([b"0", b"1"])),
+    command(b"GETBIT", KEYS, PLACES),
+    command(b"BITOP", st.sampled_from([b"AND", b"OR", b"XOR", b"NOT"]), KEYS, KEYS, KEYS),
+    command(b"LCS", KEYS, KEYS, st.sampled_from([(), (b"LEN",), (b"IDX", b"WITHMATCHLEN")])),
+    command(b"MSETNX", KEYS, VALUES, KEYS, VALUES),
+    command(b"COPY", KEYS, KEYS, st.sampled_from([(), (b"REPLACE",)])),
+    command(b"BITFIELD", KEYS, b"OVERFLOW", st.sampled_from([b"SAT", b"WRAP", b"FAIL"]),
+            st.sampled_from([b"SET", b"INCRBY"]), st.sampled_from([b"u8", b"i5", b"i64", b"u63"]),
+            PLACES, st.one_of(NUMBERS, BAD)),
     command(
         st.sampled_from([b"GET", b"SET", b"TTL", b"EXPIRE", b"SETEX", b"FLUSHDB", b"DBSIZE"]),
         st.lists(st.one_of(KEYS, BAD), max_size=5).map(tuple),
