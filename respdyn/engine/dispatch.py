@@ -170,15 +170,16 @@ class Dispatcher:
                 reply, delta = command.write(argv, record, self.wall_ms, resp3, self._stamp())
         except ReplyError as wrong:
             return error(wrong.text)
-        if not delta or (self._replica.cleared and self._replica.is_cleared(locator, delta)):
+        if not delta:
             return reply
         # A command that overwrites the key made the delta from all that is here: no need to join,
         # but to hear of what was not here. Clients that send contexts want their siblings kept.
         overwrites = command.wants_feedback
         if overwrites:
             self._replica.replace(locator, record, delta)
-        else:
+        elif not (self._replica.cleared and self._replica.is_cleared(locator, delta)):
             self._replica.join(locator, delta)
+        # else it removes only what FLUSHALL has removed here: others may yet have to hear of it.
         if plan.is_instant:
             self._counters.writes_coordinated += 1
             return reply
