@@ -23,7 +23,7 @@ from respdyn.causal.dot import Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.link import Flight, Link
-from respdyn.cluster.messages import IN_FEEDBACK, POSITION, pair
+from respdyn.cluster.messages import IN_FEEDBACK, POSITION, UNKNOWN, pair
 from respdyn.cluster.plan import Plan, ReplicaSet
 from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, WriteRound
 from respdyn.cluster.replica import Replica
@@ -59,16 +59,21 @@ class Coordinator:
 
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-        w: int, deadline_ms: int, wants_feedback: bool,
+        w: int, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
     ) -> None:
-        """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it."""
+        """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it.
+
+        `until_ms`, of a command that was forwarded: its sender may run it elsewhere after that, so
+        nothing more may be written for it.
+        """
         replicas = plan.replicas
         for write_round in replicas.open_writes:
             if write_round.deadline_ms == deadline_ms and write_round.w == w:
                 break
         else:
             write_round = self._open_write(replicas, w, deadline_ms)
-        self._ship(replicas, write_round, (waiter, reply, locator, delta), wants_feedback)
+        op = (waiter, reply, locator, delta, until_ms or deadline_ms)
+        self._ship(replicas, write_round, op, wants_feedback)
 
     def _open_write(self, replicas: ReplicaSet, w: int, deadline_ms: int) -> WriteRound:
         write_round = WriteRound(w, len(replicas.writers) + 1, deadline_ms)
@@ -107,7 +112,10 @@ class Coordinator:
 
     def _cover(self, op: WriteOp, held: bytes, write_round: WriteRound) -> None:
         """Write once more, over the sibling that a replica held, before the client hears."""
-        waiter, reply, locator, delta = op
+        waiter, reply, locator, delta, until_ms = op
+        if self.now_ms > until_ms:
+            waiter.fill(UNKNOWN)
+            return
         before = self._replica.get(locator)
         joined = self._replica.receive(locator, held)
         ours = decode(delta).entries[VALUE]
@@ -241,8 +249,7 @@ class Coordinator:
         read_round, place = flight.reads[index]
         op = read_round.ops[place]
         self._counters.digest_mismatches += 1
-        if record and self._replica.is_cleared(op.locator, record):
-            record = b""
+        record = self._replica.uncleared(op.locator, record)
         if op.answers is None:
             op.answers = []
         op.answers.append((link.peer, record))

@@ -59,8 +59,9 @@ class Reader(ABC):
         """Too few answered."""
 
 
-# One write of a round: who waits, its reply, the locator, and the delta that was shipped.
-WriteOp = tuple[Waiter, bytes, bytes, bytes]
+# One write of a round: who waits, its reply, the locator, the delta that was shipped, and until
+# when (monotonic, ms) it may be written once more to cover a sibling.
+WriteOp = tuple[Waiter, bytes, bytes, bytes, int]
 
 
 class WriteRound:
@@ -100,7 +101,7 @@ class WriteRound:
             f"NOQUORUM W={self.w} acknowledged={self.acknowledged}: too few replicas answered; "
             "the write may still appear"
         )
-        for waiter, _, _, _ in self.ops:
+        for waiter, _, _, _, _ in self.ops:
             waiter.fail(text)
 
 

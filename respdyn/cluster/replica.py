@@ -15,14 +15,20 @@ from collections.abc import Callable, Iterator
 from zlib import crc32
 
 from respdyn.causal.codec import (
+    PLAIN,
     ROW_BYTES,
     context_of,
     digest,
+    encode_rows,
+    encode_tombstone,
+    entries_of,
     is_live,
     join_records,
     rows_of,
     verify,
 )
+from respdyn.causal.context import Context
+from respdyn.causal.dot import Actor
 from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
@@ -110,8 +116,10 @@ class Replica:
 
     def receive(self, locator: bytes, record: bytes) -> bytes:
         """As `join`, for a record from outside that was checked; what was cleared stays cleared."""
-        if self.cleared and self.is_cleared(locator, record):
-            return self.get(locator)
+        if self.cleared:
+            record = self.uncleared(locator, record)
+            if not record:
+                return self.get(locator)
         return self.join(locator, record)
 
     # ---- cleared contexts ----
@@ -127,6 +135,24 @@ class Replica:
             int.from_bytes(rows[at + 24 : at + 32], "big") <= tops.get(rows[at : at + 16], 0)
             for at in range(0, len(rows), ROW_BYTES)
         )
+
+    def uncleared(self, locator: bytes, record: bytes) -> bytes:
+        """What of a record happened after its database was emptied here; b"" if nothing did."""
+        if not self.cleared or not record:
+            return record
+        if self.is_cleared(locator, record):
+            return b""
+        cleared = self.cleared.get((locator[0] << 8 | locator[1]) // self.width, {})
+        tops = cleared.get(locator[2])
+        if not tops or record[1] & PLAIN:      # a plain record has one dot, and it is a later one
+            return record
+        if all(
+            int.from_bytes(dot[16:], "big") > tops.get(dot[:16], 0)
+            for _, dot, _ in entries_of(record)
+        ):
+            return record
+        gone = Context({Actor(actor): (0, top) for actor, top in tops.items()})
+        return join_records(record, encode_tombstone(encode_rows(gone)))
 
     def tops(self, partition: int) -> Cleared:
         """By database, for each actor, the highest counter that the partition has seen."""
@@ -156,8 +182,11 @@ class Replica:
         for slot in range(partition * self.width, (partition + 1) * self.width):
             table = self.slots[slot]
             for locator in [name for name in table if name[2] == db]:
-                if self.is_cleared(locator, table[locator]):
+                left = self.uncleared(locator, table[locator])
+                if not left:
                     self._drop(locator)
+                elif left is not table[locator]:
+                    self.join(locator, left)
         self.put_meta(
             _CLEARED + bytes([db]) + partition.to_bytes(2, "big"),
             b"".join(actor + top.to_bytes(8, "big") for actor, top in sorted(cleared.items())),

@@ -128,7 +128,7 @@ class Dispatcher:
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._read_first(call, locator, slot, plan, target)
-        return self._apply(command, argv, locator, plan, resp3, terms.w, deadline_ms, target)
+        return self._apply(command, argv, locator, plan, resp3, terms.w, deadline_ms, target, until_ms)
 
     def _reply(
         self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
@@ -149,7 +149,7 @@ class Dispatcher:
 
     def _apply(
         self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
-        w: int, deadline_ms: int, target: Target,
+        w: int, deadline_ms: int, target: Target, until_ms: int = 0,
     ) -> bytes | None:
         """The write itself: run the command on the record here, join and ship the delta."""
         if len(plan.replicas.writers) + 1 < w:
@@ -185,7 +185,7 @@ class Dispatcher:
             return reply
         self._coordinator.write(
             plan, target.hold(), reply, locator, delta, w, deadline_ms,
-            overwrites and delta[1] & LIVE != 0,
+            overwrites and delta[1] & LIVE != 0, until_ms,
         )
         return None
 
@@ -242,7 +242,7 @@ class Dispatcher:
         else:
             reply = self._apply(
                 call.command, call.argv, locator, plan, call.resp3, call.terms.w,
-                call.deadline_ms, waiter,
+                call.deadline_ms, waiter, call.until_ms,
             )
             if reply is not None:
                 waiter.fill(reply)
