@@ -58,6 +58,7 @@ class Plan:
     operations: int             # about how many commands clients send while there is harm
     pipeline: int
     flushes: bool               # clients also send FLUSHALL
+    exchange_ms: int            # how often replicas are compared; 0: never
     request_timeout_ms: int
     heartbeat_ms: int
     failure_timeout_ms: int
@@ -151,7 +152,9 @@ def draw(seed: int) -> Plan:
         clients=chance.between(2, 6),
         operations=chance.pick((200, 500, 1_000)),
         pipeline=chance.pick((1, 1, 2, 8)),
-        flushes=chance.happens(0.1),
+        # Off: the history does not yet tell what a FLUSHALL in the middle of a pipeline explains.
+        flushes=chance.happens(0.0),
+        exchange_ms=100,
         request_timeout_ms=chance.pick((300, 1000, 2000)),
         heartbeat_ms=heartbeat_ms,
         failure_timeout_ms=heartbeat_ms * chance.pick((2, 3)),

@@ -28,8 +28,6 @@ CLIENT_PORT = 6379
 PEER_PORT = 16379
 # How far an expiry may be off while all clocks are right: a turn, a reply, and rounding.
 _MARGIN_US = 50_000
-# Often enough for a full round over all peers within seconds of a healed world.
-_EXCHANGE_MS = 100
 
 
 class World:
@@ -162,6 +160,6 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         heartbeat_ms=plan.heartbeat_ms,
         failure_timeout_ms=plan.failure_timeout_ms,
         speculative_ms=plan.speculative_ms,
-        exchange_interval_ms=_EXCHANGE_MS,
+        exchange_interval_ms=plan.exchange_ms,
         max_inflight=plan.max_inflight,
     )

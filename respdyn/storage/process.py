@@ -265,7 +265,7 @@ def main() -> int:
     loss = keeper.run()
     database.close()
     if loss:
-        print(f"respdyn storage: not everything could be written: {loss}", file=sys.stderr)
+        sys.stderr.write(f"respdyn storage: not everything could be written: {loss}\n")
     return 1 if loss else 0
 
 

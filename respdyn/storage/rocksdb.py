@@ -15,8 +15,8 @@ Every batch is kept until its generation is reported durable. If the storage pro
 is started (at once, then ever more seldom) and gets all of them again; a batch applied twice is
 the batch, since what is stored are joins. While there is trouble (disk full, no process, too much
 unwritten) `failure` says what: the node refuses writes meanwhile, and what it does not submit
-need not be kept. What it keeps has two limits: `max_pending_bytes`, where failure begins (and ends at
-half of it), and `HARD_FACTOR` times as much, where `submit` raises rather than eat the machine.
+need not be kept. What it keeps has two limits: `max_pending_bytes`, where failure begins (and ends
+at half of it), and `HARD_FACTOR` times as much, where `submit` raises rather than eat the machine.
 
 Source: measured with rocksdict 0.3.29, a writer thread in the same process stalls a busy main
 thread for 80 % of its writing time; hence the process.
@@ -120,6 +120,8 @@ class RocksStore(Store):
         self._is_behind = False
         self._is_stalled = False
         self._is_told = False
+        self._is_closing = False
+        """The process was asked to end: that it does is no failure."""
         self._restart_at = 0.0
         self._restart_wait_s = RESTART_FIRST_S
 
@@ -182,6 +184,7 @@ class RocksStore(Store):
 
         Raises `StoreError` naming the directory: absent, not writable, in use, unreadable.
         """
+        self._is_closing = False
         self._start()
         while not self._is_open and not self._is_dead:
             self._serve(TICK_S)
@@ -198,6 +201,7 @@ class RocksStore(Store):
         while self._unanswered and time.monotonic() < deadline:
             self.pump(TICK_S)
         if self._link is not None and not self._is_dead:
+            self._is_closing = not self._unanswered
             self._link.shutdown(socket.SHUT_WR)
             self._outgoing.clear()
             while not self._is_dead and time.monotonic() < deadline:
@@ -339,6 +343,8 @@ class RocksStore(Store):
         self._is_dead = True
         self._is_open = False
         self._is_loading = False
+        if self._is_closing:
+            return
         if not self._process_failure:
             self._process_failure = f"data directory {self.directory}: its storage process died"
         self._restart_at = time.monotonic() + self._restart_wait_s

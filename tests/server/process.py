@@ -36,12 +36,25 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def run(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, env: dict[str, str] | None = None, program: Sequence[str] = PROGRAM
+) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     return subprocess.run(
-        [*PROGRAM, *words], cwd=ROOT, env={**os.environ, **(env or {})}, timeout=20, text=True,
+        [*program, *words], cwd=ROOT, env={**os.environ, **(env or {})}, timeout=20, text=True,
         capture_output=True, check=False,
     )
+
+
+def as_mortal(program: Sequence[str] = PROGRAM) -> list[str]:
+    """`program`, obeying the modes of files even as root.
+
+    Root stays root, since another user may not be let to the interpreter, but without the
+    capability to pass over modes.
+    """
+    if os.geteuid() != 0:
+        return [*program]
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *program]
 
 
 class Running:
