@@ -128,7 +128,9 @@ class Dispatcher:
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._read_first(call, locator, slot, plan, target)
-        return self._apply(command, argv, locator, plan, resp3, terms.w, deadline_ms, target, until_ms)
+        return self._apply(
+            command, argv, locator, plan, resp3, terms.w, deadline_ms, target, until_ms
+        )
 
     def _reply(
         self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
