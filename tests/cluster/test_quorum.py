@@ -25,7 +25,7 @@ def test_a_round_is_decided_exactly_when_its_outcome_is_certain(w: int, said: li
     assume(w <= len(said))      # otherwise the write is refused before there is a round
     heard = Heard()
     write_round = WriteRound(w, len(said), 1000)
-    write_round.ops.append((heard, b"+OK\r\n", b"", b""))
+    write_round.ops.append((heard, b"+OK\r\n", b"", b"", 0))
     done_at: int | None = None
     for step, acknowledged in enumerate(said):
         if acknowledged:
