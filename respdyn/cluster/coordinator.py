@@ -16,10 +16,10 @@ Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from respdyn.causal.codec import VALUE, decode, digest, join_records
-from respdyn.causal.dot import Stamp
+from respdyn.causal.codec import VALUE, context_of, decode, digest, join_records
+from respdyn.causal.dot import Dot, Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.link import Flight, Link
@@ -111,22 +111,30 @@ class Coordinator:
                 op[0].fill(op[1])
 
     def _cover(self, op: WriteOp, held: bytes, write_round: WriteRound) -> None:
-        """Write once more, over the sibling that a replica held, before the client hears."""
+        """Write once more, over the siblings that a replica held, before the client hears.
+
+        `held` is what the replica made of our write and of what was there. If our value is dead in
+        it, somebody has seen it and written over it: the siblings are theirs to cover, and writing
+        ours again would bring back what they may have deleted. If it is dead here only, a later
+        write has come that has not seen the siblings either: they are removed, without a value.
+        """
         waiter, reply, locator, delta, until_ms = op
         if self.now_ms > until_ms:
             waiter.fill(UNKNOWN)
             return
+        ours = decode(delta).entries[VALUE]
         before = self._replica.get(locator)
         joined = self._replica.receive(locator, held)
-        ours = decode(delta).entries[VALUE]
-        live = decode(before).entries.get(VALUE, {}) if before else {}
-        if not any(dot in live for dot in ours):
-            waiter.fill(reply)      # a later write has covered ours, and will cover the sibling
+        if not _lives(ours, held):
+            waiter.fill(reply)
             return
         self._counters.conflicts_covered += 1
-        value = strings.value(delta, 0)
-        assert value is not None, "conflict feedback is asked for plain SETs only"
-        cover = strings.assign(joined, self._stamp(), value, strings.expire_at(delta, 0) or 0)
+        if _lives(ours, before):
+            value = strings.value(delta, 0)
+            assert value is not None, "conflict feedback is asked for plain SETs only"
+            cover = strings.assign(joined, self._stamp(), value, strings.expire_at(delta, 0) or 0)
+        else:
+            cover = strings.remove_context(context_of(held), self._stamp(), joined)
         self._replica.join(locator, cover)
         plan = self._plan_for(locator)
         self.write(
@@ -349,6 +357,12 @@ class Coordinator:
     def in_flight(self) -> int:
         """Rounds that are not yet certain, and those done whose place in the queue is not up."""
         return len(self._writes) + len(self._reads)
+
+
+def _lives(dots: Mapping[Dot, bytes], record: bytes) -> bool:
+    """Whether any of these values is alive in a record."""
+    live = decode(record).entries.get(VALUE, {}) if record else {}
+    return any(dot in live for dot in dots)
 
 
 def _find(flights: deque[Flight], number: int) -> Flight | None:

@@ -18,7 +18,7 @@ from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.ring.ring import Member
 
 # How long a forwarded command may take to its coordinator before it is not begun there: four round
-# trips, and at least this. A command that was lost with its node is run elsewhere after that time.
+# trips, and at least this. A read that was lost with its node is run elsewhere after that time.
 SHORTEST_WINDOW_MS = 250
 
 # A frame's operations, to find the one that a `differ` entry speaks of.

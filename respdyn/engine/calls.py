@@ -172,30 +172,6 @@ class Waiting:
         self.is_done = False        # it was answered, or its turn has come
 
 
-class Doubtful(Waiter):
-    """Waits for a command that is run again: the first run may have taken effect after all.
-
-    So an error of the second, even "nothing was done", does not tell what became of the command.
-    """
-
-    __slots__ = ("_text", "_waiter")
-
-    def __init__(self, waiter: Waiter, text: str) -> None:
-        self._waiter = waiter
-        self._text = text
-
-    def fill(self, reply: bytes) -> None:
-        """Pass the reply on, unless it is an error."""
-        if reply[:1] == b"-":
-            self._waiter.fail(self._text)
-        else:
-            self._waiter.fill(reply)
-
-    def fail(self, text: str) -> None:
-        """Nobody knows."""
-        self._waiter.fail(self._text)
-
-
 class Answering(Reader):
     """A read whose reply was computed from the copy here and waits for the quorum's word."""
 

@@ -4,9 +4,13 @@ At most one node coordinates a request. A forwarded command may be held up on it
 a buffer of a node that is paused. Then its sender gives the node up and the question is whether the
 command may be run elsewhere. If the held-up copy could still be begun afterwards, even a plain SET
 could bring back a value that was overwritten or deleted meanwhile. So a forwarded command carries a
-*window*, and its receiver does not begin it when it may be older than that (see `messages`); the
-sender runs it again only when the window has passed, and only a command that does the same when run
-twice. For others the client is told that the outcome is unknown.
+*window*, and its receiver does not begin it when it may be older than that (see `messages`).
+
+A read that was lost is run again when the window has passed. A write is run again only if the other
+node said that it has not begun it; of any other the client is told that the outcome is unknown. Not
+even a plain SET may be run twice: the first run is an event of its own, and may exist on that node
+alone, unseen, while the second is acknowledged and then overwritten or deleted. When the node comes
+back, the first would survive as a sibling: what was deleted would be there again.
 
 While a write to a key is away, whatever comes after it on the same key follows it to the same node
 on the same connection, and is run again behind it if it is run again. So one client's pipeline
@@ -22,8 +26,8 @@ from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, NOT_RUN, UNKNOWN, bulk
 from respdyn.cluster.quorum import Waiter
-from respdyn.commands.declare import READ, WRITE
-from respdyn.engine.calls import Away, Call, Doubtful, Retry, Waiting
+from respdyn.commands.declare import READ
+from respdyn.engine.calls import Away, Call, Retry, Waiting
 
 OUTCOME_UNKNOWN = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 
@@ -137,12 +141,12 @@ class Forwarding:
                 call.waiter.fill(NOT_RUN)
             elif call.hops:
                 call.waiter.fill(UNKNOWN)
-            elif call.deadline_ms <= call.again_ms or not (was_not_run or is_repeatable(call)):
+            elif call.deadline_ms <= call.again_ms or not (
+                was_not_run or call.command.route is READ
+            ):
                 self._counters.timeouts += 1
                 call.waiter.fail(OUTCOME_UNKNOWN)
             else:
-                if not was_not_run and call.command.route is not READ:
-                    call.waiter = Doubtful(call.waiter, OUTCOME_UNKNOWN)
                 lines.setdefault(call.locator, []).append(call)
         for locator, line in lines.items():
             waiting = [Waiting(one, one.waiter) for one in line]
@@ -185,11 +189,3 @@ class Forwarding:
         """Whether no forwarded command waits."""
         return not self._calls
 
-
-def is_repeatable(call: Call) -> bool:
-    """Whether running the call twice does what running it once does."""
-    command = call.command
-    if command.route is READ:
-        return True
-    observes = command.observes is not None and command.observes(call.argv)
-    return command.route is WRITE and not command.wants_loc and not observes
