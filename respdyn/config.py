@@ -10,37 +10,23 @@ command line: `cli` does and passes in what it found, so the core may import thi
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
-Value = int | str | bool | tuple[str, ...]
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be. The text names it, its value, and the reason."""
-
-
-class Setting(NamedTuple):
-    """One setting. `name` is the flag and file key, `field` the attribute of `Settings`.
-
-    `kind` is int, bytes, ms, seconds, text, secret, flag, choice or list. `doc` says what it means
-    and what raising it costs. `redis` is Redis's name for it in CONFIG, "" if it has none.
-    """
-
-    name: str
-    field: str
-    kind: str
-    default: Value
-    doc: str
-    low: int = 0
-    high: int = 0
-    choices: tuple[str, ...] = ()
-    runtime: bool = False
-    redis: str = ""
-
-
-KIB, MIB, GIB = 1024, 1024**2, 1024**3
-SECOND, HOUR = 1000, 3_600_000      # in milliseconds
-PORT, SLOTS = 65535, 16384
+from respdyn.config_values import (
+    GIB,
+    HOUR,
+    KIB,
+    MIB,
+    PORT,
+    SECOND,
+    SLOTS,
+    ConfigError,
+    Setting,
+    Value,
+    file_values,
+    nearest,
+    parse,
+)
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     # Who this node is, and where it listens.
@@ -243,14 +229,6 @@ ENV_FILE: Final = "RESPDYN_CONFIG"      # names the file; read by cli
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 _BY_CONFIG_NAME: Final = _BY_NAME | {s.redis: s for s in SETTINGS if s.redis}
-_SCALES: Final[dict[str, dict[str, int]]] = {
-    "int": {"": 1},
-    "bytes": {"": 1, "b": 1, "k": 1000, "kb": KIB, "m": 10**6, "mb": MIB, "g": 10**9, "gb": GIB},
-    "ms": {"": 1, "ms": 1, "s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": 24 * HOUR},
-    "seconds": {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400},
-}
-_NUMBER: Final = re.compile(r"(-?[0-9]{1,19})([a-z]*)", re.ASCII | re.IGNORECASE)
-_BOOLEANS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 # Kubernetes sets such variables in every pod beside a service called "respdyn".
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP).*)$")
 
@@ -264,7 +242,7 @@ def load(
     Raises `ConfigError` for what is unknown, cannot be read, or contradicts itself.
     """
     given: dict[str, Value] = {}
-    for name, text in _file_values(file_text, file_name).items():
+    for name, text in file_values(file_text, file_name).items():
         _take(given, name, text, f"{file_name}: {name}")
     for variable in sorted(env):
         text = env[variable]
@@ -407,7 +385,7 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
             raise _failed(name, "can't set immutable config")
         else:
             try:
-                given[setting.field] = _parse(setting, text)
+                given[setting.field] = parse(setting, text)
             except ConfigError as wrong:
                 raise _failed(name, str(wrong)) from None
     changed = _with(settings, given)
@@ -428,43 +406,11 @@ def show(setting: Setting, settings: Settings) -> str:
     return str(value)
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing if no name is close."""
-    import difflib  # only a mistake needs it
-
-    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else ""
-
-
-def _file_values(text: str, file_name: str) -> dict[str, str]:
-    """A flat TOML document as name -> text. `_` and `-` are the same in names."""
-    if not text:
-        return {}
-    import tomllib  # most nodes have no file
-
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
-        raise ConfigError(f"{file_name}: {wrong}") from None
-    values = {}
-    for key, value in document.items():
-        name = key.replace("_", "-")
-        if isinstance(value, int | str):
-            values[name] = str(value)
-        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
-            values[name] = ",".join(value)
-        else:
-            _named(name, f"{file_name}: {key}")
-            raise ConfigError(f"{file_name}: {key}: must be text, an integer, true or false,"
-                              " or a list of texts")
-    return values
-
-
 def _take(given: dict[str, Value], name: str, text: str, shown: str) -> None:
     """Read one setting; an error names it as it was `shown`, and never shows a secret."""
     setting = _named(name, shown)
     try:
-        given[setting.field] = _parse(setting, text)
+        given[setting.field] = parse(setting, text)
     except ConfigError as wrong:
         value = "" if setting.kind == "secret" else f" {text!r}"
         reason = str(wrong).removeprefix("argument ").removeprefix("argument(s) ")
@@ -475,36 +421,6 @@ def _named(name: str, shown: str) -> Setting:
     if name not in _BY_NAME:
         raise ConfigError(f"{shown}: unknown setting{nearest(name, _BY_NAME)}")
     return _BY_NAME[name]
-
-
-def _parse(setting: Setting, text: str) -> Value:
-    """The value of a text. Raises `ConfigError` with Redis's description of what is wrong."""
-    kind = setting.kind
-    if kind in ("text", "secret"):
-        if not text.isprintable():
-            raise ConfigError("argument must be printable text")
-        return text
-    if kind == "list":
-        return tuple(text.replace(",", " ").split())
-    if kind == "flag":
-        if text.lower() not in _BOOLEANS:
-            raise ConfigError("argument must be 'yes' or 'no'")
-        return _BOOLEANS[text.lower()]
-    if kind == "choice":
-        if text.lower() not in setting.choices:
-            choices = ", ".join(setting.choices)
-            raise ConfigError(f"argument(s) must be one of the following: {choices}")
-        return text.lower()
-    match = _NUMBER.fullmatch(text)
-    scale = _SCALES[kind].get(match[2].lower()) if match else None
-    if match is None or scale is None:
-        raise ConfigError({"bytes": "argument must be a memory value",
-                           "ms": "argument must be a time, for example 500ms, 2s or 3h",
-                           }.get(kind, "argument couldn't be parsed into an integer"))
-    number = int(match[1]) * scale
-    if not setting.low <= number <= setting.high:
-        raise ConfigError(f"argument must be between {setting.low} and {setting.high} inclusive")
-    return number
 
 
 def _with(settings: Settings, given: Mapping[str, Value]) -> Settings:

@@ -8,7 +8,6 @@ from respdyn.config import (
     _BY_CONFIG_NAME,
     FIXED,
     SETTINGS,
-    ConfigError,
     Settings,
     change,
     check,
@@ -17,6 +16,7 @@ from respdyn.config import (
     settle,
     show,
 )
+from respdyn.config_values import ConfigError
 
 THREE = {"seeds": "127.0.0.1:16379,127.0.0.2:16379,127.0.0.3:16379", "cluster-size": "3"}
 

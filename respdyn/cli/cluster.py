@@ -22,7 +22,8 @@ from typing import Final
 from respdyn.cli.banner import banner
 from respdyn.cli.main import add_settings, fail, given_settings
 from respdyn.cli.reading import read_settings
-from respdyn.config import ConfigError, Settings
+from respdyn.config import Settings
+from respdyn.config_values import ConfigError
 
 NODES_MAX: Final = 100
 STOP_S: Final = 40.0

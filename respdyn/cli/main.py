@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from respdyn.config import SETTINGS, ConfigError, Setting, nearest
+from respdyn.config import SETTINGS
+from respdyn.config_values import ConfigError, Setting, nearest
 
 USAGE_ERROR: Final = 2
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from respdyn.cli.main import given_settings
-from respdyn.config import ENV_FILE, ConfigError, Settings, load
+from respdyn.config import ENV_FILE, Settings, load
+from respdyn.config_values import ConfigError
 
 
 def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) -> Settings:

@@ -25,7 +25,8 @@ from respdyn.commands.arguments import (
 from respdyn.commands.declare import LOCAL, Command
 from respdyn.commands.scan import glob_match
 from respdyn.commands.table import BY_NAME, COMMANDS
-from respdyn.config import ConfigError, Settings, change, redis_view
+from respdyn.config import Settings, change, redis_view
+from respdyn.config_values import ConfigError
 from respdyn.engine import clients, cluster_port, info, introspection
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.session import Session

@@ -16,7 +16,8 @@ TABLE: dict[str, set[str]] = {
     "errors": set(),
     "ports": set(),
     "metrics": set(),
-    "config": set(),
+    "config": {"config_values"},
+    "config_values": set(),
     "causal": set(),
     "resp": set(),
     "ring": set(),
@@ -24,12 +25,13 @@ TABLE: dict[str, set[str]] = {
     "types": {"causal"},
     "commands": {"types", "resp"},
     "cluster": {"types", "causal", "ring", "metrics"},
-    "engine": {"commands", "cluster", "ring", "types", "resp", "config", "metrics"},
+    "engine": {"commands", "cluster", "ring", "types", "resp", "config", "config_values",
+               "metrics"},
     "node": {"engine", "cluster", "ring", "causal", "config", "metrics"},
     "sim": {"node", "engine.session", "commands", "storage.memory", "config"},
     "server": {"node", "engine.session", "storage", "resp", "config", "metrics"},
     "dashboard": {"server", "sim", "commands.table", "config"},
-    "cli": {"server", "sim", "commands.table", "config"},
+    "cli": {"server", "sim", "commands.table", "config", "config_values"},
 }
 FOR_EVERYONE = {"errors", "ports"}
 
