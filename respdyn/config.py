@@ -117,6 +117,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("client-output-limit", "client_output_limit", "bytes", 64 * MIB,
             "unread replies at which a client is disconnected; must exceed any single reply",
             KIB, 64 * GIB, runtime=True),
+    Setting("pubsub-output-limit", "pubsub_output_limit", "bytes", 32 * MIB,
+            "unread messages at which a subscriber is disconnected; costs memory per subscriber",
+            KIB, 64 * GIB, runtime=True),
+    Setting("pubsub-output-soft", "pubsub_output_soft", "bytes", 8 * MIB,
+            "unread messages that a subscriber may have only for pubsub-output-seconds",
+            KIB, 64 * GIB, runtime=True),
+    Setting("pubsub-output-seconds", "pubsub_output_seconds", "seconds", 60,
+            "how long a subscriber may stay above pubsub-output-soft", 1, 86400, runtime=True),
     Setting("peer-output-limit", "peer_output_limit", "bytes", 256 * MIB,
             "unsent bytes at which the link to a peer is dropped; raising it costs memory",
             KIB, 64 * GIB),
@@ -194,6 +202,9 @@ class Settings:
     max_clients: int = 10_000
     client_output_soft: int = MIB
     client_output_limit: int = 64 * MIB
+    pubsub_output_limit: int = 32 * MIB
+    pubsub_output_soft: int = 8 * MIB
+    pubsub_output_seconds: int = 60
     peer_output_limit: int = 256 * MIB
     peer_frame_limit: int = GIB
     handshake_timeout_ms: int = 5 * SECOND
@@ -298,6 +309,7 @@ def check(settings: Settings) -> None:
                 f" ({s.heartbeat_ms} ms), or every idle peer is suspected")
     for name, low, above, high in (
         ("client-output-soft", s.client_output_soft, "client-output-limit", s.client_output_limit),
+        ("pubsub-output-soft", s.pubsub_output_soft, "pubsub-output-limit", s.pubsub_output_limit),
         ("siblings-warn", s.siblings_warn, "siblings-max", s.siblings_max),
     ):
         if low > high:
@@ -358,7 +370,9 @@ def redis_view(settings: Settings) -> dict[str, str]:
     view["appendonly"] = "no" if settings.engine == "memory" else "yes"
     most = settings.client_output_limit
     view["client-output-buffer-limit"] = (
-        f"normal {most} 0 0 slave {settings.peer_output_limit} 0 0 pubsub {most} 0 0"
+        f"normal {most} 0 0 slave {settings.peer_output_limit} 0 0"
+        f" pubsub {settings.pubsub_output_limit} {settings.pubsub_output_soft}"
+        f" {settings.pubsub_output_seconds}"
     )
     return dict(sorted(view.items()))
 

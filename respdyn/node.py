@@ -34,7 +34,7 @@ from respdyn.cluster.gossip import Gossip
 from respdyn.cluster.identity import LIFE, NODE, Identity
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
-from respdyn.cluster.messages import FLAG_CANNOT_STORE
+from respdyn.cluster.messages import FLAG_CANNOT_STORE, GOSSIP_COUNT, GOSSIP_MESSAGE
 from respdyn.cluster.plan import Plan, make_plans
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
@@ -47,6 +47,7 @@ from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
+from respdyn.engine.pubsub import PubSub
 from respdyn.engine.session import Session
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.ring import Member
@@ -153,19 +154,23 @@ class Node:
             self.replica, self.coordinator, self.counters, name, self.stamp,
             self.identity.can_mint, self.link_to,
         )
-        self.settings_changed()
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
         self.view = ClusterView(self)
         self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
+        self.pubsub = PubSub(self.links)
+        self._hearers = {
+            GOSSIP_MESSAGE: self.pubsub.heard_message, GOSSIP_COUNT: self.pubsub.heard_count,
+        }
         self.receiver = Receiver(
-            self.replica, self.coordinator, self.detector, self.counters, self.gossip.heard,
+            self.replica, self.coordinator, self.detector, self.counters, self._heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self._storing_changed, self._observe_clock,
             self._forget_requests,
         )
         self.front = Front(self)
+        self.settings_changed()
 
     def make_coordinator(self) -> Coordinator:
         """The part that counts quorums."""
@@ -269,6 +274,7 @@ class Node:
         self.coordinator.expire(now_ms)
         self.dispatcher.expire(now_ms)
         self.asking.expire(now_ms)
+        self.pubsub.expire(now_ms)
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
@@ -283,6 +289,7 @@ class Node:
         for deadline in (
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
+            self.pubsub.next_deadline(),
         ):
             if deadline is not None and deadline < first:
                 first = deadline
@@ -371,12 +378,21 @@ class Node:
         self.dispatcher.siblings_max = settings.siblings_max
         self.dispatcher.siblings_warn = settings.siblings_warn
         self.coordinator.speculative_ms = settings.speculative_ms
+        self.front.settings_changed()
 
     def stamp(self) -> Stamp:
         """A new dot with its clock."""
         identity = self.identity
         identity.counter = counter = identity.counter + 1
         return identity.actor, counter, identity.floor, self.clock.now(self.wall_ms)
+
+    def _heard(self, link: Link, item: bytes) -> None:
+        """A peer's statement."""
+        hear = self._hearers.get(item[:1])
+        if hear is None:
+            self.gossip.heard(link, item)
+        else:
+            hear(link, item)
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""
@@ -423,6 +439,7 @@ class Node:
         self.coordinator.lose(link)
         self.dispatcher.forwarding.lose(link.peer)
         self.asking.lose(link.peer)
+        self.pubsub.lose(link.peer)
 
     def _storing_changed(self, link: Link, can_store: bool) -> None:
         link.can_store = can_store

@@ -64,6 +64,8 @@ GOSSIP_PROMISE = b"y"       # "I will adopt your first ring, and no other"
 GOSSIP_RELEASE = b"z"       # "you are free of the promise you made me"
 GOSSIP_RING = b"r"          # the ring as this node has it
 GOSSIP_CLEARED = b"x"       # a partition's cleared context
+GOSSIP_MESSAGE = b"m"       # a client has published this: tell your listeners
+GOSSIP_COUNT = b"n"         # so many listeners here heard a message of yours
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
 
 

@@ -67,6 +67,7 @@ _CATEGORY_OF_GROUP = {
 }
 
 ANY_NUMBER: Final = 1 << 62
+_NOWHERE: Final = Keys()
 
 
 def _no_read(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
@@ -116,6 +117,7 @@ class Command:
     notes: str = ""                 # to those flags
     acl: str = ""                   # categories besides those that follow from flags and group
     arity: int = 0                  # 0: follows from the syntax
+    keys_at: Keys = _NOWHERE        # where names are that choose a slot though they are no keys
     read: Read = _no_read
     write: Write = _no_write
     read_at: ReadAt = _no_read_at
@@ -148,7 +150,7 @@ class Command:
         derived: dict[str, object] = {
             "arguments": arguments,
             "arity": arity,
-            "keys": keys_of(arguments, words) if self.access else Keys(),
+            "keys": self._keys(arguments, words),
             "flag_words": tuple(flag for flag in _FLAGS if flag in flags),
             "categories": tuple(self._categories(flags)),
             "least": abs(arity),
@@ -163,6 +165,11 @@ class Command:
     def resp3_keys(self) -> bool:
         """Whether any argument is a key."""
         return self.keys.first > 0
+
+    def _keys(self, arguments: tuple[Argument, ...], words: int) -> Keys:
+        if self.keys_at.first:
+            return self.keys_at
+        return keys_of(arguments, words) if self.access else Keys()
 
     def _categories(self, flags: list[str]) -> list[str]:
         wanted = set(self.acl.split())

@@ -10,6 +10,7 @@ _GROUPS = {
     "string": "Strings",
     "bitmap": "Bits",
     "generic": "Keys",
+    "pubsub": "Channels",
     "connection": "Connections",
     "server": "The server",
     "cluster": "The cluster",

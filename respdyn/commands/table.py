@@ -9,7 +9,18 @@ Source: Redis `server.c` (lookupCommand, commandCheckExistence, commandCheckArit
 
 from typing import Final
 
-from respdyn.commands import bits, cluster, connection, counters, dyn, keys, pieces, server, strings
+from respdyn.commands import (
+    bits,
+    cluster,
+    connection,
+    counters,
+    dyn,
+    keys,
+    pieces,
+    pubsub,
+    server,
+    strings,
+)
 from respdyn.commands.arguments import quoted, wrong_arity
 from respdyn.commands.declare import Command
 from respdyn.errors import ReplyError
@@ -22,6 +33,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *counters.COMMANDS,
     *pieces.COMMANDS,
     *bits.COMMANDS,
+    *pubsub.COMMANDS,
     *cluster.COMMANDS,
     *dyn.COMMANDS,
 )

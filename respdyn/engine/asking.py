@@ -85,7 +85,18 @@ class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     names: list[tuple[bytes, bytes]]
 
 
-Question = Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
+class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
+    """Which channels or patterns are listened to, or how many listen to each of `names`."""
+
+    kind: int
+    pattern: bytes
+    names: list[bytes] | None = None
+
+
+Question = (
+    Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
+    | Listening
+)
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 
 Argv = list[bytes]
 
-# All connections of clients are of the first kind; replicas and subscribers there are none.
+# Connections are of the first and of the last kind; masters and replicas there are none.
 _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
 def describe(session: Session, now_ms: int) -> bytes:
     """One line of CLIENT LIST, without its end."""
-    flags = ("c" if session.closing else "") + ("e" if session.no_evict else "")
+    flags = ("P" if session.subscriptions is not None else "")
+    flags += ("c" if session.closing else "") + ("e" if session.no_evict else "")
+    channels, patterns, shards = (
+        (0, 0, 0) if session.subscriptions is None else map(len, session.subscriptions.names)
+    )
     fields: list[tuple[str, object]] = [
         ("id", session.id),
         ("addr", session.address),
@@ -39,7 +43,7 @@ def describe(session: Session, now_ms: int) -> bytes:
         ("idle", max(0, now_ms - session.last_ms) // 1000),
         ("flags", flags or "N"),
         ("db", session.db),
-        ("sub", 0), ("psub", 0), ("ssub", 0), ("multi", -1),
+        ("sub", channels), ("psub", patterns), ("ssub", shards), ("multi", -1),
         ("qbuf", 0), ("qbuf-free", 0), ("argv-mem", 0), ("multi-mem", 0),
         ("rbs", 0), ("rbp", 0), ("obl", 0),
         ("oll", len(session.out) + len(session.pending)),
@@ -71,8 +75,8 @@ def info(context: LocalContext, session: Session, argv: Argv) -> bytes:
 def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
     chosen = list(context.sessions.values())
     if len(argv) == 4 and word(argv[2]) == b"TYPE":
-        if _type(argv[3]) != b"NORMAL":
-            chosen = []
+        kind = _type(argv[3])
+        chosen = [one for one in chosen if _kind_of(one) == kind]
     elif len(argv) > 3 and word(argv[2]) == b"ID":
         ids = [parse_integer(argument, "ERR Invalid client ID") for argument in argv[3:]]
         chosen = [context.sessions[one] for one in ids if one in context.sessions]
@@ -192,8 +196,8 @@ def _kill_filter(session: Session, option: bytes, value: bytes) -> Callable[[Ses
             raise ReplyError("ERR client-id should be greater than 0")
         return lambda one: one.id == number
     if option == b"TYPE":
-        is_normal = _type(value) == b"NORMAL"
-        return lambda one: is_normal
+        kind = _type(value)
+        return lambda one: _kind_of(one) == kind
     if option == b"ADDR":
         return lambda one: one.address == shown
     if option == b"LADDR":
@@ -207,6 +211,10 @@ def _kill_filter(session: Session, option: bytes, value: bytes) -> Callable[[Ses
             return lambda one: True
         return lambda one: one is not session
     raise syntax_error()
+
+
+def _kind_of(session: Session) -> bytes:
+    return b"NORMAL" if session.subscriptions is None else b"PUBSUB"
 
 
 def _type(argument: bytes) -> bytes:

@@ -13,6 +13,7 @@ import msgspec
 
 from respdyn.cluster.membership import address_of
 from respdyn.cluster.versions import Version, version_of
+from respdyn.engine import channels
 from respdyn.engine.asking import (
     Answer,
     Clear,
@@ -20,6 +21,7 @@ from respdyn.engine.asking import (
     Explain,
     Fetch,
     Keys,
+    Listening,
     Question,
     Roots,
     Run,
@@ -79,6 +81,8 @@ class ClusterView:
             return version_of(self._node.replica.get(question.locator), self._node.wall_ms)
         if isinstance(question, Roots | Segments | Keys | Fetch):
             return self._node.exchange.answer(question)
+        if isinstance(question, Listening):
+            return channels.answer(self._node.pubsub, question)
         return self._health()
 
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
@@ -116,8 +120,15 @@ class ClusterView:
             return self._status(resp3)
         if name == "dyn.cluster|members":
             return _at_once(self._members(resp3))
+        if name.startswith("pubsub|"):
+            return channels.task(self._everybody(), name, argv)
         assert name == "dyn.cluster|ring", f"no task for {name}"
         return _at_once(self._ring(resp3))
+
+    def _everybody(self) -> list[str]:
+        """This node and all that can be reached."""
+        others = [peer for peer, link in sorted(self._node.links.items()) if link.is_up]
+        return [self._node.identity.node_id, *others]
 
     def state_of(self, node_id: str) -> str:
         """How this node sees another: up, down, or up but cannot store."""

@@ -13,7 +13,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import lookup
-from respdyn.engine import local
+from respdyn.engine import channels, local
 from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.coverage import untag
@@ -72,7 +72,12 @@ class Front:
     def close_session(self, session: Session) -> None:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
+        self._node.pubsub.forget(session)
         session.closing = True
+
+    def settings_changed(self) -> None:
+        """Take over what CONFIG SET may have changed."""
+        self._load.push_limit = self._node.settings.pubsub_output_limit
 
     def held(self) -> int:
         """Requests whose reply is not there yet."""
@@ -122,6 +127,8 @@ class Front:
             self.calls[command] = self.calls.get(command, 0) + 1
             if not session.authenticated:
                 local.check_authenticated(session, command)
+            if session.subscriptions is not None and session.resp == 2:
+                channels.check_allowed(command)
             reply = self.run(session, command, argv, session.terms)
         except ReplyError as wrong:
             word = wrong.text.split(" ", 1)[0]
@@ -143,9 +150,7 @@ class Front:
             raise self._not_ready()
         if dispatcher.cannot_store and "write" in command.flag_words:
             raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
-        if self._load.held >= node.settings.max_inflight:
-            node.counters.overloads += 1
-            raise ReplyError(_OVERLOAD.format(self._load.held))
+        self.check_load()
         if command.single is not None and len(argv) == 2:
             command = command.single
             route = command.route
@@ -162,7 +167,7 @@ class Front:
         key = argv[command.keys.first]
         is_write = route is not READ
         if session.pending and session.must_wait(key, is_write):
-            self._put_back(session)
+            self.put_back(session)
             return None
         reply = dispatcher.execute(
             command, argv, session.db, session.resp == 3, terms, session, self._deadline(terms)
@@ -175,7 +180,13 @@ class Front:
             return b"-CLUSTERDOWN " + reply[1:]
         return reply
 
-    def _put_back(self, session: Session) -> None:
+    def check_load(self) -> None:
+        """Raises `ReplyError` when as many requests are under way as may be."""
+        if self._load.held >= self._node.settings.max_inflight:
+            self._node.counters.overloads += 1
+            raise ReplyError(_OVERLOAD.format(self._load.held))
+
+    def put_back(self, session: Session) -> None:
         """The command at hand waits until all before it have been answered."""
         session.backlog.appendleft((self._whole, self._came_ms))
 
@@ -192,7 +203,7 @@ class Front:
         """A command on several keys."""
         is_write = "write" in command.flag_words
         if session.pending and session.must_wait(ALL_KEYS, is_write):
-            self._put_back(session)
+            self.put_back(session)
             return None
         self._node.dispatcher.gather(
             command, argv, session.db, session.resp == 3, terms, session, self._deadline(terms)
@@ -206,7 +217,7 @@ class Front:
     ) -> None:
         """A command that concerns all keys: behind all before it, before all behind it."""
         if session.pending:
-            self._put_back(session)
+            self.put_back(session)
             return
         task = self._task(session, command, argv, terms)
         cell = session.hold()
@@ -255,4 +266,6 @@ class Front:
             scan.parse_flush(argv)
             dbs = [session.db] if name == "flushdb" else list(range(16))
             return coverage.flush(dbs, terms, mine)
+        if mine is not None and name.startswith("pubsub|"):
+            return channels.task([self._node.identity.node_id], name, argv)
         return self._node.view.task(name, argv, session.db, session.resp == 3)

@@ -27,7 +27,7 @@ from respdyn.commands.scan import glob_match
 from respdyn.commands.table import BY_NAME, COMMANDS
 from respdyn.config import Settings, change, redis_view
 from respdyn.config_values import ConfigError
-from respdyn.engine import clients, cluster_port, info, introspection
+from respdyn.engine import channels, clients, cluster_port, info, introspection
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.session import Session
 from respdyn.engine.terms import Terms
@@ -143,14 +143,7 @@ class LocalContext:
 
     def kill(self, session: Session) -> None:
         """Close another client's connection at once, without the replies that it waits for."""
-        session.closing = True
-        session.backlog.clear()
-        session.pending.clear()
-        session.out.clear()
-        session.out_bytes = 0
-        if not session.is_dirty:
-            session.is_dirty = True
-            session.dirty.append(session)
+        session.cut()
 
 
 def run(context: LocalContext, session: Session, command: Command, argv: Argv) -> bytes | None:
@@ -175,6 +168,8 @@ def check_authenticated(session: Session, command: Command) -> None:
 def ping(context: LocalContext, session: Session, argv: Argv) -> bytes:
     if len(argv) > 2:
         raise wrong_arity("ping")
+    if session.subscriptions is not None and session.resp == 2:
+        return bulks([b"pong", argv[1] if len(argv) == 2 else b""])
     return bulk(argv[1]) if len(argv) == 2 else PONG
 
 
@@ -188,6 +183,7 @@ def quit_(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    context.node.pubsub.forget(session)
     session.db = 0
     session.resp = 2
     session.name = b""
@@ -392,6 +388,15 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "config|set": config_set,
     "info": info_,
     "time": time,
+    "publish": channels.publish,
+    "spublish": channels.spublish,
+    "subscribe": channels.subscribe,
+    "unsubscribe": channels.unsubscribe,
+    "psubscribe": channels.psubscribe,
+    "punsubscribe": channels.punsubscribe,
+    "ssubscribe": channels.ssubscribe,
+    "sunsubscribe": channels.sunsubscribe,
+    "pubsub|help": channels.help_,
     "asking": cluster_port.accept,
     "readonly": cluster_port.accept,
     "readwrite": cluster_port.accept,

@@ -5,19 +5,27 @@ be answered at once takes a `Cell` (`hold`), a place in the queue that is filled
 behind it wait. While nothing waits, a reply goes straight to the output list.
 """
 
+from __future__ import annotations
+
 from collections import deque
+from typing import TYPE_CHECKING
 
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.engine.terms import Terms
 from respdyn.resp.replies import error
 
+if TYPE_CHECKING:
+    from respdyn.engine.pubsub import Subscriptions
+
 
 class Load:
     """What all sessions of a node share."""
 
-    __slots__ = ("held", "ready")
+    __slots__ = ("cut", "held", "push_limit", "ready")
 
     def __init__(self) -> None:
+        self.cut = 0                        # sessions that let too many messages wait
+        self.push_limit = 0                 # bytes of messages that may wait for a reply
         self.held = 0                       # replies that are waited for
         self.ready: list[Session] = []      # sessions whose backlog may go on
 
@@ -31,7 +39,7 @@ class Cell(Waiter):
 
     __slots__ = ("is_write", "key", "reply", "session", "shown")
 
-    def __init__(self, session: "Session", shown: bool) -> None:
+    def __init__(self, session: Session, shown: bool) -> None:
         self.session = session
         self.reply: bytes | None = None
         self.key: bytes | None = None       # of a command in flight on one key, or `ALL_KEYS`
@@ -75,12 +83,13 @@ class Session(Target):
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
         "has_barrier", "id", "is_dirty", "is_put_off", "last_command", "last_ms", "lib_name",
         "lib_version", "listener", "load", "local_address", "name", "no_evict", "no_touch", "out",
-        "out_bytes", "pending", "reads", "reply_mode", "resp", "tag", "terms", "user", "writes",
+        "out_bytes", "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions",
+        "tag", "terms", "user", "writes",
     )
 
     def __init__(
         self, session_id: int, address: str, local_address: str, listener: str,
-        now_ms: int, terms: Terms, dirty: list["Session"], tag: object,
+        now_ms: int, terms: Terms, dirty: list[Session], tag: object,
         load: Load,
     ) -> None:
         self.id = session_id
@@ -118,6 +127,8 @@ class Session(Target):
         self.no_evict = False
         self.no_touch = False
         self.terms = terms
+        self.subscriptions: Subscriptions | None = None     # None: it listens to nothing
+        self.pushed_bytes = 0               # of messages that wait for a reply before them
 
     def reply(self, reply: bytes) -> None:
         """Answer the command at hand, behind everything that still waits."""
@@ -130,6 +141,44 @@ class Session(Target):
             return
         self.out.append(reply)
         self.out_bytes += len(reply)
+        if not self.is_dirty:
+            self.is_dirty = True
+            self.dirty.append(self)
+
+    @property
+    def listens(self) -> bool:
+        """Whether it gets messages that it does not ask for one by one."""
+        return self.subscriptions is not None
+
+    def push(self, message: bytes) -> None:
+        """Send what no command asked for, behind all replies that were asked for before it.
+
+        CLIENT REPLY does not hold it back. A session that would let too much of it wait is cut.
+        """
+        if self.pending:
+            self.pushed_bytes += len(message)
+            if self.pushed_bytes > self.load.push_limit:
+                self.load.cut += 1
+                self.cut()
+                return
+            cell = Cell(self, True)
+            cell.reply = message
+            self.pending.append(cell)
+            return
+        self.pushed_bytes = 0
+        self.out.append(message)
+        self.out_bytes += len(message)
+        if not self.is_dirty:
+            self.is_dirty = True
+            self.dirty.append(self)
+
+    def cut(self) -> None:
+        """Close the connection at once, without the replies that it waits for."""
+        self.closing = True
+        self.backlog.clear()
+        self.pending.clear()
+        self.out.clear()
+        self.out_bytes = 0
         if not self.is_dirty:
             self.is_dirty = True
             self.dirty.append(self)

@@ -2,8 +2,10 @@
 
 A client whose replies pile up is not given more work: beyond `client-output-soft` bytes of replies,
 or while its socket takes nothing, its commands stay unread, first here and then in its own socket.
-One that lets replies pile up beyond `client-output-limit` is disconnected. No client gets more than
-`COMMANDS_PER_TURN` commands into a turn, however many it pipelined, so the others are heard.
+One that lets replies pile up beyond `client-output-limit` is disconnected; one that listens to
+channels beyond `pubsub-output-limit`, or after `pubsub-output-seconds` above `pubsub-output-soft`.
+No client gets more than `COMMANDS_PER_TURN` commands into a turn, however many it pipelined, so the
+others are heard.
 
 Replies that already wait are still delivered to a client that half-closed, sent nonsense or said
 QUIT, for `LINGER_S` seconds.
@@ -48,6 +50,7 @@ class Clients:
         self.is_accepting = True
         self.call_soon = loop.call_soon
         self._loop = loop
+        self.stuck: dict[Client, None] = {}     # their sockets take no more
         self._lingering: dict[Client, float] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         turn.flush = _flush
@@ -99,12 +102,16 @@ class Clients:
         """Forget it."""
         self.connections.pop(client, None)
         self._lingering.pop(client, None)
+        self.stuck.pop(client, None)
         self.metrics.clients_connected = len(self.connections)
 
     def _refresh(self, settings: Settings) -> None:
         """Copy what CONFIG SET may have changed, so that the hot path need not look."""
         self.output_soft = settings.client_output_soft
         self.output_limit = settings.client_output_limit
+        self.pubsub_limit = settings.pubsub_output_limit
+        self.pubsub_soft = settings.pubsub_output_soft
+        self.pubsub_seconds = settings.pubsub_output_seconds
         self.limits = RequestLimits(
             args=settings.proto_max_args, bulk_bytes=settings.proto_max_bulk_len,
             inline_bytes=settings.proto_inline_max, command_bytes=settings.proto_max_command,
@@ -116,6 +123,9 @@ class Clients:
         settings = self.turn.node.settings
         self._refresh(settings)
         for client in [c for c, deadline in self._lingering.items() if deadline <= now]:
+            client.abort()
+        for client in [c for c in self.stuck if c.is_too_slow(now)]:
+            self.metrics.clients_output_closed += 1
             client.abort()
         if settings.timeout:
             for client in list(self.connections):
@@ -130,7 +140,7 @@ class Client(asyncio.Protocol):
     __slots__ = (
         "_clients", "_has_ended", "_has_more", "_idle_since", "_is_active", "_is_free",
         "_is_reading", "_is_scheduled", "_is_stuck", "_listener", "_reader", "_session",
-        "_transport", "_turn",
+        "_slow_since", "_transport", "_turn",
     )
 
     def __init__(self, clients: Clients, listener: str) -> None:
@@ -148,6 +158,7 @@ class Client(asyncio.Protocol):
         self._is_free = False       # no longer bound by the limits for strangers
         self._is_active = True      # since the last sweep
         self._idle_since = 0.0
+        self._slow_since = 0.0      # since when a listener has had too much unread; 0: it has not
 
     # ---- from the transport ----
 
@@ -197,11 +208,13 @@ class Client(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read its replies."""
         self._is_stuck = True
+        self._clients.stuck[self] = None
         self._clients.metrics.clients_paused += 1
 
     def resume_writing(self) -> None:
         """It has read some."""
         self._is_stuck = False
+        self._clients.stuck.pop(self, None)
         if self._has_more:
             if not self._is_scheduled:
                 self._resume()
@@ -227,7 +240,7 @@ class Client(asyncio.Protocol):
         if session is None or transport is None:
             return
         if session.out:
-            if self._is_stuck and transport.get_write_buffer_size() > self._clients.output_limit:
+            if self._is_stuck and transport.get_write_buffer_size() > self._limit(session):
                 self._clients.metrics.clients_output_closed += 1
                 self.abort()
                 return
@@ -239,6 +252,19 @@ class Client(asyncio.Protocol):
                 self._hang_up()
         elif self._has_more and not self._is_scheduled and self._may_take(session):
             self._take()
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether a listener has left too much unread for too long. Asked once per sweep."""
+        session = self._session
+        clients = self._clients
+        if (
+            session is None or self._transport is None or not session.listens
+            or self._transport.get_write_buffer_size() <= clients.pubsub_soft
+        ):
+            self._slow_since = 0.0
+            return False
+        self._slow_since = self._slow_since or now
+        return now - self._slow_since >= clients.pubsub_seconds
 
     def close(self) -> None:
         """Close when everything that is pending has been written, or after a while."""
@@ -261,13 +287,19 @@ class Client(asyncio.Protocol):
 
     def is_idle(self, now: float, timeout_s: int) -> bool:
         """Whether nothing came for so long. Asked once per sweep."""
-        if self._is_active or (self._session is not None and self._session.pending):
+        if self._is_active or (
+            self._session is not None and (self._session.pending or self._session.listens)
+        ):
             self._is_active = False
             self._idle_since = now
             return False
         return now - self._idle_since >= timeout_s
 
     # ---- inside ----
+
+    def _limit(self, session: Session) -> int:
+        """How many bytes may wait for this client to read them."""
+        return self._clients.pubsub_limit if session.listens else self._clients.output_limit
 
     def _may_take(self, session: Session) -> bool:
         return (
