@@ -101,6 +101,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             1, 60 * SECOND, runtime=True),
     Setting("exchange-interval", "exchange_interval_ms", "ms", 2 * SECOND,
             "pause between comparing copies; raising it repairs later; 0: off", 0, HOUR, (), True),
+    Setting("background-rate", "background_rate", "bytes", 32 * MIB,
+            "most that repair in the background moves per second; higher repairs sooner",
+            MIB, 64 * GIB, runtime=True),
+    Setting("background-floor", "background_floor", "bytes", 256 * KIB,
+            "what it may move per second however slow clients are served; higher slows them more",
+            KIB, 64 * GIB, runtime=True),
+    Setting("background-latency", "background_latency_ms", "ms", 10,
+            "99th percentile of what clients wait at which it slows down; higher slows them more",
+            1, 60 * SECOND, runtime=True),
     Setting("max-clock-offset", "max_clock_offset_ms", "ms", 500,
             "a remote clock further ahead is not adopted; raising it lets bad clocks spread",
             1, HOUR),
@@ -197,6 +206,9 @@ class Settings:
     failure_timeout_ms: int = 1500
     speculative_ms: int = 50
     exchange_interval_ms: int = 2 * SECOND
+    background_rate: int = 32 * MIB
+    background_floor: int = 256 * KIB
+    background_latency_ms: int = 10
     max_clock_offset_ms: int = 500
     max_inflight: int = 100_000
     max_clients: int = 10_000
@@ -310,6 +322,7 @@ def check(settings: Settings) -> None:
     for name, low, above, high in (
         ("client-output-soft", s.client_output_soft, "client-output-limit", s.client_output_limit),
         ("pubsub-output-soft", s.pubsub_output_soft, "pubsub-output-limit", s.pubsub_output_limit),
+        ("background-floor", s.background_floor, "background-rate", s.background_rate),
         ("siblings-warn", s.siblings_warn, "siblings-max", s.siblings_max),
     ):
         if low > high:

@@ -36,6 +36,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def observe_many(self, value: int, times: int) -> None:
+        """Count one value several times."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
     @property
     def count(self) -> int:
         """How many values were observed."""

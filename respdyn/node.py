@@ -14,6 +14,7 @@ The driver's loop:
         if out.generation: store.submit(out.generation, out.batch, out.sync)
         write each of out.frames to its peer's connection
         write session.take() of each of out.sessions; close it if `closing` and nothing is pending
+        node.turned(how long all this took)
         call again at node.next_deadline() at the latest
 
 What the node promises: replies to one session leave in the order of its commands, exactly one each.
@@ -27,11 +28,13 @@ from blake3 import blake3
 
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import HybridClock
+from respdyn.cluster.admission import Admission
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.gossip import Gossip
 from respdyn.cluster.identity import LIFE, NODE, Identity
+from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
 from respdyn.cluster.messages import FLAG_CANNOT_STORE, GOSSIP_COUNT, GOSSIP_MESSAGE
@@ -82,6 +85,8 @@ class Node:
         self.identity = Identity(settings.lease_block)
         self.replica = Replica(self.identity, self._lost_memory)
         self.clock = HybridClock(settings.max_clock_offset_ms)
+        self.admission = Admission()
+        self.latencies = Latencies(self.admission.waited)
         self.links: dict[str, Link] = {}
         self.now_ms = 0
         self.wall_ms = 0
@@ -150,10 +155,12 @@ class Node:
         )
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
+        self.coordinator.latencies = self.latencies
         self.dispatcher = Dispatcher(
             self.replica, self.coordinator, self.counters, name, self.stamp,
             self.identity.can_mint, self.link_to,
         )
+        self.dispatcher.forwarding.latencies = self.latencies
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
         self.view = ClusterView(self)
@@ -271,6 +278,7 @@ class Node:
         self.wall_ms = wall_ms
         self.dispatcher.wall_ms = wall_ms
         self.receiver.now_ms = now_ms
+        self.admission.advance(now_ms)
         self.coordinator.expire(now_ms)
         self.dispatcher.expire(now_ms)
         self.asking.expire(now_ms)
@@ -360,6 +368,10 @@ class Node:
         self._dirty[:] = waiting
         return ready
 
+    def turned(self, took_us: int) -> None:
+        """The driver's turn, from `advance` until all has been handed over, took so long."""
+        self.admission.turned(took_us // 1000)
+
     # ---- stopping ----
 
     def stop(self) -> None:
@@ -379,6 +391,9 @@ class Node:
         self.dispatcher.siblings_warn = settings.siblings_warn
         self.coordinator.speculative_ms = settings.speculative_ms
         self.front.settings_changed()
+        self.admission.most = settings.background_rate
+        self.admission.least = settings.background_floor
+        self.admission.slow_ms = settings.background_latency_ms
 
     def stamp(self) -> Stamp:
         """A new dot with its clock."""

@@ -22,6 +22,7 @@ from respdyn.causal.codec import VALUE, context_of, decode, digest, join_records
 from respdyn.causal.dot import Dot, Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Flight, Link
 from respdyn.cluster.messages import IN_FEEDBACK, POSITION, UNKNOWN, pair
 from respdyn.cluster.plan import Plan, ReplicaSet
@@ -41,6 +42,7 @@ class Coordinator:
     ) -> None:
         self.now_ms = 0
         self.waits_for_disk = False
+        self.latencies = Latencies(lambda took_ms, requests: None)
         self._replica = replica
         self._counters = counters
         self.speculative_ms = speculative_ms
@@ -76,7 +78,7 @@ class Coordinator:
         self._ship(replicas, write_round, op, wants_feedback)
 
     def _open_write(self, replicas: ReplicaSet, w: int, deadline_ms: int) -> WriteRound:
-        write_round = WriteRound(w, len(replicas.writers) + 1, deadline_ms)
+        write_round = WriteRound(w, len(replicas.writers) + 1, deadline_ms, self.now_ms)
         for link in replicas.writers:
             link.write_rounds.append(write_round)
         self._opened.append(write_round)
@@ -104,6 +106,7 @@ class Coordinator:
         conflicts = write_round.conflicts
         ops = write_round.ops
         write_round.ops = []
+        self.latencies.wrote(self.now_ms - write_round.began_ms, len(ops))
         for index, op in enumerate(ops):
             if conflicts is not None and index in conflicts:
                 self._cover(op, conflicts[index], write_round)
@@ -162,7 +165,7 @@ class Coordinator:
             link.reads.append(place)
 
     def _open_read(self, replicas: ReplicaSet, need: int, deadline_ms: int) -> ReadRound:
-        read_round = ReadRound(need, deadline_ms, self.now_ms + self.speculative_ms)
+        read_round = ReadRound(need, deadline_ms, self.now_ms + self.speculative_ms, self.now_ms)
         replicas.turns += 1
         count = len(replicas.readers)
         order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
@@ -195,6 +198,7 @@ class Coordinator:
         return False
 
     def _finish_read(self, read_round: ReadRound) -> None:
+        self.latencies.read(self.now_ms - read_round.began_ms, len(read_round.ops))
         for op in read_round.ops:
             if op.answers is None:
                 op.reader.agree()

@@ -67,10 +67,14 @@ WriteOp = tuple[Waiter, bytes, bytes, bytes, int]
 class WriteRound:
     """The writes of one turn to one set of replicas, on the same terms."""
 
-    __slots__ = ("acknowledged", "conflicts", "deadline_ms", "is_done", "open_answers", "ops", "w")
+    __slots__ = (
+        "acknowledged", "began_ms", "conflicts", "deadline_ms", "is_done", "open_answers", "ops",
+        "w",
+    )
 
-    def __init__(self, w: int, replicas: int, deadline_ms: int) -> None:
+    def __init__(self, w: int, replicas: int, deadline_ms: int, began_ms: int = 0) -> None:
         self.w = w
+        self.began_ms = began_ms
         self.acknowledged = 0
         self.open_answers = replicas      # this node's own, and each peer's that was sent it
         self.deadline_ms = deadline_ms
@@ -127,12 +131,13 @@ class ReadRound:
     """
 
     __slots__ = (
-        "agreed", "asked", "deadline_ms", "is_done", "need", "open_answers", "ops", "retry_ms",
-        "spare",
+        "agreed", "asked", "began_ms", "deadline_ms", "is_done", "need", "open_answers", "ops",
+        "retry_ms", "spare",
     )
 
-    def __init__(self, need: int, deadline_ms: int, retry_ms: int) -> None:
+    def __init__(self, need: int, deadline_ms: int, retry_ms: int, began_ms: int = 0) -> None:
         self.need = need                  # answers from others that make the quorum
+        self.began_ms = began_ms
         self.agreed = 0                   # answers that have come
         self.open_answers = 0
         self.deadline_ms = deadline_ms

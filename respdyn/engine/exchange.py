@@ -9,8 +9,9 @@ fetched and joined here, and the join is sent back if the peer was behind. Nothi
 
 One exchange runs at a time, a batch of partitions with one peer, the peers in turn, so a round over
 all takes batches x `exchange-interval`. A peer that comes up is compared at once. Every question
-and answer is bounded in entries and bytes, and a turn hashes a few thousand records at most,
-unless a single partition has more.
+and answer is bounded in entries and bytes, and a turn hashes about a thousand records at most,
+unless a single partition has more. Every step asks the admission controller first (`admission`);
+without room the rest of an exchange waits for its turn, so repair is as quick as clients allow.
 
 Deliberately not here: trees on disk. After a restart all is hashed once.
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from respdyn.cluster.admission import EXCHANGE, cost
 from respdyn.cluster.hash_tree import HashTrees, Position
 from respdyn.cluster.messages import pair
 from respdyn.engine.asking import (
@@ -47,7 +49,8 @@ URGENT_BATCH = 64            # and with a peer that has come up
 URGENT_PAUSE_MS = 10         # between two of those
 PAUSE_MS = 200               # until a suspect is looked at again
 LOOKS = 4                    # at a suspect, before it is left to the next round
-MOST_RECORDS = 4096          # hashed for one question, unless a single partition has more
+MOST_RECORDS = 1024          # hashed for one question, unless a single partition has more
+HASHED_BYTES = 64            # what hashing a record costs, as bytes moved
 MOST_SUSPECTS = 8192         # of an exchange; the rest is for the next
 PAGE_KEYS = 2000             # of an answer to `Keys`
 PAGE_BYTES = 256 * 1024      # the same
@@ -118,6 +121,7 @@ class Exchange:
             if answer and size > FETCH_BYTES:
                 break
             answer.append((digested, wanted))
+        self._node.admission.spend(EXCHANGE, cost(len(answer), size))
         return answer
 
     def _roots(self, partitions: list[int]) -> list[bytes]:
@@ -129,6 +133,7 @@ class Exchange:
             if roots and records > MOST_RECORDS:
                 break
             roots.append(self.trees.root(partition))
+        self._node.admission.spend(EXCHANGE, records * HASHED_BYTES)
         return roots
 
     # ---- when ----
@@ -171,6 +176,9 @@ class Exchange:
         self._next_ms = now_ms + interval_ms
         if node.dispatcher.cannot_store:
             self._again = None
+            return
+        if not node.admission.room(EXCHANGE):
+            self._next_ms = node.admission.ready_ms(EXCHANGE)
             return
         if self._again is not None:
             peer, _, look = self._again
@@ -262,16 +270,24 @@ class Exchange:
                     differing.append(partition)
                     self._examined[partition] = begun_ms
             left = left[min(len(ours), len(theirs)) :]
+            if left and not self._node.admission.room(EXCHANGE):
+                self._put_off(peer, left)
+                break
         for at, partition in enumerate(differing):
-            if len(self._suspects) >= MOST_SUSPECTS:
-                for later in differing[at:]:
-                    del self._examined[later]
-                    self._urgent.setdefault(peer, {})[later] = None
+            has_room = at == 0 or self._node.admission.room(EXCHANGE)
+            if len(self._suspects) >= MOST_SUSPECTS or not has_room:
+                self._put_off(peer, differing[at:])
                 break
             if not (yield from self._descend(peer, partition)):
                 return b""
         self._conclude(peer, 1)
         return b""
+
+    def _put_off(self, peer: str, partitions: list[int]) -> None:
+        """These are compared as soon as there is room."""
+        for partition in partitions:
+            self._examined.pop(partition, None)
+            self._urgent.setdefault(peer, {})[partition] = None
 
     def _descend(self, peer: str, partition: int) -> _Steps:
         """Find the suspects of one partition; False when the peer does not answer."""
@@ -290,6 +306,7 @@ class Exchange:
             if page is None or (page.slot, page.place) <= at:
                 return False
             upto = (page.slot, page.place)
+            self._node.admission.spend(EXCHANGE, HASHED_BYTES * len(page.entries))
             entries, _ = trees.keys(partition, segments, at, upto, 1 << 62, 1 << 62)
             ours = dict(entries)
             theirs = {
@@ -329,6 +346,13 @@ class Exchange:
         left = sorted(self._suspects.items())
         unsettled: Suspects = {}
         while left:
+            if len(left) < len(self._suspects) and not node.admission.room(EXCHANGE):
+                # What has just changed is to have its pause.
+                pause_ms = PAUSE_MS if unsettled else 0
+                again_ms = max(node.admission.ready_ms(EXCHANGE), node.now_ms + pause_ms)
+                self._suspects = unsettled | dict(left)
+                self._again = (peer, again_ms, look)
+                return b""
             chunk = self._chunk(left)
             (raw,) = yield [(peer, Fetch([(name, two) for name, (_, two) in chunk]))]
             told = answer_as(list[tuple[bytes, bytes]], raw)
@@ -364,6 +388,7 @@ class Exchange:
         node = self._node
         replica, link = node.replica, node.links[peer]
         node.counters.exchange_differences += 1
+        node.admission.spend(EXCHANGE, cost(1, len(record)))
         key = (peer, self._partition_of(name))
         if key not in self._repaired:       # look at once whether that was all, but not for ever
             self._repaired.add(key)
@@ -385,6 +410,7 @@ class Exchange:
             node.counters.exchange_keys_repaired += joined != held
         if joined != record and link.is_connected and link.can_store:
             link.stores.append(pair(name, joined))
+            node.admission.spend(EXCHANGE, cost(1, len(joined)))
             node.counters.exchange_keys_repaired += 1
 
     def _partition_of(self, name: bytes) -> int:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, NOT_RUN, UNKNOWN, bulk
 from respdyn.cluster.quorum import Waiter
@@ -44,6 +45,7 @@ class Forwarding:
     ) -> None:
         self.now_ms = 0
         self.away: dict[bytes, Away] = {}
+        self.latencies = Latencies(lambda took_ms, requests: None)
         self._counters = counters
         self._link_to = link_to
         self._line_up = line_up
@@ -114,6 +116,9 @@ class Forwarding:
         elif reply == UNKNOWN:
             self._again([call], False)
         else:
+            if not call.hops:
+                took_ms = self.now_ms - call.deadline_ms + call.terms.timeout_ms
+                self.latencies.forwarded(took_ms, call.command.route is READ)
             call.waiter.fill(reply)
 
     def lose(self, peer: str) -> None:

@@ -137,6 +137,7 @@ class LocalContext:
         """CONFIG RESETSTAT."""
         front = self.node.front
         self.node.counters.reset()
+        self.node.latencies.reset()
         front.calls.clear()
         front.errors.clear()
         front.connections = 0

@@ -91,7 +91,9 @@ class Turn:
             self.stored()
         metrics = self.metrics
         metrics.turns += 1
-        metrics.turn_us.observe((monotonic_ns() - self._started_ns) // 1000)
+        took_us = (monotonic_ns() - self._started_ns) // 1000
+        metrics.turn_us.observe(took_us)
+        self.node.turned(took_us)
         deadline_ms = self.node.next_deadline()
         if deadline_ms is not None:
             self._arm(deadline_ms)

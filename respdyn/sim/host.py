@@ -264,6 +264,8 @@ class Host:
         if self.stall_us:
             self._busy_us += self.chance.below(self.stall_us)
             self.disturbed_us = self._busy_us
+        if self.node is not None:
+            self.node.turned(self._busy_us - now_us)
         if self.inbox:
             self._want_turn(now_us)
         self._wake(now_us)

@@ -142,6 +142,9 @@ class StubNode:
     def next_deadline(self) -> int | None:
         return None
 
+    def turned(self, took_us: int) -> None:
+        pass
+
     def drain(self) -> Drained:
         self.drains += 1
         sessions, self.dirty[:] = self.dirty[:], []

@@ -1,0 +1,158 @@
+"""How much background work may be done now, so that clients do not feel it.
+
+Hints, repair, transfer, exchange, collection and the scrub share one *rate*, in bytes a second. Its
+owner lowers it by half when clients wait for too long and raises it step by step when they do not,
+as TCP does with its window. Whoever works in the background asks before each piece:
+
+    room = admission.room(HINTS)            # bytes that may be moved now; 0: not now
+    if room:
+        ... move about as much ...
+        admission.spend(HINTS, cost(records, moved))
+    else:
+        try again at admission.ready_ms(HINTS)
+
+A piece may be larger than the room, so that any record fits: the kind is in debt then, and waits.
+Kinds that asked within the last second share the rate by weight, so hints come long before
+collection, and the lowest still gets its part: nothing starves for ever. Nobody is asked to stop
+what it began.
+
+*Too long*: the 99th percentile of what clients waited for in the last half second (quorums, and
+turns of this node's loop) is above `background-latency`, and also above twice what it was in times
+when nothing was done in the background: on a slow machine that is no reason to do nothing.
+
+Source: Dynamo 6.5 (the admission controller and its feedback loop).
+"""
+
+from typing import Final
+
+from respdyn.metrics import Histogram
+
+HINTS, REPAIR, TRANSFER, EXCHANGE, COLLECTION, SCRUB = range(6)
+KINDS: Final = ("hints", "repair", "transfer", "exchange", "collection", "scrub")
+WEIGHTS: Final = (32, 16, 8, 4, 2, 1)
+
+WINDOW_MS: Final = 500          # between two looks at the latency
+ASKS_MS: Final = 1000           # a kind that asked so recently has a share
+BURST_MS: Final = 25            # at most so much of the rate is moved at once
+BURST_LEAST: Final = 64 * 1024  # and at least so many bytes of a share
+DEBT_MS: Final = 2000           # no piece is paid for longer
+ENOUGH: Final = 20              # requests in a window that say something
+RECORD_BYTES: Final = 512       # what a record costs beside its bytes
+STEPS: Final = 16               # from nothing to the full rate
+
+# Milliseconds. Fine where it matters.
+BOUNDS_MS: Final = (1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 50, 80, 120, 200, 300, 500, 1000, 2000, 5000)
+
+
+def cost(records: int, size: int) -> int:
+    """What moving so many records of so many bytes together costs.
+
+    >>> cost(2, 100)
+    1124
+    """
+    return records * RECORD_BYTES + size
+
+
+class Admission:
+    """Shares out the rate, and moves it. Times are monotonic, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.most = 32 << 20            # bytes a second, when nobody is in the way
+        self.least = 256 << 10          # and when everybody is
+        self.slow_ms = 10
+        self.rate = self.most
+        self.calm_ms = 0.0              # the percentile while nothing was done, smoothed
+        self.seen_ms = 0                # and the last one
+        self.slowed = 0                 # windows after which the rate was lowered
+        self.spent = [0] * len(KINDS)   # since the start
+        self.refused = [0] * len(KINDS)
+        self._now_ms = 0
+        self._level = [float(BURST_LEAST)] * len(KINDS)
+        self._asked_ms = [-ASKS_MS - 1] * len(KINDS)
+        self._spent_before = 0
+        self._window_ms = 0
+        self._waits = Histogram(BOUNDS_MS)
+        self._turns = Histogram(BOUNDS_MS)
+
+    # ---- for those who work ----
+
+    def room(self, kind: int) -> int:
+        """How many bytes this kind may move now; 0 for none."""
+        self._asked_ms[kind] = self._now_ms
+        room = int(self._level[kind])
+        if room > 0:
+            return room
+        self.refused[kind] += 1
+        return 0
+
+    def spend(self, kind: int, size: int) -> None:
+        """So much was moved; more than there was room for, if a piece was large."""
+        self.spent[kind] += size
+        debt = -self._share(kind) * DEBT_MS / 1000
+        self._level[kind] = max(self._level[kind] - size, min(debt, self._level[kind]))
+
+    def ready_ms(self, kind: int) -> int:
+        """When there will be room, as far as can be told now."""
+        missing = 1 - self._level[kind]
+        if missing <= 0:
+            return self._now_ms
+        return self._now_ms + max(1, int(missing * 1000 / self._share(kind)))
+
+    # ---- what clients feel ----
+
+    def waited(self, wait_ms: int, requests: int) -> None:
+        """So many requests of clients were answered after so long."""
+        self._waits.observe_many(wait_ms, requests)
+
+    def turned(self, turn_ms: int) -> None:
+        """A turn of this node took so long: whatever came meanwhile waited for its end."""
+        self._turns.observe(turn_ms)
+
+    # ---- time ----
+
+    def advance(self, now_ms: int) -> None:
+        """Time passes. Call before the others, every turn."""
+        passed_ms = min(now_ms - self._now_ms, 1000)
+        self._now_ms = now_ms
+        if passed_ms > 0:
+            for kind in range(len(KINDS)):
+                if self._level[kind] < 0 or now_ms - self._asked_ms[kind] <= ASKS_MS:
+                    share = self._share(kind)
+                    most = max(share * BURST_MS / 1000, BURST_LEAST)
+                    if self._level[kind] < most:
+                        filled = self._level[kind] + share * passed_ms / 1000
+                        self._level[kind] = min(filled, most)
+        if now_ms - self._window_ms >= WINDOW_MS:
+            self._window_ms = now_ms
+            self._look()
+
+    def _share(self, kind: int) -> float:
+        """Bytes a second for this kind, given who else has asked of late."""
+        since = self._now_ms - ASKS_MS
+        others = sum(
+            WEIGHTS[other] for other in range(len(KINDS))
+            if other != kind and self._asked_ms[other] >= since
+        )
+        return self.rate * WEIGHTS[kind] / (WEIGHTS[kind] + others)
+
+    def _look(self) -> None:
+        """Judge the window that ends, and begin another."""
+        spent = sum(self.spent)
+        was_calm = spent == self._spent_before
+        self._spent_before = spent
+        seen = 0
+        for histogram in (self._waits, self._turns):
+            if histogram.count >= ENOUGH:
+                seen = max(seen, histogram.quantile(0.99))
+        self._waits = Histogram(BOUNDS_MS)
+        self._turns = Histogram(BOUNDS_MS)
+        self.seen_ms = seen
+        limit_ms = max(self.slow_ms, 2 * self.calm_ms)
+        if was_calm and seen:
+            # A fault is no calm: what it teaches is bounded.
+            self.calm_ms += (min(seen, 10 * self.slow_ms) - self.calm_ms) / 8
+        if seen > limit_ms and not was_calm:
+            self.slowed += 1
+            self.rate = max(self.rate // 2, self.least)
+        else:
+            self.rate = min(self.rate + self.most // STEPS, self.most)
