@@ -85,6 +85,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     # Who may speak.
     Setting("requirepass", "requirepass", "secret", "",
             "password that clients must give", runtime=True, redis="requirepass"),
+    Setting("aclfile", "aclfile", "text", "",
+            "file of users at start and for ACL SAVE and LOAD; the same at all nodes",
+            redis="aclfile"),
+    Setting("acllog-max-len", "acllog_max_len", "int", 128,
+            "refusals kept for ACL LOG; each costs about 1 KB", 0, 100_000, (), True,
+            "acllog-max-len"),
     Setting("protected-mode", "protected_mode", "flag", True,
             "without a password, serve only clients of this machine", runtime=True,
             redis="protected-mode"),
@@ -200,6 +206,8 @@ class Settings:
     tombstone_grace_ms: int = 24 * HOUR
     hint_max_age_ms: int = 3 * HOUR
     requirepass: str = ""
+    aclfile: str = ""
+    acllog_max_len: int = 128
     protected_mode: bool = True
     request_timeout_ms: int = 2 * SECOND
     heartbeat_ms: int = SECOND
@@ -242,7 +250,7 @@ FIXED: Final[dict[str, str]] = {
     "supervised": "no", "pidfile": "", "unixsocket": "", "tls-port": "0", "io-threads": "1",
     "hz": "10", "activedefrag": "no", "replicaof": "", "masterauth": "", "replica-read-only": "yes",
     "repl-backlog-size": "1048576", "min-replicas-to-write": "0", "min-replicas-max-lag": "10",
-    "aclfile": "", "acllog-max-len": "128", "dbfilename": "", "stop-writes-on-bgsave-error": "yes",
+    "dbfilename": "", "stop-writes-on-bgsave-error": "yes",
 }
 HIDDEN: Final = frozenset({"peer-secret"})
 FROM_ENGINE: Final = frozenset({"appendonly", "client-output-buffer-limit"})

@@ -43,6 +43,7 @@ from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.config import Settings
+from respdyn.engine.acl_commands import begin_users
 from respdyn.engine.asking import Asking
 from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
@@ -52,7 +53,7 @@ from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
 from respdyn.engine.pubsub import PubSub
 from respdyn.engine.session import Session
-from respdyn.ports import Random, Trace, random_bits
+from respdyn.ports import Host, NoHost, Random, Trace, random_bits
 from respdyn.ring.ring import Member
 
 _WORTH_A_WRITE = 8192       # bytes of replies that do not wait for more
@@ -88,6 +89,7 @@ class Node:
         self.admission = Admission()
         self.latencies = Latencies(self.admission.waited)
         self.links: dict[str, Link] = {}
+        self.host: Host = NoHost()
         self.now_ms = 0
         self.wall_ms = 0
         self.damaged = 0                  # records that the store gave and that were left out
@@ -110,7 +112,10 @@ class Node:
         self.damaged += count
 
     def start(self, now_ms: int, wall_ms: int) -> None:
-        """Begin: take up an identity, found or find the cluster. Commands are accepted after."""
+        """Begin: take up an identity, found or find the cluster. Commands are accepted after.
+
+        Raises `ConfigError` when `aclfile` cannot be read or makes no sense.
+        """
         settings = self.settings
         identity = self.identity
         self.now_ms = now_ms
@@ -127,6 +132,7 @@ class Node:
         )
         self._assemble(here)
         self.gossip.restore()
+        begin_users(self.front.context)
         if self.membership.ring is None and not settings.seeds:
             self.membership.found_alone()
             self.gossip.keep_ring()
@@ -178,6 +184,8 @@ class Node:
         )
         self.front = Front(self)
         self.settings_changed()
+        self.gossip.users_told = self.front.users.told
+        self.gossip.user_heard = self.front.users.heard
 
     def make_coordinator(self) -> Coordinator:
         """The part that counts quorums."""
@@ -193,6 +201,10 @@ class Node:
     ) -> Session:
         """A client has connected to one of the listeners, "client" or "cluster"."""
         return self.front.open_session(address, local_address, listener, tag, self._dirty)
+
+    def lets_in_everybody(self) -> bool:
+        """Whether a client need not say who it is."""
+        return self.front.users.default.nopass
 
     def close_session(self, session: Session) -> None:
         """The client is gone. What it asked for goes on; the replies go nowhere."""
@@ -316,6 +328,9 @@ class Node:
         if identity.wants_lease():
             replica.put_meta(LIFE, identity.lease())
             self._lease_ends.append((self._generation + 1, identity.lease_end))
+            sync = True
+        if replica.must_sync:
+            replica.must_sync = False
             sync = True
         coordinator.seal()
         if replica.batch:

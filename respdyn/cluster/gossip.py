@@ -1,4 +1,4 @@
-"""What nodes tell each other unasked: candidates, the first ring, rings, cleared contexts.
+"""What nodes tell each other unasked: candidates, the first ring, rings, cleared contexts, users.
 
 A new connection is greeted with what the other may have missed: the ring, or the candidates while
 there is none, and the cleared contexts of the partitions that both own. After that a statement
@@ -19,6 +19,7 @@ from respdyn.cluster.messages import (
     GOSSIP_PROPOSAL,
     GOSSIP_RELEASE,
     GOSSIP_RING,
+    GOSSIP_USER,
     bulk,
 )
 from respdyn.cluster.replica import Replica
@@ -35,6 +36,9 @@ class Gossip:
         self, membership: Membership, replica: Replica, links: dict[str, Link],
         replan: Callable[[], None], held_back: Callable[[], None],
     ) -> None:
+        # The users are the engine's; it sets these two.
+        self.users_told: Callable[[], list[bytes]] = list
+        self.user_heard: Callable[[bytes], None] = lambda body: None
         self._membership = membership
         self._replica = replica
         self._links = links
@@ -48,6 +52,8 @@ class Gossip:
     def greet(self, link: Link) -> None:
         """Tell a peer, newly connected or newly up, what it may have missed."""
         membership = self._membership
+        for body in self.users_told():
+            _tell(link, GOSSIP_USER, body)
         if membership.ring is None:
             _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
             return
@@ -63,6 +69,11 @@ class Gossip:
         tops = self._replica.cleared.get(partition, {}).get(locator[2])
         if tops:
             self.tell_tops(link, locator[2], partition, tops)
+
+    def tell_all_of_user(self, body: bytes) -> None:
+        """A statement about a user is new here: tell everybody."""
+        for link in self._connected():
+            _tell(link, GOSSIP_USER, body)
 
     def tell_held(self, link: Link) -> None:
         """A peer is back, and not yet presented to clients: let it see that as we do."""
@@ -122,6 +133,8 @@ class Gossip:
                 self._membership.release(link.peer)
             elif kind == GOSSIP_CLEARED:
                 self._heard_cleared(body)
+            elif kind == GOSSIP_USER:
+                self.user_heard(body)
             elif kind == GOSSIP_HELD:
                 self._held_back()
             else:

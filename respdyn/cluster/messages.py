@@ -66,6 +66,7 @@ GOSSIP_RING = b"r"          # the ring as this node has it
 GOSSIP_CLEARED = b"x"       # a partition's cleared context
 GOSSIP_MESSAGE = b"m"       # a client has published this: tell your listeners
 GOSSIP_COUNT = b"n"         # so many listeners here heard a message of yours
+GOSSIP_USER = b"u"          # what holds of a user (ACL)
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
 
 

@@ -56,6 +56,7 @@ class Replica:
         self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
         self.cleared: dict[int, Cleared] = {}        # by partition
         self.meta: dict[bytes, bytes] = {}
+        self.must_sync = False                       # this turn's batch holds what must not wait
 
     # ---- the data path ----
 

@@ -59,7 +59,7 @@ PROMISES: Final = {
 # Redis's order of flags and of categories, so that replies can be compared with its own.
 _FLAGS = ("write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale", "fast",
           "no_auth", "allow_busy", "movablekeys")
-_CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
+CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
                "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking",
                "dangerous", "connection", "transaction", "scripting")
 _CATEGORY_OF_GROUP = {
@@ -181,7 +181,7 @@ class Command:
         wanted.add("fast" if "fast" in flags else "slow")
         if not self.subcommands and self.group in _CATEGORY_OF_GROUP:
             wanted.add(_CATEGORY_OF_GROUP[self.group])
-        return [category for category in _CATEGORIES if category in wanted]
+        return [category for category in CATEGORIES if category in wanted]
 
     def _check(self, flags: list[str]) -> None:
         """Refuse nonsense when the table is built, not when a client comes."""

@@ -10,6 +10,7 @@ Source: Redis `server.c` (lookupCommand, commandCheckExistence, commandCheckArit
 from typing import Final
 
 from respdyn.commands import (
+    acl,
     bits,
     cluster,
     connection,
@@ -28,6 +29,7 @@ from respdyn.errors import ReplyError
 COMMANDS: Final[tuple[Command, ...]] = (
     *connection.COMMANDS,
     *server.COMMANDS,
+    *acl.COMMANDS,
     *keys.COMMANDS,
     *strings.COMMANDS,
     *counters.COMMANDS,

@@ -51,7 +51,7 @@ def describe(session: Session, now_ms: int) -> bytes:
         ("tot-mem", session.out_bytes),
         ("events", "rw" if session.out else "r"),
         ("cmd", session.last_command or "NULL"),
-        ("user", session.user),
+        ("user", session.user.decode("latin-1")),
         ("redir", -1),
         ("resp", session.resp),
         ("lib-name", session.lib_name.decode("latin-1")),
@@ -159,9 +159,9 @@ def _on_or_off(argument: bytes) -> bool:
 def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
     is_old_form = len(argv) == 3
     if is_old_form:
-        tests = [_kill_filter(session, b"ADDR", argv[2])]
+        tests = [_kill_filter(context, session, b"ADDR", argv[2])]
     else:
-        tests = _kill_filters(session, argv)
+        tests = _kill_filters(context, session, argv)
     chosen = [one for one in context.sessions.values() if all(test(one) for test in tests)]
     for one in chosen:
         if one is session:
@@ -175,7 +175,9 @@ def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return integer(len(chosen))
 
 
-def _kill_filters(session: Session, argv: Argv) -> list[Callable[[Session], bool]]:
+def _kill_filters(
+    context: LocalContext, session: Session, argv: Argv
+) -> list[Callable[[Session], bool]]:
     """The filters of the new form. A filter given twice counts as it was given last."""
     filters: dict[bytes, Callable[[Session], bool]] = {
         b"SKIPME": lambda one: one is not session,
@@ -184,11 +186,13 @@ def _kill_filters(session: Session, argv: Argv) -> list[Callable[[Session], bool
         if position + 1 == len(argv):
             raise syntax_error()
         option, value = word(argv[position]), argv[position + 1]
-        filters[option] = _kill_filter(session, option, value)
+        filters[option] = _kill_filter(context, session, option, value)
     return list(filters.values())
 
 
-def _kill_filter(session: Session, option: bytes, value: bytes) -> Callable[[Session], bool]:
+def _kill_filter(
+    context: LocalContext, session: Session, option: bytes, value: bytes
+) -> Callable[[Session], bool]:
     shown = quoted(value)
     if option == b"ID":
         number = integer_of(value)
@@ -203,9 +207,9 @@ def _kill_filter(session: Session, option: bytes, value: bytes) -> Callable[[Ses
     if option == b"LADDR":
         return lambda one: one.local_address == shown
     if option == b"USER":
-        if shown != "default":
+        if context.node.front.users.get(value) is None:
             raise ReplyError(f"ERR No such user '{shown}'")
-        return lambda one: one.user == shown
+        return lambda one: one.user == value and one.authenticated
     if option == b"SKIPME" and word(value) in (b"YES", b"NO"):
         if word(value) == b"NO":
             return lambda one: True

@@ -14,6 +14,7 @@ from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.engine import channels, local
+from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.coverage import untag
@@ -48,7 +49,9 @@ class Front:
         self.errors: dict[str, int] = {}        # by first word
         self._node = node
         self._load = Load()
+        self.users = Users(node, self.sessions)
         self.context = local.LocalContext(node)
+        self.users.kill = self.context.kill
         self._next_id = 0
         self._whole: list[bytes] = []           # the command at hand, as the client sent it
         self._came_ms = 0                       # and when
@@ -65,7 +68,7 @@ class Front:
             self._next_id, address, local_address, listener, self._node.wall_ms, self.terms,
             dirty, tag, self._load,
         )
-        session.authenticated = not self._node.settings.requirepass
+        self.users.welcome(session)
         self.sessions[session.id] = session
         return session
 
@@ -125,8 +128,8 @@ class Front:
             command = lookup(argv)
             session.last_command = command.name
             self.calls[command] = self.calls.get(command, 0) + 1
-            if not session.authenticated:
-                local.check_authenticated(session, command)
+            if session.guard is not None:
+                self.users.check(session, command, argv)
             if session.subscriptions is not None and session.resp == 2:
                 channels.check_allowed(command)
             reply = self.run(session, command, argv, session.terms)

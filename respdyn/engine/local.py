@@ -10,7 +10,6 @@ Source: Redis `networking.c` (helloCommand, resetCommand), `acl.c` (authCommand)
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -27,11 +26,20 @@ from respdyn.commands.scan import glob_match
 from respdyn.commands.table import BY_NAME, COMMANDS
 from respdyn.config import Settings, change, redis_view
 from respdyn.config_values import ConfigError
-from respdyn.engine import channels, clients, cluster_port, info, introspection
+from respdyn.engine import (
+    acl_commands,
+    channels,
+    clients,
+    cluster_port,
+    info,
+    introspection,
+)
+from respdyn.engine.acl import Users
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.session import Session
 from respdyn.engine.terms import Terms
 from respdyn.errors import ReplyError
+from respdyn.ports import Host
 from respdyn.resp.replies import EMPTY_ARRAY, OK, PONG, bulk, bulks, integer, map_, text
 
 if TYPE_CHECKING:
@@ -42,11 +50,6 @@ Local = Callable[["LocalContext", Session, Argv], bytes | None]
 
 DATABASES: Final = 16
 
-_WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
-_NO_PASSWORD_SET: Final = (
-    "ERR AUTH <password> called without any password configured for the default user. "
-    "Are you sure your configuration is correct?"
-)
 _HELLO_NEEDS_AUTH: Final = (
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
     "<user> <pass> option can be used to authenticate the client and select the RESP protocol "
@@ -81,20 +84,19 @@ class LocalContext:
         return self.node.front.terms
 
     @property
+    def users(self) -> Users:
+        return self.node.front.users
+
+    @property
+    def host(self) -> Host:
+        return self.node.host
+
+    @property
     def n(self) -> int:
         return self.node.front.n
 
     def container(self, name: str) -> Command:
         return BY_NAME[name.encode()]
-
-    def is_password(self, user: bytes, password: bytes) -> bool:
-        """Whether they fit. Without a password set, the default user may give any."""
-        if user != b"default":
-            return False
-        expected = self.settings.requirepass
-        if not expected:
-            return True
-        return hmac.compare_digest(expected.encode("utf-8", "surrogateescape"), password)
 
     def config_get(self, patterns: Argv) -> dict[str, str]:
         """Settings whose names match. A name without wildcards is told as it was asked for."""
@@ -129,9 +131,8 @@ class LocalContext:
         self.node.settings = settings
         self.terms.timeout_ms = settings.request_timeout_ms
         self.node.settings_changed()
-        if not settings.requirepass:
-            for session in self.sessions.values():
-                session.authenticated = True
+        if "requirepass" in names:
+            self.users.set_default_password(settings.requirepass)
 
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
@@ -150,17 +151,6 @@ class LocalContext:
 def run(context: LocalContext, session: Session, command: Command, argv: Argv) -> bytes | None:
     """Answer a LOCAL command. None: it has no reply. Raises `ReplyError`."""
     return FUNCTIONS[command.name](context, session, argv)
-
-
-def needs_auth(session: Session, command: Command) -> bool:
-    """Whether the client must authenticate before it may do this."""
-    return not session.authenticated and "no_auth" not in command.flag_words
-
-
-def check_authenticated(session: Session, command: Command) -> None:
-    """Raises `ReplyError` if it must."""
-    if needs_auth(session, command):
-        raise ReplyError("NOAUTH Authentication required.")
 
 
 # ---- the connection ----
@@ -188,8 +178,7 @@ def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
     session.db = 0
     session.resp = 2
     session.name = b""
-    session.user = "default"
-    session.authenticated = not context.settings.requirepass
+    context.users.welcome(session)
     session.reply_mode = "on"
     session.no_evict = session.no_touch = False
     session.terms = context.terms
@@ -206,22 +195,6 @@ def select(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return OK
 
 
-def auth(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    if len(argv) > 3:
-        raise syntax_error()
-    if len(argv) == 2 and not context.settings.requirepass:
-        raise ReplyError(_NO_PASSWORD_SET)
-    _log_in(context, session, argv[1] if len(argv) == 3 else b"default", argv[-1])
-    return OK
-
-
-def _log_in(context: LocalContext, session: Session, user: bytes, password: bytes) -> None:
-    if not context.is_password(user, password):
-        raise ReplyError(_WRONG_PASSWORD)
-    session.authenticated = True
-    session.user = "default"
-
-
 def hello(context: LocalContext, session: Session, argv: Argv) -> bytes:
     version = 0
     if len(argv) > 1:
@@ -236,7 +209,9 @@ def hello(context: LocalContext, session: Session, argv: Argv) -> bytes:
         option = word(argv[position])
         more = len(argv) - 1 - position
         if option == b"AUTH" and more >= 2:
-            _log_in(context, session, argv[position + 1], argv[position + 2])
+            acl_commands.log_in(
+                context, session, argv[position + 1], argv[position + 2], b"HELLO"
+            )
             position += 3
         elif option == b"SETNAME" and more:
             session.name = clients.checked_name(argv[position + 1])
@@ -363,7 +338,20 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "quit": quit_,
     "reset": reset,
     "select": select,
-    "auth": auth,
+    "acl|cat": acl_commands.cat,
+    "acl|deluser": acl_commands.deluser,
+    "acl|dryrun": acl_commands.dryrun,
+    "acl|genpass": acl_commands.genpass,
+    "acl|getuser": acl_commands.getuser,
+    "acl|help": acl_commands.help_,
+    "acl|list": acl_commands.list_,
+    "acl|load": acl_commands.load,
+    "acl|log": acl_commands.log,
+    "acl|save": acl_commands.save,
+    "acl|setuser": acl_commands.setuser,
+    "acl|users": acl_commands.users,
+    "acl|whoami": acl_commands.whoami,
+    "auth": acl_commands.auth,
     "hello": hello,
     "client|getname": clients.getname,
     "client|help": clients.help_,

@@ -15,6 +15,7 @@ from respdyn.engine.terms import Terms
 from respdyn.resp.replies import error
 
 if TYPE_CHECKING:
+    from respdyn.engine.acl_rules import User
     from respdyn.engine.pubsub import Subscriptions
 
 
@@ -81,6 +82,7 @@ class Session(Target):
 
     __slots__ = (
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
+        "guard",
         "has_barrier", "id", "is_dirty", "is_put_off", "last_command", "last_ms", "lib_name",
         "lib_version", "listener", "load", "local_address", "name", "no_evict", "no_touch", "out",
         "out_bytes", "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions",
@@ -122,7 +124,8 @@ class Session(Target):
         self.lib_name = b""
         self.lib_version = b""
         self.authenticated = False
-        self.user = "default"
+        self.user = b"default"
+        self.guard: User | None = None      # what `engine/acl.py` judges by; None: all is allowed
         self.reply_mode = "on"              # on, off, or skip: the next reply is left out
         self.no_evict = False
         self.no_touch = False

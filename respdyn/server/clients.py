@@ -89,7 +89,8 @@ class Clients:
         if len(self.connections) >= settings.max_clients:
             self.metrics.clients_refused += 1
             return TOO_MANY
-        if settings.protected_mode and not settings.requirepass and not is_loopback_only([ip]):
+        is_open = settings.protected_mode and self.turn.node.lets_in_everybody()
+        if is_open and not is_loopback_only([ip]):
             self.metrics.clients_protected += 1
             return PROTECTED
         return b""

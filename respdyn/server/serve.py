@@ -24,11 +24,13 @@ from typing import Final
 import uvloop
 
 from respdyn.config import Settings, is_clustered
+from respdyn.config_values import ConfigError
 from respdyn.metrics import ServerMetrics
 from respdyn.node import Node
 from respdyn.ports import Random, Store, Trace
 from respdyn.server.clients import Clients
 from respdyn.server.facts import Facts
+from respdyn.server.host import Process
 from respdyn.server.http import HttpDoor
 from respdyn.server.listeners import (
     StartError,
@@ -137,6 +139,7 @@ class Server:
         self._servers: list[asyncio.Server] = []
         chance = OsRandom()
         self._node = Node(settings, chance, trace)
+        self._node.host = Process()
         self._turn = Turn(loop, self._node, store, self._metrics)
         self._clients = Clients(loop, self._turn)
         self._peers = Peers(loop, self._turn, settings.peer_secret.encode(), chance, trace)
@@ -159,7 +162,7 @@ class Server:
                 loop.add_signal_handler(number, self._signalled, number)
             await self._start_node()
             await self._listen(sockets)
-        except (StartError, StoreError) as wrong:
+        except (StartError, StoreError, ConfigError) as wrong:
             self._stop_store()
             raise StartError(str(wrong)) from None
         self._clients.start()

@@ -84,6 +84,9 @@ class StubNode:
         self.sessions.append(session)
         return session
 
+    def lets_in_everybody(self) -> bool:
+        return not self.settings.requirepass
+
     def close_session(self, session: Session) -> None:
         self.sessions.remove(session)
 

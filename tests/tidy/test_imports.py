@@ -29,7 +29,7 @@ TABLE: dict[str, set[str]] = {
                "metrics"},
     "node": {"engine", "cluster", "ring", "causal", "config", "metrics"},
     "sim": {"node", "engine.session", "commands", "storage.memory", "config"},
-    "server": {"node", "engine.session", "storage", "resp", "config", "metrics"},
+    "server": {"node", "engine.session", "storage", "resp", "config", "config_values", "metrics"},
     "dashboard": {"server", "sim", "commands.table", "config"},
     "cli": {"server", "sim", "commands.table", "config", "config_values"},
 }
@@ -39,6 +39,7 @@ FOR_EVERYONE = {"errors", "ports"}
 KNOWN = {
     ("cli/sim.py", "node"),               # hands the class to the simulator, which is given it
     ("commands/dyn.py", "causal"),        # contexts of records, which `types` does not offer
+    ("engine/acl.py", "node"),
     ("engine/cluster_port.py", "node"),
     ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
     ("engine/exchange.py", "node"),
