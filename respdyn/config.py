@@ -26,6 +26,7 @@ from respdyn.config_values import (
     file_values,
     nearest,
     parse,
+    shown_events,
 )
 
 SETTINGS: Final[tuple[Setting, ...]] = (
@@ -169,6 +170,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("tcp-keepalive", "tcp_keepalive", "seconds", 300,
             "ask a silent client's machine for life so often; 0: never", 0, 2_147_483_647,
             runtime=True, redis="tcp-keepalive"),
+    Setting("notify-keyspace-events", "notify_keyspace_events", "events", "",
+            "events told on channels, by Redis's letters; nodes tell what any of them asks for",
+            runtime=True, redis="notify-keyspace-events"),
     Setting("log-format", "log_format", "choice", "text", "text: key=value; json: one object each",
             choices=("text", "json")),
 )
@@ -236,6 +240,7 @@ class Settings:
     siblings_max: int = 100
     timeout: int = 0
     tcp_keepalive: int = 300
+    notify_keyspace_events: str = ""
     log_format: str = "text"
 
 
@@ -244,7 +249,7 @@ FIXED: Final[dict[str, str]] = {
     "databases": "16", "save": "", "maxmemory": "0", "maxmemory-policy": "noeviction",
     "maxmemory-samples": "5", "maxmemory-clients": "0", "cluster-enabled": "no",
     "cluster-node-timeout": "15000", "cluster-require-full-coverage": "no",
-    "notify-keyspace-events": "", "slowlog-log-slower-than": "10000", "slowlog-max-len": "128",
+    "slowlog-log-slower-than": "10000", "slowlog-max-len": "128",
     "latency-monitor-threshold": "0", "latency-tracking": "no", "lfu-decay-time": "1",
     "lfu-log-factor": "10", "loglevel": "notice", "logfile": "", "daemonize": "no",
     "supervised": "no", "pidfile": "", "unixsocket": "", "tls-port": "0", "io-threads": "1",
@@ -438,6 +443,8 @@ def show(setting: Setting, settings: Settings) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return " ".join(value)
+    if setting.kind == "events":
+        return shown_events(str(value))
     return str(value)
 
 

@@ -17,8 +17,8 @@ class ConfigError(ValueError):
 class Setting(NamedTuple):
     """One setting. `name` is the flag and file key, `field` the attribute of `Settings`.
 
-    `kind` is int, bytes, ms, seconds, text, secret, flag, choice or list. `doc` says what it means
-    and what raising it costs. `redis` is Redis's name for it in CONFIG, "" if it has none.
+    `kind` is int, bytes, ms, seconds, text, secret, flag, choice, list or events. `doc` says what
+    it means and what raising it costs. `redis` is Redis's name for it in CONFIG, "" for none.
     """
 
     name: str
@@ -47,6 +47,25 @@ _NUMBER: Final = re.compile(r"(-?[0-9]{1,19})([a-z]*)", re.ASCII | re.IGNORECASE
 _BOOLEANS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
+# Classes of keyspace events, in the order in which Redis shows them. A stands for the first ten.
+EVENT_CLASSES: Final = "g$lshzxetd"
+_EVENT_ORDER: Final = EVENT_CLASSES + "nKEm"
+
+
+def _events(text: str) -> str:
+    """Classes of keyspace events in Redis's order, each once."""
+    if not set(text) <= set("A" + _EVENT_ORDER):
+        raise ConfigError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+    if "A" in text or set(EVENT_CLASSES) <= set(text):
+        return "A" + "".join(letter for letter in "nKEm" if letter in text)
+    return "".join(letter for letter in _EVENT_ORDER if letter in text)
+
+
+def shown_events(classes: str) -> str:
+    """As Redis shows them: beside A it leaves out n, though it is set."""
+    return classes.replace("n", "") if "A" in classes else classes
+
+
 def parse(setting: Setting, text: str) -> Value:
     """The value of a text. Raises `ConfigError` with Redis's description of what is wrong."""
     kind = setting.kind
@@ -56,6 +75,8 @@ def parse(setting: Setting, text: str) -> Value:
         return text
     if kind == "list":
         return tuple(text.replace(",", " ").split())
+    if kind == "events":
+        return _events(text)
     if kind == "flag":
         if text.lower() not in _BOOLEANS:
             raise ConfigError("argument must be 'yes' or 'no'")

@@ -37,7 +37,13 @@ from respdyn.cluster.identity import LIFE, NODE, Identity
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
-from respdyn.cluster.messages import FLAG_CANNOT_STORE, GOSSIP_COUNT, GOSSIP_MESSAGE
+from respdyn.cluster.messages import (
+    FLAG_CANNOT_STORE,
+    GOSSIP_COUNT,
+    GOSSIP_EVENT,
+    GOSSIP_INTEREST,
+    GOSSIP_MESSAGE,
+)
 from respdyn.cluster.plan import Plan, make_plans
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
@@ -50,7 +56,9 @@ from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.exchange import Exchange
+from respdyn.engine.expiring import Expiring
 from respdyn.engine.front import Front
+from respdyn.engine.notices import Notices
 from respdyn.engine.pubsub import PubSub
 from respdyn.engine.session import Session
 from respdyn.ports import Host, NoHost, Random, Trace, random_bits
@@ -173,8 +181,11 @@ class Node:
         self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
         self.pubsub = PubSub(self.links)
+        self.notices = Notices(self.pubsub, self.links)
+        self.expiring = Expiring(self.replica, self.dispatcher, name, self.notices.expired)
         self._hearers = {
             GOSSIP_MESSAGE: self.pubsub.heard_message, GOSSIP_COUNT: self.pubsub.heard_count,
+            GOSSIP_EVENT: self.notices.heard_event, GOSSIP_INTEREST: self._heard_interest,
         }
         self.receiver = Receiver(
             self.replica, self.coordinator, self.detector, self.counters, self._heard,
@@ -236,6 +247,7 @@ class Node:
         if up:
             link.connect(random_bits(self.random, 63) + 1)
             self.gossip.greet(link)
+            self.notices.greet(link)
             return
         if link.is_connected:
             link.disconnect()
@@ -295,6 +307,7 @@ class Node:
         self.dispatcher.expire(now_ms)
         self.asking.expire(now_ms)
         self.pubsub.expire(now_ms)
+        self.expiring.tick(now_ms, wall_ms)
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
@@ -309,7 +322,7 @@ class Node:
         for deadline in (
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
-            self.pubsub.next_deadline(),
+            self.pubsub.next_deadline(), self.expiring.next_deadline(),
         ):
             if deadline is not None and deadline < first:
                 first = deadline
@@ -343,6 +356,8 @@ class Node:
         if replica.batch and not generation:
             self._generation = generation = self._generation + 1
         batch = replica.batch
+        if self.expiring.is_watching:
+            self.expiring.note(batch)
         if generation:
             replica.batch = []
         if self.asking.held:
@@ -409,6 +424,18 @@ class Node:
         self.admission.most = settings.background_rate
         self.admission.least = settings.background_floor
         self.admission.slow_ms = settings.background_latency_ms
+        self.notices.ask(settings.notify_keyspace_events)
+        self._notices_changed()
+
+    def _heard_interest(self, link: Link, item: bytes) -> None:
+        self.notices.heard_interest(link, item)
+        self._notices_changed()
+
+    def _notices_changed(self) -> None:
+        """Somebody asks for events now, or nobody does any more."""
+        is_wanted = self.notices.is_wanted()
+        self.dispatcher.notices = self.notices if is_wanted else None
+        self.expiring.watch(is_wanted)
 
     def stamp(self) -> Stamp:
         """A new dot with its clock."""

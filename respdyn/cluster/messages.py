@@ -67,6 +67,8 @@ GOSSIP_CLEARED = b"x"       # a partition's cleared context
 GOSSIP_MESSAGE = b"m"       # a client has published this: tell your listeners
 GOSSIP_COUNT = b"n"         # so many listeners here heard a message of yours
 GOSSIP_USER = b"u"          # what holds of a user (ACL)
+GOSSIP_EVENT = b"e"         # this has happened to a key: tell your listeners
+GOSSIP_INTEREST = b"i"      # the classes of such events that this node's clients ask for
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
 
 

@@ -36,6 +36,7 @@ from respdyn.engine.calls import (
     Waiting,
 )
 from respdyn.engine.forwarding import Forwarding
+from respdyn.engine.notices import Notices
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import PREFIX, slot_of
@@ -77,6 +78,7 @@ class Dispatcher:
         self.siblings_max = 100
         self.siblings_warn = 25         # counted beyond this
         self.token_secret = b""         # goes before the locator in what tokens are bound to
+        self.notices: Notices | None = None     # while somebody asks for keyspace events
         self._busy: dict[bytes, deque[Waiting]] = {}
         self._waiting: Deadlines[Waiting] = Deadlines()
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
@@ -116,11 +118,18 @@ class Dispatcher:
             record = self._slots[slot].get(locator, b"")
             reply = self._reply(command, argv, record, resp3, locator)
             if terms.r <= 1:
+                if self.notices is not None:
+                    self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
                 return reply
             if len(plan.replicas.readers) + 1 < terms.r:
                 return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
-            reader = Answering(target.hold(), reply, call, locator, self._read_again)
+            waiter = target.hold()
+            if self.notices is not None:
+                waiter = self.notices.wait_for_read(
+                    waiter, command, argv, locator, self.wall_ms, resp3
+                )
+            reader = Answering(waiter, reply, call, locator, self._read_again)
             self._coordinator.read(plan, reader, locator, record, terms.r, deadline_ms)
             return None
         if terms.r > 1 and (
@@ -173,6 +182,8 @@ class Dispatcher:
         except ReplyError as wrong:
             return error(wrong.text)
         if not delta:
+            if self.notices is not None:
+                self.notices.written(command, argv, locator, record, record, self.wall_ms)
             return reply
         # A command that overwrites the key made the delta from all that is here: no need to join,
         # but to hear of what was not here. Clients that send contexts want their siblings kept.
@@ -182,11 +193,21 @@ class Dispatcher:
         elif not (self._replica.cleared and self._replica.is_cleared(locator, delta)):
             self._replica.join(locator, delta)
         # else it removes only what FLUSHALL has removed here: others may yet have to hear of it.
+        notices = self.notices
         if plan.is_instant:
             self._counters.writes_coordinated += 1
+            if notices is not None:
+                after = self._replica.get(locator)
+                notices.written(command, argv, locator, record, after, self.wall_ms)
             return reply
+        waiter = target.hold()
+        if notices is not None:
+            after = self._replica.get(locator)
+            waiter = notices.wait_for_write(
+                waiter, command, argv, locator, record, after, self.wall_ms
+            )
         self._coordinator.write(
-            plan, target.hold(), reply, locator, delta, w, deadline_ms,
+            plan, waiter, reply, locator, delta, w, deadline_ms,
             overwrites and delta[1] & LIVE != 0, until_ms,
         )
         return None

@@ -136,12 +136,6 @@ class PubSub:
         self._deadlines.add(publication, timeout_ms)
         return None
 
-    def announce(self, channel: bytes, message: bytes) -> None:
-        """Send a message to all listeners; nobody asks how many there are."""
-        self.deliver(CHANNEL, channel, message)
-        connected = [link for link in self._links.values() if link.is_connected]
-        self._tell(connected, 0, CHANNEL, channel, message)
-
     @staticmethod
     def _tell(
         links: list[Link], number: int, kind: int, channel: bytes, message: bytes
@@ -152,8 +146,15 @@ class PubSub:
             for link in links:
                 link.gossips.append(statement)
 
-    def deliver(self, kind: int, channel: bytes, message: bytes) -> int:
-        """Give a message to those who listen here; to how many it went."""
+    def deliver_event(self, channel: bytes, message: bytes, is_ours: bool) -> None:
+        """Give a keyspace event to those who listen here."""
+        self.deliver(CHANNEL, channel, message, "" if is_ours else "client")
+
+    def deliver(self, kind: int, channel: bytes, message: bytes, only: str = "") -> int:
+        """Give a message to those who listen here; to how many it went.
+
+        `only`: to those who are connected to this listener.
+        """
         receivers = 0
         sessions = self.listeners[kind].get(channel)
         if sessions:
@@ -161,14 +162,14 @@ class PubSub:
             body = b"3\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
                 len(word), word, len(channel), channel, len(message), message
             )
-            receivers += _push(sessions, body)
+            receivers += _push(sessions, body, only)
         if kind == CHANNEL:
             for pattern, sessions in self.listeners[PATTERN].items():
                 if glob_match(pattern, channel):
                     body = b"4\r\n$8\r\npmessage\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
                         len(pattern), pattern, len(channel), channel, len(message), message
                     )
-                    receivers += _push(sessions, body)
+                    receivers += _push(sessions, body, only)
         self.delivered += receivers
         return receivers
 
@@ -237,13 +238,13 @@ class PubSub:
         return [len(self.listeners[kind].get(name, ())) for name in names]
 
 
-def _push(sessions: dict[Session, None], body: bytes) -> int:
+def _push(sessions: dict[Session, None], body: bytes, only: str) -> int:
     """Give each of them a message; `body` is all but the first byte."""
     two = b"*" + body
     three = b">" + body
     receivers = 0
     for session in sessions:
-        if not session.closing:
+        if not session.closing and (not only or session.listener == only):
             session.push(three if session.resp == 3 else two)
             receivers += 1
     return receivers

@@ -1,0 +1,74 @@
+"""Keyspace events: what a command has done to a key, in the words that Redis has for it.
+
+An event is a class, one letter of `notify-keyspace-events`, and a name. Most commands have one name
+for whatever they do (`EVENTS`); the rest, a key that is new or gone or that has a time to live now,
+follows from the records before and after.
+
+Source: Redis `notify.c`, and the calls of `notifyKeyspaceEvent` in each command.
+"""
+
+from typing import Final
+
+from respdyn.commands.arguments import word
+from respdyn.commands.declare import READ, Argv, Command
+from respdyn.types import strings
+
+Event = tuple[str, bytes]       # class, name
+
+GENERIC: Final = "g"
+STRING: Final = "$"
+EXPIRED: Final[Event] = ("x", b"expired")
+NEW: Final[Event] = ("n", b"new")
+MISS: Final[Event] = ("m", b"keymiss")
+DELETED: Final[Event] = (GENERIC, b"del")
+TIMED: Final[Event] = (GENERIC, b"expire")
+
+EVENTS: Final[dict[str, Event]] = {
+    "set": (STRING, b"set"), "setnx": (STRING, b"set"), "setex": (STRING, b"set"),
+    "psetex": (STRING, b"set"), "getset": (STRING, b"set"), "append": (STRING, b"append"),
+    "setrange": (STRING, b"setrange"), "setbit": (STRING, b"setbit"),
+    "bitfield": (STRING, b"setbit"), "incr": (STRING, b"incrby"), "decr": (STRING, b"incrby"),
+    "incrby": (STRING, b"incrby"), "decrby": (STRING, b"incrby"),
+    "incrbyfloat": (STRING, b"incrbyfloat"), "del": DELETED, "unlink": DELETED,
+    "getdel": DELETED, "expire": TIMED, "pexpire": TIMED, "expireat": TIMED, "pexpireat": TIMED,
+    "getex": TIMED, "persist": (GENERIC, b"persist"), "dyn.putctx": (STRING, b"set"),
+    "dyn.cas": (STRING, b"set"), "dyn.delctx": DELETED,
+}
+_MISSING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
+
+
+def of_write(
+    command: Command, argv: Argv, before: bytes, after: bytes, now_ms: int
+) -> list[Event]:
+    """What a write has done to its key; the records are the same if it did nothing."""
+    events: list[Event] = []
+    existed = strings.exists(before, now_ms)
+    if not existed and command.name in _MISSING:
+        events.append(MISS)
+    if after == before:
+        return events
+    if not strings.exists(after, 0):
+        return [*events, DELETED] if existed else events
+    if not existed:
+        events.append(NEW)
+    event = EVENTS.get(command.name, (GENERIC, command.name.encode()))
+    if event[1] == b"setbit" and existed and _same_value(before, after, now_ms):
+        return events
+    at = strings.expire_at(after, 0)
+    if command.name == "getex" and not at:
+        event = (GENERIC, b"persist")
+    events.append(event)
+    if event[1] == b"set" and at and not any(word(one) == b"KEEPTTL" for one in argv[3:]):
+        events.append(TIMED)
+    return events
+
+
+def _same_value(before: bytes, after: bytes, now_ms: int) -> bool:
+    return strings.value(before, now_ms) == strings.value(after, now_ms)
+
+
+def of_read(command: Command, reply: bytes, argv: Argv, now_ms: int, resp3: bool) -> list[Event]:
+    """What there is to tell of a read: that its key is not there, judged by the reply."""
+    if command.route != READ or command.wants_loc:
+        return []
+    return [MISS] if reply == command.read(argv, b"", now_ms, resp3) else []

@@ -1,0 +1,198 @@
+"""Keyspace events: told by the coordinator of the write, heard at every node.
+
+A node tells the classes that any node it is connected to asks for, so `CONFIG SET
+notify-keyspace-events` at one node is enough for its subscribers to hear of all keys. An event
+leaves when the quorum has the write, or when it failed: then the write may still appear, so it is
+told as well. At least once: a write that is run again, or a coordinator that changes at the moment
+of an expiry, tells twice.
+
+Subscribers on the client port hear the events of all nodes; those on the cluster port, who
+subscribe at each node as they must with Redis Cluster, hear those of the node that they are at.
+
+Source: Redis `notify.c`.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import GOSSIP_EVENT, GOSSIP_INTEREST, bulk
+from respdyn.cluster.quorum import Waiter
+from respdyn.commands.declare import Argv, Command
+from respdyn.commands.events import EXPIRED, Event, of_read, of_write
+from respdyn.config_values import EVENT_CLASSES
+from respdyn.engine.pubsub import PubSub
+from respdyn.errors import PeerError
+
+_KEY_AT: Final = 3      # in a locator
+
+_Told = tuple[int, bytes, bytes, bool, bool]     # database, event, key, keyspace, keyevent
+
+
+class Announcing(Waiter):
+    """Waits for a write, and tells its events when it is done, or failed."""
+
+    __slots__ = ("_events", "_is_told", "_locator", "_notices", "_waiter")
+
+    def __init__(
+        self, waiter: Waiter, notices: "Notices", locator: bytes, events: list[Event]
+    ) -> None:
+        self._waiter = waiter
+        self._notices = notices
+        self._locator = locator
+        self._events = events
+        self._is_told = False
+
+    def fill(self, reply: bytes) -> None:
+        """Tell, then pass the reply on."""
+        self._tell()
+        self._waiter.fill(reply)
+
+    def fail(self, text: str) -> None:
+        """The write may still appear: tell, then pass the error on."""
+        self._tell()
+        self._waiter.fail(text)
+
+    def _tell(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._notices.tell(self._locator, self._events)
+
+
+class Looking(Waiter):
+    """Waits for a read, and tells if its key was not there."""
+
+    __slots__ = ("_tell", "_waiter")
+
+    def __init__(self, waiter: Waiter, tell: Callable[[bytes], None]) -> None:
+        self._waiter = waiter
+        self._tell = tell
+
+    def fill(self, reply: bytes) -> None:
+        """Look at the reply, then pass it on."""
+        self._tell(reply)
+        self._waiter.fill(reply)
+
+    def fail(self, text: str) -> None:
+        """Nobody knows whether the key is there."""
+        self._waiter.fail(text)
+
+
+class Notices:
+    """What this node tells of keys, and to whom."""
+
+    def __init__(self, pubsub: PubSub, links: dict[str, Link]) -> None:
+        self.told = 0
+        self.classes = ""               # what any node here or there asks for
+        self._own = ""
+        self._asked: dict[str, str] = {}        # by peer
+        self._pubsub = pubsub
+        self._links = links
+
+    # ---- who asks for what ----
+
+    def ask(self, classes: str) -> None:
+        """What this node's own setting asks for."""
+        if classes != self._own:
+            self._own = classes
+            for link in self._links.values():
+                self.greet(link)
+        self._settle()
+
+    def greet(self, link: Link) -> None:
+        """Tell a peer what this node asks for."""
+        if link.is_connected:
+            link.gossips.append(bulk(GOSSIP_INTEREST + self._own.encode()))
+
+    def heard_interest(self, link: Link, item: bytes) -> None:
+        """What a peer asks for."""
+        try:
+            self._asked[link.peer] = item[1:].decode("ascii")
+        except UnicodeDecodeError:
+            raise PeerError("classes of events that are malformed") from None
+        self._settle()
+
+    def _settle(self) -> None:
+        self.classes = "".join(sorted(set("".join([self._own, *self._asked.values()]))))
+
+    def is_wanted(self) -> bool:
+        """Whether anything is to be told."""
+        return "K" in self.classes or "E" in self.classes
+
+    # ---- what happens ----
+
+    def wait_for_write(
+        self, waiter: Waiter, command: Command, argv: Argv, locator: bytes, before: bytes,
+        after: bytes, now_ms: int,
+    ) -> Waiter:
+        """Whom a write's outcome goes to, so that its events are told."""
+        events = self._chosen(of_write(command, argv, before, after, now_ms))
+        return Announcing(waiter, self, locator, events) if events else waiter
+
+    def written(
+        self, command: Command, argv: Argv, locator: bytes, before: bytes, after: bytes,
+        now_ms: int,
+    ) -> None:
+        """A write is done, or did nothing."""
+        self.tell(locator, self._chosen(of_write(command, argv, before, after, now_ms)))
+
+    def wait_for_read(
+        self, waiter: Waiter, command: Command, argv: Argv, locator: bytes, now_ms: int,
+        resp3: bool,
+    ) -> Waiter:
+        """Whom a read's reply goes to, so that a key that is missing is told."""
+        if "m" not in self.classes:
+            return waiter
+        return Looking(
+            waiter, lambda reply: self.read(command, argv, locator, now_ms, resp3, reply)
+        )
+
+    def read(
+        self, command: Command, argv: Argv, locator: bytes, now_ms: int, resp3: bool,
+        reply: bytes,
+    ) -> None:
+        """A read was answered."""
+        if "m" in self.classes:
+            self.tell(locator, of_read(command, reply, argv, now_ms, resp3))
+
+    def expired(self, locator: bytes) -> None:
+        """A key's time has come."""
+        self.tell(locator, self._chosen([EXPIRED]))
+
+    def _chosen(self, events: list[Event]) -> list[Event]:
+        return [event for event in events if self._is_asked(event[0])]
+
+    def _is_asked(self, kind: str) -> bool:
+        return kind in self.classes or ("A" in self.classes and kind in EVENT_CLASSES)
+
+    # ---- telling ----
+
+    def tell(self, locator: bytes, events: list[Event]) -> None:
+        """Tell events of a key, here and to all peers."""
+        keyspace, keyevent = "K" in self.classes, "E" in self.classes
+        connected = [link for link in self._links.values() if link.is_connected]
+        for _, name in events:
+            self.told += 1
+            told = (locator[2], name, locator[_KEY_AT:], keyspace, keyevent)
+            self._deliver(told, True)
+            if connected:
+                statement = bulk(GOSSIP_EVENT + msgspec.msgpack.encode(told))
+                for link in connected:
+                    link.gossips.append(statement)
+
+    def heard_event(self, link: Link, item: bytes) -> None:
+        """A peer tells an event. Raises `PeerError`."""
+        try:
+            told = msgspec.msgpack.decode(item[1:], type=_Told)
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"a malformed event: {wrong}") from wrong
+        self._deliver(told, False)
+
+    def _deliver(self, told: _Told, is_ours: bool) -> None:
+        db, name, key, keyspace, keyevent = told
+        if keyspace:
+            self._pubsub.deliver_event(b"__keyspace@%d__:%b" % (db, key), name, is_ours)
+        if keyevent:
+            self._pubsub.deliver_event(b"__keyevent@%d__:%b" % (db, name), key, is_ours)

@@ -1,0 +1,107 @@
+"""Keyspace events of all keys, heard at every node, whoever coordinates and whoever asked."""
+
+from tests.cluster.test_pubsub import heard
+from tests.little import Client, Little
+
+
+def listener(little: Little, name: str, port: str = "client") -> Client:
+    client = little.client(name, port)
+    client("PSUBSCRIBE", "__keyevent@*")
+    return client
+
+
+def events(client: Client) -> list[tuple[bytes, bytes]]:
+    return [(one[2].split(b":")[1], one[3]) for one in heard(client)]  # type: ignore[index]
+
+
+def test_one_node_asks_and_all_tell() -> None:
+    little = Little(3).ready()
+    ears = [listener(little, name) for name in "ABC"]
+    little.client("B")("CONFIG", "SET", "notify-keyspace-events", "KEA")
+    little.run(5)
+    wanted = []
+    for owner in "ABC":
+        key = little.key_of(owner)
+        for through in "ABC":
+            little.client(through)("INCR", key)
+            wanted.append((b"incrby", key.encode()))
+    little.run(5)
+    for ear in ears:
+        assert events(ear) == wanted
+    little.client("B")("CONFIG", "SET", "notify-keyspace-events", "")
+    little.run(5)
+    little.client("A")("SET", "k", "v")
+    little.run(5)
+    assert all(events(ear) == [] for ear in ears)
+    assert all(little[name].dispatcher.notices is None for name in "ABC")
+
+
+def test_who_hears_of_a_write_finds_it_at_any_node() -> None:
+    little = Little(5, notify_keyspace_events="KEA", exchange_interval_ms=0).ready()
+    ears = [listener(little, name) for name in "ABCDE"]
+    for number in range(40):
+        key = f"key{number}"
+        little.client("ABCDE"[number % 5]).send("SET", key, number)
+        waiting = set(range(5))
+        while waiting:
+            little.step()
+            for at in list(waiting):
+                if (b"set", key.encode()) in events(ears[at]):
+                    waiting.discard(at)
+                    assert little.client("ABCDE"[at])("GET", key) == b"%d" % number
+
+
+def test_a_write_that_failed_is_told_because_it_may_appear() -> None:
+    little = Little(3, notify_keyspace_events="KEA").ready()
+    key = little.key_of("A")
+    ear = listener(little, "A")
+    little.holds |= {(0, 1), (0, 2)}
+    reply = little.client("A")("SET", key, "v")
+    assert isinstance(reply, str) and "may" in reply
+    assert events(ear) == [(b"set", key.encode())]
+
+
+def test_on_the_cluster_port_each_node_tells_its_own_events() -> None:
+    little = Little(3, notify_keyspace_events="KEA").ready()
+    ears = [listener(little, name, "cluster") for name in "ABC"]
+    key = little.key_of("B")
+    little.client("A")("SET", key, "v")
+    little.run(5)
+    assert [events(ear) for ear in ears] == [[], [(b"set", key.encode())], []]
+
+
+def test_an_expiry_is_told_once_while_nothing_fails() -> None:
+    little = Little(3, notify_keyspace_events="Ex").ready()
+    ears = [listener(little, name) for name in "ABC"]
+    for owner in "ABC":
+        little.client("A")("SET", little.key_of(owner), "v", "PX", 1000)
+    little.run(8000)
+    keys = sorted((b"expired", little.key_of(owner).encode()) for owner in "ABC")
+    for ear in ears:
+        assert sorted(events(ear)) == keys
+
+
+def test_an_expiry_is_told_though_its_coordinator_is_dead() -> None:
+    little = Little(3, notify_keyspace_events="Ex").ready()
+    ear = listener(little, "C")
+    key = little.key_of("A")
+    little.client("B")("SET", key, "v", "PX", 1000)
+    little.run(100)
+    little.kill("A")
+    little.run(8000)
+    assert set(events(ear)) == {(b"expired", key.encode())}
+
+
+def test_a_node_that_comes_later_learns_who_asks() -> None:
+    little = Little(3).ready()
+    little.client("A")("CONFIG", "SET", "notify-keyspace-events", "E$")
+    little.run(5)
+    little.kill("C")
+    little.run(10)
+    little.boot("C")
+    little.run(3000)
+    ear = listener(little, "B")
+    key = little.key_of("C")
+    little.client("C")("SET", key, "v")
+    little.run(5)
+    assert events(ear) == [(b"set", key.encode())]

@@ -1,0 +1,102 @@
+"""Keyspace events: the same names in the same order on the same channels as Redis tells them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.commands.alone import Alone
+from tests.commands.real import Redis, running
+from tests.commands.several import compare
+
+CLASSES = (
+    "AKE", "AKEn", "AKEnm", "gn", "Kgx", "KEA", "g$lshzxe", "g$lshzxetd", "K", "m", "Em", "nK",
+    "xeKmt", "dgn",
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Redis]:
+    with running() as redis:
+        yield redis
+
+
+STORIES = {
+    "strings": "SET a 1 / SET a 2 EX 100 / SET a 3 KEEPTTL / SET b 1 NX / SET b 2 NX / SET b 3 GET"
+               " / SETNX c 1 / SETNX c 1 / SETEX d 10 v / PSETEX d 10000 v / GETSET e 1"
+               " / GETSET e 2 / GETDEL e / GETDEL e / MSET p 1 q 2 / MSETNX r 1 s 2 / MSETNX r 1"
+               " / APPEND f 1 / APPEND f 2 / SETRANGE f 1 x / SETRANGE n 1  / INCR g / DECR g"
+               " / INCRBY g 5 / DECRBY g 3 / INCRBYFLOAT g 1.5 / INCR f",
+    "bits": "SETBIT h 1 1 / SETBIT h 1 1 / SETBIT h 9 0 / BITFIELD h SET u8 0 1"
+            " / BITFIELD h SET u8 0 1 / BITFIELD h GET u8 0 / BITOP NOT"
+            " i h / BITOP NOT i nokey / BITOP NOT j nokey",
+    "keys": "MSET a 1 b 2 c 3 / DEL a b no / UNLINK c / DEL c / SET a 1 / EXPIRE a 100"
+            " / EXPIRE a 50 GT / PEXPIRE a 50000 / EXPIREAT a 9999999999 / PERSIST a / PERSIST a"
+            " / EXPIRE a -1 / EXPIRE a 1 / SET a 1 / PEXPIREAT a 1 / GETEX no / SET d v"
+            " / GETEX d EX 5 / GETEX d / GETEX d PERSIST / GETEX d PERSIST / GETEX d EXAT 1",
+    "reads say nothing": "SET a 1 / GET a / STRLEN a / TTL a / TYPE a / MGET a no / EXISTS a",
+}
+
+
+@pytest.mark.parametrize("classes", ["KEA", "KEAn", "Eg", "K$n", "Kgx", "EA"])
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_events_are_those_of_redis(story: str, classes: str, server: Redis) -> None:
+    steps = ["p FLUSHALL", f"p CONFIG SET notify-keyspace-events {classes}", "p SELECT 3",
+             "a PSUBSCRIBE __key*__:*"]
+    compare(server, steps + [f"p {step}" for step in story.split(" / ")] + ["p FLUSHALL"])
+
+
+def test_a_key_that_is_missed_is_told(server: Redis) -> None:
+    steps = "p FLUSHALL / p CONFIG SET notify-keyspace-events Em / a PSUBSCRIBE __key*__:*"
+    reads = "GET no / STRLEN no / TYPE no / TTL no / MGET no no2 / GETBIT no 1 / GETDEL no" \
+            " / GETEX no / SET a 1 / GET a / STRLEN a / GETSET z 1"
+    compare(server, steps.split(" / ") + [f"p {read}" for read in reads.split(" / ")])
+
+
+def test_classes_are_shown_as_redis_shows_them(server: Redis) -> None:
+    steps = [f"p CONFIG SET notify-keyspace-events {classes}" for classes in CLASSES]
+    steps += ["p CONFIG SET notify-keyspace-events q", "p CONFIG SET notify-keyspace-events KEq"]
+    asked = "p CONFIG GET notify-keyspace-events"
+    compare(server, [one for step in steps for one in (step, asked)])
+
+
+def test_nothing_is_told_that_nobody_asked_for() -> None:
+    alone = Alone()
+    a, b = alone.connect(), alone.connect()
+    a.say("PSUBSCRIBE *")
+    b.say("SET k v")
+    assert a.session.take() == b"" and alone.node.dispatcher.notices is None
+    b.say("CONFIG SET notify-keyspace-events K$")
+    b.say("SET k v")
+    assert b"__keyspace@0__:k" in a.session.take()
+    b.say("CONFIG SET notify-keyspace-events $")
+    b.say("SET k v")
+    assert a.session.take() == b"" and alone.node.dispatcher.notices is None
+
+
+def test_an_expiry_is_told_when_its_time_has_come() -> None:
+    alone = Alone()
+    a, b = alone.connect(), alone.connect()
+    b.say("SET early v PX 5000")            # before anybody asked
+    b.say("CONFIG SET notify-keyspace-events Ex")
+    for _ in range(300):
+        alone.turn()
+    a.say("PSUBSCRIBE *")
+    b.say("SET again v PX 100")
+    b.say("SET again v PX 7000")            # it has another time now
+    b.say("SET gone v PX 3000")
+    b.say("DEL gone")
+    b.say("SET kept v PX 3000")
+    b.say("PERSIST kept")
+    heard = []
+    for _ in range(10_000):
+        alone.now_ms += 1
+        alone.wall_ms += 1
+        deadline = alone.node.next_deadline()
+        assert deadline is not None
+        if deadline <= alone.now_ms:
+            alone.turn()
+        told = a.session.take()
+        if told:
+            heard.append((alone.wall_ms - 1_700_000_000_123, told.split(b"\r\n")[-2]))
+    assert heard == [(5000, b"early"), (7000, b"again")]
+    assert a.session.take() == b"" and b.say("EXISTS early again gone") == b":0\r\n"
