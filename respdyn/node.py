@@ -37,13 +37,7 @@ from respdyn.cluster.identity import LIFE, NODE, Identity
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
-from respdyn.cluster.messages import (
-    FLAG_CANNOT_STORE,
-    GOSSIP_COUNT,
-    GOSSIP_EVENT,
-    GOSSIP_INTEREST,
-    GOSSIP_MESSAGE,
-)
+from respdyn.cluster.messages import FLAG_CANNOT_STORE
 from respdyn.cluster.plan import Plan, make_plans
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
@@ -56,11 +50,9 @@ from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.exchange import Exchange
-from respdyn.engine.expiring import Expiring
 from respdyn.engine.front import Front
-from respdyn.engine.notices import Notices
-from respdyn.engine.pubsub import PubSub
 from respdyn.engine.session import Session
+from respdyn.engine.telling import Telling
 from respdyn.ports import Host, NoHost, Random, Trace, random_bits
 from respdyn.ring.ring import Member
 
@@ -180,13 +172,7 @@ class Node:
         self.view = ClusterView(self)
         self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
-        self.pubsub = PubSub(self.links)
-        self.notices = Notices(self.pubsub, self.links)
-        self.expiring = Expiring(self.replica, self.dispatcher, name, self.notices.expired)
-        self._hearers = {
-            GOSSIP_MESSAGE: self.pubsub.heard_message, GOSSIP_COUNT: self.pubsub.heard_count,
-            GOSSIP_EVENT: self.notices.heard_event, GOSSIP_INTEREST: self._heard_interest,
-        }
+        self.telling = Telling(self.links, self.replica, self.dispatcher, name)
         self.receiver = Receiver(
             self.replica, self.coordinator, self.detector, self.counters, self._heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
@@ -247,7 +233,7 @@ class Node:
         if up:
             link.connect(random_bits(self.random, 63) + 1)
             self.gossip.greet(link)
-            self.notices.greet(link)
+            self.telling.greet(link)
             return
         if link.is_connected:
             link.disconnect()
@@ -306,8 +292,7 @@ class Node:
         self.coordinator.expire(now_ms)
         self.dispatcher.expire(now_ms)
         self.asking.expire(now_ms)
-        self.pubsub.expire(now_ms)
-        self.expiring.tick(now_ms, wall_ms)
+        self.telling.advance(now_ms, wall_ms)
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
@@ -322,7 +307,7 @@ class Node:
         for deadline in (
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
-            self.pubsub.next_deadline(), self.expiring.next_deadline(),
+            self.telling.next_deadline(),
         ):
             if deadline is not None and deadline < first:
                 first = deadline
@@ -356,8 +341,7 @@ class Node:
         if replica.batch and not generation:
             self._generation = generation = self._generation + 1
         batch = replica.batch
-        if self.expiring.is_watching:
-            self.expiring.note(batch)
+        self.telling.turn_ends(batch)
         if generation:
             replica.batch = []
         if self.asking.held:
@@ -424,18 +408,7 @@ class Node:
         self.admission.most = settings.background_rate
         self.admission.least = settings.background_floor
         self.admission.slow_ms = settings.background_latency_ms
-        self.notices.ask(settings.notify_keyspace_events)
-        self._notices_changed()
-
-    def _heard_interest(self, link: Link, item: bytes) -> None:
-        self.notices.heard_interest(link, item)
-        self._notices_changed()
-
-    def _notices_changed(self) -> None:
-        """Somebody asks for events now, or nobody does any more."""
-        is_wanted = self.notices.is_wanted()
-        self.dispatcher.notices = self.notices if is_wanted else None
-        self.expiring.watch(is_wanted)
+        self.telling.settings_changed(settings)
 
     def stamp(self) -> Stamp:
         """A new dot with its clock."""
@@ -445,11 +418,8 @@ class Node:
 
     def _heard(self, link: Link, item: bytes) -> None:
         """A peer's statement."""
-        hear = self._hearers.get(item[:1])
-        if hear is None:
+        if not self.telling.heard(link, item):
             self.gossip.heard(link, item)
-        else:
-            hear(link, item)
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""
@@ -496,7 +466,7 @@ class Node:
         self.coordinator.lose(link)
         self.dispatcher.forwarding.lose(link.peer)
         self.asking.lose(link.peer)
-        self.pubsub.lose(link.peer)
+        self.telling.lose(link.peer)
 
     def _storing_changed(self, link: Link, can_store: bool) -> None:
         link.can_store = can_store

@@ -46,14 +46,14 @@ def check_allowed(command: Command) -> None:
 
 
 def _subscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
-    pubsub = context.node.pubsub
+    pubsub = context.node.telling.pubsub
     for name in names:
         pubsub.subscribe(session, kind, name)
         _confirm(session, _VERBS[kind], bulk(name), kind)
 
 
 def _unsubscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
-    pubsub = context.node.pubsub
+    pubsub = context.node.telling.pubsub
     if not names and session.subscriptions is not None:
         names = list(session.subscriptions.names[kind])
     for name in names:
@@ -109,7 +109,7 @@ def _publish(context: LocalContext, session: Session, argv: Argv, kind: int) -> 
         front.put_back(session)
         return None
     front.check_load()
-    return context.node.pubsub.publish(
+    return context.node.telling.pubsub.publish(
         kind, argv[1], argv[2], session, session.terms.timeout_ms
     )
 

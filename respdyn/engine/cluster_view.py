@@ -82,7 +82,7 @@ class ClusterView:
         if isinstance(question, Roots | Segments | Keys | Fetch):
             return self._node.exchange.answer(question)
         if isinstance(question, Listening):
-            return channels.answer(self._node.pubsub, question)
+            return channels.answer(self._node.telling.pubsub, question)
         return self._health()
 
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:

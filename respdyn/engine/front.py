@@ -75,7 +75,7 @@ class Front:
     def close_session(self, session: Session) -> None:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
-        self._node.pubsub.forget(session)
+        self._node.telling.pubsub.forget(session)
         session.closing = True
 
     def settings_changed(self) -> None:

@@ -174,7 +174,7 @@ def quit_(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    context.node.pubsub.forget(session)
+    context.node.telling.pubsub.forget(session)
     session.db = 0
     session.resp = 2
     session.name = b""
