@@ -100,6 +100,7 @@ def _metavar(setting: Setting) -> str:
     return {
         "int": "N", "bytes": "BYTES", "ms": "TIME", "seconds": "SECONDS", "text": "TEXT",
         "secret": "TEXT", "flag": "yes|no", "list": "A,B,...",
+        "events": "LETTERS",
     }[setting.kind]
 
 
