@@ -86,6 +86,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     # Who may speak.
     Setting("requirepass", "requirepass", "secret", "",
             "password that clients must give", runtime=True, redis="requirepass"),
+    Setting("requirepass-file", "requirepass_file", "text", "",
+            "file that holds that password, read at the start; not on the command line"),
     Setting("aclfile", "aclfile", "text", "",
             "file of users at start and for ACL SAVE and LOAD; the same at all nodes",
             redis="aclfile"),
@@ -210,6 +212,7 @@ class Settings:
     tombstone_grace_ms: int = 24 * HOUR
     hint_max_age_ms: int = 3 * HOUR
     requirepass: str = ""
+    requirepass_file: str = ""
     aclfile: str = ""
     acllog_max_len: int = 128
     protected_mode: bool = True
@@ -345,6 +348,8 @@ def check(settings: Settings) -> None:
                 f" ({s.proto_max_bulk_len}) by 1mb, or a large value could not be replicated")
     if s.peer_secret and s.peer_secret_file:
         _refuse("peer-secret-file", s.peer_secret_file, "peer-secret is given as well; give one")
+    if s.requirepass and s.requirepass_file:
+        _refuse("requirepass-file", s.requirepass_file, "requirepass is given as well; give one")
 
 
 def _check_quorum(s: Settings) -> None:

@@ -107,6 +107,7 @@ def test_bytes_have_redis_units() -> None:
     ({"seeds": "somewhere"}, ("seeds somewhere", "HOST:PEERPORT")),
     ({**THREE, "bind": "0.0.0.0"}, ("peer-secret", "0.0.0.0")),
     ({"peer-secret": "a", "peer-secret-file": "b"}, ("peer-secret-file", "give one")),
+    ({"requirepass": "a", "requirepass-file": "b"}, ("requirepass-file", "give one")),
     ({"siblings-warn": "200"}, ("siblings-warn 200", "siblings-max")),
     ({"client-output-soft": "100mb"}, ("client-output-soft", "client-output-limit")),
     ({"peer-frame-limit": "512mb"}, ("peer-frame-limit", "proto-max-bulk-len")),

@@ -189,7 +189,7 @@ def redis_path() -> str:
 def _start_respdyn(running: Running) -> None:
     setup, place = running.setup, running.directory
     hosts = _hosts(setup.nodes)
-    ports = _free_ports(hosts)
+    ports = free_ports(hosts)
     secret = place / "peer-secret"
     secret.touch(0o600)
     secret.write_text(PEER_SECRET, encoding="ascii")
@@ -212,7 +212,7 @@ def _start_respdyn(running: Running) -> None:
 def _start_redis(running: Running) -> None:
     setup, place = running.setup, running.directory
     host = "127.0.0.1"
-    ports = _free_ports([host] * setup.nodes)
+    ports = free_ports([host] * setup.nodes)
     # Rewriting the append-only file in the middle of a round would be held against Redis.
     disk = ["--appendonly", "yes", "--appendfsync", setup.durability,
             "--auto-aof-rewrite-percentage", "0"]
@@ -238,7 +238,7 @@ def _hosts(count: int) -> list[str]:
     return hosts if all(_is_free(host, 0) for host in hosts) else ["127.0.0.1"] * count
 
 
-def _free_ports(hosts: list[str]) -> list[int]:
+def free_ports(hosts: list[str]) -> list[int]:
     """A client port for each: one for all if the addresses differ. Raises `BenchError`."""
     step = 0 if len(set(hosts)) == len(hosts) else 1
     chance = random.Random()

@@ -11,19 +11,28 @@ from respdyn.config_values import ConfigError
 
 
 def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) -> Settings:
-    """The settled settings, the peer secret read from its file. Raises `ConfigError`.
+    """The settled settings, secrets read from their files. Raises `ConfigError`.
 
     `more` are flags that stand before those given.
     """
     file_name = args.config or os.environ.get(ENV_FILE, "")
     file_text = _read("config", file_name) if file_name else ""
     settings = load({**given_settings(args), **(more or {})}, os.environ, file_text, file_name)
-    if not settings.peer_secret_file:
-        return settings
-    secret = _read("peer-secret-file", settings.peer_secret_file).strip()
+    if settings.peer_secret_file:
+        secret = _secret("peer-secret-file", settings.peer_secret_file)
+        settings = replace(settings, peer_secret=secret, peer_secret_file="")
+    if settings.requirepass_file:
+        secret = _secret("requirepass-file", settings.requirepass_file)
+        settings = replace(settings, requirepass=secret, requirepass_file="")
+    return settings
+
+
+def _secret(name: str, path: str) -> str:
+    """What a file of one secret holds, without the line's end."""
+    secret = _read(name, path).strip()
     if not secret:
-        raise ConfigError(f"peer-secret-file {settings.peer_secret_file}: is empty")
-    return replace(settings, peer_secret=secret, peer_secret_file="")
+        raise ConfigError(f"{name} {path}: is empty")
+    return secret
 
 
 def _read(name: str, path: str) -> str:

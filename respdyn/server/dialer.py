@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from respdyn.errors import PeerError
 from respdyn.server import handshake
+from respdyn.server.names import look_up
 
 if TYPE_CHECKING:
     from respdyn.server.peers import Peers
@@ -38,6 +39,7 @@ class Dial:
         self._is_self = False
         self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
+        self._lookup: asyncio.Future[list[str]] | None = None
 
     def attend(self) -> None:
         """Connect, if that is needed and due."""
@@ -115,8 +117,11 @@ class Dial:
     async def _resolve(self, host: str, port: int) -> str:
         if _is_ip(host):
             return host
-        found = await self._peers.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return str(found[int(self._peers.random.random() * len(found))][4][0])
+        # An attempt that gives up leaves the question to the next one: never two at a time.
+        if self._lookup is None or self._lookup.done():
+            self._lookup = look_up(self._peers.loop, host, port)
+        found = await asyncio.shield(self._lookup)
+        return found[int(self._peers.random.random() * len(found))]
 
 
 class Outgoing(asyncio.Protocol):

@@ -60,12 +60,14 @@ def as_mortal(program: Sequence[str] = PROGRAM) -> list[str]:
 class Running:
     """A process of the program, its output in a file."""
 
-    def __init__(self, *words: str, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self, *words: str, program: Sequence[str] = PROGRAM, env: dict[str, str] | None = None
+    ) -> None:
         # A file, since a pipe that nobody reads would fill. `end` closes it.
         self._output = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115
         self.process = subprocess.Popen(
             [*program, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._output,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
         )
 
     @property
@@ -101,8 +103,10 @@ class Running:
 
 
 @contextmanager
-def running(*words: str, program: Sequence[str] = PROGRAM) -> Iterator[Running]:
-    one = Running(*words, program=program)
+def running(
+    *words: str, program: Sequence[str] = PROGRAM, env: dict[str, str] | None = None
+) -> Iterator[Running]:
+    one = Running(*words, program=program, env=env)
     try:
         yield one
     finally:
@@ -110,9 +114,11 @@ def running(*words: str, program: Sequence[str] = PROGRAM) -> Iterator[Running]:
 
 
 @contextmanager
-def node(*words: str, port: int = 0) -> Iterator[tuple[Running, int]]:
+def node(
+    *words: str, port: int = 0, env: dict[str, str] | None = None
+) -> Iterator[tuple[Running, int]]:
     """A ready node of one, and its client port."""
     port = port or free_port()
-    with running("serve", f"--port={port}", f"--http-port={port + 2000}", *words) as one:
+    with running("serve", f"--port={port}", f"--http-port={port + 2000}", *words, env=env) as one:
         one.says(r" ready |\"event\": \"ready\"")
         yield one, port

@@ -217,6 +217,11 @@ def test_settings_come_from_a_file_and_the_environment(tmp_path: Path) -> None:
         events = [json.loads(line) for line in one.output.splitlines()]
         assert events[-1]["event"] == "ready"
         assert events[-1]["clients"] == f"127.0.0.1:{port}"
+    (tmp_path / "password").write_text("sesame\n")
+    with node(MEMORY, env={"RESPDYN_REQUIREPASS_FILE": str(tmp_path / "password")}) as (_, port):
+        wire = Wire(port)
+        wire.send(b"PING\r\nAUTH sesame\r\nPING\r\n")
+        wire.expect(b"-NOAUTH Authentication required.\r\n+OK\r\n+PONG\r\n")
     done = run("serve", env={"RESPDYN_PARTITIONS": "5"})
     assert "partitions 5: must be a power of two" in done.stderr
 
