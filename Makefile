@@ -7,13 +7,14 @@ DATA ?= ./data
 SEEDS ?= 200
 SEED ?=
 TESTS ?=
+PART ?=
 FRESH := $(shell date +%s)
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt lint type sim bench wheel check clean
+.PHONY: help run test fmt lint type sim bench compat docker wheel check clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-7s%s\n", $$1, $$2 }' Makefile
@@ -38,6 +39,12 @@ sim: .venv/installed  ## simulated clusters under faults (SEEDS=200 for seeds 1 
 
 bench: .venv/installed-test  ## side by side with what else is installed
 	@exec $(BIN)/respdyn bench
+
+compat: .venv/installed-test  ## held against clients, their tests and Redis (PART=one for a part; docs/compat.md)
+	@exec $(BIN)/python -m compat $(PART)
+
+docker:  ## the image respdyn:latest (docs/docker.md)
+	docker build --file docker/Dockerfile --tag respdyn .
 
 wheel: .venv/installed  ## a wheel in dist/
 	@$(PIP) wheel --no-deps --wheel-dir dist .

@@ -1,0 +1,1 @@
+"""The differential machine: random commands, told to Redis and to respdyn alike."""

@@ -1,0 +1,127 @@
+"""What may differ between Redis's reply and respdyn's, each with its reason.
+
+Everything that is not named here is compared byte for byte.
+"""
+
+from collections.abc import Callable
+
+from compat.machine.wire import members
+
+Words = list[bytes]
+Same = Callable[[Words, bytes, bytes], bool]
+
+# Declared, but not told by the machine.
+NOT_TOLD = {
+    "quit": "ends the connection that the story is told on",
+    "client|reply": "from then on the number of replies is no longer that of the commands",
+    "client|kill": "would kill the machine's own connections",
+    "config|set": "changes the server for all stories to come",
+    "config|resetstat": "harmless, and nothing that could be compared follows",
+    "command|docs": "a page for each command; its shape and its tokens have tests of their own",
+    **dict.fromkeys(
+        ("acl|deluser", "acl|load", "acl|save", "acl|setuser"),
+        "changes who may do what for all stories to come",
+    ),
+    **dict.fromkeys(
+        ("psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"),
+        "answered once for each channel, so the number of replies is not that of the commands",
+    ),
+    "monitor": "from then on replies come that nobody asked for",
+    "shutdown": "ends the server",
+    "cluster": "Redis without cluster mode does not answer; see compat/clients.py",
+}
+
+# The same type of reply is all that can be asked.
+OWN_CONTENT = {
+    "acl|cat": "other commands",
+    "acl|genpass": "chance",
+    "acl|log": "refusals since the start, with addresses",
+    "client|id": "numbers of connections",
+    "client|info": "addresses and numbers of connections",
+    "client|list": "addresses and numbers of connections",
+    "command|count": "another number of commands",
+    "command|list": "other commands",
+    "command|info": "DYN.* and lacking commands; those that both have are compared in test_table",
+    "config|get": "other settings, other defaults",
+    "hello": "its own id and version",
+    "info": "its own sections",
+    "randomkey": "chance",
+    "time": "two clocks",
+}
+
+# Redis's help lists subcommands that are not here.
+HELP = "the subcommands that there are"
+
+_TOLERANCES = {"ttl": 1, "expiretime": 2, "pttl": 2000, "pexpiretime": 2000}
+
+
+def same(name: str, argv: Words, mine: bytes, theirs: bytes) -> bool:
+    """Whether two replies to one command agree as far as they should."""
+    if mine == theirs:
+        return True
+    if name in OWN_CONTENT or name.endswith("|help"):
+        return kind_of(mine) == kind_of(theirs)
+    if name in _TOLERANCES:
+        return _near(mine, theirs, _TOLERANCES[name])
+    if name == "keys":
+        return mine[:1] == theirs[:1] == b"*" and sorted(members(mine)) == sorted(members(theirs))
+    if name == "scan":
+        return _same_scan(mine, theirs)
+    return any(is_meant(argv, mine, theirs) for is_meant, _ in MEANT.get(name, ()))
+
+
+def kind_of(reply: bytes) -> bytes:
+    """The type of a reply. Null of any kind is one; text may be verbatim or not."""
+    if reply[:3] in (b"$-1", b"*-1") or reply[:1] == b"_":
+        return b"_"
+    if reply[:1] in b"$=":
+        return b"$"
+    return reply[:1]
+
+
+def _near(mine: bytes, theirs: bytes, tolerance: int) -> bool:
+    """A time to come, equal but for the time that the test takes."""
+    if not mine[:1] == theirs[:1] == b":":
+        return False
+    one, other = int(mine[1:]), int(theirs[1:])
+    return min(one, other) > 0 and abs(one - other) <= tolerance
+
+
+def _same_scan(mine: bytes, theirs: bytes) -> bool:
+    """All is found, in any order, if it is found in one step; a step more is no difference."""
+    if not mine[:1] == theirs[:1] == b"*":
+        return False
+    (cursor, keys), (their_cursor, their_keys) = members(mine), members(theirs)
+    if cursor != their_cursor:
+        return True
+    return sorted(members(keys)) == sorted(members(their_keys))
+
+
+def _says(text: bytes) -> Same:
+    """respdyn's reply begins like this, whatever Redis says."""
+    def is_meant(argv: Words, mine: bytes, theirs: bytes) -> bool:
+        return mine.startswith(text)
+
+    return is_meant
+
+
+def _at_least(argv: Words, mine: bytes, theirs: bytes) -> bool:
+    return mine[:1] == theirs[:1] == b":" and int(mine[1:]) >= int(theirs[1:])
+
+
+# Differences of single commands: what to look at, and why it is so.
+MEANT: dict[str, tuple[tuple[Same, str], ...]] = {
+    "dbsize": ((_at_least, "what has expired is counted until it is overwritten or collected;"
+                           " Redis looks for it ten times a second"),),
+}
+
+# The same, where afterwards the two hold different things: the story ends there.
+PARTS_WAYS: dict[str, tuple[tuple[Same, str], ...]] = {
+    "copy": ((_says(b"-ERR COPY to another database is not supported"),
+              "the databases are not one key space; a copy between them would be two steps"),),
+}
+
+
+def part_ways(name: str, argv: Words, mine: bytes, theirs: bytes) -> bool:
+    """Whether the rest of the story cannot be compared any more."""
+    return any(is_meant(argv, mine, theirs) for is_meant, _ in PARTS_WAYS.get(name, ()))

@@ -1,0 +1,163 @@
+"""Random commands, derived from the declarations: whatever is declared is tried.
+
+A command's argument tree says what may stand where; the name of an argument says from which values
+to choose. Then mistakes are put in: a word left out, doubled, or replaced by something odd. No
+random value expires while a test runs: times are far ahead or long past.
+"""
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from respdyn.commands.declare import Command
+from respdyn.commands.syntax import Argument
+
+Words = list[bytes]
+Several = st.SearchStrategy[tuple[bytes, ...]]
+
+KEYS = (b"a", b"b", b"{a}c", b"", b"\x00\xff\r\n")
+_VALUES = (b"", b"v", b"10", b"-1", b"0.5", b"\r\n", b"\x00\xff", b"hello world", b"abcabba" * 3)
+_SECONDS = (b"100000", b"20000000", b"0", b"-1")
+_NUMBERS = (b"0", b"1", b"-1", b"3", b"7", b"-9", b"30", b"100")
+_COUNTS = (b"0", b"1", b"10", b"1000", b"-1")
+_ODD = (
+    b"x", b"", b"1.5", b"01", b"+1", b" 1", b"-0", b"1e3", b"nan", b"inf", b"0x10", b"*", b"k\x00",
+    b"9223372036854775807", b"9223372036854775808", b"-9223372036854775808", b"9223372036854775",
+    b"4294967296", b"NX", b"XX", b"GET", b"EX", b"nope", b"\xe9\n",
+)
+
+# What an argument is called, and what may stand there.
+_BY_NAME: dict[str, Sequence[bytes]] = {
+    "seconds": _SECONDS,
+    "milliseconds": (b"100000000", b"20000000000", b"0", b"-1"),
+    "unix-time-seconds": (b"5000000000", b"6000000000", b"7000000000", b"1", b"0", b"-3"),
+    "unix-time-milliseconds": (b"5000000000001", b"6000000000000", b"7000000000499", b"1", b"-1"),
+    "cursor": (b"0",),
+    "pattern": (b"*", b"a*", b"?", b"[^a]", b"\\*", b"", b"{a}c", b"*c*"),
+    "type": (b"string", b"hash", b"STRING", b"nope"),
+    "index": (b"0", b"1", b"15", b"16", b"-1"),
+    "destination-db": (b"0", b"1", b"15", b"16", b"-1"),
+    "increment": (*_NUMBERS, b"9223372036854775807", b"1.5", b"3e2", b"-0.1"),
+    "decrement": (*_NUMBERS, b"-9223372036854775808"),
+    "offset": (*_NUMBERS, b"#1", b"100000"),
+    "bit": (b"0", b"1", b"2"),
+    "encoding": (b"u8", b"i5", b"i64", b"u63", b"u64", b"i0", b"i16"),
+    "operation": (b"AND", b"or", b"XOR", b"Not"),
+    "protover": (b"2", b"3", b"4"),
+    "count": _COUNTS,
+    "len": _COUNTS,
+    "slot": (b"0", b"15495", b"16383", b"16384", b"-1"),
+    "section": (b"nope",),
+    "parameter": (b"maxmemory", b"timeout", b"nope"),
+    "command-name": (b"get", b"SET", b"client|id", b"nope", b"object"),
+    "command": (b"get", b"set", b"MSET", b"nope", b"bitop", b"client"),
+    "subcommand": (b"get", b"help", b"nope"),
+    "category": (b"read", b"string", b"nope"),
+    "connection-name": (b"me", b"", b"a b", b"\xff"),
+    "clientname": (b"me", b"", b"a b"),
+    "libname": (b"lib", b"a b"),
+    "libver": (b"1.0", b"1 0"),
+    "username": (b"default", b"nobody"),
+    "password": (b"secret", b""),
+    "channel": (b"news", b"a"),
+}
+_LONGEST = 3            # repetitions of what may repeat
+
+
+def command_strategy(command: Command) -> st.SearchStrategy[Words]:
+    """Words that call this command, mostly right."""
+    name = [part.encode() for part in command.name.split("|")]
+    right = st.tuples(*map(_argument, command.arguments)).map(
+        lambda parts: [word for part in parts for word in part]
+    )
+    return st.tuples(right, _mistake(), _SPELLINGS).map(
+        lambda drawn: [*(drawn[2](word) for word in name), *drawn[1](drawn[0])]
+    )
+
+
+_SPELLINGS = st.sampled_from((bytes.upper, bytes.upper, bytes.lower, bytes.title))
+
+
+def _argument(argument: Argument) -> Several:
+    """The words of one argument, those of its repetitions included."""
+    one = _once(argument)
+    if argument.multiple:
+        least = 0 if argument.optional else 1
+        return st.lists(one, min_size=least, max_size=_LONGEST).map(_flat)
+    if argument.optional:
+        return st.one_of(st.just(()), one)
+    return one
+
+
+def _once(argument: Argument) -> Several:
+    inner: Several
+    if argument.kind == "pure-token":
+        return st.sampled_from(
+            ((argument.token.encode(),), (argument.token.lower().encode(),))
+        )
+    if argument.kind == "oneof":
+        inner = st.one_of(*map(_argument, argument.children))
+    elif argument.kind == "block":
+        inner = st.tuples(*map(_argument, argument.children)).map(_flat)
+    else:
+        inner = st.sampled_from(_choices(argument)).map(lambda word: (word,))
+    if argument.token:
+        token = argument.token.encode()
+        return inner.map(lambda words: (token, *words))
+    return inner
+
+
+def _choices(argument: Argument) -> Sequence[bytes]:
+    if argument.kind == "key":
+        return KEYS
+    if argument.name in _BY_NAME:
+        return _BY_NAME[argument.name]
+    return _NUMBERS if argument.kind == "integer" else _VALUES
+
+
+def _flat(parts: Sequence[tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    return tuple(word for part in parts for word in part)
+
+
+class Mistake:
+    """A change to a command's arguments that shows itself readably."""
+
+    def __init__(self, kind: str, at: int, word: bytes) -> None:
+        self._kind = kind
+        self._at = at
+        self._word = word
+
+    def __call__(self, words: Words) -> Words:
+        """The arguments with the mistake in them."""
+        if self._kind == "none":
+            return words
+        at = self._at % (len(words) + 1)
+        if self._kind == "add":
+            return [*words[:at], self._word, *words[at:]]
+        if self._kind == "drop":
+            return [*words[:at], *words[at + 1:]]
+        return [*words[:at], self._word, *words[at + 1:]]
+
+
+def _mistake() -> st.SearchStrategy[Mistake]:
+    kinds = ("none",) * 6 + ("add", "drop", "replace")
+    return st.builds(
+        Mistake, st.sampled_from(kinds), st.integers(0, 6), st.sampled_from(_ODD)
+    )
+
+
+def story_strategy(commands: Sequence[Command], longest: int) -> st.SearchStrategy[list[Words]]:
+    """Sequences of commands. Those that write a value are more frequent than the table has them."""
+    often = [one for one in commands if one.name in ("set", "incr", "append")] * 3
+    return st.lists(
+        st.sampled_from([*commands, *often]).flatmap(_cached), min_size=1, max_size=longest
+    )
+
+
+_made: dict[str, st.SearchStrategy[Words]] = {}
+
+
+def _cached(command: Command) -> st.SearchStrategy[Words]:
+    if command.name not in _made:
+        _made[command.name] = command_strategy(command)
+    return _made[command.name]

@@ -1,0 +1,192 @@
+"""Tells random stories to redis-server and to respdyn and compares every reply.
+
+A story begins with RESET on both sides and nothing stored, in RESP2 or RESP3, at a node chosen by
+the story. Afterwards everything that either of them holds is compared. What differs is shrunk by
+hypothesis to the shortest story that still differs, and printed.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
+
+from compat import servers
+from compat.machine.differences import NOT_TOLD, part_ways, same
+from compat.machine.generate import story_strategy
+from compat.machine.wire import Wire, members
+from compat.scope import redis_commands
+from respdyn.commands.declare import Command
+from respdyn.commands.table import COMMANDS, find
+
+Words = list[bytes]
+Story = list[Words]
+
+LONGEST = 20
+_OTHER_DATABASES = (b"1", b"15")       # that a story may go to
+
+
+class Differs(AssertionError):
+    """A story that the two answer differently."""
+
+
+def told() -> list[Command]:
+    """The commands that stories are made of: declared here, known to Redis, not left out."""
+    found = [sub for command in COMMANDS for sub in (command.subcommands or (command,))]
+    return [
+        one for one in found
+        if one.name in redis_commands()
+        and one.name not in NOT_TOLD and one.name.partition("|")[0] not in NOT_TOLD
+        and one.group != "cluster"
+    ]
+
+
+class PartsWays(Exception):
+    """From here on the two hold different things, as is meant."""
+
+
+class Pair:
+    """Redis, and respdyn's nodes, with a connection to each."""
+
+    def __init__(self, theirs: Wire, mine: Sequence[Wire]) -> None:
+        self._theirs = theirs
+        self._mine = mine
+        self._is_empty = False
+        self.before: Story = []         # the story before this one
+        self.stories = 0
+        self.commands = 0
+
+    def tell(self, story: Story, resp3: bool, node: int) -> None:
+        """Both hear the story, with nothing stored. Raises `Differs`."""
+        opening = [[b"RESET"], [b"HELLO", b"3" if resp3 else b"2"]]
+        if not self._is_empty:
+            opening.append([b"FLUSHALL"])
+        self._is_empty = False
+        mine = self._mine[node % len(self._mine)]
+        for side in (self._theirs, mine):
+            side.tell(opening)
+        try:
+            compare(story, mine.tell(story), self._theirs.tell(story))
+            self._compare_what_is_left(mine, story)
+            self._is_empty = True
+        except PartsWays:
+            pass
+        self.before = story
+        self.stories += 1
+        self.commands += len(story)
+
+    def _compare_what_is_left(self, mine: Wire, story: Story) -> None:
+        """Every key on either side, which is deleted then: FLUSHALL costs more."""
+        databases = [b"0", *(other for other in _OTHER_DATABASES
+                             if any(other in words for words in story))]
+        look = [[b"RESET"], *(
+            words for number in databases for words in ([b"SELECT", number], [b"KEYS", b"*"])
+        )]
+        found = self._theirs.tell(look)
+        compare(look, mine.tell(look), found, story)
+        left: Story = []
+        for number, keys in zip(databases, found[2::2], strict=True):
+            names = [key.split(b"\r\n", 1)[1][:-2] for key in members(keys)]
+            left.append([b"SELECT", number])
+            left += [
+                [command, name] for name in names
+                for command in (b"TYPE", b"GET", b"PEXPIRETIME", b"DEL")
+            ]
+        compare(left, mine.tell(left), self._theirs.tell(left), story)
+
+
+def compare(
+    story: Story, mine: list[bytes], theirs: list[bytes], before: Sequence[Words] = ()
+) -> None:
+    """Raises `Differs` at the first reply that is not what it should be.
+
+    `before` was told before and is only shown.
+    """
+    queue: Story = []
+    for at, argv in enumerate(story):
+        if at >= len(mine) or at >= len(theirs):
+            if len(mine) == len(theirs):
+                return
+            raise Differs(_tell_of(story, at, mine, theirs, before))
+        reply, other = mine[at], theirs[at]
+        command = find(argv)
+        name = command.name if command else argv[0].decode("latin-1").lower()
+        if reply == other == b"+QUEUED\r\n":
+            queue.append(argv)
+            continue
+        if name == "exec" and reply[:1] == other[:1] == b"*":
+            parts, others = members(reply), members(other)
+            if len(parts) == len(others) == len(queue):
+                compare(queue, parts, others)
+                queue = []
+                continue
+        if name in ("exec", "discard", "reset"):
+            queue = []
+        if reply != other and part_ways(name, argv, reply, other):
+            raise PartsWays
+        if not same(name, argv, reply, other):
+            raise Differs(_tell_of(story, at, mine, theirs, before))
+
+
+def _tell_of(
+    story: Story, at: int, mine: list[bytes], theirs: list[bytes], before: Sequence[Words]
+) -> str:
+    lines = ["", *("  " + _readable(words) for words in [*before, *story[:at + 1]])]
+    lines.append(f"  respdyn: {mine[at] if at < len(mine) else 'hung up'!r}")
+    lines.append(f"  Redis:   {theirs[at] if at < len(theirs) else 'hung up'!r}")
+    return "\n".join(lines)
+
+
+def _readable(words: Words) -> str:
+    shown = [repr(word)[1:] for word in words]
+    return " ".join(
+        word[1:-1] if word[1:-1].isprintable() and " " not in word and len(word) > 2
+        and "\\" not in word else word
+        for word in shown
+    )
+
+
+def tell_stories(
+    pair: Pair, count: int, longest: int = LONGEST, number: int | None = None
+) -> None:
+    """So many random stories. Raises `Differs` with the shortest that differs."""
+    # A deadline would blame a story for what a busy machine did.
+    @settings(max_examples=count, deadline=None, database=None, print_blob=False,
+              phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
+              suppress_health_check=list(HealthCheck))
+    @given(story_strategy(told(), longest), st.booleans(), st.integers(0, 2))
+    def any_story(story: Story, resp3: bool, node: int) -> None:
+        pair.tell(story, resp3, node)
+
+    if number is not None:
+        any_story = seed(number)(any_story)
+    any_story()
+
+
+def run(nodes: int, count: int = 0) -> int:
+    """Stories at one node or three; 0 if all were answered alike."""
+    count = count or int(os.environ.get("STORIES", "2000"))
+    number = int(os.environ.get("SEED", "0")) or time.time_ns() % 1_000_000
+    with servers.redis() as theirs, servers.respdyn(nodes) as mine:
+        pair = Pair(Wire(theirs.host, theirs.port), [Wire(one.host, one.port) for one in mine])
+        began = time.monotonic()
+        try:
+            tell_stories(pair, count, number=number)
+            differs = ""
+        except Differs as found:
+            differs = str(found)
+        except FlakyFailure as found:
+            differs = f"not every time, so look at what was told before: {found}\n" + "\n".join(
+                map(_readable, pair.before)
+            )
+        took = time.monotonic() - began
+        alive = sum(one.is_alive() for one in mine)
+    print(f"{len(told())} commands, {pair.stories} stories, {pair.commands} commands told in"
+          f" {took:.0f} s ({pair.stories / took:.0f} stories a second), SEED={number}")
+    if differs:
+        print(differs)
+    if alive < nodes:
+        print(f"{nodes - alive} nodes have died")
+    return int(bool(differs) or alive < nodes)

@@ -1,0 +1,72 @@
+"""The machine itself, and a few stories of it with every test run."""
+
+import pytest
+
+from compat.machine import machine
+from compat.machine.differences import NOT_TOLD, OWN_CONTENT
+from compat.machine.machine import Differs, Pair, compare, told
+from compat.machine.wire import Wire, end_of, members
+from compat.scope import redis_commands
+from respdyn.commands.declare import Command
+from respdyn.commands.table import COMMANDS
+from tests.commands.real import Redis
+from tests.server.process import node
+
+
+@pytest.mark.slow
+def test_random_stories_are_answered_as_by_redis(redis_server: Redis) -> None:
+    with node("--engine=memory") as (_, port):
+        pair = Pair(Wire("127.0.0.1", redis_server.port), [Wire("127.0.0.1", port)])
+        machine.tell_stories(pair, 300, number=7)
+    assert pair.stories >= 300
+
+
+def test_a_difference_is_found_wherever_it_is() -> None:
+    """The machine's own eyes."""
+    ok = b"+OK\r\n"
+    story = [[b"SET", b"k", b"v"], [b"GET", b"k"]]
+    compare(story, [ok, b"$1\r\nv\r\n"], [ok, b"$1\r\nv\r\n"])
+    for mine in ([ok, b"$1\r\nw\r\n"], [ok], [b"-ERR\r\n", b"$1\r\nv\r\n"]):
+        with pytest.raises(Differs, match="SET k v"):
+            compare(story, mine, [ok, b"$1\r\nv\r\n"])
+    compare([[b"TTL", b"k"]], [b":99\r\n"], [b":100\r\n"])
+    with pytest.raises(Differs):
+        compare([[b"TTL", b"k"]], [b":-1\r\n"], [b":1\r\n"])
+    with pytest.raises(Differs):
+        compare([[b"TIME"]], [b"-ERR\r\n"], [b"*0\r\n"])
+    queued = [[b"MULTI"], [b"TTL", b"k"], [b"GET", b"k"], [b"EXEC"]]
+    before = [ok, b"+QUEUED\r\n", b"+QUEUED\r\n"]
+    compare(queued, [*before, b"*2\r\n:9\r\n$1\r\nv\r\n"], [*before, b"*2\r\n:10\r\n$1\r\nv\r\n"])
+    with pytest.raises(Differs):
+        compare(queued, [*before, b"*2\r\n:9\r\n$1\r\nw\r\n"],
+                [*before, b"*2\r\n:9\r\n$1\r\nv\r\n"])
+
+
+@pytest.mark.parametrize("reply", [
+    b"+OK\r\n", b"$-1\r\n", b"$0\r\n\r\n", b"*-1\r\n", b"*2\r\n:1\r\n*1\r\n$1\r\na\r\n", b"_\r\n",
+    b"%1\r\n+a\r\n:1\r\n", b"~1\r\n+a\r\n", b"=5\r\ntxt:a\r\n", b",1.5\r\n", b"#t\r\n",
+    b"|1\r\n+a\r\n:1\r\n+b\r\n", b">1\r\n+x\r\n",
+])
+def test_replies_are_told_apart(reply: bytes) -> None:
+    assert end_of(reply + b"+more\r\n", 0) == len(reply)
+    assert all(not end_of(reply[:cut], 0) for cut in range(len(reply)))
+
+
+def test_members_of_a_map_are_keys_and_values() -> None:
+    assert members(b"%1\r\n+a\r\n*1\r\n:1\r\n") == [b"+a\r\n", b"*1\r\n:1\r\n"]
+
+
+def _all() -> list[Command]:
+    return [sub for command in COMMANDS for sub in (command.subcommands or (command,))]
+
+
+def test_every_command_is_told_or_there_is_a_reason() -> None:
+    names = {one.name for one in told()}
+    for command in _all():
+        container = command.name.partition("|")[0]
+        assert (
+            command.name in names or command.name.startswith("dyn.") or command.group == "cluster"
+            or command.name in NOT_TOLD or container in NOT_TOLD
+            or command.name not in redis_commands()
+        ), command.name
+    assert not (set(NOT_TOLD) | set(OWN_CONTENT)) - set(redis_commands())
