@@ -37,8 +37,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "addresses to listen on; beyond loopback, set requirepass, peer-secret", redis="bind"),
     Setting("announce-host", "host", "text", "",
             "address told to clients and peers; empty: the first bind address, or this host's"),
-    Setting("port", "client_port", "int", 6379, "where clients connect: one big Redis",
-            1, PORT, redis="port"),
+    Setting("port", "client_port", "int", 6379,
+            "where clients connect: one big Redis; 0: only over TLS, at tls-port",
+            0, PORT, redis="port"),
     Setting("cluster-port", "cluster_port", "int", 0,
             "where cluster-aware clients connect; 0: port + 1000", 0, PORT),
     Setting("peer-port", "peer_port", "int", 0,
@@ -97,6 +98,36 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("protected-mode", "protected_mode", "flag", True,
             "without a password, serve only clients of this machine", runtime=True,
             redis="protected-mode"),
+    # TLS.
+    Setting("tls-port", "tls_port", "int", 0, "where clients connect over TLS; 0: not served",
+            0, PORT, redis="tls-port"),
+    Setting("tls-cluster-port", "tls_cluster_port", "int", 0,
+            "where cluster-aware clients connect over TLS; 0: tls-port + 1000, if there is one",
+            0, PORT),
+    Setting("tls-replication", "tls_replication", "flag", False,
+            "nodes speak TLS to each other, and each must have a certificate of the same CA",
+            redis="tls-replication"),
+    Setting("tls-http", "tls_http", "flag", False, "the HTTP port speaks TLS"),
+    Setting("tls-cert-file", "tls_cert_file", "text", "",
+            "this node's certificate and chain (PEM)", runtime=True, redis="tls-cert-file"),
+    Setting("tls-key-file", "tls_key_file", "text", "", "its private key (PEM)", runtime=True,
+            redis="tls-key-file"),
+    Setting("tls-key-file-pass", "tls_key_file_pass", "secret", "", "the key's passphrase",
+            runtime=True, redis="tls-key-file-pass"),
+    Setting("tls-ca-cert-file", "tls_ca_cert_file", "text", "",
+            "certificates of those whose word counts (PEM)", runtime=True,
+            redis="tls-ca-cert-file"),
+    Setting("tls-ca-cert-dir", "tls_ca_cert_dir", "text", "",
+            "a directory of such, by hash, as openssl rehash makes it", runtime=True,
+            redis="tls-ca-cert-dir"),
+    Setting("tls-auth-clients", "tls_auth_clients", "choice", "yes",
+            "clients need a certificate: yes, no, or optional: judged if there is one",
+            choices=("yes", "no", "optional"), runtime=True, redis="tls-auth-clients"),
+    Setting("tls-protocols", "tls_protocols", "text", "TLSv1.2 TLSv1.3",
+            "versions that are spoken", runtime=True, redis="tls-protocols"),
+    Setting("tls-ciphers", "tls_ciphers", "text", "",
+            "ciphers of TLS 1.2, in OpenSSL's words; empty: OpenSSL's own choice",
+            runtime=True, redis="tls-ciphers"),
     # Time.
     Setting("request-timeout", "request_timeout_ms", "ms", 2 * SECOND,
             "no reply waits longer; raising it turns quick refusals into slow ones",
@@ -216,6 +247,18 @@ class Settings:
     aclfile: str = ""
     acllog_max_len: int = 128
     protected_mode: bool = True
+    tls_port: int = 0
+    tls_cluster_port: int = 0
+    tls_replication: bool = False
+    tls_http: bool = False
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_key_file_pass: str = ""
+    tls_ca_cert_file: str = ""
+    tls_ca_cert_dir: str = ""
+    tls_auth_clients: str = "yes"
+    tls_protocols: str = "TLSv1.2 TLSv1.3"
+    tls_ciphers: str = ""
     request_timeout_ms: int = 2 * SECOND
     heartbeat_ms: int = SECOND
     failure_timeout_ms: int = 1500
@@ -247,27 +290,11 @@ class Settings:
     log_format: str = "text"
 
 
-# Names that Redis has and clients ask for; each has one value that is true here.
-FIXED: Final[dict[str, str]] = {
-    "databases": "16", "save": "", "maxmemory": "0", "maxmemory-policy": "noeviction",
-    "maxmemory-samples": "5", "maxmemory-clients": "0", "cluster-enabled": "no",
-    "cluster-node-timeout": "15000", "cluster-require-full-coverage": "no",
-    "slowlog-log-slower-than": "10000", "slowlog-max-len": "128",
-    "latency-monitor-threshold": "0", "latency-tracking": "no", "lfu-decay-time": "1",
-    "lfu-log-factor": "10", "loglevel": "notice", "logfile": "", "daemonize": "no",
-    "supervised": "no", "pidfile": "", "unixsocket": "", "tls-port": "0", "io-threads": "1",
-    "hz": "10", "activedefrag": "no", "replicaof": "", "masterauth": "", "replica-read-only": "yes",
-    "repl-backlog-size": "1048576", "min-replicas-to-write": "0", "min-replicas-max-lag": "10",
-    "dbfilename": "", "stop-writes-on-bgsave-error": "yes",
-}
-HIDDEN: Final = frozenset({"peer-secret"})
-FROM_ENGINE: Final = frozenset({"appendonly", "client-output-buffer-limit"})
 MESSAGE_AGE_MS: Final = 60 * SECOND     # a write may be under way so long before it becomes a hint
 ENV_PREFIX: Final = "RESPDYN_"
 ENV_FILE: Final = "RESPDYN_CONFIG"      # names the file; read by cli
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
-_BY_CONFIG_NAME: Final = _BY_NAME | {s.redis: s for s in SETTINGS if s.redis}
 # Kubernetes sets such variables in every pod beside a service called "respdyn".
 _SERVICE_LINK: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP).*)$")
 
@@ -293,15 +320,17 @@ def load(
         _take(given, name, text, variable)
     for name, text in flags.items():
         _take(given, name, text, f"--{name}")
-    return settle(_with(Settings(), given))
+    return settle(with_values(Settings(), given))
 
 
 def settle(settings: Settings) -> Settings:
     """A copy with ports and n filled in where they were not given. Raises `ConfigError`."""
+    plain, tls = settings.client_port, settings.tls_port
     settled = replace(
         settings,
-        cluster_port=settings.cluster_port or settings.client_port + 1000,
-        peer_port=settings.peer_port or settings.client_port + 10000,
+        cluster_port=settings.cluster_port or (plain and plain + 1000),
+        tls_cluster_port=settings.tls_cluster_port or (tls and tls + 1000),
+        peer_port=settings.peer_port or (plain or tls) + 10000,
         n=settings.n or (3 if is_clustered(settings) else 1),
     )
     check(settled)
@@ -318,6 +347,7 @@ def check(settings: Settings) -> None:
     s = settings
     _check_quorum(s)
     _check_ports(s)
+    _check_tls(s)
     if s.partitions & (s.partitions - 1):
         _refuse("partitions", s.partitions, "must be a power of two, so that each is an equal part"
                 f" of the {SLOTS} slots")
@@ -369,15 +399,19 @@ def _check_quorum(s: Settings) -> None:
             _refuse("seeds", seed, "must be HOST:PEERPORT, for example 10.0.0.1:16379")
     if not s.bind:
         _refuse("bind", "", "must name at least one address")
-    if is_clustered(s) and not (s.peer_secret or s.peer_secret_file or is_loopback_only(s.bind)):
+    is_guarded = s.peer_secret or s.peer_secret_file or s.tls_replication
+    if is_clustered(s) and not (is_guarded or is_loopback_only(s.bind)):
         _refuse("peer-secret", "", f"must be set where peers connect from elsewhere (bind is"
                 f" {' '.join(s.bind)}): without it anyone who reaches the peer port could join")
 
 
 def _check_ports(s: Settings) -> None:
-    """Four listeners, four different ports."""
+    """Listeners of different kinds, different ports."""
+    if not (s.client_port or s.tls_port):
+        _refuse("port", 0, "nobody could connect; give --tls-port as well, or another --port")
     taken: dict[int, str] = {}
     for name, port in (("port", s.client_port), ("cluster-port", s.cluster_port),
+                       ("tls-port", s.tls_port), ("tls-cluster-port", s.tls_cluster_port),
                        ("peer-port", s.peer_port), ("http-port", s.http_port)):
         if not 0 <= port <= PORT:
             _refuse(name, port, f"is out of range 1..{PORT}; derived from port"
@@ -387,58 +421,25 @@ def _check_ports(s: Settings) -> None:
         taken[port] = name
 
 
+def _check_tls(s: Settings) -> None:
+    """Who speaks TLS needs a certificate, and who judges one a CA."""
+    has_ca = s.tls_ca_cert_file or s.tls_ca_cert_dir
+    for name, port in (("tls-port", s.tls_port), ("tls-cluster-port", s.tls_cluster_port),
+                       ("tls-replication", s.tls_replication), ("tls-http", s.tls_http)):
+        if port and not (s.tls_cert_file and s.tls_key_file):
+            _refuse(name, port, "needs tls-cert-file and tls-key-file")
+    if s.tls_replication and not has_ca:
+        _refuse("tls-replication", "yes", "needs tls-ca-cert-file: nodes judge each other by it")
+    if (s.tls_port or s.tls_cluster_port) and s.tls_auth_clients != "no" and not has_ca:
+        _refuse("tls-auth-clients", s.tls_auth_clients,
+                "needs tls-ca-cert-file, or nobody's certificate can be judged; or say no")
+    if not s.tls_protocols or set(s.tls_protocols.split()) - {"TLSv1.2", "TLSv1.3"}:
+        _refuse("tls-protocols", s.tls_protocols, "must be TLSv1.2, TLSv1.3 or both")
+
+
 def is_loopback_only(addresses: Iterable[str]) -> bool:
     """Whether only this machine can connect to any of these addresses."""
     return all(a == "localhost" or a == "::1" or a.startswith("127.") for a in addresses)
-
-
-def redis_view(settings: Settings) -> dict[str, str]:
-    """What CONFIG GET answers, sorted: our names, and Redis's where it has another."""
-    view = dict(FIXED)
-    for setting in SETTINGS:
-        if setting.name not in HIDDEN:
-            view[setting.name] = view[setting.redis or setting.name] = show(setting, settings)
-    view["appendonly"] = "no" if settings.engine == "memory" else "yes"
-    most = settings.client_output_limit
-    view["client-output-buffer-limit"] = (
-        f"normal {most} 0 0 slave {settings.peer_output_limit} 0 0"
-        f" pubsub {settings.pubsub_output_limit} {settings.pubsub_output_soft}"
-        f" {settings.pubsub_output_seconds}"
-    )
-    return dict(sorted(view.items()))
-
-
-def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
-    """What CONFIG SET makes of it: all changes or, by `ConfigError`, none.
-
-    The error's text is the whole error reply in Redis's words, beginning with `ERR `. A name that
-    is fixed here may be set to the value it has, as tools do that set `save ""` to be sure.
-    """
-    given: dict[str, Value] = {}
-    last = ""
-    for spelled, text in changes.items():
-        last = name = spelled.lower()
-        setting = _BY_CONFIG_NAME.get(name)
-        if setting is None or setting.name in HIDDEN:
-            if name not in FIXED and name not in FROM_ENGINE:
-                raise ConfigError(
-                    f"ERR Unknown option or number of arguments for CONFIG SET - '{spelled}'"
-                )
-            if redis_view(settings)[name] != text:
-                raise _failed(name, "not supported by respdyn, which has one value for it")
-        elif not setting.runtime:
-            raise _failed(name, "can't set immutable config")
-        else:
-            try:
-                given[setting.field] = parse(setting, text)
-            except ConfigError as wrong:
-                raise _failed(name, str(wrong)) from None
-    changed = _with(settings, given)
-    try:
-        check(changed)
-    except ConfigError as wrong:
-        raise _failed(last, str(wrong)) from None
-    return changed
 
 
 def show(setting: Setting, settings: Settings) -> str:
@@ -470,14 +471,10 @@ def _named(name: str, shown: str) -> Setting:
     return _BY_NAME[name]
 
 
-def _with(settings: Settings, given: Mapping[str, Value]) -> Settings:
-    """A copy with these fields; `_parse` has made each the type its declaration says."""
+def with_values(settings: Settings, given: Mapping[str, Value]) -> Settings:
+    """A copy with these fields; `parse` has made each the type its declaration says."""
     return replace(settings, **given)  # type: ignore[arg-type]
 
 
 def _refuse(name: str, value: object, reason: str) -> None:
     raise ConfigError(f"{name} {'(empty)' if value == '' else value}: {reason}")
-
-
-def _failed(name: str, reason: str) -> ConfigError:
-    return ConfigError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")

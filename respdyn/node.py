@@ -53,9 +53,10 @@ from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
+from respdyn.engine.host import Host, NoHost
 from respdyn.engine.session import Session
 from respdyn.engine.telling import Telling
-from respdyn.ports import Host, NoHost, Random, Trace, random_bits
+from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.ring import Member
 
 _WORTH_A_WRITE = 8192       # bytes of replies that do not wait for more
@@ -128,8 +129,10 @@ class Node:
         )
         self.replica.put_meta(NODE, bytes.fromhex(identity.node_id))
         here = Member(
-            node_id=identity.node_id, host=settings.host, client_port=settings.client_port,
-            cluster_port=settings.cluster_port, peer_port=settings.peer_port,
+            node_id=identity.node_id, host=settings.host,
+            client_port=settings.client_port or settings.tls_port,
+            cluster_port=settings.cluster_port or settings.tls_cluster_port,
+            peer_port=settings.peer_port,
             http_port=settings.http_port, zone=settings.zone, weight=settings.weight,
         )
         self._assemble(here)

@@ -26,37 +26,6 @@ class Trace(ABC):
         """One line: `name key=value ...`. Never per operation, never a user's data."""
 
 
-class HostError(Exception):
-    """The process could not do what the node asked of it. The text says why."""
-
-
-class Host(ABC):
-    """What a node may ask of the process it lives in, when an operator says so.
-
-    Paths are as the operator wrote them. Nothing here is for the data path: all of it may wait.
-    """
-
-    @abstractmethod
-    def read_text(self, path: str) -> str:
-        """A file as text (UTF-8; other bytes as surrogates). Raises `HostError`."""
-
-    @abstractmethod
-    def write_text(self, path: str, content: str) -> None:
-        """Replace a file whole or not at all, readable by its owner alone. Raises `HostError`."""
-
-
-class NoHost(Host):
-    """A node without a process around it: it can do nothing of that."""
-
-    def read_text(self, path: str) -> str:
-        """See `Host`."""
-        raise HostError("there are no files here")
-
-    def write_text(self, path: str, content: str) -> None:
-        """See `Host`."""
-        raise HostError("there are no files here")
-
-
 class Store(ABC):
     """Bytes that survive, behind one asynchronous port.
 

@@ -5,18 +5,15 @@ from dataclasses import fields, replace
 import pytest
 
 from respdyn.config import (
-    _BY_CONFIG_NAME,
-    FIXED,
     SETTINGS,
     Settings,
-    change,
     check,
     load,
-    redis_view,
     settle,
     show,
 )
 from respdyn.config_values import ConfigError
+from respdyn.config_view import _BY_CONFIG_NAME, FIXED, change, redis_view
 
 THREE = {"seeds": "127.0.0.1:16379,127.0.0.2:16379,127.0.0.3:16379", "cluster-size": "3"}
 
@@ -99,7 +96,8 @@ def test_bytes_have_redis_units() -> None:
     ({"cluster-port": "6379"}, ("cluster-port 6379", "same as port")),
     ({"http-port": "16379"}, ("http-port 16379", "same as peer-port")),
     ({"port": "60000"}, ("peer-port 70000", "out of range")),
-    ({"port": "0"}, ("--port", "between 1 and 65535")),
+    ({"port": "0"}, ("port 0", "--tls-port")),
+    ({"port": "65536"}, ("--port", "between 0 and 65535")),
     ({"partitions": "100"}, ("partitions 100", "power of two")),
     ({"partitions": "32768"}, ("--partitions", "16384")),
     ({"failure-timeout": "500"}, ("failure-timeout 500", "heartbeat")),

@@ -10,16 +10,13 @@ from collections.abc import Callable, Sequence
 
 import hiredis
 
-from respdyn.cli.client import Client, ClientError, Reply, named, text_of
+from respdyn.cli.client import ClientError, Reply, add_connection, connect, named, text_of
 from respdyn.cli.main import fail
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which node, and what to show."""
-    parser.add_argument("--node", metavar="HOST:PORT", default="127.0.0.1:6379",
-                        help="the node to ask (default 127.0.0.1:6379)")
-    parser.add_argument("--password", metavar="TEXT", default="",
-                        help="or the variable REDISCLI_AUTH")
+    add_connection(parser)
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     parser.add_argument("action", choices=sorted(SHOWN), help="what to show")
 
@@ -27,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask and show; the exit status."""
     try:
-        client = Client(args.node, args.password)
+        client = connect(args)
         reply = client.call("DYN.CLUSTER", args.action.upper())
         if isinstance(reply, hiredis.ReplyError):
             raise ClientError(f"{args.node}: {reply}")

@@ -11,16 +11,13 @@ from collections.abc import Iterable, Iterator
 
 import hiredis
 
-from respdyn.cli.client import Client, ClientError, Reply
+from respdyn.cli.client import Client, ClientError, Reply, add_connection, connect
 from respdyn.cli.main import fail
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which node, and perhaps a command."""
-    parser.add_argument("--node", metavar="HOST:PORT", default="127.0.0.1:6379",
-                        help="the node to talk to (default 127.0.0.1:6379)")
-    parser.add_argument("--password", metavar="TEXT", default="",
-                        help="or the variable REDISCLI_AUTH")
+    add_connection(parser)
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND ARG ...",
                         help="a command; without it they are read line by line")
 
@@ -28,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """One command, or lines until the end."""
     try:
-        client = Client(args.node, args.password)
+        client = connect(args)
         if args.words:
             return _once(client, args.words)
         status = 0

@@ -1,7 +1,9 @@
 """A tiny blocking client: one connection, one command at a time. For the command line only."""
 
+import argparse
 import os
 import socket
+import ssl
 from typing import Final, TypeAlias
 
 import hiredis
@@ -18,21 +20,53 @@ class ClientError(Exception):
     """The node cannot be talked to. One line, naming it."""
 
 
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """The options that say where to connect, and as who."""
+    parser.add_argument("--node", metavar="HOST:PORT", default=f"127.0.0.1:{DEFAULT_PORT}",
+                        help="any node's client port (default %(default)s)")
+    parser.add_argument("--user", metavar="NAME", default="", help="log in as this user")
+    parser.add_argument("--password", metavar="TEXT", default="",
+                        help="better in the variable REDISCLI_AUTH")
+    parser.add_argument("--tls", action="store_true", help="speak TLS; the port is a tls-port")
+    parser.add_argument("--cacert", metavar="FILE", help="whose certificates to believe")
+    parser.add_argument("--cert", metavar="FILE", help="a certificate of one's own, and --key")
+    parser.add_argument("--key", metavar="FILE", help="its private key")
+
+
+def connect(args: argparse.Namespace) -> "Client":
+    """A connection as these options say. Raises `ClientError`."""
+    tls = None
+    if args.tls:
+        try:
+            tls = ssl.create_default_context(cafile=args.cacert)
+            tls.check_hostname = False      # as redis-cli: nodes have addresses, not names
+            if args.cert:
+                tls.load_cert_chain(args.cert, args.key)
+        except OSError as wrong:
+            raise ClientError(f"TLS: {wrong.strerror or wrong}") from None
+    return Client(args.node, args.password, args.user, tls)
+
+
 class Client:
     """A connection to a node."""
 
-    def __init__(self, address: str, password: str = "") -> None:
+    def __init__(
+        self, address: str, password: str = "", user: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Connect, and AUTH if there is a password. Raises `ClientError`."""
         self.address = address
         self._reader = hiredis.Reader()
         host, port = parse_address(address)
         try:
             self._socket = socket.create_connection((host, port), TIMEOUT_S)
+            if tls is not None:
+                self._socket = tls.wrap_socket(self._socket, server_hostname=host)
         except OSError as wrong:
             raise ClientError(f"no node at {address}: {wrong.strerror or wrong}") from None
         password = password or os.environ.get("REDISCLI_AUTH", "")
         if password:
-            reply = self.call("AUTH", password)
+            reply = self.call("AUTH", *([user] if user else []), password)
             if isinstance(reply, hiredis.ReplyError):
                 raise ClientError(f"{address}: {reply}")
 

@@ -17,9 +17,10 @@ from respdyn.config_values import ConfigError
 from respdyn.engine import introspection
 from respdyn.engine.acl import DEFAULT, Refusal
 from respdyn.engine.acl_rules import UNKNOWN, RuleError, Selector, User, has_spaces, merged
+from respdyn.engine.host import HostError
 from respdyn.engine.session import Session
 from respdyn.errors import ReplyError
-from respdyn.ports import HostError, random_bits
+from respdyn.ports import random_bits
 from respdyn.resp.replies import OK, array, bulk, bulks, double, integer, map_, null, set_, text
 
 if TYPE_CHECKING:

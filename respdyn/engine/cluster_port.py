@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from respdyn.commands.arguments import parse_integer, quoted
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulks, integer, map_, text, verbatim
@@ -66,23 +68,23 @@ class Topology:
         self._version = 0
         self._wheels: dict[str, Wheel] = {}
 
-    def slots(self, resp3: bool) -> bytes:
+    def slots(self, session: Session) -> bytes:
         """CLUSTER SLOTS."""
-        wheel = self._for_clients("slots3" if resp3 else "slots2")
+        wheel = self._for_clients("slots" + _mark(session))
         return b"*%d\r\n%b" % (wheel.count, wheel.next())
 
-    def shards(self, resp3: bool) -> bytes:
+    def shards(self, session: Session) -> bytes:
         """CLUSTER SHARDS."""
-        wheel = self._for_clients("shards3" if resp3 else "shards2")
+        wheel = self._for_clients("shards" + _mark(session))
         return b"*%d\r\n%b" % (wheel.count, wheel.next())
 
-    def nodes(self, resp3: bool) -> bytes:
+    def nodes(self, session: Session) -> bytes:
         """CLUSTER NODES."""
         self._refresh()
-        wheel = self._wheels.get("nodes")
+        wheel = self._wheels.get("nodes" + _mark(session)[1:])
         if wheel is None:
             raise ReplyError(_FORMING)
-        return verbatim(wheel.next(), resp3)
+        return verbatim(wheel.next(), session.resp == 3)
 
     def info(self, resp3: bool) -> bytes:
         """CLUSTER INFO."""
@@ -138,27 +140,45 @@ class Topology:
         self._version = slot_map.version
         ring = node.membership.ring
         assert ring is not None, "a map has a ring"
-        places = {one.node_id: node.view.member(one.node_id) or one for one in ring.members}
-        states = {name: node.view.state_of(name) for name in places}
-        held: dict[str, list[tuple[int, int]]] = {name: [] for name in places}
+        plain = {one.node_id: node.view.member(one.node_id) or one for one in ring.members}
+        states = {name: node.view.state_of(name) for name in plain}
+        held: dict[str, list[tuple[int, int]]] = {name: [] for name in plain}
         for first, last, owner in slot_map.ranges():
             held.setdefault(owner, []).append((first, last))
         # Nodes start at different places, and no change starts over.
         turn = int(node.identity.node_id[:4], 16) + self._version
-        nodes = [
-            _line(member, states[name], name == node.identity.node_id, held[name], ring.version)
-            for name, member in places.items()
-        ]
-        self._wheels = {"nodes": Wheel(nodes, turn)}
-        for resp3, mark in ((False, "2"), (True, "3")):
-            self._wheels["slots" + mark] = Wheel([
-                _range(first, last, places[owner], resp3)
-                for first, last, owner in slot_map.ranges()
-            ], turn)
-            self._wheels["shards" + mark] = Wheel([
-                _shard(member, states[name], held[name], resp3)
+        self._wheels = {}
+        for tls, places in (("", plain), ("t", self._over_tls(plain))):
+            self._wheels["nodes" + tls] = Wheel([
+                _line(member, states[name], name == node.identity.node_id, held[name], ring.version)
                 for name, member in places.items()
             ], turn)
+            for resp3, mark in ((False, "2" + tls), (True, "3" + tls)):
+                self._wheels["slots" + mark] = Wheel([
+                    _range(first, last, places[owner], resp3)
+                    for first, last, owner in slot_map.ranges()
+                ], turn)
+                self._wheels["shards" + mark] = Wheel([
+                    _shard(member, states[name], held[name], resp3)
+                    for name, member in places.items()
+                ], turn)
+
+    def _over_tls(self, places: dict[str, Member]) -> dict[str, Member]:
+        """The members as clients reach them over TLS. A member that also serves without it tells
+        others that port only; its port for TLS is taken to be as far from it as here."""
+        settings = self._node.settings
+        if not (settings.cluster_port and settings.tls_cluster_port):
+            return places
+        further = settings.tls_cluster_port - settings.cluster_port
+        return {
+            name: msgspec.structs.replace(member, cluster_port=_port(member) + further)
+            for name, member in places.items()
+        }
+
+
+def _mark(session: Session) -> str:
+    """Which of the replies are this client's."""
+    return ("3" if session.resp == 3 else "2") + ("t" if session.is_tls else "")
 
 
 def _port(member: Member) -> int:
@@ -207,17 +227,17 @@ def require(session: Session) -> None:
 
 def slots(context: LocalContext, session: Session, argv: Argv) -> bytes:
     require(session)
-    return context.node.topology.slots(session.resp == 3)
+    return context.node.topology.slots(session)
 
 
 def shards(context: LocalContext, session: Session, argv: Argv) -> bytes:
     require(session)
-    return context.node.topology.shards(session.resp == 3)
+    return context.node.topology.shards(session)
 
 
 def nodes(context: LocalContext, session: Session, argv: Argv) -> bytes:
     require(session)
-    return context.node.topology.nodes(session.resp == 3)
+    return context.node.topology.nodes(session)
 
 
 def info(context: LocalContext, session: Session, argv: Argv) -> bytes:

@@ -24,8 +24,9 @@ from respdyn.commands.arguments import (
 from respdyn.commands.declare import LOCAL, Command
 from respdyn.commands.scan import glob_match
 from respdyn.commands.table import BY_NAME, COMMANDS
-from respdyn.config import Settings, change, redis_view
+from respdyn.config import Settings
 from respdyn.config_values import ConfigError
+from respdyn.config_view import change, redis_view
 from respdyn.engine import (
     acl_commands,
     channels,
@@ -36,10 +37,10 @@ from respdyn.engine import (
 )
 from respdyn.engine.acl import Users
 from respdyn.engine.consistency import parse_terms
+from respdyn.engine.host import Host, HostError
 from respdyn.engine.session import Session
 from respdyn.engine.terms import Terms
 from respdyn.errors import ReplyError
-from respdyn.ports import Host
 from respdyn.resp.replies import EMPTY_ARRAY, OK, PONG, bulk, bulks, integer, map_, text
 
 if TYPE_CHECKING:
@@ -126,8 +127,13 @@ class LocalContext:
                 )
         try:
             settings = change(self.settings, dict(pairs))
+            self.host.apply(settings)
         except ConfigError as wrong:
             raise ReplyError(str(wrong)) from None
+        except HostError as wrong:
+            raise ReplyError(
+                f"ERR CONFIG SET failed (possibly related to argument '{names[-1]}') - {wrong}"
+            ) from None
         self.node.settings = settings
         self.terms.timeout_ms = settings.request_timeout_ms
         self.node.settings_changed()

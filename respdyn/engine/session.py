@@ -85,8 +85,8 @@ class Session(Target):
 
     __slots__ = (
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
-        "guard",
-        "has_barrier", "id", "is_dirty", "is_put_off", "last_command", "last_ms", "lib_name",
+        "guard", "has_barrier", "id", "is_dirty", "is_put_off", "is_tls", "last_command",
+        "last_ms", "lib_name",
         "lib_version", "listener", "load", "local_address", "name", "no_evict", "no_touch", "out",
         "out_bytes", "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions",
         "tag", "terms", "user", "writes",
@@ -130,6 +130,7 @@ class Session(Target):
         self.user = b"default"
         self.guard: User | None = None      # what `engine/acl.py` judges by; None: all is allowed
         self.reply_mode = "on"              # on, off, or skip: the next reply is left out
+        self.is_tls = False
         self.no_evict = False
         self.no_touch = False
         self.terms = terms

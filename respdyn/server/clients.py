@@ -73,11 +73,11 @@ class Clients:
             client.abort()
 
     def main_door(self) -> "Client":
-        """A connection to the client port."""
+        """A connection to the client port, plain or over TLS."""
         return Client(self, "client")
 
     def cluster_door(self) -> "Client":
-        """A connection to the cluster port."""
+        """A connection to the cluster port, plain or over TLS."""
         return Client(self, "cluster")
 
     def refusal(self, ip: str) -> bytes:
@@ -184,6 +184,7 @@ class Client(asyncio.Protocol):
         session = self._session = self._turn.node.open_session(
             _address(peer), _address(own), self._listener, self
         )
+        session.is_tls = transport.get_extra_info("sslcontext") is not None
         self._is_free = reader.authenticated = session.authenticated
 
     def data_received(self, data: bytes) -> None:
@@ -199,11 +200,11 @@ class Client(asyncio.Protocol):
             self._take()
 
     def eof_received(self) -> bool:
-        """The client will send no more, but may still read."""
+        """The client will send no more, but may still read, unless it spoke TLS."""
         self._has_ended = True
         if not self._has_more:
             self._finish()
-        return self._session is not None
+        return self._session is not None and not self._session.is_tls
 
     def pause_writing(self) -> None:
         """The client does not read its replies."""

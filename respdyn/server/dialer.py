@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import ssl
 from typing import TYPE_CHECKING, Final, cast
 
 from respdyn.errors import PeerError
 from respdyn.server import handshake
 from respdyn.server.names import look_up
+from respdyn.server.tls import reason_of
 
 if TYPE_CHECKING:
     from respdyn.server.peers import Peers
@@ -107,8 +109,11 @@ class Dial:
             async with asyncio.timeout(CONNECT_S):
                 await peers.loop.create_connection(
                     lambda: Outgoing(peers, self), await self._resolve(host.strip("[]"), int(port)),
-                    int(port),
+                    int(port), ssl=peers.tls.dialer,
                 )
+        except ssl.SSLError as wrong:       # an OSError as well, but somebody was there
+            self.is_busy = False
+            self.ended(f"TLS: {reason_of(wrong)}")
         except (OSError, TimeoutError, UnicodeError):
             # An absent peer is no news here: the failure detector tells who is away.
             self.is_busy = False
@@ -171,6 +176,8 @@ class Outgoing(asyncio.Protocol):
         """Gone: tell the node, and dial again."""
         self._transport = None
         self._stop_clock()
+        if isinstance(exc, ssl.SSLError) and not self._reason:
+            self._reason = f"TLS: {reason_of(exc)}"
         if self._peer:
             self._peers.lost(self._peer, self)
         self.dial.ended(self._reason)

@@ -1,19 +1,28 @@
 """What the process does when an operator asks the node for it: files that are his to write.
 
-Source: `respdyn.ports.Host`.
+Source: `respdyn.engine.host`.
 """
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from respdyn.ports import Host, HostError
+from respdyn.config import Settings
+from respdyn.engine.host import Host, HostError
 
 MODE = 0o600
 
 
 class Process(Host):
-    """The process around a node."""
+    """The process around a node. `apply` is the server's: see `Host.apply`."""
+
+    def __init__(self, apply: Callable[[Settings], None]) -> None:
+        self._apply = apply
+
+    def apply(self, settings: Settings) -> None:
+        """See `Host.apply`."""
+        self._apply(settings)
 
     def read_text(self, path: str) -> str:
         """See `Host.read_text`."""

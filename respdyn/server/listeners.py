@@ -21,7 +21,7 @@ class StartError(Exception):
 
 
 def bind_all(settings: Settings) -> dict[str, list[socket.socket]]:
-    """Bound sockets by setting: port, cluster-port, peer-port, http-port. Raises `StartError`."""
+    """Bound sockets by setting: port, tls-port, peer-port ... Raises `StartError`."""
     bound: dict[str, list[socket.socket]] = {}
     try:
         for name, port in ports(settings).items():
@@ -38,7 +38,11 @@ def bind_all(settings: Settings) -> dict[str, list[socket.socket]]:
 
 def ports(settings: Settings) -> dict[str, int]:
     """What this node listens on. Without a secret, strangers get no peer port to try."""
-    wanted = {"port": settings.client_port, "cluster-port": settings.cluster_port}
+    wanted = {
+        "port": settings.client_port, "cluster-port": settings.cluster_port,
+        "tls-port": settings.tls_port, "tls-cluster-port": settings.tls_cluster_port,
+    }
+    wanted = {name: port for name, port in wanted.items() if port}
     if is_clustered(settings) or settings.peer_secret or is_loopback_only(settings.bind):
         wanted["peer-port"] = settings.peer_port
     if settings.http_port:

@@ -22,6 +22,7 @@ from respdyn.metrics import ServerMetrics
 from respdyn.ports import Random, Trace
 from respdyn.server import handshake
 from respdyn.server.dialer import Dial, Outgoing, tune
+from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
 
 REFRESH_S: Final = 0.2
@@ -34,13 +35,14 @@ class Peers:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, turn: Turn, secret: bytes, random: Random,
-        trace: Trace,
+        trace: Trace, tls: Tls,
     ) -> None:
         self.loop = loop
         self.turn = turn
         self.metrics: ServerMetrics = turn.metrics
         self.secret = secret
         self.random = random
+        self.tls = tls
         self.links: dict[str, Outgoing] = {}        # by peer: where its frames go
         self.offers: set[bytes] = set()             # nonces of our own listener's connections
         self.unproved: dict[Incoming, None] = {}    # oldest first

@@ -25,10 +25,12 @@ import uvloop
 
 from respdyn.config import Settings, is_clustered
 from respdyn.config_values import ConfigError
+from respdyn.engine.host import HostError
 from respdyn.metrics import ServerMetrics
 from respdyn.node import Node
 from respdyn.ports import Random, Store, Trace
 from respdyn.server.clients import Clients
+from respdyn.server.doors import Doors
 from respdyn.server.facts import Facts
 from respdyn.server.host import Process
 from respdyn.server.http import HttpDoor
@@ -36,17 +38,17 @@ from respdyn.server.listeners import (
     StartError,
     announced_host,
     bind_all,
-    in_use,
     raise_descriptors,
 )
 from respdyn.server.peers import Peers
 from respdyn.server.storage_process import StorageProcess
+from respdyn.server.tls import NAMES as TLS_NAMES
+from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
 from respdyn.storage.memory import MemoryStore
 from respdyn.storage.rocksdb import RocksStore
 from respdyn.storage.store import StoreError
 
-BACKLOG: Final = 511
 POLL_S: Final = 0.005
 PROGRESS_S: Final = 2.0
 SAMPLE_S: Final = 1.0
@@ -61,6 +63,7 @@ CRASHED: Final = 70
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SHOWN: Final = {
     "port": "clients", "cluster-port": "cluster_clients", "peer-port": "peers", "http-port": "http",
+    "tls-port": "tls_clients", "tls-cluster-port": "tls_cluster_clients",
 }
 
 
@@ -136,15 +139,27 @@ class Server:
         self._reason = ""
         self._is_ready = False      # once ready, it stays so: then the node speaks for itself
         self._status = OK
-        self._servers: list[asyncio.Server] = []
+        try:
+            self._tls = Tls(settings, trace)
+        except HostError as wrong:
+            raise StartError(f"TLS: {wrong}") from None
         chance = OsRandom()
         self._node = Node(settings, chance, trace)
-        self._node.host = Process()
+        self._node.host = Process(self._apply)
         self._turn = Turn(loop, self._node, store, self._metrics)
         self._clients = Clients(loop, self._turn)
-        self._peers = Peers(loop, self._turn, settings.peer_secret.encode(), chance, trace)
+        self._peers = Peers(
+            loop, self._turn, settings.peer_secret.encode(), chance, trace, self._tls
+        )
         self._facts = Facts(self._node, self._metrics)
         self._http = HttpDoor(loop, self._metrics, self._unready, self._exposition)
+        self._doors = Doors(loop, self._tls, {
+            "port": self._clients.main_door, "tls-port": self._clients.main_door,
+            "cluster-port": self._clients.cluster_door,
+            "tls-cluster-port": self._clients.cluster_door,
+            "peer-port": self._peers.door, "http-port": self._http,
+        })
+        self._renewing: asyncio.Task[None] | None = None
         self._disk: StorageProcess | None = None
         if isinstance(store, RocksStore):
             self._disk = StorageProcess(
@@ -160,8 +175,9 @@ class Server:
             self._restore()
             for number in SIGNALS:
                 loop.add_signal_handler(number, self._signalled, number)
+            loop.add_signal_handler(signal.SIGHUP, self._reload)
             await self._start_node()
-            await self._listen(sockets)
+            await self._doors.open(sockets)
         except (StartError, StoreError, ConfigError) as wrong:
             self._stop_store()
             raise StartError(str(wrong)) from None
@@ -211,20 +227,6 @@ class Server:
                                  + (_failure(self._store) or "no answer"))
             await asyncio.sleep(POLL_S)
 
-    async def _listen(self, sockets: dict[str, list[socket.socket]]) -> None:
-        doors: dict[str, Callable[[], asyncio.BaseProtocol]] = {
-            "port": self._clients.main_door, "cluster-port": self._clients.cluster_door,
-            "peer-port": self._peers.door, "http-port": self._http,
-        }
-        for name, listeners in sockets.items():
-            for sock in listeners:
-                address, port = sock.getsockname()[:2]
-                try:
-                    server = await self._loop.create_server(doors[name], sock=sock, backlog=BACKLOG)
-                except OSError:
-                    raise in_use(name, address, port) from None
-                self._servers.append(server)
-
     async def _until_ready(self, sockets: dict[str, list[socket.socket]]) -> None:
         """Say what listens where; say `ready` when commands are served."""
         where = {
@@ -257,8 +259,7 @@ class Server:
     async def _stop(self) -> None:
         """Let nobody in, answer what was asked, flush, close."""
         self._trace.event("stopping", signal=self._reason)
-        for server in self._servers:
-            server.close()
+        self._doors.close()
         self._turn.begin()
         self._node.stop()
         await self._wait_for(self._node.is_idle, IDLE_S)
@@ -316,6 +317,26 @@ class Server:
         self._metrics.storage_failed = 0
         self._turn.begin()
         self._node.storage_recovered()
+
+    # ---- what may change ----
+
+    def _apply(self, settings: Settings) -> None:
+        """Settings are about to change. Raises `HostError`."""
+        before = self._node.settings
+        if any(getattr(before, name) != getattr(settings, name) for name in TLS_NAMES):
+            self._renew_tls(settings)
+
+    def _reload(self) -> None:
+        """SIGHUP: certificates may have been replaced."""
+        try:
+            self._renew_tls(self._node.settings)
+        except HostError as wrong:
+            self._trace.event("tls_not_reloaded", reason=str(wrong))
+
+    def _renew_tls(self, settings: Settings) -> None:
+        if self._tls.change(settings):
+            self._trace.event("tls_reloaded", certificate=settings.tls_cert_file)
+            self._renewing = self._loop.create_task(self._doors.renew())
 
     # ---- what others ask ----
 

@@ -25,6 +25,7 @@ from respdyn.metrics import ServerMetrics
 from respdyn.ports import Random, Trace
 from respdyn.server.clients import Clients
 from respdyn.server.peers import Peers
+from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
 from respdyn.storage.memory import MemoryStore
 
@@ -189,7 +190,8 @@ class Served:
         self.turn = Turn(self._loop, node, MemoryStore(), self.metrics)
         self.clients = Clients(self._loop, self.turn)
         self.peers = Peers(
-            self._loop, self.turn, self.settings.peer_secret.encode(), Chance(), self.trace
+            self._loop, self.turn, self.settings.peer_secret.encode(), Chance(), self.trace,
+            Tls(self.settings, self.trace),
         )
         self.clients.start()
         self.client_port = self._listen(self.clients.main_door)

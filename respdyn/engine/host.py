@@ -1,0 +1,50 @@
+"""What a node asks of the process that it lives in, when an operator says so.
+
+The core opens no file and ends no process. In a server `respdyn.server.host` does it; a node
+without a process around it, in the simulator and in tests, refuses.
+"""
+
+from abc import ABC, abstractmethod
+
+from respdyn.config import Settings
+
+
+class HostError(Exception):
+    """The process could not do what the node asked of it. The text says why."""
+
+
+class Host(ABC):
+    """What a node may ask of the process it lives in, when an operator says so.
+
+    Paths are as the operator wrote them. Nothing here is for the data path: all of it may wait.
+    """
+
+    @abstractmethod
+    def read_text(self, path: str) -> str:
+        """A file as text (UTF-8; other bytes as surrogates). Raises `HostError`."""
+
+    @abstractmethod
+    def write_text(self, path: str, content: str) -> None:
+        """Replace a file whole or not at all, readable by its owner alone. Raises `HostError`."""
+
+    @abstractmethod
+    def apply(self, settings: Settings) -> None:
+        """Settings are about to change: what of them is the process's must be so afterwards.
+
+        Raises `HostError`; then nothing has changed, and nothing may.
+        """
+
+
+class NoHost(Host):
+    """A node without a process around it: it can do nothing of that."""
+
+    def read_text(self, path: str) -> str:
+        """See `Host`."""
+        raise HostError("there are no files here")
+
+    def write_text(self, path: str, content: str) -> None:
+        """See `Host`."""
+        raise HostError("there are no files here")
+
+    def apply(self, settings: Settings) -> None:
+        """See `Host`."""

@@ -1,0 +1,66 @@
+"""The listeners: which sockets lead to whom, and over what.
+
+A listener over TLS is made anew on the same socket when certificates change. What is on its way
+meanwhile waits in the system's queue, and connections that stand are not touched.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from respdyn.server.listeners import in_use
+from respdyn.server.tls import Tls
+
+BACKLOG: Final = 511
+HANDSHAKE_S: Final = 5.0        # of a client over TLS
+
+Door = Callable[[], asyncio.BaseProtocol]
+
+
+class Doors:
+    """All listeners of a node."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, tls: Tls, doors: dict[str, Door],
+    ) -> None:
+        self._loop = loop
+        self._tls = tls
+        self._doors = doors             # by setting
+        self._sockets: list[tuple[str, socket.socket]] = []
+        self._servers: dict[socket.socket, asyncio.Server] = {}
+        self._is_closed = False
+
+    async def open(self, sockets: dict[str, list[socket.socket]]) -> None:
+        """Listen on these. Raises `StartError`."""
+        self._sockets = [(name, sock) for name, several in sockets.items() for sock in several]
+        for name, sock in self._sockets:
+            try:
+                self._servers[sock] = await self._listen(name, sock)
+            except OSError:
+                raise in_use(name, *sock.getsockname()[:2]) from None
+
+    async def renew(self) -> None:
+        """Listen over TLS with what is believed and shown now."""
+        for name, sock in self._sockets:
+            if self._is_closed:
+                return
+            if self._tls.listener(name) is not None:
+                older = self._servers[sock]
+                self._servers[sock] = await self._listen(name, sock)
+                older.close()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._is_closed = True
+        for server in self._servers.values():
+            server.close()
+        for _, sock in self._sockets:
+            sock.close()
+
+    async def _listen(self, name: str, sock: socket.socket) -> asyncio.Server:
+        context = self._tls.listener(name)
+        return await self._loop.create_server(
+            self._doors[name], sock=sock.dup(), backlog=BACKLOG, ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_S if context is not None else None,
+        )
