@@ -157,6 +157,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("max-inflight", "max_inflight", "int", 100_000,
             "requests under way at once, then -OVERLOAD; each holds a few KB",
             1, 10_000_000, runtime=True),
+    Setting("inflight-soft", "inflight_soft", "int", 20_000,
+            "requests under way at which other nodes stop choosing this one as coordinator",
+            1, 10_000_000, runtime=True),
     Setting("max-clients", "max_clients", "int", 10_000,
             "connections of clients; each idle one costs under 20 KB and a descriptor",
             1, 4_294_967_295, runtime=True, redis="maxclients"),
@@ -269,6 +272,7 @@ class Settings:
     background_latency_ms: int = 10
     max_clock_offset_ms: int = 500
     max_inflight: int = 100_000
+    inflight_soft: int = 20_000
     max_clients: int = 10_000
     client_output_soft: int = MIB
     client_output_limit: int = 64 * MIB

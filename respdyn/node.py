@@ -24,8 +24,6 @@ may be lost with its connection, and one connection never reorders. `restore` co
 connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 """
 
-from collections import deque
-
 from blake3 import blake3
 
 from respdyn.causal.dot import Stamp
@@ -39,8 +37,8 @@ from respdyn.cluster.identity import LIFE, NODE, Identity
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
-from respdyn.cluster.messages import FLAG_CANNOT_STORE
-from respdyn.cluster.plan import Plan, make_plans
+from respdyn.cluster.messages import FLAG_CANNOT_STORE, FLAG_SPARE, GOSSIP_CLOCK
+from respdyn.cluster.plan import Plan, make_plans, spare
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import SlotMap
@@ -55,6 +53,7 @@ from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
 from respdyn.engine.host import Host, NoHost
 from respdyn.engine.session import Session
+from respdyn.engine.standing import Standing
 from respdyn.engine.telling import Telling
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.ring import Member
@@ -157,8 +156,9 @@ class Node:
         )
         self.detector = FailureDetector(
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
-            self._reachability_changed,
+            self._reachability_changed, self._replan,
         )
+        self.standing = Standing(self, self._replan)
         self.slot_map = SlotMap(name, self.now_ms)
         self.gossip = Gossip(
             self.membership, self.replica, self.links, self._replan,
@@ -172,6 +172,7 @@ class Node:
             self.identity.can_mint, self.link_to,
         )
         self.dispatcher.forwarding.latencies = self.latencies
+        self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
         self.view = ClusterView(self)
@@ -214,16 +215,7 @@ class Node:
 
     def command(self, session: Session, argv: list[bytes]) -> None:
         """A client's command."""
-        self.front.commands(session, deque((argv,)), 1, self.settings.client_output_soft)
-
-    def commands(
-        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
-    ) -> None:
-        """A client's commands, at most so many of them: what is left in `ready` was not taken.
-
-        Of a client with more than `soft_bytes` of output to read no more are taken.
-        """
-        self.front.commands(session, ready, most, soft_bytes)
+        self.front.command(session, argv)
 
     # ---- peers ----
 
@@ -247,6 +239,7 @@ class Node:
         if up:
             link.connect(random_bits(self.random, 63) + 1)
             self.gossip.greet(link)
+            self.standing.tell_clock(link)
             self.telling.greet(link)
             return
         if link.is_connected:
@@ -298,36 +291,33 @@ class Node:
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         """Time passes; what was due happens. First in every turn."""
-        self.wall_ms = wall_ms
-        self.dispatcher.wall_ms = wall_ms
-        if now_ms == self.now_ms:
-            return      # a busy node takes several turns in a millisecond: nothing new is due
         self.now_ms = now_ms
+        self.wall_ms = self.dispatcher.wall_ms = self.standing.time(now_ms, wall_ms)
         self.receiver.now_ms = now_ms
         self.admission.advance(now_ms)
         self.coordinator.expire(now_ms)
         self.dispatcher.expire(now_ms)
         self.asking.expire(now_ms)
-        self.telling.advance(now_ms, wall_ms)
+        self.telling.advance(now_ms, self.wall_ms)
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
 
-    def next_deadline(self) -> int:
-        """When `advance` must be called at the latest; never before the next millisecond.
-
-        But at once if commands are left that waited for others.
-        """
+    def next_deadline(self) -> int | None:
+        """When `advance` must be called at the latest."""
         if self.front.is_ready():
             return self.now_ms
         if self._dirty:
             return self.now_ms + 1
-        return max(self.now_ms + 1, min(
-            self.detector.next_deadline(), self.gossip.next_deadline(),
+        first = min(self.detector.next_deadline(), self.gossip.next_deadline())
+        for deadline in (
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(),
-        ))
+        ):
+            if deadline is not None and deadline < first:
+                first = deadline
+        return first
 
     # ---- the end of the turn ----
 
@@ -373,6 +363,8 @@ class Node:
         frames: list[tuple[str, bytes]] = []
         clock = self.clock.last
         flags = FLAG_CANNOT_STORE if self.dispatcher.cannot_store else 0
+        if self.standing.is_spared():
+            flags |= FLAG_SPARE
         for link in self.links.values():
             frame = link.seal(self.now_ms, clock, flags)
             if frame is not None:
@@ -417,6 +409,7 @@ class Node:
     def settings_changed(self) -> None:
         """Pass on what CONFIG SET may have changed."""
         settings = self.settings
+        self.dispatcher.working_max = settings.max_inflight
         self.dispatcher.siblings_max = settings.siblings_max
         self.dispatcher.siblings_warn = settings.siblings_warn
         self.coordinator.speculative_ms = settings.speculative_ms
@@ -434,7 +427,9 @@ class Node:
 
     def _heard(self, link: Link, item: bytes) -> None:
         """A peer's statement."""
-        if not self.telling.heard(link, item):
+        if item[:1] == GOSSIP_CLOCK:
+            self.standing.clock.heard(link, item)
+        elif not self.telling.heard(link, item):
             self.gossip.heard(link, item)
 
     def link_to(self, peer: str) -> Link:
@@ -460,6 +455,7 @@ class Node:
             ring, self.identity.node_id, not self.dispatcher.cannot_store, self._waits_for_disk,
             self.link_to,
         )
+        spare(plans, self.identity.node_id, self.standing.clock.is_doubted, self.link_to)
         self.dispatcher.plans = self.coverage.plans = plans
         self.slot_map.replan(
             plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms

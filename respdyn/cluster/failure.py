@@ -1,46 +1,86 @@
-"""Who can be reached, judged locally and from traffic.
+"""Who can be reached, and who is better spared, judged locally and from traffic.
 
 There is no global verdict: A may hold B for down while C does not. The evidence is this node's own
-frames. A peer whose oldest unanswered frame is older than the failure time-out is down; one whose
-connection breaks is down at once; it is up again only after a round trip, which is to say when it
-has acknowledged a frame sent within the time-out. An idle link carries a heartbeat each second, so
-that silence is noticed within the sum of the two.
+frames and their acknowledgements; an idle link carries a heartbeat each second.
 
-A node whose own loop stood still (a long pause, a stopped process) has heard nothing for reasons of
-its own. It gives every peer the length of its pause before it judges.
+**Down** is a peer whose connection broke, or whose oldest unanswered frame is so old that its
+silence is beyond doubt: suspicion phi of 8 (see `suspicion`), and after `failure-timeout` in any
+case. Since an acknowledgement needs both directions, a cut of one direction silences both sides:
+the one that can still send hears no answer to what it sends, the other none to its own heartbeats.
 
-Deliberately not here: suspicion levels and the success ratio of a sick peer.
+**Up** it is again only after a round trip: it has acknowledged a frame of this connection.
+
+**Spared** is a peer that is up and of little use: it answers too late or its commands time out
+(*slow*), it was lost and found three times in short order or more (*unsteady*), or it says itself
+that it would rather not (*busy*; see `FLAG_SPARE`). It is still sent every write and counts for
+every quorum; only it is not the coordinator while another owner can be, and reads ask others first.
+So a doubtful judgement costs nobody an answer, and what clients see does not flap: each return
+within a short time doubles how long a peer is spared.
+
+A node that is slow itself would find all others slow. So when most of its peers look sick, none is
+held for it; and what it has slept through, in a long pause or a stopped process, is not counted as
+anybody's silence.
 
 Source: Dynamo 4.8.3; Lifeguard's lesson that a slow node should doubt itself first.
 """
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Final
 
 from respdyn.cluster.link import SHORTEST_WINDOW_MS, Link
+from respdyn.cluster.suspicion import Answers, Delays
 from respdyn.ports import Trace
+
+PHI_DOWN: Final = 8.0
+# Parts of `failure-timeout`.
+LEAST_DEVIATION: Final = 1 / 10     # so phi 8 is not reached before about half of it
+LATE: Final = 1 / 4                 # an answer that took longer is a bad one
+PAUSE: Final = 1 / 5                # between two looks; what is longer, this node slept through
+UNSTEADY: Final = 20                # up for less, and down again: that was a flap
+SPARED_MOST: Final = 8              # for how long a peer that flaps is spared at most
+PAUSES_MOST: Final = 64
+
+
+class Evidence:
+    """What is known of one peer."""
+
+    __slots__ = ("answers", "delays", "flaps", "spared_until_ms", "worst_ms")
+
+    def __init__(self, least_deviation_ms: float) -> None:
+        self.delays = Delays(least_deviation_ms)
+        self.answers = Answers()
+        self.worst_ms = -1              # of this interval; -1: nothing was heard
+        self.flaps = 0
+        self.spared_until_ms = 0
 
 
 class FailureDetector:
-    """Turns the age of unanswered frames into up and down."""
+    """Turns the ages of frames, answered and not, into up, down and spared."""
 
     def __init__(
         self, heartbeat_ms: int, timeout_ms: int, trace: Trace,
-        changed: Callable[[Link], None],
+        changed: Callable[[Link], None], spared: Callable[[], None],
     ) -> None:
         self._heartbeat_ms = heartbeat_ms
         self._timeout_ms = timeout_ms
         self._trace = trace
         self._changed = changed
+        self._spared = spared
+        self._evidence: dict[str, Evidence] = {}
+        self._pauses: deque[tuple[int, int]] = deque(maxlen=PAUSES_MOST)   # (end, length)
         self._last_look_ms = 0
-        self._grace_ms = 0          # frames sent before count as sent then
         self._next_beat_ms = 0
         self._next_look_ms = 0
+        self._next_part_ms = 0
 
-    def look(self, links: Iterable[Link], now_ms: int) -> None:
+    # ---- what happens ----
+
+    def look(self, links: Collection[Link], now_ms: int) -> None:
         """Send heartbeats that are due and judge silence. Call at every turn."""
-        gap = now_ms - self._last_look_ms
-        if self._last_look_ms and gap > self._timeout_ms // 2:
-            self._grace_ms = now_ms
+        gap_ms = now_ms - self._last_look_ms
+        if self._last_look_ms and gap_ms > PAUSE * self._timeout_ms:
+            self._pauses.append((now_ms, gap_ms - int(PAUSE * self._timeout_ms)))
         self._last_look_ms = now_ms
         if now_ms >= self._next_beat_ms:
             self._next_beat_ms = now_ms + self._heartbeat_ms
@@ -51,24 +91,53 @@ class FailureDetector:
             return
         self._next_look_ms = now_ms + self._timeout_ms // 10
         for link in links:
+            evidence = self._of(link)
+            if evidence.worst_ms >= 0:
+                evidence.delays.note(evidence.worst_ms)
+                evidence.worst_ms = -1
             sent_ms = link.oldest_unanswered_ms()
-            if (
-                link.is_up
-                and sent_ms is not None
-                and now_ms - max(sent_ms, self._grace_ms) > self._timeout_ms
-            ):
-                self._mark(link, False, now_ms, "silent")
+            if link.is_up and sent_ms is not None:
+                silence_ms = self._age(sent_ms, now_ms)
+                if (
+                    silence_ms > self._timeout_ms
+                    or evidence.delays.phi(silence_ms) >= PHI_DOWN
+                ):
+                    evidence.delays.note(silence_ms)
+                    self._mark(link, False, now_ms, "silent")
+        self._spare(links, now_ms)
 
-    def heard(self, link: Link, sent_ms: int, now_ms: int) -> None:
-        """The peer has acknowledged a frame that was sent at `sent_ms`."""
+    def heard(self, link: Link, sent_ms: int, oldest_ms: int, now_ms: int) -> None:
+        """The peer has acknowledged frames, the newest sent at `sent_ms`, the oldest before."""
         link.heard_ms = now_ms
         link.round_trip_ms += (now_ms - sent_ms - link.round_trip_ms) / 8
         link.window_ms = max(SHORTEST_WINDOW_MS, int(4 * link.round_trip_ms))
+        evidence = self._of(link)
+        delay_ms = self._age(oldest_ms, now_ms)
+        evidence.worst_ms = max(evidence.worst_ms, delay_ms)
+        if delay_ms > LATE * self._timeout_ms:
+            evidence.answers.bad()
+        else:
+            evidence.answers.good()
         if not link.is_up and link.is_connected and now_ms - sent_ms <= self._timeout_ms:
+            if evidence.flaps >= 2:
+                lasts_ms = self._timeout_ms * min(2 ** (evidence.flaps - 1), SPARED_MOST)
+                evidence.spared_until_ms = now_ms + lasts_ms
+                link.spared = "unsteady"
+                self._trace.event("peer_spared", peer=link.peer[:8], reason="unsteady")
             self._mark(link, True, now_ms, "round trip")
+
+    def failed(self, link: Link) -> None:
+        """The peer has not done in time what it was asked for."""
+        self._of(link).answers.bad()
+
+    def busy(self, link: Link, is_busy: bool) -> None:
+        """The peer says whether it would rather be spared; the next look goes by it."""
+        link.is_busy = is_busy
+        self._next_look_ms = 0
 
     def broken(self, link: Link, now_ms: int) -> None:
         """The connection to the peer is gone."""
+        self._of(link).answers.forget()
         if link.is_up:
             self._mark(link, False, now_ms, "connection lost")
 
@@ -76,8 +145,57 @@ class FailureDetector:
         """When `look` has work at the latest."""
         return min(self._next_beat_ms, self._next_look_ms)
 
+    # ---- what follows ----
+
+    def _of(self, link: Link) -> Evidence:
+        evidence = self._evidence.get(link.peer)
+        if evidence is None:
+            evidence = self._evidence[link.peer] = Evidence(LEAST_DEVIATION * self._timeout_ms)
+        return evidence
+
+    def _age(self, sent_ms: int, now_ms: int) -> int:
+        """How long ago that was, less what this node has slept through since."""
+        slept_ms = sum(length for end, length in self._pauses if end > sent_ms)
+        return max(0, now_ms - sent_ms - slept_ms)
+
     def _mark(self, link: Link, is_up: bool, now_ms: int, reason: str) -> None:
+        if not is_up:
+            evidence = self._of(link)
+            was_short = now_ms - link.changed_ms < UNSTEADY * self._timeout_ms
+            evidence.flaps = min(evidence.flaps + 1, 10) if was_short and link.changed_ms else 0
+            link.is_busy = False
+            link.spared = ""
         link.is_up = is_up
         link.changed_ms = now_ms
         self._trace.event("peer_up" if is_up else "peer_down", peer=link.peer[:8], reason=reason)
         self._changed(link)
+
+    def _spare(self, links: Collection[Link], now_ms: int) -> None:
+        """Judge who is spared, and why; tell if that has changed for anybody."""
+        if now_ms >= self._next_part_ms:
+            self._next_part_ms = now_ms + self._heartbeat_ms
+            for link in links:
+                self._of(link).answers.roll()
+        up = [link for link in links if link.is_up]
+        sick = {link.peer for link in up if self._of(link).answers.judge()}
+        if 2 * len(sick) > len(up):
+            sick.clear()
+        has_changed = False
+        for link in up:
+            if link.is_busy:
+                reason = "busy"
+            elif link.peer in sick:
+                reason = "slow"
+            elif now_ms < self._of(link).spared_until_ms:
+                reason = "unsteady"
+            else:
+                reason = ""
+            if reason != link.spared:
+                link.spared = reason
+                has_changed = True
+                if reason:
+                    self._trace.event("peer_spared", peer=link.peer[:8], reason=reason)
+                else:
+                    self._trace.event("peer_spared_no_more", peer=link.peer[:8])
+        if has_changed:
+            self._spared()

@@ -20,6 +20,7 @@ from respdyn.ring.ring import Member
 # How long a forwarded command may take to its coordinator before it is not begun there: four round
 # trips, and at least this. A read that was lost with its node is run elsewhere after that time.
 SHORTEST_WINDOW_MS = 250
+UNKNOWN_MS = 1 << 40
 
 # A frame's operations, to find the one that a `differ` entry speaks of.
 SentWrites = list[tuple[WriteRound, int]]
@@ -52,7 +53,10 @@ class Link:
         self.is_connected = False
         self.is_up = False
         self.can_store = True             # False while the peer's disk fails, by its own word
+        self.is_busy = False              # True while it wants to be spared, by its own word
+        self.spared = ""                  # why it is better not asked while others can be
         self.changed_ms = 0               # when `is_up` last changed
+        self.working = 0                  # commands that it forwarded and that wait here
         self.epoch = 0
         self.number = 0                   # of the last frame with content
         self.applied = 0                  # the peer's acknowledgements of our frames
@@ -65,6 +69,9 @@ class Link:
 
         self.peer_epoch = 0               # of the peer's connection to us
         self.peer_now_ms = 0              # its monotonic time, as it last told
+        self.clock_base: int | None = None    # its wall clock less that, as it last told
+        self.mono_gap = 0                 # our monotonic time less its, about
+        self.mono_error = UNKNOWN_MS      # and by how much that may be wrong
         self.old_epochs: deque[int] = deque(maxlen=16)
         self.peer_number = 0              # the last of its frames that took effect
         self.owes_ack = False
@@ -109,10 +116,24 @@ class Link:
             self.old_epochs.append(self.peer_epoch)
         self.peer_epoch = epoch
         self.peer_number = self.durable_number = 0
+        self.clock_base = None
+        self.mono_error = UNKNOWN_MS
         self.undurable_here.clear()
         self.differs.clear()
         self.answers.clear()
         self.tolds.clear()
+
+    def compare_clocks(self, now_ms: int, peer_now_ms: int, echo_ms: int) -> None:
+        """A frame was sent at the peer's `peer_now_ms`, after it had seen one of ours of `echo_ms`.
+
+        So it was under way for at most the time since then, and the gap between the two monotonic
+        clocks lies within that. The narrowest such interval is kept; it widens as clocks drift.
+        """
+        self.peer_now_ms = peer_now_ms
+        error_ms = now_ms - echo_ms
+        if error_ms <= self.mono_error:
+            self.mono_error = error_ms
+            self.mono_gap = now_ms - peer_now_ms - error_ms // 2
 
     def end_turn(self, generation: int) -> None:
         """The turn's writes are handed to the store; 0: they are as durable as they need be."""

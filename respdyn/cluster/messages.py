@@ -41,6 +41,7 @@ PROTOCOL_VERSION = 1
 # monotonic time in ms and the last such time that it has seen of the receiver, and how many verify,
 # feedback, store, differ, forward, answer, ask, told and gossip entries follow.
 HEADER = Struct(">BBQQQQQQQQIIIIIIIII")
+FLAG_SPARE = 8           # the sender would rather not coordinate: too busy, or its clock is off
 FLAG_CANNOT_STORE = 1    # the sender's disk fails: it serves reads, and must not be sent writes
 
 # Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, sloppy, time-out in ms,
@@ -69,6 +70,7 @@ GOSSIP_COUNT = b"n"         # so many listeners here heard a message of yours
 GOSSIP_USER = b"u"          # what holds of a user (ACL)
 GOSSIP_EVENT = b"e"         # this has happened to a key: tell your listeners
 GOSSIP_INTEREST = b"i"      # the classes of such events that this node's clients ask for
+GOSSIP_CLOCK = b"k"         # how the sender's wall clock differs from its monotonic one
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
 
 

@@ -30,7 +30,9 @@ class ReplicaSet:
 class Plan:
     """How requests for one partition go now."""
 
-    __slots__ = ("coordinator", "is_instant", "is_owner", "owners", "partition", "replicas")
+    __slots__ = (
+        "coordinator", "is_instant", "is_owner", "owners", "partition", "replicas", "spared",
+    )
 
     def __init__(
         self, partition: int, owners: tuple[str, ...], is_owner: bool, coordinator: str,
@@ -41,6 +43,7 @@ class Plan:
         self.is_owner = is_owner          # this node is among the first N
         self.coordinator = coordinator    # first reachable owner that can store; "" for none
         self.replicas = replicas
+        self.spared = ""                  # who would coordinate, were it not spared
         self.is_instant = is_instant      # nobody else to ask and no disk to wait for
 
 
@@ -71,3 +74,32 @@ def make_plans(
         )
         plans.extend([plan] * width)
     return plans
+
+
+def spare(plans: list[Plan], here: str, spares_here: bool, link_to: Callable[[str], Link]) -> None:
+    """Let another owner coordinate where the first one is spared, if one is not.
+
+    A spared owner still runs what a node that does not know of it yet sends its way.
+    """
+    before: Plan | None = None
+    for plan in plans:
+        if plan is before:
+            continue
+        before = plan
+        if not _is_spared(plan.coordinator, here, spares_here, link_to):
+            continue
+        able = {link.peer for link in plan.replicas.writers}
+        for owner in plan.owners:
+            if (owner in able and not _is_spared(owner, here, spares_here, link_to)) or (
+                owner == here and plan.is_owner and not spares_here
+            ):
+                plan.spared, plan.coordinator = plan.coordinator, owner
+                break
+
+
+def _is_spared(
+    node: str, here: str, spares_here: bool, link_to: Callable[[str], Link]
+) -> bool:
+    if node == here:
+        return spares_here
+    return bool(node and link_to(node).spared)

@@ -14,6 +14,7 @@ from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import (
     FLAG_CANNOT_STORE,
+    FLAG_SPARE,
     IN_FEEDBACK,
     IN_VERIFY,
     NUMBER,
@@ -80,7 +81,7 @@ class Receiver:
             raise PeerError("a frame with fewer items than its header says")
         self._counters.frames_received += 1
         self._observe_clock(clock)
-        link.peer_now_ms = peer_now_ms
+        link.compare_clocks(self.now_ms, peer_now_ms, echo_ms)
         if number:
             if link.peer_number != number:
                 link.peer_number = number
@@ -98,6 +99,8 @@ class Receiver:
             self._coordinator.differ(link, items[at], record)
         if ack_epoch == link.epoch:
             self._acknowledged(link, applied, durable)
+        if link.is_busy != bool(flags & FLAG_SPARE):
+            self._detector.busy(link, not link.is_busy)
         if link.can_store == bool(flags & FLAG_CANNOT_STORE):
             self._storing_changed(link, not flags & FLAG_CANNOT_STORE)
         if verifies:
@@ -128,7 +131,7 @@ class Receiver:
             )
             link.applied = applied
             if sent_ms is not None:
-                self._detector.heard(link, sent_ms, self.now_ms)
+                self._detector.heard(link, sent_ms, link.unapplied[0].sent_ms, self.now_ms)
         if durable > link.durable:
             link.durable = durable
         self._coordinator.acknowledge(link, applied, durable)

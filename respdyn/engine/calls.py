@@ -50,19 +50,29 @@ class Call:
 class PeerReply(Waiter):
     """A reply that goes back to the node that forwarded the command."""
 
-    __slots__ = ("_epoch", "_is_filled", "_link", "_number")
+    __slots__ = ("_epoch", "_is_counted", "_is_filled", "_link", "_number")
 
     def __init__(self, link: Link, number: int) -> None:
         self._link = link
         self._number = number
         self._epoch = link.peer_epoch
         self._is_filled = False
+        self._is_counted = False
+
+    def hold(self) -> Waiter:
+        """Itself; from now on the command counts among those that the peer has running here."""
+        if not self._is_counted:
+            self._is_counted = True
+            self._link.working += 1
+        return self
 
     def fill(self, reply: bytes) -> None:
         """Put the reply into the next frame, unless the peer's connection was made anew."""
         if self._is_filled:
             return
         self._is_filled = True
+        if self._is_counted:
+            self._link.working -= 1
         if self._link.peer_epoch == self._epoch:
             self._link.answers.append(pair(NUMBER.pack(self._number), reply))
 
@@ -173,22 +183,17 @@ class Waiting:
 
 
 class Answering(Reader):
-    """A read whose reply was computed from the copy here and waits for the quorum's word.
+    """A read whose reply was computed from the copy here and waits for the quorum's word."""
 
-    `again(command, argv, resp3, locator, record)` computes it from another record.
-    """
-
-    __slots__ = ("_again", "_argv", "_command", "_locator", "_reply", "_resp3", "_waiter")
+    __slots__ = ("_again", "_call", "_locator", "_reply", "_waiter")
 
     def __init__(
-        self, waiter: Waiter, reply: bytes, command: Command, argv: list[bytes], resp3: bool,
-        locator: bytes, again: Callable[[Command, list[bytes], bool, bytes, bytes], bytes],
+        self, waiter: Waiter, reply: bytes, call: Call, locator: bytes,
+        again: Callable[[Call, bytes, bytes], bytes],
     ) -> None:
         self._waiter = waiter
         self._reply = reply
-        self._command = command
-        self._argv = argv
-        self._resp3 = resp3
+        self._call = call
         self._locator = locator
         self._again = again
 
@@ -198,9 +203,7 @@ class Answering(Reader):
 
     def differ(self, record: bytes) -> None:
         """They do not: answer from the join."""
-        self._waiter.fill(
-            self._again(self._command, self._argv, self._resp3, self._locator, record)
-        )
+        self._waiter.fill(self._again(self._call, self._locator, record))
 
     def fail(self, text: str) -> None:
         """Too few answers."""

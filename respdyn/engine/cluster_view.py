@@ -104,7 +104,7 @@ class ClusterView:
             records=node.replica.records, keys=sum(map(sum, node.replica.live)),
             sessions=len(node.front.sessions), in_flight=node.front.held(),
             can_store=not node.dispatcher.cannot_store,
-            ring_version=ring.version if ring else 0, clock_ms=node.wall_ms,
+            ring_version=ring.version if ring else 0, clock_ms=node.standing.clock.raw_ms,
             peers_up=sum(1 for link in node.links.values() if link.is_up),
             clean_age_ms=node.exchange.clean_age_ms(),
             differences=node.counters.exchange_differences,
@@ -197,7 +197,7 @@ class ClusterView:
                     (b"peers-up", integer(health.peers_up)),
                     (b"clean-exchange-age-ms", integer(health.clean_age_ms)),
                     (b"exchange-differences", integer(health.differences)),
-                    (b"clock-offset-ms", integer(health.clock_ms - node.wall_ms)),
+                    (b"clock-offset-ms", integer(health.clock_ms - node.standing.clock.raw_ms)),
                 ]
             rows.append(_named(pairs, resp3))
         weak = self._weak_partitions()

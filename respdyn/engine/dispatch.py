@@ -51,6 +51,7 @@ _BRACE = 123              # "{": the key may have a hash tag (an int is found te
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
 _NO_AGREEMENT = "TRYAGAIN the nodes do not agree yet on who owns this key"
+_OVERLOAD = "OVERLOAD {} commands of one node wait at the coordinator already: nothing was done"
 _WAITED = "TIMEOUT an earlier command on this key is not answered yet: nothing was done"
 
 
@@ -75,11 +76,13 @@ class Dispatcher:
         self._here = here
         self._stamp = stamp
         self._can_mint = can_mint
+        self.sends_away = False         # this node's clock is off: others are to run commands
+        self.working_max = 100_000      # commands that one peer may have waiting here
         self.siblings_max = 100
         self.siblings_warn = 25         # counted beyond this
         self.token_secret = b""         # goes before the locator in what tokens are bound to
         self.notices: Notices | None = None     # while somebody asks for keyspace events
-        self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
+        self._busy: dict[bytes, deque[Waiting]] = {}
         self._waiting: Deadlines[Waiting] = Deadlines()
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
 
@@ -101,7 +104,7 @@ class Dispatcher:
         route = command.route
         if not deadline_ms:
             deadline_ms = self.now_ms + terms.timeout_ms
-        if self.busy and locator in self.busy:
+        if self._busy and locator in self._busy:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             self._line_up(locator, [Waiting(call, target.hold())])
             return None
@@ -109,26 +112,31 @@ class Dispatcher:
             return NOT_RUN
         if (
             not plan.is_owner
-            or (route is not READ and plan.coordinator != self._here)
+            or (
+                route is not READ and plan.coordinator != self._here
+                and not (hops and plan.spared == self._here)
+            )
             or (self._away and locator in self._away)
+            or (self.sends_away and not hops and plan.replicas.readers)
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._elsewhere(call, locator, plan, target)
         if route is READ:
             record = self._slots[slot].get(locator, b"")
-            reply = self.read_again(command, argv, resp3, locator, record)
+            reply = self._reply(command, argv, record, resp3, locator)
             if terms.r <= 1:
                 if self.notices is not None:
                     self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
                 return reply
             if len(plan.replicas.readers) + 1 < terms.r:
                 return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             waiter = target.hold()
             if self.notices is not None:
                 waiter = self.notices.wait_for_read(
                     waiter, command, argv, locator, self.wall_ms, resp3
                 )
-            reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
+            reader = Answering(waiter, reply, call, locator, self._read_again)
             self._coordinator.read(plan, reader, locator, record, terms.r, deadline_ms)
             return None
         if terms.r > 1 and (
@@ -140,10 +148,10 @@ class Dispatcher:
             command, argv, locator, plan, resp3, terms.w, deadline_ms, target, until_ms
         )
 
-    def read_again(
-        self, command: Command, argv: list[bytes], resp3: bool, locator: bytes, record: bytes
+    def _reply(
+        self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
     ) -> bytes:
-        """The reply of a read: from the record here, later perhaps from the join of several."""
+        """The reply of a read, from what a record says."""
         try:
             if command.wants_loc:
                 return command.read_at(
@@ -152,6 +160,10 @@ class Dispatcher:
             return command.read(argv, record, self.wall_ms, resp3)
         except ReplyError as wrong:
             return error(wrong.text)
+
+    def _read_again(self, call: Call, locator: bytes, record: bytes) -> bytes:
+        """The reply of a read, from the join of what the replicas hold."""
+        return self._reply(call.command, call.argv, record, call.resp3, locator)
 
     def _apply(
         self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
@@ -235,7 +247,7 @@ class Dispatcher:
         if len(plan.replicas.readers) + 1 < terms.r:
             return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
         waiter = target.hold()
-        self.busy[locator] = deque()
+        self._busy[locator] = deque()
 
         def run() -> None:
             self._finish(call, locator, waiter)
@@ -270,16 +282,16 @@ class Dispatcher:
         """Put commands in a key's line. True if it was free: then somebody must run the line."""
         for one in waiting:
             self._waiting.add(one, one.deadline_ms - self.now_ms)
-        line = self.busy.get(locator)
+        line = self._busy.get(locator)
         if line is not None:
             line.extend(waiting)
             return False
-        self.busy[locator] = deque(waiting)
+        self._busy[locator] = deque(waiting)
         return True
 
     def _next_in_line(self, locator: bytes) -> None:
         """The key is free: run what waited for it, until one of those makes it busy again."""
-        line = self.busy.pop(locator)
+        line = self._busy.pop(locator)
         while line:
             waiting = line.popleft()
             if waiting.is_done:
@@ -292,7 +304,7 @@ class Dispatcher:
             )
             if reply is not None:
                 waiter.fill(reply)
-            again = self.busy.get(locator)
+            again = self._busy.get(locator)
             if again is not None:
                 again.extend(line)
                 return
@@ -353,7 +365,9 @@ class Dispatcher:
         if away is not None:
             peer = away.peer
         elif call.command.route is READ:
-            owners = [link.peer for link in plan.replicas.readers]
+            owners = [link.peer for link in plan.replicas.readers if not link.spared] or [
+                link.peer for link in plan.replicas.readers
+            ]
             peer = owners[(locator[0] << 8 | locator[1]) % len(owners)] if owners else ""
         else:
             peer = plan.coordinator
@@ -393,6 +407,9 @@ class Dispatcher:
                 raise PeerError(f"a forwarded command that is not forwarded: {command.name}")
             if not self.plans:
                 reply: bytes | None = NOT_RUN
+            elif link.working >= self.working_max:
+                self._counters.overloads += 1
+                reply = error(_OVERLOAD.format(link.working))
             else:
                 reply = self.execute(
                     command, argv, db, protocol == 3, terms, waiter, 0, hops, echo_ms + window_ms
@@ -413,10 +430,11 @@ class Dispatcher:
             waiting.waiter.fail(_WAITED)
         self.forwarding.expire(now_ms)
 
-    def next_deadline(self) -> int:
+    def next_deadline(self) -> int | None:
         """When `expire` has work at the earliest."""
-        return min(self._waiting.first_ms, self.forwarding.next_deadline())
+        times = (self._waiting.next_ms(), self.forwarding.next_deadline())
+        return min((time for time in times if time is not None), default=None)
 
     def is_idle(self) -> bool:
         """Whether no command waits for a key or for another node."""
-        return not self.busy and self.forwarding.is_idle()
+        return not self._busy and self.forwarding.is_idle()

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from respdyn.cluster.admission import EXCHANGE, cost
-from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.hash_tree import HashTrees, Position
 from respdyn.cluster.messages import pair
 from respdyn.engine.asking import (
@@ -162,10 +161,10 @@ class Exchange:
         self._urgent[peer] = dict.fromkeys(self._shared.get(peer, []))
         self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
 
-    def next_deadline(self) -> int:
+    def next_deadline(self) -> int | None:
         """When `tick` has work at the earliest."""
         if self.is_running or not self._shared or not self._node.settings.exchange_interval_ms:
-            return NEVER
+            return None
         return self._next_ms
 
     def tick(self) -> None:
@@ -242,6 +241,20 @@ class Exchange:
                     return -1
                 oldest = max(oldest, self._node.now_ms - at)
         return oldest
+
+    def unfilled(self) -> tuple[int, int]:
+        """How much of what is shared with able peers was never found clean; how much is shared.
+
+        Both are 0 where nothing is compared.
+        """
+        if not self._node.settings.exchange_interval_ms:
+            return 0, 0
+        missing = shared = 0
+        for peer, partitions in self._shared.items():
+            if self._is_able(peer):
+                shared += len(partitions)
+                missing += sum((peer, partition) not in self._clean for partition in partitions)
+        return missing, shared
 
     def last_clean_ms(self, peer: str, partition: int) -> int | None:
         """The begin of the last exchange that found no difference; None if there was none."""

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final, Protocol
 
-from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
@@ -118,12 +117,12 @@ class Expiring:
                     self._keep(locator, record)
         self._walked = end
 
-    def next_deadline(self) -> int:
+    def next_deadline(self) -> int | None:
         """When `tick` has work at the earliest."""
         if not self.is_watching:
-            return NEVER
+            return None
         if self._walked < SLOTS:
             return self._now_ms + 1
         if not self._queue:
-            return NEVER
+            return None
         return self._now_ms + max(1, self._queue[0][0] - self._wall_ms)

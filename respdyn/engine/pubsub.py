@@ -221,9 +221,9 @@ class PubSub:
         for publication in self._deadlines.expired(now_ms):
             self._finish(publication)
 
-    def next_deadline(self) -> int:
+    def next_deadline(self) -> int | None:
         """When `expire` has work at the earliest."""
-        return self._deadlines.first_ms
+        return self._deadlines.next_ms()
 
     # ---- who listens ----
 

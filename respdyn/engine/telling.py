@@ -79,9 +79,10 @@ class Telling:
         self.pubsub.expire(now_ms)
         self._expiring.tick(now_ms, wall_ms)
 
-    def next_deadline(self) -> int:
+    def next_deadline(self) -> int | None:
         """When `advance` has work at the earliest."""
-        return min(self.pubsub.next_deadline(), self._expiring.next_deadline())
+        times = (self.pubsub.next_deadline(), self._expiring.next_deadline())
+        return min((time for time in times if time is not None), default=None)
 
     def turn_ends(self, batch: list[bytes]) -> None:
         """The turn has changed these records, flat pairs."""

@@ -69,21 +69,19 @@ class RequestReader:
 
     >>> reader = RequestReader(RequestLimits(), authenticated=True)
     >>> reader.feed(b"*2\\r\\n$4\\r\\nECHO\\r\\n$2\\r\\nhi\\r\\nSET k 'a b'\\r\\n*1")
-    >>> reader.read(), reader.ready.popleft()
-    (True, [b'ECHO', b'hi'])
-    >>> reader.read(), reader.ready.popleft(), reader.read()
-    (True, [b'SET', b'k', b'a b'], False)
+    >>> reader.next(), reader.next(), reader.next()
+    ([b'ECHO', b'hi'], [b'SET', b'k', b'a b'], None)
     """
 
     __slots__ = (
         "_args_left", "_argv", "_at", "_bulk_bytes", "_command_bytes", "_data", "_exact_until",
-        "_limits", "_missing", "_more", "authenticated", "ready",
+        "_limits", "_missing", "_more", "_ready", "authenticated",
     )
 
     def __init__(self, limits: RequestLimits, authenticated: bool = False) -> None:
         self.authenticated = authenticated      # set by the driver; looked at before each command
         self._limits = limits
-        self.ready: deque[list[bytes]] = deque()    # commands read and not taken yet
+        self._ready: deque[list[bytes]] = deque()
         self._data = b""            # input, read up to `_at`
         self._at = 0
         self._more: list[bytes] = []    # input behind `_data`, not joined yet
@@ -104,30 +102,28 @@ class RequestReader:
             self._at = self._exact_until = 0
             self._missing = 0
 
-    def read(self) -> bool:
-        """Put the next commands, none of them empty, into `ready`; False when there are none.
+    def next(self) -> list[bytes] | None:
+        """The next command, never an empty one; None when more input is needed.
 
-        Many at once where all are of the usual kind; before AUTH one, since it may be AUTH.
         Raises `ProtocolError`. After that the reader is of no use any more.
         """
-        if self.ready:
-            return True
+        if self._ready:
+            return self._ready.popleft()
         if not self._data or self._missing > 0:
-            return False
+            return None
         if self._more:
             self._join()
         while self._at < len(self._data):
             if self.authenticated and not self._args_left and self._read_many():
-                return True
+                return self._ready.popleft()
             argv = self._read_one()
             if argv is None:
                 self._trim()
-                return False
+                return None
             if argv:
-                self.ready.append(argv)
-                return True
+                return argv
         self._data = b""
-        return False
+        return None
 
     @property
     def buffered(self) -> int:
@@ -153,14 +149,14 @@ class RequestReader:
     # ---- the fast reader ----
 
     def _read_many(self) -> bool:
-        """Read whole commands of the usual kind into `ready`; False if the first is not one."""
+        """Read whole commands of the usual kind into `_ready`; False if the first is not one."""
         start = self._at
         data = self._data[start:]   # no copy when nothing was read of it yet
         if start < self._exact_until or data[0] != _STAR or len(data) > _FAST_BYTES_MAX:
             return False
         tokens = data.split(b"\r\n")
         last = len(tokens) - 1
-        at = _collect(tokens, last, self.ready)
+        at = _collect(tokens, last, self._ready)
         if at == last and not tokens[last]:
             self._data = b""
             self._at = 0

@@ -54,7 +54,6 @@ PROGRESS_S: Final = 2.0
 SAMPLE_S: Final = 1.0
 FIRST_BATCH_S: Final = 30.0
 IDLE_S: Final = 2.5             # for pending requests, when stopping
-COMPANY_S: Final = 3.0          # for all peers to be in reach; then a quorum of them will do
 GOODBYE_S: Final = 1.0          # for clients to read their last replies
 FLUSH_S: Final = 30.0
 OK: Final = 0
@@ -134,10 +133,8 @@ class Server:
         self._loop = loop
         self._metrics = ServerMetrics()
         self._started = time.time()
-        self._patient_until = time.monotonic() + COMPANY_S
         self._stopping = asyncio.Event()
         self._reason = ""
-        self._is_ready = False      # once ready, it stays so: then the node speaks for itself
         self._status = OK
         try:
             self._tls = Tls(settings, trace)
@@ -344,20 +341,7 @@ class Server:
         """Why commands are not served; "" if they are."""
         if self._stopping.is_set():
             return "the node is stopping"
-        if self._is_ready:
-            return ""
-        ring = self._node.membership.ring
-        if ring is None:
-            met = len(self._node.membership.candidates)
-            return f"the cluster is forming: {met} of {self._settings.cluster_size or '?'} nodes"
-        up = 1 + sum(1 for link in self._node.links.values() if link.is_up)
-        terms = self._node.front.terms
-        is_patient = time.monotonic() < self._patient_until
-        wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
-        if up < wanted:
-            return f"{up} of {wanted} nodes are in reach"
-        self._is_ready = True
-        return ""
+        return self._node.standing.unready()
 
     def _sample(self) -> None:
         self._facts.sample()

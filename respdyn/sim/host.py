@@ -99,6 +99,9 @@ class Host:
         assert self.state == DOWN
         self.life += 1
         self.state = UP
+        if abs(self.clock.offset_ms) > self.settings.max_clock_offset_ms:
+            self.world.has_started_wrong = True
+            self.world.note_clocks()
         world = self.world
         node = world.node_class(
             self.settings, Chance(world.plan.seed, f"node {self.index}/{self.life}"),
@@ -228,7 +231,10 @@ class Host:
         """See to it that a turn comes when the node has a deadline."""
         node = self.node
         assert node is not None
-        at_us = max(self.clock.reach_us(node.next_deadline()), now_us)
+        deadline = node.next_deadline()
+        if deadline is None:
+            return
+        at_us = max(self.clock.reach_us(deadline), now_us)
         if self._wake_us == 0 or at_us < self._wake_us:
             self._wake_us = at_us
             self.world.at(at_us, self._woken, (self.life, at_us))

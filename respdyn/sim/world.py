@@ -49,6 +49,7 @@ class World:
         self.hosts = [self._make_host(index) for index in range(plan.nodes)]
         self._by_address = {f"{host.settings.host}:{PEER_PORT}": host for host in self.hosts}
         self.network.hosts = self.hosts
+        self.has_started_wrong = False      # some node, with its clock already wrong
         self.note_clocks()
 
     def _make_host(self, index: int) -> Host:
@@ -65,6 +66,10 @@ class World:
     def note_clocks(self) -> None:
         """Some clock was set: from now on clients may see expiries off by so much."""
         worst_ms = max(host.clock.worst_ms for host in self.hosts)
+        if not self.has_started_wrong:
+            # A node notices by itself that its clock has jumped further than that, also when it has
+            # crept there in two steps; one that starts with a wrong clock has to be told.
+            worst_ms = min(worst_ms, 2 * self.hosts[0].settings.max_clock_offset_ms)
         self.history.margin_us = 2_000 * worst_ms + 200 * self.plan.drift_ppm + _MARGIN_US
 
     # ---- time ----

@@ -370,6 +370,23 @@ class NeverExpires(Node):
         self.dispatcher.wall_ms = 1_600_000_000_000
 
 
+class GoesByItsClock(Node):
+    """A wall clock that has jumped is believed."""
+
+    def start(self, now_ms: int, wall_ms: int) -> None:
+        super().start(now_ms, wall_ms)
+        self.standing.clock._limit_ms = 1 << 40
+
+
+class CoordinatesWithAnyClock(Node):
+    """A node whose clock is off from all others takes part as if it were not."""
+
+    def advance(self, now_ms: int, wall_ms: int) -> None:
+        super().advance(now_ms, wall_ms)
+        self.wall_ms = self.dispatcher.wall_ms = wall_ms
+        self.dispatcher.sends_away = False
+
+
 @dataclass(frozen=True)
 class Bug:
     """A deliberate bug, and within how many seeds it must be found.
@@ -390,6 +407,10 @@ EXPIRING = {
     "faults": ("power",), "fault_every_ms": 300, "heartbeat_ms": 100, "failure_timeout_ms": 200,
 }
 DELETING = {"keys": (("key:0", "delete"), ("key:1", "delete")), "faults": ("cut", "isolate")}
+JUMPING = {
+    "keys": (("key:0", "expiry"), ("key:1", "volatile")), "faults": ("jump",), "nodes": 3, "n": 3,
+    "r": 2, "w": 2, "fault_every_ms": 700,
+}
 # Without exchange, which mends in time what these bugs leave behind.
 ALONE = {"exchange_ms": 0}
 
@@ -417,4 +438,6 @@ MUTANTS = (
     Bug(TakesRepeatedFrames, 100),
     Bug(AnswersOutOfOrder, 100),
     Bug(NeverExpires, 100),
+    Bug(GoesByItsClock, 100, JUMPING),
+    Bug(CoordinatesWithAnyClock, 100, JUMPING),
 )

@@ -47,6 +47,7 @@ KNOWN = {
     ("engine/exchange.py", "node"),
     ("engine/front.py", "node"),
     ("engine/local.py", "node"),
+    ("engine/standing.py", "node"),
     ("sim/checks.py", "ring"),            # finds a key on a disk by its locator
 }
 

@@ -1,0 +1,101 @@
+"""How this node stands: whether it is ready, whether it would rather be spared, what time it is.
+
+What others are told of it, machines that ask over HTTP and peers that choose a coordinator. Nothing
+here keeps a command from being served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from respdyn.cluster.clock_watch import ClockWatch
+from respdyn.cluster.messages import GOSSIP_CLOCK, bulk
+
+if TYPE_CHECKING:
+    from respdyn.cluster.link import Link
+    from respdyn.node import Node
+
+COMPANY_MS: Final = 3000     # for all peers to be in reach; then a quorum of them will do
+
+
+class Standing:
+    """Judges this node by what it knows of itself."""
+
+    def __init__(self, node: Node, replan: Callable[[], None]) -> None:
+        self.is_busy = False        # as peers were told
+        self.clock = ClockWatch(
+            node.settings.max_clock_offset_ms, node.settings.heartbeat_ms, node.trace
+        )
+        self._node = node
+        self._replan = replan
+        self._started_ms = node.now_ms
+        self._is_ready = False      # once ready, it stays so: then its replies speak for it
+        self.clock.start(node.now_ms, node.wall_ms)
+
+    # ---- ready ----
+
+    def unready(self) -> str:
+        """Why commands are not served, or not as they should be; "" if they are."""
+        node = self._node
+        if node.front.stopping:
+            return "the node is stopping"
+        if self._is_ready:
+            return ""
+        ring = node.membership.ring
+        if ring is None:
+            met = len(node.membership.candidates)
+            return f"the cluster is forming: {met} of {node.settings.cluster_size or '?'} nodes"
+        up = 1 + sum(1 for link in node.links.values() if link.is_up)
+        terms = node.front.terms
+        is_patient = node.now_ms < self._started_ms + COMPANY_MS
+        wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
+        if up < wanted:
+            return f"{up} of {wanted} nodes are in reach"
+        if node.identity.is_new_life:
+            missing, shared = node.exchange.unfilled()
+            if missing:
+                return f"the copy here is being filled: {shared - missing} of {shared} are compared"
+        self._is_ready = True
+        return ""
+
+    # ---- spared ----
+
+    def is_spared(self) -> bool:
+        """Whether this node would rather not coordinate: too much waits, or its clock is off."""
+        node = self._node
+        working = node.front.held() + sum(link.working for link in node.links.values())
+        soft = node.settings.inflight_soft
+        is_busy = working > (soft // 2 if self.is_busy else soft)
+        if is_busy != self.is_busy:
+            self.is_busy = is_busy
+            node.trace.event("busy" if is_busy else "busy_no_more", in_flight=working)
+            self._say()
+        return is_busy or self.clock.is_doubted
+
+    def _say(self) -> None:
+        """The next frame to everybody has the news in its flags."""
+        for link in self._node.links.values():
+            link.owes_ack = True
+
+    # ---- the time ----
+
+    def tell_clock(self, link: Link) -> None:
+        """Tell a peer of this node's clock."""
+        link.gossips.append(bulk(GOSSIP_CLOCK + self.clock.told()))
+
+    def time(self, now_ms: int, wall_ms: int) -> int:
+        """The wall clock's time if it can be trusted, else the time to go by."""
+        node = self._node
+        was_doubted = self.clock.is_doubted
+        if self.clock.advance(now_ms, wall_ms):
+            for link in node.links.values():
+                if link.is_connected:
+                    self.tell_clock(link)
+            ring = node.membership.ring
+            self.clock.judge(node.links.values(), len(ring.members) if ring else 1, now_ms)
+        if self.clock.is_doubted != was_doubted:
+            node.dispatcher.sends_away = self.clock.is_doubted
+            self._say()
+            self._replan()
+        return self.clock.wall_ms

@@ -1,0 +1,128 @@
+"""A node whose clock is off from the majority does not go by it, and leaves the work to others."""
+
+from typing import cast
+
+from tests.little import Little
+
+HOUR_MS = 3_600_000
+
+
+def jump(little: Little, name: str, by_ms: int) -> None:
+    """From now on this node's wall clock is so far ahead of the others'."""
+    node = little[name]
+    advance = type(node).advance
+
+    def wrong(now_ms: int, wall_ms: int) -> None:
+        advance(node, now_ms, wall_ms + by_ms)
+
+    node.advance = wrong    # type: ignore[method-assign]
+
+
+def diary(little: Little, name: str) -> list[str]:
+    return little.machines[ord(name) - 65].diary.names
+
+
+def test_a_jump_expires_nothing_and_is_told_at_once() -> None:
+    little = Little(3).ready()
+    client = little.client("B")
+    key = little.key_of("B")
+    assert client("SET", key, "v", "EX", "100") == b"OK"
+    jump(little, "B", HOUR_MS)
+    little.step()
+    assert little["B"].standing.clock.is_doubted and "clock_doubted" in diary(little, "B")
+    little.run(20)
+    for r in (b"1", b"2", b"3"):
+        for name in "ABC":
+            assert little.client(name)("DYN.WITH", "R", r, "GET", key) == b"v"
+    assert little["A"].links[little.machines[1].name].spared == "busy"
+
+
+def test_others_coordinate_meanwhile_and_it_comes_back_when_the_clock_is_right() -> None:
+    little = Little(3).ready()
+    little.run(1500)
+    key = little.key_of("B")
+    jump(little, "B", -HOUR_MS)
+    little.run(1500)
+    before = little["B"].counters.writes_coordinated
+    for name in "ABC":
+        assert little.client(name)("SET", key, name, "PX", "60000") == b"OK"
+        ttl = cast(int, little.client(name)("PTTL", key))
+        assert 59_000 < ttl <= 60_000           # by a sane clock, although B was asked
+    assert little["B"].counters.writes_coordinated == before
+    jump(little, "B", 0)
+    little.run(2500)
+    assert not little["B"].standing.clock.is_doubted and "clock_trusted" in diary(little, "B")
+    assert little.client("A")("SET", key, "v") == b"OK"
+    assert little["B"].counters.writes_coordinated > before
+
+
+def test_who_starts_with_a_wrong_clock_is_told_so_by_the_majority() -> None:
+    little = Little(3).ready()
+    little.run(1500)
+    little.kill("C")
+    little.run(10)
+    little.wall_ms += HOUR_MS
+    little.boot("C")
+    little.wall_ms -= HOUR_MS
+    jump(little, "C", HOUR_MS)
+    little.run(3000)
+    watch = little["C"].standing.clock
+    assert watch.is_doubted
+    assert abs(watch.wall_ms - little.wall_ms) < 50
+    for name in "AB":
+        assert not little[name].standing.clock.is_doubted
+        offset = little[name].standing.clock.offset_ms(little[name].links[little.machines[2].name])
+        assert offset is not None and abs(offset - HOUR_MS) < 50
+
+
+def test_a_small_difference_is_nobodys_fault() -> None:
+    little = Little(3).ready()
+    jump(little, "A", 300)
+    jump(little, "B", -150)
+    little.run(10_000)
+    assert not any(little[name].standing.clock.is_doubted for name in "ABC")
+
+
+def test_a_frame_that_was_held_up_is_no_evidence() -> None:
+    little = Little(3).ready()
+    little.run(3000)
+    little.holds |= {(0, 1), (0, 2), (2, 1)}
+    little.run(1200)
+    little.heal()
+    little.run(3000)
+    assert not any("clock_doubted" in diary(little, name) for name in "ABC")
+
+
+def test_two_nodes_that_differ_cannot_tell_who_errs() -> None:
+    little = Little(2, n=2).ready()
+    little.run(1500)
+    little.kill("B")
+    little.wall_ms += HOUR_MS
+    little.boot("B")
+    little.wall_ms -= HOUR_MS
+    jump(little, "B", HOUR_MS)
+    little.run(5000)
+    assert not any(little[name].standing.clock.is_doubted for name in "AB")
+
+
+def test_who_is_alone_takes_a_new_time_after_a_minute() -> None:
+    little = Little(1).ready()
+    client = little.client("A")
+    assert client("SET", "k", "v", "EX", "600") == b"OK"
+    jump(little, "A", HOUR_MS)
+    little.run(59_000)
+    assert client("GET", "k") == b"v"
+    assert client("SET", "k2", "v") == b"OK"    # nobody else can
+    little.run(3_000)
+    assert client("GET", "k") is None
+    assert "clock_trusted" in diary(little, "A")
+
+
+def test_a_malformed_statement_about_a_clock_is_refused() -> None:
+    import pytest
+
+    from respdyn.errors import PeerError
+
+    little = Little(3).ready()
+    with pytest.raises(PeerError):
+        little["A"].standing.clock.heard(little["A"].links[little.machines[1].name], b"kxx")
