@@ -24,6 +24,8 @@ may be lost with its connection, and one connection never reorders. `restore` co
 connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 """
 
+from collections import deque
+
 from blake3 import blake3
 
 from respdyn.causal.dot import Stamp
@@ -215,7 +217,16 @@ class Node:
 
     def command(self, session: Session, argv: list[bytes]) -> None:
         """A client's command."""
-        self.front.command(session, argv)
+        self.front.commands(session, deque((argv,)), 1, self.settings.client_output_soft)
+
+    def commands(
+        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
+    ) -> None:
+        """A client's commands, at most so many of them: what is left in `ready` was not taken.
+
+        Of a client with more than `soft_bytes` of output to read no more are taken.
+        """
+        self.front.commands(session, ready, most, soft_bytes)
 
     # ---- peers ----
 
@@ -291,6 +302,8 @@ class Node:
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         """Time passes; what was due happens. First in every turn."""
+        if now_ms == self.now_ms:
+            return      # a busy node takes several turns in a millisecond: nothing new is due
         self.now_ms = now_ms
         self.wall_ms = self.dispatcher.wall_ms = self.standing.time(now_ms, wall_ms)
         self.receiver.now_ms = now_ms
@@ -303,21 +316,21 @@ class Node:
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
 
-    def next_deadline(self) -> int | None:
-        """When `advance` must be called at the latest."""
+    def next_deadline(self) -> int:
+        """When `advance` must be called at the latest; never before the next millisecond.
+
+        But at once if commands are left that waited for others.
+        """
         if self.front.is_ready():
             return self.now_ms
         if self._dirty:
             return self.now_ms + 1
-        first = min(self.detector.next_deadline(), self.gossip.next_deadline())
-        for deadline in (
+        return max(self.now_ms + 1, min(
+            self.detector.next_deadline(), self.gossip.next_deadline(),
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(),
-        ):
-            if deadline is not None and deadline < first:
-                first = deadline
-        return first
+        ))
 
     # ---- the end of the turn ----
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from respdyn.causal.codec import VALUE, context_of, decode, digest, join_records
 from respdyn.causal.dot import Dot, Stamp
 from respdyn.cluster.counters import Counters
-from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.deadlines import NEVER, Deadlines
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Flight, Link
 from respdyn.cluster.messages import IN_FEEDBACK, POSITION, UNKNOWN, pair
@@ -315,16 +315,13 @@ class Coordinator:
             self._counters.timeouts += len(read_round.ops)
             read_round.fail(read_round.need + 1)
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
-        times = [self._writes.next_ms(), self._reads.next_ms()]
         retries = self._retries
         while retries and retries[0].is_done:
             retries.popleft()
-        if retries:
-            times.append(retries[0].retry_ms)
-        known = [time for time in times if time is not None]
-        return min(known) if known else None
+        retry_ms = retries[0].retry_ms if retries else NEVER
+        return min(self._writes.first_ms, self._reads.first_ms, retry_ms)
 
     def seal(self) -> None:
         """The turn ends: its rounds take no more operations."""

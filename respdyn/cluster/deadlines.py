@@ -5,8 +5,10 @@ length is sorted by itself. The lengths are few (one, until somebody says DYN.WI
 """
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final, Generic, Protocol, TypeVar
+
+NEVER: Final = 1 << 62
 
 
 class Dated(Protocol):
@@ -20,9 +22,13 @@ T = TypeVar("T", bound=Dated)
 
 
 class Deadlines(Generic[T]):
-    """Things with deadlines; those that are done are passed over."""
+    """Things with deadlines; those that are done are passed over.
+
+    Asked every turn, it answers with one comparison while nothing is due.
+    """
 
     def __init__(self) -> None:
+        self.first_ms = NEVER       # nothing is due before this
         self._queues: dict[int, deque[T]] = {}
 
     def add(self, thing: T, length_ms: int) -> None:
@@ -30,30 +36,30 @@ class Deadlines(Generic[T]):
         queue = self._queues.get(length_ms)
         if queue is None:
             queue = self._queues[length_ms] = deque()
+        while queue and queue[0].is_done:
+            queue.popleft()
+        deadline_ms = thing.deadline_ms
+        if deadline_ms < self.first_ms:
+            self.first_ms = deadline_ms
         at = len(queue)
-        while at and queue[at - 1].deadline_ms > thing.deadline_ms:
+        while at and queue[at - 1].deadline_ms > deadline_ms:
             at -= 1
         queue.insert(at, thing)
 
-    def expired(self, now_ms: int) -> Iterator[T]:
-        """Those whose deadline has passed and that are not done, each once."""
-        for length, queue in list(self._queues.items()):
+    def expired(self, now_ms: int) -> Iterable[T]:
+        """Those whose deadline has passed and that are not done, each once. Take them all."""
+        return () if now_ms < self.first_ms else self._expired(now_ms)
+
+    def _expired(self, now_ms: int) -> Iterator[T]:
+        for queue in list(self._queues.values()):
             while queue and (queue[0].is_done or queue[0].deadline_ms <= now_ms):
                 thing = queue.popleft()
                 if not thing.is_done:
                     yield thing
-            if not queue:
-                del self._queues[length]
-
-    def next_ms(self) -> int | None:
-        """The earliest deadline that still matters, or None."""
-        first: int | None = None
-        for queue in self._queues.values():
-            while queue and queue[0].is_done:
-                queue.popleft()
-            if queue and (first is None or queue[0].deadline_ms < first):
-                first = queue[0].deadline_ms
-        return first
+        self._queues = {length: queue for length, queue in self._queues.items() if queue}
+        self.first_ms = min(
+            (queue[0].deadline_ms for queue in self._queues.values()), default=NEVER
+        )
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())

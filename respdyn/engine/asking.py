@@ -267,9 +267,9 @@ class Asking:
             step.is_done = True
             self._advance(step.task, step.answers, step.timeout_ms, step.done)
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
-        return self._deadlines.next_ms()
+        return self._deadlines.first_ms
 
     def is_idle(self) -> bool:
         """Whether no task waits that somebody waits for."""

@@ -183,17 +183,22 @@ class Waiting:
 
 
 class Answering(Reader):
-    """A read whose reply was computed from the copy here and waits for the quorum's word."""
+    """A read whose reply was computed from the copy here and waits for the quorum's word.
 
-    __slots__ = ("_again", "_call", "_locator", "_reply", "_waiter")
+    `again(command, argv, resp3, locator, record)` computes it from another record.
+    """
+
+    __slots__ = ("_again", "_argv", "_command", "_locator", "_reply", "_resp3", "_waiter")
 
     def __init__(
-        self, waiter: Waiter, reply: bytes, call: Call, locator: bytes,
-        again: Callable[[Call, bytes, bytes], bytes],
+        self, waiter: Waiter, reply: bytes, command: Command, argv: list[bytes], resp3: bool,
+        locator: bytes, again: Callable[[Command, list[bytes], bool, bytes, bytes], bytes],
     ) -> None:
         self._waiter = waiter
         self._reply = reply
-        self._call = call
+        self._command = command
+        self._argv = argv
+        self._resp3 = resp3
         self._locator = locator
         self._again = again
 
@@ -203,7 +208,9 @@ class Answering(Reader):
 
     def differ(self, record: bytes) -> None:
         """They do not: answer from the join."""
-        self._waiter.fill(self._again(self._call, self._locator, record))
+        self._waiter.fill(
+            self._again(self._command, self._argv, self._resp3, self._locator, record)
+        )
 
     def fail(self, text: str) -> None:
         """Too few answers."""

@@ -82,7 +82,7 @@ class Dispatcher:
         self.siblings_warn = 25         # counted beyond this
         self.token_secret = b""         # goes before the locator in what tokens are bound to
         self.notices: Notices | None = None     # while somebody asks for keyspace events
-        self._busy: dict[bytes, deque[Waiting]] = {}
+        self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
         self._waiting: Deadlines[Waiting] = Deadlines()
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
 
@@ -104,7 +104,7 @@ class Dispatcher:
         route = command.route
         if not deadline_ms:
             deadline_ms = self.now_ms + terms.timeout_ms
-        if self._busy and locator in self._busy:
+        if self.busy and locator in self.busy:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             self._line_up(locator, [Waiting(call, target.hold())])
             return None
@@ -123,20 +123,19 @@ class Dispatcher:
             return self._elsewhere(call, locator, plan, target)
         if route is READ:
             record = self._slots[slot].get(locator, b"")
-            reply = self._reply(command, argv, record, resp3, locator)
+            reply = self.read_again(command, argv, resp3, locator, record)
             if terms.r <= 1:
                 if self.notices is not None:
                     self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
                 return reply
             if len(plan.replicas.readers) + 1 < terms.r:
                 return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
-            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             waiter = target.hold()
             if self.notices is not None:
                 waiter = self.notices.wait_for_read(
                     waiter, command, argv, locator, self.wall_ms, resp3
                 )
-            reader = Answering(waiter, reply, call, locator, self._read_again)
+            reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
             self._coordinator.read(plan, reader, locator, record, terms.r, deadline_ms)
             return None
         if terms.r > 1 and (
@@ -148,10 +147,10 @@ class Dispatcher:
             command, argv, locator, plan, resp3, terms.w, deadline_ms, target, until_ms
         )
 
-    def _reply(
-        self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
+    def read_again(
+        self, command: Command, argv: list[bytes], resp3: bool, locator: bytes, record: bytes
     ) -> bytes:
-        """The reply of a read, from what a record says."""
+        """The reply of a read: from the record here, later perhaps from the join of several."""
         try:
             if command.wants_loc:
                 return command.read_at(
@@ -160,10 +159,6 @@ class Dispatcher:
             return command.read(argv, record, self.wall_ms, resp3)
         except ReplyError as wrong:
             return error(wrong.text)
-
-    def _read_again(self, call: Call, locator: bytes, record: bytes) -> bytes:
-        """The reply of a read, from the join of what the replicas hold."""
-        return self._reply(call.command, call.argv, record, call.resp3, locator)
 
     def _apply(
         self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
@@ -247,7 +242,7 @@ class Dispatcher:
         if len(plan.replicas.readers) + 1 < terms.r:
             return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
         waiter = target.hold()
-        self._busy[locator] = deque()
+        self.busy[locator] = deque()
 
         def run() -> None:
             self._finish(call, locator, waiter)
@@ -282,16 +277,16 @@ class Dispatcher:
         """Put commands in a key's line. True if it was free: then somebody must run the line."""
         for one in waiting:
             self._waiting.add(one, one.deadline_ms - self.now_ms)
-        line = self._busy.get(locator)
+        line = self.busy.get(locator)
         if line is not None:
             line.extend(waiting)
             return False
-        self._busy[locator] = deque(waiting)
+        self.busy[locator] = deque(waiting)
         return True
 
     def _next_in_line(self, locator: bytes) -> None:
         """The key is free: run what waited for it, until one of those makes it busy again."""
-        line = self._busy.pop(locator)
+        line = self.busy.pop(locator)
         while line:
             waiting = line.popleft()
             if waiting.is_done:
@@ -304,7 +299,7 @@ class Dispatcher:
             )
             if reply is not None:
                 waiter.fill(reply)
-            again = self._busy.get(locator)
+            again = self.busy.get(locator)
             if again is not None:
                 again.extend(line)
                 return
@@ -430,11 +425,10 @@ class Dispatcher:
             waiting.waiter.fail(_WAITED)
         self.forwarding.expire(now_ms)
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
-        times = (self._waiting.next_ms(), self.forwarding.next_deadline())
-        return min((time for time in times if time is not None), default=None)
+        return min(self._waiting.first_ms, self.forwarding.next_deadline())
 
     def is_idle(self) -> bool:
         """Whether no command waits for a key or for another node."""
-        return not self._busy and self.forwarding.is_idle()
+        return not self.busy and self.forwarding.is_idle()

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from respdyn.cluster.admission import EXCHANGE, cost
+from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.hash_tree import HashTrees, Position
 from respdyn.cluster.messages import pair
 from respdyn.engine.asking import (
@@ -161,10 +162,10 @@ class Exchange:
         self._urgent[peer] = dict.fromkeys(self._shared.get(peer, []))
         self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
         if self.is_running or not self._shared or not self._node.settings.exchange_interval_ms:
-            return None
+            return NEVER
         return self._next_ms
 
     def tick(self) -> None:

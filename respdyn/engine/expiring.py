@@ -14,6 +14,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Final, Protocol
 
+from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
@@ -117,12 +118,12 @@ class Expiring:
                     self._keep(locator, record)
         self._walked = end
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
         if not self.is_watching:
-            return None
+            return NEVER
         if self._walked < SLOTS:
             return self._now_ms + 1
         if not self._queue:
-            return None
+            return NEVER
         return self._now_ms + max(1, self._queue[0][0] - self._wall_ms)

@@ -22,7 +22,7 @@ Source: SEMANTICS 1.7; riak_kv issues 1188 and 1754 are what becomes of it other
 from collections.abc import Callable
 
 from respdyn.cluster.counters import Counters
-from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.deadlines import NEVER, Deadlines
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, NOT_RUN, UNKNOWN, bulk
@@ -53,10 +53,8 @@ class Forwarding:
         self._link_to = link_to
         self._line_up = line_up
         self._run_line = run_line
-        # In the order of their deadlines, but for those that are in `_early` as well.
         self._calls: dict[int, Call] = {}
-        self._early: Deadlines[Call] = Deadlines()
-        self._latest_ms = 0
+        self._first_ms = NEVER      # none of them is due before this
         self._retries: Deadlines[Retry] = Deadlines()
         self._number = 0
 
@@ -82,10 +80,8 @@ class Forwarding:
             away.commands += 1
         call.away = away
         self._calls[number] = call
-        if call.deadline_ms >= self._latest_ms:
-            self._latest_ms = call.deadline_ms
-        else:
-            self._early.add(call, timeout_ms)
+        if call.deadline_ms < self._first_ms:
+            self._first_ms = call.deadline_ms
         terms = call.terms
         argv = call.argv
         size = len(argv)
@@ -172,12 +168,13 @@ class Forwarding:
         for retry in self._retries.expired(now_ms):
             retry.is_done = True
             self._run_line(retry.locator)
-        overdue = list(self._early.expired(now_ms))
-        for call in self._calls.values():
-            if call.deadline_ms > now_ms:
-                break               # all behind it are later still, but for those in `_early`
-            if not call.is_done and call not in overdue:
-                overdue.append(call)
+        if now_ms < self._first_ms:
+            return
+        calls = self._calls.values()
+        overdue = [call for call in calls if call.deadline_ms <= now_ms]
+        self._first_ms = min(
+            (call.deadline_ms for call in calls if call.deadline_ms > now_ms), default=NEVER
+        )
         for call in overdue:
             self._returned(call)
             self._counters.timeouts += 1
@@ -187,14 +184,9 @@ class Forwarding:
             else:
                 call.waiter.fail(OUTCOME_UNKNOWN)
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
-        first = next(iter(self._calls.values()), None)
-        times = (
-            self._early.next_ms(), self._retries.next_ms(),
-            first.deadline_ms if first is not None else None,
-        )
-        return min((time for time in times if time is not None), default=None)
+        return min(self._retries.first_ms, self._first_ms)
 
     def is_idle(self) -> bool:
         """Whether no forwarded command waits."""

@@ -6,6 +6,7 @@ several (`dispatch`), every partition (`coverage`), the cluster itself (`cluster
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE
-from respdyn.engine.session import ALL_KEYS, Load, Session
+from respdyn.engine.plain import Plain
+from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 
@@ -50,6 +52,10 @@ class Front:
         self._node = node
         self._load = Load()
         self.users = Users(node, self.sessions)
+        self.plain = Plain(
+            node.replica, node.coordinator, node.dispatcher, node.counters,
+            node.identity.node_id, node.stamp, node.identity.can_mint, self.calls,
+        )
         self.context = local.LocalContext(node)
         self.users.kill = self.context.kill
         self._next_id = 0
@@ -95,8 +101,44 @@ class Front:
 
     # ---- commands ----
 
-    def command(self, session: Session, argv: list[bytes]) -> None:
-        """One command of a client; its reply joins the session's output, now or later."""
+    def commands(
+        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
+    ) -> None:
+        """Run commands of a client, in order; their replies join its output, now or later.
+
+        Ends when none is left, when `most` were run, or when the client has enough to read: more
+        than `soft_bytes` of output, or `PENDING_MAX` replies that are waited for.
+        """
+        last = len(ready) - most
+        pending = session.pending
+        while ready and len(ready) > last:
+            if self._is_usual(session):
+                room = self._node.settings.max_inflight - self._load.held
+                self.plain.run(session, ready, min(len(ready) - last, room), soft_bytes)
+                if not ready:
+                    return
+            if session.out_bytes > soft_bytes or len(pending) > PENDING_MAX:
+                return
+            if len(ready) > last:
+                self._command(session, ready.popleft())
+
+    def _is_usual(self, session: Session) -> bool:
+        """Whether `plain` may run commands of this session.
+
+        Every rule that `_begin` and `run` apply to a command because of its session or its node,
+        rather than of the command itself, is named here.
+        """
+        return (
+            session.guard is None and not session.closing
+            and not session.has_barrier and not session.backlog
+            and session.reply_mode == "on"
+            and (session.subscriptions is None or session.resp == 3)
+            and not self.stopping and bool(self._node.dispatcher.plans)
+            and self._node.dispatcher.notices is None
+            and self._load.held < self._node.settings.max_inflight
+        )
+
+    def _command(self, session: Session, argv: list[bytes]) -> None:
         if session.has_barrier or session.backlog:
             session.backlog.append((argv, self._node.now_ms))
             return

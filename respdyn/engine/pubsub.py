@@ -221,9 +221,9 @@ class PubSub:
         for publication in self._deadlines.expired(now_ms):
             self._finish(publication)
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
-        return self._deadlines.next_ms()
+        return self._deadlines.first_ms
 
     # ---- who listens ----
 

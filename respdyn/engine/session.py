@@ -8,7 +8,7 @@ behind it wait. While nothing waits, a reply goes straight to the output list.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.engine.terms import Terms
@@ -30,6 +30,9 @@ class Load:
         self.held = 0                       # replies that are waited for
         self.ready: list[Session] = []      # sessions whose backlog may go on
 
+
+# How many replies one client may wait for; what it asks beyond that is left unread.
+PENDING_MAX: Final = 1000
 
 # In place of a key: any of them.
 ALL_KEYS = b"all keys"
@@ -191,6 +194,19 @@ class Session(Target):
         """A place for a reply that comes later."""
         self.load.held += 1
         cell = Cell(self, self.reply_mode == "on" or self._is_shown())
+        self.pending.append(cell)
+        return cell
+
+    def hold_key(self, key: bytes, is_write: bool) -> Cell:
+        """As `hold`, of a command that reads or writes this key, while `reply_mode` is "on"."""
+        self.load.held += 1
+        cell = Cell(self, True)
+        cell.key = key
+        cell.is_write = is_write
+        if is_write:
+            self.writes += 1
+        else:
+            self.reads += 1
         self.pending.append(cell)
         return cell
 

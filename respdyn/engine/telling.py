@@ -79,10 +79,9 @@ class Telling:
         self.pubsub.expire(now_ms)
         self._expiring.tick(now_ms, wall_ms)
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """When `advance` has work at the earliest."""
-        times = (self.pubsub.next_deadline(), self._expiring.next_deadline())
-        return min((time for time in times if time is not None), default=None)
+        return min(self.pubsub.next_deadline(), self._expiring.next_deadline())
 
     def turn_ends(self, batch: list[bytes]) -> None:
         """The turn has changed these records, flat pairs."""

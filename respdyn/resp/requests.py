@@ -69,19 +69,21 @@ class RequestReader:
 
     >>> reader = RequestReader(RequestLimits(), authenticated=True)
     >>> reader.feed(b"*2\\r\\n$4\\r\\nECHO\\r\\n$2\\r\\nhi\\r\\nSET k 'a b'\\r\\n*1")
-    >>> reader.next(), reader.next(), reader.next()
-    ([b'ECHO', b'hi'], [b'SET', b'k', b'a b'], None)
+    >>> reader.read(), reader.ready.popleft()
+    (True, [b'ECHO', b'hi'])
+    >>> reader.read(), reader.ready.popleft(), reader.read()
+    (True, [b'SET', b'k', b'a b'], False)
     """
 
     __slots__ = (
         "_args_left", "_argv", "_at", "_bulk_bytes", "_command_bytes", "_data", "_exact_until",
-        "_limits", "_missing", "_more", "_ready", "authenticated",
+        "_limits", "_missing", "_more", "authenticated", "ready",
     )
 
     def __init__(self, limits: RequestLimits, authenticated: bool = False) -> None:
         self.authenticated = authenticated      # set by the driver; looked at before each command
         self._limits = limits
-        self._ready: deque[list[bytes]] = deque()
+        self.ready: deque[list[bytes]] = deque()    # commands read and not taken yet
         self._data = b""            # input, read up to `_at`
         self._at = 0
         self._more: list[bytes] = []    # input behind `_data`, not joined yet
@@ -102,28 +104,30 @@ class RequestReader:
             self._at = self._exact_until = 0
             self._missing = 0
 
-    def next(self) -> list[bytes] | None:
-        """The next command, never an empty one; None when more input is needed.
+    def read(self) -> bool:
+        """Put the next commands, none of them empty, into `ready`; False when there are none.
 
+        Many at once where all are of the usual kind; before AUTH one, since it may be AUTH.
         Raises `ProtocolError`. After that the reader is of no use any more.
         """
-        if self._ready:
-            return self._ready.popleft()
+        if self.ready:
+            return True
         if not self._data or self._missing > 0:
-            return None
+            return False
         if self._more:
             self._join()
         while self._at < len(self._data):
             if self.authenticated and not self._args_left and self._read_many():
-                return self._ready.popleft()
+                return True
             argv = self._read_one()
             if argv is None:
                 self._trim()
-                return None
+                return False
             if argv:
-                return argv
+                self.ready.append(argv)
+                return True
         self._data = b""
-        return None
+        return False
 
     @property
     def buffered(self) -> int:
@@ -149,14 +153,14 @@ class RequestReader:
     # ---- the fast reader ----
 
     def _read_many(self) -> bool:
-        """Read whole commands of the usual kind into `_ready`; False if the first is not one."""
+        """Read whole commands of the usual kind into `ready`; False if the first is not one."""
         start = self._at
         data = self._data[start:]   # no copy when nothing was read of it yet
         if start < self._exact_until or data[0] != _STAR or len(data) > _FAST_BYTES_MAX:
             return False
         tokens = data.split(b"\r\n")
         last = len(tokens) - 1
-        at = _collect(tokens, last, self._ready)
+        at = _collect(tokens, last, self.ready)
         if at == last and not tokens[last]:
             self._data = b""
             self._at = 0

@@ -16,13 +16,12 @@ import socket
 from typing import Final, cast
 
 from respdyn.config import Settings, is_loopback_only
-from respdyn.engine.session import Session
+from respdyn.engine.session import PENDING_MAX, Session
 from respdyn.metrics import ServerMetrics
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
 from respdyn.server.turn import Turn
 
 COMMANDS_PER_TURN: Final = 1000
-PENDING_PER_CLIENT: Final = 1000    # commands of one client that wait for other nodes
 LINGER_S: Final = 5.0
 SWEEP_S: Final = 1.0
 
@@ -306,7 +305,7 @@ class Client(asyncio.Protocol):
     def _may_take(self, session: Session) -> bool:
         return (
             not self._is_stuck and session.out_bytes <= self._clients.output_soft
-            and len(session.pending) <= PENDING_PER_CLIENT
+            and len(session.pending) <= PENDING_MAX
         )
 
     def _take(self) -> None:
@@ -319,24 +318,26 @@ class Client(asyncio.Protocol):
         if not turn.is_open:
             turn.begin()
         self._has_more = False
-        run = turn.node.command
+        run = turn.node.commands
         soft = self._clients.output_soft
         pending = session.pending
-        is_free = self._is_free
+        ready = reader.ready
+        most = COMMANDS_PER_TURN
         try:
-            for _ in range(COMMANDS_PER_TURN):
-                if not is_free and session.authenticated:
-                    is_free = self._is_free = reader.authenticated = True
-                argv = reader.next()
-                if argv is None:
+            while most > 0:
+                if not self._is_free and session.authenticated:
+                    self._is_free = reader.authenticated = True
+                if not ready and not reader.read():
                     if self._has_ended:
                         self._finish()
                     elif not self._is_reading:
                         self._read_on()
                     return
-                run(session, argv)
+                before = len(ready)
+                run(session, ready, most, soft)
+                most -= before - len(ready)
                 if (
-                    session.out_bytes > soft or len(pending) > PENDING_PER_CLIENT
+                    session.out_bytes > soft or len(pending) > PENDING_MAX
                     or self._is_stuck or session.closing
                 ):
                     self._hold()

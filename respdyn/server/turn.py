@@ -94,9 +94,7 @@ class Turn:
         took_us = (monotonic_ns() - self._started_ns) // 1000
         metrics.turn_us.observe(took_us)
         self.node.turned(took_us)
-        deadline_ms = self.node.next_deadline()
-        if deadline_ms is not None:
-            self._arm(deadline_ms)
+        self._arm(self.node.next_deadline())
 
     def _arm(self, deadline_ms: int) -> None:
         """Wake at the deadline or before. An earlier timer stays: waking for nothing is cheap."""

@@ -231,10 +231,7 @@ class Host:
         """See to it that a turn comes when the node has a deadline."""
         node = self.node
         assert node is not None
-        deadline = node.next_deadline()
-        if deadline is None:
-            return
-        at_us = max(self.clock.reach_us(deadline), now_us)
+        at_us = max(self.clock.reach_us(node.next_deadline()), now_us)
         if self._wake_us == 0 or at_us < self._wake_us:
             self._wake_us = at_us
             self.world.at(at_us, self._woken, (self.life, at_us))

@@ -32,9 +32,15 @@ from respdyn.causal.tokens import decode_token, encode_token
 from respdyn.types import counters
 
 __all__ = [
-    "Stamp", "assign", "context_with_dot", "count", "decode_token", "encode_token", "exists",
-    "expire", "expire_at", "put", "remove", "remove_context", "siblings", "value",
+    "LONE", "LONE_EXPIRING", "LONE_VALUE", "Stamp", "assign", "context_with_dot", "count",
+    "decode_token", "encode_token", "exists", "expire", "expire_at", "put", "remove",
+    "remove_context", "siblings", "value",
 ]
+
+# Forms of a record with one value that everybody has seen, without and with an expiry. The value of
+# the first begins at `LONE_VALUE`.
+LONE, LONE_EXPIRING = 5, 7
+LONE_VALUE = PLAIN_VALUE
 
 _u64 = int.from_bytes
 _encode_plain = codec.encode_plain
@@ -45,9 +51,9 @@ def value(record: bytes, now_ms: int) -> bytes | None:
     if not record:
         return None
     form = record[1]
-    if form == 5:
-        return record[PLAIN_VALUE:]
-    if form == 7:
+    if form == LONE:
+        return record[LONE_VALUE:]
+    if form == LONE_EXPIRING:
         if _u64(record[46:54]) <= now_ms:
             return None
         return record[PLAIN_EXPIRING:]
@@ -60,9 +66,9 @@ def exists(record: bytes, now_ms: int) -> bool:
     if not record:
         return False
     form = record[1]
-    if form == 5:
+    if form == LONE:
         return True
-    if form == 7:
+    if form == LONE_EXPIRING:
         return _u64(record[46:54]) > now_ms
     return _winner(record, now_ms) is not None
 
@@ -72,9 +78,9 @@ def expire_at(record: bytes, now_ms: int) -> int | None:
     if not record:
         return None
     form = record[1]
-    if form == 5:
+    if form == LONE:
         return 0
-    if form == 7:
+    if form == LONE_EXPIRING:
         at = _u64(record[46:54])
         return at if at > now_ms else None
     found = _winner(record, now_ms)

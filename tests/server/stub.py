@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ import uvloop
 
 from respdyn.cluster.terms import Terms
 from respdyn.config import Settings, settle
-from respdyn.engine.session import Cell, Load, Session
+from respdyn.engine.session import PENDING_MAX, Cell, Load, Session
 from respdyn.errors import PeerError
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import Random, Trace
@@ -69,7 +70,7 @@ class StubNode:
         self.table: dict[bytes, bytes] = {}
         self.dirty: list[Session] = []
         self.sessions: list[Session] = []
-        self.commands = 0
+        self.ran = 0
         self.advances = 0
         self.drains = 0
         self.held: list[Cell] = []
@@ -91,8 +92,17 @@ class StubNode:
     def close_session(self, session: Session) -> None:
         self.sessions.remove(session)
 
+    def commands(
+        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
+    ) -> None:
+        for _ in range(min(most, len(ready))):
+            if not session.closing:
+                self.command(session, ready.popleft())
+            if session.out_bytes > soft_bytes or len(session.pending) > PENDING_MAX:
+                return
+
     def command(self, session: Session, argv: list[bytes]) -> None:
-        self.commands += 1
+        self.ran += 1
         name = argv[0].upper()
         if name == b"SET":
             self.table[argv[1]] = argv[2]
@@ -143,8 +153,8 @@ class StubNode:
     def advance(self, now_ms: int, wall_ms: int) -> None:
         self.advances += 1
 
-    def next_deadline(self) -> int | None:
-        return None
+    def next_deadline(self) -> int:
+        return time.monotonic_ns() // 1_000_000 + 10_000
 
     def turned(self, took_us: int) -> None:
         pass

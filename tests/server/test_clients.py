@@ -8,6 +8,7 @@ import pytest
 
 from respdyn.server import clients
 from respdyn.server.facts import resident_bytes
+from tests.server import stub
 from tests.server.stub import Served, Wire, served, until
 
 MB = 1024 * 1024
@@ -65,7 +66,8 @@ def test_a_long_pipeline_leaves_room_for_others(
 def test_pending_commands_of_one_client_are_bounded(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "PENDING_PER_CLIENT", 10)
+    monkeypatch.setattr(clients, "PENDING_MAX", 10)
+    monkeypatch.setattr(stub, "PENDING_MAX", 10)
     wire = Wire(server.client_port)
     wire.send(command(b"LATER") * 100)
     answered = 0
@@ -146,7 +148,7 @@ def test_a_client_that_never_reads_costs_little() -> None:
             other.expect(b"+PONG\r\n")
             time.sleep(0.01)
         assert resident_bytes() - before < 24 * MB
-        assert server.node.commands < 60
+        assert server.node.ran < 60
         for _ in range(30):         # it reads after all: nothing is missing
             wire.expect(b"$1000000\r\n" + bytes(1_000_000) + b"\r\n")
 

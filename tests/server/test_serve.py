@@ -131,8 +131,8 @@ def test_a_mistake_of_our_own_ends_the_process() -> None:
         "import sys\n"
         "from respdyn.cli.main import main\n"
         "from respdyn.node import Node\n"
-        "def fail(self, session, argv): raise AssertionError('impossible')\n"
-        "Node.command = fail\n"
+        "def fail(self, *given): raise AssertionError('impossible')\n"
+        "Node.commands = fail\n"
         f"sys.exit(main(['serve', '--engine=memory', '--port={port}', '--http-port=0']))\n"
     )
     with running(program=[sys.executable, "-c", code]) as one:

@@ -47,8 +47,8 @@ class WritingNode(StubNode):
     def durable(self, generation: int) -> None:
         self.story.append(f"durable {generation}")
 
-    def next_deadline(self) -> int | None:
-        return self.deadline
+    def next_deadline(self) -> int:
+        return super().next_deadline() if self.deadline is None else self.deadline
 
     def drain(self) -> Drained:
         self.story.append("drain")

@@ -1,0 +1,166 @@
+"""The two commonest commands, `GET key` and `SET key value`, without the layers in between.
+
+A client's pipeline is a run of these more often than not, so what is the same for all of a run is
+looked at once: the session, its terms, the time, who may coordinate. What they do is what `front`
+and `dispatch` would have them do, written a second time in one piece; the tests run every case
+both ways. Whatever is out of the ordinary about a command (an option, a key that is busy or away,
+no quorum in reach, a record of the general form) ends the run, and that command goes the long way.
+"""
+
+from binascii import crc_hqx
+from collections import deque
+from collections.abc import Callable
+
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.counters import Counters
+from respdyn.cluster.replica import Replica
+from respdyn.commands.declare import Command
+from respdyn.commands.table import TABLE
+from respdyn.engine.calls import Answering, Call
+from respdyn.engine.dispatch import Dispatcher
+from respdyn.engine.session import PENDING_MAX, Session
+from respdyn.resp.replies import NULL2, NULL3, OK
+from respdyn.ring.hashing import PREFIX, slot_of
+from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, Stamp, assign, value
+
+_GET = TABLE[b"GET"]
+_SET = TABLE[b"SET"]
+_BRACE = 123              # "{", as in `dispatch`
+
+
+class Plain:
+    """Runs the plain commands at the front of what a session has asked for."""
+
+    def __init__(
+        self, replica: Replica, coordinator: Coordinator, dispatcher: Dispatcher,
+        counters: Counters, here: str, stamp: Callable[[], Stamp], can_mint: Callable[[], bool],
+        calls: dict[Command, int],
+    ) -> None:
+        self._replica = replica
+        self._tables = replica.slots
+        self._busy = dispatcher.busy
+        self._away = dispatcher.forwarding.away
+        self._coordinator = coordinator
+        self._dispatcher = dispatcher
+        self._counters = counters
+        self._here = here
+        self._stamp = stamp
+        self._can_mint = can_mint
+        self._calls = calls       # how often each command was called, as `front` counts it
+
+    def run(
+        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
+    ) -> int:
+        """Take plain commands from `ready`, `most` of them, until one is not; how many were taken.
+
+        It also ends when more than `soft_bytes` of replies wait to be written, or more than
+        `PENDING_MAX` are waited for.
+        """
+        dispatcher = self._dispatcher
+        if dispatcher.sends_away:
+            return 0
+        plans, busy, away, tables = dispatcher.plans, self._busy, self._away, self._tables
+        terms = session.terms
+        deadline_ms = dispatcher.now_ms + terms.timeout_ms
+        prefixes = PREFIX[session.db]
+        pending, out = session.pending, session.out
+        gets = sets = instant = 0
+        find = TABLE.get
+        for _ in range(most):
+            if not ready:
+                break
+            argv = ready[0]
+            command = find(argv[0])
+            if command is _GET and len(argv) == 2:
+                is_write = False
+            elif command is _SET and len(argv) == 3:
+                is_write = True
+            else:
+                break
+            key = argv[1]
+            slot = slot_of(key) if _BRACE in key else crc_hqx(key, 0) & 16383
+            locator = prefixes[slot] + key
+            plan = plans[slot]
+            if (
+                not plan.is_owner or locator in busy or locator in away
+                or (
+                    (session.reads if is_write else session.writes)
+                    and session.must_wait(key, is_write)
+                )
+            ):
+                break
+            record = tables[slot].get(locator, b"")
+            if is_write:
+                if not plan.coordinator or dispatcher.cannot_store:
+                    break
+                if plan.coordinator != self._here:
+                    call = Call(
+                        _SET, argv, session.db, session.resp == 3, terms, deadline_ms, 0, 0
+                    )
+                    dispatcher.forwarding.send(
+                        call, locator, plan.coordinator, session.hold_key(key, True)
+                    )
+                else:
+                    if len(plan.replicas.writers) + 1 < terms.w or not self._can_mint():
+                        break
+                    delta = assign(record, self._stamp(), argv[2], 0)
+                    self._replica.replace(locator, record, delta)
+                    if not plan.is_instant:
+                        self._coordinator.write(
+                            plan, session.hold_key(key, True), OK, locator, delta, terms.w,
+                            deadline_ms, True,
+                        )
+                    else:
+                        instant += 1
+                        if pending:
+                            session.reply(OK)
+                        else:
+                            out.append(OK)
+                            session.out_bytes += 5
+                sets += 1
+            else:
+                if not record:
+                    reply = NULL3 if session.resp == 3 else NULL2
+                elif record[1] == LONE:
+                    found = record[LONE_VALUE:]
+                    reply = b"$%d\r\n%b\r\n" % (len(found), found)
+                elif record[1] == LONE_EXPIRING:
+                    alive = value(record, dispatcher.wall_ms)
+                    if alive is None:
+                        reply = NULL3 if session.resp == 3 else NULL2
+                    else:
+                        reply = b"$%d\r\n%b\r\n" % (len(alive), alive)
+                else:
+                    break
+                if terms.r > 1:
+                    if len(plan.replicas.readers) + 1 < terms.r:
+                        break
+                    reader = Answering(
+                        session.hold_key(key, False), reply, _GET, argv, session.resp == 3,
+                        locator, dispatcher.read_again,
+                    )
+                    self._coordinator.read(plan, reader, locator, record, terms.r, deadline_ms)
+                elif pending:
+                    session.reply(reply)
+                else:
+                    out.append(reply)
+                    session.out_bytes += len(reply)
+                gets += 1
+            ready.popleft()
+            if session.out_bytes > soft_bytes or len(pending) > PENDING_MAX:
+                break
+        if out and not session.is_dirty:
+            session.is_dirty = True
+            session.dirty.append(session)
+        self._counters.writes_coordinated += instant
+        calls = self._calls
+        if gets:
+            calls[_GET] = calls.get(_GET, 0) + gets
+            session.last_command = _GET.name
+        if sets:
+            calls[_SET] = calls.get(_SET, 0) + sets
+            if not gets or is_write:
+                session.last_command = _SET.name
+        if gets or sets:
+            session.last_ms = dispatcher.wall_ms
+        return gets + sets
