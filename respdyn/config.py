@@ -177,6 +177,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             KIB, 64 * GIB, runtime=True),
     Setting("pubsub-output-seconds", "pubsub_output_seconds", "seconds", 60,
             "how long a subscriber may stay above pubsub-output-soft", 1, 86400, runtime=True),
+    Setting("drain-timeout", "drain_timeout_ms", "ms", 5 * SECOND,
+            "a stopping node waits so long for its clients to move; raising it stops later",
+            0, HOUR, runtime=True),
+    Setting("moving-time", "moving_seconds", "seconds", 60,
+            "for how long clients that were told to move stay away; longer than a restart takes",
+            1, 86400, runtime=True),
     Setting("peer-output-limit", "peer_output_limit", "bytes", 256 * MIB,
             "unsent bytes at which the link to a peer is dropped; raising it costs memory",
             KIB, 64 * GIB),
@@ -279,6 +285,8 @@ class Settings:
     pubsub_output_limit: int = 32 * MIB
     pubsub_output_soft: int = 8 * MIB
     pubsub_output_seconds: int = 60
+    drain_timeout_ms: int = 5 * SECOND
+    moving_seconds: int = 60
     peer_output_limit: int = 256 * MIB
     peer_frame_limit: int = GIB
     handshake_timeout_ms: int = 5 * SECOND

@@ -51,6 +51,7 @@ from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
+from respdyn.engine.draining import Draining
 from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
 from respdyn.engine.host import Host, NoHost
@@ -180,7 +181,6 @@ class Node:
         self.view = ClusterView(self)
         self.topology = Topology(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
-        self.telling = Telling(self.links, self.replica, self.dispatcher, name)
         self.receiver = Receiver(
             self.replica, self.coordinator, self.detector, self.counters, self._heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
@@ -188,6 +188,12 @@ class Node:
             self._forget_requests,
         )
         self.front = Front(self)
+        self.draining = Draining(
+            self, self.front.sessions, self._replan, self.slot_map.ranges, here
+        )
+        self.telling = Telling(
+            self.links, self.replica, self.dispatcher, name, self.draining
+        )
         self.settings_changed()
         self.gossip.users_told = self.front.users.told
         self.gossip.user_heard = self.front.users.heard
@@ -468,7 +474,11 @@ class Node:
             ring, self.identity.node_id, not self.dispatcher.cannot_store, self._waits_for_disk,
             self.link_to,
         )
-        spare(plans, self.identity.node_id, self.standing.clock.is_doubted, self.link_to)
+        leaves = self.draining.is_leaving
+        spare(
+            plans, self.identity.node_id, self.standing.clock.is_doubted or leaves, leaves,
+            self.link_to,
+        )
         self.dispatcher.plans = self.coverage.plans = plans
         self.slot_map.replan(
             plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms

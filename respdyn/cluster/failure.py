@@ -182,7 +182,9 @@ class FailureDetector:
             sick.clear()
         has_changed = False
         for link in up:
-            if link.is_busy:
+            if link.is_leaving:
+                reason = "leaving"
+            elif link.is_busy:
                 reason = "busy"
             elif link.peer in sick:
                 reason = "slow"

@@ -55,6 +55,7 @@ class Link:
         self.can_store = True             # False while the peer's disk fails, by its own word
         self.is_busy = False              # True while it wants to be spared, by its own word
         self.spared = ""                  # why it is better not asked while others can be
+        self.is_leaving = False           # it is about to stop, by its own word
         self.changed_ms = 0               # when `is_up` last changed
         self.working = 0                  # commands that it forwarded and that wait here
         self.epoch = 0

@@ -41,7 +41,7 @@ class Plan:
         self.partition = partition
         self.owners = owners
         self.is_owner = is_owner          # this node is among the first N
-        self.coordinator = coordinator    # first reachable owner that can store; "" for none
+        self.coordinator = coordinator    # first reachable owner that can store, or ""
         self.replicas = replicas
         self.spared = ""                  # who would coordinate, were it not spared
         self.is_instant = is_instant      # nobody else to ask and no disk to wait for
@@ -76,10 +76,14 @@ def make_plans(
     return plans
 
 
-def spare(plans: list[Plan], here: str, spares_here: bool, link_to: Callable[[str], Link]) -> None:
+def spare(
+    plans: list[Plan], here: str, spares_here: bool, leaves_here: bool,
+    link_to: Callable[[str], Link],
+) -> None:
     """Let another owner coordinate where the first one is spared, if one is not.
 
-    A spared owner still runs what a node that does not know of it yet sends its way.
+    A spared owner still runs what a node that does not know of it yet sends its way, and clients
+    are shown it. One that leaves passes such commands on, and is not shown.
     """
     before: Plan | None = None
     for plan in plans:
@@ -93,7 +97,11 @@ def spare(plans: list[Plan], here: str, spares_here: bool, link_to: Callable[[st
             if (owner in able and not _is_spared(owner, here, spares_here, link_to)) or (
                 owner == here and plan.is_owner and not spares_here
             ):
-                plan.spared, plan.coordinator = plan.coordinator, owner
+                leaves = leaves_here if plan.coordinator == here else (
+                    link_to(plan.coordinator).is_leaving
+                )
+                plan.spared = "" if leaves else plan.coordinator
+                plan.coordinator = owner
                 break
 
 

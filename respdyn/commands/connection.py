@@ -49,6 +49,13 @@ _CLIENT_SUBCOMMANDS = (
         promise="local", route=LOCAL,
     ),
     Command(
+        "client|maint_notifications",
+        "CLIENT MAINT_NOTIFICATIONS <ON | OFF> [MOVING-ENDPOINT-TYPE <none | internal-ip"
+        " | external-ip | internal-fqdn | external-fqdn>]",
+        "Asks to be told, in RESP3, where to connect when this node is about to stop.",
+        since="7.2.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
+    ),
+    Command(
         "client|no-evict", "CLIENT NO-EVICT <ON | OFF>",
         "Notes that the connection should not be closed for memory's sake.",
         since="7.0.0", group="connection", flags=_ADMIN, promise="local", route=LOCAL,

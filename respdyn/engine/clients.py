@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Argv = list[bytes]
 
 # Connections are of the first and of the last kind; masters and replicas there are none.
+_ENDPOINTS: Final = frozenset(
+    (b"none", b"internal-ip", b"external-ip", b"internal-fqdn", b"external-fqdn")
+)
 _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
@@ -154,6 +157,26 @@ def _on_or_off(argument: bytes) -> bool:
     if value is None:
         raise syntax_error()
     return value
+
+
+def maint_notifications(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    """Whether this client is told to move before the node stops."""
+    if not _on_or_off(argv[2]):
+        session.moving = b""
+        return OK
+    kind = b"external-ip"
+    for position in range(3, len(argv), 2):
+        if word(argv[position]) != b"MOVING-ENDPOINT-TYPE" or position + 1 == len(argv):
+            raise syntax_error()
+        kind = argv[position + 1].lower()
+        if kind not in _ENDPOINTS:
+            raise ReplyError(f"ERR unknown endpoint type '{quoted(kind)}'")
+    if session.resp != 3:
+        raise ReplyError("ERR maintenance notifications are pushes: they need RESP3 (HELLO 3)")
+    session.moving = kind
+    session.reply(OK)
+    context.node.draining.tell(session)     # behind the reply, if the node is leaving already
+    return None
 
 
 def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:

@@ -116,7 +116,7 @@ class Dispatcher:
                 route is not READ and plan.coordinator != self._here
                 and not (hops and plan.spared == self._here)
             )
-            or (self._away and locator in self._away)
+            or (self._away and not hops and locator in self._away)
             or (self.sends_away and not hops and plan.replicas.readers)
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)

@@ -187,6 +187,7 @@ def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
     context.users.welcome(session)
     session.reply_mode = "on"
     session.no_evict = session.no_touch = False
+    session.moving = b""
     session.terms = context.terms
     return b"+RESET\r\n"
 
@@ -364,6 +365,7 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "client|id": clients.id_,
     "client|info": clients.info,
     "client|kill": clients.kill,
+    "client|maint_notifications": clients.maint_notifications,
     "client|list": clients.list_,
     "client|no-evict": clients.no_evict,
     "client|no-touch": clients.no_touch,

@@ -86,10 +86,9 @@ class Session(Target):
     __slots__ = (
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
         "guard", "has_barrier", "id", "is_dirty", "is_put_off", "is_tls", "last_command",
-        "last_ms", "lib_name",
-        "lib_version", "listener", "load", "local_address", "name", "no_evict", "no_touch", "out",
-        "out_bytes", "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions",
-        "tag", "terms", "user", "writes",
+        "last_ms", "lib_name", "lib_version", "listener", "load", "local_address", "moving", "name",
+        "no_evict", "no_touch", "out", "out_bytes", "pending", "pushed_bytes", "reads",
+        "reply_mode", "resp", "subscriptions", "tag", "terms", "user", "writes",
     )
 
     def __init__(
@@ -135,6 +134,7 @@ class Session(Target):
         self.no_touch = False
         self.terms = terms
         self.subscriptions: Subscriptions | None = None     # None: it listens to nothing
+        self.moving = b""                   # the kind of address to be told when the node stops
         self.pushed_bytes = 0               # of messages that wait for a reply before them
 
     def reply(self, reply: bytes) -> None:

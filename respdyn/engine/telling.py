@@ -13,6 +13,7 @@ from respdyn.cluster.messages import (
     GOSSIP_COUNT,
     GOSSIP_EVENT,
     GOSSIP_INTEREST,
+    GOSSIP_LEAVING,
     GOSSIP_MESSAGE,
 )
 from respdyn.engine.expiring import Expiring
@@ -24,23 +25,27 @@ if TYPE_CHECKING:
     from respdyn.cluster.replica import Replica
     from respdyn.config import Settings
     from respdyn.engine.dispatch import Dispatcher
+    from respdyn.engine.draining import Draining
 
 
 class Telling:
     """Assembles these rooms and passes on what concerns them."""
 
     def __init__(
-        self, links: dict[str, Link], replica: Replica, dispatcher: Dispatcher, here: str
+        self, links: dict[str, Link], replica: Replica, dispatcher: Dispatcher, here: str,
+        draining: Draining,
     ) -> None:
         self.pubsub = PubSub(links)
         self.notices = Notices(self.pubsub, links)
         self._expiring = Expiring(replica, dispatcher, here, self.notices.expired)
         self._dispatcher = dispatcher
+        self._draining = draining
         self._hearers = {
             GOSSIP_MESSAGE: self.pubsub.heard_message,
             GOSSIP_COUNT: self.pubsub.heard_count,
             GOSSIP_EVENT: self.notices.heard_event,
             GOSSIP_INTEREST: self._heard_interest,
+            GOSSIP_LEAVING: draining.heard,
         }
 
     def settings_changed(self, settings: Settings) -> None:
@@ -69,6 +74,7 @@ class Telling:
     def greet(self, link: Link) -> None:
         """A peer is newly connected: tell it what the clients here ask for."""
         self.notices.greet(link)
+        self._draining.greet(link)
 
     def lose(self, peer: str) -> None:
         """Nothing that waits for this peer will be answered."""

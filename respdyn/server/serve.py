@@ -54,7 +54,7 @@ PROGRESS_S: Final = 2.0
 SAMPLE_S: Final = 1.0
 FIRST_BATCH_S: Final = 30.0
 IDLE_S: Final = 2.5             # for pending requests, when stopping
-GOODBYE_S: Final = 1.0          # for clients to read their last replies
+HAND_OVER_S: Final = 0.3        # for peers to coordinate in this node's place
 FLUSH_S: Final = 30.0
 OK: Final = 0
 FAILED: Final = 1
@@ -254,14 +254,16 @@ class Server:
         self._stopping.set()
 
     async def _stop(self) -> None:
-        """Let nobody in, answer what was asked, flush, close."""
+        """Send clients elsewhere, let nobody in, answer what was asked, flush, close."""
         self._trace.event("stopping", signal=self._reason)
+        await self._drain()
         self._doors.close()
+        self._turn.begin()
+        self._clients.stop()
+        await self._wait_for(lambda: not self._clients.connections, IDLE_S)
         self._turn.begin()
         self._node.stop()
         await self._wait_for(self._node.is_idle, IDLE_S)
-        self._clients.stop()
-        await self._wait_for(lambda: not self._clients.connections, GOODBYE_S)
         self._clients.abort()
         self._peers.stop()
         self._http.stop()
@@ -270,6 +272,20 @@ class Server:
         self._trace.event("stopped", flushed=flushed)
         if not flushed:
             self._status = FAILED
+
+    async def _drain(self) -> None:
+        """If there are other nodes: let them coordinate, and give clients time to move there."""
+        node = self._node
+        if not any(link.is_up for link in node.links.values()):
+            return
+        settings = node.settings
+        self._turn.begin()
+        node.draining.begin(settings.moving_seconds)
+        await asyncio.sleep(HAND_OVER_S)
+        await self._wait_for(node.draining.is_clear, settings.drain_timeout_ms / 1000)
+        self._trace.event(
+            "drained", told=node.draining.told, clients_left=len(node.front.sessions)
+        )
 
     def _stop_store(self) -> bool:
         """Flush and close the store. This blocks; from here a signal ends the process."""

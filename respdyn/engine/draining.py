@@ -1,0 +1,164 @@
+"""A node that is about to stop: others coordinate in its place, its clients move, nobody waits.
+
+On `begin` the peers hear that this node is *leaving*, and spare it: from then on another owner
+coordinates its keys and cluster-aware clients are shown that one, while the node goes on serving
+whatever still comes. Clients that asked for it (`CLIENT MAINT_NOTIFICATIONS ON`, which redis-py,
+node-redis and others send by themselves in RESP3) are pushed
+
+    MOVING sequence seconds host:port
+
+on the client port: connect there for so long, finish here what is under way. On the cluster port it
+is `SMIGRATED sequence [[from, to, slots], ...]`. Whoever connects meanwhile is told at once. The
+node may stop when all who were told have gone (`is_clear`); those who do not know the message are
+served until it does.
+
+Source: redis-py and node-redis, whose parsers say what these messages look like.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+from zlib import crc32
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import GOSSIP_LEAVING
+from respdyn.cluster.messages import bulk as statement
+from respdyn.config import Settings
+from respdyn.engine.session import Session
+from respdyn.resp.replies import array, bulk, integer, push, text
+from respdyn.ring.ring import Member
+
+NOWHERE: Final = b"none"        # an endpoint type: the client knows where to connect anew
+
+Ranges = list[tuple[int, int, str]]     # first slot, last slot, node id
+
+
+class Surroundings(Protocol):
+    """What is asked of the node."""
+
+    links: dict[str, Link]
+    wall_ms: int
+    settings: Settings
+
+
+class Draining:
+    """Who leaves: this node, and which of its clients have been told."""
+
+    def __init__(
+        self, node: Surroundings, sessions: dict[int, Session], replan: Callable[[], None],
+        ranges: Callable[[], Ranges], here: Member,
+    ) -> None:
+        self.is_leaving = False
+        self.told = 0                   # clients that were told to move
+        self._node = node
+        self._sessions = sessions
+        self._replan = replan
+        self._ranges = ranges
+        self._here = here
+        self._seconds = 0
+        self._sequence = 0
+        self._moved = b""               # the body of SMIGRATED
+
+    # ---- among nodes ----
+
+    def greet(self, link: Link) -> None:
+        """Tell a newly connected peer whether this node leaves."""
+        if link.is_connected:
+            link.gossips.append(statement(GOSSIP_LEAVING + (b"1" if self.is_leaving else b"0")))
+
+    def heard(self, link: Link, item: bytes) -> None:
+        """A peer leaves, or has come back."""
+        is_leaving = item[1:] == b"1"
+        if link.is_leaving != is_leaving:
+            link.is_leaving = is_leaving
+            link.spared = "leaving" if is_leaving else ""
+            self._replan()
+
+    # ---- clients ----
+
+    def begin(self, seconds: int) -> None:
+        """Begin to leave. `seconds`: for how long clients shall stay with another node."""
+        before = self._ranges()
+        self.is_leaving = True
+        self._seconds = seconds
+        self._sequence = self._node.wall_ms // 1000
+        for link in self._node.links.values():
+            self.greet(link)
+        self._replan()
+        self._moved = self._migrations(before, self._ranges())
+        for session in list(self._sessions.values()):
+            self.tell(session)
+
+    def end(self) -> None:
+        """Stay after all. Clients that have moved stay where they are."""
+        self.is_leaving = False
+        for link in self._node.links.values():
+            self.greet(link)
+        self._replan()
+
+    def tell(self, session: Session) -> None:
+        """Tell a client to move, if this node leaves and the client asked to be told."""
+        if not self.is_leaving or not session.moving or session.resp != 3:
+            return
+        if session.listener == "cluster":
+            message = [bulk(b"SMIGRATED"), integer(self._sequence), self._moved]
+        else:
+            where = self._where(session)
+            if not where:
+                return              # nowhere to go
+            message = [bulk(b"MOVING"), integer(self._sequence), integer(self._seconds), where]
+        self.told += 1
+        session.push(push(message, True))
+
+    def is_clear(self) -> bool:
+        """Whether all clients that were told have gone."""
+        return not any(
+            session.moving and session.resp == 3 for session in self._sessions.values()
+        )
+
+    def _others(self) -> list[Member]:
+        """Nodes that clients may go to, this node's right neighbour first."""
+        found = [
+            link.member for peer, link in sorted(self._node.links.items())
+            if link.is_up and not link.is_leaving and link.member is not None
+        ]
+        at = sum(1 for one in found if one.node_id < self._here.node_id)
+        return found[at:] + found[:at]
+
+    def _where(self, session: Session) -> bytes:
+        """The same place for all connections of one machine: they are one pool, most often."""
+        if session.moving == NOWHERE:
+            return b"_\r\n"
+        others = self._others()
+        if not others:
+            return b""
+        machine = session.address.rpartition(":")[0]
+        member = others[crc32(machine.encode()) % len(others)]
+        settings = self._node.settings
+        port = member.client_port
+        if session.is_tls and settings.client_port:     # as far from the other as it is here
+            port += settings.tls_port - settings.client_port
+        return text(f"{member.host}:{port}")
+
+    def _migrations(self, before: Ranges, after: Ranges) -> bytes:
+        """Which slots this node has handed to whom, as SMIGRATED lists them."""
+        hosts = {
+            peer: f"{link.member.host}:{link.member.cluster_port}"
+            for peer, link in self._node.links.items() if link.member is not None
+        }
+        own = [slots for slots in before if slots[2] == self._here.node_id]
+        given: dict[str, list[str]] = {}
+        for first, last, node in after:
+            if node in hosts:
+                for low, high in _shared(own, first, last):
+                    given.setdefault(node, []).append(f"{low}-{high}")
+        source = f"{self._here.host}:{self._here.cluster_port}"
+        return array([
+            array([text(source), text(hosts[node]), text(",".join(slots))])
+            for node, slots in sorted(given.items())
+        ])
+
+
+def _shared(ranges: Iterable[tuple[int, int, str]], first: int, last: int) -> list[tuple[int, int]]:
+    """The parts of the ranges that lie between two slots."""
+    found = [(max(low, first), min(high, last)) for low, high, _ in ranges]
+    return [(low, high) for low, high in found if low <= high]

@@ -1,0 +1,120 @@
+"""A node that leaves: others coordinate, its clients are told where to go, nothing fails."""
+
+import hiredis
+
+from tests.cluster.test_pubsub import heard
+from tests.little import Client, Little
+
+
+def aware(little: Little, name: str, port: str = "client", kind: str = "internal-ip") -> Client:
+    client = little.client(name, port)
+    client("HELLO", "3")
+    assert client("CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", kind) == b"OK"
+    return client
+
+
+def test_clients_are_told_where_to_go_and_for_how_long() -> None:
+    little = Little(3).ready()
+    told, plain, none = aware(little, "A"), little.client("A"), aware(little, "A", kind="none")
+    little["A"].draining.begin(60)
+    sequence = little["A"].wall_ms // 1000
+    assert heard(told) in (
+        [[b"MOVING", sequence, 60, b"10.0.0.2:6379"]], [[b"MOVING", sequence, 60, b"10.0.0.3:6379"]]
+    )
+    assert heard(none) == [[b"MOVING", sequence, 60, None]]
+    assert heard(plain) == [] and plain("PING") == b"PONG"
+    late = little.client("A")
+    late("HELLO", "3")
+    assert late("CLIENT", "MAINT_NOTIFICATIONS", "ON") == b"OK"
+    assert heard(late)[0][0] == b"MOVING"  # type: ignore[index]
+    assert not little["A"].draining.is_clear()
+    for client in (told, none, late):
+        little["A"].close_session(client.session)
+    assert little["A"].draining.is_clear()
+
+
+def test_clients_are_not_sent_to_a_node_that_leaves_too() -> None:
+    little = Little(3).ready()
+    clients = [aware(little, name) for name in "AB"]
+    little["A"].draining.begin(60)
+    little.run(5)
+    little["B"].draining.begin(60)
+    assert heard(clients[1])[0][3] == b"10.0.0.3:6379"  # type: ignore[index]
+
+
+def test_a_client_in_resp2_cannot_be_told() -> None:
+    little = Little(3).ready()
+    client = little.client("A")
+    assert "RESP3" in str(client("CLIENT", "MAINT_NOTIFICATIONS", "ON"))
+    assert client("CLIENT", "MAINT_NOTIFICATIONS", "OFF") == b"OK"
+    assert "syntax" in str(client("CLIENT", "MAINT_NOTIFICATIONS", "MAYBE"))
+    assert "endpoint" in str(
+        client("CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", "moon")
+    )
+    little["A"].draining.begin(60)
+    assert heard(client) == [] and little["A"].draining.is_clear()
+
+
+def test_others_coordinate_while_a_node_leaves_and_no_longer_when_it_stays() -> None:
+    little = Little(3).ready()
+    key = little.key_of("A")
+    little["A"].draining.begin(60)
+    little.run(5)
+    before = little["A"].identity.counter
+    for through in "ABC":
+        assert little.client(through)("SET", key, "v") == b"OK"
+    assert little["A"].identity.counter == before
+    little["A"].draining.end()
+    little.run(5)
+    assert little.client("B")("SET", key, "v") == b"OK"
+    assert little["A"].identity.counter == before + 1
+
+
+def test_a_pipeline_that_meets_the_change_goes_through() -> None:
+    """A write goes to the node that leaves, which sends it back to where it came from."""
+    little = Little(3).ready()
+    ring = little["A"].membership.ring
+    assert ring is not None
+    from respdyn.ring.hashing import slot_of
+
+    names = [machine.name for machine in little.machines]
+    key = next(
+        one for one in map(str, range(1000))
+        if ring.owners_of(ring.partition_of(slot_of(one.encode())))[:2] == (names[0], names[2])
+    )
+    client = little.client("C")
+    for number in range(10):
+        client.send("SET", key, number)
+        client.send("INCR", key)
+    little["A"].draining.begin(60)
+    assert [client.receive() for _ in range(20)] == [
+        reply for number in range(10) for reply in (b"OK", number + 1)
+    ]
+    assert client("GET", key) == b"10"
+
+
+def test_on_the_cluster_port_the_slots_are_told_that_have_moved() -> None:
+    little = Little(3).ready()
+    client = aware(little, "A", "cluster")
+
+    def shown() -> set[tuple[int, int]]:
+        client.send("CLUSTER", "SLOTS")
+        reader = hiredis.Reader()
+        little.run(2)
+        reader.feed(client.session.take())
+        return {
+            (first, last) for first, last, node, *_ in reader.gets() if node[0] == b"10.0.0.1"
+        }
+
+    before = shown()
+    assert before
+    little["A"].draining.begin(60)
+    ((word, _, moved),) = heard(client)  # type: ignore[misc]
+    assert word == b"SMIGRATED" and all(source == b"10.0.0.1:7379" for source, _, _ in moved)
+    slots = [
+        slot for _, target, ranges in moved if target in (b"10.0.0.2:7379", b"10.0.0.3:7379")
+        for low, high in (one.split(b"-") for one in ranges.split(b","))
+        for slot in range(int(low), int(high) + 1)
+    ]
+    assert sorted(slots) == sorted(s for low, high in before for s in range(low, high + 1))
+    assert shown() == set()
