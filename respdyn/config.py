@@ -199,6 +199,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("proto-max-command", "proto_max_command", "bytes", GIB,
             "largest command with all its arguments; a client can make the node hold as much",
             MIB, 64 * GIB, runtime=True, redis="client-query-buffer-limit"),
+    Setting("transaction-limit", "transaction_limit", "bytes", 256 * MIB,
+            "largest transaction: words queued, and 100 bytes for each; a client can hold as much",
+            KIB, GIB, runtime=True),
     Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB,
             "longest command typed as a plain line", KIB, MIB),
     Setting("siblings-warn", "siblings_warn", "int", 25,
@@ -293,6 +296,7 @@ class Settings:
     proto_max_bulk_len: int = 512 * MIB
     proto_max_args: int = MIB
     proto_max_command: int = GIB
+    transaction_limit: int = 256 * MIB
     proto_inline_max: int = 64 * KIB
     siblings_warn: int = 25
     siblings_max: int = 100

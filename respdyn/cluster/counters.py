@@ -19,6 +19,8 @@ class Counters:
         self.quorum_failures = 0
         self.timeouts = 0
         self.overloads = 0
+        self.transactions = 0
+        self.transactions_too_large = 0
         self.siblings_warned = 0
         self.frames_sent = 0
         self.frames_received = 0

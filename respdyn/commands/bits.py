@@ -10,7 +10,7 @@ Source: Redis `bitops.c`.
 from typing import Final
 
 from respdyn.commands.arguments import integer_of, parse_integer, syntax_error, word
-from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
+from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import payload_of
 from respdyn.commands.pieces import STRING_MAX, clamp, rewrite
 from respdyn.errors import ReplyError
@@ -158,8 +158,8 @@ def bitop_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
         else:
             result ^= other
     if not size:
-        return [[b"DEL", argv[2]]], _nothing
-    return [[b"SET", argv[2], result.to_bytes(size)]], lambda _: integer(size)
+        return Further([[b"DEL", argv[2]]], _nothing)
+    return Further([[b"SET", argv[2], result.to_bytes(size)]], lambda _: integer(size))
 
 
 def _nothing(replies: list[bytes]) -> bytes:

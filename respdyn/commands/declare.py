@@ -12,8 +12,9 @@ How a command is executed follows from its `route`:
     UPDATE    the same, after a quorum has been read
     GATHER    several keys: `parts(argv)` are commands of one key each, `fold(replies)` joins them;
               or `then(argv, replies, resp3)` says what is to be done with the replies of the
-              parts: give this reply, or run further parts and fold those. Not one step: between
-              the first parts and the second, others may write
+              parts: give this reply, or run further parts and fold those, which may again ask
+              for further parts. Not one step, unless all keys live at the same nodes and the
+              command stands in a transaction: between the parts others may write
     COVERAGE  every partition, or the cluster itself: `engine/coverage.py`
     WRAP      another command stands in the arguments, under other terms: `engine/dispatch.py`
 
@@ -24,7 +25,7 @@ one more argument. All of them raise `ReplyError` for what is the client's mista
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from respdyn.commands.syntax import Argument, Keys, arity_of, keys_of, parse_syntax
 from respdyn.types.strings import Stamp
@@ -45,7 +46,18 @@ ReadAt = Callable[[Argv, bytes, int, bool, bytes], bytes]
 WriteAt = Callable[[Argv, bytes, int, bool, Stamp, bytes], tuple[bytes, bytes]]
 Parts = Callable[[Argv], list[Argv]]
 Fold = Callable[[list[bytes]], bytes]
-Then = bytes | tuple[list[Argv], Fold]
+
+
+class Further(NamedTuple):
+    """Further parts of a GATHER command, and what their replies lead to."""
+
+    parts: list[Argv]
+    then: Callable[[list[bytes]], "Then"]
+    db: int | None = None           # theirs, if it is not the client's
+
+
+Then = bytes | Further
+
 
 # What a command promises in a cluster, one word each.
 PROMISES: Final = {
@@ -57,13 +69,14 @@ PROMISES: Final = {
 }
 
 # Redis's order of flags and of categories, so that replies can be compared with its own.
-_FLAGS = ("write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale", "fast",
-          "no_auth", "allow_busy", "movablekeys")
+_FLAGS = ("write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale",
+          "skip_slowlog", "fast", "no_auth", "no_multi", "allow_busy", "movablekeys")
 CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
                "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking",
                "dangerous", "connection", "transaction", "scripting")
 _CATEGORY_OF_GROUP = {
     "generic": "keyspace", "string": "string", "bitmap": "bitmap", "connection": "connection",
+    "transactions": "transaction",
 }
 
 ANY_NUMBER: Final = 1 << 62
@@ -128,6 +141,7 @@ class Command:
     parts: Parts = _no_parts
     fold: Fold = _no_fold
     then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
+    is_alone: Callable[[Argv], bool] | None = None  # never part of a transaction's group
     single: "Command | None" = None   # a GATHER command with one key is executed as this one
     inner: Callable[[Argv], Argv] | None = None     # the command that a WRAP command carries
     subcommands: tuple["Command", ...] = ()
@@ -190,7 +204,7 @@ class Command:
         assert self.promise in PROMISES, self.name
         assert set(flags) <= set(_FLAGS), self.name
         assert self.summary.endswith("."), self.name
-        assert self.route not in (READ, WRITE, UPDATE) or self.keys.first == 1, self.name
+        assert self.route not in (READ, WRITE, UPDATE) or self.keys.first > 0, self.name
         assert (self.route == GATHER) == (self.parts is not _no_parts), self.name
         assert self.then is None or self.fold is _no_fold, self.name
         assert (self.route == WRAP) == (self.inner is not None), self.name

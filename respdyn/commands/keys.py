@@ -16,7 +16,7 @@ from respdyn.commands.arguments import (
     syntax_error,
     word,
 )
-from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
+from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import as_sum, first_error, payload_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, ONE, ZERO, integer
@@ -179,7 +179,7 @@ def copy_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
         made.append(b"NX")
     if not replies[1].startswith(b":-"):
         made += [b"PXAT", replies[1][1:-2]]
-    return [made], _copied
+    return Further([made], _copied)
 
 
 def _copied(replies: list[bytes]) -> bytes:

@@ -11,6 +11,7 @@ _GROUPS = {
     "bitmap": "Bits",
     "generic": "Keys",
     "pubsub": "Channels",
+    "transactions": "Transactions",
     "connection": "Connections",
     "server": "The server",
     "cluster": "The cluster",

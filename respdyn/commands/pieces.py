@@ -13,7 +13,7 @@ Source: Redis `t_string.c`.
 from typing import Final
 
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
-from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
+from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import payload_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY, ZERO, array, bulk, integer, map_
@@ -188,7 +188,7 @@ def msetnx_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     if any(reply != ZERO for reply in replies):
         return ZERO
     pairs = dict(zip(argv[1::2], argv[2::2], strict=True))
-    return [[b"SETNX", key, new] for key, new in pairs.items()], all_or_error
+    return Further([[b"SETNX", key, new] for key, new in pairs.items()], all_or_error)
 
 
 def all_or_error(replies: list[bytes]) -> bytes:

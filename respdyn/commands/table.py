@@ -21,6 +21,7 @@ from respdyn.commands import (
     pubsub,
     server,
     strings,
+    transactions,
 )
 from respdyn.commands.arguments import quoted, wrong_arity
 from respdyn.commands.declare import Command
@@ -36,6 +37,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *pieces.COMMANDS,
     *bits.COMMANDS,
     *pubsub.COMMANDS,
+    *transactions.COMMANDS,
     *cluster.COMMANDS,
     *dyn.COMMANDS,
 )

@@ -182,6 +182,21 @@ class Waiting:
         self.is_done = False        # it was answered, or its turn has come
 
 
+class Turn(Waiting):
+    """A transaction's group in a key's line: when its turn has come it takes the key.
+
+    `waiter` only ever hears that the group waited too long.
+    """
+
+    __slots__ = ("take",)
+
+    def __init__(self, take: Callable[[], None], waiter: Waiter, deadline_ms: int) -> None:
+        self.take = take
+        self.waiter = waiter
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+
+
 class Answering(Reader):
     """A read whose reply was computed from the copy here and waits for the quorum's word.
 

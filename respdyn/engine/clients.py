@@ -31,7 +31,9 @@ _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 def describe(session: Session, now_ms: int) -> bytes:
     """One line of CLIENT LIST, without its end."""
+    transaction = session.transaction
     flags = ("P" if session.subscriptions is not None else "")
+    flags += "x" if transaction is not None else ""
     flags += ("c" if session.closing else "") + ("e" if session.no_evict else "")
     channels, patterns, shards = (
         (0, 0, 0) if session.subscriptions is None else map(len, session.subscriptions.names)
@@ -46,8 +48,10 @@ def describe(session: Session, now_ms: int) -> bytes:
         ("idle", max(0, now_ms - session.last_ms) // 1000),
         ("flags", flags or "N"),
         ("db", session.db),
-        ("sub", channels), ("psub", patterns), ("ssub", shards), ("multi", -1),
-        ("qbuf", 0), ("qbuf-free", 0), ("argv-mem", 0), ("multi-mem", 0),
+        ("sub", channels), ("psub", patterns), ("ssub", shards),
+        ("multi", -1 if transaction is None else len(transaction.queue)),
+        ("qbuf", 0), ("qbuf-free", 0), ("argv-mem", 0),
+        ("multi-mem", 0 if transaction is None else transaction.size),
         ("rbs", 0), ("rbp", 0), ("obl", 0),
         ("oll", len(session.out) + len(session.pending)),
         ("omem", session.out_bytes),

@@ -24,7 +24,7 @@ from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.replica import LIVE, Replica
 from respdyn.cluster.terms import Terms
-from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Fold
+from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import (
     Answering,
@@ -32,10 +32,12 @@ from respdyn.engine.calls import (
     Gathering,
     Part,
     PeerReply,
+    Turn,
     Updating,
     Waiting,
 )
 from respdyn.engine.forwarding import Forwarding
+from respdyn.engine.groups import GROUP, Groups
 from respdyn.engine.notices import Notices
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
@@ -67,7 +69,7 @@ class Dispatcher:
         self.wall_ms = 0                # for expiry
         self.plans: list[Plan] = []
         self.cannot_store = ""          # the reason, while the disk fails
-        self.forwarding = Forwarding(counters, link_to, self._line_up, self._next_in_line)
+        self.forwarding = Forwarding(counters, link_to, self.line_up, self.next_in_line)
         self._away = self.forwarding.away
         self._replica = replica
         self._slots = replica.slots
@@ -85,6 +87,7 @@ class Dispatcher:
         self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
         self._waiting: Deadlines[Waiting] = Deadlines()
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
+        self.groups = Groups(self, replica, coordinator)
 
     # ---- one key ----
 
@@ -106,7 +109,7 @@ class Dispatcher:
             deadline_ms = self.now_ms + terms.timeout_ms
         if self.busy and locator in self.busy:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
-            self._line_up(locator, [Waiting(call, target.hold())])
+            self.line_up(locator, [Waiting(call, target.hold())])
             return None
         if hops and self.now_ms > until_ms:
             return NOT_RUN
@@ -143,7 +146,7 @@ class Dispatcher:
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._read_first(call, locator, slot, plan, target)
-        return self._apply(
+        return self.apply(
             command, argv, locator, plan, resp3, terms.w, deadline_ms, target, until_ms
         )
 
@@ -160,7 +163,7 @@ class Dispatcher:
         except ReplyError as wrong:
             return error(wrong.text)
 
-    def _apply(
+    def apply(
         self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
         w: int, deadline_ms: int, target: Target, until_ms: int = 0,
     ) -> bytes | None:
@@ -214,6 +217,16 @@ class Dispatcher:
         )
         return None
 
+    def preview(
+        self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
+    ) -> bytes:
+        """The reply that `apply` gave to a waiter, computed once more from what was there."""
+        if command.wants_loc:
+            return command.write_at(
+                argv, record, self.wall_ms, resp3, self._stamp(), self.token_secret + locator
+            )[0]
+        return command.write(argv, record, self.wall_ms, resp3, self._stamp())[0]
+
     def _check_siblings(self, record: bytes, delta: bytes) -> None:
         """Refuse one more version of a key that has too many: its clients never merge them.
 
@@ -249,7 +262,7 @@ class Dispatcher:
 
         def failed(text: str) -> None:
             waiter.fail(text)
-            self._next_in_line(locator)
+            self.next_in_line(locator)
 
         record = self._slots[slot].get(locator, b"")
         self._coordinator.read(
@@ -265,15 +278,15 @@ class Dispatcher:
         elif not plan.is_owner:
             waiter.fail(_NO_AGREEMENT)
         else:
-            reply = self._apply(
+            reply = self.apply(
                 call.command, call.argv, locator, plan, call.resp3, call.terms.w,
                 call.deadline_ms, waiter, call.until_ms,
             )
             if reply is not None:
                 waiter.fill(reply)
-        self._next_in_line(locator)
+        self.next_in_line(locator)
 
-    def _line_up(self, locator: bytes, waiting: list[Waiting]) -> bool:
+    def line_up(self, locator: bytes, waiting: list[Waiting]) -> bool:
         """Put commands in a key's line. True if it was free: then somebody must run the line."""
         for one in waiting:
             self._waiting.add(one, one.deadline_ms - self.now_ms)
@@ -284,7 +297,7 @@ class Dispatcher:
         self.busy[locator] = deque(waiting)
         return True
 
-    def _next_in_line(self, locator: bytes) -> None:
+    def next_in_line(self, locator: bytes) -> None:
         """The key is free: run what waited for it, until one of those makes it busy again."""
         line = self.busy.pop(locator)
         while line:
@@ -292,6 +305,10 @@ class Dispatcher:
             if waiting.is_done:
                 continue
             waiting.is_done = True
+            if isinstance(waiting, Turn):           # a transaction's group takes the key
+                self.busy[locator] = line
+                waiting.take()
+                return
             call, waiter = waiting.call, waiting.waiter
             reply = self.execute(
                 call.command, call.argv, call.db, call.resp3, call.terms, waiter,
@@ -316,26 +333,30 @@ class Dispatcher:
         then = command.then
         deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
 
-        def run_parts(parts: list[list[bytes]], fold: Fold) -> None:
-            gathering = Gathering(len(parts), fold, waiter)
+        def run_parts(
+            parts: list[list[bytes]], fold: Callable[[list[bytes]], Then], db: int
+        ) -> None:
+            gathering = Gathering(len(parts), lambda replies: go_on(fold, replies), waiter)
             for index, part_argv in enumerate(parts):
                 part = Part(gathering, index)
                 reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)
                 if reply is not None:
                     part.fill(reply)
 
-        def go_on(replies: list[bytes]) -> bytes:
-            assert then is not None
+        def go_on(fold: Callable[[list[bytes]], Then], replies: list[bytes]) -> bytes:
             try:
-                outcome = then(argv, replies, resp3)
+                outcome = fold(replies)
             except ReplyError as wrong:
                 return error(wrong.text)
             if isinstance(outcome, bytes):
                 return outcome
-            run_parts(*outcome)
+            run_parts(outcome.parts, outcome.then, db if outcome.db is None else outcome.db)
             return b""
 
-        run_parts(parts, command.fold if then is None else go_on)
+        if then is None:
+            run_parts(parts, command.fold, db)
+        else:
+            run_parts(parts, lambda replies: then(argv, replies, resp3), db)
 
     def run(
         self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target,
@@ -389,6 +410,9 @@ class Dispatcher:
             raise PeerError("a forwarded command that is cut short")
         argv = items[at + 1 : end]
         waiter = PeerReply(link, number)
+        if argv[0] == GROUP:
+            self.groups.forwarded(argv[-1], timeout_ms, echo_ms + window_ms, waiter)
+            return end
         terms = self._terms.get((r, w, sloppy, timeout_ms))
         if terms is None:
             if len(self._terms) > 1000:
@@ -431,4 +455,4 @@ class Dispatcher:
 
     def is_idle(self) -> bool:
         """Whether no command waits for a key or for another node."""
-        return not self.busy and self.forwarding.is_idle()
+        return not self.busy and self.forwarding.is_idle() and self.groups.is_idle()

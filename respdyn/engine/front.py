@@ -7,6 +7,7 @@ several (`dispatch`), every partition (`coverage`), the cluster itself (`cluster
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,12 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import lookup
-from respdyn.engine import channels, local
+from respdyn.engine import channels, local, transactions
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.coverage import untag
-from respdyn.engine.dispatch import CANNOT_STORE
+from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
 from respdyn.engine.plain import Plain
 from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
 from respdyn.errors import ReplyError
@@ -87,6 +88,38 @@ class Front:
     def settings_changed(self) -> None:
         """Take over what CONFIG SET may have changed."""
         self._load.push_limit = self._node.settings.pubsub_output_limit
+    # ---- for transactions ----
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Who runs commands on keys."""
+        return self._node.dispatcher
+
+    @property
+    def here(self) -> str:
+        """This node's id."""
+        return self._node.identity.node_id
+
+    @property
+    def transaction_limit(self) -> int:
+        """How many bytes a transaction may queue."""
+        return self._node.settings.transaction_limit
+
+    def count_too_large(self) -> None:
+        """A transaction was refused for its size."""
+        self._node.counters.transactions_too_large += 1
+
+    def run_local(
+        self, session: Session, command: Command, argv: list[bytes]
+    ) -> bytes | None:
+        """Answer a command from this connection or this node. Raises `ReplyError`."""
+        return local.run(self.context, session, command, argv)
+
+    def start_task(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
+        """Run a task of the control path."""
+        self._node.asking.start(task, timeout_ms, done)
+
+    # ---- asked by others ----
 
     def held(self) -> int:
         """Requests whose reply is not there yet."""
@@ -129,7 +162,7 @@ class Front:
         rather than of the command itself, is named here.
         """
         return (
-            session.guard is None and not session.closing
+            session.guard is None and session.transaction is None and not session.closing
             and not session.has_barrier and not session.backlog
             and session.reply_mode == "on"
             and (session.subscriptions is None or session.resp == 3)
@@ -166,6 +199,7 @@ class Front:
         self._whole = argv
         self._came_ms = came_ms
         session.last_ms = self._node.wall_ms
+        is_accepted = False
         try:
             command = lookup(argv)
             session.last_command = command.name
@@ -174,11 +208,17 @@ class Front:
                 self.users.check(session, command, argv)
             if session.subscriptions is not None and session.resp == 2:
                 channels.check_allowed(command)
-            reply = self.run(session, command, argv, session.terms)
+            if session.transaction is not None and command.name not in transactions.AT_ONCE:
+                reply: bytes | None = transactions.enqueue(self, session, command, argv)
+            else:
+                is_accepted = True
+                reply = self.run(session, command, argv, session.terms)
         except ReplyError as wrong:
             word = wrong.text.split(" ", 1)[0]
             self.errors[word] = self.errors.get(word, 0) + 1
             reply = error(wrong.text)
+            if not is_accepted:
+                reply = transactions.refused(session, argv, wrong.text) or reply
         if reply is not None:
             session.reply(reply)
 
@@ -191,10 +231,7 @@ class Front:
             return local.run(self.context, session, command, argv)
         node = self._node
         dispatcher = node.dispatcher
-        if not dispatcher.plans or self.stopping:
-            raise self._not_ready()
-        if dispatcher.cannot_store and "write" in command.flag_words:
-            raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
+        self.check_ready(command)
         self.check_load()
         if command.single is not None and len(argv) == 2:
             command = command.single
@@ -215,7 +252,7 @@ class Front:
             self.put_back(session)
             return None
         reply = dispatcher.execute(
-            command, argv, session.db, session.resp == 3, terms, session, self._deadline(terms)
+            command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)
         )
         if reply is None:
             session.note(key, is_write)
@@ -224,6 +261,14 @@ class Front:
             # anew, of other nodes as well, and try again: this one may be cut off alone.
             return b"-CLUSTERDOWN " + reply[1:]
         return reply
+
+    def check_ready(self, command: Command) -> None:
+        """Raises `ReplyError` if this node cannot run commands on keys, or none that write."""
+        dispatcher = self._node.dispatcher
+        if not dispatcher.plans or self.stopping:
+            raise self.not_ready()
+        if dispatcher.cannot_store and "write" in command.flag_words:
+            raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
 
     def check_load(self) -> None:
         """Raises `ReplyError` when as many requests are under way as may be."""
@@ -235,7 +280,7 @@ class Front:
         """The command at hand waits until all before it have been answered."""
         session.backlog.appendleft((self._whole, self._came_ms))
 
-    def _deadline(self, terms: Terms) -> int:
+    def deadline(self, terms: Terms) -> int:
         """When the command at hand must be answered. Raises `ReplyError` if that is past."""
         deadline_ms = self._came_ms + terms.timeout_ms
         if deadline_ms <= self._node.now_ms:
@@ -251,7 +296,7 @@ class Front:
             self.put_back(session)
             return None
         self._node.dispatcher.gather(
-            command, argv, session.db, session.resp == 3, terms, session, self._deadline(terms)
+            command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)
         )
         if session.pending and session.pending[-1].reply is None:
             session.note(ALL_KEYS, is_write)
@@ -264,7 +309,7 @@ class Front:
         if session.pending:
             self.put_back(session)
             return
-        task = self._task(session, command, argv, terms)
+        task = self.task(session, command, argv, terms)
         cell = session.hold()
         session.has_barrier = True
 
@@ -274,13 +319,14 @@ class Front:
 
         self._node.asking.start(task, terms.timeout_ms, done)
 
-    def _not_ready(self) -> ReplyError:
+    def not_ready(self) -> ReplyError:
+        """Why commands on keys are not accepted."""
         if self.stopping:
             return ReplyError(_STOPPING)
         met = len(self._node.membership.candidates)
         return ReplyError(_FORMING.format(met, self._node.settings.cluster_size or "?"))
 
-    def _task(
+    def task(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
     ) -> Task:
         """The task of a command that concerns every partition, or the cluster."""

@@ -34,6 +34,7 @@ from respdyn.engine import (
     cluster_port,
     info,
     introspection,
+    transactions,
 )
 from respdyn.engine.acl import Users
 from respdyn.engine.consistency import parse_terms
@@ -189,6 +190,7 @@ def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
     session.no_evict = session.no_touch = False
     session.moving = b""
     session.terms = context.terms
+    transactions.forget(session)
     return b"+RESET\r\n"
 
 
@@ -394,6 +396,11 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "ssubscribe": channels.ssubscribe,
     "sunsubscribe": channels.sunsubscribe,
     "pubsub|help": channels.help_,
+    "multi": transactions.multi,
+    "exec": transactions.exec_,
+    "discard": transactions.discard,
+    "watch": transactions.watch,
+    "unwatch": transactions.unwatch,
     "asking": cluster_port.accept,
     "readonly": cluster_port.accept,
     "readwrite": cluster_port.accept,

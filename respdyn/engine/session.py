@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.quorum import Target, Waiter
+from respdyn.commands.declare import Command
 from respdyn.engine.terms import Terms
 from respdyn.resp.replies import error
 
@@ -80,15 +81,44 @@ class Cell(Waiter):
         self.fill(error(text))
 
 
+class Transaction:
+    """What a client has queued since MULTI."""
+
+    __slots__ = ("is_broken", "queue", "size")
+
+    def __init__(self) -> None:
+        self.queue: list[tuple[Command, list[bytes]]] = []
+        self.size = 0               # bytes
+        self.is_broken = False      # a command was refused: EXEC will run nothing
+
+
+class Inside(Target):
+    """Where a command that runs inside an EXEC answers later, or says several things at once."""
+
+    __slots__ = ("is_held", "pushed", "takes_pushes", "waiter")
+
+    def __init__(self, waiter: Waiter, takes_pushes: bool) -> None:
+        self.waiter = waiter
+        self.takes_pushes = takes_pushes    # it answers by messages (SUBSCRIBE)
+        self.pushed: list[bytes] = []
+        self.is_held = False
+
+    def hold(self) -> Waiter:
+        """Its place in the reply of EXEC."""
+        self.is_held = True
+        return self.waiter
+
+
 class Session(Target):
     """A client's connection. The driver reads `out`, `closing` and `pending`; the core the rest."""
 
     __slots__ = (
-        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
-        "guard", "has_barrier", "id", "is_dirty", "is_put_off", "is_tls", "last_command",
-        "last_ms", "lib_name", "lib_version", "listener", "load", "local_address", "moving", "name",
-        "no_evict", "no_touch", "out", "out_bytes", "pending", "pushed_bytes", "reads",
-        "reply_mode", "resp", "subscriptions", "tag", "terms", "user", "writes",
+        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db",
+        "dirty", "guard", "has_barrier", "id", "inside", "is_dirty", "is_put_off", "is_tls",
+        "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
+        "local_address", "moving", "name", "no_evict", "no_touch", "out", "out_bytes",
+        "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions", "tag",
+        "terms", "transaction", "user", "watched", "writes",
     )
 
     def __init__(
@@ -136,6 +166,9 @@ class Session(Target):
         self.subscriptions: Subscriptions | None = None     # None: it listens to nothing
         self.moving = b""                   # the kind of address to be told when the node stops
         self.pushed_bytes = 0               # of messages that wait for a reply before them
+        self.transaction: Transaction | None = None     # after MULTI
+        self.inside: Inside | None = None   # set while a command of an EXEC is answered here
+        self.watched: dict[tuple[int, bytes], bytes] = {}   # (database, key) -> its version
 
     def reply(self, reply: bytes) -> None:
         """Answer the command at hand, behind everything that still waits."""
@@ -162,6 +195,9 @@ class Session(Target):
 
         CLIENT REPLY does not hold it back. A session that would let too much of it wait is cut.
         """
+        if self.inside is not None and self.inside.takes_pushes:
+            self.inside.pushed.append(message)
+            return
         if self.pending:
             self.pushed_bytes += len(message)
             if self.pushed_bytes > self.load.push_limit:
@@ -190,8 +226,10 @@ class Session(Target):
             self.is_dirty = True
             self.dirty.append(self)
 
-    def hold(self) -> Cell:
+    def hold(self) -> Waiter:
         """A place for a reply that comes later."""
+        if self.inside is not None:
+            return self.inside.hold()
         self.load.held += 1
         cell = Cell(self, self.reply_mode == "on" or self._is_shown())
         self.pending.append(cell)

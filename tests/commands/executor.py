@@ -14,12 +14,13 @@ ACTOR = intern_actor(b"a life of a node")
 
 
 class Executor:
-    """One database. `now_ms` is set by the test."""
+    """Sixteen databases, the first of them in use. `now_ms` is set by the test."""
 
     def __init__(self, now_ms: int, resp3: bool = False) -> None:
         self.now_ms = now_ms
         self.resp3 = resp3
-        self.records: dict[bytes, bytes] = {}
+        self.databases: list[dict[bytes, bytes]] = [{} for _ in range(16)]
+        self.records = self.databases[0]
         self.counter = 0
 
     def __call__(self, *argv: bytes) -> bytes:
@@ -37,13 +38,15 @@ class Executor:
             replies = [self._run(part) for part in command.parts(argv)]
             if command.then is None:
                 return command.fold(replies)
-            if first_error(replies):
-                return first_error(replies)
-            outcome = command.then(argv, replies, self.resp3)
-            if isinstance(outcome, bytes):
-                return outcome
-            parts, fold = outcome
-            return fold([self._run(part) for part in parts])
+            here = self.records
+            outcome = first_error(replies) or command.then(argv, replies, self.resp3)
+            while not isinstance(outcome, bytes):
+                if outcome.db is not None:
+                    self.records = self.databases[outcome.db]
+                replies = [self._run(part) for part in outcome.parts]
+                self.records = here
+                outcome = first_error(replies) or outcome.then(replies)
+            return outcome
         if command.route == READ:
             rec = self.records.get(argv[1], b"")
             if command.wants_loc:
@@ -88,5 +91,6 @@ class Executor:
             return integer(len(self._live()))
         assert name in ("flushdb", "flushall"), name
         scan.parse_flush(argv)
-        self.records.clear()
+        for records in self.databases if name == "flushall" else [self.records]:
+            records.clear()
         return OK
