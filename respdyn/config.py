@@ -84,6 +84,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("hint-max-age", "hint_max_age_ms", "ms", 3 * HOUR,
             "how long a write is kept for an absent owner; longer costs disk on the stand-in",
             1, 366 * 24 * HOUR),
+    Setting("hint-max-bytes", "hint_max_bytes", "bytes", 256 * MIB,
+            "hints kept before others must stand in; raising it costs memory and disk",
+            0, 64 * GIB, runtime=True),
+    Setting("hint-interval", "hint_interval_ms", "ms", 10 * SECOND,
+            "how often hints are offered to owners that are up, besides when they come up",
+            10, HOUR, runtime=True),
     # Who may speak.
     Setting("requirepass", "requirepass", "secret", "",
             "password that clients must give", runtime=True, redis="requirepass"),
@@ -254,6 +260,8 @@ class Settings:
     lease_block: int = 1_000_000
     tombstone_grace_ms: int = 24 * HOUR
     hint_max_age_ms: int = 3 * HOUR
+    hint_max_bytes: int = 256 * MIB
+    hint_interval_ms: int = 10 * SECOND
     requirepass: str = ""
     requirepass_file: str = ""
     aclfile: str = ""

@@ -35,12 +35,13 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.gossip import Gossip
+from respdyn.cluster.hints import Hints
 from respdyn.cluster.identity import LIFE, NODE, Identity
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
-from respdyn.cluster.messages import FLAG_CANNOT_STORE, FLAG_SPARE, GOSSIP_CLOCK
-from respdyn.cluster.plan import Plan, make_plans, spare
+from respdyn.cluster.messages import FLAG_CANNOT_STORE, FLAG_NO_ROOM, FLAG_SPARE, GOSSIP_CLOCK
+from respdyn.cluster.plan import Plan, Planner, spare
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import SlotMap
@@ -51,33 +52,18 @@ from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
+from respdyn.engine.drained import Drained, to_write
 from respdyn.engine.draining import Draining
 from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
+from respdyn.engine.handoff import Handoff
 from respdyn.engine.host import Host, NoHost
 from respdyn.engine.session import Session
 from respdyn.engine.standing import Standing
+from respdyn.engine.standing_in import StandIn
 from respdyn.engine.telling import Telling
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.ring import Member
-
-_WORTH_A_WRITE = 8192       # bytes of replies that do not wait for more
-
-
-class Drained:
-    """What leaves at the end of a turn."""
-
-    __slots__ = ("batch", "frames", "generation", "sessions", "sync")
-
-    def __init__(
-        self, sessions: list[Session], frames: list[tuple[str, bytes]], batch: list[bytes],
-        generation: int, sync: bool,
-    ) -> None:
-        self.sessions = sessions          # those with output, or to be closed
-        self.frames = frames              # (peer, bytes)
-        self.batch = batch                # flat pairs for the store
-        self.generation = generation      # 0: no batch
-        self.sync = sync                  # the batch must be on disk before it counts as durable
 
 
 class Node:
@@ -90,6 +76,9 @@ class Node:
         self.counters = Counters()
         self.identity = Identity(settings.lease_block)
         self.replica = Replica(self.identity, self._lost_memory)
+        self.hints = Hints(
+            self.replica, self.counters, settings.hint_max_bytes, settings.hint_max_age_ms
+        )
         self.clock = HybridClock(settings.max_clock_offset_ms)
         self.admission = Admission()
         self.latencies = Latencies(self.admission.waited)
@@ -102,7 +91,6 @@ class Node:
         self._durable = 0
         self._lease_ends: list[tuple[int, int]] = []      # (generation, end of lease)
         self._dirty: list[Session] = []
-        self._held_generation = 0
         self._waits_for_disk = settings.durability == "always"
         self._told_clock_offset = False
 
@@ -110,7 +98,7 @@ class Node:
 
     def restore(self, pairs: list[bytes]) -> None:
         """Take back what the store holds."""
-        self.damaged += self.replica.restore(pairs)
+        self.damaged += self.replica.restore(pairs) + self.hints.restore(pairs)
 
     def restore_damaged(self, count: int) -> None:
         """The store left out so many pairs that were damaged."""
@@ -124,7 +112,7 @@ class Node:
         settings = self.settings
         identity = self.identity
         self.now_ms = now_ms
-        self.wall_ms = wall_ms
+        self.wall_ms = self.hints.wall_ms = wall_ms
         identity.begin(
             self.replica.meta, self.random, settings.node_id,
             settings.engine != "memory" and not self.damaged,
@@ -157,6 +145,7 @@ class Node:
         self.membership = Membership(
             here, settings.cluster_size, settings.n, settings.partitions, self.random, self.trace
         )
+        self.planner = Planner(name, self.link_to)
         self.detector = FailureDetector(
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
             self._reachability_changed, self._replan,
@@ -170,21 +159,24 @@ class Node:
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
         self.coordinator.latencies = self.latencies
+        self.view = ClusterView(self)
+        self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
+        stand_in = StandIn(name, self.replica, self.hints, self.counters, self.asking)
         self.dispatcher = Dispatcher(
             self.replica, self.coordinator, self.counters, name, self.stamp,
-            self.identity.can_mint, self.link_to,
+            self.identity.can_mint, self.link_to, stand_in,
         )
         self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
-        self.coverage = Coverage(self.replica, name, lambda: self.wall_ms)
+        self.coverage = Coverage(self.replica, self.hints, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
-        self.view = ClusterView(self)
+        self.handoff = Handoff(self, self._storing_here)
         self.topology = Topology(self)
-        self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
         self.receiver = Receiver(
-            self.replica, self.coordinator, self.detector, self.counters, self._heard,
+            self.replica, self.hints, self.coordinator, self.detector, self.counters,
+            self.dispatcher.owns, self._heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
-            self.asking.told, self._storing_changed, self._observe_clock,
+            self.asking.told, self._storing_changed, self._room_changed, self._observe_clock,
             self._forget_requests,
         )
         self.front = Front(self)
@@ -201,7 +193,7 @@ class Node:
     def make_coordinator(self) -> Coordinator:
         """The part that counts quorums."""
         return Coordinator(
-            self.replica, self.counters, self.settings.speculative_ms, self.stamp,
+            self.replica, self.hints, self.counters, self.settings.speculative_ms, self.stamp,
             self._plan_for, self.link_to, self.gossip.tell_cleared,
         )
 
@@ -281,25 +273,25 @@ class Node:
         if self._waits_for_disk:
             for link in self.links.values():
                 link.stored(generation)
-        if self.asking.held and generation >= self._held_generation:
-            self.asking.release()
+        self.asking.durable(generation)
 
     def storage_failed(self, reason: str) -> None:
         """The store cannot store: refuse writes, say so to peers, go on reading."""
         if not self.dispatcher.cannot_store:
             self.trace.event("storage_failed", reason=reason)
         self.dispatcher.cannot_store = reason
-        self._storing_here(False)
+        self._storing_here()
 
     def storage_recovered(self) -> None:
         """The store works again, and has everything that it was given."""
         if self.dispatcher.cannot_store:
             self.trace.event("storage_recovered")
         self.dispatcher.cannot_store = ""
-        self._storing_here(True)
+        self._storing_here()
 
-    def _storing_here(self, can_store: bool) -> None:
-        self.receiver.can_store = can_store
+    def _storing_here(self) -> None:
+        """What this node can store has changed: tell everybody."""
+        self.receiver.can_store = not self.dispatcher.cannot_store
         for link in self.links.values():
             link.owes_ack = True
         self._replan()
@@ -311,7 +303,8 @@ class Node:
         if now_ms == self.now_ms:
             return      # a busy node takes several turns in a millisecond: nothing new is due
         self.now_ms = now_ms
-        self.wall_ms = self.dispatcher.wall_ms = self.standing.time(now_ms, wall_ms)
+        self.wall_ms = self.standing.time(now_ms, wall_ms)
+        self.dispatcher.wall_ms = self.hints.wall_ms = self.wall_ms
         self.receiver.now_ms = now_ms
         self.admission.advance(now_ms)
         self.coordinator.expire(now_ms)
@@ -321,6 +314,7 @@ class Node:
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
+        self.handoff.tick()
 
     def next_deadline(self) -> int:
         """When `advance` must be called at the latest; never before the next millisecond.
@@ -335,7 +329,7 @@ class Node:
             self.detector.next_deadline(), self.gossip.next_deadline(),
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
-            self.telling.next_deadline(),
+            self.telling.next_deadline(), self.handoff.next_deadline(),
         ))
 
     # ---- the end of the turn ----
@@ -370,10 +364,8 @@ class Node:
         if generation:
             replica.batch = []
         if self.asking.held:
-            if waits:
-                self._held_generation = generation
-            else:
-                self.asking.release()
+            latest = self._generation
+            self.asking.stored(latest if self._waits_for_disk and latest > self._durable else 0)
         touched = self.receiver.touched
         if touched:
             for link in touched:
@@ -384,30 +376,14 @@ class Node:
         flags = FLAG_CANNOT_STORE if self.dispatcher.cannot_store else 0
         if self.standing.is_spared():
             flags |= FLAG_SPARE
+        if self.handoff.is_full:
+            flags |= FLAG_NO_ROOM
         for link in self.links.values():
             frame = link.seal(self.now_ms, clock, flags)
             if frame is not None:
                 frames.append((link.peer, frame))
         self.counters.frames_sent += len(frames)
-        return Drained(self._sessions_to_write(), frames, batch, generation, sync)
-
-    def _sessions_to_write(self) -> list[Session]:
-        """Those with output. One whose pipeline is half answered waits a turn for the rest.
-
-        Its replies come from several coordinators, a few in each turn; one write for most of them
-        costs a fifth less than one for each turn. It waits a millisecond at the most.
-        """
-        ready: list[Session] = []
-        waiting: list[Session] = []
-        for session in self._dirty:
-            if session.pending and not session.is_put_off and session.out_bytes < _WORTH_A_WRITE:
-                session.is_put_off = True
-                waiting.append(session)
-            else:
-                session.is_put_off = session.is_dirty = False
-                ready.append(session)
-        self._dirty[:] = waiting
-        return ready
+        return Drained(to_write(self._dirty), frames, batch, generation, sync)
 
     def turned(self, took_us: int) -> None:
         """The driver's turn, from `advance` until all has been handed over, took so long."""
@@ -429,6 +405,7 @@ class Node:
         """Pass on what CONFIG SET may have changed."""
         settings = self.settings
         self.dispatcher.working_max = settings.max_inflight
+        self.hints.limit_bytes = settings.hint_max_bytes
         self.dispatcher.siblings_max = settings.siblings_max
         self.dispatcher.siblings_warn = settings.siblings_warn
         self.coordinator.speculative_ms = settings.speculative_ms
@@ -470,9 +447,8 @@ class Node:
         self.dispatcher.token_secret = blake3(
             f"{ring.cluster_id} {self.settings.peer_secret}".encode()
         ).digest(16)
-        plans = make_plans(
-            ring, self.identity.node_id, not self.dispatcher.cannot_store, self._waits_for_disk,
-            self.link_to,
+        plans = self.planner.plan(
+            ring, not self.dispatcher.cannot_store, not self.handoff.is_full, self._waits_for_disk
         )
         leaves = self.draining.is_leaving
         spare(
@@ -485,6 +461,7 @@ class Node:
         )
         self.front.set_quorums(ring.n)
         self.exchange.planned()
+        self.handoff.planned()
 
     def _reachability_changed(self, link: Link) -> None:
         self._replan()
@@ -495,6 +472,7 @@ class Node:
             if self.slot_map.is_held_back(link.peer):
                 self.gossip.tell_held(link)
             self.exchange.came_up(link.peer)
+            self.handoff.came_up(link.peer)
 
     def _forget_requests(self, link: Link) -> None:
         """Nothing that waits for this peer will be answered."""
@@ -507,8 +485,15 @@ class Node:
         link.can_store = can_store
         self.trace.event("peer_storing" if can_store else "peer_cannot_store", peer=link.peer[:8])
         self._replan()
-        if not can_store:
+        if can_store:
+            self.handoff.came_up(link.peer)
+        else:
             self.coordinator.lose_writes(link)
+
+    def _room_changed(self, link: Link, has_room: bool) -> None:
+        link.has_room = has_room
+        self.trace.event("peer_has_room" if has_room else "peer_full", peer=link.peer[:8])
+        self._replan()
 
     def _lost_memory(self) -> None:
         """This node has forgotten dots that it minted: a new life begins."""

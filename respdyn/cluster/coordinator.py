@@ -9,6 +9,11 @@ the join of all is the answer, and those that were behind get the join back (rea
 acknowledgement; then one covering write goes out before the reply. With 2W > N, an acknowledged SET
 so beats every SET acknowledged earlier, whatever the clocks say.
 
+*Sloppy quorum*: a node that stands in for a missing owner is sent the write as a hint and counts
+like an owner. A read asks stand-ins for what they keep only where owners do not suffice; one that
+keeps nothing completes the quorum, for this node itself speaks for the owners. Where no owner can
+be reached this node may itself stand in: then what it keeps is a hint as well.
+
 Everything is counted in rounds (see `quorum`), which belong to a turn: there is no object, timer or
 task per operation beyond the tuple that says whom to answer.
 
@@ -22,9 +27,18 @@ from respdyn.causal.codec import VALUE, context_of, decode, digest, join_records
 from respdyn.causal.dot import Dot, Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import NEVER, Deadlines
+from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Flight, Link
-from respdyn.cluster.messages import IN_FEEDBACK, POSITION, UNKNOWN, pair
+from respdyn.cluster.messages import (
+    HINT_PART,
+    HINT_WHOLE,
+    IN_FEEDBACK,
+    POSITION,
+    PROBE,
+    UNKNOWN,
+    pair,
+)
 from respdyn.cluster.plan import Plan, ReplicaSet
 from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, WriteRound
 from respdyn.cluster.replica import Replica
@@ -36,7 +50,7 @@ class Coordinator:
     """The requests that this node drives."""
 
     def __init__(
-        self, replica: Replica, counters: Counters, speculative_ms: int,
+        self, replica: Replica, hints: Hints, counters: Counters, speculative_ms: int,
         stamp: Callable[[], Stamp], plan_for: Callable[[bytes], Plan],
         link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
     ) -> None:
@@ -44,6 +58,7 @@ class Coordinator:
         self.waits_for_disk = False
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._replica = replica
+        self._hints = hints
         self._counters = counters
         self.speculative_ms = speculative_ms
         self._stamp = stamp
@@ -61,25 +76,32 @@ class Coordinator:
 
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-        w: int, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+        w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
     ) -> None:
         """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it.
 
         `until_ms`, of a command that was forwarded: its sender may run it elsewhere after that, so
         nothing more may be written for it.
         """
-        replicas = plan.replicas
+        replicas = plan.replicas if is_sloppy else plan.strict
         for write_round in replicas.open_writes:
-            if write_round.deadline_ms == deadline_ms and write_round.w == w:
+            if (
+                write_round.deadline_ms == deadline_ms and write_round.w == w
+                and write_round.is_sloppy == is_sloppy
+            ):
                 break
         else:
-            write_round = self._open_write(replicas, w, deadline_ms)
+            write_round = self._open_write(replicas, w, is_sloppy, deadline_ms)
         op = (waiter, reply, locator, delta, until_ms or deadline_ms)
         self._ship(replicas, write_round, op, wants_feedback)
+        if replicas.is_short:
+            self._ship_hints(plan, replicas, write_round, op, wants_feedback)
 
-    def _open_write(self, replicas: ReplicaSet, w: int, deadline_ms: int) -> WriteRound:
-        write_round = WriteRound(w, len(replicas.writers) + 1, deadline_ms, self.now_ms)
-        for link in replicas.writers:
+    def _open_write(
+        self, replicas: ReplicaSet, w: int, is_sloppy: bool, deadline_ms: int
+    ) -> WriteRound:
+        write_round = WriteRound(w, is_sloppy, replicas.copies, deadline_ms, self.now_ms)
+        for link in replicas.shipped:
             link.write_rounds.append(write_round)
         self._opened.append(write_round)
         replicas.open_writes.insert(0, write_round)
@@ -101,6 +123,32 @@ class Coordinator:
             for link in replicas.writers:
                 link.stores.append(entry)
         write_round.ops.append(op)
+
+    def _ship_hints(
+        self, plan: Plan, replicas: ReplicaSet, write_round: WriteRound, op: WriteOp,
+        wants_feedback: bool,
+    ) -> None:
+        """Send the write of `_ship` to those who stand in, each for another owner."""
+        self._counters.copies_unkept += replicas.unkept
+        if not replicas.stand_ins:
+            return
+        self._counters.sloppy_writes += 1
+        locator, content = op[2], op[3]
+        if plan.is_owner:
+            state, is_whole = self._replica.get(locator), True
+        else:
+            state, is_whole = self._hints.find(locator)
+        if state and len(state) <= WHOLE_BYTES:
+            content = state
+        is_whole = is_whole and content == state
+        kind = HINT_WHOLE if is_whole else HINT_PART
+        for link, owner in replicas.stand_ins:
+            entry = pair(b"%b%b%b" % (kind, owner, locator), content)
+            if wants_feedback:
+                link.feedbacks.append(entry)
+                link.writes.append((write_round, len(write_round.ops) - 1))
+            else:
+                link.stores.append(entry)
 
     def _finish_write(self, write_round: WriteRound) -> None:
         conflicts = write_round.conflicts
@@ -126,35 +174,49 @@ class Coordinator:
             waiter.fill(UNKNOWN)
             return
         ours = decode(delta).entries[VALUE]
-        before = self._replica.get(locator)
-        joined = self._replica.receive(locator, held)
-        if not _lives(ours, held):
+        plan = self._plan_for(locator)
+        owner = plan.stands_in_for or plan.owners[0]
+        if plan.is_owner:
+            before = self._replica.get(locator)
+            joined = self._replica.receive(locator, held)
+        else:
+            before = self._hints.find(locator)[0]
+            self._hints.keep(owner, locator, held, False)
+            joined = self._hints.find(locator)[0]
+        # A hint that is gone has been delivered: what became of it then is the owners' business.
+        if not _lives(ours, held) or not (plan.is_owner or _lives(ours, before)):
             waiter.fill(reply)
             return
         self._counters.conflicts_covered += 1
+        stamp = self._stamp() if plan.is_owner else bare(self._stamp())
         if _lives(ours, before):
             value = strings.value(delta, 0)
             assert value is not None, "conflict feedback is asked for plain SETs only"
-            cover = strings.assign(joined, self._stamp(), value, strings.expire_at(delta, 0) or 0)
+            cover = strings.assign(joined, stamp, value, strings.expire_at(delta, 0) or 0)
         else:
-            cover = strings.remove_context(context_of(held), self._stamp(), joined)
-        self._replica.join(locator, cover)
-        plan = self._plan_for(locator)
+            cover = strings.remove_context(context_of(held), stamp, joined)
+        if plan.is_owner:
+            self._replica.join(locator, cover)
+        else:
+            self._hints.keep(owner, locator, cover, True)
         self.write(
-            plan, waiter, reply, locator, cover, write_round.w, write_round.deadline_ms, False
+            plan, waiter, reply, locator, cover, write_round.w, write_round.is_sloppy,
+            write_round.deadline_ms, False,
         )
 
     # ---- reading ----
 
     def read(
-        self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int, deadline_ms: int
+        self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int, is_sloppy: bool,
+        deadline_ms: int,
     ) -> None:
         """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""
-        for read_round in plan.replicas.open_reads:
+        replicas = plan.replicas if is_sloppy else plan.strict
+        for read_round in replicas.open_reads:
             if read_round.deadline_ms == deadline_ms and read_round.need == r - 1:
                 break
         else:
-            read_round = self._open_read(plan.replicas, r - 1, deadline_ms)
+            read_round = self._open_read(replicas, r - 1, deadline_ms)
         self._counters.reads_coordinated += 1
         place = (read_round, len(read_round.ops))
         read_round.ops.append(ReadOp(reader, locator, record))
@@ -163,6 +225,16 @@ class Coordinator:
             link = self._link_to(peer)
             link.verifies.append(entry)
             link.reads.append(place)
+        if read_round.probed:
+            self._counters.sloppy_reads += 1
+            for peer in read_round.probed:
+                self._probe(self._link_to(peer), read_round, len(read_round.ops) - 1)
+
+    def _probe(self, link: Link, read_round: ReadRound, index: int) -> None:
+        """Ask one that stands in whether it keeps something else."""
+        op = read_round.ops[index]
+        link.verifies.append(pair(PROBE + op.locator, digest(op.record)))
+        link.reads.append((read_round, index))
 
     def _open_read(self, replicas: ReplicaSet, need: int, deadline_ms: int) -> ReadRound:
         read_round = ReadRound(need, deadline_ms, self.now_ms + self.speculative_ms, self.now_ms)
@@ -172,28 +244,38 @@ class Coordinator:
         order.sort(key=lambda peer: bool(self._link_to(peer).spared))
         read_round.asked = order[:need]
         read_round.spare = order[need:]
+        if replicas.probed:
+            missing = need - len(read_round.asked)
+            read_round.probed = list(replicas.probed[:missing])
+            read_round.spare_probes = list(replicas.probed[missing:])
         read_round.open_answers = need
-        for peer in read_round.asked:
+        for peer in (*read_round.asked, *read_round.probed):
             self._link_to(peer).read_rounds.append(read_round)
         replicas.open_reads.insert(0, read_round)
         self._touched.append(replicas)
         self._reads.add(read_round, deadline_ms - self.now_ms)
-        if read_round.spare:
+        if read_round.spare or read_round.spare_probes:
             self._retries.append(read_round)
         return read_round
 
     def _ask_spare(self, read_round: ReadRound) -> bool:
         """Ask one more replica for every key of the round; False when there is none."""
-        while read_round.spare:
-            link = self._link_to(read_round.spare.pop(0))
+        while read_round.spare or read_round.spare_probes:
+            is_owner = bool(read_round.spare)
+            link = self._link_to((read_round.spare or read_round.spare_probes).pop(0))
             if not link.is_up:
                 continue
-            read_round.asked.append(link.peer)
             read_round.open_answers += 1
             link.read_rounds.append(read_round)
-            for index, op in enumerate(read_round.ops):
-                link.verifies.append(pair(op.locator, digest(op.record)))
-                link.reads.append((read_round, index))
+            if is_owner:
+                read_round.asked.append(link.peer)
+                for index, op in enumerate(read_round.ops):
+                    link.verifies.append(pair(op.locator, digest(op.record)))
+                    link.reads.append((read_round, index))
+            else:
+                read_round.probed.append(link.peer)
+                for index in range(len(read_round.ops)):
+                    self._probe(link, read_round, index)
             self._counters.speculative_reads += 1
             return True
         return False
@@ -269,7 +351,7 @@ class Coordinator:
         if record:
             op.joined = join_records(op.joined, record) if op.joined else record
         if read_round.is_done:      # too late for the reader, in time for the repair
-            self._reconcile(op, [link.peer])
+            self._reconcile(op, [link.peer] if link.peer in read_round.asked else [])
 
     def lose(self, link: Link) -> None:
         """The peer will not answer what it was asked."""

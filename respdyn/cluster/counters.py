@@ -31,3 +31,9 @@ class Counters:
         self.exchanges = 0
         self.exchange_differences = 0
         self.exchange_keys_repaired = 0
+        self.sloppy_writes = 0          # with a stand-in among those that were sent it
+        self.sloppy_reads = 0           # with a stand-in among those that were asked
+        self.copies_unkept = 0          # for owners that were missing, with nobody to stand in
+        self.hints_stored = 0           # writes that became part of a hint here
+        self.hints_delivered = 0
+        self.hints_dropped = 0          # too old, damaged, or for nobody

@@ -20,7 +20,8 @@ from zlib import crc32
 from blake3 import blake3
 
 from respdyn.causal.codec import digest
-from respdyn.cluster.replica import Cleared, Replica
+from respdyn.cluster.cleared import Cleared
+from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
 
 SEGMENTS = 1024          # of a partition, unless it has more slots

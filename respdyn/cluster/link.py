@@ -56,6 +56,7 @@ class Link:
         self.is_busy = False              # True while it wants to be spared, by its own word
         self.spared = ""                  # why it is better not asked while others can be
         self.is_leaving = False           # it is about to stop, by its own word
+        self.has_room = True              # False while it keeps as many hints as it may
         self.changed_ms = 0               # when `is_up` last changed
         self.working = 0                  # commands that it forwarded and that wait here
         self.epoch = 0

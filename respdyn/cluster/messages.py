@@ -17,6 +17,11 @@ then sections, each a run of equal-shaped entries whose number the header tells.
 The receiver works through them in this order: verifies come before the writes of the same turn, so
 that a read never sees a write that was made after it.
 
+What concerns a node that stands in for an owner travels in the same sections and is told by the
+first byte of the locator, which is below 64 otherwise: in `feedback` and `store` "keep this for
+that owner" (`HINT_PART`, `HINT_WHOLE`, then the owner), in `verify` "do you keep something else
+for anybody?" (`PROBE`). Silence is "no": such a node that has nothing does not contradict.
+
 Acknowledgement is cumulative and rides in the header of whatever goes the other way. `applied`
 says that every frame up to that number has taken effect in memory, `durable` that all it asked to
 store is as durable as the receiver's policy promises. A frame without content has number 0 and is
@@ -43,6 +48,13 @@ PROTOCOL_VERSION = 1
 HEADER = Struct(">BBQQQQQQQQIIIIIIIII")
 FLAG_SPARE = 8           # the sender would rather not coordinate: too busy, or its clock is off
 FLAG_CANNOT_STORE = 1    # the sender's disk fails: it serves reads, and must not be sent writes
+FLAG_NO_ROOM = 2         # the sender keeps as many hints as it may: others should stand in
+
+# Before a locator, see above.
+HINT_PART = b"\x40"      # a change
+HINT_WHOLE = b"\x41"     # the whole state of the key, as the sender knows it
+PROBE = b"\x42"
+_ID_BYTES = 20
 
 # Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, sloppy, time-out in ms,
 # for how many ms it may be begun, arguments that follow.
@@ -83,6 +95,16 @@ def pair(first: bytes, second: bytes) -> bytes:
 def bulk(item: bytes) -> bytes:
     """One bulk string, encoded."""
     return b"$%d\r\n%b\r\n" % (len(item), item)
+
+
+def hint_name(name: bytes) -> tuple[str, bytes, bool]:
+    """The owner, the locator, and whether it is whole, of a hint. Raises `PeerError`."""
+    locator = name[1 + _ID_BYTES :]
+    if name[:1] not in (HINT_PART, HINT_WHOLE) or len(locator) < 3 or locator[0] > 63 or (
+        locator[2] > 15
+    ):
+        raise PeerError("a locator that cannot be")
+    return name[1 : 1 + _ID_BYTES].hex(), locator, name[:1] == HINT_WHOLE
 
 
 def read_header(items: list[bytes]) -> tuple[int, ...]:

@@ -4,6 +4,12 @@ A `Plan` is made anew whenever the ring or somebody's reachability changes, whic
 request finds its replicas with one look into a list by slot. Partitions with the same reachable
 replicas share a `ReplicaSet`, and with it the rounds of a turn: in a cluster of three all writes of
 a turn are one round.
+
+For each owner that cannot be reached or cannot store, the next node of the list that can *stands
+in*: it keeps a hint and counts as one of W, but it knows nothing of the key besides its hints.
+Terms that are not sloppy take part in `strict`, which leaves stand-ins out.
+
+Source: Dynamo 4.6 (sloppy quorum); decision 0013.
 """
 
 from collections.abc import Callable
@@ -11,17 +17,32 @@ from collections.abc import Callable
 from respdyn.cluster.link import Link
 from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.ring.hashing import SLOTS
+from respdyn.ring.preference import preference_list, stand_ins
 from respdyn.ring.ring import Ring
 
 
 class ReplicaSet:
-    """The peers that share some partitions with this node and can be asked now."""
+    """The peers that share some partitions with this node, or stand in, and can be asked now."""
 
-    __slots__ = ("open_reads", "open_writes", "readers", "turns", "writers")
+    __slots__ = (
+        "answers", "copies", "is_short", "open_reads", "open_writes", "probed", "readers",
+        "shipped", "stand_ins", "turns", "unkept", "writers",
+    )
 
-    def __init__(self, readers: tuple[Link, ...], writers: tuple[Link, ...]) -> None:
-        self.readers = readers            # up
-        self.writers = writers            # up, and their disks work
+    def __init__(
+        self, readers: tuple[Link, ...], writers: tuple[Link, ...],
+        stand_ins: tuple[tuple[Link, str], ...], unkept: int,
+    ) -> None:
+        self.readers = readers            # owners that are up
+        self.writers = writers            # owners that are up, and their disks work
+        # Whom, and the owner that is stood in for: its node id as 20 bytes.
+        self.stand_ins = tuple((link, bytes.fromhex(owner)) for link, owner in stand_ins)
+        self.unkept = unkept              # owners that are missing, and nobody keeps their hints
+        self.is_short = bool(stand_ins) or unkept > 0
+        self.shipped = (*writers, *(link for link, _ in stand_ins))
+        self.probed = tuple(link.peer for link, _ in stand_ins)
+        self.copies = 1 + len(self.shipped)                  # that a write can have, this one too
+        self.answers = 1 + len(readers) + len(stand_ins)     # that a read can have
         self.open_writes: list[WriteRound] = []   # this turn's, the latest first
         self.open_reads: list[ReadRound] = []
         self.turns = 0                    # rotates who is asked first
@@ -31,49 +52,106 @@ class Plan:
     """How requests for one partition go now."""
 
     __slots__ = (
-        "coordinator", "is_instant", "is_owner", "owners", "partition", "replicas", "spared",
+        "coordinator", "has_owner", "is_instant", "is_owner", "owners", "partition", "replicas",
+        "spared", "stands_in_for", "strict",
     )
 
     def __init__(
         self, partition: int, owners: tuple[str, ...], is_owner: bool, coordinator: str,
-        replicas: ReplicaSet, is_instant: bool,
+        has_owner: bool, stands_in_for: str, replicas: ReplicaSet, strict: ReplicaSet,
+        is_instant: bool,
     ) -> None:
         self.partition = partition
         self.owners = owners
         self.is_owner = is_owner          # this node is among the first N
-        self.coordinator = coordinator    # first reachable owner that can store, or ""
+        # The first reachable owner that can store; if there is none, the first that stands in.
+        self.coordinator = coordinator    # "" for none
+        self.has_owner = has_owner        # the coordinator is an owner
+        self.stands_in_for = stands_in_for   # the owner for which this node keeps hints; "": none
         self.replicas = replicas
         self.spared = ""                  # who would coordinate, were it not spared
+        self.strict = strict              # without stand-ins; the same if there are none
         self.is_instant = is_instant      # nobody else to ask and no disk to wait for
 
 
-def make_plans(
-    ring: Ring, here: str, can_store: bool, waits_for_disk: bool, link_to: Callable[[str], Link]
-) -> list[Plan]:
-    """One plan per slot; slots of a partition share theirs."""
-    sets: dict[tuple[tuple[str, ...], tuple[str, ...]], ReplicaSet] = {}
-    plans: list[Plan] = []
-    width = SLOTS // ring.partitions
-    for partition in range(ring.partitions):
+class Planner:
+    """Makes plans, and remembers the preference lists of a ring."""
+
+    def __init__(self, here: str, link_to: Callable[[str], Link]) -> None:
+        self._here = here
+        self._link_to = link_to
+        self._ring: Ring | None = None
+        self._preferences: dict[int, tuple[str, ...]] = {}
+        self._sets: dict[tuple[object, ...], ReplicaSet] = {}
+
+    def plan(
+        self, ring: Ring, can_store: bool, has_room: bool, waits_for_disk: bool
+    ) -> list[Plan]:
+        """One plan per slot; slots of a partition share theirs."""
+        if ring is not self._ring:
+            self._ring = ring
+            self._preferences = {}
+        self._sets = {}
+        able: set[str] = {self._here} if can_store else set()
+        roomy: set[str] = {self._here} if can_store and has_room else set()
+        for member in ring.members:
+            if member.node_id != self._here:
+                link = self._link_to(member.node_id)
+                if link.is_up and link.can_store:
+                    able.add(link.peer)
+                    if link.has_room:
+                        roomy.add(link.peer)
+        plans: list[Plan] = []
+        width = SLOTS // ring.partitions
+        for partition in range(ring.partitions):
+            plan = self._plan_one(ring, partition, able, roomy, waits_for_disk)
+            plans.extend([plan] * width)
+        return plans
+
+    def _plan_one(
+        self, ring: Ring, partition: int, able: set[str], roomy: set[str], waits_for_disk: bool
+    ) -> Plan:
+        here = self._here
         owners = ring.owners_of(partition)
-        links = [link_to(owner) for owner in owners if owner != here]
+        links = [self._link_to(owner) for owner in owners if owner != here]
         readers = tuple(link for link in links if link.is_up)
         writers = tuple(link for link in readers if link.can_store)
-        names = tuple(link.peer for link in readers), tuple(link.peer for link in writers)
-        replicas = sets.get(names)
-        if replicas is None:
-            replicas = sets[names] = ReplicaSet(readers, writers)
-        able = {link.peer for link in writers}
-        if can_store:
-            able.add(here)
-        coordinator = next((owner for owner in owners if owner in able), "")
+        missing = [owner for owner in owners if owner not in able]
+        pairs: tuple[tuple[str, str], ...] = ()
+        if missing:
+            reachable = able.intersection(owners) | roomy.difference(owners)
+            pairs = stand_ins(self._preference(ring, partition), reachable, len(owners))
+        strict = self._set(readers, writers, (), len(missing))
+        replicas = strict
+        others = tuple((self._link_to(one), owner) for one, owner in pairs if one != here)
+        if others:
+            replicas = self._set(readers, writers, others, len(missing) - len(pairs))
+        owner = next((owner for owner in owners if owner in able), "")
         is_owner = here in owners
-        plan = Plan(
-            partition, owners, is_owner, coordinator, replicas,
+        return Plan(
+            partition, owners, is_owner, owner or (pairs[0][0] if pairs else ""), bool(owner),
+            next((owner for one, owner in pairs if one == here), ""), replicas, strict,
             is_owner and len(owners) == 1 and not waits_for_disk,
         )
-        plans.extend([plan] * width)
-    return plans
+
+    def _preference(self, ring: Ring, partition: int) -> tuple[str, ...]:
+        found = self._preferences.get(partition)
+        if found is None:
+            found = self._preferences[partition] = preference_list(ring, partition)
+        return found
+
+    def _set(
+        self, readers: tuple[Link, ...], writers: tuple[Link, ...],
+        stand_ins: tuple[tuple[Link, str], ...], unkept: int,
+    ) -> ReplicaSet:
+        names = (
+            tuple(link.peer for link in readers), tuple(link.peer for link in writers),
+            tuple((link.peer, owner) for link, owner in stand_ins), unkept,
+        )
+        found = self._sets.get(names)
+        if found is None:
+            found = self._sets[names] = ReplicaSet(readers, writers, stand_ins, unkept)
+        return found
 
 
 def spare(
@@ -90,7 +168,7 @@ def spare(
         if plan is before:
             continue
         before = plan
-        if not _is_spared(plan.coordinator, here, spares_here, link_to):
+        if not plan.has_owner or not _is_spared(plan.coordinator, here, spares_here, link_to):
             continue
         able = {link.peer for link in plan.replicas.writers}
         for owner in plan.owners:

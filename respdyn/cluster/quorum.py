@@ -68,12 +68,15 @@ class WriteRound:
     """The writes of one turn to one set of replicas, on the same terms."""
 
     __slots__ = (
-        "acknowledged", "began_ms", "conflicts", "deadline_ms", "is_done", "open_answers", "ops",
-        "w",
+        "acknowledged", "began_ms", "conflicts", "deadline_ms", "is_done", "is_sloppy",
+        "open_answers", "ops", "w",
     )
 
-    def __init__(self, w: int, replicas: int, deadline_ms: int, began_ms: int = 0) -> None:
+    def __init__(
+        self, w: int, is_sloppy: bool, replicas: int, deadline_ms: int, began_ms: int = 0
+    ) -> None:
         self.w = w
+        self.is_sloppy = is_sloppy        # stand-ins count
         self.began_ms = began_ms
         self.acknowledged = 0
         self.open_answers = replicas      # this node's own, and each peer's that was sent it
@@ -132,7 +135,7 @@ class ReadRound:
 
     __slots__ = (
         "agreed", "asked", "began_ms", "deadline_ms", "is_done", "need", "open_answers", "ops",
-        "retry_ms", "spare",
+        "probed", "retry_ms", "spare", "spare_probes",
     )
 
     def __init__(self, need: int, deadline_ms: int, retry_ms: int, began_ms: int = 0) -> None:
@@ -144,8 +147,10 @@ class ReadRound:
         self.retry_ms = retry_ms          # when to ask one more replica, speculatively
         self.is_done = False
         self.ops: list[ReadOp] = []
-        self.asked: list[str] = []
-        self.spare: list[str] = []        # replicas that were not asked yet
+        self.asked: list[str] = []        # owners
+        self.probed: list[str] = []       # stand-ins
+        self.spare: list[str] = []        # owners that were not asked yet
+        self.spare_probes: list[str] = []     # and stand-ins
 
     def acknowledge(self) -> bool:
         """One more replica has answered for all keys. True the one time that makes the quorum."""

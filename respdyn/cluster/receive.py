@@ -7,18 +7,22 @@ belongs to; then verifies, before the writes of the same turn; forwarded command
 
 from collections.abc import Callable
 
-from respdyn.causal.codec import digest
+from respdyn.causal.codec import digest, join_records
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.failure import FailureDetector
+from respdyn.cluster.hints import Hints
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import (
     FLAG_CANNOT_STORE,
+    FLAG_NO_ROOM,
     FLAG_SPARE,
     IN_FEEDBACK,
     IN_VERIFY,
     NUMBER,
     POSITION,
+    PROBE,
+    hint_name,
     pair,
     read_header,
 )
@@ -31,14 +35,15 @@ class Receiver:
     """Applies frames."""
 
     def __init__(
-        self, replica: Replica, coordinator: Coordinator, detector: FailureDetector,
-        counters: Counters,
+        self, replica: Replica, hints: Hints, coordinator: Coordinator,
+        detector: FailureDetector, counters: Counters, owns: Callable[[bytes], bool],
         gossip: Callable[[Link, bytes], None],
         forwarded: Callable[[Link, list[bytes], int, int], int],
         answered: Callable[[Link, int, bytes], None],
         asked: Callable[[Link, bytes], None],
         told: Callable[[Link, bytes], None],
         storing_changed: Callable[[Link, bool], None],
+        room_changed: Callable[[Link, bool], None],
         observe_clock: Callable[[int], None],
         forget_requests: Callable[[Link], None],
     ) -> None:
@@ -46,15 +51,18 @@ class Receiver:
         self.can_store = True
         self.touched: list[Link] = []         # peers whose frames took effect this turn
         self._replica = replica
+        self._hints = hints
         self._coordinator = coordinator
         self._detector = detector
         self._counters = counters
+        self._owns = owns
         self._gossip = gossip
         self._forwarded = forwarded
         self._answered = answered
         self._asked = asked
         self._told = told
         self._storing_changed = storing_changed
+        self._room_changed = room_changed
         self._observe_clock = observe_clock
         self._forget_requests = forget_requests
 
@@ -103,6 +111,8 @@ class Receiver:
             self._detector.busy(link, not link.is_busy)
         if link.can_store == bool(flags & FLAG_CANNOT_STORE):
             self._storing_changed(link, not flags & FLAG_CANNOT_STORE)
+        if link.has_room == bool(flags & FLAG_NO_ROOM):
+            self._room_changed(link, not flags & FLAG_NO_ROOM)
         if verifies:
             self._verify(link, number, items, end_verifies)
         if feedbacks or stores:
@@ -142,7 +152,8 @@ class Receiver:
         for at in range(1, end, 2):
             locator, theirs = items[at], items[at + 1]
             if len(locator) < 3 or locator[0] > 63:
-                raise PeerError("a locator that cannot be")
+                self._probed(link, number, (at - 1) // 2, locator, theirs)
+                continue
             record = slots[locator[0] << 8 | locator[1]].get(locator, b"")
             # The digest of a plain record is its head: most comparisons end here.
             if record and theirs and (record.startswith(theirs) or digest(record) == theirs):
@@ -150,6 +161,17 @@ class Receiver:
             if record or theirs:
                 position = POSITION.pack(number, IN_VERIFY, (at - 1) // 2)
                 link.differs.append(pair(position, record))
+
+    def _probed(
+        self, link: Link, number: int, index: int, name: bytes, theirs: bytes
+    ) -> None:
+        """An owner asks what is kept here for others; only what differs is said."""
+        locator = name[1:]
+        if name[:1] != PROBE or len(locator) < 3 or locator[0] > 63:
+            raise PeerError("a locator that cannot be")
+        record = join_records(self._hints.find(locator)[0], self._replica.get(locator))
+        if record and digest(record) != theirs:
+            link.differs.append(pair(POSITION.pack(number, IN_VERIFY, index), record))
 
     def _store(
         self, link: Link, number: int, items: list[bytes], start: int, middle: int, end: int
@@ -164,14 +186,22 @@ class Receiver:
             locator, record = items[at], items[at + 1]
             self._check(record)
             if len(locator) < 3 or locator[0] > 63 or locator[2] > 15:
-                raise PeerError("a locator that cannot be")
-            new = receive(locator, record)
+                new = self._keep(locator, record)
+            else:
+                new = receive(locator, record)
             if (
                 at < middle and new is not record and new and new[1] & LIVE
                 and new != record and len(strings.siblings(new, 0)) > 1
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
                 link.differs.append(pair(position, new))
+
+    def _keep(self, name: bytes, record: bytes) -> bytes:
+        """Keep a record for an owner that its sender cannot reach."""
+        owner, locator, is_whole = hint_name(name)
+        if self._owns(locator):         # by this node's ring it need not be kept for anybody
+            return self._replica.receive(locator, record)
+        return self._hints.keep(owner, locator, record, is_whole)
 
     def _check(self, record: bytes) -> None:
         try:

@@ -14,32 +14,25 @@ This room knows nothing of quorums, peers or commands.
 from collections.abc import Callable, Iterator
 from zlib import crc32
 
-from respdyn.causal.codec import (
-    PLAIN,
-    ROW_BYTES,
-    context_of,
-    digest,
-    encode_rows,
-    encode_tombstone,
-    entries_of,
-    is_live,
-    join_records,
-    rows_of,
-    verify,
+from respdyn.causal.codec import context_of, digest, is_live, join_records, verify
+from respdyn.cluster.cleared import (
+    Cleared,
+    above,
+    decode_tops,
+    encode_tops,
+    is_below,
+    raise_by,
+    raise_to,
 )
-from respdyn.causal.context import Context
-from respdyn.causal.dot import Actor
 from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
 
 LIVE = 4                  # the bit of a record's second byte that says: a value is alive
+HINT = META + b"hint"     # what `hints` keeps is stored under names that begin so
 _CLEARED = META + b"cleared"
 _CONTEXT_NEAR = 400       # where a record's context is, for all but the longest contexts
-
-# Per database, per actor, the counter up to which everything is gone.
-Cleared = dict[int, dict[bytes, int]]
 
 
 class Replica:
@@ -131,29 +124,15 @@ class Replica:
         tops = cleared.get(locator[2]) if cleared else None
         if not tops or not record:
             return False
-        rows = rows_of(record)
-        return all(
-            int.from_bytes(rows[at + 24 : at + 32], "big") <= tops.get(rows[at : at + 16], 0)
-            for at in range(0, len(rows), ROW_BYTES)
-        )
+        return is_below(record, tops)
 
     def uncleared(self, locator: bytes, record: bytes) -> bytes:
         """What of a record happened after its database was emptied here; b"" if nothing did."""
         if not self.cleared or not record:
             return record
-        if self.is_cleared(locator, record):
-            return b""
-        cleared = self.cleared.get((locator[0] << 8 | locator[1]) // self.width, {})
-        tops = cleared.get(locator[2])
-        if not tops or record[1] & PLAIN:      # a plain record has one dot, and it is a later one
-            return record
-        if all(
-            int.from_bytes(dot[16:], "big") > tops.get(dot[:16], 0)
-            for _, dot, _ in entries_of(record)
-        ):
-            return record
-        gone = Context({Actor(actor): (0, top) for actor, top in tops.items()})
-        return join_records(record, encode_tombstone(encode_rows(gone)))
+        cleared = self.cleared.get((locator[0] << 8 | locator[1]) // self.width)
+        tops = cleared.get(locator[2]) if cleared else None
+        return above(record, tops) if tops else record
 
     def tops(self, partition: int) -> Cleared:
         """By database, for each actor, the highest counter that the partition has seen."""
@@ -163,14 +142,10 @@ class Replica:
                 tops = found.get(locator[2])
                 if tops is None:
                     tops = found[locator[2]] = {}
-                rows = rows_of(record)
-                for at in range(0, len(rows), ROW_BYTES):
-                    actor, hi = rows[at : at + 16], rows[at + 24 : at + 32]
-                    if hi > tops.get(actor, b""):
-                        tops[actor] = hi
+                raise_by(tops, record)
         seen = {db: dict(tops) for db, tops in self.cleared.get(partition, {}).items()}
         for db, high in found.items():
-            _raise_to(
+            raise_to(
                 seen.setdefault(db, {}),
                 {actor: int.from_bytes(hi, "big") for actor, hi in high.items()},
             )
@@ -179,7 +154,7 @@ class Replica:
     def clear(self, partition: int, db: int, tops: dict[bytes, int]) -> None:
         """Raise the cleared context of a partition's database and drop what it covers."""
         cleared = self.cleared.setdefault(partition, {}).setdefault(db, {})
-        _raise_to(cleared, tops)
+        raise_to(cleared, tops)
         for slot in range(partition * self.width, (partition + 1) * self.width):
             table = self.slots[slot]
             for locator in [name for name in table if name[2] == db]:
@@ -189,8 +164,7 @@ class Replica:
                 elif left is not table[locator]:
                     self.join(locator, left)
         self.put_meta(
-            _CLEARED + bytes([db]) + partition.to_bytes(2, "big"),
-            b"".join(actor + top.to_bytes(8, "big") for actor, top in sorted(cleared.items())),
+            _CLEARED + bytes([db]) + partition.to_bytes(2, "big"), encode_tops(cleared)
         )
 
     def _drop(self, locator: bytes) -> None:
@@ -206,6 +180,11 @@ class Replica:
     def digest(record: bytes) -> bytes:
         """What tells this state of a key from any other."""
         return digest(record)
+
+    @staticmethod
+    def joined(one: bytes, other: bytes) -> bytes:
+        """The join of two records, of which none need be here."""
+        return join_records(one, other)
 
     @staticmethod
     def siblings_with(record: bytes, delta: bytes) -> tuple[int, int]:
@@ -225,6 +204,8 @@ class Replica:
         damaged = 0
         for index in range(0, len(pairs), 2):
             locator, record = pairs[index], pairs[index + 1]
+            if locator.startswith(HINT):
+                continue
             if locator[:2] == META:
                 self.meta[locator] = record
                 if locator.startswith(_CLEARED):
@@ -256,11 +237,7 @@ class Replica:
 
     def _restore_cleared(self, name: bytes, value: bytes) -> None:
         db, partition = name[-3], int.from_bytes(name[-2:], "big")
-        tops = {
-            value[at : at + 16]: int.from_bytes(value[at + 16 : at + 24], "big")
-            for at in range(0, len(value), 24)
-        }
-        _raise_to(self.cleared.setdefault(partition, {}).setdefault(db, {}), tops)
+        raise_to(self.cleared.setdefault(partition, {}).setdefault(db, {}), decode_tops(value))
 
     # ---- walking ----
 
@@ -282,8 +259,3 @@ class Replica:
                 )
             position = 0
 
-
-def _raise_to(tops: dict[bytes, int], other: dict[bytes, int]) -> None:
-    for actor, counter in other.items():
-        if counter > tops.get(actor, 0):
-            tops[actor] = counter

@@ -11,13 +11,21 @@ from typing import Final
 
 from respdyn.causal.codec import context_of, max_clock
 from respdyn.causal.context import Context
-from respdyn.commands.arguments import PUTCTX_OPTIONS, parse_options, quoted, syntax_error, word
+from respdyn.commands.arguments import (
+    PUTCTX_OPTIONS,
+    parse_integer,
+    parse_options,
+    quoted,
+    syntax_error,
+    word,
+)
 from respdyn.commands.declare import COVERAGE, LOCAL, READ, UPDATE, WRAP, WRITE, Argv, Command
 from respdyn.errors import DamagedError, ReplyError
 from respdyn.resp.replies import array, bulk, bulks, null
 from respdyn.types import strings
 from respdyn.types.strings import Stamp, decode_token, encode_token
 
+WAIT_MS_MAX: Final = 3_600_000
 TERM_WORDS: Final = (b"R", b"W", b"SLOPPY", b"TIMEOUT")
 
 
@@ -100,6 +108,14 @@ def with_inner(argv: Argv) -> Argv:
     return rest
 
 
+def parse_wait(argument: bytes) -> int:
+    """The milliseconds of DYN.SYNCWAIT."""
+    wait_ms = parse_integer(argument)
+    if not 0 <= wait_ms <= WAIT_MS_MAX:
+        raise ReplyError(f"ERR the time to wait must be 0 to {WAIT_MS_MAX} milliseconds")
+    return wait_ms
+
+
 COMMANDS = (
     Command(
         "dyn.getctx", "DYN.GETCTX key",
@@ -147,6 +163,12 @@ COMMANDS = (
         "Shows where a key lives, which nodes are up, and what each replica holds of it.",
         since="0.1.0", group="generic", flags="readonly", access="RO",
         complexity="O(N) with N the number of replicas", promise="local", route=COVERAGE,
+    ),
+    Command(
+        "dyn.syncwait", "DYN.SYNCWAIT milliseconds",
+        "Waits until every hint that is kept now has been delivered: 1 if it was, 0 if not.",
+        since="0.1.0", group="cluster", flags="readonly",
+        complexity="O(N) with N the number of hints", promise="local", route=COVERAGE,
     ),
     Command(
         "dyn.cluster", "DYN.CLUSTER", "What this node knows of the cluster.",

@@ -8,6 +8,7 @@ member by node id (to this node itself: answered on the spot), or it is a comman
 Hundreds a second, not tens of thousands: readable objects are welcome here.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ class Scan(msgspec.Struct, frozen=True, array_like=True, tag="scan"):
     place: int
     stop: int         # the slot at which to stop
     limit: int        # about how many records to look at
+    hinted: bool = False      # among what is kept for others, not among what is owned
 
 
 class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
@@ -52,6 +54,7 @@ class Explain(msgspec.Struct, frozen=True, array_like=True, tag="explain"):
     """What a replica holds under a locator."""
 
     locator: bytes
+    hinted: bool = False      # what it keeps for others, not what it owns
 
 
 class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
@@ -93,10 +96,57 @@ class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
     names: list[bytes] | None = None
 
 
+class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+    """What a node holds of a key, and whether that is more than a part: it is an owner, or keeps
+    the whole key for one."""
+
+    locator: bytes
+
+
+class ClearHint(msgspec.Struct, frozen=True, array_like=True, tag="clearhint"):
+    """Keep cleared contexts for an owner that is missing: as in `Clear`."""
+
+    owner: str
+    entries: list[tuple[int, int, dict[bytes, int]]]
+
+
+class Deliver(msgspec.Struct, frozen=True, array_like=True, tag="deliver"):
+    """Hints for the node that is asked: name, since when they were kept (ms since 1970), content.
+
+    Answered once they are as durable as the policy promises.
+    """
+
+    entries: list[tuple[bytes, int, bytes]]
+
+
+class HintSerial(msgspec.Struct, frozen=True, array_like=True, tag="hintserial"):
+    """The number of the last write that was kept as a hint."""
+
+
+class HintsUpto(msgspec.Struct, frozen=True, array_like=True, tag="hintsupto"):
+    """How many hints have something that was kept up to this number."""
+
+    serial: int
+
+
+class OldestHints(msgspec.Struct, frozen=True, array_like=True, tag="oldesthints"):
+    """Since when (ms since 1970) the oldest hint of each of these partitions is kept; 0: none."""
+
+    partitions: list[int]
+
+
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
-    | Listening
+    | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | OldestHints
 )
+# Answered only once what they asked to store is durable.
+_STORING = (Clear, ClearHint, Deliver)
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Alone in a step: go on after so long. There is no answer."""
+
+    ms: int
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -106,7 +156,7 @@ class Run(msgspec.Struct, frozen=True):
     db: int
 
 
-Wish = tuple[str, Question] | Run
+Wish = tuple[str, Question] | Run | Pause
 Answer = object
 Task = Generator[list[Wish], list[Answer], bytes]
 T = TypeVar("T")
@@ -142,7 +192,8 @@ class Asking:
         run: Callable[[Run, Callable[[bytes], None]], None],
     ) -> None:
         self.now_ms = 0
-        self.held: list[tuple[Link, int, bytes]] = []     # answers that wait for the disk
+        self.held: list[tuple[Link, int, bytes]] = []     # this turn's answers that wait for it
+        self._stored: deque[tuple[int, Link, int, bytes]] = deque()   # by generation
         self._here = here
         self._link_to = link_to
         self._answer_here = answer_here
@@ -177,18 +228,22 @@ class Asking:
             except StopIteration as end:
                 done(end.value)
                 return
-            step = _Step(task, len(wishes), self.now_ms + timeout_ms, timeout_ms, done)
+            first = wishes[0] if wishes else None
+            wait_ms = first.ms if isinstance(first, Pause) else timeout_ms
+            step = _Step(task, len(wishes), self.now_ms + wait_ms, timeout_ms, done)
             step.missing += 1     # so that answers on the spot do not resume it from within
             for index, wish in enumerate(wishes):
                 self._ask(step, index, wish)
             step.missing -= 1
             if step.missing:
-                self._deadlines.add(step, timeout_ms)
+                self._deadlines.add(step, wait_ms)
                 return
             step.is_done = True
             answers = step.answers
 
     def _ask(self, step: _Step, index: int, wish: Wish) -> None:
+        if isinstance(wish, Pause):
+            return
         if isinstance(wish, Run):
             self._run(wish, lambda reply: self._arrived(step, index, reply))
             return
@@ -221,7 +276,7 @@ class Asking:
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed question: {wrong}") from wrong
         told = bulk(number + _encoder.encode(self._answer_here(question)))
-        if isinstance(question, Clear):
+        if isinstance(question, _STORING):
             self.held.append((link, link.peer_epoch, told))
         else:
             link.tolds.append(told)
@@ -241,12 +296,21 @@ class Asking:
             raise PeerError(f"a malformed answer: {wrong}") from wrong
         self._arrived(open_question[0], open_question[1], answer)
 
-    def release(self) -> None:
-        """What the held answers speak of is durable now."""
+    def stored(self, generation: int) -> None:
+        """What this turn's held answers speak of is durable with this generation; 0: it is now."""
         for link, epoch, told in self.held:
+            self._stored.append((generation, link, epoch, told))
+        self.held.clear()
+        if not generation:
+            self.durable(0)
+
+    def durable(self, generation: int) -> None:
+        """Everything up to this generation is on this node's disk."""
+        stored = self._stored
+        while stored and stored[0][0] <= generation:
+            _, link, epoch, told = stored.popleft()
             if link.peer_epoch == epoch:
                 link.tolds.append(told)
-        self.held.clear()
 
     # ---- time and failures ----
 

@@ -13,15 +13,22 @@ import msgspec
 
 from respdyn.cluster.membership import address_of
 from respdyn.cluster.versions import Version, version_of
+from respdyn.commands.dyn import parse_wait
 from respdyn.engine import channels
 from respdyn.engine.asking import (
     Answer,
     Clear,
+    ClearHint,
     Count,
+    Deliver,
     Explain,
     Fetch,
+    Held,
+    HintSerial,
+    HintsUpto,
     Keys,
     Listening,
+    OldestHints,
     Question,
     Roots,
     Run,
@@ -56,6 +63,9 @@ class Health(msgspec.Struct, array_like=True):
     peers_up: int
     clean_age_ms: int = -1
     differences: int = 0
+    hints: int = 0
+    hint_bytes: int = 0
+    hint_age_ms: int = 0
 
 
 class ClusterView:
@@ -77,13 +87,38 @@ class ClusterView:
             return coverage.answer_tops(question)
         if isinstance(question, Clear):
             return coverage.answer_clear(question)
+        if isinstance(question, ClearHint):
+            return coverage.answer_clear_hint(question)
+        if isinstance(question, Deliver):
+            return self._node.handoff.answer(question)
         if isinstance(question, Explain):
-            return version_of(self._node.replica.get(question.locator), self._node.wall_ms)
+            held = self._node.hints.find(question.locator)[0] if question.hinted else (
+                self._node.replica.get(question.locator)
+            )
+            return version_of(held, self._node.wall_ms)
+        if isinstance(question, Held | HintSerial | HintsUpto | OldestHints):
+            return self._about_hints(question)
         if isinstance(question, Roots | Segments | Keys | Fetch):
             return self._node.exchange.answer(question)
         if isinstance(question, Listening):
             return channels.answer(self._node.telling.pubsub, question)
         return self._health()
+
+    def _about_hints(self, question: Held | HintSerial | HintsUpto | OldestHints) -> Answer:
+        node = self._node
+        if isinstance(question, HintSerial):
+            return node.hints.serial
+        if isinstance(question, HintsUpto):
+            return node.hints.count_upto(question.serial)
+        if isinstance(question, OldestHints):
+            return [node.hints.oldest_of(partition) for partition in question.partitions]
+        locator = question.locator
+        if len(locator) < 3 or locator[0] > 63:
+            return False, b""
+        if node.dispatcher.owns(locator):
+            return True, node.replica.get(locator)
+        record, is_whole = node.hints.find(locator)
+        return is_whole, record
 
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
         """Run a command for a task."""
@@ -108,6 +143,8 @@ class ClusterView:
             peers_up=sum(1 for link in node.links.values() if link.is_up),
             clean_age_ms=node.exchange.clean_age_ms(),
             differences=node.counters.exchange_differences,
+            hints=node.hints.count, hint_bytes=node.hints.bytes,
+            hint_age_ms=node.hints.oldest_age_ms(),
         )
 
     # ---- the asking side ----
@@ -118,6 +155,8 @@ class ClusterView:
             return self._explain(argv[1], db, resp3)
         if name == "dyn.cluster|status":
             return self._status(resp3)
+        if name == "dyn.syncwait":
+            return self._node.handoff.wait(parse_wait(argv[1]))
         if name == "dyn.cluster|members":
             return _at_once(self._members(resp3))
         if name.startswith("pubsub|"):
@@ -197,6 +236,8 @@ class ClusterView:
                     (b"peers-up", integer(health.peers_up)),
                     (b"clean-exchange-age-ms", integer(health.clean_age_ms)),
                     (b"exchange-differences", integer(health.differences)),
+                    (b"hints", integer(health.hints)), (b"hint-bytes", integer(health.hint_bytes)),
+                    (b"hint-age-ms", integer(health.hint_age_ms)),
                     (b"clock-offset-ms", integer(health.clock_ms - node.standing.clock.raw_ms)),
                 ]
             rows.append(_named(pairs, resp3))

@@ -7,10 +7,13 @@ the ring or the nodes change meanwhile. R owners of each partition are asked for
 the position on. Where they agree on a key their word is taken; where not, the key itself is read
 with a quorum.
 
+Nodes that stand in for missing owners complete R here as for a read of one key: an owner must be
+among those who answer. What they keep, if it is not what the owners hold, is read with a quorum.
+
 FLUSHALL needs no tombstone per key. R owners of each partition tell the highest counter of every
 actor that they have seen; that vector becomes the partition's *cleared context*, W owners must
-store it, and everything below it is gone for good. A write that began after the flush has a higher
-counter and is not touched.
+store it (nodes that stand in keep it as a hint), and everything below it is gone for good. A write
+that began after the flush has a higher counter and is not touched.
 
 Cluster-aware clients ask every node and add up what they hear. On the cluster port these commands
 therefore concern only the partitions that this node presents as its own (`mine`; `None` for all).
@@ -21,12 +24,24 @@ from zlib import crc32
 
 import msgspec
 
+from respdyn.cluster.hints import Hints
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import Mine
 from respdyn.cluster.terms import Terms
 from respdyn.commands.scan import ScanRequest, glob_match
-from respdyn.engine.asking import Answer, Clear, Count, Run, Scan, Task, Tops, Wish, answer_as
+from respdyn.engine.asking import (
+    Answer,
+    Clear,
+    ClearHint,
+    Count,
+    Run,
+    Scan,
+    Task,
+    Tops,
+    Wish,
+    answer_as,
+)
 from respdyn.resp.replies import OK, array, bulk, error, integer, null
 from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
@@ -54,9 +69,12 @@ class Unreachable(Exception):
 class Coverage:
     """Makes the tasks of these commands, and answers their questions at the replicas."""
 
-    def __init__(self, replica: Replica, here: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, replica: Replica, hints: Hints, here: str, now_ms: Callable[[], int]
+    ) -> None:
         self.plans: list[Plan] = []
         self._replica = replica
+        self._hints = hints
         self._here = here
         self._now_ms = now_ms
 
@@ -67,9 +85,8 @@ class Coverage:
         found: list[tuple[int, int, bytes, bytes, str]] = []
         now_ms = self._now_ms()
         last = (-1, -1)
-        for slot, place, locator, record in self._replica.walk(
-            range(ask.slot, ask.stop), ask.db, ask.place
-        ):
+        walk = self._hints.walk if ask.hinted else self._replica.walk
+        for slot, place, locator, record in walk(range(ask.slot, ask.stop), ask.db, ask.place):
             if len(found) >= ask.limit and (slot, place) != last:
                 return ScanAnswer(found, slot, place)
             last = (slot, place)
@@ -82,11 +99,13 @@ class Coverage:
         return self._replica.live[ask.db]
 
     def answer_tops(self, ask: Tops) -> list[tuple[int, int, dict[bytes, int]]]:
-        """What each partition has seen; partitions that never saw anything are left out."""
+        """What each partition has seen, hints included; those that never saw anything are left out.
+        """
         return [
             (db, partition, tops)
             for partition in ask.partitions
-            for db, tops in sorted(self._replica.tops(partition).items())
+            for seen in (self._replica.tops(partition), self._hints.tops(partition))
+            for db, tops in sorted(seen.items())
             if db in ask.dbs
         ]
 
@@ -96,6 +115,12 @@ class Coverage:
             self._replica.clear(partition, db, tops)
         return True
 
+    def answer_clear_hint(self, ask: ClearHint) -> bool:
+        """Keep cleared contexts for an owner."""
+        for db, partition, tops in ask.entries:
+            self._hints.keep_cleared(ask.owner, partition, db, tops)
+        return True
+
     # ---- walking ----
 
     def _plans_of(self, mine: Mine | None) -> list[Plan]:
@@ -103,16 +128,32 @@ class Coverage:
         plans = self.plans[:: self._replica.width]
         return plans if mine is None else [plan for plan in plans if mine[plan.partition]]
 
-    def _ask_from(self, plan: Plan, wanted: int) -> list[str]:
-        """Nodes to ask about a partition: this one first when it is an owner."""
-        nodes = [self._here] if plan.is_owner else []
-        nodes += [link.peer for link in plan.replicas.readers]
+    def _ask_from(self, plan: Plan, wanted: int, is_sloppy: bool) -> list[tuple[str, bool]]:
+        """Nodes to ask about a partition, and whether each only stands in for an owner.
+
+        This one comes first when it is an owner. Raises `Unreachable`.
+        """
+        owners = self._owners_of(plan)
+        nodes = [(node, False) for node in owners]
+        if is_sloppy and owners:
+            nodes += [(node, True) for node, _ in self._stand_ins_of(plan)]
         if len(nodes) < wanted:
             raise Unreachable(
                 f"NOQUORUM R={wanted} reachable={len(nodes)}: too few owners of "
                 f"partition {plan.partition} can be reached"
             )
         return nodes[:wanted]
+
+    def _owners_of(self, plan: Plan) -> list[str]:
+        """The owners of a partition that are up, this node first."""
+        return ([self._here] if plan.is_owner else []) + [
+            link.peer for link in plan.replicas.readers
+        ]
+
+    def _stand_ins_of(self, plan: Plan) -> list[tuple[str, str]]:
+        """Nodes that stand in for owners of a partition, and for which."""
+        pairs = [(link.peer, owner.hex()) for link, owner in plan.replicas.stand_ins]
+        return ([(self._here, plan.stands_in_for)] if plan.stands_in_for else []) + pairs
 
     def _stretch(self, slot: int, mine: Mine | None) -> int:
         """The end of the run of partitions from this slot on that the same nodes answer for."""
@@ -123,6 +164,7 @@ class Coverage:
         while stop < SLOTS and (mine is None or mine[stop // width]) and (
             plans[stop] is first
             or (plans[stop].is_owner == first.is_owner
+                and plans[stop].stands_in_for == first.stands_in_for
                 and plans[stop].replicas is first.replicas)
         ):
             stop += width - stop % width
@@ -136,7 +178,7 @@ class Coverage:
         return slot, place
 
     def walk(
-        self, db: int, slot: int, place: int, count: int, step: int, r: int,
+        self, db: int, slot: int, place: int, count: int, step: int, terms: Terms,
         mine: Mine | None = None,
     ) -> Generator[list[Wish], list[Answer], tuple[list[tuple[bytes, str]], int, int]]:
         """At least `count` names from a position on, unless the end comes first.
@@ -148,27 +190,31 @@ class Coverage:
         slot, place = self._next_of(mine, slot, place)
         while slot < SLOTS and len(names) < count:
             stop = self._stretch(slot, mine)
-            nodes = self._ask_from(self.plans[slot], r)
-            ask = Scan(db, slot, place, stop, step)
-            raw = yield [(node, ask) for node in nodes]
-            known: list[ScanAnswer] = [
-                one for one in (answer_as(ScanAnswer, answer) for answer in raw)
+            nodes = self._ask_from(self.plans[slot], terms.r, terms.sloppy)
+            raw = yield [
+                (node, Scan(db, slot, place, stop, step, stands_in)) for node, stands_in in nodes
+            ]
+            known: list[tuple[ScanAnswer, bool]] = [
+                (one, stands_in) for one, (_, stands_in) in zip(
+                    (answer_as(ScanAnswer, answer) for answer in raw), nodes, strict=True
+                )
                 if one is not None
             ]
-            if len(known) < r:
+            owners = sum(1 for _, stands_in in known if not stands_in)
+            if len(known) < terms.r or not owners:
                 raise Unreachable(
-                    f"NOQUORUM R={r} answered={len(known)}: too few replicas answered"
+                    f"NOQUORUM R={terms.r} answered={len(known)}: too few replicas answered"
                 )
-            upto = min((one.slot, one.place) for one in known)
+            upto = min((one.slot, one.place) for one, _ in known)
             held: dict[tuple[int, int, bytes], list[tuple[bytes, str]]] = {}
-            for one in known:
+            kept: dict[tuple[int, int, bytes], list[tuple[bytes, str]]] = {}
+            for one, stands_in in known:
                 for at, where, locator, digested, kind in one.entries:
                     if (at, where) < upto:
-                        held.setdefault((at, where, locator), []).append((digested, kind))
-            doubtful = [
-                name for name, seen in sorted(held.items())
-                if len(seen) < len(known) or any(version != seen[0] for version in seen)
-            ]
+                        (kept if stands_in else held).setdefault((at, where, locator), []).append(
+                            (digested, kind)
+                        )
+            doubtful = _doubtful(held, kept, owners)
             if doubtful:
                 replies = yield [
                     Run([b"TYPE", name[2][3:]], db) for name in doubtful
@@ -194,7 +240,7 @@ class Coverage:
         step = max(request.count * 2, 20)
         try:
             names, slot, place = yield from self.walk(
-                db, slot, place, request.count, step, terms.r, mine
+                db, slot, place, request.count, step, terms, mine
             )
         except Unreachable as why:
             return error(str(why))
@@ -214,7 +260,7 @@ class Coverage:
     ) -> Task:
         """KEYS."""
         try:
-            names, _, _ = yield from self.walk(db, 0, 0, 1 << 62, _KEYS_STEP, terms.r, mine)
+            names, _, _ = yield from self.walk(db, 0, 0, 1 << 62, _KEYS_STEP, terms, mine)
         except Unreachable as why:
             return error(str(why))
         return array([bulk(key) for key, _ in names if glob_match(pattern, key)])
@@ -225,9 +271,9 @@ class Coverage:
         """RANDOMKEY: a key after a random position; keys in sparse slots are likelier."""
         start = int(chance * SLOTS)
         try:
-            names, _, _ = yield from self.walk(db, start, 0, 1, 16, terms.r, mine)
+            names, _, _ = yield from self.walk(db, start, 0, 1, 16, terms, mine)
             if not names:
-                names, _, _ = yield from self.walk(db, 0, 0, 1, 16, terms.r, mine)
+                names, _, _ = yield from self.walk(db, 0, 0, 1, 16, terms, mine)
         except Unreachable as why:
             return error(str(why))
         if not names:
@@ -245,7 +291,7 @@ class Coverage:
         by_node: dict[str, list[int]] = {}
         for plan in self._plans_of(mine):
             node = self._here if mine is not None and plan.is_owner else plan.coordinator
-            if not node:
+            if not node or not plan.has_owner:
                 return error(f"NOQUORUM no owner of partition {plan.partition} can be reached")
             by_node.setdefault(node, []).append(plan.partition)
         nodes = sorted(by_node)
@@ -272,19 +318,20 @@ class Coverage:
     def _flush_some(
         self, plans: list[Plan], dbs: list[int], terms: Terms
     ) -> Generator[list[Wish], list[Answer], str]:
-        nodes_of: dict[int, list[str]] = {}
+        nodes_of: dict[int, list[tuple[str, str]]] = {}     # node, and whom it stands in for
         parts_of: dict[str, list[int]] = {}
         for plan in plans:
             try:
-                nodes = self._ask_from(plan, terms.r)
+                nodes = self._ask_from(plan, terms.r, terms.sloppy)
             except Unreachable as why:
                 return str(why)
-            everyone = [self._here] if plan.is_owner else []
-            everyone += [link.peer for link in plan.replicas.readers]
+            everyone = [(node, "") for node in self._owners_of(plan)]
+            if terms.sloppy:
+                everyone += self._stand_ins_of(plan)
             if len(everyone) < terms.w:
                 return f"NOQUORUM W={terms.w} reachable={len(everyone)}: nothing was flushed"
             nodes_of[plan.partition] = everyone
-            for node in nodes:
+            for node, _ in nodes:
                 parts_of.setdefault(node, []).append(plan.partition)
         asked = sorted(parts_of)
         answers = yield [(node, Tops(dbs, parts_of[node])) for node in asked]
@@ -297,20 +344,39 @@ class Coverage:
                 mine = tops.setdefault((db, partition), {})
                 for actor, counter in counters.items():
                     mine[actor] = max(counter, mine.get(actor, 0))
-        entries_of: dict[str, list[tuple[int, int, dict[bytes, int]]]] = {}
+        entries_of: dict[tuple[str, str], list[tuple[int, int, dict[bytes, int]]]] = {}
         for (db, partition), counters in sorted(tops.items()):
-            for node in nodes_of[partition]:
-                entries_of.setdefault(node, []).append((db, partition, counters))
+            for target in nodes_of[partition]:
+                entries_of.setdefault(target, []).append((db, partition, counters))
         cleared = sorted(entries_of)
         if not cleared:
             return ""
-        answers = yield [(node, Clear(entries_of[node])) for node in cleared]
+        answers = yield [
+            (node, ClearHint(owner, entries_of[node, owner]) if owner
+             else Clear(entries_of[node, owner]))
+            for node, owner in cleared
+        ]
         done = {node for node, answer in zip(cleared, answers, strict=True) if answer is True}
         for _, partition in tops:
             stored = sum(1 for node in nodes_of[partition] if node in done)
             if stored < terms.w:
                 return f"NOQUORUM W={terms.w} acknowledged={stored}: the flush may still happen"
         return ""
+
+
+def _doubtful(
+    held: dict[tuple[int, int, bytes], list[tuple[bytes, str]]],
+    kept: dict[tuple[int, int, bytes], list[tuple[bytes, str]]], owners: int,
+) -> list[tuple[int, int, bytes]]:
+    """Keys about which owners differ, or of which somebody keeps something else for an owner."""
+    found = {
+        name for name, seen in held.items()
+        if len(seen) < owners or any(version != seen[0] for version in seen)
+    }
+    for name, seen in kept.items():
+        if name not in held or any(version != held[name][0] for version in seen):
+            found.add(name)
+    return sorted(found)
 
 
 def untag(cursor: int) -> tuple[int, int]:

@@ -8,7 +8,10 @@ A command that reads before it writes makes its key *busy* until the read quorum
 commands on that key that arrive meanwhile wait in line, so one client's pipeline takes effect in
 order. Plain reads and blind writes take effect in the call.
 
-Source: Dynamo 4.5 and 6.4; SEMANTICS 2.
+While no owner can be reached, a node that stands in runs the command (`standing_in`), if the terms
+are sloppy.
+
+Source: Dynamo 4.5, 4.6 and 6.4; SEMANTICS 2.
 """
 
 from binascii import crc_hqx
@@ -18,6 +21,7 @@ from collections.abc import Callable
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
+from respdyn.cluster.hints import bare
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, NOT_RUN
 from respdyn.cluster.plan import Plan
@@ -39,6 +43,7 @@ from respdyn.engine.calls import (
 from respdyn.engine.forwarding import Forwarding
 from respdyn.engine.groups import GROUP, Groups
 from respdyn.engine.notices import Notices
+from respdyn.engine.standing_in import StandIn
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import PREFIX, slot_of
@@ -63,7 +68,7 @@ class Dispatcher:
     def __init__(
         self, replica: Replica, coordinator: Coordinator, counters: Counters, here: str,
         stamp: Callable[[], Stamp], can_mint: Callable[[], bool],
-        link_to: Callable[[str], Link],
+        link_to: Callable[[str], Link], stand_in: StandIn,
     ) -> None:
         self.now_ms = 0                 # monotonic, for deadlines
         self.wall_ms = 0                # for expiry
@@ -77,6 +82,7 @@ class Dispatcher:
         self._counters = counters
         self._here = here
         self._stamp = stamp
+        self._stand_in = stand_in
         self._can_mint = can_mint
         self.sends_away = False         # this node's clock is off: others are to run commands
         self.working_max = 100_000      # commands that one peer may have waiting here
@@ -131,23 +137,26 @@ class Dispatcher:
                 if self.notices is not None:
                     self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
                 return reply
-            if len(plan.replicas.readers) + 1 < terms.r:
-                return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
+            answers = (plan.replicas if terms.sloppy else plan.strict).answers
+            if answers < terms.r:
+                return self._too_few("R", terms.r, answers)
             waiter = target.hold()
             if self.notices is not None:
                 waiter = self.notices.wait_for_read(
                     waiter, command, argv, locator, self.wall_ms, resp3
                 )
             reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
-            self._coordinator.read(plan, reader, locator, record, terms.r, deadline_ms)
+            self._coordinator.read(
+                plan, reader, locator, record, terms.r, terms.sloppy, deadline_ms
+            )
             return None
         if terms.r > 1 and (
             route is UPDATE or (command.observes is not None and command.observes(argv))
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
-            return self._read_first(call, locator, slot, plan, target)
+            return self._read_first(call, locator, plan, target)
         return self.apply(
-            command, argv, locator, plan, resp3, terms.w, deadline_ms, target, until_ms
+            command, argv, locator, plan, resp3, terms, deadline_ms, target, until_ms
         )
 
     def read_again(
@@ -165,25 +174,31 @@ class Dispatcher:
 
     def apply(
         self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
-        w: int, deadline_ms: int, target: Target, until_ms: int = 0,
+        terms: Terms, deadline_ms: int, target: Target, until_ms: int = 0,
     ) -> bytes | None:
         """The write itself: run the command on the record here, join and ship the delta."""
-        if len(plan.replicas.writers) + 1 < w:
-            return self._too_few("W", w, len(plan.replicas.writers) + 1)
+        copies = (plan.replicas if terms.sloppy else plan.strict).copies
+        if copies < terms.w:
+            return self._too_few("W", terms.w, copies)
         if self.cannot_store:
             return error(CANNOT_STORE.format(self.cannot_store))
         if not self._can_mint():
             return error(_NO_LEASE)
-        record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
+        if plan.is_owner:
+            record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
+            stamp = self._stamp()
+        else:
+            record = self._stand_in.record(locator)
+            stamp = bare(self._stamp())
         try:
             if command.wants_loc:
                 reply, delta = command.write_at(
-                    argv, record, self.wall_ms, resp3, self._stamp(), self.token_secret + locator
+                    argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
                 )
                 if delta and delta[1] & LIVE:
                     self._check_siblings(record, delta)
             else:
-                reply, delta = command.write(argv, record, self.wall_ms, resp3, self._stamp())
+                reply, delta = command.write(argv, record, self.wall_ms, resp3, stamp)
         except ReplyError as wrong:
             return error(wrong.text)
         if not delta:
@@ -193,7 +208,9 @@ class Dispatcher:
         # A command that overwrites the key made the delta from all that is here: no need to join,
         # but to hear of what was not here. Clients that send contexts want their siblings kept.
         overwrites = command.wants_feedback
-        if overwrites:
+        if not plan.is_owner:
+            self._stand_in.keep(plan, locator, delta, overwrites)
+        elif overwrites:
             self._replica.replace(locator, record, delta)
         elif not (self._replica.cleared and self._replica.is_cleared(locator, delta)):
             self._replica.join(locator, delta)
@@ -207,12 +224,12 @@ class Dispatcher:
             return reply
         waiter = target.hold()
         if notices is not None:
-            after = self._replica.get(locator)
+            after = (self._replica.get if plan.is_owner else self._stand_in.record)(locator)
             waiter = notices.wait_for_write(
                 waiter, command, argv, locator, record, after, self.wall_ms
             )
         self._coordinator.write(
-            plan, waiter, reply, locator, delta, w, deadline_ms,
+            plan, waiter, reply, locator, delta, terms.w, terms.sloppy, deadline_ms,
             overwrites and delta[1] & LIVE != 0, until_ms,
         )
         return None
@@ -249,11 +266,12 @@ class Dispatcher:
     # ---- read, then write ----
 
     def _read_first(
-        self, call: Call, locator: bytes, slot: int, plan: Plan, target: Target
+        self, call: Call, locator: bytes, plan: Plan, target: Target
     ) -> bytes | None:
         terms = call.terms
-        if len(plan.replicas.readers) + 1 < terms.r:
-            return self._too_few("R", terms.r, len(plan.replicas.readers) + 1)
+        answers = (plan.replicas if terms.sloppy else plan.strict).answers
+        if answers < terms.r:
+            return self._too_few("R", terms.r, answers)
         waiter = target.hold()
         self.busy[locator] = deque()
 
@@ -264,10 +282,15 @@ class Dispatcher:
             waiter.fail(text)
             self.next_in_line(locator)
 
-        record = self._slots[slot].get(locator, b"")
-        self._coordinator.read(
-            plan, Updating(run, failed), locator, record, terms.r, call.deadline_ms
-        )
+        reader = Updating(run, failed)
+        if plan.is_owner:
+            self._coordinator.read(
+                plan, reader, locator, self._replica.get(locator), terms.r, terms.sloppy,
+                call.deadline_ms,
+            )
+        else:
+            left_ms = max(1, call.deadline_ms - self.now_ms)
+            self._stand_in.read(plan, reader, locator, terms.r, left_ms, True)
         return None
 
     def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
@@ -275,11 +298,11 @@ class Dispatcher:
         plan = self.plans[locator[0] << 8 | locator[1]]
         if call.hops and self.now_ms > call.until_ms:
             waiter.fill(NOT_RUN)
-        elif not plan.is_owner:
+        elif not plan.is_owner and plan.coordinator != self._here:
             waiter.fail(_NO_AGREEMENT)
         else:
             reply = self.apply(
-                call.command, call.argv, locator, plan, call.resp3, call.terms.w,
+                call.command, call.argv, locator, plan, call.resp3, call.terms,
                 call.deadline_ms, waiter, call.until_ms,
             )
             if reply is not None:
@@ -384,9 +407,13 @@ class Dispatcher:
             owners = [link.peer for link in plan.replicas.readers if not link.spared] or [
                 link.peer for link in plan.replicas.readers
             ]
+            if not owners and call.terms.sloppy:
+                return self._run_here(call, locator, plan, target)
             peer = owners[(locator[0] << 8 | locator[1]) % len(owners)] if owners else ""
         else:
-            peer = plan.coordinator
+            peer = plan.coordinator if plan.has_owner or call.terms.sloppy else ""
+            if peer == self._here:
+                return self._run_here(call, locator, plan, target)
         if not peer:
             self._counters.quorum_failures += 1
             return error(_NO_OWNER)
@@ -394,6 +421,30 @@ class Dispatcher:
             return error(_NO_AGREEMENT)
         self.forwarding.send(call, locator, peer, target.hold())
         return None
+
+    def _run_here(
+        self, call: Call, locator: bytes, plan: Plan, target: Target
+    ) -> bytes | None:
+        """Run a call here, as there is nobody else: this node stands in, or was to be spared."""
+        command, terms = call.command, call.terms
+        if command.route is READ:
+            if plan.replicas.answers < terms.r:
+                return self._too_few("R", terms.r, plan.replicas.answers)
+            reader = Answering(
+                target.hold(), b"", command, call.argv, call.resp3, locator, self.read_again
+            )
+            left_ms = max(1, call.deadline_ms - self.now_ms)
+            self._stand_in.read(plan, reader, locator, terms.r, left_ms, False)
+            return None
+        if (terms.r > 1 or not plan.is_owner) and (
+            command.route is UPDATE
+            or (command.observes is not None and command.observes(call.argv))
+        ):
+            return self._read_first(call, locator, plan, target)
+        return self.apply(
+            command, call.argv, locator, plan, call.resp3, terms, call.deadline_ms, target,
+            call.until_ms,
+        )
 
     def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
         """A peer's forwarded command, at this position of its frame; the position behind it.
@@ -438,6 +489,10 @@ class Dispatcher:
         if reply is not None:
             waiter.fill(reply)
         return end
+
+    def owns(self, locator: bytes) -> bool:
+        """Whether this node is an owner of the key, by its ring."""
+        return bool(self.plans) and self.plans[locator[0] << 8 | locator[1]].is_owner
 
     # ---- time ----
 

@@ -120,11 +120,13 @@ class Sender:
         return list(batches.values())
 
     def _place(self, plan: Plan, is_write: bool, anywhere: bool) -> str:
-        """Who is to do it."""
+        """Who is to do it: an owner, for nobody else can say what a key holds."""
         if anywhere and plan.is_owner:
             return self._here
-        if plan.coordinator or is_write:
+        if plan.has_owner:
             return plan.coordinator
+        if is_write:
+            return ""
         if plan.is_owner:
             return self._here
         return plan.replicas.readers[0].peer if plan.replicas.readers else ""
@@ -188,7 +190,8 @@ class Watching:
         items = [
             Item(
                 Part(self._gathering, index),
-                Step([groups.WATCH, key], db, False, terms.r, terms.w), slot_of(key), False,
+                Step([groups.WATCH, key], db, False, terms.r, terms.w, terms.sloppy),
+                slot_of(key), False,
             )
             for index, (db, key) in enumerate(self._wanted)
         ]
@@ -417,7 +420,7 @@ class Execution:
         self, waiter: Waiter, argv: Argv, terms: Terms, is_write: bool, key: bytes | None = None
     ) -> Item:
         session = self._session
-        step = Step(argv, session.db, session.resp == 3, terms.r, terms.w)
+        step = Step(argv, session.db, session.resp == 3, terms.r, terms.w, terms.sloppy)
         if key is None:
             key = argv[lookup(argv).keys.first]
         return Item(waiter, step, slot_of(key), is_write)

@@ -62,6 +62,7 @@ class Step(msgspec.Struct, array_like=True, frozen=True):
     resp3: bool
     r: int
     w: int
+    sloppy: bool = True
 
 
 class Group(msgspec.Struct, array_like=True, frozen=True):
@@ -208,6 +209,7 @@ class Running:
         self._names: list[bytes] = []                   # the locators of single keys
         self._r = group.r if group.watches else 1
         self._w = 0                                     # 0: nothing is written
+        self._is_sloppy = all(step.sloppy for step in group.steps)
         self._reads: dict[bytes, None] = {name: None for name, _ in group.watches}
         blind: dict[bytes, None] = {}
         for step in group.steps:
@@ -265,12 +267,12 @@ class Running:
             plan = plans[name[0] << 8 | name[1]]
             if not plan.is_owner:
                 return NOT_RUN
-            replicas = plan.replicas
-            for letter, wanted, others in (
-                ("R", self._r, replicas.readers), ("W", self._w, replicas.writers),
+            replicas = plan.replicas if self._is_sloppy else plan.strict
+            for letter, wanted, reachable in (
+                ("R", self._r, replicas.answers), ("W", self._w, replicas.copies),
             ):
-                if len(others) + 1 < wanted:
-                    return _TOO_FEW.format(letter, wanted, len(others) + 1)
+                if reachable < wanted:
+                    return _TOO_FEW.format(letter, wanted, reachable)
         return None
 
     def _take(self) -> None:
@@ -306,7 +308,7 @@ class Running:
             slot = name[0] << 8 | name[1]
             self._groups.coordinator.read(
                 plans[slot], reader, name, self._groups.replica.get(name), self._r,
-                self._deadline_ms,
+                self._is_sloppy, self._deadline_ms,
             )
 
     def _has_read(self) -> None:
@@ -373,8 +375,9 @@ class Running:
                 )
             return reply
         plan = dispatcher.plans[name[0] << 8 | name[1]]
+        terms = Terms(step.r, step.w, step.sloppy, 0)
         return dispatcher.apply(
-            command, argv, name, plan, step.resp3, step.w, self._deadline_ms, waiter
+            command, argv, name, plan, step.resp3, terms, self._deadline_ms, waiter
         )
 
     def _run_whole(self, command: Command, step: Step, place: Waiter) -> bytes | None:

@@ -290,6 +290,9 @@ def _dynamo(context: LocalContext) -> Fields:
         "dynamo_records": node.replica.records,
         "dynamo_live_keys": sum(map(sum, node.replica.live)),
         "dynamo_requests_in_flight": node.front.held(),
+        "dynamo_hints_pending": node.hints.count,
+        "dynamo_hints_bytes": node.hints.bytes,
+        "dynamo_hints_oldest_ms": node.hints.oldest_age_ms(),
     }
     fields.update({f"dynamo_{name}": value for name, value in vars(node.counters).items()})
     return fields

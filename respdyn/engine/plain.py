@@ -91,7 +91,7 @@ class Plain:
                 break
             record = tables[slot].get(locator, b"")
             if is_write:
-                if not plan.coordinator or dispatcher.cannot_store:
+                if not plan.has_owner or dispatcher.cannot_store:
                     break
                 if plan.coordinator != self._here:
                     call = Call(
@@ -101,14 +101,15 @@ class Plain:
                         call, locator, plan.coordinator, session.hold_key(key, True)
                     )
                 else:
-                    if len(plan.replicas.writers) + 1 < terms.w or not self._can_mint():
+                    copies = (plan.replicas if terms.sloppy else plan.strict).copies
+                    if copies < terms.w or not self._can_mint():
                         break
                     delta = assign(record, self._stamp(), argv[2], 0)
                     self._replica.replace(locator, record, delta)
                     if not plan.is_instant:
                         self._coordinator.write(
                             plan, session.hold_key(key, True), OK, locator, delta, terms.w,
-                            deadline_ms, True,
+                            terms.sloppy, deadline_ms, True,
                         )
                     else:
                         instant += 1
@@ -133,13 +134,15 @@ class Plain:
                 else:
                     break
                 if terms.r > 1:
-                    if len(plan.replicas.readers) + 1 < terms.r:
+                    if (plan.replicas if terms.sloppy else plan.strict).answers < terms.r:
                         break
                     reader = Answering(
                         session.hold_key(key, False), reply, _GET, argv, session.resp == 3,
                         locator, dispatcher.read_again,
                     )
-                    self._coordinator.read(plan, reader, locator, record, terms.r, deadline_ms)
+                    self._coordinator.read(
+                        plan, reader, locator, record, terms.r, terms.sloppy, deadline_ms
+                    )
                 elif pending:
                     session.reply(reply)
                 else:

@@ -120,6 +120,10 @@ class NodeCollector(Collector):
                 yield _histogram(f"respdyn_{name}", name.replace("_", " "), value)
         yield _gauge("respdyn_records", "Records held, tombstones included", node.replica.records)
         yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.front.held())
+        yield _gauge("respdyn_hints_pending", "Hints kept for owners", node.hints.count)
+        yield _gauge("respdyn_hints_bytes", "Their size", node.hints.bytes)
+        yield _gauge("respdyn_hints_oldest_seconds", "The age of the oldest",
+                     node.hints.oldest_age_ms() / 1000)
         ring = node.membership.ring
         yield _gauge("respdyn_ring_version", "0: none yet", ring.version if ring else 0)
         up = GaugeMetricFamily("respdyn_peer_up", "1: answers", labels=["peer"])

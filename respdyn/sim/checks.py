@@ -23,6 +23,8 @@ _SERVE_US = 10_000_000
 _RETRY_US = 50_000
 # A round of exchanges over all partitions and peers, and a second one.
 _EXCHANGE_US = 20_000_000
+# What a fallback has kept goes to an owner that is back at once, or the next time it is offered.
+_HANDOFF_US = 10_000_000
 # Walking all partitions takes a round trip for each, one after the other.
 _WALK_MS = 8_000
 # No inbox grows longer than this: requests are bounded by the clients, frames by turns.
@@ -151,6 +153,29 @@ def end(world: "World") -> None:
         key: probers[0].results[index].read or () for index, key in enumerate(keys)
     })
     rest(world)
+
+
+def handed_off(world: "World") -> None:
+    """Everything that was kept for owners has been given to them."""
+    if not world.run_while(lambda: not is_handed_off(world), _HANDOFF_US):
+        keeper = next(host for host in world.hosts if host.node and host.node.hints.count)
+        assert keeper.node is not None
+        raise Wrong(
+            f"{keeper.name} still keeps {keeper.node.hints.count} hints, although all is well"
+        )
+    for host in world.hosts:
+        assert host.node is not None
+        if host.node.hints.bytes:
+            raise Wrong(f"{host.name} keeps no hints, but counts {host.node.hints.bytes} bytes")
+        if host.node.counters.hints_delivered:
+            world.count("hints delivered")
+        if host.node.counters.sloppy_reads:
+            world.count("sloppy reads")
+
+
+def is_handed_off(world: "World") -> bool:
+    """Whether nobody keeps anything for anybody."""
+    return all(host.node is not None and not host.node.hints.count for host in world.hosts)
 
 
 def exchanged(world: "World") -> None:

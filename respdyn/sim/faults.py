@@ -448,7 +448,9 @@ class Repairer(Client):
             self._later(50_000, self._step)
             return
         if self._todo:
-            self.send([operations.getctx(self._todo[-1], (b"R", b"ALL"))])
+            self.send([operations.getctx(
+                self._todo[-1], (b"R", b"ALL", b"SLOPPY", b"no")
+            )])
         else:
             self._later(300_000, self._end_pass)
 
@@ -460,7 +462,11 @@ class Repairer(Client):
         )
 
     def _end_pass(self) -> None:
-        is_calm = all(host.state == UP and not host.disk.is_full for host in self.world.hosts)
+        is_calm = all(
+            host.state == UP and not host.disk.is_full
+            and host.node is not None and not host.node.hints.count
+            for host in self.world.hosts
+        )
         if self._look() != self._signs or not is_calm:
             self._begin()
             return

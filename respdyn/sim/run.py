@@ -92,6 +92,7 @@ def _course(world: World) -> None:
     checks.serve(world, "s", world.hosts)
     if not world.run_while(lambda: any(one.host is not None for one in workers), 30_000_000):
         raise Wrong("a client waits for ever")
+    checks.handed_off(world)
     if world.plan.exchange_ms:
         checks.exchanged(world)
     if not world.run_while(lambda: world.history.damaged_us != NEVER, _REPAIR_US):

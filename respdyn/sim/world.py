@@ -166,5 +166,6 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         failure_timeout_ms=plan.failure_timeout_ms,
         speculative_ms=plan.speculative_ms,
         exchange_interval_ms=plan.exchange_ms,
+        hint_interval_ms=500,
         max_inflight=plan.max_inflight,
     )

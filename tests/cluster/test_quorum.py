@@ -24,7 +24,7 @@ class Heard(Waiter):
 def test_a_round_is_decided_exactly_when_its_outcome_is_certain(w: int, said: list[bool]) -> None:
     assume(w <= len(said))      # otherwise the write is refused before there is a round
     heard = Heard()
-    write_round = WriteRound(w, len(said), 1000)
+    write_round = WriteRound(w, True, len(said), 1000)
     write_round.ops.append((heard, b"+OK\r\n", b"", b"", 0))
     done_at: int | None = None
     for step, acknowledged in enumerate(said):

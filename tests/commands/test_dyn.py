@@ -234,6 +234,8 @@ def test_explain_and_cluster_answer_on_a_node_alone() -> None:
     for line in ("DYN.EXPLAIN k", "DYN.CLUSTER STATUS", "DYN.CLUSTER MEMBERS", "DYN.CLUSTER RING",
                  "RANDOMKEY"):
         assert not client.say(line).startswith(b"-"), line
+    assert client.say("DYN.SYNCWAIT 0") == b":1\r\n"
+    assert client.say("DYN.SYNCWAIT -1").startswith(b"-ERR the time to wait must be 0 to 3600000")
     assert client.say("DYN.CLUSTER nope") == (
         b"-ERR unknown subcommand 'nope'. Try DYN.CLUSTER HELP.\r\n"
     )

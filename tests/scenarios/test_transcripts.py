@@ -11,6 +11,7 @@ only what you understand.
     wait 100                         milliseconds
     kill A | boot A | cut A B | heal | disk A full | disk A free
     held k                           what each replica holds under a key
+    kept k                           what each node keeps of it for others, as hints
 """
 
 from pathlib import Path
@@ -55,7 +56,8 @@ class Teller:
             return self._command(line[0], line[2:].strip())
         verb, *words = line.split()
         if verb == "nodes":
-            changes = dict(word.split("=") for word in words[1:])
+            pairs = [word.split("=") for word in words[1:]]
+            changes = {name: int(value) if value.isdigit() else value for name, value in pairs}
             self._little = Little(int(words[0]), **changes).ready()
             for index, machine in enumerate(self._little.machines):
                 self._actors[machine.node.identity.actor.hex()[:8]] = chr(65 + index)
@@ -76,8 +78,8 @@ class Teller:
                 node.storage_failed("no space left on device")
             else:
                 node.storage_recovered()
-        elif verb == "held":
-            return self._held(words[0])
+        elif verb in ("held", "kept"):
+            return self._held(words[0], verb == "kept")
         else:
             raise AssertionError(f"what does {line!r} mean?")
         return []
@@ -103,10 +105,14 @@ class Teller:
             return reply.decode() or '""'
         return "nil" if reply is None else str(reply)
 
-    def _held(self, key: str) -> list[str]:
+    def _held(self, key: str, is_kept: bool) -> list[str]:
         told = []
+        locator = PREFIX[0][slot_of(key.encode())] + key.encode()
         for index, machine in enumerate(self.little.machines):
-            record = machine.node.replica.get(PREFIX[0][slot_of(key.encode())] + key.encode())
+            node = machine.node
+            record = node.hints.find(locator)[0] if is_kept else node.replica.get(locator)
+            if is_kept and not (record and machine.is_running):
+                continue
             version = version_of(record, self.little.wall_ms)
             dots = " ".join(version.dots)
             text = f"{chr(65 + index)}: {version.holds} {dots} | {version.context}"

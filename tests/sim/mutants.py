@@ -21,7 +21,8 @@ from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader, ReadOp, Waiter, WriteRound
 from respdyn.config import Settings
 from respdyn.engine.calls import Updating
-from respdyn.node import Drained, Node
+from respdyn.engine.drained import Drained
+from respdyn.node import Node
 from respdyn.ports import Random, Trace
 
 
@@ -32,7 +33,7 @@ class Swapped(Node):
 
     def make_coordinator(self) -> Coordinator:
         return self.coordinator_class(
-            self.replica, self.counters, self.settings.speculative_ms, self.stamp,
+            self.replica, self.hints, self.counters, self.settings.speculative_ms, self.stamp,
             self._plan_for, self.link_to, self.gossip.tell_cleared,
         )
 
@@ -46,11 +47,14 @@ class Shipping(Coordinator):
 
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-        w: int, deadline_ms: int, wants_feedback: bool,
+        w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
     ) -> None:
         delta = self.changed(locator, delta, wants_feedback)
         self._replica.join(locator, delta)
-        super().write(plan, waiter, reply, locator, delta, w, deadline_ms, wants_feedback)
+        super().write(
+            plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
+            until_ms,
+        )
 
 
 def widened(delta: bytes, spans: Sequence[tuple[Actor, int, int]]) -> bytes:
@@ -105,12 +109,14 @@ class CoversNothing(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, deadline_ms: int, wants_feedback: bool,
+            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
         ) -> None:
             if wants_feedback:
                 entries = decode(delta).entries
                 delta = encode(DottedMap(entries, of_dots(entries)))
-            super().write(plan, waiter, reply, locator, delta, w, deadline_ms, False)
+            super().write(
+                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, False, until_ms
+            )
 
 
 class CoversSiblingsUnread(Swapped):
@@ -129,9 +135,11 @@ class HearsNoConflicts(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, deadline_ms: int, wants_feedback: bool,
+            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
         ) -> None:
-            super().write(plan, waiter, reply, locator, delta, w, deadline_ms, False)
+            super().write(
+                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, False, until_ms
+            )
 
 
 class DropsTombstones(Swapped):
@@ -140,9 +148,12 @@ class DropsTombstones(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, deadline_ms: int, wants_feedback: bool,
+            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
         ) -> None:
-            super().write(plan, waiter, reply, locator, delta, w, deadline_ms, wants_feedback)
+            super().write(
+                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
+                until_ms,
+            )
             if not self._replica.get(locator)[1] & LIVE:
                 self._replica._drop(locator)
 
@@ -156,9 +167,12 @@ class AnswersBeforeW(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, deadline_ms: int, wants_feedback: bool,
+            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
         ) -> None:
-            super().write(plan, waiter, reply, locator, delta, 1, deadline_ms, wants_feedback)
+            super().write(
+                plan, waiter, reply, locator, delta, 1, is_sloppy, deadline_ms, wants_feedback,
+                until_ms,
+            )
 
 
 class CountsItselfTwice(Swapped):
@@ -200,12 +214,12 @@ class ReadsItselfOnly(Swapped):
     class coordinator_class(Coordinator):
         def read(
             self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int,
-            deadline_ms: int,
+            is_sloppy: bool, deadline_ms: int,
         ) -> None:
             if isinstance(reader, Updating):
                 reader.agree()
             else:
-                super().read(plan, reader, locator, record, r, deadline_ms)
+                super().read(plan, reader, locator, record, r, is_sloppy, deadline_ms)
 
 
 class IgnoresDeadlines(Swapped):
@@ -262,9 +276,9 @@ class ComparesValuesOnly(Swapped):
     class coordinator_class(Coordinator):
         def read(
             self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int,
-            deadline_ms: int,
+            is_sloppy: bool, deadline_ms: int,
         ) -> None:
-            super().read(plan, reader, locator, record, r, deadline_ms)
+            super().read(plan, reader, locator, record, r, is_sloppy, deadline_ms)
             right, wrong = pair(locator, digest(record)), pair(locator, valued(record))
             for link in plan.replicas.readers:
                 link.verifies = [wrong if one == right else one for one in link.verifies]

@@ -15,6 +15,8 @@ from tests.sim.mutants import MUTANTS, Bug
 def test_deliberate_bug_is_noticed(bug: Bug) -> None:
     for seed in range(1, bug.within + 1):
         plan = replace(draw(seed), **bug.changes)
-        if run_once(plan, bug.node).failure and not run_once(plan, Node).failure:
+        failure = run_once(plan, bug.node).failure
+        assert "TypeError" not in failure, "the bug itself is out of date"
+        if failure and not run_once(plan, Node).failure:
             return
     pytest.fail(f"{bug.node.__name__} was not noticed within {bug.within} seeds")

@@ -46,6 +46,7 @@ KNOWN = {
     ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
     ("engine/exchange.py", "node"),
     ("engine/front.py", "node"),
+    ("engine/handoff.py", "node"),
     ("engine/local.py", "node"),
     ("engine/standing.py", "node"),
     ("sim/checks.py", "ring"),            # finds a key on a disk by its locator

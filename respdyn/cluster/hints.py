@@ -1,0 +1,402 @@
+"""Hints: writes that this node keeps for owners that could not be given them.
+
+A node that stands in for an owner puts nothing into its own copy of the slots, which it has no
+right to answer from, but here, by owner and partition. A hint is the join of all that was written
+to a key for that owner, or a cleared context. Each one is stored under a name of its own beside the
+node's other facts, so hints survive a restart, and one that is forgotten is gone from the disk.
+Owners are named by node id and not by actor: one that lost its disk needs its hints all the more.
+
+A reader may be answered from a hint only if it is *whole*: it began with the full state of the key
+as some coordinator knew it, not with a change alone. Half a counter would be a wrong number.
+
+The age of a hint is that of the oldest write in it. What is older than `max_age_ms` is dropped and
+never delivered, for a deletion that it does not know of may have been forgotten by then. If more
+bytes are kept than `limit_bytes`, this node says so (`is_full`) and nobody gives it more; until
+that is heard it keeps what comes, since what it acknowledged was counted toward W.
+
+Source: Dynamo 4.6; decision 0013; riak_core issue 154 (hints that nobody looked for after a
+restart); Scylla issue 23712 (an old hint brought back what was deleted).
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from zlib import crc32
+
+from respdyn.causal.codec import VALUE, entries_of, is_live, join_records, verify
+from respdyn.causal.dot import Stamp
+from respdyn.cluster.cleared import Tops, above, decode_tops, encode_tops, raise_by, raise_to
+from respdyn.cluster.counters import Counters
+from respdyn.cluster.identity import META
+from respdyn.cluster.replica import HINT, Replica
+from respdyn.errors import DamagedError
+
+ID_BYTES = 20               # a stored name is HINT + owner (so many bytes) + partition (2) + name
+# A record is kept under its locator, whose first byte is below 64; a cleared context under this,
+# the database (1 byte) and the partition (2).
+CLEARING = b"\x80"
+# A record no larger than this travels as a hint in one piece, not as the change alone, so that a
+# reader can be answered from it. Larger ones, say a set of a million members, do not.
+WHOLE_BYTES = 4096
+_VERSION = 1
+_HEAD_BYTES = 10            # version, is it whole?, since when (8)
+_ROOM_AGAIN = 0.9           # of `limit_bytes`: at which a full node takes hints again
+
+# A hint on its way: its name, since when it is kept (ms since 1970), its content.
+Entry = tuple[bytes, int, bytes]
+
+
+class Hint:
+    """What is kept for one owner under one name."""
+
+    __slots__ = ("content", "is_whole", "serial", "since_ms")
+
+    def __init__(self, content: bytes, since_ms: int, is_whole: bool, serial: int) -> None:
+        self.content = content          # a record, or a cleared context
+        self.since_ms = since_ms        # when the oldest write in it came
+        self.is_whole = is_whole
+        self.serial = serial            # of the oldest write in it that was not delivered
+
+
+class Shelf:
+    """The hints for one owner of one partition."""
+
+    __slots__ = ("hints", "oldest_ms")
+
+    def __init__(self) -> None:
+        self.hints: dict[bytes, Hint] = {}
+        self.oldest_ms = 0              # none is older
+
+    def look(self) -> None:
+        """Find out how old the oldest one is."""
+        self.oldest_ms = min((hint.since_ms for hint in self.hints.values()), default=0)
+
+
+class Hints:
+    """All hints of this node."""
+
+    def __init__(
+        self, replica: Replica, counters: Counters, limit_bytes: int, max_age_ms: int
+    ) -> None:
+        self.limit_bytes = limit_bytes
+        self.max_age_ms = max_age_ms
+        self.wall_ms = 0
+        self.count = 0
+        self.bytes = 0
+        self.serial = 0                 # of the last write that was kept
+        self._replica = replica
+        self._counters = counters
+        self._shelves: dict[str, dict[int, Shelf]] = {}     # by owner, by partition
+        self._is_full = False
+
+    # ---- keeping ----
+
+    def keep(self, owner: str, locator: bytes, record: bytes, is_whole: bool) -> bytes:
+        """Join a record into what is kept for an owner; returns the outcome."""
+        for tops in self._clearings(self._partition_of(locator), locator[2]):
+            record = above(record, tops)
+            if not record:
+                return b""
+        return self._keep(owner, self._partition_of(locator), locator, record, is_whole)
+
+    def keep_cleared(self, owner: str, partition: int, db: int, tops: Tops) -> None:
+        """Raise the cleared context that is kept for an owner; records below it are dropped."""
+        name = CLEARING + bytes([db]) + partition.to_bytes(2, "big")
+        shelf = self._shelves.get(owner, {}).get(partition)
+        known = shelf.hints.get(name) if shelf is not None else None
+        joined = decode_tops(known.content) if known is not None else {}
+        raise_to(joined, tops)
+        self._keep(owner, partition, name, encode_tops(joined), False)
+        for other, parts in list(self._shelves.items()):
+            shelf = parts.get(partition)
+            for locator, hint in list(shelf.hints.items()) if shelf is not None else ():
+                if locator[0] < 64 and locator[2] == db:
+                    left = above(hint.content, joined)
+                    if left != hint.content:
+                        self._replace(other, partition, locator, hint, left)
+
+    def _keep(
+        self, owner: str, partition: int, name: bytes, content: bytes, is_whole: bool
+    ) -> bytes:
+        self.serial += 1
+        self._counters.hints_stored += 1
+        shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
+        hint = shelf.hints.get(name)
+        if hint is None:
+            if not shelf.hints or self.wall_ms < shelf.oldest_ms:
+                shelf.oldest_ms = self.wall_ms
+            hint = shelf.hints[name] = Hint(b"", self.wall_ms, is_whole, self.serial)
+            self.count += 1
+            self.bytes += len(name)
+            joined = content
+        else:
+            joined = content if name[0] >= 64 else join_records(hint.content, content)
+            if joined == hint.content:
+                return joined
+            if joined == content:       # all that was kept before is superseded
+                hint.since_ms = self.wall_ms
+        hint.is_whole |= is_whole
+        self._replace(owner, partition, name, hint, joined)
+        return joined
+
+    def _replace(self, owner: str, partition: int, name: bytes, hint: Hint, new: bytes) -> None:
+        """Change the content of a hint, here and in the store; b"": drop it."""
+        self.bytes += len(new) - len(hint.content)
+        hint.content = new
+        if not new:
+            self._drop(owner, partition, name)
+            return
+        head = bytes((_VERSION, hint.is_whole)) + hint.since_ms.to_bytes(8, "big")
+        self._replica.batch += (_stored_name(owner, partition, name), head + new)
+
+    def _drop(self, owner: str, partition: int, name: bytes) -> None:
+        parts = self._shelves[owner]
+        shelf = parts[partition]
+        hint = shelf.hints.pop(name)
+        self.count -= 1
+        self.bytes -= len(name) + len(hint.content)
+        self._replica.batch += (_stored_name(owner, partition, name), b"")
+        if not shelf.hints:
+            del parts[partition]
+            if not parts:
+                del self._shelves[owner]
+
+    def is_full(self) -> bool:
+        """Whether others should look for somebody else to keep their hints."""
+        self._is_full = self.bytes >= self.limit_bytes * (_ROOM_AGAIN if self._is_full else 1)
+        return self._is_full
+
+    # ---- looking ----
+
+    def find(self, locator: bytes) -> tuple[bytes, bool]:
+        """The join of all that is kept under a key, and whether it is whole; b"" for nothing."""
+        partition = self._partition_of(locator)
+        joined, is_whole = b"", False
+        for parts in self._shelves.values():
+            shelf = parts.get(partition)
+            hint = shelf.hints.get(locator) if shelf is not None else None
+            if hint is not None:
+                joined = join_records(joined, hint.content)
+                is_whole = is_whole or hint.is_whole
+        return joined, is_whole
+
+    def tops(self, partition: int) -> dict[int, Tops]:
+        """By database, for each actor, the highest counter that hints of a partition have seen."""
+        found: dict[int, dict[bytes, bytes]] = {}
+        for parts in self._shelves.values():
+            shelf = parts.get(partition)
+            for name, hint in shelf.hints.items() if shelf is not None else ():
+                if name[0] < 64:
+                    raise_by(found.setdefault(name[2], {}), hint.content)
+        seen = {
+            db: {actor: int.from_bytes(hi, "big") for actor, hi in high.items()}
+            for db, high in found.items()
+        }
+        for parts in self._shelves.values():
+            shelf = parts.get(partition)
+            for name, hint in shelf.hints.items() if shelf is not None else ():
+                if name[0] >= 64:
+                    raise_to(seen.setdefault(name[1], {}), decode_tops(hint.content))
+        return seen
+
+    def walk(self, slots: range, db: int, position: int) -> Iterator[tuple[int, int, bytes, bytes]]:
+        """Records kept for anybody, in the order and the shape of `Replica.walk`."""
+        width = self._replica.width
+        for partition in range(slots.start // width, -(-slots.stop // width)):
+            names = {
+                (name[0] << 8 | name[1], crc32(name[3:]), name)
+                for parts in self._shelves.values() if partition in parts
+                for name in parts[partition].hints if name[0] < 64 and name[2] == db
+            }
+            for slot, place, name in sorted(names):
+                if slot in slots and (slot, place) >= (slots.start, position):
+                    yield slot, place, name, self.find(name)[0]
+
+    def oldest_of(self, partition: int) -> int:
+        """Since when (ms since 1970) the oldest hint of a partition is kept; 0 for none."""
+        return min(
+            (parts[partition].oldest_ms for parts in self._shelves.values() if partition in parts),
+            default=0,
+        )
+
+    def oldest_age_ms(self) -> int:
+        """The age of the oldest hint of all; 0 if there is none."""
+        oldest = min(
+            (shelf.oldest_ms for parts in self._shelves.values() for shelf in parts.values()),
+            default=self.wall_ms,
+        )
+        return max(0, self.wall_ms - oldest)
+
+    def count_by_owner(self) -> dict[str, int]:
+        """How many hints are kept for whom."""
+        return {
+            owner: sum(len(shelf.hints) for shelf in parts.values())
+            for owner, parts in sorted(self._shelves.items())
+        }
+
+    def count_upto(self, serial: int) -> int:
+        """How many hints have something that was kept by then. Looks at all of them."""
+        return sum(
+            hint.serial <= serial
+            for parts in self._shelves.values() for shelf in parts.values()
+            for hint in shelf.hints.values()
+        )
+
+    # ---- delivering ----
+
+    def owners(self) -> list[str]:
+        """For whom there are hints."""
+        return sorted(self._shelves)
+
+    def take(self, owner: str, limit_bytes: int, limit_count: int) -> list[Entry]:
+        """The next hints for an owner, so many and so much at the most, but at least one."""
+        taken: list[Entry] = []
+        size = 0
+        for shelf in self._shelves.get(owner, {}).values():
+            for name, hint in islice(shelf.hints.items(), limit_count - len(taken)):
+                size += len(name) + len(hint.content)
+                if taken and size > limit_bytes:
+                    return taken
+                taken.append((name, hint.since_ms, hint.content))
+        return taken
+
+    def forget(self, owner: str, delivered: list[Entry]) -> None:
+        """The owner has these, durably. What was joined into one meanwhile stays."""
+        touched: set[int] = set()
+        for name, _, content in delivered:
+            partition = self.partition_of(name)
+            shelf = self._shelves.get(owner, {}).get(partition)
+            hint = shelf.hints.get(name) if shelf is not None else None
+            if hint is not None and hint.content == content:
+                self._drop(owner, partition, name)
+                self._counters.hints_delivered += 1
+                touched.add(partition)
+        for partition in touched:
+            shelf = self._shelves.get(owner, {}).get(partition)
+            if shelf is not None:
+                shelf.look()
+
+    def partition_of(self, name: bytes) -> int:
+        """The partition of a hint's name."""
+        if name[0] >= 64:
+            return int.from_bytes(name[2:4], "big")
+        return self._partition_of(name)
+
+    def expire(self) -> None:
+        """Drop what is too old."""
+        oldest_ms = self.wall_ms - self.max_age_ms
+        for owner, parts in list(self._shelves.items()):
+            for partition, shelf in list(parts.items()):
+                if shelf.oldest_ms >= oldest_ms:
+                    continue
+                for name, hint in list(shelf.hints.items()):
+                    if hint.since_ms < oldest_ms:
+                        self._drop(owner, partition, name)
+                        self._counters.hints_dropped += 1
+                shelf.look()
+
+    # ---- the ring changes ----
+
+    def retarget(self, owners_of: Callable[[int], tuple[str, ...]], here: str) -> None:
+        """Hints for nodes that no longer own a partition are for those that do now.
+
+        What has become this node's own goes into its copy.
+        """
+        for owner, parts in list(self._shelves.items()):
+            for partition, shelf in list(parts.items()):
+                owners = owners_of(partition)
+                if owner in owners and here not in owners:
+                    continue
+                for name, hint in list(shelf.hints.items()):
+                    if here in owners:
+                        self._absorb(partition, name, hint)
+                    if owner not in owners:
+                        for other in owners:
+                            if other != here:
+                                self._pass_on(other, partition, name, hint)
+                        self._drop(owner, partition, name)
+
+    def _absorb(self, partition: int, name: bytes, hint: Hint) -> None:
+        if name[0] >= 64:
+            self._replica.clear(partition, name[1], decode_tops(hint.content))
+        else:
+            self._replica.receive(name, hint.content)
+
+    def _pass_on(self, owner: str, partition: int, name: bytes, hint: Hint) -> None:
+        if name[0] >= 64:
+            self.keep_cleared(owner, partition, name[1], decode_tops(hint.content))
+        else:
+            self.keep(owner, name, hint.content, hint.is_whole)
+        shelf = self._shelves.get(owner, {}).get(partition)
+        moved = shelf.hints.get(name) if shelf is not None else None
+        if shelf is not None and moved is not None:
+            moved.since_ms = min(moved.since_ms, hint.since_ms)
+            shelf.oldest_ms = min(shelf.oldest_ms, hint.since_ms)
+            self._replace(owner, partition, name, moved, moved.content)
+
+    # ---- starting ----
+
+    def restore(self, pairs: list[bytes]) -> int:
+        """Take back those among what the store gave; returns how many were damaged."""
+        damaged = 0
+        if not pairs or not pairs[-2].startswith(META):     # pairs come in the order of names
+            return 0
+        for at in range(0, len(pairs), 2):
+            name, value = pairs[at], pairs[at + 1]
+            if name.startswith(HINT):
+                damaged += not self._restore(name[len(HINT) :], value)
+        return damaged
+
+    def _restore(self, name: bytes, value: bytes) -> bool:
+        if len(name) < ID_BYTES + 6 or len(value) < _HEAD_BYTES or value[0] != _VERSION:
+            return False
+        owner, partition = name[:ID_BYTES].hex(), int.from_bytes(name[ID_BYTES:][:2], "big")
+        name, content = name[ID_BYTES + 2 :], value[_HEAD_BYTES:]
+        if name[0] < 64:
+            try:
+                verify(content)
+            except DamagedError:
+                return False
+        since_ms = int.from_bytes(value[2:_HEAD_BYTES], "big")
+        shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
+        if not shelf.hints or since_ms < shelf.oldest_ms:
+            shelf.oldest_ms = since_ms
+        shelf.hints[name] = Hint(content, since_ms, bool(value[1]), 0)
+        self.count += 1
+        self.bytes += len(name) + len(content)
+        return True
+
+    # ---- among these ----
+
+    def _partition_of(self, locator: bytes) -> int:
+        return (locator[0] << 8 | locator[1]) // self._replica.width
+
+    def _clearings(self, partition: int, db: int) -> Iterator[Tops]:
+        """Cleared contexts of a database that are kept for anybody."""
+        name = CLEARING + bytes([db]) + partition.to_bytes(2, "big")
+        for parts in self._shelves.values():
+            shelf = parts.get(partition)
+            if shelf is not None and name in shelf.hints:
+                yield decode_tops(shelf.hints[name].content)
+
+
+def bare(stamp: Stamp) -> Stamp:
+    """A stamp whose dot claims nothing besides itself, for a key that this node does not own.
+
+    What it minted for the key before may have been delivered and forgotten: by the floor rule
+    (SEMANTICS 1.3) a claim over that would delete it.
+    """
+    actor, counter, _, clock = stamp
+    return actor, counter, counter, clock
+
+
+def stands_alone(record: bytes) -> bool:
+    """Whether a part of a key's state is a version that somebody has written: a string's value.
+
+    >>> stands_alone(b"")
+    False
+    """
+    return is_live(record) and all(element == VALUE for element, _, _ in entries_of(record))
+
+
+def _stored_name(owner: str, partition: int, name: bytes) -> bytes:
+    return HINT + bytes.fromhex(owner) + partition.to_bytes(2, "big") + name
