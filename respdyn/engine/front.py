@@ -292,7 +292,8 @@ class Front:
     ) -> bytes | None:
         """A command on several keys."""
         is_write = "write" in command.flag_words
-        if session.pending and session.must_wait(ALL_KEYS, is_write):
+        two_steps = command.then is not None
+        if session.pending and (two_steps or session.must_wait(ALL_KEYS, is_write)):
             self.put_back(session)
             return None
         self._node.dispatcher.gather(
@@ -300,6 +301,8 @@ class Front:
         )
         if session.pending and session.pending[-1].reply is None:
             session.note(ALL_KEYS, is_write)
+            if two_steps:
+                session.bar()
         return None
 
     def _cover(
@@ -311,13 +314,8 @@ class Front:
             return
         task = self.task(session, command, argv, terms)
         cell = session.hold()
-        session.has_barrier = True
-
-        def done(reply: bytes) -> None:
-            session.has_barrier = False
-            cell.fill(reply)
-
-        self._node.asking.start(task, terms.timeout_ms, done)
+        session.bar()
+        self._node.asking.start(task, terms.timeout_ms, cell.fill)
 
     def not_ready(self) -> ReplyError:
         """Why commands on keys are not accepted."""

@@ -42,13 +42,14 @@ ALL_KEYS = b"all keys"
 class Cell(Waiter):
     """A place kept in a session's order of replies."""
 
-    __slots__ = ("is_write", "key", "reply", "session", "shown")
+    __slots__ = ("is_barrier", "is_write", "key", "reply", "session", "shown")
 
     def __init__(self, session: Session, shown: bool) -> None:
         self.session = session
         self.reply: bytes | None = None
         self.key: bytes | None = None       # of a command in flight on one key, or `ALL_KEYS`
         self.is_write = False
+        self.is_barrier = False             # all commands behind it wait in the backlog
         self.shown = shown
 
     def fill(self, reply: bytes) -> None:
@@ -58,6 +59,8 @@ class Cell(Waiter):
         self.reply = reply
         session = self.session
         session.load.held -= 1
+        if self.is_barrier:
+            session.has_barrier = False
         if self.key is not None:
             if self.is_write:
                 session.writes -= 1
@@ -138,8 +141,8 @@ class Session(Target):
         self.out: list[bytes] = []          # replies ready to be written, in order
         self.out_bytes = 0
         self.pending: deque[Cell] = deque()
-        # Commands behind one that concerns all keys (FLUSHALL, SCAN): that one waits until all
-        # before it have been answered, and they wait for it.
+        # Commands behind one that concerns all keys (FLUSHALL, SCAN) or takes two steps (MSETNX):
+        # that one waits until all before it have been answered, and they wait for it.
         # Each with the time at which it came.
         self.backlog: deque[tuple[list[bytes], int]] = deque()
         self.has_barrier = False
@@ -257,6 +260,11 @@ class Session(Target):
             self.writes += 1
         else:
             self.reads += 1
+
+    def bar(self) -> None:
+        """Hold back what comes behind the command that has just taken a place."""
+        self.pending[-1].is_barrier = True
+        self.has_barrier = True
 
     def must_wait(self, key: bytes, is_write: bool) -> bool:
         """Whether a command on this key (or `ALL_KEYS`) must wait for this client's own before it.

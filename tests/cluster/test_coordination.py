@@ -364,6 +364,22 @@ def test_a_command_on_all_keys_keeps_its_place_in_a_pipeline() -> None:
         assert replies == [b"OK", b"OK", 2, b"OK", b"OK", [b"c"], 1, 0, None], name
 
 
+def test_a_command_in_two_steps_keeps_its_place_in_a_pipeline() -> None:
+    """It looks at all keys and then changes some: what stands behind it waits for both."""
+    little = Little(3).ready()
+    for name in "ABC":
+        client = little.client(name)
+        client("FLUSHALL")
+        for words in (
+            ("MSETNX", "a", "1", "b", "2"), ("EXPIRE", "a", "100"), ("APPEND", "b", "3"),
+            ("COPY", "b", "c"), ("SET", "b", "4"), ("BITOP", "AND", "d", "c", "c"), ("DEL", "c"),
+            ("PING",), ("GET", "b"), ("GET", "d"),
+        ):
+            client.send(*words)
+        replies = [client.receive() for _ in range(10)]
+        assert replies == [1, 1, 2, 1, b"OK", 2, 1, b"PONG", b"4", b"23"], name
+
+
 def test_a_key_takes_no_more_siblings_than_the_limit_and_can_be_merged_or_set() -> None:
     little = Little(3, siblings_max=5).ready()
     a, b = little.client("A"), little.client("B")
