@@ -7,7 +7,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from compat import dashboard, scope
+from compat import clients, dashboard, scope
+from compat.apps import run as apps
 from compat.machine import machine
 from compat.places import CompatError
 from compat.servers import BenchError
@@ -20,6 +21,8 @@ PARTS: dict[str, tuple[str, Callable[[], int]]] = {
     "machine": ("random commands, answered as by Redis (STORIES=2000 SEED=)",
                 lambda: machine.run(1)),
     "machine-three": ("the same at three nodes", lambda: machine.run(3)),
+    "clients": ("redis-py, ioredis and node-redis while a node dies and returns", clients.run),
+    "apps": ("Flask, Django, rate limits and a counter", apps.run),
     "dashboard": ("the queries of docker's dashboard, put to a Prometheus", dashboard.run),
 }
 # Asked for by name only: they write files.

@@ -1,0 +1,1 @@
+"""Applications on respdyn: sessions, caches, rate limits, a counter."""
