@@ -210,6 +210,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             KIB, GIB, runtime=True),
     Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB,
             "longest command typed as a plain line", KIB, MIB),
+    Setting("tracking-table-max-keys", "tracking_table_max_keys", "int", 1_000_000,
+            "keys remembered for clients that cache; each costs about 300 bytes",
+            1, 1 << 32, runtime=True, redis="tracking-table-max-keys"),
     Setting("siblings-warn", "siblings_warn", "int", 25,
             "siblings of one key at which it is counted as suspicious", 1, 10_000, runtime=True),
     Setting("siblings-max", "siblings_max", "int", 100,
@@ -306,6 +309,7 @@ class Settings:
     proto_max_command: int = GIB
     transaction_limit: int = 256 * MIB
     proto_inline_max: int = 64 * KIB
+    tracking_table_max_keys: int = 1_000_000
     siblings_warn: int = 25
     siblings_max: int = 100
     timeout: int = 0

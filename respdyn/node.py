@@ -126,6 +126,8 @@ class Node:
             http_port=settings.http_port, zone=settings.zone, weight=settings.weight,
         )
         self._assemble(here)
+        self.dispatcher.wall_ms = wall_ms
+        self.telling.advance(now_ms, wall_ms)
         self.gossip.restore()
         begin_users(self.front.context)
         if self.membership.ring is None and not settings.seeds:
@@ -184,7 +186,8 @@ class Node:
             self, self.front.sessions, self._replan, self.slot_map.ranges, here
         )
         self.telling = Telling(
-            self.links, self.replica, self.dispatcher, name, self.draining
+            self.links, self.replica, self.dispatcher, name, self.front.sessions,
+            self.draining,
         )
         self.settings_changed()
         self.gossip.users_told = self.front.users.told

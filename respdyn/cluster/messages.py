@@ -83,6 +83,7 @@ GOSSIP_USER = b"u"          # what holds of a user (ACL)
 GOSSIP_EVENT = b"e"         # this has happened to a key: tell your listeners
 GOSSIP_INTEREST = b"i"      # the classes of such events that this node's clients ask for
 GOSSIP_CLOCK = b"k"         # how the sender's wall clock differs from its monotonic one
+GOSSIP_CHANGED = b"v"       # records of these keys have changed here: their caches are out of date
 GOSSIP_LEAVING = b"l"       # 1: this node is about to stop, let others coordinate; 0: it is not
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
 

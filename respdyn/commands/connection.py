@@ -16,6 +16,28 @@ _EACH = "O(N) with N the number of connections"
 
 _CLIENT_SUBCOMMANDS = (
     Command(
+        "client|caching", "CLIENT CACHING <YES | NO>",
+        "Says whether the client will cache what the next command reads.",
+        since="6.0.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
+    ),
+    Command(
+        "client|getredir", "CLIENT GETREDIR",
+        "Gives the number of the connection that is told in this one's place.",
+        since="6.0.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
+    ),
+    Command(
+        "client|tracking",
+        "CLIENT TRACKING <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]]"
+        " [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        "Tells this client when something that it has read may have changed, at any node.",
+        since="6.0.0", group="connection", flags=_PLAIN, arity=-3,
+        promise="local", route=LOCAL,
+    ),
+    Command(
+        "client|trackinginfo", "CLIENT TRACKINGINFO", "Tells how this connection tracks.",
+        since="6.2.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
+    ),
+    Command(
         "client|getname", "CLIENT GETNAME", "Gives the name of the connection.",
         since="2.6.9", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
     ),

@@ -33,6 +33,9 @@ def describe(session: Session, now_ms: int) -> bytes:
     """One line of CLIENT LIST, without its end."""
     transaction = session.transaction
     flags = ("P" if session.subscriptions is not None else "")
+    tracking = session.tracking
+    if tracking is not None:
+        flags += "t" + ("R" if tracking.broken else "") + ("B" if tracking.is_bcast else "")
     flags += "x" if transaction is not None else ""
     flags += ("c" if session.closing else "") + ("e" if session.no_evict else "")
     channels, patterns, shards = (
@@ -59,7 +62,7 @@ def describe(session: Session, now_ms: int) -> bytes:
         ("events", "rw" if session.out else "r"),
         ("cmd", session.last_command or "NULL"),
         ("user", session.user.decode("latin-1")),
-        ("redir", -1),
+        ("redir", -1 if tracking is None else tracking.redirect),
         ("resp", session.resp),
         ("lib-name", session.lib_name.decode("latin-1")),
         ("lib-ver", session.lib_version.decode("latin-1")),

@@ -15,7 +15,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import lookup
-from respdyn.engine import channels, local, transactions
+from respdyn.engine import caching, channels, local, transactions
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
@@ -82,7 +82,7 @@ class Front:
     def close_session(self, session: Session) -> None:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
-        self._node.telling.pubsub.forget(session)
+        self._node.telling.forget(session)
         session.closing = True
 
     def settings_changed(self) -> None:
@@ -166,6 +166,7 @@ class Front:
             and not session.has_barrier and not session.backlog
             and session.reply_mode == "on"
             and (session.subscriptions is None or session.resp == 3)
+            and session.tracking is None
             and not self.stopping and bool(self._node.dispatcher.plans)
             and self._node.dispatcher.notices is None
             and self._load.held < self._node.settings.max_inflight
@@ -212,7 +213,12 @@ class Front:
                 reply: bytes | None = transactions.enqueue(self, session, command, argv)
             else:
                 is_accepted = True
-                reply = self.run(session, command, argv, session.terms)
+                if session.tracking is None:
+                    reply = self.run(session, command, argv, session.terms)
+                else:
+                    reply = caching.run(
+                        self, self._node.telling.trackers, session, command, argv
+                    )
         except ReplyError as wrong:
             word = wrong.text.split(" ", 1)[0]
             self.errors[word] = self.errors.get(word, 0) + 1

@@ -29,6 +29,7 @@ from respdyn.config_values import ConfigError
 from respdyn.config_view import change, redis_view
 from respdyn.engine import (
     acl_commands,
+    caching,
     channels,
     clients,
     cluster_port,
@@ -181,7 +182,7 @@ def quit_(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    context.node.telling.pubsub.forget(session)
+    context.node.telling.forget(session)
     session.db = 0
     session.resp = 2
     session.name = b""
@@ -366,6 +367,10 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "client|help": clients.help_,
     "client|id": clients.id_,
     "client|info": clients.info,
+    "client|caching": caching.caching,
+    "client|getredir": caching.getredir,
+    "client|tracking": caching.tracking,
+    "client|trackinginfo": caching.trackinginfo,
     "client|kill": clients.kill,
     "client|maint_notifications": clients.maint_notifications,
     "client|list": clients.list_,

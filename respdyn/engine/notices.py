@@ -86,7 +86,9 @@ class Notices:
     def __init__(self, pubsub: PubSub, links: dict[str, Link]) -> None:
         self.told = 0
         self.classes = ""               # what any node here or there asks for
+        self.trackers: set[str] = set()         # peers with clients that track
         self._own = ""
+        self._own_tracks = b"-"
         self._asked: dict[str, str] = {}        # by peer
         self._pubsub = pubsub
         self._links = links
@@ -101,17 +103,29 @@ class Notices:
                 self.greet(link)
         self._settle()
 
+    def ask_for_changes(self, is_wanted: bool) -> None:
+        """Whether this node wants to hear which records have changed (CLIENT TRACKING)."""
+        self._own_tracks = b"+" if is_wanted else b"-"
+        for link in self._links.values():
+            self.greet(link)
+
     def greet(self, link: Link) -> None:
         """Tell a peer what this node asks for."""
         if link.is_connected:
-            link.gossips.append(bulk(GOSSIP_INTEREST + self._own.encode()))
+            link.gossips.append(
+                bulk(GOSSIP_INTEREST + self._own_tracks + self._own.encode())
+            )
 
     def heard_interest(self, link: Link, item: bytes) -> None:
-        """What a peer asks for."""
+        """What a peer asks for. Raises `PeerError`."""
         try:
-            self._asked[link.peer] = item[1:].decode("ascii")
+            self._asked[link.peer] = item[2:].decode("ascii")
         except UnicodeDecodeError:
             raise PeerError("classes of events that are malformed") from None
+        if item[1:2] == b"+":
+            self.trackers.add(link.peer)
+        else:
+            self.trackers.discard(link.peer)
         self._settle()
 
     def _settle(self) -> None:

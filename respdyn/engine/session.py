@@ -18,6 +18,7 @@ from respdyn.resp.replies import error
 if TYPE_CHECKING:
     from respdyn.engine.acl_rules import User
     from respdyn.engine.pubsub import Subscriptions
+    from respdyn.engine.tracking import Tracking
 
 
 class Load:
@@ -121,7 +122,7 @@ class Session(Target):
         "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
         "local_address", "moving", "name", "no_evict", "no_touch", "out", "out_bytes",
         "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions", "tag",
-        "terms", "transaction", "user", "watched", "writes",
+        "terms", "tracking", "transaction", "user", "watched", "writes",
     )
 
     def __init__(
@@ -167,6 +168,7 @@ class Session(Target):
         self.no_touch = False
         self.terms = terms
         self.subscriptions: Subscriptions | None = None     # None: it listens to nothing
+        self.tracking: Tracking | None = None       # None: it caches nothing (CLIENT TRACKING)
         self.moving = b""                   # the kind of address to be told when the node stops
         self.pushed_bytes = 0               # of messages that wait for a reply before them
         self.transaction: Transaction | None = None     # after MULTI

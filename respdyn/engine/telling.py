@@ -1,4 +1,4 @@
-"""What clients are told unasked: messages, keyspace events, expiries.
+"""What clients are told unasked: messages, keyspace events, expiries, what they must not cache.
 
 One door for the node to all rooms that do so, because they hear the same things: statements of
 peers, links that come and go, time, and which records a turn has changed. Nothing here costs
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from respdyn.cluster.messages import (
+    GOSSIP_CHANGED,
     GOSSIP_COUNT,
     GOSSIP_EVENT,
     GOSSIP_INTEREST,
@@ -19,6 +20,7 @@ from respdyn.cluster.messages import (
 from respdyn.engine.expiring import Expiring
 from respdyn.engine.notices import Notices
 from respdyn.engine.pubsub import PubSub
+from respdyn.engine.tracking import Trackers
 
 if TYPE_CHECKING:
     from respdyn.cluster.link import Link
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from respdyn.config import Settings
     from respdyn.engine.dispatch import Dispatcher
     from respdyn.engine.draining import Draining
+    from respdyn.engine.session import Session
 
 
 class Telling:
@@ -33,11 +36,15 @@ class Telling:
 
     def __init__(
         self, links: dict[str, Link], replica: Replica, dispatcher: Dispatcher, here: str,
-        draining: Draining,
+        sessions: dict[int, Session], draining: Draining,
     ) -> None:
         self.pubsub = PubSub(links)
         self.notices = Notices(self.pubsub, links)
-        self._expiring = Expiring(replica, dispatcher, here, self.notices.expired)
+        self.trackers = Trackers(
+            links, replica, sessions, lambda: self.notices.trackers, self._tracking_changed
+        )
+        self._expiring = Expiring(replica, dispatcher, here, self._expired)
+        self._are_changes_wanted = False        # by clients that track, here or at a peer
         self._dispatcher = dispatcher
         self._draining = draining
         self._hearers = {
@@ -46,10 +53,12 @@ class Telling:
             GOSSIP_EVENT: self.notices.heard_event,
             GOSSIP_INTEREST: self._heard_interest,
             GOSSIP_LEAVING: draining.heard,
+            GOSSIP_CHANGED: self.trackers.heard,
         }
 
     def settings_changed(self, settings: Settings) -> None:
         """Take over what CONFIG SET may have changed."""
+        self.trackers.most_keys = settings.tracking_table_max_keys
         self.notices.ask(settings.notify_keyspace_events)
         self._interest_changed()
 
@@ -65,20 +74,38 @@ class Telling:
         self.notices.heard_interest(link, item)
         self._interest_changed()
 
+    def _tracking_changed(self) -> None:
+        self.notices.ask_for_changes(bool(self.trackers.sessions))
+        self._interest_changed()
+
     def _interest_changed(self) -> None:
-        """Somebody asks for events now, or nobody does any more."""
+        """Somebody asks for something now, or nobody does any more."""
         is_wanted = self.notices.is_wanted()
         self._dispatcher.notices = self.notices if is_wanted else None
-        self._expiring.watch(is_wanted)
+        self._are_changes_wanted = bool(self.trackers.sessions or self.notices.trackers)
+        self._expiring.watch(is_wanted or self._are_changes_wanted)
+
+    def _expired(self, locator: bytes) -> None:
+        self.notices.expired(locator)
+        if self._are_changes_wanted:
+            self.trackers.expired(locator)
 
     def greet(self, link: Link) -> None:
         """A peer is newly connected: tell it what the clients here ask for."""
         self.notices.greet(link)
         self._draining.greet(link)
 
+    def forget(self, session: Session) -> None:
+        """A client is gone, or begins anew."""
+        self.pubsub.forget(session)
+        if session.tracking is not None:
+            self.trackers.disable(session)
+
     def lose(self, peer: str) -> None:
-        """Nothing that waits for this peer will be answered."""
+        """Nothing that waits for this peer will be answered; what it said may not have come."""
         self.pubsub.lose(peer)
+        if self.trackers.sessions:
+            self.trackers.flush()
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         """Time passes."""
@@ -93,3 +120,5 @@ class Telling:
         """The turn has changed these records, flat pairs."""
         if self._expiring.is_watching:
             self._expiring.note(batch)
+        if self._are_changes_wanted:
+            self.trackers.turn_ends(batch)
