@@ -57,6 +57,7 @@ class Client:
         """Connect, and AUTH if there is a password. Raises `ClientError`."""
         self.address = address
         self._reader = hiredis.Reader()
+        self._patience_s = TIMEOUT_S
         host, port = parse_address(address)
         try:
             self._socket = socket.create_connection((host, port), TIMEOUT_S)
@@ -81,9 +82,14 @@ class Client:
             self._socket.sendall(request)
             return self._receive()
         except TimeoutError:
-            raise ClientError(f"{self.address}: no reply within {TIMEOUT_S:.0f} s") from None
+            raise ClientError(f"{self.address}: no reply within {self._patience_s:.0f} s") from None
         except (OSError, hiredis.ProtocolError) as wrong:
             raise ClientError(f"{self.address}: {wrong}") from None
+
+    def be_patient(self, seconds: float) -> None:
+        """Wait so long for each reply from now on."""
+        self._patience_s = seconds
+        self._socket.settimeout(seconds)
 
     def close(self) -> None:
         """Hang up."""

@@ -23,6 +23,7 @@ when nothing was done in the background: on a slow machine that is no reason to 
 Source: Dynamo 6.5 (the admission controller and its feedback loop).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from respdyn.metrics import Histogram
@@ -97,6 +98,10 @@ class Admission:
         if missing <= 0:
             return self._now_ms
         return self._now_ms + max(1, int(missing * 1000 / self._share(kind)))
+
+    def rows(self) -> Iterator[tuple[str, int, int]]:
+        """Of each kind: its name, the bytes moved, and how often there was no room."""
+        yield from zip(KINDS, self.spent, self.refused, strict=True)
 
     # ---- what clients feel ----
 

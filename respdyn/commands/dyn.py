@@ -198,6 +198,20 @@ COMMANDS = (
                 complexity="O(N) with N the number of partitions", promise="local",
                 route=COVERAGE,
             ),
+            Command(
+                "dyn.cluster|verify", "DYN.CLUSTER VERIFY",
+                "Compares all copies of everything, and names the keys that differ.",
+                since="0.1.0", group="cluster", flags="admin noscript",
+                complexity="O(N) with N the number of keys written since the last", promise="local",
+                route=COVERAGE,
+            ),
+            Command(
+                "dyn.cluster|repair", "DYN.CLUSTER REPAIR",
+                "Has all nodes compare and repair their copies now, and waits until they have.",
+                since="0.1.0", group="cluster", flags="admin noscript",
+                complexity="O(N) with N the number of keys that differ", promise="local",
+                route=COVERAGE,
+            ),
         ),
     ),
 )

@@ -88,6 +88,12 @@ class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     names: list[tuple[bytes, bytes]]
 
 
+class Mend(msgspec.Struct, frozen=True, array_like=True, tag="mend"):
+    """Compare all copies with everybody, from now on if `starts`: how far is that?"""
+
+    starts: bool
+
+
 class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
     """Which channels or patterns are listened to, or how many listen to each of `names`."""
 
@@ -137,7 +143,7 @@ class OldestHints(msgspec.Struct, frozen=True, array_like=True, tag="oldesthints
 
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
-    | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | OldestHints
+    | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | OldestHints | Mend
 )
 # Answered only once what they asked to store is durable.
 _STORING = (Clear, ClearHint, Deliver)

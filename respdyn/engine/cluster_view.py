@@ -28,6 +28,7 @@ from respdyn.engine.asking import (
     HintsUpto,
     Keys,
     Listening,
+    Mend,
     OldestHints,
     Question,
     Roots,
@@ -41,6 +42,8 @@ from respdyn.engine.asking import (
     answer_as,
 )
 from respdyn.engine.calls import Continuation
+from respdyn.engine.verdict import ClusterFacts, NodeFacts, verdict
+from respdyn.engine.verify import Verification, repair
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import array, bulk, error, integer, map_, text
 from respdyn.ring.hashing import PREFIX, slot_of
@@ -66,6 +69,9 @@ class Health(msgspec.Struct, array_like=True):
     hints: int = 0
     hint_bytes: int = 0
     hint_age_ms: int = 0
+    disk: str = ""
+    is_clock_doubted: bool = False
+    repairs_due: int = 0
 
 
 class ClusterView:
@@ -98,7 +104,7 @@ class ClusterView:
             return version_of(held, self._node.wall_ms)
         if isinstance(question, Held | HintSerial | HintsUpto | OldestHints):
             return self._about_hints(question)
-        if isinstance(question, Roots | Segments | Keys | Fetch):
+        if isinstance(question, Roots | Segments | Keys | Fetch | Mend):
             return self._node.exchange.answer(question)
         if isinstance(question, Listening):
             return channels.answer(self._node.telling.pubsub, question)
@@ -145,6 +151,8 @@ class ClusterView:
             differences=node.counters.exchange_differences,
             hints=node.hints.count, hint_bytes=node.hints.bytes,
             hint_age_ms=node.hints.oldest_age_ms(),
+            disk=node.dispatcher.cannot_store, is_clock_doubted=node.standing.clock.is_doubted,
+            repairs_due=node.exchange.due(),
         )
 
     # ---- the asking side ----
@@ -161,6 +169,10 @@ class ClusterView:
             return _at_once(self._members(resp3))
         if name.startswith("pubsub|"):
             return channels.task(self._everybody(), name, argv)
+        if name == "dyn.cluster|verify":
+            return Verification(self._node).task(resp3)
+        if name == "dyn.cluster|repair":
+            return repair(self._node, resp3)
         assert name == "dyn.cluster|ring", f"no task for {name}"
         return _at_once(self._ring(resp3))
 
@@ -216,11 +228,19 @@ class ClusterView:
         told = dict(zip(asked, answers, strict=True))
         rows = []
         up = 0
+        facts = self._facts()
         for member in ring.members:
             state = self.state_of(member.node_id)
             up += state == "up"
             pairs = self._where(member.node_id)
+            one = NodeFacts(f"{member.host}:{member.client_port}", state)
+            facts.nodes.append(one)
+            link = node.links.get(member.node_id)
+            if link is not None:
+                one.down_ms = node.now_ms - link.changed_ms
+                one.spared = link.spared
             pairs.append((b"state", text(state)))
+            pairs.append((b"spared", text(one.spared)))
             pairs.append((b"zone", text(member.zone)))
             owned = sum(
                 1 for p in range(ring.partitions) if member.node_id in ring.owners_of(p)
@@ -228,7 +248,17 @@ class ClusterView:
             pairs.append((b"partitions", integer(owned)))
             health = answer_as(Health, told.get(member.node_id))
             if health is not None:
+                offset_ms = 0
+                if link is not None:
+                    offset_ms = health.clock_ms - node.standing.clock.raw_ms
+                    known_ms = node.standing.clock.offset_ms(link)
+                    offset_ms = offset_ms if known_ms is None else known_ms
+                one.disk, one.is_clock_doubted = health.disk, health.is_clock_doubted
+                one.clean_age_ms, one.clock_offset_ms = health.clean_age_ms, offset_ms
+                one.ring_version = health.ring_version
+                one.hints, one.hint_age_ms = health.hints, health.hint_age_ms
                 pairs += [
+                    (b"disk", text(health.disk or "ok")),
                     (b"keys", integer(health.keys)), (b"records", integer(health.records)),
                     (b"clients", integer(health.sessions)),
                     (b"in-flight", integer(health.in_flight)),
@@ -238,11 +268,14 @@ class ClusterView:
                     (b"exchange-differences", integer(health.differences)),
                     (b"hints", integer(health.hints)), (b"hint-bytes", integer(health.hint_bytes)),
                     (b"hint-age-ms", integer(health.hint_age_ms)),
-                    (b"clock-offset-ms", integer(health.clock_ms - node.standing.clock.raw_ms)),
+                    (b"comparisons-due", integer(health.repairs_due)),
+                    (b"clock-offset-ms", integer(offset_ms)),
                 ]
             rows.append(_named(pairs, resp3))
-        weak = self._weak_partitions()
+        weak = facts.below_n, facts.below_w
+        first, *more = verdict(facts)
         return _named([
+            (b"verdict", text(first)), (b"problems", array([text(line) for line in more])),
             (b"cluster", text(ring.cluster_id)), (b"ring-version", integer(ring.version)),
             (b"seen-from", text(node.identity.node_id)),
             (b"n", integer(ring.n)), (b"r", integer(node.front.terms.r)),
@@ -251,6 +284,18 @@ class ClusterView:
             (b"partitions-below-n", integer(weak[0])),
             (b"partitions-below-w", integer(weak[1])), (b"members", array(rows)),
         ], resp3)
+
+    def _facts(self) -> ClusterFacts:
+        """What is known of the cluster without asking anybody."""
+        node = self._node
+        ring = node.membership.ring
+        assert ring is not None, "commands wait for the ring"
+        below_n, below_w = self._weak_partitions()
+        return ClusterFacts(
+            partitions=ring.partitions, below_n=below_n, below_w=below_w, w=node.front.terms.w,
+            ring_version=ring.version, clock_limit_ms=node.settings.max_clock_offset_ms,
+            is_compared=bool(node.settings.exchange_interval_ms) and len(ring.members) > 1,
+        )
 
     def _weak_partitions(self) -> tuple[int, int]:
         """How many partitions have fewer reachable owners than N, and fewer than W."""

@@ -33,6 +33,7 @@ from respdyn.engine.asking import (
     Answer,
     Fetch,
     Keys,
+    Mend,
     Roots,
     Segments,
     Task,
@@ -77,6 +78,13 @@ class Page(msgspec.Struct, array_like=True):
     place: int
 
 
+class Mending(msgspec.Struct, array_like=True):
+    """The answer to `Mend`."""
+
+    left: int           # comparisons that were not clean since the repair began
+    repaired: int       # keys that this node has repaired since, here or at others
+
+
 class Exchange:
     """Runs this node's exchanges, and answers those of others."""
 
@@ -88,6 +96,8 @@ class Exchange:
         self._shared: dict[str, list[int]] = {}          # by peer, sorted
         self._clean: dict[tuple[str, int], int] = {}     # when they last were the same
         self._urgent: dict[str, dict[int, None]] = {}    # by peer: partitions due at once
+        self._mend_ms = 0                                # when a repair was last asked for
+        self._repaired_before = 0
         self._repaired: set[tuple[str, int]] = set()     # and not found clean since
         self._turn = 0                                   # rotates the peers
         self._places: dict[str, int] = {}                # where each peer's round stands
@@ -98,9 +108,11 @@ class Exchange:
 
     # ---- the answering side ----
 
-    def answer(self, ask: Roots | Segments | Keys | Fetch) -> Answer:
+    def answer(self, ask: Roots | Segments | Keys | Fetch | Mend) -> Answer:
         """This node's answer to another's exchange. What makes no sense is answered with less."""
         trees, replica = self.trees, self._node.replica
+        if isinstance(ask, Mend):
+            return self._mend(ask.starts)
         if isinstance(ask, Roots):
             return self._roots([one for one in ask.partitions if trees.slots_of(one)])
         if isinstance(ask, Segments):
@@ -136,6 +148,21 @@ class Exchange:
             roots.append(self.trees.root(partition))
         self._node.admission.spend(EXCHANGE, records * HASHED_BYTES)
         return roots
+
+    def _mend(self, starts: bool) -> Mending:
+        """All that is shared with able peers is due at once; how much of it is still to do."""
+        node = self._node
+        if starts:
+            self._mend_ms = node.now_ms
+            self._repaired_before = node.counters.exchange_keys_repaired
+            for peer in sorted(self._shared):
+                self.came_up(peer)
+        left = sum(
+            self._clean.get((peer, partition), -1) < self._mend_ms
+            for peer, partitions in self._shared.items() if self._is_able(peer)
+            for partition in partitions
+        )
+        return Mending(left, node.counters.exchange_keys_repaired - self._repaired_before)
 
     # ---- when ----
 
@@ -256,6 +283,10 @@ class Exchange:
                 shared += len(partitions)
                 missing += sum((peer, partition) not in self._clean for partition in partitions)
         return missing, shared
+
+    def due(self) -> int:
+        """How many comparisons are due at once."""
+        return sum(map(len, self._urgent.values()))
 
     def last_clean_ms(self, peer: str, partition: int) -> int | None:
         """The begin of the last exchange that found no difference; None if there was none."""

@@ -293,7 +293,21 @@ def _dynamo(context: LocalContext) -> Fields:
         "dynamo_hints_pending": node.hints.count,
         "dynamo_hints_bytes": node.hints.bytes,
         "dynamo_hints_oldest_ms": node.hints.oldest_age_ms(),
+        "dynamo_tombstones": node.replica.records - sum(map(sum, node.replica.live)),
+        "dynamo_exchange_age_ms": node.exchange.clean_age_ms(),
+        "dynamo_exchange_due": node.exchange.due(),
+        "dynamo_clock_doubted": int(node.standing.clock.is_doubted),
+        "dynamo_peers_spared": sum(1 for link in node.links.values() if link.spared),
+        "dynamo_background_rate": node.admission.rate,
+        "dynamo_background_slowed": node.admission.slowed,
     }
+    for kind, spent, _ in node.admission.rows():
+        fields[f"dynamo_background_{kind}_bytes"] = spent
+    for operation, role, histogram in node.latencies.rows():
+        fields[f"dynamo_{role}_{operation}s"] = (
+            f"count={histogram.count},p50_usec={histogram.quantile(0.5)},"
+            f"p99_usec={histogram.quantile(0.99)},p999_usec={histogram.quantile(0.999)}"
+        )
     fields.update({f"dynamo_{name}": value for name, value in vars(node.counters).items()})
     return fields
 

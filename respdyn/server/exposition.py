@@ -124,15 +124,55 @@ class NodeCollector(Collector):
         yield _gauge("respdyn_hints_bytes", "Their size", node.hints.bytes)
         yield _gauge("respdyn_hints_oldest_seconds", "The age of the oldest",
                      node.hints.oldest_age_ms() / 1000)
+        yield from self._work()
         ring = node.membership.ring
         yield _gauge("respdyn_ring_version", "0: none yet", ring.version if ring else 0)
         up = GaugeMetricFamily("respdyn_peer_up", "1: answers", labels=["peer"])
         delay = GaugeMetricFamily("respdyn_peer_round_trip_seconds", "Smoothed", labels=["peer"])
+        spared = GaugeMetricFamily(
+            "respdyn_peer_spared", "1: up, and not asked first", labels=["peer"]
+        )
+        offset = GaugeMetricFamily(
+            "respdyn_clock_offset_seconds", "How far the peer's clock is ahead", labels=["peer"]
+        )
+        clock = node.standing.clock
         for peer, link in list(node.links.items()):
             up.add_metric([peer[:8]], 1 if link.is_up else 0)
             delay.add_metric([peer[:8]], link.round_trip_ms / 1000)
-        yield up
-        yield delay
+            spared.add_metric([peer[:8]], 1 if link.spared else 0)
+            offset_ms = clock.offset_ms(link)
+            if offset_ms is not None:
+                offset.add_metric([peer[:8]], offset_ms / 1000)
+        yield from (up, delay, spared, offset)
+        yield _gauge("respdyn_clock_doubted", "1 while the wall clock is not gone by",
+                     1 if clock.is_doubted else 0)
+
+    def _work(self) -> Iterator[Metric]:
+        """How long requests took, and what is done in the background."""
+        node = self._node
+        took = HistogramMetricFamily(
+            "respdyn_request_duration_seconds", "Requests that waited for other nodes",
+            labels=["operation", "role"],
+        )
+        for operation, role, histogram in node.latencies.rows():
+            took.add_metric([operation, role], _buckets(histogram), histogram.total / 1_000_000)
+        yield took
+        moved = CounterMetricFamily("respdyn_background_bytes", "Moved", labels=["kind"])
+        refused = CounterMetricFamily(
+            "respdyn_background_refused", "Times there was no room", labels=["kind"]
+        )
+        for kind, spent, times in node.admission.rows():
+            moved.add_metric([kind], spent)
+            refused.add_metric([kind], times)
+        yield from (moved, refused)
+        yield _gauge("respdyn_background_rate_bytes", "What may be moved per second",
+                     node.admission.rate)
+        yield _counter("respdyn_background_slowed", "Times it was lowered", node.admission.slowed)
+        yield _gauge("respdyn_exchange_age_seconds", "Since the stalest comparison was clean; -1",
+                     max(-1, node.exchange.clean_age_ms() / 1000))
+        yield _gauge("respdyn_exchange_due", "Comparisons due at once", node.exchange.due())
+        yield _gauge("respdyn_tombstones", "Records without a live value",
+                     node.replica.records - sum(map(sum, node.replica.live)))
 
 
 def _counter(name: str, text: str, value: float) -> Metric:
@@ -144,6 +184,11 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 
 def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    return HistogramMetricFamily(
+        name, text, buckets=_buckets(histogram), sum_value=histogram.total / 1_000_000
+    )
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     bounds: Iterable[str] = [*(str(b / 1_000_000) for b in histogram.bounds), "+Inf"]
-    buckets = [(b, float(n)) for b, n in zip(bounds, histogram.cumulative(), strict=True)]
-    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.total / 1_000_000)
+    return [(b, float(n)) for b, n in zip(bounds, histogram.cumulative(), strict=True)]

@@ -76,6 +76,10 @@ def test_the_line_client_sends_commands_and_tells_errors() -> None:
         assert run("cli", at, "nonsense", env=secret).returncode == 1
         status = run("admin", at, "status", env=secret).stdout
         assert f"127.0.0.1:{port}" in status and "nodes-up" in status
+        assert status.startswith("all well: 1 of 1 nodes up")
+        for action in ("verify", "repair"):
+            done = run("admin", at, action, env=secret)
+            assert "copies are" in done.stdout.splitlines()[0] and done.returncode == 0
         assert '"ring-version": 1' in run("admin", at, "--json", "status", env=secret).stdout
         assert "0-255" in run("admin", at, "ring", env=secret).stdout
     gone = run("admin", at, "status")

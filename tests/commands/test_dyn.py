@@ -232,6 +232,7 @@ def test_explain_and_cluster_answer_on_a_node_alone() -> None:
     """Their substance is tested with the cluster; here, that they are reached by name."""
     client = Alone().connect()
     for line in ("DYN.EXPLAIN k", "DYN.CLUSTER STATUS", "DYN.CLUSTER MEMBERS", "DYN.CLUSTER RING",
+                 "DYN.CLUSTER VERIFY", "DYN.CLUSTER REPAIR",
                  "RANDOMKEY"):
         assert not client.say(line).startswith(b"-"), line
     assert client.say("DYN.SYNCWAIT 0") == b":1\r\n"

@@ -39,7 +39,10 @@ def test_a_node_serves_reports_and_stops() -> None:
         assert status == 200
         for line in ("redis_up 1.0", 'redis_commands_total{cmd="get"} 1.0',
                      "redis_connected_clients 1.0", 'redis_db_keys{db="db0"} 1.0',
-                     "respdyn_turn_duration_seconds_bucket", "respdyn_ring_version 1.0"):
+                     "respdyn_turn_duration_seconds_bucket", "respdyn_ring_version 1.0",
+                     'respdyn_request_duration_seconds_bucket{le="0.001",operation="write"',
+                     'respdyn_background_bytes_total{kind="exchange"}', "respdyn_tombstones 0.0",
+                     "respdyn_clock_doubted 0.0", "respdyn_exchange_due"):
             assert line in text
         names = {family.name for family in text_string_to_metric_families(text)}
         assert len(names) > 40 and all(name.startswith(("redis_", "respdyn_")) for name in names)

@@ -49,6 +49,7 @@ KNOWN = {
     ("engine/handoff.py", "node"),
     ("engine/local.py", "node"),
     ("engine/standing.py", "node"),
+    ("engine/verify.py", "node"),
     ("sim/checks.py", "ring"),            # finds a key on a disk by its locator
 }
 

@@ -1,0 +1,176 @@
+"""What an operator sees: the verdict, and whether the copies are the same."""
+
+from typing import cast
+
+import pytest
+
+from respdyn.engine.verdict import ClusterFacts, NodeFacts, verdict
+from tests.cluster.test_exchange import locator_of, put
+from tests.little import Little
+
+Map = dict[bytes, object]
+
+
+def mapped(reply: object) -> Map:
+    assert isinstance(reply, list), reply
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def call(little: Little, name: str, *words: str, limit_ms: int = 20_000) -> Map:
+    client = little.client(name)
+    client.send(*words)
+    return mapped(client.receive(limit_ms))
+
+
+# ---- the verdict ----
+
+
+def facts(**changes: object) -> ClusterFacts:
+    given: dict[str, object] = {
+        "partitions": 256, "below_n": 0, "below_w": 0, "w": 2, "ring_version": 3,
+        "clock_limit_ms": 500, "is_compared": True,
+        "nodes": [NodeFacts(f"10.0.0.{i}:6379", "up", ring_version=3) for i in (1, 2, 3)],
+    }
+    return ClusterFacts(**(given | changes))    # type: ignore[arg-type]
+
+
+def test_all_well_is_one_line() -> None:
+    assert verdict(facts()) == [
+        "all well: 3 of 3 nodes up, all partitions whole, copies compared within 0s"
+    ]
+
+
+@pytest.mark.parametrize(("change", "head", "line"), [
+    ({"state": "down", "down_ms": 61_000}, "clients are served, but 10.0.0.2:6379 is down for 61s",
+     "start it again"),
+    ({"disk": "no space left"}, "clients are served, but 10.0.0.2:6379 cannot store", "make room"),
+    ({"clock_offset_ms": -3000}, "clients are served, but 10.0.0.2:6379 has a wrong clock, -3000",
+     "NTP"),
+    ({"is_clock_doubted": True}, "clients are served, but 10.0.0.2:6379 has a wrong clock", "NTP"),
+    ({"spared": "slow"}, "clients are served, but 10.0.0.2:6379 answers too late", "load"),
+    ({"spared": "unsteady"}, "clients are served, but 10.0.0.2:6379 comes and goes", "network"),
+    ({"spared": "busy"}, "clients are served, but 10.0.0.2:6379 has more", "slow the clients"),
+    ({"clean_age_ms": 3_600_000}, "clients are served, but 10.0.0.2:6379 has not found", "VERIFY"),
+    ({"hints": 5, "hint_age_ms": 9000}, "well, and mending itself", "5 hints wait"),
+    ({"ring_version": 2}, "well, and mending itself", "a new ring"),
+    ({"clean_age_ms": -1}, "well, and mending itself", "for the first time"),
+])
+def test_each_trouble_is_named_with_what_to_do(
+    change: dict[str, object], head: str, line: str
+) -> None:
+    known = facts()
+    for name, value in change.items():
+        setattr(known.nodes[1], name, value)
+    lines = verdict(known)
+    assert lines[0].startswith(head) and any(line in one for one in lines[1:]), lines
+
+
+def test_refused_writes_come_first() -> None:
+    known = facts(below_n=256, below_w=85)
+    for node in known.nodes[:2]:
+        node.state = "down"
+    lines = verdict(known)
+    assert lines[0].startswith("WRITES REFUSED: 85 of 256 partitions")
+    assert "is down" in lines[1] and "is down" in lines[2]
+
+
+def test_status_begins_with_the_verdict() -> None:
+    little = Little(3, exchange_interval_ms=20).ready()
+    little.run(3000)
+    status = call(little, "A", "DYN.CLUSTER", "STATUS")
+    assert next(iter(status)) == b"verdict"
+    assert cast(bytes, status[b"verdict"]).startswith(b"all well: 3 of 3")
+    little.kill("B")
+    little.run(2000)
+    status = call(little, "A", "DYN.CLUSTER", "STATUS")
+    assert status[b"verdict"] == b"clients are served, but 10.0.0.2:6379 is down for 2s"
+    assert len(cast(list[bytes], status[b"problems"])) == 1
+    little.kill("C")
+    little.run(20)
+    status = call(little, "A", "DYN.CLUSTER", "STATUS")
+    assert cast(bytes, status[b"verdict"]).startswith(b"WRITES REFUSED: 256 of 256")
+
+
+# ---- verify and repair ----
+
+
+def test_verify_names_what_differs_and_repair_mends_it() -> None:
+    little = Little(3, exchange_interval_ms=3_600_000).ready()
+    little.run(2000)
+    put(little, "ABC", [f"key{i}" for i in range(300)])
+    assert call(little, "B", "DYN.CLUSTER", "VERIFY")[b"verdict"] == b"all copies are the same"
+    little["C"].replica._drop(locator_of("key7"))
+    put(little, "A", ["only at A"], b"x")
+    for name in "ABC":
+        told = call(little, name, "DYN.CLUSTER", "VERIFY")
+        assert told[b"differences"] == 2 and told[b"unsettled"] == 0, told
+        rows = [mapped(row) for row in cast(list[object], told[b"keys"])]
+        assert {row[b"key"] for row in rows} == {b"key7", b"only at A"}
+        copies = mapped(next(row for row in rows if row[b"key"] == b"key7")[b"copies"])
+        assert copies[little.machines[2].name.encode()] == b"none" and len(copies) == 3
+    told = call(little, "B", "DYN.CLUSTER", "REPAIR")
+    assert told[b"left"] == 0 and told[b"verdict"] == b"all copies are compared and the same"
+    assert cast(int, told[b"keys-repaired"]) >= 2
+    assert call(little, "A", "DYN.CLUSTER", "VERIFY")[b"differences"] == 0
+
+
+def test_verify_finds_a_flush_that_one_node_missed() -> None:
+    little = Little(3, exchange_interval_ms=3_600_000).ready()
+    little.run(2000)
+    little["B"].replica.clear(5, 2, {bytes(16): 7})
+    assert call(little, "A", "DYN.CLUSTER", "VERIFY")[b"differences"] == 1
+
+
+def test_writes_on_their_way_are_no_difference() -> None:
+    little = Little(3, exchange_interval_ms=0).ready()
+    writer = little.client("A")
+    client = little.client("B")
+    for i in range(200):
+        writer.send("SET", f"key{i}", "v")
+    little.holds.add((0, 2))
+    little.run(30)
+    client.send("DYN.CLUSTER", "VERIFY")
+    little.run(20)
+    little.heal()
+    told = mapped(client.receive(20_000))
+    assert told[b"differences"] == 0 and told[b"verdict"] == b"all copies are the same"
+
+
+def test_who_cannot_be_asked_is_named() -> None:
+    little = Little(3, exchange_interval_ms=50).ready()
+    little.run(500)
+    little.kill("C")
+    little.run(10)
+    for action in ("VERIFY", "REPAIR"):
+        told = call(little, "A", "DYN.CLUSTER", action)
+        assert told[b"not-asked"] == [little.machines[2].name.encode()]
+
+
+def test_verify_of_one_node_alone_says_so_at_once() -> None:
+    little = Little(1).ready()
+    assert call(little, "A", "DYN.CLUSTER", "VERIFY")[b"differences"] == 0
+    assert call(little, "A", "DYN.CLUSTER", "REPAIR")[b"left"] == 0
+
+
+# ---- ready ----
+
+
+def test_a_node_that_came_back_empty_is_ready_once_it_is_filled() -> None:
+    little = Little(3, engine="memory", exchange_interval_ms=20).ready()
+    little.run(2000)
+    assert [little[name].standing.unready() for name in "ABC"] == [""] * 3
+    put(little, "ABC", [f"key{i}" for i in range(2000)])
+    little.kill("C")
+    little.run(10)
+    little.boot("C")
+    little.run(3)
+    assert little["C"].standing.unready()
+    seen = set()
+    for _ in range(3000):
+        little.step()
+        reason = little["C"].standing.unready()
+        seen.add(reason.split(":")[0])
+        if not reason:
+            break
+    assert little["C"].replica.records == 2000
+    assert "the copy here is being filled" in seen
