@@ -32,7 +32,7 @@ STORIES = {
                     " / CLIENT LIST TYPE pubsub / CLIENT LIST TYPE / CLIENT LIST ID"
                     " / CLIENT LIST TYPE normal x / CLIENT REPLY x / CLIENT NO-EVICT x"
                     " / CLIENT NO-EVICT on / CLIENT NO-EVICT OFF"
-                    " / CLIENT MAINT_NOTIFICATIONS ON / CLIENT NOPE / CLIENT ID x",
+                    " / CLIENT NOPE / CLIENT ID x",
     "config wrong": "CONFIG SET a b / CONFIG SET maxclients 100 nope 2"
                     " / CONFIG SET maxclients 100 a"
                     " / CONFIG SET timeout 5 timeout 6 / CONFIG SET timeout x"
@@ -333,3 +333,12 @@ def test_numbers_are_printed_for_people_as_by_redis() -> None:
     assert [human(n) for n in (0, 1023, 1024, 12398592, 25276502016, 1 << 50)] == [
         "0B", "1023B", "1.00K", "11.82M", "23.54G", "1.00P",
     ]
+
+
+def test_a_client_asks_to_be_told_before_the_node_stops() -> None:
+    """Redis 7 does not have this; what is told is in `tests/cluster/test_draining.py`."""
+    client = Alone().connect()
+    assert client.say("CLIENT MAINT_NOTIFICATIONS ON").startswith(b"-ERR maintenance notifications")
+    client.say("HELLO 3")
+    assert client.say("CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type none") == b"+OK\r\n"
+    assert client.say("CLIENT MAINT_NOTIFICATIONS OFF") == b"+OK\r\n"
