@@ -145,6 +145,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("speculative", "speculative_ms", "ms", 50,
             "after so long a read asks one more replica; lower costs more messages",
             1, 60 * SECOND, runtime=True),
+    Setting("collect-interval", "collect_interval_ms", "ms", 100,
+            "pause between two looks for what may be forgotten; raising it frees memory later;"
+            " 0: off", 0, HOUR, (), True),
+    Setting("message-max-age", "message_max_age_ms", "ms", 60 * SECOND,
+            "a peer's frame that may be older is refused; raising it needs a longer"
+            " tombstone-grace", SECOND, HOUR),
     Setting("exchange-interval", "exchange_interval_ms", "ms", 2 * SECOND,
             "pause between comparing copies; raising it repairs later; 0: off", 0, HOUR, (), True),
     Setting("background-rate", "background_rate", "bytes", 32 * MIB,
@@ -286,6 +292,8 @@ class Settings:
     heartbeat_ms: int = SECOND
     failure_timeout_ms: int = 1500
     speculative_ms: int = 50
+    collect_interval_ms: int = 100
+    message_max_age_ms: int = 60 * SECOND
     exchange_interval_ms: int = 2 * SECOND
     background_rate: int = 32 * MIB
     background_floor: int = 256 * KIB
@@ -318,7 +326,6 @@ class Settings:
     log_format: str = "text"
 
 
-MESSAGE_AGE_MS: Final = 60 * SECOND     # a write may be under way so long before it becomes a hint
 ENV_PREFIX: Final = "RESPDYN_"
 ENV_FILE: Final = "RESPDYN_CONFIG"      # names the file; read by cli
 
@@ -384,10 +391,11 @@ def check(settings: Settings) -> None:
             _refuse(name, text, "must be one word of at most 255 characters")
     if s.node_id and not re.fullmatch(r"[0-9a-f]{40}", s.node_id):
         _refuse("node-id", s.node_id, "must be 40 lower-case hex digits")
-    horizon_ms = s.hint_max_age_ms + s.max_clock_offset_ms + MESSAGE_AGE_MS
+    horizon_ms = s.hint_max_age_ms + s.max_clock_offset_ms + s.message_max_age_ms
     if horizon_ms >= s.tombstone_grace_ms:
         _refuse("hint-max-age", f"{s.hint_max_age_ms} ms", "with max-clock-offset"
-                f" ({s.max_clock_offset_ms} ms) and a minute of delay it must stay below"
+                f" ({s.max_clock_offset_ms} ms) and message-max-age ({s.message_max_age_ms} ms) it"
+                f" must stay below"
                 f" tombstone-grace ({s.tombstone_grace_ms} ms): a hint older than the memory of a"
                 " deletion would bring the deleted key back")
     if s.failure_timeout_ms <= s.heartbeat_ms:

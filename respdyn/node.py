@@ -50,6 +50,7 @@ from respdyn.engine.acl_commands import begin_users
 from respdyn.engine.asking import Asking
 from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
+from respdyn.engine.collection import Collection
 from respdyn.engine.coverage import Coverage
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.drained import Drained, to_write
@@ -87,10 +88,11 @@ class Node:
         self.now_ms = 0
         self.wall_ms = 0
         self.damaged = 0                  # records that the store gave and that were left out
-        self._generation = 0
-        self._durable = 0
+        self.generation = 0
+        self.durable_to = 0
         self._lease_ends: list[tuple[int, int]] = []      # (generation, end of lease)
         self._dirty: list[Session] = []
+        self._synced_generation = 0       # the last that must be on disk
         self._waits_for_disk = settings.durability == "always"
         self._told_clock_offset = False
 
@@ -157,6 +159,7 @@ class Node:
         self.gossip = Gossip(
             self.membership, self.replica, self.links, self._replan,
             lambda: self.slot_map.hold_back(self.now_ms),
+            lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
         )
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
@@ -173,13 +176,14 @@ class Node:
         self.coverage = Coverage(self.replica, self.hints, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
         self.handoff = Handoff(self, self._storing_here)
+        self.collection = Collection(self)
         self.topology = Topology(self)
         self.receiver = Receiver(
             self.replica, self.hints, self.coordinator, self.detector, self.counters,
             self.dispatcher.owns, self._heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self._storing_changed, self._room_changed, self._observe_clock,
-            self._forget_requests,
+            self._forget_requests, settings.message_max_age_ms,
         )
         self.front = Front(self)
         self.draining = Draining(
@@ -267,9 +271,9 @@ class Node:
 
     def durable(self, generation: int) -> None:
         """Everything up to this generation is as durable as was asked."""
-        if generation <= self._durable:
+        if generation <= self.durable_to:
             return
-        self._durable = generation
+        self.durable_to = generation
         while self._lease_ends and self._lease_ends[0][0] <= generation:
             self.identity.leased(self._lease_ends.pop(0)[1])
         self.coordinator.durable(generation)
@@ -318,6 +322,7 @@ class Node:
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
         self.handoff.tick()
+        self.collection.tick()
 
     def next_deadline(self) -> int:
         """When `advance` must be called at the latest; never before the next millisecond.
@@ -333,6 +338,7 @@ class Node:
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(), self.handoff.next_deadline(),
+            self.collection.next_deadline(),
         ))
 
     # ---- the end of the turn ----
@@ -347,28 +353,30 @@ class Node:
         generation = 0
         if identity.wants_lease():
             replica.put_meta(LIFE, identity.lease())
-            self._lease_ends.append((self._generation + 1, identity.lease_end))
+            self._lease_ends.append((self.generation + 1, identity.lease_end))
             sync = True
         if replica.must_sync:
             replica.must_sync = False
             sync = True
         coordinator.seal()
         if replica.batch:
-            self._generation = generation = self._generation + 1
+            self.generation = generation = self.generation + 1
         waits = generation if self._waits_for_disk else 0
         coordinator.stored(waits)
         while not waits and coordinator.has_opened():      # covering writes, once
             coordinator.seal()
             coordinator.stored(0)
         if replica.batch and not generation:
-            self._generation = generation = self._generation + 1
+            self.generation = generation = self.generation + 1
         batch = replica.batch
         self.telling.turn_ends(batch)
         if generation:
             replica.batch = []
+        if generation and sync:
+            self._synced_generation = generation
         if self.asking.held:
-            latest = self._generation
-            self.asking.stored(latest if self._waits_for_disk and latest > self._durable else 0)
+            latest = self.generation if self._waits_for_disk else self._synced_generation
+            self.asking.stored(latest if latest > self.durable_to else 0)
         touched = self.receiver.touched
         if touched:
             for link in touched:
@@ -465,6 +473,7 @@ class Node:
         self.front.set_quorums(ring.n)
         self.exchange.planned()
         self.handoff.planned()
+        self.collection.planned()
 
     def _reachability_changed(self, link: Link) -> None:
         self._replan()

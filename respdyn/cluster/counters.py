@@ -37,3 +37,6 @@ class Counters:
         self.hints_stored = 0           # writes that became part of a hint here
         self.hints_delivered = 0
         self.hints_dropped = 0          # too old, damaged, or for nobody
+        self.tombstones_collected = 0
+        self.expired_reduced = 0
+        self.partitions_given_up = 0

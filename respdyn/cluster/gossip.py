@@ -14,6 +14,7 @@ from respdyn.cluster.membership import RING, Membership, address_of
 from respdyn.cluster.messages import (
     GOSSIP_CANDIDATES,
     GOSSIP_CLEARED,
+    GOSSIP_COLLECTED,
     GOSSIP_HELD,
     GOSSIP_PROMISE,
     GOSSIP_PROPOSAL,
@@ -35,6 +36,7 @@ class Gossip:
     def __init__(
         self, membership: Membership, replica: Replica, links: dict[str, Link],
         replan: Callable[[], None], held_back: Callable[[], None],
+        collected: Callable[[Link], bytes], heard_collected: Callable[[bytes], None],
     ) -> None:
         # The users are the engine's; it sets these two.
         self.users_told: Callable[[], list[bytes]] = list
@@ -44,6 +46,8 @@ class Gossip:
         self._links = links
         self._replan = replan
         self._held_back = held_back
+        self._collected = collected
+        self._heard_collected = heard_collected
         self._next_ms = 0
         self._now_ms = 0
 
@@ -58,6 +62,7 @@ class Gossip:
             _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
             return
         _tell(link, GOSSIP_RING, membership.ring.encode())
+        _tell(link, GOSSIP_COLLECTED, self._collected(link))
         for partition, dbs in sorted(self._replica.cleared.items()):
             if link.peer in membership.ring.owners_of(partition):
                 for db, tops in sorted(dbs.items()):
@@ -135,6 +140,8 @@ class Gossip:
                 self._heard_cleared(body)
             elif kind == GOSSIP_USER:
                 self.user_heard(body)
+            elif kind == GOSSIP_COLLECTED:
+                self._heard_collected(body)
             elif kind == GOSSIP_HELD:
                 self._held_back()
             else:

@@ -70,6 +70,7 @@ class Link:
         self.undurable: deque[Flight] = deque()
 
         self.peer_epoch = 0               # of the peer's connection to us
+        self.peer_epoch_ms = 0            # when that began here
         self.peer_now_ms = 0              # its monotonic time, as it last told
         self.clock_base: int | None = None    # its wall clock less that, as it last told
         self.mono_gap = 0                 # our monotonic time less its, about
@@ -112,11 +113,12 @@ class Link:
         self.wants_beat = True
         self.owes_ack = True
 
-    def start_peer_epoch(self, epoch: int) -> None:
+    def start_peer_epoch(self, epoch: int, now_ms: int) -> None:
         """The peer's connection to us is a new one."""
         if self.peer_epoch:
             self.old_epochs.append(self.peer_epoch)
         self.peer_epoch = epoch
+        self.peer_epoch_ms = now_ms
         self.peer_number = self.durable_number = 0
         self.clock_base = None
         self.mono_error = UNKNOWN_MS

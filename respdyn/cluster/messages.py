@@ -85,6 +85,7 @@ GOSSIP_INTEREST = b"i"      # the classes of such events that this node's client
 GOSSIP_CLOCK = b"k"         # how the sender's wall clock differs from its monotonic one
 GOSSIP_CHANGED = b"v"       # records of these keys have changed here: their caches are out of date
 GOSSIP_LEAVING = b"l"       # 1: this node is about to stop, let others coordinate; 0: it is not
+GOSSIP_COLLECTED = b"t"     # under which numbers tombstones were collected, by partition
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
 
 

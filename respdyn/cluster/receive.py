@@ -46,9 +46,11 @@ class Receiver:
         room_changed: Callable[[Link, bool], None],
         observe_clock: Callable[[int], None],
         forget_requests: Callable[[Link], None],
+        message_max_age_ms: int,
     ) -> None:
         self.now_ms = 0
         self.can_store = True
+        self.message_max_age_ms = message_max_age_ms
         self.touched: list[Link] = []         # peers whose frames took effect this turn
         self._replica = replica
         self._hints = hints
@@ -74,12 +76,16 @@ class Receiver:
         ) = read_header(items)
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
             self._forget_requests(link)
-            link.start_peer_epoch(epoch)
+            link.start_peer_epoch(epoch, self.now_ms)
         if epoch != link.peer_epoch or 0 < number <= link.peer_number:
             self._counters.frames_dropped += 1
             return
         if number > link.peer_number + 1:
             raise PeerError(f"frame {number} came after frame {link.peer_number}")
+        heard_ms = max(link.peer_epoch_ms, echo_ms if echo_ms <= self.now_ms else 0)
+        if self.now_ms - heard_ms > self.message_max_age_ms:
+            # It may bring what was deleted meanwhile, and the deletion forgotten (`collect`).
+            raise PeerError(f"a frame that may be {self.now_ms - heard_ms} ms old")
         end_verifies = 1 + 2 * verifies
         end_feedbacks = end_verifies + 2 * feedbacks
         end_stores = end_feedbacks + 2 * stores

@@ -57,6 +57,10 @@ class Replica:
         """The record, or b"" for none."""
         return self.slots[locator[0] << 8 | locator[1]].get(locator, b"")
 
+    def is_live(self, locator: bytes) -> bool:
+        """Whether the key has a value, expired or not."""
+        return is_live(self.get(locator))
+
     def join(self, locator: bytes, delta: bytes) -> bytes:
         """Join a delta into the record and return the outcome; unchanged when nothing is new."""
         slot = locator[0] << 8 | locator[1]
@@ -166,6 +170,16 @@ class Replica:
         self.put_meta(
             _CLEARED + bytes([db]) + partition.to_bytes(2, "big"), encode_tops(cleared)
         )
+
+    def forget(self, locator: bytes) -> None:
+        """Drop a record, tombstones included, as if it had never been."""
+        self._drop(locator)
+
+    def empty(self, partition: int) -> None:
+        """Drop all records of a partition: others know better."""
+        for slot in range(partition * self.width, (partition + 1) * self.width):
+            for locator in list(self.slots[slot]):
+                self._drop(locator)
 
     def _drop(self, locator: bytes) -> None:
         slot = locator[0] << 8 | locator[1]

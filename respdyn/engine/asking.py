@@ -141,12 +141,39 @@ class OldestHints(msgspec.Struct, frozen=True, array_like=True, tag="oldesthints
     partitions: list[int]
 
 
+class Promise(msgspec.Struct, frozen=True, array_like=True, tag="promise"):
+    """May these be forgotten under a number? Locators with the digests of what should be there."""
+
+    partition: int
+    version: int      # of the ring by which the asking node is an owner
+    number: int
+    names: list[tuple[bytes, bytes]]
+
+
+class Drop(msgspec.Struct, frozen=True, array_like=True, tag="drop"):
+    """All owners have promised the number: forget those that are still the same."""
+
+    partition: int
+    version: int
+    number: int
+    names: list[tuple[bytes, bytes]]
+
+
+class Same(msgspec.Struct, frozen=True, array_like=True, tag="same"):
+    """Are these still what is there, and long expired?"""
+
+    partition: int
+    version: int
+    names: list[tuple[bytes, bytes]]
+
+
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | OldestHints | Mend
+    | Promise | Drop | Same
 )
 # Answered only once what they asked to store is durable.
-_STORING = (Clear, ClearHint, Deliver)
+_STORING = (Clear, ClearHint, Deliver, Promise)
 
 
 class Pause(msgspec.Struct, frozen=True):

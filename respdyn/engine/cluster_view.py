@@ -21,6 +21,7 @@ from respdyn.engine.asking import (
     ClearHint,
     Count,
     Deliver,
+    Drop,
     Explain,
     Fetch,
     Held,
@@ -30,9 +31,11 @@ from respdyn.engine.asking import (
     Listening,
     Mend,
     OldestHints,
+    Promise,
     Question,
     Roots,
     Run,
+    Same,
     Scan,
     Segments,
     Status,
@@ -108,6 +111,8 @@ class ClusterView:
             return self._node.exchange.answer(question)
         if isinstance(question, Listening):
             return channels.answer(self._node.telling.pubsub, question)
+        if isinstance(question, Promise | Drop | Same):
+            return self._node.collection.answer(question)
         return self._health()
 
     def _about_hints(self, question: Held | HintSerial | HintsUpto | OldestHints) -> Answer:

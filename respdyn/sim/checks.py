@@ -152,6 +152,10 @@ def end(world: "World") -> None:
     walk(world, {
         key: probers[0].results[index].read or () for index, key in enumerate(keys)
     })
+    if world.plan.grace_ms:
+        collected(world)
+        compare_copies(world, "after tombstones were collected")
+        world.count("collected")
     rest(world)
 
 
@@ -184,6 +188,19 @@ def exchanged(world: "World") -> None:
         compare_copies(world, "although nobody writes and nodes had time to exchange")
 
 
+def collected(world: "World") -> None:
+    """Sooner or later every tombstone is forgotten, and every expired value with it."""
+    grace_us = 1_000 * world.plan.grace_ms
+    if not world.run_while(lambda: _has_tombstones(world), 6 * grace_us + _EXCHANGE_US):
+        raise Wrong("tombstones are still there although all is well and their grace is over")
+
+
+def _has_tombstones(world: "World") -> bool:
+    """Whether a record without a living value is anywhere."""
+    replicas = [host.node.replica for host in world.hosts if host.node is not None]
+    return any(replica.records > sum(map(sum, replica.live)) for replica in replicas)
+
+
 def compare_copies(world: "World", when: str = "after they were read from all replicas") -> None:
     """All owners of a key hold the same bytes."""
     for key, copies in _unlike(world):
@@ -203,7 +220,10 @@ def _unlike(world: "World") -> list[tuple[bytes, dict[bytes, str]]]:
         for host in world.hosts:
             assert host.node is not None
             if host.node.dispatcher.plans[name[0] << 8 | name[1]].is_owner:
-                copies.setdefault(host.node.replica.get(name), host.name)
+                replica = host.node.replica
+                # While owners collect, one may have forgotten a tombstone and another not yet.
+                is_dead = world.plan.grace_ms and not replica.is_live(name)
+                copies.setdefault(b"" if is_dead else replica.get(name), host.name)
         if len(copies) > 1:
             found.append((key, copies))
     return found

@@ -44,6 +44,7 @@ class Disk(Store):
         self.at_work = 0                    # of `queued`, how many the disk is busy with
         self._durable = 0
         self.lost = 0                       # batches that crashes took away
+        self.backup: dict[bytes, bytes] | None = None
         self.damaged = 0                    # pairs that the next `load` leaves out
 
     # ---- the port ----
@@ -140,6 +141,16 @@ class Disk(Store):
         self.written.clear()
         self.kept.clear()
         self._end(0)
+
+    def back_up(self) -> None:
+        """Copy what is kept now."""
+        self.backup = dict(self.kept)
+
+    def restore(self) -> None:
+        """The directory is replaced by the backup."""
+        assert self.backup is not None
+        self.wipe()
+        self.kept, self.backup = self.backup, None
 
     def rot(self) -> None:
         """The process died, and some of what is kept does not pass its checksum any more."""

@@ -54,6 +54,7 @@ class Faults:
             "slow-disk": self._slow_disk,
             "full-disk": self._full_disk,
             "jump": self._jump,
+            "restore": self._restore,
         }
 
     def start(self) -> None:
@@ -92,7 +93,7 @@ class Faults:
     def _loses(self, host: Host, how: str) -> bool:
         """Whether ending its life this way takes away what was acknowledged."""
         plan = self.world.plan
-        if plan.engine == "memory" or how in ("wipe", "rot"):
+        if plan.engine == "memory" or how in ("wipe", "rot", "restore"):
             return True
         if plan.durability == "always":
             return False
@@ -153,6 +154,17 @@ class Faults:
 
     def _rot(self, lasts_us: int) -> bool:
         return self._end(self._any(UP, PAUSED), "rot", lasts_us)
+
+    def _restore(self, lasts_us: int) -> bool:
+        """The first time a backup is made, the second time it is put back."""
+        host = self.chance.pick(self.world.hosts)
+        if host.disk.backup is None:
+            self._tell(f"a backup of {host.name} is made")
+            host.disk.back_up()
+            return True
+        if host.state == DOWN:
+            return False
+        return self._end(host, "restore", lasts_us)
 
     def _stop(self, lasts_us: int) -> bool:
         host = self._any(UP)

@@ -127,7 +127,7 @@ class Host:
         world.after(_FIRST_DIAL_US, self._dial, self.life)
 
     def end(self, how: str) -> None:
-        """The life ends: `kill`, `power`, `wipe`, `rot` or `stop`."""
+        """The life ends: `kill`, `power`, `wipe`, `rot`, `restore` or `stop`."""
         assert self.state != DOWN
         world = self.world
         self.state = DOWN
@@ -141,6 +141,8 @@ class Host:
             self.disk.wipe()
         elif how == "rot":
             self.disk.rot()
+        elif how == "restore":
+            self.disk.restore()
         elif how == "kill":
             self.disk.kill()
         else:
@@ -152,7 +154,7 @@ class Host:
         self._links.clear()
         self._old.clear()
         self._redial_us.clear()
-        world.network.died(self, is_silent=how in ("power", "wipe", "rot"))
+        world.network.died(self, is_silent=how in ("power", "wipe", "rot", "restore"))
         clients, self.clients = self.clients, []
         for client in clients:
             client.host_died()

@@ -30,7 +30,10 @@ FAULTS = (
     "slow-disk",    # syncs of hundreds of milliseconds
     "full-disk",    # nothing can be stored
     "jump",         # a wall clock errs by up to an hour
+    "restore",      # its data directory is put back as it was some time ago
 )
+# Drawn apart from the others, so that the seeds that once found something still draw the same.
+_LATER_FAULTS = ("restore",)
 
 # What the clients do with a key; see `clients`.
 PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "mixed")
@@ -72,6 +75,7 @@ class Plan:
     sync_us: int
     skew_ms: int
     drift_ppm: int
+    grace_ms: int               # of tombstones; 0: longer than any run
 
     @property
     def think_us(self) -> int:
@@ -134,14 +138,14 @@ def draw(seed: int) -> Plan:
     slow = chance.pick((1, 1, 1, 10))
     heartbeat_ms = chance.pick((100, 300, 1000))
     profiles = chance.shuffled(PROFILES)[: chance.between(1, 3)]
-    return Plan(
+    plan = Plan(
         seed=seed,
         nodes=nodes, n=n, r=r, w=w,
         partitions=chance.pick((4, 16, 64)),
         engine="memory" if volatile else "rocksdb",
         durability=chance.pick(("always", "always", "everysec", "no")),
         sloppy=chance.happens(0.5),
-        faults=_draw_faults(chance),
+        faults=_draw_faults(chance) + _draw_later_faults(Chance(seed, "later faults")),
         fault_every_ms=chance.pick((300, 700, 1500)),
         harm_ms=chance.between(3_000, 9_000),
         harms_early=chance.happens(0.15),
@@ -168,6 +172,27 @@ def draw(seed: int) -> Plan:
         sync_us=chance.pick((100, 1_000, 8_000)),
         skew_ms=chance.pick((0, 10, 200)),
         drift_ppm=chance.pick((0, 100, 1_000)),
+        grace_ms=0,
+    )
+    return _forgetting(plan, Chance(seed, "grace"))
+
+
+def _forgetting(plan: Plan, chance: Chance) -> Plan:
+    """With a grace that ends within the run, where heartbeats are quick enough for that.
+
+    Half of those also rest: many keys, few commands, and absences longer than the grace.
+    """
+    if plan.heartbeat_ms > 100 or chance.happens(0.3):
+        return plan
+    plan = replace(plan, grace_ms=chance.pick((2_500, 4_000)))
+    if chance.happens(0.5):
+        return plan
+    keys = tuple(
+        (f"key:{index}", chance.pick(("delete", "delete", "delete", "mixed", "expiry")))
+        for index in range(30)
+    )
+    return replace(
+        plan, keys=keys, operations=400, pipeline=1, failure_timeout_ms=1_000, harm_ms=15_000,
     )
 
 
@@ -175,5 +200,10 @@ def _draw_faults(chance: Chance) -> tuple[str, ...]:
     if chance.happens(0.05):
         return ()
     wanted = chance.pick((0.1, 0.25, 0.5))
-    drawn = tuple(fault for fault in FAULTS if chance.happens(wanted))
-    return drawn or (chance.pick(FAULTS),)
+    faults = FAULTS[: -len(_LATER_FAULTS)]
+    drawn = tuple(fault for fault in faults if chance.happens(wanted))
+    return drawn or (chance.pick(faults),)
+
+
+def _draw_later_faults(chance: Chance) -> tuple[str, ...]:
+    return tuple(fault for fault in _LATER_FAULTS if chance.happens(0.1))

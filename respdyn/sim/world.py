@@ -6,6 +6,7 @@ Every byte that leaves a node goes into the digest, so two runs that differ anyw
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ class World:
 def _settings(plan: Plan, index: int, node_id: str) -> Settings:
     """What one node is told."""
     alone = plan.nodes == 1
-    return Settings(
+    settings = Settings(
         node_id=node_id,
         host=f"10.0.0.{index + 1}",
         bind=(f"10.0.0.{index + 1}",),
@@ -168,4 +169,11 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         exchange_interval_ms=plan.exchange_ms,
         hint_interval_ms=500,
         max_inflight=plan.max_inflight,
+        collect_interval_ms=50,
+    )
+    if not plan.grace_ms:
+        return settings
+    return replace(
+        settings, tombstone_grace_ms=plan.grace_ms, hint_max_age_ms=plan.grace_ms // 4,
+        message_max_age_ms=1_000,
     )

@@ -33,8 +33,8 @@ from respdyn.types import counters
 
 __all__ = [
     "LONE", "LONE_EXPIRING", "LONE_VALUE", "Stamp", "assign", "context_with_dot", "count",
-    "decode_token", "encode_token", "exists", "expire", "expire_at", "put", "remove",
-    "remove_context", "siblings", "value",
+    "decode_token", "encode_token", "exists", "expire", "expire_at", "is_expired", "put",
+    "remove", "remove_context", "siblings", "value",
 ]
 
 # Forms of a record with one value that everybody has seen, without and with an expiry. The value of
@@ -85,6 +85,16 @@ def expire_at(record: bytes, now_ms: int) -> int | None:
         return at if at > now_ms else None
     found = _winner(record, now_ms)
     return None if found is None else found[1]
+
+
+def is_expired(record: bytes, now_ms: int) -> bool:
+    """Whether there is a value, and it has expired; False for a tombstone or an absent key."""
+    if not record:
+        return False
+    if record[1] & codec.PLAIN:
+        return record[1] == 7 and _u64(record[46:54]) <= now_ms
+    ranked = _ranked(record) if record[1] & codec.LIVE else []
+    return bool(ranked) and 0 < ranked[0][1] <= now_ms
 
 
 def siblings(record: bytes, now_ms: int) -> list[bytes]:

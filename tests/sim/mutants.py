@@ -20,10 +20,13 @@ from respdyn.cluster.messages import pair, read_header
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader, ReadOp, Waiter, WriteRound
 from respdyn.config import Settings
+from respdyn.engine.asking import Promise
 from respdyn.engine.calls import Updating
+from respdyn.engine.collection import Collection, Name, Promised
 from respdyn.engine.drained import Drained
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
+from respdyn.ring.ring import Member
 
 
 class Swapped(Node):
@@ -401,6 +404,52 @@ class CoordinatesWithAnyClock(Node):
         self.dispatcher.sends_away = False
 
 
+# ---- forgetting ----
+
+
+class Collecting(Node):
+    """A node with another way to collect tombstones."""
+
+    collection_class = Collection
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.collection = self.collection_class(self)
+
+
+class CollectsWithoutTheAbsent(Collecting):
+    """Owners that cannot be reached are not asked."""
+
+    class collection_class(Collection):
+        def _others(self, partition: int) -> list[str] | None:
+            node = self._node
+            plan = self._plan(partition)
+            if plan is None or not plan.is_owner:
+                return None
+            return [owner for owner in plan.owners if (
+                owner in node.links and node.links[owner].is_up
+            )]
+
+
+class CollectsWithoutTheirWord(Collecting):
+    """What owners say about a tombstone is not listened to."""
+
+    class collection_class(Collection):
+        def _agreed(self, question: Promise, told: list[Promised | None]) -> list[Name]:
+            return question.names
+
+        def _has_settled(self, locator: bytes) -> bool:
+            return True
+
+
+class KeepsWhatOthersForgot(Collecting):
+    """An older copy of a disk is kept although tombstones were collected since."""
+
+    class collection_class(Collection):
+        def _give_up(self, partition: int, number: int) -> None:
+            self._promise(partition, number)
+
+
 @dataclass(frozen=True)
 class Bug:
     """A deliberate bug, and within how many seeds it must be found.
@@ -427,6 +476,12 @@ JUMPING = {
 }
 # Without exchange, which mends in time what these bugs leave behind.
 ALONE = {"exchange_ms": 0}
+# Tombstones are collected within the run: keys rest for long, and so do nodes that are away.
+FORGETTING = {
+    "grace_ms": 2_500, "heartbeat_ms": 100, "failure_timeout_ms": 1_000, "harm_ms": 15_000,
+    "keys": tuple((f"key:{index}", "delete") for index in range(30)), "engine": "rocksdb",
+    "operations": 400, "pipeline": 1, "nodes": 3, "n": 3, "r": 2, "w": 2,
+}
 
 MUTANTS = (
     Bug(ClaimsEverything, 100),
@@ -454,4 +509,11 @@ MUTANTS = (
     Bug(NeverExpires, 100),
     Bug(GoesByItsClock, 100, JUMPING),
     Bug(CoordinatesWithAnyClock, 100, JUMPING),
+
+
+    Bug(CollectsWithoutTheAbsent, 100, FORGETTING | {"faults": ("pause", "kill", "isolate")}),
+    Bug(CollectsWithoutTheirWord, 100, FORGETTING | {"faults": ("cut", "kill"), "exchange_ms": 0}),
+    Bug(KeepsWhatOthersForgot, 100, FORGETTING | {
+        "faults": ("restore",), "fault_every_ms": 2_000,
+    }),
 )

@@ -44,6 +44,7 @@ KNOWN = {
     ("engine/acl.py", "node"),
     ("engine/cluster_port.py", "node"),
     ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
+    ("engine/collection.py", "node"),
     ("engine/exchange.py", "node"),
     ("engine/front.py", "node"),
     ("engine/handoff.py", "node"),

@@ -1,0 +1,384 @@
+"""Owners agree on what may be forgotten: tombstones past their grace, and values that have expired.
+
+This node walks over what it owns (`cluster.collect`) and deals with one partition at a time.
+
+*A tombstone* goes in two steps. First every other owner is asked to promise a number, and which of
+the tombstones it holds too: the same to the byte, and for longer than any message can be under way.
+It answers once the promise is on its disk. Then those that all hold are dropped, here and there.
+Whoever misses the second step only keeps its tombstones for another round. A partition is left
+alone while anything is in doubt: an owner that cannot be reached or cannot store, another ring at
+another owner, a hint that is kept for the partition by anybody who can be asked. Hints of those who
+cannot are too old by now: nobody takes them.
+
+*An expired value* is replaced by a tombstone once all owners hold the same record and its expiry is
+past, by each one's clock, by more than clocks may differ: nobody can prolong it then. No dot is
+minted for that, but for a counter, whose runs are reset as by DEL. Whoever misses it hears of it by
+exchange.
+
+A peer that has collected under a number that this node never promised proves that this node was
+away without knowing it: `heard` gives the partition's copy up.
+
+Source: SEMANTICS 4 and 5; decision 0017.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from respdyn.cluster.collect import Due, Promises, Remains
+from respdyn.cluster.deadlines import NEVER
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import pair
+from respdyn.cluster.plan import Plan
+from respdyn.engine.asking import Answer, Drop, OldestHints, Promise, Same, Task, Wish, answer_as
+from respdyn.errors import PeerError
+from respdyn.types import strings
+
+if TYPE_CHECKING:
+    from respdyn.node import Node
+
+BATCH = 1024                 # locators dealt with at once
+PARTITIONS = 64              # that they may be of
+BUSY_PAUSE_MS = 10           # until the next, while more is due
+# Expiries are dealt with when they are past by the clock offset that is allowed and this.
+EXPIRY_MARGIN_MS = 1000
+_STAGGER_MS = 10_000         # how much longer the second owner waits than the first, at the most
+
+
+Name = tuple[bytes, bytes]      # a locator, and the digest of what should be there
+
+
+class Promised(msgspec.Struct, array_like=True):
+    """The answer to `Promise`. Number 0: nothing is promised, `same` is empty."""
+
+    number: int
+    same: list[bool]
+
+
+class Collection:
+    """Runs this node's collecting, and answers those of others."""
+
+    def __init__(self, node: Node) -> None:
+        self.remains = Remains(node.replica)
+        self.promises = Promises(node.replica)
+        self._node = node
+        self._next_ms = 0
+        self._is_running = False
+        self._owned: dict[int, int] = {}            # partition -> this node's place
+        self._generation_of: dict[int, int] = {}    # partition -> when the promise was stored
+
+    # ---- when ----
+
+    def planned(self) -> None:
+        """The ring or somebody's reachability has changed."""
+        node = self._node
+        here = node.identity.node_id
+        self._owned = {
+            plan.partition: plan.owners.index(here)
+            for plan in node.dispatcher.plans[:: node.replica.width] if plan.is_owner
+        }
+
+    def next_deadline(self) -> int:
+        """When `tick` has work at the earliest."""
+        if self._is_running or not self._owned or not self._node.settings.collect_interval_ms:
+            return NEVER
+        return self._next_ms
+
+    def tick(self) -> None:
+        """Walk on, and begin what is due."""
+        node = self._node
+        settings = node.settings
+        interval_ms = settings.collect_interval_ms
+        if self._is_running or not interval_ms or node.now_ms < self._next_ms or not self._owned:
+            return
+        self._next_ms = node.now_ms + interval_ms
+        if node.dispatcher.cannot_store:
+            return
+        remains = self.remains
+        grace_ms = 0 if self._is_alone() else settings.tombstone_grace_ms
+        remains.look(
+            self._owned, node.now_ms, node.wall_ms, grace_ms,
+            self._margin_ms(), min(_STAGGER_MS, grace_ms // 4),
+        )
+        due = remains.take(remains.expired, BATCH, PARTITIONS)
+        if due:
+            self._run(self._reduce(due))
+            return
+        due = remains.take(remains.tombstones, BATCH, PARTITIONS)
+        if due:
+            self._run(self._collect(due))
+
+    def _margin_ms(self) -> int:
+        """So long after it expired a value is expired by everybody's clock."""
+        return self._node.settings.max_clock_offset_ms + EXPIRY_MARGIN_MS
+
+    def _is_alone(self) -> bool:
+        """A cluster of one keeps no memory of deletions: nobody could bring anything back."""
+        ring = self._node.membership.ring
+        return ring is not None and len(ring.members) == 1
+
+    def _run(self, task: Task) -> None:
+        self._is_running = True
+
+        def done(_: bytes) -> None:
+            self._is_running = False
+            if self.remains.due:
+                self._next_ms = min(self._next_ms, self._node.now_ms + BUSY_PAUSE_MS)
+
+        self._node.asking.start_quietly(task, self._node.settings.request_timeout_ms, done)
+
+    # ---- the fence ----
+
+    def _others(self, partition: int) -> list[str] | None:
+        """The other owners of a partition, if nothing is in doubt here; else None."""
+        node = self._node
+        plan = self._plan(partition)
+        dispatcher = node.dispatcher
+        if plan is None or not plan.is_owner:
+            return None
+        if dispatcher.cannot_store or dispatcher.sends_away or node.hints.oldest_of(partition):
+            return None
+        others = [owner for owner in plan.owners if owner != node.identity.node_id]
+        for owner in others:
+            link = node.links.get(owner)
+            if link is None or not link.is_up or not link.can_store:
+                return None
+        return others
+
+    def _others_up(self) -> list[str]:
+        """All other members that can be asked, owners or not: any may keep hints."""
+        node = self._node
+        ring = node.membership.ring
+        members = [member.node_id for member in ring.members] if ring is not None else []
+        return [
+            member for member in members
+            if (link := node.links.get(member)) is not None and link.is_up
+        ]
+
+    def _plan(self, partition: int) -> Plan | None:
+        plans = self._node.dispatcher.plans
+        at = partition * self._node.replica.width
+        return plans[at] if 0 <= at < len(plans) else None
+
+    def _version(self) -> int:
+        ring = self._node.membership.ring
+        return ring.version if ring is not None else 0
+
+    # ---- the asking side ----
+
+    def _promise_here(self, partition: int) -> int:
+        promises = self.promises
+        collected = promises.collected.get(partition, 0)
+        self._promise(partition, collected + 1)
+        return promises.promised[partition]
+
+    def _promise(self, partition: int, number: int) -> None:
+        """Promise, and note with which batch that goes to the disk."""
+        if self.promises.promise(partition, number):
+            self._node.replica.must_sync = True
+            self._generation_of[partition] = self._node.generation + 1
+
+    def _is_promise_durable(self, partition: int) -> bool:
+        return self._node.durable_to >= self._generation_of.get(partition, 0)
+
+    def _collect(self, due: Due) -> Task:
+        """Have tombstones forgotten by all owners."""
+        node = self._node
+        version = self._version()
+        digest = node.replica.digest
+        asked: list[tuple[Promise, list[str]]] = []
+        for partition, found in due.items():
+            others = self._others(partition)
+            if others is None:
+                continue
+            if not others:
+                self._forget(found)
+                continue
+            names = [(locator, digest(record)) for locator, record in found.items()]
+            number = self._promise_here(partition)
+            asked.append((Promise(partition, version, number, names), others))
+        if not asked:
+            return b""
+        members = self._others_up()
+        hints = OldestHints([question.partition for question, _ in asked])
+        wishes: list[Wish] = [(member, hints) for member in members]
+        wishes += [(owner, question) for question, owners in asked for owner in owners]
+        answers = iter((yield wishes))
+        hinted = [answer_as(list[int], next(answers)) for _ in members]
+        drops: list[Wish] = []
+        for at, (question, owners) in enumerate(asked):
+            promised = [answer_as(Promised, next(answers)) for _ in owners]
+            if not all(oldest is not None and oldest[at:at + 1] == [0] for oldest in hinted):
+                continue
+            agreed = self._agreed(question, promised)
+            agreed = self._drop(question.partition, question.number, agreed)
+            if agreed:
+                drop = Drop(question.partition, version, question.number, agreed)
+                drops += [(owner, drop) for owner in owners]
+        if drops:
+            yield drops
+        return b""
+
+    def _agreed(self, question: Promise, told: list[Promised | None]) -> list[Name]:
+        """What all owners have promised to let go; nothing while anything is in doubt."""
+        partition = question.partition
+        for one in told:
+            if one is None or len(one.same) != len(question.names):
+                return []
+            if one.number > question.number:
+                self._promise(partition, one.number)
+                return []
+        if question.version != self._version() or not self._is_promise_durable(partition):
+            return []
+        return [
+            name for at, name in enumerate(question.names)
+            if all(one is not None and one.same[at] for one in told)
+        ]
+
+    def _forget(self, found: dict[bytes, bytes]) -> None:
+        """There is no other owner."""
+        for locator, record in found.items():
+            if self._node.replica.get(locator) == record:
+                self.remains.forget(locator)
+                self._node.counters.tombstones_collected += 1
+
+    def _drop(
+        self, partition: int, number: int, names: list[Name]
+    ) -> list[Name]:
+        """Forget those that are still as they were; which they are."""
+        replica = self._node.replica
+        dropped = [
+            (locator, digested) for locator, digested in names
+            if _is_in(locator, partition, replica.width)
+            and replica.digest(replica.get(locator)) == digested != b""
+        ]
+        if dropped:
+            self.promises.collect(partition, number)
+        for locator, _ in dropped:
+            self.remains.forget(locator)
+        self._node.counters.tombstones_collected += len(dropped)
+        return dropped
+
+    def _reduce(self, due: Due) -> Task:
+        """Replace expired values by tombstones."""
+        node = self._node
+        replica = node.replica
+        version = self._version()
+        asked: list[tuple[str, Same]] = []
+        sure: dict[int, list[str]] = {}
+        for partition, found in due.items():
+            others = self._others(partition)
+            if others is None:
+                continue
+            sure[partition] = others
+            names = [(locator, replica.digest(record)) for locator, record in found.items()]
+            asked += [(owner, Same(partition, version, names)) for owner in others]
+        answers = yield list(asked)
+        differing: set[bytes] = set()
+        for (_, question), answer in zip(asked, answers, strict=True):
+            same = answer_as(list[bool], answer) or [False] * len(question.names)
+            differing.update(
+                name[0] for name, is_same in zip(question.names, same, strict=False) if not is_same
+            )
+        if version != self._version():
+            return b""
+        for partition, others in sure.items():
+            for locator, record in due[partition].items():
+                if (
+                    locator not in differing and replica.get(locator) == record
+                    and node.identity.can_mint()
+                ):
+                    self._reduce_one(locator, record, others)
+        return b""
+
+    def _reduce_one(self, locator: bytes, record: bytes, others: list[str]) -> None:
+        node = self._node
+        reduced = strings.remove(record, node.stamp())
+        if not reduced:
+            return
+        node.replica.replace(locator, record, reduced)
+        node.counters.expired_reduced += 1
+        for owner in others:
+            link = node.link_to(owner)
+            if link.is_up and link.can_store:
+                link.stores.append(pair(locator, reduced))
+
+    # ---- the answering side ----
+
+    def answer(self, question: Promise | Drop | Same) -> Answer:
+        """This node's word on what another owner would forget."""
+        partition = question.partition
+        is_sure = question.version == self._version() and self._others(partition) is not None
+        if isinstance(question, Same):
+            limit_ms = self._node.wall_ms - self._margin_ms()
+            return [
+                is_sure and self._holds(partition, *name)
+                and strings.is_expired(self._node.replica.get(name[0]), limit_ms)
+                for name in question.names[:BATCH]
+            ]
+        if isinstance(question, Drop):
+            if not is_sure or self.promises.has_missed(partition, question.number):
+                return False
+            self._drop(partition, question.number, question.names[:BATCH])
+            return True
+        if not is_sure:
+            return Promised(0, [])
+        promised = self.promises.promised.get(partition, 0)
+        if question.number < promised:
+            return Promised(promised, [False] * len(question.names))
+        self._promise(partition, question.number)
+        return Promised(question.number, [
+            self._holds(partition, *name) and self._has_settled(name[0])
+            for name in question.names[:BATCH]
+        ])
+
+    def _holds(self, partition: int, locator: bytes, digested: bytes) -> bool:
+        replica = self._node.replica
+        return (
+            _is_in(locator, partition, replica.width)
+            and replica.digest(replica.get(locator)) == digested != b""
+        )
+
+    def _has_settled(self, locator: bytes) -> bool:
+        """Whether whatever was sent here before the tombstone came has arrived or never will."""
+        node = self._node
+        age_ms = self.remains.age_ms(locator, node.replica.get(locator), node.now_ms)
+        return age_ms >= node.settings.message_max_age_ms
+
+    # ---- who was away ----
+
+    def told(self, link: Link) -> bytes:
+        """What this node has collected of partitions that a peer owns too."""
+        return msgspec.msgpack.encode({
+            partition: number for partition, number in sorted(self.promises.collected.items())
+            if (plan := self._plan(partition)) is not None and link.peer in plan.owners
+        })
+
+    def heard(self, body: bytes) -> None:
+        """What a peer has collected. Raises `PeerError` when it is malformed."""
+        collected = msgspec.msgpack.decode(body, type=dict[int, int])
+        if not self._node.dispatcher.plans:
+            return
+        for partition, number in sorted(collected.items()):
+            plan = self._plan(partition)
+            if plan is None:
+                raise PeerError("a number collected of a partition that does not exist")
+            if plan.is_owner and self.promises.has_missed(partition, number):
+                self._give_up(partition, number)
+
+    def _give_up(self, partition: int, number: int) -> None:
+        """Others forgot deletions without asking this node: its copy may bring back what they did.
+
+        What it holds came before, so nothing is lost that a quorum has acknowledged since.
+        """
+        node = self._node
+        self._promise(partition, number)
+        node.replica.empty(partition)
+        node.counters.partitions_given_up += 1
+        node.trace.event("partition_given_up", partition=partition)
+
+
+def _is_in(locator: bytes, partition: int, width: int) -> bool:
+    return len(locator) > 2 and (locator[0] << 8 | locator[1]) // width == partition
