@@ -63,6 +63,7 @@ from respdyn.engine.session import Session
 from respdyn.engine.standing import Standing
 from respdyn.engine.standing_in import StandIn
 from respdyn.engine.telling import Telling
+from respdyn.engine.tuning import tune
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.ring import Member
 
@@ -413,18 +414,8 @@ class Node:
     # ---- among the rooms ----
 
     def settings_changed(self) -> None:
-        """Pass on what CONFIG SET may have changed."""
-        settings = self.settings
-        self.dispatcher.working_max = settings.max_inflight
-        self.hints.limit_bytes = settings.hint_max_bytes
-        self.dispatcher.siblings_max = settings.siblings_max
-        self.dispatcher.siblings_warn = settings.siblings_warn
-        self.coordinator.speculative_ms = settings.speculative_ms
-        self.front.settings_changed()
-        self.admission.most = settings.background_rate
-        self.admission.least = settings.background_floor
-        self.admission.slow_ms = settings.background_latency_ms
-        self.telling.settings_changed(settings)
+        """CONFIG SET has changed something."""
+        tune(self)
 
     def stamp(self) -> Stamp:
         """A new dot with its clock."""

@@ -51,6 +51,7 @@ KNOWN = {
     ("engine/local.py", "node"),
     ("engine/standing.py", "node"),
     ("engine/verify.py", "node"),
+    ("engine/tuning.py", "node"),
     ("sim/checks.py", "ring"),            # finds a key on a disk by its locator
 }
 
