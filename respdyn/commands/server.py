@@ -80,6 +80,11 @@ _CONFIG_SUBCOMMANDS = (
 
 COMMANDS = (
     Command(
+        "monitor", "MONITOR", "Shows every command that clients give to this node.",
+        since="1.0.0", group="server", flags="admin noscript loading stale",
+        promise="local", route=LOCAL,
+    ),
+    Command(
         "command", "COMMAND", "Describes all commands as COMMAND INFO does.",
         since="2.8.13", group="server", flags="loading stale", acl="connection",
         complexity="O(N) with N the number of commands", tips=_ORDER_VARIES, arity=-1,

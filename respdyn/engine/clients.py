@@ -32,7 +32,8 @@ _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 def describe(session: Session, now_ms: int) -> bytes:
     """One line of CLIENT LIST, without its end."""
     transaction = session.transaction
-    flags = ("P" if session.subscriptions is not None else "")
+    flags = "O" if session.is_monitor else ""
+    flags += "P" if session.subscriptions is not None else ""
     tracking = session.tracking
     if tracking is not None:
         flags += "t" + ("R" if tracking.broken else "") + ("B" if tracking.is_bcast else "")

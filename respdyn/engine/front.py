@@ -15,7 +15,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import lookup
-from respdyn.engine import caching, channels, local, transactions
+from respdyn.engine import caching, channels, local, monitoring, transactions
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
 from respdyn.engine.consistency import parse_terms
@@ -51,6 +51,7 @@ class Front:
         self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
         self.errors: dict[str, int] = {}        # by first word
         self._node = node
+        self.monitors = monitoring.Monitors()
         self._load = Load()
         self.users = Users(node, self.sessions)
         self.plain = Plain(
@@ -83,6 +84,7 @@ class Front:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
         self._node.telling.forget(session)
+        self.monitors.forget(session)
         session.closing = True
 
     def settings_changed(self) -> None:
@@ -166,7 +168,7 @@ class Front:
             and not session.has_barrier and not session.backlog
             and session.reply_mode == "on"
             and (session.subscriptions is None or session.resp == 3)
-            and session.tracking is None
+            and session.tracking is None and not self.monitors.sessions
             and not self.stopping and bool(self._node.dispatcher.plans)
             and self._node.dispatcher.notices is None
             and self._load.held < self._node.settings.max_inflight
@@ -201,6 +203,7 @@ class Front:
         self._came_ms = came_ms
         session.last_ms = self._node.wall_ms
         is_accepted = False
+        shown: list[tuple[Command, list[bytes]]] = []
         try:
             command = lookup(argv)
             session.last_command = command.name
@@ -213,6 +216,10 @@ class Front:
                 reply: bytes | None = transactions.enqueue(self, session, command, argv)
             else:
                 is_accepted = True
+                if self.monitors.sessions:
+                    if session.is_monitor:
+                        monitoring.check_allowed(command)
+                    shown = self.monitors.look(session, command, argv)
                 if session.tracking is None:
                     reply = self.run(session, command, argv, session.terms)
                 else:
@@ -227,6 +234,8 @@ class Front:
                 reply = transactions.refused(session, argv, wrong.text) or reply
         if reply is not None:
             session.reply(reply)
+        if shown:
+            self.monitors.tell(session, shown, self._node.wall_ms)
 
     def run(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

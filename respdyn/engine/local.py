@@ -35,6 +35,7 @@ from respdyn.engine import (
     cluster_port,
     info,
     introspection,
+    monitoring,
     transactions,
 )
 from respdyn.engine.acl import Users
@@ -183,6 +184,7 @@ def quit_(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
     context.node.telling.forget(session)
+    context.node.front.monitors.forget(session)
     session.db = 0
     session.resp = 2
     session.name = b""
@@ -392,6 +394,7 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "config|set": config_set,
     "info": info_,
     "time": time,
+    "monitor": monitoring.monitor,
     "publish": channels.publish,
     "spublish": channels.spublish,
     "subscribe": channels.subscribe,

@@ -118,8 +118,8 @@ class Session(Target):
 
     __slots__ = (
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db",
-        "dirty", "guard", "has_barrier", "id", "inside", "is_dirty", "is_put_off", "is_tls",
-        "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
+        "dirty", "guard", "has_barrier", "id", "inside", "is_dirty", "is_monitor", "is_put_off",
+        "is_tls", "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
         "local_address", "moving", "name", "no_evict", "no_touch", "out", "out_bytes",
         "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions", "tag",
         "terms", "tracking", "transaction", "user", "watched", "writes",
@@ -168,6 +168,7 @@ class Session(Target):
         self.no_touch = False
         self.terms = terms
         self.subscriptions: Subscriptions | None = None     # None: it listens to nothing
+        self.is_monitor = False
         self.tracking: Tracking | None = None       # None: it caches nothing (CLIENT TRACKING)
         self.moving = b""                   # the kind of address to be told when the node stops
         self.pushed_bytes = 0               # of messages that wait for a reply before them
@@ -193,7 +194,7 @@ class Session(Target):
     @property
     def listens(self) -> bool:
         """Whether it gets messages that it does not ask for one by one."""
-        return self.subscriptions is not None
+        return self.subscriptions is not None or self.is_monitor
 
     def push(self, message: bytes) -> None:
         """Send what no command asked for, behind all replies that were asked for before it.
