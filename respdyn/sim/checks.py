@@ -113,6 +113,20 @@ def serve(world: "World", label: str, hosts: list[Host]) -> None:
     probe(world, hosts, make, label, patience_us)
 
 
+def anchor(world: "World") -> None:
+    """Give all owners a value of each key that is never removed."""
+    host = Chance(world.plan.seed, "anchor").pick(world.hosts)
+    tries = iter(range(1_000_000))
+
+    def maker(key: bytes) -> Callable[[], Op]:
+        return lambda: operations.everywhere(
+            operations.set_(key, b"%b/anchor/%d" % (key, next(tries)))
+        )
+
+    kept = [key.encode() for key, profile in world.plan.keys if profile in ("register", "context")]
+    probe(world, [host], lambda _: [maker(key) for key in kept], "k", _SERVE_US)
+
+
 def read_all(
     world: "World", label: str, hosts: list[Host], terms: tuple[bytes, ...] = ()
 ) -> list[Prober]:

@@ -12,6 +12,9 @@ each excuse the other's absence excuse nothing.
 acknowledged: a SET or DEL that began after the value's own acknowledgement, when quorums overlap,
 or a context that was read together with the value.
 
+*Not found?* A key that all owners were given, and that nothing has removed since, must not be
+called absent, whoever can be reached: owners know it, and nobody else may say so.
+
 Where the promise does not hold, the question is not asked: quorums that need not overlap, and the
 time between a crash that took away acknowledged data and its repair. In doubt it stays silent: a
 false alarm costs more than a missed one, which another seed will find.
@@ -44,6 +47,8 @@ class KeyHistory:
         # Whatever was acknowledged before this time has certainly been covered or removed: the
         # latest beginning of an acknowledged operation that covers what it meets.
         self.floor_us = -1
+        self.anchored_us = NEVER        # since when all owners have had a value
+        self.removable_us = NEVER       # since when something may have removed or expired it
         # What may still matter to the question whether something is lost; see `forget`.
         self._writes: list[Op] = []
         self._removals: list[Op] = []
@@ -53,6 +58,8 @@ class KeyHistory:
 
     def add(self, op: Op) -> None:
         """An operation begins."""
+        if op.ttl_us or op.kind in ("remove", "cut", "expire"):
+            self.removable_us = min(self.removable_us, op.invoke_us)
         if op.value:
             assert op.value not in self.writes, "values are unique"
             self.writes[op.value] = op
@@ -118,12 +125,12 @@ class KeyHistory:
         roots = [op for op in self._removals if op.invoke_us < now_us and op.outcome != NOTHING]
         roots += [self.writes[value] for value in present if value in self.writes]
         # What an acknowledged context covered has certainly been there.
-        roots += [w for w in missing if w.kind == "put" and w.covered_us < acknowledged_us]
+        roots += [w for w in missing if w.covered_us < acknowledged_us]
         for op in roots:
             if op.kind in ("put", "cut"):
                 contexts.append((op.end_us, op.covers))
             else:
-                reach_us = max(reach_us, op.end_us)
+                reach_us = max(reach_us, min(op.end_us, op.covered_us))
         expired = [w for w in missing if self._may_be_expired(w, now_us, margin_us)]
         for op in expired:
             # It may hide its siblings, and what its clock alone puts before it.
@@ -280,6 +287,8 @@ class History:
     def _note_effect(self, op: Op, history: KeyHistory) -> None:
         if op.outcome != DONE:
             return
+        if op.is_everywhere:
+            history.anchored_us = min(history.anchored_us, op.end_us)
         plan = self.plan
         meets = (op.kind == "set" and plan.writes_meet) or (
             op.kind == "remove" and plan.reads_see_writes
@@ -306,6 +315,15 @@ class History:
                 )
         if len(set(shown)) < len(shown):
             raise Wrong(f"{op} of {op.client} shows a value twice: it was written twice", op.key)
+        if (
+            op.was_absent and history.anchored_us < op.invoke_us
+            and op.end_us < history.removable_us
+            and self.damaged_us == NEVER and not self._damages
+        ):
+            raise Wrong(
+                f"{op} of {op.client} finds nothing, although all owners have had a value since"
+                f" {history.anchored_us} us and nothing has removed it", op.key,
+            )
         if not self.plan.reads_see_writes or not self._is_sound(op):
             return
         for value in shown:

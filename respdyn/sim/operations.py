@@ -38,8 +38,8 @@ class Op:
 
     __slots__ = (
         "argv", "claims", "client", "covered_us", "covers", "end_us", "floor_us", "given_us",
-        "invoke_us", "key", "kind", "outcome", "parts", "read", "result", "sent_us", "serial",
-        "settle", "timeout_ms", "ttl_us", "value", "was_absent",
+        "invoke_us", "is_everywhere", "key", "kind", "outcome", "parts", "read", "result",
+        "sent_us", "serial", "settle", "timeout_ms", "ttl_us", "value", "was_absent",
     )
 
     def __init__(
@@ -68,6 +68,7 @@ class Op:
         self.was_absent = False         # it was told that the key is absent
         self.claims = True              # it removed or covered what was there, says the reply
         self.floor_us = 0               # see `KeyHistory`
+        self.is_everywhere = False      # its acknowledgement says that all owners have it
         self.covered_us = NEVER         # of a write: since when a context has covered it
 
     def all(self) -> tuple["Op", ...]:
@@ -243,6 +244,13 @@ def putctx(
 
 def _settle_token(op: Op, reply: object) -> None:
     _expect(isinstance(reply, bytes), op, reply)
+
+
+def everywhere(op: Op) -> Op:
+    """The same write, acknowledged by all owners and by nobody in their place."""
+    op.argv = [b"DYN.WITH", b"SLOPPY", b"no", b"W", b"ALL", *op.argv]
+    op.is_everywhere = True
+    return op
 
 
 def delctx(key: bytes, token: bytes, covers: frozenset[bytes]) -> Op:

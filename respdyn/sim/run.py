@@ -72,6 +72,7 @@ def _course(world: World) -> None:
         faults.start()
     else:
         checks.serve(world, "f", world.hosts)
+        checks.anchor(world)
     for worker in workers:
         worker.start()
     world.run_until(world.now_us + 200_000)

@@ -72,6 +72,27 @@ def test_an_acknowledged_write_must_not_vanish(told: Told) -> None:
         told.end()
 
 
+def test_a_set_that_a_context_covered_excuses_what_it_covered(told: Told) -> None:
+    told.history.plan = replace(PLAN, nodes=4, sloppy=True)
+    told.put(b"a", 1, 2)
+    told.set(b"b", 3, 4)
+    told.op(operations.delctx(KEY, b"token", frozenset([b"b"])), 5, 6, b"token")
+    for begin in range(10, 80, 2):
+        told.read(begin)
+    told.end()
+
+
+def test_a_key_that_all_owners_have_is_not_absent(told: Told) -> None:
+    told.history.plan = replace(PLAN, nodes=5, sloppy=True)
+    told.read(1)
+    told.op(operations.everywhere(operations.set_(KEY, b"a")), 2, 3, b"OK")
+    told.read(4, b"a")
+    with pytest.raises(Wrong, match="finds nothing"):
+        told.read(6)
+    told.delete(8, 9)
+    told.read(10)
+
+
 def test_two_writes_do_not_excuse_each_other(told: Told) -> None:
     told.set(b"a", 1, 5)
     told.set(b"b", 2, 4)

@@ -1,0 +1,145 @@
+"""Deliberate bugs of sloppy quorums, hints and handoff; as in `mutants`."""
+
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.hints import Entry, Hints
+from respdyn.cluster.plan import Plan
+from respdyn.cluster.quorum import Waiter
+from respdyn.cluster.replica import HINT
+from respdyn.config import Settings
+from respdyn.engine.asking import Answer, Deliver, Held, Question, Task
+from respdyn.engine.handoff import Handoff
+from respdyn.node import Node
+from respdyn.ports import Random, Trace
+from respdyn.ring.ring import Member
+from tests.sim.mutants import Bug, Swapped, widened
+
+
+class SwappedHandoff(Node):
+    """A node with another handoff."""
+
+    handoff_class = Handoff
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.handoff = self.handoff_class(self, self._storing_here)
+
+
+class ForgetsHintsBeforeTheyAreStored(SwappedHandoff):
+    """A hint is forgotten as soon as it was sent."""
+
+    class handoff_class(Handoff):
+        def _give(self, owner: str, entries: list[Entry]) -> Task:
+            self._node.hints.forget(owner, entries)
+            return super()._give(owner, entries)
+
+
+class GivesHintsToSomebodyElse(SwappedHandoff):
+    """Hints go to another node that is up, which takes whatever it is given."""
+
+    class handoff_class(Handoff):
+        def _give(self, owner: str, entries: list[Entry]) -> Task:
+            up = sorted(link.peer for link in self._node.links.values() if link.is_up)
+            (answer,) = yield [(up[(up.index(owner) + 1) % len(up)], Deliver(entries))]
+            self._under_way.discard(owner)
+            if answer == 1:
+                self._node.hints.forget(owner, entries)
+            return b""
+
+        def answer(self, ask: Deliver) -> int:
+            for name, _, content in ask.entries:
+                self._node.replica.receive(name, content)
+            return 1
+
+
+class DropsHintsWhenSomebodyComesOrGoes(SwappedHandoff):
+    """What was kept for others is dropped with the plans that it was kept by."""
+
+    class handoff_class(Handoff):
+        def planned(self) -> None:
+            hints = self._node.hints
+            for owner in hints.owners():
+                hints.forget(owner, hints.take(owner, 1 << 40, 1 << 40))
+
+
+class ForgetsHintsOnRestart(Node):
+    """Nobody looks for hints at the start."""
+
+    def restore(self, pairs: list[bytes]) -> None:
+        kept: list[bytes] = []
+        for at in range(0, len(pairs), 2):
+            if not pairs[at].startswith(HINT):
+                kept += pairs[at : at + 2]
+        super().restore(kept)
+
+
+class KeepsNothing(Node):
+    """Hints are acknowledged and not kept."""
+
+    def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
+        super().__init__(settings, random, trace)
+        self.hints = Forgetful(self.replica, self.counters, 1 << 30, 1 << 40)
+
+
+class Forgetful(Hints):
+    """Keeps no hints."""
+
+    def keep(self, owner: str, locator: bytes, record: bytes, is_whole: bool) -> bytes:
+        return record
+
+
+class BelievesWhoeverFindsNothing(Node):
+    """A node that stands in says "not found" as if it were an owner."""
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        answer = self.asking._answer_here
+
+        def believing(question: Question) -> Answer:
+            told = answer(question)
+            return (True, told[1]) if isinstance(question, Held) else told  # type: ignore[index]
+
+        self.asking._answer_here = believing
+
+
+class ClaimsWhileItStandsIn(Swapped):
+    """Without an owner, a new dot claims all since this node started."""
+
+    class coordinator_class(Coordinator):
+        def write(
+            self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
+            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+        ) -> None:
+            if not plan.is_owner:
+                mine = self._replica._identity
+                delta = widened(delta, [(mine.actor, mine.floor, mine.counter)])
+                owner = plan.stands_in_for or plan.owners[0]
+                self._hints.keep(owner, locator, delta, True)
+            super().write(
+                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
+                until_ms,
+            )
+
+
+# Owners of a key are lost all together, and come back. Exchange would mend what others know too.
+STANDING_IN = {
+    "nodes": 5, "n": 3, "r": 2, "w": 2, "sloppy": True, "engine": "rocksdb", "partitions": 64,
+    "durability": "always", "harms_early": False, "fault_every_ms": 300, "harm_ms": 9000,
+    "faults": ("halves", "isolate", "kill"), "leaves_one_out": False, "max_inflight": 100_000,
+    "keys": tuple((f"key:{index}", ("context", "register")[index % 2]) for index in range(6)),
+    "exchange_ms": 0, "heartbeat_ms": 100, "failure_timeout_ms": 200, "operations": 1_000,
+}
+# Messages are long on their way, and lost with their connections or with the power.
+BREAKING = {
+    "faults": ("halves", "reset", "power", "slow-disk"), "delay_us": 10_000, "jitter_us": 20_000,
+    "sync_us": 8_000,
+}
+
+MUTANTS = (
+    Bug(ForgetsHintsBeforeTheyAreStored, 100, STANDING_IN | BREAKING),
+    Bug(GivesHintsToSomebodyElse, 100, STANDING_IN),
+    Bug(DropsHintsWhenSomebodyComesOrGoes, 100, STANDING_IN),
+    Bug(ForgetsHintsOnRestart, 100, STANDING_IN),
+    Bug(KeepsNothing, 100, STANDING_IN),
+    Bug(BelievesWhoeverFindsNothing, 100, STANDING_IN),
+    Bug(ClaimsWhileItStandsIn, 100, STANDING_IN),
+)
