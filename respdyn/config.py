@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from respdyn.config_tls import TLS_SETTINGS
 from respdyn.config_values import (
     GIB,
     HOUR,
@@ -104,36 +105,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("protected-mode", "protected_mode", "flag", True,
             "without a password, serve only clients of this machine", runtime=True,
             redis="protected-mode"),
-    # TLS.
-    Setting("tls-port", "tls_port", "int", 0, "where clients connect over TLS; 0: not served",
-            0, PORT, redis="tls-port"),
-    Setting("tls-cluster-port", "tls_cluster_port", "int", 0,
-            "where cluster-aware clients connect over TLS; 0: tls-port + 1000, if there is one",
-            0, PORT),
-    Setting("tls-replication", "tls_replication", "flag", False,
-            "nodes speak TLS to each other, and each must have a certificate of the same CA",
-            redis="tls-replication"),
-    Setting("tls-http", "tls_http", "flag", False, "the HTTP port speaks TLS"),
-    Setting("tls-cert-file", "tls_cert_file", "text", "",
-            "this node's certificate and chain (PEM)", runtime=True, redis="tls-cert-file"),
-    Setting("tls-key-file", "tls_key_file", "text", "", "its private key (PEM)", runtime=True,
-            redis="tls-key-file"),
-    Setting("tls-key-file-pass", "tls_key_file_pass", "secret", "", "the key's passphrase",
-            runtime=True, redis="tls-key-file-pass"),
-    Setting("tls-ca-cert-file", "tls_ca_cert_file", "text", "",
-            "certificates of those whose word counts (PEM)", runtime=True,
-            redis="tls-ca-cert-file"),
-    Setting("tls-ca-cert-dir", "tls_ca_cert_dir", "text", "",
-            "a directory of such, by hash, as openssl rehash makes it", runtime=True,
-            redis="tls-ca-cert-dir"),
-    Setting("tls-auth-clients", "tls_auth_clients", "choice", "yes",
-            "clients need a certificate: yes, no, or optional: judged if there is one",
-            choices=("yes", "no", "optional"), runtime=True, redis="tls-auth-clients"),
-    Setting("tls-protocols", "tls_protocols", "text", "TLSv1.2 TLSv1.3",
-            "versions that are spoken", runtime=True, redis="tls-protocols"),
-    Setting("tls-ciphers", "tls_ciphers", "text", "",
-            "ciphers of TLS 1.2, in OpenSSL's words; empty: OpenSSL's own choice",
-            runtime=True, redis="tls-ciphers"),
+    *TLS_SETTINGS,
     # Time.
     Setting("request-timeout", "request_timeout_ms", "ms", 2 * SECOND,
             "no reply waits longer; raising it turns quick refusals into slow ones",
@@ -219,6 +191,19 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("tracking-table-max-keys", "tracking_table_max_keys", "int", 1_000_000,
             "keys remembered for clients that cache; each costs about 300 bytes",
             1, 1 << 32, runtime=True, redis="tracking-table-max-keys"),
+    Setting("maxmemory", "maxmemory", "bytes", 0,
+            "memory of this process at which clients' writes are refused (-OOM); 0: no limit",
+            0, 1 << 50, runtime=True, redis="maxmemory"),
+    Setting("slowlog-log-slower-than", "slowlog_us", "int", 10_000,
+            "microseconds from which a command is kept for SLOWLOG; 0: every one, -1: none",
+            -1, 1 << 40, runtime=True, redis="slowlog-log-slower-than"),
+    Setting("slowlog-max-len", "slowlog_max_len", "int", 128,
+            "commands kept for SLOWLOG; each costs up to 4 KB", 0, 100_000, runtime=True,
+            redis="slowlog-max-len"),
+    Setting("latency-monitor-threshold", "latency_ms", "int", 0,
+            "milliseconds from which something is a latency event; 0: off", 0, 1 << 40,
+            runtime=True, redis="latency-monitor-threshold"),
+    Setting("backups-kept", "backups_kept", "int", 3, "older backups go", 1, 1000, (), True),
     Setting("siblings-warn", "siblings_warn", "int", 25,
             "siblings of one key at which it is counted as suspicious", 1, 10_000, runtime=True),
     Setting("siblings-max", "siblings_max", "int", 100,
@@ -318,6 +303,11 @@ class Settings:
     transaction_limit: int = 256 * MIB
     proto_inline_max: int = 64 * KIB
     tracking_table_max_keys: int = 1_000_000
+    maxmemory: int = 0
+    slowlog_us: int = 10_000
+    slowlog_max_len: int = 128
+    latency_ms: int = 0
+    backups_kept: int = 3
     siblings_warn: int = 25
     siblings_max: int = 100
     timeout: int = 0

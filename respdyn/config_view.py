@@ -11,11 +11,10 @@ from respdyn.config_values import ConfigError, Value, parse
 
 # Names that Redis has and clients ask for; each has one value that is true here.
 FIXED: Final[dict[str, str]] = {
-    "databases": "16", "save": "", "maxmemory": "0", "maxmemory-policy": "noeviction",
+    "databases": "16", "save": "", "maxmemory-policy": "noeviction",
     "maxmemory-samples": "5", "maxmemory-clients": "0", "cluster-enabled": "no",
     "cluster-node-timeout": "15000", "cluster-require-full-coverage": "no",
-    "slowlog-log-slower-than": "10000", "slowlog-max-len": "128",
-    "latency-monitor-threshold": "0", "latency-tracking": "no", "lfu-decay-time": "1",
+        "latency-tracking": "no", "lfu-decay-time": "1",
     "lfu-log-factor": "10", "loglevel": "notice", "logfile": "", "daemonize": "no",
     "supervised": "no", "pidfile": "", "unixsocket": "", "io-threads": "1",
     "hz": "10", "activedefrag": "no", "replicaof": "", "masterauth": "", "replica-read-only": "yes",
@@ -23,7 +22,7 @@ FIXED: Final[dict[str, str]] = {
     "dbfilename": "", "stop-writes-on-bgsave-error": "yes",
 }
 HIDDEN: Final = frozenset({"peer-secret", "tls-key-file-pass"})
-FROM_ENGINE: Final = frozenset({"appendonly", "client-output-buffer-limit"})
+FROM_ENGINE: Final = frozenset({"appendonly"})
 
 _BY_CONFIG_NAME: Final = (
     {setting.name: setting for setting in SETTINGS} | {s.redis: s for s in SETTINGS if s.redis}
@@ -57,7 +56,12 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
     for spelled, text in changes.items():
         last = name = spelled.lower()
         setting = _BY_CONFIG_NAME.get(name)
-        if setting is None or setting.name in HIDDEN:
+        if name == "client-output-buffer-limit":
+            try:
+                given.update(_buffer_limits(text))
+            except ConfigError as wrong:
+                raise _failed(name, str(wrong)) from None
+        elif setting is None or setting.name in HIDDEN:
             if name not in FIXED and name not in FROM_ENGINE:
                 raise ConfigError(
                     f"ERR Unknown option or number of arguments for CONFIG SET - '{spelled}'"
@@ -77,6 +81,62 @@ def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
     except ConfigError as wrong:
         raise _failed(last, str(wrong)) from None
     return changed
+
+
+def rewritten(content: str, first: Settings, now: Settings) -> str:
+    """A TOML file with the settings that CONFIG SET has changed since the start.
+
+    Their lines are replaced where they stand, comments behind them included, or added at the end;
+    everything else stays as it is.
+    """
+    lines = content.splitlines()
+    for setting in SETTINGS:
+        if not setting.runtime or getattr(first, setting.field) == getattr(now, setting.field):
+            continue
+        line = f"{setting.name} = {_toml(getattr(now, setting.field))}"
+        for at, old in enumerate(lines):
+            name = old.partition("=")[0].strip().strip("\"'").replace("_", "-")
+            if "=" in old and name == setting.name:
+                lines[at] = line
+                break
+        else:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _buffer_limits(text: str) -> dict[str, Value]:
+    """`client-output-buffer-limit`: class, hard, soft and seconds, once or more."""
+    words = text.split()
+    if not words or len(words) % 4:
+        raise ConfigError("Wrong number of arguments in buffer limit configuration.")
+    given: dict[str, Value] = {}
+    for at in range(0, len(words), 4):
+        kind, hard, soft, seconds = words[at : at + 4]
+        fields = _LIMITS.get(kind.lower())
+        if fields is None:
+            raise ConfigError("Invalid client class specified in buffer limit configuration.")
+        for name, value in zip(fields, (hard, soft, seconds), strict=False):
+            setting = _BY_CONFIG_NAME[name]
+            try:
+                given[setting.field] = parse(setting, value)
+            except ConfigError as wrong:
+                raise ConfigError(f"{kind}: {wrong}") from None
+    return given
+
+
+# Of other connections than clients' there is one limit, fixed at start.
+_LIMITS: Final[dict[str, tuple[str, ...]]] = {
+    "normal": ("client-output-limit",), "slave": (), "replica": (),
+    "pubsub": ("pubsub-output-limit", "pubsub-output-soft", "pubsub-output-seconds"),
+}
 
 
 def _failed(name: str, reason: str) -> ConfigError:

@@ -15,7 +15,7 @@ def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) 
 
     `more` are flags that stand before those given.
     """
-    file_name = args.config or os.environ.get(ENV_FILE, "")
+    file_name = file_of(args)
     file_text = _read("config", file_name) if file_name else ""
     settings = load({**given_settings(args), **(more or {})}, os.environ, file_text, file_name)
     if settings.peer_secret_file:
@@ -25,6 +25,11 @@ def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) 
         secret = _secret("requirepass-file", settings.requirepass_file)
         settings = replace(settings, requirepass=secret, requirepass_file="")
     return settings
+
+
+def file_of(args: argparse.Namespace) -> str:
+    """The file of settings; "" if there is none."""
+    return str(args.config or os.environ.get(ENV_FILE, ""))
 
 
 def _secret(name: str, path: str) -> str:

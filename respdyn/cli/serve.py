@@ -3,7 +3,7 @@
 import argparse
 
 from respdyn.cli.main import add_settings, fail
-from respdyn.cli.reading import read_settings
+from respdyn.cli.reading import file_of, read_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,6 @@ def run(args: argparse.Namespace) -> int:
     from respdyn.server.serve import serve
 
     try:
-        return serve(settings, Log(settings.log_format))
+        return serve(settings, Log(settings.log_format), file_of(args))
     except StartError as wrong:
         return fail(str(wrong))

@@ -21,6 +21,8 @@ class Counters:
         self.overloads = 0
         self.transactions = 0
         self.transactions_too_large = 0
+        self.keyspace_hits = 0
+        self.keyspace_misses = 0
         self.siblings_warned = 0
         self.frames_sent = 0
         self.frames_received = 0
@@ -40,3 +42,10 @@ class Counters:
         self.tombstones_collected = 0
         self.expired_reduced = 0
         self.partitions_given_up = 0
+
+    def looked_up(self, was_there: bool) -> None:
+        """A command has read a key."""
+        if was_there:
+            self.keyspace_hits += 1
+        else:
+            self.keyspace_misses += 1

@@ -31,6 +31,13 @@ _COMMAND_SUBCOMMANDS = (
         complexity="O(N) with N the number of arguments", promise="local", route=LOCAL,
     ),
     Command(
+        "command|getkeysandflags",
+        "COMMAND GETKEYSANDFLAGS command argument [argument ...]",
+        "Tells which arguments of a command are keys, and how they are used.",
+        since="7.0.0", group="server", flags="loading stale", acl="connection",
+        complexity="O(N) with N the number of arguments", promise="local", route=LOCAL,
+    ),
+    Command(
         "command|help", "COMMAND HELP", "Lists the subcommands of COMMAND.",
         since="5.0.0", group="server", flags="loading stale", acl="connection",
         promise="local", route=LOCAL,
@@ -67,6 +74,12 @@ _CONFIG_SUBCOMMANDS = (
     Command(
         "config|resetstat", "CONFIG RESETSTAT", "Sets the counters that INFO shows to zero.",
         since="2.0.0", group="server", flags="admin noscript loading stale",
+        promise="local", route=LOCAL,
+    ),
+    Command(
+        "config|rewrite", "CONFIG REWRITE",
+        "Writes what CONFIG SET has changed to the file of settings.",
+        since="2.8.0", group="server", flags="admin noscript loading stale",
         promise="local", route=LOCAL,
     ),
     Command(

@@ -17,6 +17,7 @@ from respdyn.commands import (
     counters,
     dyn,
     keys,
+    operating,
     pieces,
     pubsub,
     server,
@@ -30,6 +31,7 @@ from respdyn.errors import ReplyError
 COMMANDS: Final[tuple[Command, ...]] = (
     *connection.COMMANDS,
     *server.COMMANDS,
+    *operating.COMMANDS,
     *acl.COMMANDS,
     *keys.COMMANDS,
     *strings.COMMANDS,

@@ -18,7 +18,6 @@ Source: Redis 7.0 `acl.c`.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -26,11 +25,10 @@ from respdyn.commands.arguments import word
 from respdyn.commands.declare import CATEGORIES, Command
 from respdyn.commands.scan import glob_match
 from respdyn.commands.table import COMMANDS, find, find_by_name
+from respdyn.engine.key_uses import READS, WRITES, Use, uses_of
 from respdyn.errors import ReplyError
 from respdyn.resp.requests import split_inline
 
-READS: Final = 1
-WRITES: Final = 2
 _BOTH: Final = READS | WRITES
 _WAYS: Final = {b"R": READS, b"W": WRITES, b"RW": _BOTH, b"WR": _BOTH}
 
@@ -70,14 +68,6 @@ class Denied(NamedTuple):
 
     kind: str
     at: int
-
-
-class Use(NamedTuple):
-    """A key that a command names, and how it uses it: `READS`, `WRITES`, both or neither."""
-
-    at: int
-    key: bytes
-    ways: int
 
 
 class Selector:
@@ -411,46 +401,6 @@ _RANKS: Final = {"command": 0, "key": 1, "channel": 2}
 _EVERYTHING: Final = tuple(
     one for command in COMMANDS for one in (command, *command.subcommands)
 )
-
-
-def uses_of(command: Command, argv: list[bytes]) -> list[Use]:
-    """The keys that a command names, and how it uses each."""
-    first, last, step = command.keys.first, command.keys.last, command.keys.step
-    if not first:
-        return []
-    end = len(argv) + last + 1 if last < 0 else last + 1
-    access = _DEPENDING[command.name](argv) if command.name in _DEPENDING else command.access
-    ways = [_ways(one) for one in access.split("; ")]
-    return [
-        Use(at, argv[at], ways[0 if at == first else -1]) for at in range(first, end, step)
-        if at < len(argv)
-    ]
-
-
-def _access_of_set(argv: list[bytes]) -> str:
-    return "access update" if b"GET" in map(word, argv[3:]) else "update"
-
-
-def _access_of_bitfield(argv: list[bytes]) -> str:
-    at = 2
-    while at < len(argv):
-        size = {b"GET": 3, b"OVERFLOW": 2}.get(word(argv[at]))
-        if size is None:
-            return "access update"
-        at += size
-    return "access"
-
-
-# Commands that use their key in one way or another, by their options.
-_DEPENDING: Final[dict[str, Callable[[list[bytes]], str]]] = {
-    "set": _access_of_set, "bitfield": _access_of_bitfield,
-}
-
-
-def _ways(access: str) -> int:
-    words = access.split()
-    writes = any(one in words for one in ("insert", "delete", "update"))
-    return (READS if "access" in words else 0) | (WRITES if writes else 0)
 
 
 def hashed(password: bytes) -> bytes:

@@ -13,6 +13,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.resp.replies import error
 
+FULL = "OOM command not allowed when used memory > 'maxmemory'."
 
 class Call:
     """One command on one key, wherever it runs: what it says, and on which terms.

@@ -31,6 +31,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import (
+    FULL,
     Answering,
     Call,
     Gathering,
@@ -47,7 +48,7 @@ from respdyn.engine.standing_in import StandIn
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import PREFIX, slot_of
-from respdyn.types.strings import Stamp
+from respdyn.types.strings import Stamp, exists
 
 CANNOT_STORE = (
     "MISCONF this node cannot store: {}. Writes are refused here until the cause is gone; "
@@ -74,6 +75,7 @@ class Dispatcher:
         self.wall_ms = 0                # for expiry
         self.plans: list[Plan] = []
         self.cannot_store = ""          # the reason, while the disk fails
+        self.is_full = False            # maxmemory is reached
         self.forwarding = Forwarding(counters, link_to, self.line_up, self.next_in_line)
         self._away = self.forwarding.away
         self._replica = replica
@@ -132,6 +134,7 @@ class Dispatcher:
             return self._elsewhere(call, locator, plan, target)
         if route is READ:
             record = self._slots[slot].get(locator, b"")
+            self._counters.looked_up(bool(record) and exists(record, self.wall_ms))
             reply = self.read_again(command, argv, resp3, locator, record)
             if terms.r <= 1:
                 if self.notices is not None:
@@ -477,6 +480,8 @@ class Dispatcher:
                 raise PeerError(f"a forwarded command that is not forwarded: {command.name}")
             if not self.plans:
                 reply: bytes | None = NOT_RUN
+            elif self.is_full and "denyoom" in command.flag_words:
+                reply = error(FULL)
             elif link.working >= self.working_max:
                 self._counters.overloads += 1
                 reply = error(_OVERLOAD.format(link.working))

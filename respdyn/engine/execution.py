@@ -343,6 +343,7 @@ class Execution:
         refusal = self._front.users.check_queued(self._session, command, argv)
         if refusal:
             raise ReplyError(refusal)
+        self._front.calls[command] = self._front.calls.get(command, 0) + 1
 
     def _answer(self, index: int, reply: bytes) -> None:
         """A reply that is known at once."""

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
-from respdyn.commands.table import lookup
+from respdyn.commands.table import find, lookup
 from respdyn.engine import caching, channels, local, monitoring, transactions
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
+from respdyn.engine.calls import FULL
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
+from respdyn.engine.journal import Journal
 from respdyn.engine.plain import Plain
 from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
 from respdyn.errors import ReplyError
@@ -49,10 +51,15 @@ class Front:
         self.stopping = False
         self.connections = 0                    # since the start
         self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
-        self.errors: dict[str, int] = {}        # by first word
+        self.journal = Journal()
+        self.is_full = False                    # maxmemory is reached
+        # Microseconds; the driver's runs within a turn too.
+        self.clock_us: Callable[[], int] = lambda: 1000 * node.now_ms
         self._node = node
         self.monitors = monitoring.Monitors()
         self._load = Load()
+        self._load.note_failed = self._failed
+        self.errors = self._load.errors         # error replies, by first word
         self.users = Users(node, self.sessions)
         self.plain = Plain(
             node.replica, node.coordinator, node.dispatcher, node.counters,
@@ -89,7 +96,14 @@ class Front:
 
     def settings_changed(self) -> None:
         """Take over what CONFIG SET may have changed."""
-        self._load.push_limit = self._node.settings.pubsub_output_limit
+        settings = self._node.settings
+        self._load.push_limit = settings.pubsub_output_limit
+        journal = self.journal
+        journal.slow_us, journal.slow_max = settings.slowlog_us, settings.slowlog_max_len
+        journal.event_ms = settings.latency_ms
+        if not settings.maxmemory:
+            self.is_full = False
+
     # ---- for transactions ----
 
     @property
@@ -121,6 +135,16 @@ class Front:
         """Run a task of the control path."""
         self._node.asking.start(task, timeout_ms, done)
 
+    def _failed(self, command: Command) -> None:
+        """A command that waited for others has failed."""
+        self.journal.cost_of(command).failed += 1
+
+    def memory_used(self, used_bytes: int) -> None:
+        """The process has so much memory: whether clients' writes are refused from now on."""
+        limit = self._node.settings.maxmemory
+        self.is_full = 0 < limit < used_bytes
+        self._node.dispatcher.is_full = self.is_full
+
     # ---- asked by others ----
 
     def held(self) -> int:
@@ -149,7 +173,14 @@ class Front:
         while ready and len(ready) > last:
             if self._is_usual(session):
                 room = self._node.settings.max_inflight - self._load.held
-                self.plain.run(session, ready, min(len(ready) - last, room), soft_bytes)
+                began_us = self.clock_us()
+                first = ready[0]
+                gets, sets = self.plain.run(
+                    session, ready, min(len(ready) - last, room), soft_bytes
+                )
+                if gets or sets:
+                    took_us = self.clock_us() - began_us
+                    self.journal.ran_plain(session, gets, sets, first, took_us)
                 if not ready:
                     return
             if session.out_bytes > soft_bytes or len(pending) > PENDING_MAX:
@@ -171,6 +202,7 @@ class Front:
             and session.tracking is None and not self.monitors.sessions
             and not self.stopping and bool(self._node.dispatcher.plans)
             and self._node.dispatcher.notices is None
+            and not self.is_full and not self.journal.times_each
             and self._load.held < self._node.settings.max_inflight
         )
 
@@ -204,10 +236,12 @@ class Front:
         session.last_ms = self._node.wall_ms
         is_accepted = False
         shown: list[tuple[Command, list[bytes]]] = []
+        began_us = self.clock_us()
+        command = None
+        runs = False
         try:
             command = lookup(argv)
             session.last_command = command.name
-            self.calls[command] = self.calls.get(command, 0) + 1
             if session.guard is not None:
                 self.users.check(session, command, argv)
             if session.subscriptions is not None and session.resp == 2:
@@ -220,6 +254,7 @@ class Front:
                     if session.is_monitor:
                         monitoring.check_allowed(command)
                     shown = self.monitors.look(session, command, argv)
+                runs = True
                 if session.tracking is None:
                     reply = self.run(session, command, argv, session.terms)
                 else:
@@ -227,15 +262,41 @@ class Front:
                         self, self._node.telling.trackers, session, command, argv
                     )
         except ReplyError as wrong:
-            word = wrong.text.split(" ", 1)[0]
-            self.errors[word] = self.errors.get(word, 0) + 1
             reply = error(wrong.text)
             if not is_accepted:
                 reply = transactions.refused(session, argv, wrong.text) or reply
+            command = command or find(argv)
+        self._account(session, command, argv, reply, runs, began_us)
         if reply is not None:
             session.reply(reply)
         if shown:
             self.monitors.tell(session, shown, self._node.wall_ms)
+
+    def _account(
+        self, session: Session, command: Command | None, argv: list[bytes], reply: bytes | None,
+        runs: bool, began_us: int,
+    ) -> None:
+        """Note what a command has cost, and whether it was refused (`runs` is False) or failed."""
+        if reply is None:
+            pending = session.pending
+            if pending and pending[-1].reply is None:
+                pending[-1].command = command       # its failure, if it fails, comes later
+            elif session.backlog:
+                return                              # it went back in line
+        is_error = reply is not None and reply[:1] == b"-"
+        if is_error:
+            assert reply is not None
+            self._load.failed(reply)
+        if command is None:
+            return
+        if not runs:
+            if is_error:
+                self.journal.cost_of(command).rejected += 1
+            return                                  # or it was queued
+        self.calls[command] = self.calls.get(command, 0) + 1
+        if is_error:
+            self.journal.cost_of(command).failed += 1
+        self.journal.ran(session, command, argv, self.clock_us() - began_us)
 
     def run(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
@@ -248,6 +309,8 @@ class Front:
         dispatcher = node.dispatcher
         self.check_ready(command)
         self.check_load()
+        if self.is_full and "denyoom" in command.flag_words:
+            raise ReplyError(FULL)
         if command.single is not None and len(argv) == 2:
             command = command.single
             route = command.route

@@ -5,6 +5,7 @@ without a process around it, in the simulator and in tests, refuses.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from respdyn.config import Settings
 
@@ -34,6 +35,22 @@ class Host(ABC):
         Raises `HostError`; then nothing has changed, and nothing may.
         """
 
+    @abstractmethod
+    def config_file(self) -> str:
+        """The file that settings were read from; "" if there was none."""
+
+    @abstractmethod
+    def shut_down(self) -> None:
+        """Stop as after SIGTERM, once this turn is over."""
+
+    @abstractmethod
+    def back_up(self, name: str, done: Callable[[str], None]) -> None:
+        """Copy the data as it is now to `backups/name` in the data directory.
+
+        `done` hears why that failed, or "", in a later turn. Raises `HostError` when it cannot
+        even begin.
+        """
+
 
 class NoHost(Host):
     """A node without a process around it: it can do nothing of that."""
@@ -48,3 +65,14 @@ class NoHost(Host):
 
     def apply(self, settings: Settings) -> None:
         """See `Host`."""
+
+    def config_file(self) -> str:
+        """See `Host`."""
+        return ""
+
+    def shut_down(self) -> None:
+        """See `Host`."""
+
+    def back_up(self, name: str, done: Callable[[str], None]) -> None:
+        """See `Host`."""
+        raise HostError("this node keeps nothing on disk")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.arguments import word
+from respdyn.engine.journal import Cost
 from respdyn.resp.replies import verbatim
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ def reply(context: LocalContext, wanted: list[bytes], resp3: bool, listener: str
     """INFO with these sections; the default ones if none are named. `listener`: who asks."""
     names = [word(one).decode("latin-1").lower() for one in wanted] or ["default"]
     chosen = set(names)
-    if chosen & {"all", "everything"}:
+    if "all" in chosen:
+        chosen.update(name for name in SECTIONS if name != "modules")
+    if "everything" in chosen:
         chosen.update(SECTIONS)
     if "default" in chosen:
-        chosen.update(name for name in SECTIONS if name != "commandstats")
+        chosen.update(name for name in SECTIONS if name not in _BY_COMMAND)
     outside = dict(context.outside())
     if listener == "cluster":
         outside |= {
@@ -129,8 +132,8 @@ def _memory(context: LocalContext) -> Fields:
         "number_of_libraries": 0,
         "used_memory_scripts": 0,
         "used_memory_scripts_human": human(0),
-        "maxmemory": 0,
-        "maxmemory_human": human(0),
+        "maxmemory": context.settings.maxmemory,
+        "maxmemory_human": human(context.settings.maxmemory),
         "maxmemory_policy": "noeviction",
         "mem_fragmentation_ratio": f"{rss / used if used else 1:.2f}",
         "mem_fragmentation_bytes": rss - used,
@@ -150,16 +153,18 @@ def _memory(context: LocalContext) -> Fields:
 def _persistence(context: LocalContext) -> Fields:
     settings = context.settings
     is_failing = bool(context.node.dispatcher.cannot_store)
+    backups = context.backups
     return {
         "loading": 0,
         "async_loading": 0,
         "rdb_changes_since_last_save": 0,
-        "rdb_bgsave_in_progress": 0,
-        "rdb_last_save_time": context.started_ms // 1000,
-        "rdb_last_bgsave_status": "err" if is_failing else "ok",
-        "rdb_last_bgsave_time_sec": -1,
-        "rdb_current_bgsave_time_sec": -1,
-        "rdb_saves": 0,
+        "rdb_bgsave_in_progress": int(backups.is_running),
+        "rdb_last_save_time": (backups.last_ms or context.started_ms) // 1000,
+        "rdb_last_bgsave_status": "ok" if backups.is_well else "err",
+        "rdb_last_bgsave_time_sec": -1 if backups.took_ms < 0 else backups.took_ms // 1000,
+        "rdb_current_bgsave_time_sec":
+            (context.now_ms - backups.began_ms) // 1000 if backups.is_running else -1,
+        "rdb_saves": backups.count,
         "rdb_last_cow_size": 0,
         "aof_enabled": 0 if settings.engine == "memory" else 1,
         "aof_rewrite_in_progress": 0,
@@ -192,8 +197,8 @@ def _stats(context: LocalContext) -> Fields:
         "expired_stale_perc": "0.00",
         "evicted_keys": 0,
         "evicted_clients": 0,
-        "keyspace_hits": 0,
-        "keyspace_misses": 0,
+        "keyspace_hits": context.node.counters.keyspace_hits,
+        "keyspace_misses": context.node.counters.keyspace_misses,
         "pubsub_channels": 0,
         "pubsub_patterns": 0,
         "pubsubshard_channels": 0,
@@ -244,10 +249,27 @@ def _modules(context: LocalContext) -> Fields:
 
 
 def _commandstats(context: LocalContext) -> Fields:
+    front = context.node.front
+    fields: Fields = {}
+    for command in sorted({**front.calls, **context.journal.costs}, key=lambda one: one.name):
+        calls = front.calls.get(command, 0)
+        cost = context.journal.costs.get(command) or Cost()
+        each = cost.usec / cost.timed if cost.timed else 0
+        fields[f"cmdstat_{command.name}"] = (
+            f"calls={calls},usec={cost.usec},usec_per_call={each:.2f},"
+            f"rejected_calls={cost.rejected},failed_calls={cost.failed}"
+        )
+    return fields
+
+
+def _latencystats(context: LocalContext) -> Fields:
+    costs = context.journal.costs
     return {
-        f"cmdstat_{command.name}":
-            f"calls={calls},usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0"
-        for command, calls in context.node.front.calls.items()
+        f"latency_percentiles_usec_{command.name}": ",".join(
+            f"p{shown}={costs[command].quantile(share):.3f}"
+            for shown, share in (("50", 0.5), ("99", 0.99), ("99.9", 0.999))
+        )
+        for command in sorted(costs, key=lambda one: one.name) if costs[command].timed
     }
 
 
@@ -323,10 +345,14 @@ SECTIONS: Final[dict[str, tuple[str, Callable[[LocalContext], Fields]]]] = {
     "modules": ("Modules", _modules),
     "commandstats": ("Commandstats", _commandstats),
     "errorstats": ("Errorstats", _errorstats),
+    "latencystats": ("Latencystats", _latencystats),
     "cluster": ("Cluster", _cluster),
     "keyspace": ("Keyspace", _keyspace),
     "dynamo": ("Dynamo", _dynamo),
 }
+
+
+_BY_COMMAND: Final = frozenset({"commandstats", "latencystats"})      # shown when asked for
 
 
 def human(size: int) -> str:

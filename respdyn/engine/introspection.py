@@ -15,10 +15,12 @@ from respdyn.commands.declare import PROMISES, Command
 from respdyn.commands.scan import glob_match
 from respdyn.commands.syntax import Argument
 from respdyn.commands.table import COMMANDS, find, find_by_name
+from respdyn.engine.key_uses import Use, uses_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import (
     EMPTY_ARRAY,
     array,
+    bulk,
     bulks,
     integer,
     map_,
@@ -75,6 +77,19 @@ def names(arguments: list[bytes]) -> bytes:
 
 def keys(argv: list[bytes]) -> bytes:
     """COMMAND GETKEYS: the arguments of that command that are keys."""
+    return bulks([use.key for use in _uses(argv)])
+
+
+def keys_and_flags(argv: list[bytes], resp3: bool) -> bytes:
+    """COMMAND GETKEYSANDFLAGS: the keys, each with the words that say how it is used."""
+    return array([
+        array([bulk(use.key), set_([status(flag.encode()) for flag in use.access.split()], resp3)])
+        for use in _uses(argv)
+    ])
+
+
+def _uses(argv: list[bytes]) -> list[Use]:
+    """The keys of a command, or of what DYN.WITH carries. Raises `ReplyError`."""
     command = find(argv)
     while command is not None and command.inner is not None:
         try:
@@ -88,8 +103,7 @@ def keys(argv: list[bytes]) -> bytes:
         raise ReplyError("ERR The command has no key arguments")
     if not command.least <= len(argv) <= command.most:
         raise ReplyError("ERR Invalid number of arguments specified for command")
-    first, last, step = command.keys.first, command.keys.last, command.keys.step
-    return bulks(argv[first : len(argv) + last + 1 if last < 0 else last + 1 : step])
+    return uses_of(command, argv)
 
 
 def help_text(container: Command) -> bytes:

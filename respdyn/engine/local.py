@@ -36,11 +36,14 @@ from respdyn.engine import (
     info,
     introspection,
     monitoring,
+    operating,
+    slowness,
     transactions,
 )
 from respdyn.engine.acl import Users
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.host import Host, HostError
+from respdyn.engine.journal import Journal
 from respdyn.engine.session import Session
 from respdyn.engine.terms import Terms
 from respdyn.errors import ReplyError
@@ -67,6 +70,8 @@ class LocalContext:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.started_ms = node.wall_ms
+        self.first_settings = node.settings     # before CONFIG SET
+        self.backups = operating.Backups()
         # What only the driver knows, by field of INFO: used_memory, process_id, used_cpu_sys ...
         self.outside: Callable[[], Mapping[str, str]] = dict
 
@@ -90,6 +95,10 @@ class LocalContext:
     @property
     def users(self) -> Users:
         return self.node.front.users
+
+    @property
+    def journal(self) -> Journal:
+        return self.node.front.journal
 
     @property
     def host(self) -> Host:
@@ -149,6 +158,7 @@ class LocalContext:
         self.node.counters.reset()
         self.node.latencies.reset()
         front.calls.clear()
+        front.journal.reset()
         front.errors.clear()
         front.connections = 0
 
@@ -327,6 +337,10 @@ def command_getkeys(context: LocalContext, session: Session, argv: Argv) -> byte
     return introspection.keys(argv[2:])
 
 
+def command_getkeysandflags(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.keys_and_flags(argv[2:], session.resp == 3)
+
+
 def command_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return introspection.help_text(context.container("command"))
 
@@ -381,16 +395,44 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "client|reply": clients.reply,
     "client|setinfo": clients.setinfo,
     "client|setname": clients.setname,
+    "bgrewriteaof": operating.bgrewriteaof,
+    "bgsave": operating.bgsave,
+    "failover": operating.failover,
+    "lastsave": operating.lastsave,
+    "latency|doctor": slowness.latency_doctor,
+    "latency|graph": slowness.latency_graph,
+    "latency|help": slowness.latency_help,
+    "latency|histogram": slowness.latency_histogram,
+    "latency|history": slowness.latency_history,
+    "latency|latest": slowness.latency_latest,
+    "latency|reset": slowness.latency_reset,
+    "lolwut": operating.lolwut,
+    "module|help": operating.module_help,
+    "module|list": operating.module_list,
+    "psync": operating.replication,
+    "replconf": operating.replication,
+    "replicaof": operating.replicaof,
+    "role": operating.role,
+    "save": operating.save,
+    "shutdown": operating.shutdown,
+    "slaveof": operating.replicaof,
+    "slowlog|get": slowness.slowlog_get,
+    "slowlog|help": slowness.slowlog_help,
+    "slowlog|len": slowness.slowlog_len,
+    "slowlog|reset": slowness.slowlog_reset,
+    "sync": operating.replication,
     "command": command,
     "command|count": command_count,
     "command|docs": command_docs,
     "command|getkeys": command_getkeys,
+    "command|getkeysandflags": command_getkeysandflags,
     "command|help": command_help,
     "command|info": command_info,
     "command|list": command_list,
     "config|get": config_get,
     "config|help": config_help,
     "config|resetstat": config_resetstat,
+    "config|rewrite": operating.config_rewrite,
     "config|set": config_set,
     "info": info_,
     "time": time,

@@ -50,21 +50,23 @@ class Plain:
 
     def run(
         self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
-    ) -> int:
-        """Take plain commands from `ready`, `most` of them, until one is not; how many were taken.
+    ) -> tuple[int, int]:
+        """Take plain commands from `ready`, `most` of them, until one is not.
+
+        Returns how many GETs and how many SETs were taken.
 
         It also ends when more than `soft_bytes` of replies wait to be written, or more than
         `PENDING_MAX` are waited for.
         """
         dispatcher = self._dispatcher
         if dispatcher.sends_away:
-            return 0
+            return 0, 0
         plans, busy, away, tables = dispatcher.plans, self._busy, self._away, self._tables
         terms = session.terms
         deadline_ms = dispatcher.now_ms + terms.timeout_ms
         prefixes = PREFIX[session.db]
         pending, out = session.pending, session.out
-        gets = sets = instant = 0
+        gets = sets = instant = misses = 0
         find = TABLE.get
         for _ in range(most):
             if not ready:
@@ -121,6 +123,7 @@ class Plain:
                 sets += 1
             else:
                 if not record:
+                    misses += 1
                     reply = NULL3 if session.resp == 3 else NULL2
                 elif record[1] == LONE:
                     found = record[LONE_VALUE:]
@@ -128,6 +131,7 @@ class Plain:
                 elif record[1] == LONE_EXPIRING:
                     alive = value(record, dispatcher.wall_ms)
                     if alive is None:
+                        misses += 1
                         reply = NULL3 if session.resp == 3 else NULL2
                     else:
                         reply = b"$%d\r\n%b\r\n" % (len(alive), alive)
@@ -158,6 +162,8 @@ class Plain:
         self._counters.writes_coordinated += instant
         calls = self._calls
         if gets:
+            self._counters.keyspace_misses += misses
+            self._counters.keyspace_hits += gets - misses
             calls[_GET] = calls.get(_GET, 0) + gets
             session.last_command = _GET.name
         if sets:
@@ -166,4 +172,4 @@ class Plain:
                 session.last_command = _SET.name
         if gets or sets:
             session.last_ms = dispatcher.wall_ms
-        return gets + sets
+        return gets, sets

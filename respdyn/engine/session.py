@@ -16,6 +16,9 @@ from respdyn.engine.terms import Terms
 from respdyn.resp.replies import error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from respdyn.commands.declare import Command
     from respdyn.engine.acl_rules import User
     from respdyn.engine.pubsub import Subscriptions
     from respdyn.engine.tracking import Tracking
@@ -24,14 +27,26 @@ if TYPE_CHECKING:
 class Load:
     """What all sessions of a node share."""
 
-    __slots__ = ("cut", "held", "push_limit", "ready")
+    __slots__ = ("cut", "errors", "held", "note_failed", "push_limit", "ready")
 
     def __init__(self) -> None:
+        self.errors: dict[str, int] = {}    # error replies, by first word
+        # Hears of a command whose reply came later and was an error.
+        self.note_failed: Callable[[Command], None] = lambda command: None
         self.cut = 0                        # sessions that let too many messages wait
         self.push_limit = 0                 # bytes of messages that may wait for a reply
         self.held = 0                       # replies that are waited for
         self.ready: list[Session] = []      # sessions whose backlog may go on
 
+    def failed(self, reply: bytes) -> None:
+        """Count an error reply."""
+        word = reply[1:].split(b" ", 1)[0].decode("latin-1").strip()
+        if word in self.errors or len(self.errors) < ERRORS_MAX:
+            self.errors[word] = self.errors.get(word, 0) + 1
+
+
+# Different first words of errors that are counted.
+ERRORS_MAX: Final = 128
 
 # How many replies one client may wait for; what it asks beyond that is left unread.
 PENDING_MAX: Final = 1000
@@ -43,7 +58,7 @@ ALL_KEYS = b"all keys"
 class Cell(Waiter):
     """A place kept in a session's order of replies."""
 
-    __slots__ = ("is_barrier", "is_write", "key", "reply", "session", "shown")
+    __slots__ = ("command", "is_barrier", "is_write", "key", "reply", "session", "shown")
 
     def __init__(self, session: Session, shown: bool) -> None:
         self.session = session
@@ -52,6 +67,7 @@ class Cell(Waiter):
         self.is_write = False
         self.is_barrier = False             # all commands behind it wait in the backlog
         self.shown = shown
+        self.command: Command | None = None     # where somebody wants to know that it failed
 
     def fill(self, reply: bytes) -> None:
         """Give the reply; it and all that waited behind it move to the output."""
@@ -62,6 +78,10 @@ class Cell(Waiter):
         session.load.held -= 1
         if self.is_barrier:
             session.has_barrier = False
+        if reply[:1] == b"-":
+            session.load.failed(reply)
+            if self.command is not None:
+                session.load.note_failed(self.command)
         if self.key is not None:
             if self.is_write:
                 session.writes -= 1

@@ -3,26 +3,73 @@
 Source: `respdyn.engine.host`.
 """
 
+import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from respdyn.config import Settings
 from respdyn.engine.host import Host, HostError
+from respdyn.ports import Store
+from respdyn.server.turn import Turn
+from respdyn.storage.rocksdb import RocksStore
+from respdyn.storage.store import StoreError
 
 MODE = 0o600
 
 
 class Process(Host):
-    """The process around a node. `apply` is the server's: see `Host.apply`."""
+    """The process around a node. `apply` and `stop` are the server's."""
 
-    def __init__(self, apply: Callable[[Settings], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, turn: Turn, store: Store, config_file: str,
+        apply: Callable[[Settings], None], stop: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._turn = turn
+        self._store = store
+        self._config_file = config_file
         self._apply = apply
+        self._stop = stop
 
     def apply(self, settings: Settings) -> None:
         """See `Host.apply`."""
         self._apply(settings)
+
+    def config_file(self) -> str:
+        """See `Host.config_file`."""
+        return self._config_file
+
+    def shut_down(self) -> None:
+        """See `Host.shut_down`."""
+        self._loop.call_soon(self._stop, "SHUTDOWN")
+
+    def back_up(self, name: str, done: Callable[[str], None]) -> None:
+        """See `Host.back_up`."""
+        store = self._store
+        if not isinstance(store, RocksStore):
+            raise HostError("this node keeps nothing on disk (engine memory)")
+        if failure := store.failure():
+            raise HostError(failure)
+        directory = Path(store.directory) / "backups"
+
+        def copied(reason: str) -> None:
+            self._turn.begin()
+            done(reason)
+            kept = self._turn.node.settings.backups_kept
+            self._loop.run_in_executor(None, _prune, directory, kept)
+
+        def ask() -> None:
+            try:
+                store.copy(directory / name, copied)
+            except StoreError as wrong:
+                self._turn.begin()
+                done(str(wrong))
+
+        # Behind the end of this turn, so that what it has written is in the copy.
+        self._loop.call_soon(ask)
 
     def read_text(self, path: str) -> str:
         """See `Host.read_text`."""
@@ -49,6 +96,14 @@ class Process(Host):
             _sync_directory(target.parent)
         except OSError as wrong:
             raise HostError(wrong.strerror or str(wrong)) from None
+
+
+def _prune(directory: Path, kept: int) -> None:
+    """Remove backups but for the newest, and what an interrupted one has left."""
+    found = sorted(directory.glob("backup-*"), key=lambda path: path.stat().st_mtime)
+    whole = [path for path in found if path.suffix != ".partial"]
+    for path in [*whole[:-kept], *(path for path in found if path.suffix == ".partial")]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -31,7 +31,7 @@ from respdyn.node import Node
 from respdyn.ports import Random, Store, Trace
 from respdyn.server.clients import Clients
 from respdyn.server.doors import Doors
-from respdyn.server.facts import Facts
+from respdyn.server.facts import Facts, resident_bytes
 from respdyn.server.host import Process
 from respdyn.server.http import HttpDoor
 from respdyn.server.listeners import (
@@ -89,8 +89,11 @@ class DamageTrace(Trace):
             self._trace.event(name, **fields)
 
 
-def serve(settings: Settings, trace: Trace) -> int:
-    """Run one node until a signal stops it. Returns the exit status; raises `StartError`."""
+def serve(settings: Settings, trace: Trace, config_file: str = "") -> int:
+    """Run one node until a signal stops it. Returns the exit status; raises `StartError`.
+
+    `config_file` is where CONFIG REWRITE writes to.
+    """
     _leave_on_signal(OK)        # until the loop runs there is nothing to finish
     settings, told = raise_descriptors(settings)
     if told:
@@ -102,7 +105,8 @@ def serve(settings: Settings, trace: Trace) -> int:
     store = open_store(settings, trace)
     loop = uvloop.new_event_loop()
     try:
-        return loop.run_until_complete(Server(settings, trace, store, loop).run(sockets))
+        server = Server(settings, trace, store, loop, config_file)
+        return loop.run_until_complete(server.run(sockets))
     finally:
         loop.close()
 
@@ -125,7 +129,7 @@ class Server:
 
     def __init__(
         self, settings: Settings, trace: Trace, store: MemoryStore | RocksStore,
-        loop: asyncio.AbstractEventLoop,
+        loop: asyncio.AbstractEventLoop, config_file: str = "",
     ) -> None:
         self._settings = settings
         self._trace = trace
@@ -142,8 +146,10 @@ class Server:
             raise StartError(f"TLS: {wrong}") from None
         chance = OsRandom()
         self._node = Node(settings, chance, trace)
-        self._node.host = Process(self._apply)
         self._turn = Turn(loop, self._node, store, self._metrics)
+        self._node.host = Process(
+            loop, self._turn, store, config_file, self._apply, self._stop_for
+        )
         self._clients = Clients(loop, self._turn)
         self._peers = Peers(
             loop, self._turn, settings.peer_secret.encode(), chance, trace, self._tls
@@ -204,6 +210,7 @@ class Server:
                 told = time.monotonic()
                 expected = store.estimated_pairs if isinstance(store, RocksStore) else 0
                 self._trace.event("loading", records=records, of_about=expected)
+        self._node.restore_damaged(store.damaged)
         gc.collect()
         gc.freeze()
         if records:
@@ -214,6 +221,7 @@ class Server:
         """Start the node and wait until the identity that it took up is durable."""
         self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
         self._node.front.context.outside = self._facts
+        self._node.front.clock_us = lambda: time.perf_counter_ns() // 1000
         if self._disk is not None:
             self._disk.start()
         self._turn.begin()
@@ -250,7 +258,11 @@ class Server:
         """The first signal stops gracefully, the second at once."""
         if self._stopping.is_set():
             os._exit(FAILED)
-        self._reason = signal.Signals(number).name
+        self._stop_for(signal.Signals(number).name)
+
+    def _stop_for(self, reason: str) -> None:
+        """Begin to stop."""
+        self._reason = self._reason or reason
         self._stopping.set()
 
     async def _stop(self) -> None:
@@ -361,6 +373,8 @@ class Server:
 
     def _sample(self) -> None:
         self._facts.sample()
+        if self._node.settings.maxmemory:
+            self._node.front.memory_used(resident_bytes())
         self._loop.call_later(SAMPLE_S, self._sample)
 
     def _exposition(self) -> bytes:

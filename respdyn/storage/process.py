@@ -33,6 +33,8 @@ from pathlib import Path
 from respdyn.storage.database import Database
 from respdyn.storage.store import (
     BATCH,
+    COPIED,
+    COPY,
     DAMAGED,
     DURABLE,
     FAILED,
@@ -163,8 +165,11 @@ class Keeper:
         frames = self._frames
         group = list(takewhile(lambda frame: frame.kind == BATCH, frames))
         if not group:
-            frames.popleft()
-            self._load()
+            frame = frames.popleft()
+            if frame.kind == COPY:
+                self._copy(frame.items[0])
+            else:
+                self._load()
             return
         sync = any(frame.flags & SYNC for frame in group)
         self._database.write([frame.items for frame in group], sync)
@@ -179,6 +184,14 @@ class Keeper:
             self._database.forgive()
             self._damages = 0
         self._is_loaded = False
+
+    def _copy(self, target: bytes) -> None:
+        try:
+            self._database.copy(Path(os.fsdecode(target)))
+        except StoreError as error:
+            self._say(COPIED, 0, [str(error).encode()])
+        else:
+            self._say(COPIED)
 
     def _load(self) -> None:
         count = 0

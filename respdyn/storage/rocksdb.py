@@ -29,13 +29,15 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from respdyn.errors import DamagedError
 from respdyn.ports import Trace
 from respdyn.storage.store import (
     BATCH,
+    COPIED,
+    COPY,
     DAMAGED,
     DURABLE,
     FAILED,
@@ -117,6 +119,8 @@ class RocksStore(Store):
         self._chunks: deque[list[bytes]] = deque()
         self._process_failure = ""
         self._disk_failure = ""
+        self._copied: Callable[[str], None] | None = None
+        """Hears when the copy that is being made is finished."""
         self._is_behind = False
         self._is_stalled = False
         self._is_told = False
@@ -162,6 +166,24 @@ class RocksStore(Store):
         if self.pending_bytes > self._max_pending_bytes and not self._is_behind:
             self._is_behind = True
             self._tell()
+
+    def copy(self, target: Path, done: Callable[[str], None]) -> None:
+        """Have everything that was submitted copied to `target`, which must not exist.
+
+        `done` hears "", or why it failed, when the socket is served. Raises `StoreError` when there
+        is nobody to do it, or it is being done.
+        """
+        if self.failure() or self._is_dead or self._link is None:
+            raise self._error(self.failure() or "there is no storage process")
+        if self._copied is not None:
+            raise self._error("a copy is being made")
+        self._copied = done
+        self._send(encode_frame(COPY, 0, 0, [os.fsencode(target)]))
+
+    def _end_copy(self, reason: str) -> None:
+        done, self._copied = self._copied, None
+        if done is not None:
+            done(reason)
 
     def durable(self) -> int:
         """The newest generation reported durable so far."""
@@ -343,6 +365,7 @@ class RocksStore(Store):
         self._is_dead = True
         self._is_open = False
         self._is_loading = False
+        self._end_copy("the storage process died")
         if self._is_closing:
             return
         if not self._process_failure:
@@ -364,6 +387,8 @@ class RocksStore(Store):
             self._chunks.append(frame.items)
         elif frame.kind == LOADED:
             self._is_loading = False
+        elif frame.kind == COPIED:
+            self._end_copy(frame.items[0].decode() if frame.items else "")
         elif frame.kind == OPENED:
             self._is_open = True
             self._process_failure = ""

@@ -32,6 +32,8 @@ from respdyn.ports import Store
 
 __all__ = [
     "BATCH",
+    "COPIED",
+    "COPY",
     "DAMAGED",
     "DURABLE",
     "FAILED",
@@ -56,6 +58,7 @@ VERSION = 1
 # To the storage process.
 BATCH = 1  # flat pairs; flags: SYNC
 LOAD = 2  # send everything
+COPY = 11  # make a copy of everything up to here; items: the directory
 # From it.
 OPENED = 3  # generation: how many pairs there are, roughly
 REFUSED = 4  # the directory cannot be used; items: the reason. The process ends
@@ -65,6 +68,7 @@ DURABLE = 7  # this generation and all before it
 FAILED = 8  # nothing is durable for now; items: the reason. It keeps trying
 RECOVERED = 9  # the trouble is over
 DAMAGED = 10  # generation: how many damages were found; items: what they are
+COPIED = 12  # the copy is made, or items: why not
 
 SYNC = 1
 """Flag of a BATCH: on stable storage before it is reported durable."""

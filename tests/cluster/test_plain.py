@@ -74,9 +74,10 @@ def test_both_ways_are_taken() -> None:
     taken: list[int] = []
     run = alone.node.front.plain.run
 
-    def watched(*args: object) -> int:
-        taken.append(run(*args))        # type: ignore[arg-type]
-        return taken[-1]
+    def watched(*args: object) -> tuple[int, int]:
+        gets_and_sets = run(*args)      # type: ignore[arg-type]
+        taken.append(sum(gets_and_sets))
+        return gets_and_sets
 
     alone.node.front.plain.run = watched        # type: ignore[method-assign]
     client = alone.connect()

@@ -1,0 +1,208 @@
+"""What commands cost this node: times by command, slow ones, and moments of high latency.
+
+A command's time is what it took this node to run it, as in Redis: others waited for it meanwhile.
+What it then waited for other nodes is not in it; that is in the histograms of `cluster/latencies`
+and, beyond the threshold, in the latency events `quorum-read` and `quorum-write`.
+
+Times come from a clock that the driver supplies, since the core's own stands still within a turn.
+A run of plain GETs and SETs is timed as a whole and counted as so many equal parts.
+
+Source: Redis `slowlog.c`, `latency.c`, and the `commandstats` of `server.c`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from respdyn.commands.declare import Command
+from respdyn.commands.table import TABLE
+
+if TYPE_CHECKING:
+    from respdyn.engine.session import Session
+
+SAMPLES_MAX: Final = 160            # of one event, as in Redis
+EVENTS_MAX: Final = 64              # different events
+_ARGUMENTS_MAX: Final = 32          # of a slow command that are kept
+_ARGUMENT_BYTES: Final = 128
+_RUN_US: Final = 1000               # below this, a run of plain commands is not timed as one
+_BUCKETS: Final = 40                # powers of two microseconds: six days
+
+# What stands in these is nobody's business.
+SECRETS: Final[dict[str, int]] = {"auth": 1, "acl|setuser": 2}     # from this word on
+
+
+GET: Final = TABLE[b"GET"]
+SET: Final = TABLE[b"SET"]
+
+
+class Cost:
+    """What one command has cost so far."""
+
+    __slots__ = ("buckets", "failed", "rejected", "timed", "usec")
+
+    def __init__(self) -> None:
+        self.usec = 0
+        self.timed = 0              # calls that have a time
+        self.rejected = 0           # refused before it ran
+        self.failed = 0             # ran, and answered an error
+        self.buckets = [0] * _BUCKETS       # calls that took up to 2**index microseconds
+
+    def add(self, took_us: int, calls: int = 1) -> None:
+        """So many calls took so long together."""
+        self.usec += took_us
+        self.timed += calls
+        self.buckets[min((took_us // calls).bit_length(), _BUCKETS - 1)] += calls
+
+    def quantile(self, share: float) -> float:
+        """The upper bound of the time that this share of calls stayed below, in microseconds."""
+        wanted = share * self.timed
+        running = 0
+        for index, count in enumerate(self.buckets):
+            running += count
+            if count and running >= wanted:
+                return float(1 << index)
+        return 0.0
+
+
+class Slow:
+    """One entry of SLOWLOG."""
+
+    __slots__ = ("address", "argv", "name", "number", "took_us", "when_s")
+
+    def __init__(
+        self, number: int, when_s: int, took_us: int, argv: list[bytes], address: str, name: bytes
+    ) -> None:
+        self.number = number
+        self.when_s = when_s
+        self.took_us = took_us
+        self.argv = argv
+        self.address = address
+        self.name = name
+
+
+class Event:
+    """Samples of one kind of latency, at most one a second: the greatest of it."""
+
+    __slots__ = ("greatest_ms", "samples")
+
+    def __init__(self) -> None:
+        self.greatest_ms = 0
+        self.samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES_MAX)    # second, ms
+
+
+class Journal:
+    """What this node remembers of its commands, since the start or CONFIG RESETSTAT."""
+
+    def __init__(self) -> None:
+        self.costs: dict[Command, Cost] = {}
+        self.slow: deque[Slow] = deque()            # newest first
+        self.events: dict[str, Event] = {}
+        self.slow_us = 10_000                       # -1: off
+        self.slow_max = 128
+        self.event_ms = 0                           # 0: off
+        self.wall_ms = 0
+        self._number = 0
+
+    def cost_of(self, command: Command) -> Cost:
+        """The account of a command."""
+        cost = self.costs.get(command)
+        if cost is None:
+            cost = self.costs[command] = Cost()
+        return cost
+
+    def ran(self, session: Session, command: Command, argv: list[bytes], took_us: int) -> None:
+        """A command took this node so long."""
+        cost = self.costs.get(command)
+        if cost is None:
+            cost = self.costs[command] = Cost()
+        cost.add(took_us)
+        if took_us >= self.slow_us >= 0 and "skip_slowlog" not in command.flag_words:
+            self._keep(session, command, argv, took_us)
+        if self.event_ms and took_us >= 1000 * self.event_ms:
+            kind = "fast-command" if "fast" in command.flag_words else "command"
+            self.happened(kind, took_us // 1000)
+
+    def ran_plain(
+        self, session: Session, gets: int, sets: int, first: list[bytes], took_us: int
+    ) -> None:
+        """So many plain GETs and SETs, `first` the first of them, took this node so long."""
+        both = gets + sets
+        if gets:
+            self.cost_of(GET).add(took_us * gets // both, gets)
+        if sets:
+            self.cost_of(SET).add(took_us * sets // both, sets)
+        if took_us >= self.slow_us >= 0 and both == 1:
+            self._keep(session, GET if gets else SET, first, took_us)
+
+    @property
+    def times_each(self) -> bool:
+        """Whether every command must be timed by itself: a run of them may be slow as a whole."""
+        return 0 <= self.slow_us < _RUN_US
+
+    def _keep(
+        self, session: Session, command: Command, argv: list[bytes], took_us: int
+    ) -> None:
+        self.slow.appendleft(Slow(
+            self._number, self.wall_ms // 1000, took_us, shortened(hidden(command, argv)),
+            session.address, session.name,
+        ))
+        self._number += 1
+        while len(self.slow) > self.slow_max:
+            self.slow.pop()
+
+    def happened(self, kind: str, took_ms: int) -> None:
+        """Something took long. Below the threshold, or while that is off, it is no event."""
+        if not self.event_ms or took_ms < self.event_ms:
+            return
+        event = self.events.get(kind)
+        if event is None:
+            if len(self.events) >= EVENTS_MAX:
+                return
+            event = self.events[kind] = Event()
+        event.greatest_ms = max(event.greatest_ms, took_ms)
+        second = self.wall_ms // 1000
+        if event.samples and event.samples[-1][0] == second:
+            took_ms = max(took_ms, event.samples.pop()[1])
+        event.samples.append((second, took_ms))
+
+    def reset(self) -> None:
+        """CONFIG RESETSTAT: the accounts of commands begin anew."""
+        self.costs.clear()
+
+
+def hidden(command: Command, argv: list[bytes]) -> list[bytes]:
+    """The words of a command, with what is secret made unreadable."""
+    first = SECRETS.get(command.name)
+    if first is not None:
+        return [*argv[:first], *[b"(redacted)"] * (len(argv) - first)]
+    if command.name == "hello":
+        upper = [one.upper() for one in argv]
+        if b"AUTH" in upper:
+            at = upper.index(b"AUTH")
+            return [*argv[: at + 1], *[b"(redacted)"] * min(2, len(argv) - at - 1), *argv[at + 3 :]]
+    if command.name == "config|set":
+        return [
+            b"(redacted)" if at > 2 and at % 2 and argv[at - 1].lower() in _SECRET_SETTINGS else one
+            for at, one in enumerate(argv)
+        ]
+    return argv
+
+
+_SECRET_SETTINGS: Final = frozenset({
+    b"requirepass", b"masterauth", b"masteruser", b"tls-key-file-pass", b"peer-secret",
+})
+
+
+def shortened(argv: list[bytes]) -> list[bytes]:
+    """The words as SLOWLOG keeps them, in Redis's words where they are too many or too long."""
+    kept = []
+    for one in argv[:_ARGUMENTS_MAX]:
+        if len(one) > _ARGUMENT_BYTES:
+            more = len(one) - _ARGUMENT_BYTES
+            one = b"%b... (%d more bytes)" % (one[:_ARGUMENT_BYTES], more)
+        kept.append(one)
+    if len(argv) > _ARGUMENTS_MAX:
+        left = len(argv) - _ARGUMENTS_MAX + 1
+        kept[-1] = b"... (%d more arguments)" % left
+    return kept

@@ -1,0 +1,65 @@
+"""Which arguments of a command are keys, and what it does to each: from its declaration.
+
+Source: Redis's key specifications; `db.c` (setGetKeys, bitfieldGetKeys) for keys that are used in
+one way or another by the options of a command.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from respdyn.commands.arguments import word
+from respdyn.commands.declare import Command
+
+READS: Final = 1
+WRITES: Final = 2
+
+
+class Use(NamedTuple):
+    """A key, where it stands, and how it is used: in Redis's words, and as `READS`, `WRITES`."""
+
+    at: int
+    key: bytes
+    access: str
+    ways: int
+
+
+def uses_of(command: Command, argv: list[bytes]) -> list[Use]:
+    """The keys that a command names, and how it uses each."""
+    first, last, step = command.keys.first, command.keys.last, command.keys.step
+    if not first:
+        return []
+    end = len(argv) + last + 1 if last < 0 else last + 1
+    access = _DEPENDING[command.name](argv) if command.name in _DEPENDING else command.access
+    accesses = access.split("; ")
+    uses = []
+    for at in range(first, end, step):
+        if at < len(argv):
+            one = accesses[0 if at == first else -1]
+            uses.append(Use(at, argv[at], one, _ways(one)))
+    return uses
+
+
+def _access_of_set(argv: list[bytes]) -> str:
+    return "RW access update" if b"GET" in map(word, argv[3:]) else "OW update"
+
+
+def _access_of_bitfield(argv: list[bytes]) -> str:
+    at = 2
+    while at < len(argv):
+        size = {b"GET": 3, b"OVERFLOW": 2}.get(word(argv[at]))
+        if size is None:
+            return "RW access update"
+        at += size
+    return "RO access"
+
+
+# Commands that use their key in one way or another, by their options.
+_DEPENDING: Final[dict[str, Callable[[list[bytes]], str]]] = {
+    "set": _access_of_set, "bitfield": _access_of_bitfield,
+}
+
+
+def _ways(access: str) -> int:
+    words = access.split()
+    writes = any(one in words for one in ("insert", "delete", "update"))
+    return (READS if "access" in words else 0) | (WRITES if writes else 0)
