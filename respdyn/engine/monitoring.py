@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from respdyn.commands.arguments import word
 from respdyn.commands.declare import Command
+from respdyn.engine.journal import hidden
 from respdyn.engine.session import Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Argv = list[bytes]
 
-HIDDEN: Final = b"(redacted)"
 _KEYSPACE: Final = frozenset(("readonly", "write"))
 _ESCAPES: Final = {
     0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a",
@@ -71,7 +70,7 @@ class Monitors:
             head = b"+%d.%06d [%d %b]" % (
                 seconds, rest_ms * 1000, session.db, session.address.encode()
             )
-            line = b" ".join([head, *map(quote, without_secrets(command, argv))]) + b"\r\n"
+            line = b" ".join([head, *map(quote, hidden(command, argv))]) + b"\r\n"
             for monitor in self.sessions:
                 if not monitor.closing:
                     monitor.push(line)
@@ -90,20 +89,6 @@ def monitor(context: LocalContext, session: Session, argv: Argv) -> bytes | None
         return None
     context.node.front.monitors.begin(session)
     return OK
-
-
-def without_secrets(command: Command, argv: Argv) -> Argv:
-    """The words of a command, with what nobody else may see replaced."""
-    if command.name == "auth":
-        return [argv[0], *[HIDDEN] * (len(argv) - 1)]
-    if command.name == "hello":
-        words = list(argv)
-        for at, argument in enumerate(argv):
-            if at >= 2 and word(argument) == b"AUTH":
-                words[at + 1 : at + 3] = [HIDDEN] * len(words[at + 1 : at + 3])
-                break
-        return words
-    return argv
 
 
 def quote(argument: bytes) -> bytes:

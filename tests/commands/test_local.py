@@ -168,7 +168,6 @@ def test_client_list_has_every_field_of_redis_in_its_order(
     client.say("SELECT 5")
     client.alone.now_ms += 3500
     client.alone.wall_ms += 3500
-    client.alone.now_ms += 3500
     client.alone.turn()
     mine = fields_of(client.say("CLIENT LIST").split(b"\r\n")[1])
     theirs = fields_of(redis.call(b"CLIENT", b"LIST").split(b"\r\n")[1])
