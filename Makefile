@@ -7,6 +7,7 @@ DATA ?= ./data
 SEEDS ?= 200
 SEED ?=
 TESTS ?=
+FAULTS ?=
 PART ?=
 FRESH := $(shell date +%s)
 
@@ -14,7 +15,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt lint type sim bench compat docker wheel check clean
+.PHONY: help run test fmt lint type sim faults bench compat docker wheel check clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-7s%s\n", $$1, $$2 }' Makefile
@@ -36,6 +37,9 @@ type: .venv/installed-test  ## mypy --strict
 
 sim: .venv/installed  ## simulated clusters under faults (SEEDS=200 for seeds 1 to 200, or SEED=42)
 	@exec $(BIN)/respdyn sim $(if $(SEED),--seed $(SEED),--seeds 1..$(SEEDS))
+
+faults: .venv/installed-test  ## real nodes in network namespaces under every fault; as root (FAULTS="--seeds 1..3")
+	@exec $(BIN)/python -m tests.faults.course $(FAULTS)
 
 bench: .venv/installed-test  ## side by side with what else is installed
 	@exec $(BIN)/respdyn bench

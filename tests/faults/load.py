@@ -1,0 +1,217 @@
+"""Clients that write down what they were told, and a judge who compares it with what is there.
+
+Each writer has keys of its own and works on one after the other, through whatever node answers. The
+value of a key says how often it was written, so the judge can tell what was lost: a value older
+than the last one that was acknowledged; and what came back: a value that was read and deleted in
+one step. Counters are incremented by everybody; each acknowledged increment must be in the sum, and
+no more than were asked for.
+"""
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+
+import redis
+
+from tests.faults.machines import Machine, Machines
+
+KEYS_EACH = 40
+COUNTERS = 4
+PAUSE_S = 0.005
+SLOWEST_S = 2.6             # no answer comes later: the request time-out, and a busy machine
+
+
+@dataclass
+class Key:
+    """What is known of one key."""
+
+    written: int = 0                # the number of the last attempt
+    acknowledged: int = 0           # of the last write that was acknowledged; 0: none, or deleted
+    deleted: int = 0                # the number that the last acknowledged GETDEL read
+    is_deleted: bool = False        # that was the last thing that was acknowledged
+    is_in_doubt: bool = False       # a deletion's outcome is not known
+
+
+@dataclass
+class Told:
+    """What one writer has heard."""
+
+    answered: int = 0
+    refused: int = 0                # answered with an error
+    unanswered: int = 0
+    worst_s: float = 0.0
+    gap_s: float = 0.0              # the longest time without any answer but errors
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+class Writer(threading.Thread):
+    """One client: a thread with its keys, its connection, and its notes."""
+
+    def __init__(self, machines: Machines, number: int, seed: int) -> None:
+        super().__init__(name=f"writer {number}", daemon=True)
+        self.machines = machines
+        self.number = number
+        self.keys = {f"w{number}:{index}": Key() for index in range(KEYS_EACH)}
+        self.increments = {f"count:{index}": [0, 0] for index in range(COUNTERS)}
+        self.told = Told()
+        self.is_over = threading.Event()
+        self.wrong: list[str] = []
+        self._random = random.Random(seed)
+        self._client: redis.Redis | None = None
+        self._home = number
+        self._last_s = time.monotonic()
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        while not self.is_over.is_set():
+            choice = self._random.random()
+            if choice < 0.1:
+                self._increment(self._random.choice(sorted(self.increments)))
+            else:
+                name = self._random.choice(sorted(self.keys))
+                if choice < 0.25:
+                    self._take(name, self.keys[name])
+                elif choice < 0.5:
+                    self._read(name, self.keys[name])
+                else:
+                    self._write(name, self.keys[name])
+            time.sleep(PAUSE_S)
+
+    def _ask(self, *words: object) -> tuple[bool, object]:
+        """(whether it was answered without an error, the answer)."""
+        begun_s = time.monotonic()
+        try:
+            if self._client is None:
+                # A client goes to a node that it can reach, and stays.
+                self._home += 1
+                machine = self.machines.all[self._home % len(self.machines.all)]
+                self._client = machine.client()
+            answer = self._client.execute_command(*words)
+        except redis.ResponseError as wrong:
+            self.told.refused += 1
+            # For words that it knows the client has classes, and takes the word away.
+            kind = type(wrong)
+            word = str(wrong).split(" ", 1)[0] if kind is redis.ResponseError else kind.__name__
+            self.told.errors[word] = self.told.errors.get(word, 0) + 1
+            self._measure(begun_s)
+            return False, wrong
+        except (redis.RedisError, OSError):
+            self.told.unanswered += 1
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+            return False, None
+        self.told.answered += 1
+        self._measure(begun_s)
+        now_s = time.monotonic()
+        self.told.gap_s = max(self.told.gap_s, now_s - self._last_s)
+        self._last_s = now_s
+        return True, answer
+
+    def _measure(self, begun_s: float) -> None:
+        self.told.worst_s = max(self.told.worst_s, time.monotonic() - begun_s)
+
+    def _write(self, name: str, key: Key) -> None:
+        key.written += 1
+        is_done, _ = self._ask("SET", name, key.written)
+        if is_done:
+            key.acknowledged = key.written
+            key.is_deleted = key.is_in_doubt = False
+
+    def _take(self, name: str, key: Key) -> None:
+        is_done, answer = self._ask("GETDEL", name)
+        if not is_done:
+            key.is_in_doubt = True
+        elif answer is not None:
+            number = int(answer)        # type: ignore[call-overload]
+            self._look(name, key, number)
+            key.deleted = max(key.deleted, number)
+            if number >= key.acknowledged:
+                key.is_deleted = True
+
+    def _read(self, name: str, key: Key) -> None:
+        is_done, answer = self._ask("GET", name)
+        if is_done and answer is not None:
+            self._look(name, key, int(answer))      # type: ignore[call-overload]
+
+    def _look(self, name: str, key: Key, number: int) -> None:
+        if number > key.written:
+            self.wrong.append(f"{name} is {number}, which was never written")
+
+    def _increment(self, name: str) -> None:
+        tally = self.increments[name]
+        tally[1] += 1
+        if self._ask("INCR", name)[0]:
+            tally[0] += 1
+
+
+class Load:
+    """Some writers at work. A context manager."""
+
+    def __init__(self, machines: Machines, writers: int, seed: int) -> None:
+        self.machines = machines
+        self.writers = [Writer(machines, number, seed * 100 + number) for number in range(writers)]
+
+    def __enter__(self) -> "Load":
+        for writer in self.writers:
+            writer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self.writers:
+            writer.is_over.set()
+        for writer in self.writers:
+            writer.join(30)
+
+    def total(self) -> Told:
+        """All writers together."""
+        total = Told()
+        for told in (writer.told for writer in self.writers):
+            total.answered += told.answered
+            total.refused += told.refused
+            total.unanswered += told.unanswered
+            total.worst_s = max(total.worst_s, told.worst_s)
+            total.gap_s = max(total.gap_s, told.gap_s)
+            for word, count in told.errors.items():
+                total.errors[word] = total.errors.get(word, 0) + count
+        return total
+
+    # ---- the judge ----
+
+    def judge(self) -> list[str]:
+        """What is wrong, read through every node after healing."""
+        wrong = [text for writer in self.writers for text in writer.wrong]
+        for machine in self.machines.all:
+            if machine.is_running():
+                wrong += self._judge_at(machine)
+        worst_s = self.total().worst_s
+        if worst_s > SLOWEST_S:
+            wrong.append(f"an answer came after {worst_s:.1f} s")
+        return wrong
+
+    def _judge_at(self, machine: Machine) -> list[str]:
+        client = machine.client(10)
+        wrong = []
+        for writer in self.writers:
+            for name, key in writer.keys.items():
+                _, values = client.execute_command("DYN.GETCTX", name)      # type: ignore[misc]
+                numbers = sorted(int(value) for value in values)
+                where = f"{name} at {machine.name} is {numbers}: "
+                if any(number > key.written for number in numbers):
+                    wrong.append(where + f"only {key.written} were written")
+                if key.is_deleted and key.deleted in numbers:
+                    wrong.append(where + f"{key.deleted} was read and deleted")
+                if key.is_deleted or key.is_in_doubt or not key.acknowledged:
+                    continue
+                if not numbers or numbers[-1] < key.acknowledged:
+                    wrong.append(where + f"{key.acknowledged} was acknowledged")
+        for name in self.writers[0].increments:
+            least = sum(writer.increments[name][0] for writer in self.writers)
+            most = sum(writer.increments[name][1] for writer in self.writers)
+            count = int(client.get(name) or 0)      # type: ignore[arg-type]
+            if not least <= count <= most:
+                wrong.append(f"{name} at {machine.name} is {count}: {least} were acknowledged,"
+                             f" {most} asked for")
+        client.close()
+        return wrong

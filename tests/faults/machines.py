@@ -1,0 +1,290 @@
+"""Real nodes, each on a machine of its own: a network namespace with its own disk and clock.
+
+The machines hang on one bridge; the test talks to them from outside. Harm is done from outside as
+well: signals to processes, rules in a machine's packet filter, a disk that is small, put away or
+taken from under the process. Everything is taken down again, whatever happened.
+
+Needs root, iproute2, iptables, and ext4 on loop devices.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+
+from tests.server.process import PROGRAM, ROOT
+
+PORT = 6379
+DISK_BYTES = 128 << 20
+_PREFIX = "rdf"
+
+
+def sh(*words: str) -> str:
+    """Run a program of the system; its output. Raises with what it said if it fails."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr or done.stdout}"
+    return done.stdout
+
+
+class Machine:
+    """One machine: its namespace, its address, its disk, and the node's process if it runs."""
+
+    def __init__(self, machines: "Machines", number: int, disk: Path) -> None:
+        self.machines = machines
+        self.number = number
+        self.name = f"n{number}"
+        self.space = f"{_PREFIX}{machines.tag}-{number}"
+        self.host = f"10.231.{machines.tag % 250 + 1}.{number}"
+        self.inner = f"{_PREFIX}{machines.tag}i{number}"       # the two ends of its cable
+        self.outer = f"{_PREFIX}{machines.tag}o{number}"
+        self.disk = disk
+        self.log = disk.with_suffix(".log")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.env: dict[str, str] = {}
+
+    # ---- the node ----
+
+    def start(self, *more: str) -> None:
+        """Start the node's process; it need not be ready."""
+        others = ",".join(f"{one.host}:{PORT + 10_000}" for one in self.machines.first)
+        words = [
+            "serve", "--bind", self.host, "--port", str(PORT), "--data-dir", str(self.disk),
+            "--http-port", "8379", "--seeds", others, "--peer-secret", "the tests'",
+            "--protected-mode", "no", "--node-id", f"{self.number:040x}",
+            *self.machines.settings, *more,
+        ]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                ["ip", "netns", "exec", self.space, *PROGRAM, *words], cwd=ROOT,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **self.env}, start_new_session=True,
+            )
+
+    def client(self, timeout_s: float = 3.0) -> "redis.Redis":
+        """A client without retries, so that what it hears is what was answered."""
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        return redis.Redis(
+            host=self.host, port=PORT, socket_timeout=timeout_s, socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0), protocol=2,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether the node serves all that it should."""
+        client = self.client(1.0)
+        try:
+            return bool(client.get("is anybody there") is None)
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+    def send(self, number: int) -> None:
+        """Send a signal to the node and to its storage process."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.end(signal.SIGKILL)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """End the process; its exit status."""
+        assert self.process is not None
+        self.send(number)
+        status = self.process.wait(30)
+        self.process = None
+        return status
+
+    def is_running(self) -> bool:
+        """Whether the process is there, perhaps stopped."""
+        return self.process is not None and self.process.poll() is None
+
+    # ---- the disk ----
+
+    @property
+    def image(self) -> Path:
+        """What the disk really holds: what was not synced is in the system's memory only."""
+        return self.disk.with_suffix(".img")
+
+    def format(self) -> None:
+        """An empty disk. The node keeps its id: it is in its settings."""
+        with self.image.open("wb") as image:
+            image.truncate(DISK_BYTES)
+        sh("mkfs.ext4", "-q", "-F", str(self.image))
+        self.mount()
+
+    def mount(self) -> None:
+        """Put the disk in. It is written to when somebody asks for that, not every five seconds."""
+        sh("mount", "-o", "loop,commit=300", str(self.image), str(self.disk))
+
+    def unmount(self) -> None:
+        """Take the disk out."""
+        sh("umount", str(self.disk))
+
+    def wipe(self) -> None:
+        """An empty disk in place of this one; the process must have ended."""
+        self.unmount()
+        self.format()
+
+    def cut_power(self) -> None:
+        """The machine loses its power: what was not synced is gone."""
+        self.send(signal.SIGSTOP)
+        kept = self.image.with_suffix(".kept")
+        shutil.copyfile(self.image, kept)
+        self.kill()
+        self.unmount()
+        kept.replace(self.image)
+        self.mount()
+
+    def fill_disk(self) -> None:
+        """Leave no space on the disk."""
+        with (self.disk / "ballast").open("wb") as ballast:
+            block = bytes(1 << 16)
+            try:
+                while True:
+                    ballast.write(block)
+                    ballast.flush()
+            except OSError:
+                pass
+
+    def clear_disk(self) -> None:
+        """Give the space back."""
+        (self.disk / "ballast").unlink(missing_ok=True)
+
+    # ---- the network ----
+
+    def filter(self, *words: str) -> None:
+        """Change the machine's packet filter."""
+        sh("ip", "netns", "exec", self.space, "iptables", "-w", *words)
+
+    def deafen(self, other: "Machine") -> None:
+        """Nothing of what the other sends arrives here."""
+        self.filter("-A", "INPUT", "-s", other.host, "-j", "DROP")
+
+    def lose(self, share: float) -> None:
+        """So much of what the others send is lost."""
+        self.filter(
+            "-A", "INPUT", "-m", "statistic", "--mode", "random", "--probability", f"{share:.2f}",
+            "-j", "DROP",
+        )
+
+    def free(self) -> None:
+        """Everything arrives again."""
+        self.filter("-F", "INPUT")
+
+
+class Machines:
+    """A cluster of real nodes. A context manager."""
+
+    def __init__(self, count: int, *settings: str) -> None:
+        self.tag = os.getpid() % 1000
+        self.settings = ("--cluster-size", str(count), *settings)
+        self.folder = Path(tempfile.mkdtemp(prefix="respdyn-faults-"))
+        self.first: list[Machine] = []
+        self.all: list[Machine] = []
+        self._bridge = f"{_PREFIX}{self.tag}br"
+        for number in range(1, count + 1):
+            self.all.append(self._machine(number))
+        self.first = self.all[:3]
+
+    def _machine(self, number: int) -> Machine:
+        disk = self.folder / f"n{number}"
+        disk.mkdir()
+        return Machine(self, number, disk)
+
+    def __enter__(self) -> "Machines":
+        self._clean_up()
+        sh("ip", "link", "add", self._bridge, "type", "bridge")
+        sh("ip", "addr", "add", f"10.231.{self.tag % 250 + 1}.254/24", "dev", self._bridge)
+        sh("ip", "link", "set", self._bridge, "up")
+        try:
+            for machine in self.all:
+                machine.format()
+                self._plug_in(machine)
+                machine.start()
+            self.wait_until_ready(60)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def add(self, *more: str) -> Machine:
+        """One more machine, its node started."""
+        machine = self._machine(len(self.all) + 1)
+        self.all.append(machine)
+        machine.format()
+        self._plug_in(machine)
+        machine.start(*more)
+        return machine
+
+    def _plug_in(self, machine: Machine) -> None:
+        inner, outer = machine.inner, machine.outer
+        sh("ip", "netns", "add", machine.space)
+        sh("ip", "link", "add", outer, "type", "veth", "peer", "name", inner)
+        sh("ip", "link", "set", outer, "master", self._bridge, "up")
+        sh("ip", "link", "set", inner, "netns", machine.space)
+        for words in (
+            ("addr", "add", f"{machine.host}/24", "dev", inner), ("link", "set", inner, "up"),
+            ("link", "set", "lo", "up"),
+        ):
+            sh("ip", "-n", machine.space, *words)
+
+    def __exit__(self, *_: object) -> None:
+        for machine in self.all:
+            if machine.is_running():
+                machine.end(signal.SIGKILL)
+        self._clean_up()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _clean_up(self) -> None:
+        for machine in self.all:
+            for words in (
+                ["ip", "netns", "del", machine.space],
+                ["ip", "link", "del", machine.outer],
+                ["umount", str(machine.disk)],
+            ):
+                subprocess.run(words, capture_output=True, check=False)
+        subprocess.run(["ip", "link", "del", self._bridge], capture_output=True, check=False)
+
+    def wait_until_ready(self, seconds: float) -> float:
+        """Until all running nodes serve; how long that took."""
+        begun = time.monotonic()
+        for machine in self.all:
+            while machine.is_running() and not machine.is_ready():
+                assert time.monotonic() - begun < seconds, (
+                    f"{machine.name} is not ready: {machine.log.read_text()[-2000:]}"
+                )
+                time.sleep(0.05)
+        return time.monotonic() - begun
+
+    def cut(self, one: list[Machine], two: list[Machine], *, is_one_way: bool = False) -> None:
+        """Nothing of what `one` sends arrives at `two`, and in the other direction neither."""
+        for here in two:
+            for there in one:
+                here.deafen(there)
+                if not is_one_way:
+                    there.deafen(here)
+
+    def heal(self) -> None:
+        """All is well again: the network, and processes that were stopped or have ended."""
+        for machine in self.all:
+            machine.free()
+            machine.clear_disk()
+            if machine.is_running():
+                machine.send(signal.SIGCONT)
+            else:
+                machine.start()
+
+    def logs(self) -> str:
+        """The last lines of every node, for a test that fails."""
+        return "\n".join(
+            f"{machine.name}: " + "\n    ".join(machine.log.read_text().splitlines()[-12:])
+            for machine in self.all if machine.log.exists()
+        )

@@ -1,0 +1,22 @@
+"""Real nodes in network namespaces keep what they acknowledged; the long run is `make faults`."""
+
+import os
+
+import pytest
+
+from tests.faults import course
+from tests.faults.machines import sh
+
+
+@pytest.mark.slow
+@pytest.mark.needs("ip", "iptables", "mkfs.ext4")
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces, which only root may")
+def test_nothing_acknowledged_is_lost_by_kills_cuts_pauses_wiped_disks_and_power() -> None:
+    told = course.run(seed=1, harms=["kill", "halves", "pause", "wipe", "power-all"], seconds=3)
+    assert told.answered > 500
+
+
+@pytest.mark.needs("ip", "iptables", "mkfs.ext4")
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces, which only root may")
+def test_nothing_is_left_behind() -> None:
+    assert "rdf" not in sh("ip", "netns", "list") + sh("ip", "-br", "link")
