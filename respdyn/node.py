@@ -59,6 +59,7 @@ from respdyn.engine.exchange import Exchange
 from respdyn.engine.front import Front
 from respdyn.engine.handoff import Handoff
 from respdyn.engine.host import Host, NoHost
+from respdyn.engine.moved_slots import MovedSlots
 from respdyn.engine.session import Session
 from respdyn.engine.standing import Standing
 from respdyn.engine.standing_in import StandIn
@@ -191,8 +192,8 @@ class Node:
             self, self.front.sessions, self._replan, self.slot_map.ranges, here
         )
         self.telling = Telling(
-            self.links, self.replica, self.dispatcher, name, self.front.sessions,
-            self.draining,
+            self.links, self.replica, self.dispatcher, name, self.front.sessions, self.draining,
+            MovedSlots(self.slot_map, self.front.sessions, self.topology.addresses),
         )
         self.settings_changed()
         self.gossip.users_told = self.front.users.told

@@ -89,6 +89,7 @@ def write_expected(mode: str, expected: dict[str, str]) -> None:
         parts.append(f"\n## {reason}\n")
         for file, names in _by_file(tests):
             parts.append(f"{file}\n" + "".join(f" {name}\n" for name in names))
+    EXPECTED.mkdir(exist_ok=True)
     (EXPECTED / f"{mode}.txt").write_text("".join(parts), encoding="utf-8")
 
 

@@ -140,7 +140,7 @@ class Topology:
         self._version = slot_map.version
         ring = node.membership.ring
         assert ring is not None, "a map has a ring"
-        plain = {one.node_id: node.view.member(one.node_id) or one for one in ring.members}
+        plain = self._places()
         states = {name: node.view.state_of(name) for name in plain}
         held: dict[str, list[tuple[int, int]]] = {name: [] for name in plain}
         for first, last, owner in slot_map.ranges():
@@ -162,6 +162,18 @@ class Topology:
                     _shard(member, states[name], held[name], resp3)
                     for name, member in places.items()
                 ], turn)
+
+    def addresses(self, is_tls: bool) -> dict[str, str]:
+        """Where clients find the cluster port of each node, by node id."""
+        places = self._places()
+        places = self._over_tls(places) if is_tls else places
+        return {name: f"{member.host}:{_port(member)}" for name, member in places.items()}
+
+    def _places(self) -> dict[str, Member]:
+        ring = self._node.membership.ring
+        view = self._node.view
+        members = ring.members if ring is not None else ()
+        return {one.node_id: view.member(one.node_id) or one for one in members}
 
     def _over_tls(self, places: dict[str, Member]) -> dict[str, Member]:
         """The members as clients reach them over TLS. A member that also serves without it tells

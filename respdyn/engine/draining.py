@@ -15,7 +15,7 @@ served until it does.
 Source: redis-py and node-redis, whose parsers say what these messages look like.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, Protocol
 from zlib import crc32
 
@@ -23,14 +23,12 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_LEAVING
 from respdyn.cluster.messages import bulk as statement
 from respdyn.config import Settings
+from respdyn.engine.moved_slots import Ranges, migrations
 from respdyn.engine.session import Session
 from respdyn.resp.replies import array, bulk, integer, push, text
 from respdyn.ring.ring import Member
 
 NOWHERE: Final = b"none"        # an endpoint type: the client knows where to connect anew
-
-Ranges = list[tuple[int, int, str]]     # first slot, last slot, node id
-
 
 class Surroundings(Protocol):
     """What is asked of the node."""
@@ -141,24 +139,10 @@ class Draining:
 
     def _migrations(self, before: Ranges, after: Ranges) -> bytes:
         """Which slots this node has handed to whom, as SMIGRATED lists them."""
-        hosts = {
+        addresses = {
             peer: f"{link.member.host}:{link.member.cluster_port}"
             for peer, link in self._node.links.items() if link.member is not None
         }
+        addresses[self._here.node_id] = f"{self._here.host}:{self._here.cluster_port}"
         own = [slots for slots in before if slots[2] == self._here.node_id]
-        given: dict[str, list[str]] = {}
-        for first, last, node in after:
-            if node in hosts:
-                for low, high in _shared(own, first, last):
-                    given.setdefault(node, []).append(f"{low}-{high}")
-        source = f"{self._here.host}:{self._here.cluster_port}"
-        return array([
-            array([text(source), text(hosts[node]), text(",".join(slots))])
-            for node, slots in sorted(given.items())
-        ])
-
-
-def _shared(ranges: Iterable[tuple[int, int, str]], first: int, last: int) -> list[tuple[int, int]]:
-    """The parts of the ranges that lie between two slots."""
-    found = [(max(low, first), min(high, last)) for low, high, _ in ranges]
-    return [(low, high) for low, high in found if low <= high]
+        return array(migrations(own, after, addresses))

@@ -1,4 +1,4 @@
-"""What clients are told unasked: messages, keyspace events, expiries, what they must not cache.
+"""What clients are told unasked: messages, events, what they must not cache, slots that moved.
 
 One door for the node to all rooms that do so, because they hear the same things: statements of
 peers, links that come and go, time, and which records a turn has changed. Nothing here costs
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from respdyn.config import Settings
     from respdyn.engine.dispatch import Dispatcher
     from respdyn.engine.draining import Draining
+    from respdyn.engine.moved_slots import MovedSlots
     from respdyn.engine.session import Session
 
 
@@ -36,7 +37,7 @@ class Telling:
 
     def __init__(
         self, links: dict[str, Link], replica: Replica, dispatcher: Dispatcher, here: str,
-        sessions: dict[int, Session], draining: Draining,
+        sessions: dict[int, Session], draining: Draining, moved_slots: MovedSlots,
     ) -> None:
         self.pubsub = PubSub(links)
         self.notices = Notices(self.pubsub, links)
@@ -47,6 +48,7 @@ class Telling:
         self._are_changes_wanted = False        # by clients that track, here or at a peer
         self._dispatcher = dispatcher
         self._draining = draining
+        self._moved_slots = moved_slots
         self._hearers = {
             GOSSIP_MESSAGE: self.pubsub.heard_message,
             GOSSIP_COUNT: self.pubsub.heard_count,
@@ -111,6 +113,7 @@ class Telling:
         """Time passes."""
         self.pubsub.expire(now_ms)
         self._expiring.tick(now_ms, wall_ms)
+        self._moved_slots.look(now_ms, wall_ms, self._draining.is_leaving)
 
     def next_deadline(self) -> int:
         """When `advance` has work at the earliest."""
