@@ -66,7 +66,7 @@ def _bytes(client: Any, _: Any) -> str:
 def _pipeline(client: Any, _: Any) -> int:
     pipeline = client.pipeline(transaction=False)
     for number in range(10_000):
-        pipeline.incr(f"c:p:{number % 100}")
+        pipeline.incr(f"c:p:{number % 1000}")
     return sum(pipeline.execute())
 
 
