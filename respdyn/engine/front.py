@@ -23,6 +23,7 @@ from respdyn.engine.consistency import parse_terms
 from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
 from respdyn.engine.journal import Journal
+from respdyn.engine.pausing import Pausing
 from respdyn.engine.plain import Plain
 from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
 from respdyn.errors import ReplyError
@@ -59,6 +60,7 @@ class Front:
         self.monitors = monitoring.Monitors()
         self._load = Load()
         self._load.note_failed = self._failed
+        self.pausing = Pausing(self._load.ready)
         self.errors = self._load.errors         # error replies, by first word
         self.users = Users(node, self.sessions)
         self.plain = Plain(
@@ -90,6 +92,7 @@ class Front:
     def close_session(self, session: Session) -> None:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
+        self.pausing.waiting.pop(session, None)
         self._node.telling.forget(session)
         self.monitors.forget(session)
         session.closing = True
@@ -202,7 +205,7 @@ class Front:
             and session.tracking is None and not self.monitors.sessions
             and not self.stopping and bool(self._node.dispatcher.plans)
             and self._node.dispatcher.notices is None
-            and not self.is_full and not self.journal.times_each
+            and not self.is_full and not self.journal.times_each and not self.pausing.is_on
             and self._load.held < self._node.settings.max_inflight
         )
 
@@ -246,6 +249,10 @@ class Front:
                 self.users.check(session, command, argv)
             if session.subscriptions is not None and session.resp == 2:
                 channels.check_allowed(command)
+            if self.pausing.is_on and self.pausing.stops(command):
+                self.put_back(session)
+                self.pausing.waiting[session] = None
+                return
             if session.transaction is not None and command.name not in transactions.AT_ONCE:
                 reply: bytes | None = transactions.enqueue(self, session, command, argv)
             else:
