@@ -54,8 +54,8 @@ class Front:
         self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
         self.journal = Journal()
         self.is_full = False                    # maxmemory is reached
-        # Microseconds; the driver's runs within a turn too.
-        self.clock_us: Callable[[], int] = lambda: 1000 * node.now_ms
+        # Nanoseconds; the driver's runs within a turn too.
+        self.clock_ns: Callable[[], int] = lambda: 1_000_000 * node.now_ms
         self._node = node
         self.monitors = monitoring.Monitors()
         self._load = Load()
@@ -101,9 +101,7 @@ class Front:
         """Take over what CONFIG SET may have changed."""
         settings = self._node.settings
         self._load.push_limit = settings.pubsub_output_limit
-        journal = self.journal
-        journal.slow_us, journal.slow_max = settings.slowlog_us, settings.slowlog_max_len
-        journal.event_ms = settings.latency_ms
+        self.journal.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
         if not settings.maxmemory:
             self.is_full = False
 
@@ -176,14 +174,14 @@ class Front:
         while ready and len(ready) > last:
             if self._is_usual(session):
                 room = self._node.settings.max_inflight - self._load.held
-                began_us = self.clock_us()
                 first = ready[0]
+                began_ns = self.clock_ns()
                 gets, sets = self.plain.run(
                     session, ready, min(len(ready) - last, room), soft_bytes
                 )
                 if gets or sets:
-                    took_us = self.clock_us() - began_us
-                    self.journal.ran_plain(session, gets, sets, first, took_us)
+                    took_ns = self.clock_ns() - began_ns
+                    self.journal.ran_plain(session, gets, sets, first, took_ns)
                 if not ready:
                     return
             if session.out_bytes > soft_bytes or len(pending) > PENDING_MAX:
@@ -239,7 +237,7 @@ class Front:
         session.last_ms = self._node.wall_ms
         is_accepted = False
         shown: list[tuple[Command, list[bytes]]] = []
-        began_us = self.clock_us()
+        began_ns = self.clock_ns()
         command = None
         runs = False
         try:
@@ -273,7 +271,7 @@ class Front:
             if not is_accepted:
                 reply = transactions.refused(session, argv, wrong.text) or reply
             command = command or find(argv)
-        self._account(session, command, argv, reply, runs, began_us)
+        self._account(session, command, argv, reply, runs, began_ns)
         if reply is not None:
             session.reply(reply)
         if shown:
@@ -281,7 +279,7 @@ class Front:
 
     def _account(
         self, session: Session, command: Command | None, argv: list[bytes], reply: bytes | None,
-        runs: bool, began_us: int,
+        runs: bool, began_ns: int,
     ) -> None:
         """Note what a command has cost, and whether it was refused (`runs` is False) or failed."""
         if reply is None:
@@ -290,9 +288,8 @@ class Front:
                 pending[-1].command = command       # its failure, if it fails, comes later
             elif session.backlog:
                 return                              # it went back in line
-        is_error = reply is not None and reply[:1] == b"-"
-        if is_error:
-            assert reply is not None
+            is_error = False
+        elif is_error := reply[:1] == b"-":
             self._load.failed(reply)
         if command is None:
             return
@@ -303,7 +300,7 @@ class Front:
         self.calls[command] = self.calls.get(command, 0) + 1
         if is_error:
             self.journal.cost_of(command).failed += 1
-        self.journal.ran(session, command, argv, self.clock_us() - began_us)
+        self.journal.ran(session, command, argv, self.clock_ns() - began_ns)
 
     def run(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
