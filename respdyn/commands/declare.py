@@ -143,6 +143,11 @@ class Command:
     fold: Fold = _no_fold
     then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
     is_alone: Callable[[Argv], bool] | None = None  # never part of a transaction's group
+    elsewhere: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key
+                                    # that it names besides its own
+    stores: Callable[[Argv], list[int]] | None = None   # where further keys stand that it writes
+    unknown_keys: tuple[tuple[str, str], ...] = ()  # (notes, access) of keys that no position tells
+    is_in_keyspace: bool = True     # False: not in the category that its group stands for
     single: "Command | None" = None   # a GATHER command with one key is executed as this one
     inner: Callable[[Argv], Argv] | None = None     # the command that a WRAP command carries
     subcommands: tuple["Command", ...] = ()
@@ -194,7 +199,7 @@ class Command:
         if "admin" in flags:
             wanted.update(("admin", "dangerous"))
         wanted.add("fast" if "fast" in flags else "slow")
-        if not self.subcommands and self.group in _CATEGORY_OF_GROUP:
+        if not self.subcommands and self.is_in_keyspace and self.group in _CATEGORY_OF_GROUP:
             wanted.add(_CATEGORY_OF_GROUP[self.group])
         return [category for category in CATEGORIES if category in wanted]
 

@@ -21,7 +21,7 @@ from respdyn.commands.arguments import (
 )
 from respdyn.commands.declare import COVERAGE, LOCAL, READ, UPDATE, WRAP, WRITE, Argv, Command
 from respdyn.errors import DamagedError, ReplyError
-from respdyn.resp.replies import array, bulk, bulks, null
+from respdyn.resp.replies import array, bulk, bulks, integer, null
 from respdyn.types import strings
 from respdyn.types.strings import Stamp, decode_token, encode_token
 
@@ -42,6 +42,15 @@ def _context(loc: bytes, token: bytes, stamp: Stamp) -> Context:
 def getctx(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
     token = encode_token(loc, context_of(rec))
     return array([bulk(token), bulks(strings.siblings(rec, now_ms))])
+
+
+def fetch(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
+    found = strings.value(rec, now_ms)
+    if found is None:
+        return null(resp3)
+    when = strings.expire_at(rec, now_ms) or 0
+    token = encode_token(loc, context_of(rec))
+    return array([bulk(token), bulk(found), integer(when)])
 
 
 def putctx(
@@ -123,6 +132,13 @@ COMMANDS = (
         since="0.1.0", group="string", flags="readonly", access="RO access",
         complexity="O(N) with N the number of siblings",
         promise="converges", route=READ, read_at=getctx, wants_loc=True,
+    ),
+    Command(
+        "dyn.fetch", "DYN.FETCH key",
+        "Gives a context, the value that GET answers, and when it expires in milliseconds since"
+        " 1970, or 0; null if there is none.",
+        since="0.1.0", group="string", flags="readonly", access="RO access",
+        promise="last-writer", route=READ, read_at=fetch, wants_loc=True,
     ),
     Command(
         "dyn.putctx", "DYN.PUTCTX key context value [EX seconds | PX milliseconds]",

@@ -13,13 +13,12 @@ from respdyn.commands.arguments import (
     invalid_expire,
     parse_integer,
     quoted,
-    syntax_error,
     word,
 )
-from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
-from respdyn.commands.folding import as_sum, first_error, payload_of
+from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command
+from respdyn.commands.folding import as_sum
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import OK, ONE, ZERO, integer
+from respdyn.resp.replies import ONE, ZERO, integer
 from respdyn.types import strings
 from respdyn.types.strings import Stamp
 
@@ -158,34 +157,6 @@ def _no_time(when: int | None) -> bytes:
     return b":-2\r\n" if when is None else b":-1\r\n"
 
 
-def copy_parts(argv: Argv) -> list[Argv]:
-    for argument in argv[3:]:
-        if word(argument) == b"DB":
-            raise ReplyError("ERR COPY to another database is not supported")
-        if word(argument) != b"REPLACE":
-            raise syntax_error()
-    if argv[1] == argv[2]:
-        raise ReplyError("ERR source and destination objects are the same")
-    return [[b"GET", argv[1]], [b"PEXPIRETIME", argv[1]]]
-
-
-def copy_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
-    """A SET of what was read, with its expiry; unless REPLACE is given, only of a free key."""
-    found = payload_of(replies[0])
-    if found is None:
-        return ZERO
-    made = [b"SET", argv[2], found]
-    if len(argv) == 3:
-        made.append(b"NX")
-    if not replies[1].startswith(b":-"):
-        made += [b"PXAT", replies[1][1:-2]]
-    return Further([made], _copied)
-
-
-def _copied(replies: list[bytes]) -> bytes:
-    return ONE if replies[0] == OK else first_error(replies) or ZERO
-
-
 _COUNTED = ("request_policy:multi_shard", "response_policy:agg_sum")
 _EACH = "O(N) with N the number of keys"
 _CONDITION = "[NX | XX | GT | LT]"
@@ -237,14 +208,6 @@ COMMANDS = (
         since="3.2.1", group="generic", flags="readonly fast", access="RO",
         complexity=_EACH, tips=_COUNTED, promise="last-writer",
         route=GATHER, parts=count_parts, fold=as_sum, single=TOUCH,
-    ),
-    Command(
-        "copy", "COPY source destination [DB destination-db] [REPLACE]",
-        "Copies a value and its time to live to another key of the same database. It reads, then"
-        " writes: what changes the source in between is not seen.",
-        since="6.2.0", group="generic", flags="write denyoom",
-        access="RO access; OW update", promise="per-coordinator",
-        route=GATHER, parts=copy_parts, then=copy_then,
     ),
     Command(
         "type", "TYPE key", "Tells what type of value a key holds.",

@@ -167,10 +167,16 @@ class Same(msgspec.Struct, frozen=True, array_like=True, tag="same"):
     names: list[tuple[bytes, bytes]]
 
 
+class Digests(msgspec.Struct, frozen=True, array_like=True, tag="digests"):
+    """What tells the states of some keys from any other; empty for a key that is not there."""
+
+    locators: list[bytes]
+
+
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | OldestHints | Mend
-    | Promise | Drop | Same
+    | Promise | Drop | Same | Digests
 )
 # Answered only once what they asked to store is durable.
 _STORING = (Clear, ClearHint, Deliver, Promise)

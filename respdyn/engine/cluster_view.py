@@ -21,6 +21,7 @@ from respdyn.engine.asking import (
     ClearHint,
     Count,
     Deliver,
+    Digests,
     Drop,
     Explain,
     Fetch,
@@ -109,6 +110,9 @@ class ClusterView:
             return self._about_hints(question)
         if isinstance(question, Roots | Segments | Keys | Fetch | Mend):
             return self._node.exchange.answer(question)
+        if isinstance(question, Digests):
+            records = map(self._node.replica.get, question.locators)
+            return [self._node.replica.digest(rec) if rec else b"" for rec in records]
         if isinstance(question, Listening):
             return channels.answer(self._node.telling.pubsub, question)
         if isinstance(question, Promise | Drop | Same):

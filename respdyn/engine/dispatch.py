@@ -355,6 +355,8 @@ class Dispatcher:
     ) -> None:
         """Run a command on several keys as commands on one."""
         parts = command.parts(argv)
+        if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
+            raise ReplyError("ERR source and destination objects are the same")
         waiter = target.hold()
         then = command.then
         deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms

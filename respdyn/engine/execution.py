@@ -253,10 +253,6 @@ class Execution:
         self._cell = session.hold()
         session.has_barrier = True
 
-    def start(self) -> None:
-        """Begin; the session's place for the reply is taken."""
-        self._go_on()
-
     def fill(self, index: int, reply: bytes) -> None:
         """A queued command's reply."""
         if self._replies[index] is None:
@@ -266,9 +262,9 @@ class Execution:
     def _less(self) -> None:
         self._open -= 1
         if not self._open:
-            self._go_on()
+            self.start()
 
-    def _go_on(self) -> None:
+    def start(self) -> None:
         """Begin stages until one has to wait. A loop: a stage may end at once."""
         if self._is_going_on:
             return
@@ -362,6 +358,8 @@ class Execution:
             return False
         if command.is_alone is not None and command.is_alone(argv):
             return True
+        if command.elsewhere is not None and command.elsewhere(argv) is not None:
+            return True
         plans = self._front.dispatcher.plans
         found = [plans[slot_of(key)] for key in keys_in(command, argv)]
         return any(
@@ -383,6 +381,7 @@ class Execution:
             front.start_task(task, left_ms, slot.fill)
         else:
             try:
+                front.check_elsewhere(session, command, argv)
                 front.dispatcher.gather(
                     command, argv, session.db, session.resp == 3, terms, slot, self._deadline_ms
                 )
@@ -424,6 +423,8 @@ class Execution:
         step = Step(argv, session.db, session.resp == 3, terms.r, terms.w, terms.sloppy)
         if key is None:
             key = argv[lookup(argv).keys.first]
+        if is_write:
+            session.note_write(key)
         return Item(waiter, step, slot_of(key), is_write)
 
     def _run_local(self, command: Command, argv: Argv, index: int) -> None:

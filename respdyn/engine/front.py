@@ -15,13 +15,14 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import find, lookup
-from respdyn.engine import caching, channels, local, monitoring, transactions
+from respdyn.engine import caching, channels, local, monitoring, storing, transactions
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
 from respdyn.engine.calls import FULL
 from respdyn.engine.consistency import parse_terms
 from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
+from respdyn.engine.groups import keys_in
 from respdyn.engine.journal import Journal
 from respdyn.engine.pausing import Pausing
 from respdyn.engine.plain import Plain
@@ -197,6 +198,7 @@ class Front:
         """
         return (
             session.guard is None and session.transaction is None and not session.closing
+            and session.written is None
             and not session.has_barrier and not session.backlog
             and session.reply_mode == "on"
             and (session.subscriptions is None or session.resp == 3)
@@ -333,6 +335,8 @@ class Front:
         if session.pending and session.must_wait(key, is_write):
             self.put_back(session)
             return None
+        if is_write:
+            session.note_write(key)
         reply = dispatcher.execute(
             command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)
         )
@@ -358,6 +362,14 @@ class Front:
             self._node.counters.overloads += 1
             raise ReplyError(_OVERLOAD.format(self._load.held))
 
+    def check_elsewhere(self, session: Session, command: Command, argv: list[bytes]) -> None:
+        """Raises `ReplyError` for another database on the port that has only one."""
+        if (
+            session.listener == "cluster" and command.elsewhere is not None
+            and command.elsewhere(argv) is not None
+        ):
+            raise ReplyError(f"ERR {command.name.upper()}: there is one database in cluster mode")
+
     def put_back(self, session: Session) -> None:
         """The command at hand waits until all before it have been answered."""
         session.backlog.appendleft((self._whole, self._came_ms))
@@ -378,9 +390,13 @@ class Front:
         if session.pending and (two_steps or session.must_wait(ALL_KEYS, is_write)):
             self.put_back(session)
             return None
+        self.check_elsewhere(session, command, argv)
         self._node.dispatcher.gather(
             command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)
         )
+        if is_write:
+            for key in keys_in(command, argv):
+                session.note_write(key)
         if session.pending and session.pending[-1].reply is None:
             session.note(ALL_KEYS, is_write)
             if two_steps:
@@ -433,6 +449,8 @@ class Front:
             return coverage.random_key(
                 self._node.random.random(), session.db, session.resp == 3, terms, mine
             )
+        if name == "swapdb":
+            raise storing.swapdb(argv)
         if name in ("flushdb", "flushall"):
             scan.parse_flush(argv)
             dbs = [session.db] if name == "flushdb" else list(range(16))

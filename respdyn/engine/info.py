@@ -105,7 +105,8 @@ def _clients(context: LocalContext) -> Fields:
     }
 
 
-def _memory(context: LocalContext) -> Fields:
+def memory(context: LocalContext) -> Fields:
+    """INFO's section of that name."""
     outside = context.outside()
     used = int(outside.get("used_memory", "0"))
     rss = int(outside.get("used_memory_rss", "0")) or used
@@ -337,7 +338,7 @@ def _dynamo(context: LocalContext) -> Fields:
 SECTIONS: Final[dict[str, tuple[str, Callable[[LocalContext], Fields]]]] = {
     "server": ("Server", _server),
     "clients": ("Clients", _clients),
-    "memory": ("Memory", _memory),
+    "memory": ("Memory", memory),
     "persistence": ("Persistence", _persistence),
     "stats": ("Stats", _stats),
     "replication": ("Replication", _replication),

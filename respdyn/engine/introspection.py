@@ -134,6 +134,7 @@ def _everything() -> Iterator[Command]:
 
 def _info(command: Command, resp3: bool) -> bytes:
     specs = _key_specs(command, resp3) if command.keys.first else []
+    specs += [_unknown_spec(notes, access, resp3) for notes, access in command.unknown_keys]
     return array([
         text(command.name),
         integer(command.arity),
@@ -171,6 +172,15 @@ def _key_spec(
     span = {"lastkey": last if last < 0 else last - first, "keystep": step, "limit": 0}
     pairs.append((text("find_keys"), _typed("range", span, resp3)))
     return map_(pairs, resp3)
+
+
+def _unknown_spec(notes: str, access: str, resp3: bool) -> bytes:
+    flags = [status(flag.encode()) for flag in access.split()]
+    return map_([
+        (text("notes"), text(notes)), (text("flags"), set_(flags, resp3)),
+        (text("begin_search"), _typed("unknown", {}, resp3)),
+        (text("find_keys"), _typed("unknown", {}, resp3)),
+    ], resp3)
 
 
 def _typed(kind: str, spec: dict[str, int], resp3: bool) -> bytes:

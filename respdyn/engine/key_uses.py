@@ -23,6 +23,9 @@ class Use(NamedTuple):
     ways: int
 
 
+_STORED: Final = "OW update"     # a further key, to which the command stores
+
+
 def uses_of(command: Command, argv: list[bytes]) -> list[Use]:
     """The keys that a command names, and how it uses each."""
     first, last, step = command.keys.first, command.keys.last, command.keys.step
@@ -36,6 +39,8 @@ def uses_of(command: Command, argv: list[bytes]) -> list[Use]:
         if at < len(argv):
             one = accesses[0 if at == first else -1]
             uses.append(Use(at, argv[at], one, _ways(one)))
+    if command.stores is not None:
+        uses += [Use(at, argv[at], _STORED, WRITES) for at in command.stores(argv)]
     return uses
 
 

@@ -39,6 +39,7 @@ from respdyn.engine import (
     operating,
     pausing,
     slowness,
+    storing,
     transactions,
 )
 from respdyn.engine.acl import Users
@@ -450,6 +451,14 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "ssubscribe": channels.ssubscribe,
     "sunsubscribe": channels.sunsubscribe,
     "pubsub|help": channels.help_,
+    "debug": storing.debug,
+    "memory|doctor": storing.memory_doctor,
+    "memory|help": storing.memory_help,
+    "memory|malloc-stats": storing.memory_malloc_stats,
+    "memory|purge": storing.memory_purge,
+    "memory|stats": storing.memory_stats,
+    "object|help": storing.object_help,
+    "wait": storing.wait,
     "multi": transactions.multi,
     "exec": transactions.exec_,
     "discard": transactions.discard,

@@ -51,6 +51,9 @@ ERRORS_MAX: Final = 128
 # How many replies one client may wait for; what it asks beyond that is left unread.
 PENDING_MAX: Final = 1000
 
+# Keys that are kept for WAIT, once a connection has said it.
+WRITTEN_MAX = 10_000
+
 # In place of a key: any of them.
 ALL_KEYS = b"all keys"
 
@@ -139,10 +142,11 @@ class Session(Target):
     __slots__ = (
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db",
         "dirty", "guard", "has_barrier", "id", "inside", "is_dirty", "is_monitor", "is_put_off",
-        "is_tls", "last_command", "last_ms", "lib_name", "lib_version", "listener", "load",
+        "is_tls", "last_command", "last_ms", "last_write", "lib_name", "lib_version", "listener",
+        "load",
         "local_address", "moving", "name", "no_evict", "no_touch", "out", "out_bytes",
         "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions", "tag",
-        "terms", "tracking", "transaction", "user", "watched", "writes",
+        "terms", "tracking", "transaction", "user", "watched", "writes", "written",
     )
 
     def __init__(
@@ -193,6 +197,8 @@ class Session(Target):
         self.moving = b""                   # the kind of address to be told when the node stops
         self.pushed_bytes = 0               # of messages that wait for a reply before them
         self.transaction: Transaction | None = None     # after MULTI
+        self.last_write: tuple[int, bytes] | None = None        # (database, key), for WAIT
+        self.written: dict[tuple[int, bytes], None] | None = None   # all since its first WAIT
         self.inside: Inside | None = None   # set while a command of an EXEC is answered here
         self.watched: dict[tuple[int, bytes], bytes] = {}   # (database, key) -> its version
 
@@ -288,6 +294,15 @@ class Session(Target):
         """Hold back what comes behind the command that has just taken a place."""
         self.pending[-1].is_barrier = True
         self.has_barrier = True
+
+    def note_write(self, key: bytes) -> None:
+        """WAIT will want to know of this."""
+        self.last_write = name = (self.db, key)
+        written = self.written
+        if written is not None:
+            written[name] = None
+            if len(written) > WRITTEN_MAX:
+                del written[next(iter(written))]
 
     def must_wait(self, key: bytes, is_write: bool) -> bool:
         """Whether a command on this key (or `ALL_KEYS`) must wait for this client's own before it.

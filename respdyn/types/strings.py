@@ -34,7 +34,7 @@ from respdyn.types import counters
 __all__ = [
     "LONE", "LONE_EXPIRING", "LONE_VALUE", "Stamp", "assign", "context_with_dot", "count",
     "decode_token", "encode_token", "exists", "expire", "expire_at", "is_expired", "put",
-    "remove", "remove_context", "siblings", "value",
+    "remove", "remove_context", "siblings", "value", "written_ms",
 ]
 
 # Forms of a record with one value that everybody has seen, without and with an expiry. The value of
@@ -43,6 +43,7 @@ LONE, LONE_EXPIRING = 5, 7
 LONE_VALUE = PLAIN_VALUE
 
 _u64 = int.from_bytes
+_CLOCK_BITS = 16        # of a hybrid clock, below its milliseconds
 _encode_plain = codec.encode_plain
 
 
@@ -95,6 +96,11 @@ def is_expired(record: bytes, now_ms: int) -> bool:
         return record[1] == 7 and _u64(record[46:54]) <= now_ms
     ranked = _ranked(record) if record[1] & codec.LIVE else []
     return bool(ranked) and 0 < ranked[0][1] <= now_ms
+
+
+def written_ms(record: bytes) -> int:
+    """When it was last written, in ms since 1970, by the clock of whoever did."""
+    return codec.max_clock(record) >> _CLOCK_BITS
 
 
 def siblings(record: bytes, now_ms: int) -> list[bytes]:

@@ -35,7 +35,10 @@ class Executor:
         if command.single is not None and len(argv) == 2:
             command = command.single
         if command.route == GATHER:
-            replies = [self._run(part) for part in command.parts(argv)]
+            first = command.parts(argv)
+            if command.elsewhere is not None and command.elsewhere(argv) == (0, argv[1]):
+                raise ReplyError("ERR source and destination objects are the same")
+            replies = [self._run(part) for part in first]
             if command.then is None:
                 return command.fold(replies)
             here = self.records
@@ -48,7 +51,7 @@ class Executor:
                 outcome = first_error(replies) or outcome.then(replies)
             return outcome
         if command.route == READ:
-            rec = self.records.get(argv[1], b"")
+            rec = self.records.get(argv[command.keys.first], b"")
             if command.wants_loc:
                 return command.read_at(argv, rec, self.now_ms, self.resp3, argv[1])
             return command.read(argv, rec, self.now_ms, self.resp3)

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "commands.md"
 
 # Redis has tokens that are not offered here, or that its table has in another form.
-OTHER_TOKENS = {"client|kill", "client|list", "command|list", "quit"}
+OTHER_TOKENS = {"debug", "client|kill", "client|list", "command|list", "quit"}
 
 Node = dict[str, object]
 

@@ -39,7 +39,9 @@ def test_msetnx_answers_an_error_if_it_set_some_keys_and_not_others() -> None:
     (b"MSETNX a 1 b 2 a 3", [b"EXISTS a", b"EXISTS b"]),
     (b"BITOP AND d a b a", [b"GET a", b"GET b", b"GET a"]),
     (b"LCS a b LEN", [b"GET a", b"GET b"]),
-    (b"COPY a b", [b"GET a", b"PEXPIRETIME a"]),
+    (b"COPY a b", [b"DYN.FETCH a"]),
+    (b"RENAMENX a b", [b"DYN.FETCH a", b"EXISTS b"]),
+    (b"SORT a STORE b", [b"EXISTS a"]),
 ])
 def test_parts_may_run_in_any_order_at_any_node(line: bytes, parts: list[bytes]) -> None:
     """No two parts of a write concern the same key."""

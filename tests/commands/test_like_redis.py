@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.commands.executor import Executor
+from tests.commands.key_stories import LOOKING, MOVING
 from tests.commands.real import Connection
 from tests.commands.stories import BITS, COPIES, COUNTERS, PIECES
 
@@ -20,6 +21,8 @@ STORIES = {
     **BITS,
     **COPIES,
     **COUNTERS,
+    **MOVING,
+    **LOOKING,
     "get and set": "GET k / SET k v / GET k / SET k / SET / GET / GET a b / STRLEN k / STRLEN no",
     "set nx xx": "SET k v NX / SET k w NX / GET k / SET n v XX / GET n / SET k w XX / GET k",
     "set get": "SET k v GET / SET k w GET / SET k x NX GET / SET n x XX GET / SET n x NX GET"

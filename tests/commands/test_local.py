@@ -51,6 +51,11 @@ STORIES = {
                " / COMMAND DOCS nope / COMMAND GETKEYS / COMMAND INFO client|id"
                " / COMMAND INFO client|id|x / COMMAND INFO nope|id",
     "info": "INFO nope / TIME x / INFO nope nope",
+    "memory": "MEMORY PURGE / MEMORY nope / MEMORY PURGE x / MEMORY STATS x"
+              " / MEMORY DOCTOR x / MEMORY HELP x / MEMORY",
+    "swapdb": "SWAPDB a 1 / SWAPDB 0 99 / SWAPDB 0 / SWAPDB 1 a / SWAPDB -1 0",
+    "wait": "WAIT 0 0 / WAIT a 0 / WAIT 0 a / WAIT -1 0 / WAIT 0 -1 / WAIT"
+            " / WAIT 99999999999999999999 0 / SET k v / WAIT 0 10 / MULTI / WAIT 1 0 / EXEC",
     "reset": "CLIENT SETNAME x / SELECT 4 / RESET / CLIENT GETNAME / RESET x",
 }
 
@@ -345,3 +350,67 @@ def test_a_client_asks_to_be_told_before_the_node_stops() -> None:
     client.say("HELLO 3")
     assert client.say("CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type none") == b"+OK\r\n"
     assert client.say("CLIENT MAINT_NOTIFICATIONS OFF") == b"+OK\r\n"
+
+
+DEBUG_STORY = (
+    "DEBUG nope / DEBUG SLEEP / DEBUG / DEBUG JMAP / DEBUG OBJECT / DEBUG SLEEP 0 / DEBUG SLEEP x"
+    " / DEBUG SLEEP -1 / DEBUG HELP x"
+)
+
+
+def test_debug_knows_sleep_only() -> None:
+    client = Alone().connect()
+    with running("--enable-debug-command", "yes") as server:
+        theirs = server.connect()
+        for step in DEBUG_STORY.split(" / "):
+            argv = argv_of(step)
+            assert client.call(*argv) == theirs.call(*argv), step
+        theirs.close()
+    assert client.say("DEBUG HELP").startswith(b"*5\r\n+DEBUG <subcommand>")
+    assert client.say("DEBUG OBJECT k").startswith(b"-ERR unknown subcommand")
+    assert client.say("DEBUG SEGFAULT").startswith(b"-ERR unknown subcommand")
+
+
+def test_swapdb_says_why_not() -> None:
+    assert Alone().connect().say("SWAPDB 0 1").startswith(b"-ERR SWAPDB is not offered: a database")
+
+
+def test_memory_tells_of_this_node() -> None:
+    client = Alone().connect()
+    client.say("SET k " + "v" * 1000)
+    used = int(client.say("MEMORY USAGE k")[1:])
+    assert 1000 < used < 1500
+    stats = client.say("MEMORY STATS")
+    assert b"keys.count\r\n:1\r\n" in stats and b"dataset.bytes" in stats
+    assert client.say("MEMORY DOCTOR").startswith(b"$")
+    assert client.say("MEMORY MALLOC-STATS").startswith(b"$45\r\nStats not supported")
+    assert b"+USAGE" in client.say("MEMORY HELP") and b"+ENCODING" in client.say("OBJECT HELP")
+
+
+def test_idle_time_counts_from_the_last_write() -> None:
+    alone = Alone()
+    client = alone.connect()
+    client.say("SET k v")
+    alone.now_ms += 7000
+    alone.wall_ms += 7000
+    client.say("GET k")
+    assert client.say("OBJECT IDLETIME k") == b":7\r\n"
+    assert client.say("OBJECT REFCOUNT k") == b":1\r\n"
+
+
+def test_one_database_on_the_cluster_port() -> None:
+    client = Alone().connect("cluster")
+    client.say("SET k v")
+    assert b"cluster mode" in client.say("MOVE k 1")
+    assert b"cluster mode" in client.say("COPY k n DB 1")
+    assert client.say("COPY k n") == b":1\r\n"
+
+
+def test_what_fetch_gives() -> None:
+    client = Alone().connect()
+    assert client.say("DYN.FETCH no") == b"$-1\r\n"
+    client.say("SET k v PXAT 5000000000000")
+    token = client.say("DYN.GETCTX k").split(b"\r\n")[2]
+    assert client.say("DYN.FETCH k") == (
+        b"*3\r\n$%d\r\n%b\r\n$1\r\nv\r\n:5000000000000\r\n" % (len(token), token)
+    )

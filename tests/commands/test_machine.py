@@ -5,6 +5,7 @@ import time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from respdyn.types.dump import dump
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
 
@@ -85,6 +86,15 @@ COMMANDS = st.one_of(
     command(b"BITOP", st.sampled_from([b"AND", b"OR", b"XOR", b"NOT"]), KEYS, KEYS, KEYS),
     command(b"LCS", KEYS, KEYS, st.sampled_from([(), (b"LEN",), (b"IDX", b"WITHMATCHLEN")])),
     command(b"MSETNX", KEYS, VALUES, KEYS, VALUES),
+    command(st.sampled_from([b"RENAME", b"RENAMENX"]), KEYS, KEYS),
+    command(b"MOVE", KEYS, st.sampled_from([b"0", b"1", b"16", b"x"])),
+    command(b"DUMP", KEYS),
+    command(b"RESTORE", KEYS, st.one_of(st.just(b"0"), BAD), VALUES.map(dump), st.sampled_from(
+        [(), (b"REPLACE",), (b"IDLETIME", b"5"), (b"FREQ", b"256")]
+    )),
+    command(st.sampled_from([b"SORT", b"SORT_RO"]), KEYS, st.sampled_from(
+        [(), (b"ALPHA", b"DESC"), (b"LIMIT", b"0", b"x"), (b"BY", b"w*"), (b"STORE", b"{a}c")]
+    )),
     command(b"COPY", KEYS, KEYS, st.sampled_from([(), (b"REPLACE",)])),
     command(b"BITFIELD", KEYS, b"OVERFLOW", st.sampled_from([b"SAT", b"WRAP", b"FAIL"]),
             st.sampled_from([b"SET", b"INCRBY"]), st.sampled_from([b"u8", b"i5", b"i64", b"u63"]),

@@ -61,9 +61,10 @@ def test_names_are_unique_and_sorted_into_the_table() -> None:
 @pytest.mark.parametrize("command", EVERYTHING, ids=lambda command: command.name)
 def test_a_command_on_a_key_says_how_it_uses_it(command: Command) -> None:
     if command.route in (READ, WRITE, UPDATE, GATHER):
-        assert command.keys.first == (2 if command.name == "bitop" else 1)
+        assert command.keys.first == (2 if command.name == "bitop" or "|" in command.name else 1)
         assert ("readonly" in command.flag_words) != ("write" in command.flag_words)
         reads = ["RO" in access.split() for access in command.access.split(";")]
+        reads += ["RO" in access for _, access in command.unknown_keys]
         assert all(reads) == ("readonly" in command.flag_words)
     if command.route in (READ, LOCAL):
         assert "write" not in command.flag_words

@@ -1,0 +1,265 @@
+"""Looking at what a key holds rather than at its value: OBJECT, DUMP, RESTORE, SORT, MEMORY USAGE.
+
+Redis answers some of these from how it stores things in memory. Here the answer is what a client
+wants to know by it: OBJECT ENCODING follows from the value alone, OBJECT IDLETIME counts from the
+last write, since reads leave no trace, and MEMORY USAGE is what one replica spends.
+
+SORT sorts lists and sets, which are not offered yet: an absent key is an empty list, any other the
+wrong type.
+
+Source: Redis `object.c`, `cluster.c` (DUMP, RESTORE), `sort.c`.
+"""
+
+from typing import Final
+
+from respdyn.commands.arguments import integer_of, parse_integer, syntax_error, word
+from respdyn.commands.declare import GATHER, LOCAL, READ, UPDATE, Argv, Command, Further, Then
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import EMPTY_ARRAY, OK, ONE, ZERO, bulk, integer, null
+from respdyn.types import strings
+from respdyn.types.dump import DumpError, WrongFooterError, dump, load
+from respdyn.types.strings import Stamp, value
+
+_EMBEDDED_MAX: Final = 44
+
+# What one replica spends on a key besides its bytes, in CPython: two objects of 33 bytes and an
+# entry in a dictionary of its slot, as measured with a million keys.
+_ENTRY_BYTES: Final = 170
+
+_NO_FREQUENCY = (
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that"
+    " when switching between policies at runtime LRU and LFU data will take some time to adjust."
+)
+_WRONG_FOOTER = "ERR DUMP payload version or checksum are wrong"
+_BUSY = "BUSYKEY Target key name already exists."
+_WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+
+def encoding(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    found = value(rec, now_ms)
+    if found is None:
+        return null(resp3)
+    if integer_of(found) is not None:
+        return bulk(b"int")
+    return bulk(b"embstr" if len(found) <= _EMBEDDED_MAX else b"raw")
+
+
+def idletime(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    if not strings.exists(rec, now_ms):
+        return null(resp3)
+    return integer(max(0, now_ms - strings.written_ms(rec)) // 1000)
+
+
+def freq(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    if not strings.exists(rec, now_ms):
+        return null(resp3)
+    raise ReplyError(_NO_FREQUENCY)
+
+
+def refcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    return ONE if strings.exists(rec, now_ms) else null(resp3)
+
+
+def usage(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    position = 3
+    while position < len(argv):
+        if word(argv[position]) != b"SAMPLES" or position + 1 == len(argv):
+            raise syntax_error()
+        if parse_integer(argv[position + 1]) < 0:
+            raise syntax_error()
+        position += 2
+    if not strings.exists(rec, now_ms):
+        return null(resp3)
+    return integer(_ENTRY_BYTES + len(argv[2]) + len(rec))
+
+
+def dump_(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    found = value(rec, now_ms)
+    return null(resp3) if found is None else bulk(dump(found))
+
+
+def restore(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
+) -> tuple[bytes, bytes]:
+    given = _restore_options(argv)
+    exists = strings.exists(rec, now_ms)
+    if exists and b"REPLACE" not in given:
+        raise ReplyError(_BUSY)
+    when = parse_integer(argv[2])
+    if when < 0:
+        raise ReplyError("ERR Invalid TTL value, must be >= 0")
+    try:
+        held = load(argv[3])
+    except WrongFooterError:
+        raise ReplyError(_WRONG_FOOTER) from None
+    except DumpError as wrong:
+        raise ReplyError(f"ERR {wrong}") from None
+    if when and b"ABSTTL" not in given:
+        when += now_ms
+    if when and when <= now_ms:
+        return OK, strings.remove(rec, stamp)
+    return OK, strings.assign(rec, stamp, held, min(when, (1 << 63) - 1))
+
+
+def _restore_options(argv: Argv) -> set[bytes]:
+    """The options that are given; IDLETIME and FREQ are checked, and change nothing here."""
+    given: set[bytes] = set()
+    position = 4
+    while position < len(argv):
+        option = word(argv[position])
+        more = len(argv) - position > 1
+        if option in (b"REPLACE", b"ABSTTL"):
+            pass
+        elif option == b"IDLETIME" and more and b"FREQ" not in given:
+            position += 1
+            if parse_integer(argv[position]) < 0:
+                raise ReplyError("ERR Invalid IDLETIME value, must be >= 0")
+        elif option == b"FREQ" and more and b"IDLETIME" not in given:
+            position += 1
+            if not 0 <= parse_integer(argv[position]) <= 255:
+                raise ReplyError("ERR Invalid FREQ value, must be >= 0 and <= 255")
+        else:
+            raise syntax_error()
+        given.add(option)
+        position += 1
+    return given
+
+
+_WORDS_OF: Final = {b"LIMIT": 2, b"BY": 1, b"GET": 1, b"STORE": 1}
+
+
+def _store_at(argv: Argv) -> int:
+    """Where the key stands that SORT is to store into; 0 if there is none. Raises `ReplyError`."""
+    at = 0
+    position = 2
+    while position < len(argv):
+        option = word(argv[position])
+        count = _WORDS_OF.get(option, 0)
+        if option not in (b"ASC", b"DESC", b"ALPHA") and not count:
+            raise syntax_error()
+        if position + count >= len(argv):
+            raise syntax_error()
+        if option == b"LIMIT":
+            parse_integer(argv[position + 1])
+            parse_integer(argv[position + 2])
+        elif option == b"STORE":
+            if argv[0].upper() == b"SORT_RO":
+                raise syntax_error()
+            at = position + 1
+        position += 1 + count
+    return at
+
+
+def sort_parts(argv: Argv) -> list[Argv]:
+    _store_at(argv)
+    return [[b"EXISTS", argv[1]]]
+
+
+def sort_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
+    if replies[0] != ZERO:
+        raise ReplyError(_WRONG_TYPE)
+    at = _store_at(argv)
+    if not at:
+        return EMPTY_ARRAY
+    return Further([[b"DEL", argv[at]]], lambda _: ZERO)
+
+
+def sort_stores(argv: Argv) -> list[int]:
+    """Positions of the keys that SORT writes."""
+    try:
+        at = _store_at(argv)
+    except ReplyError:
+        return []
+    return [at] if at else []
+
+
+_VARIES = ("nondeterministic_output",)
+_OF_CONTENT = (
+    "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the"
+    " content of the key we sort", "RO access",
+)
+_STORE = (
+    "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere"
+    " in the argument array", "OW update",
+)
+
+_OBJECT = (
+    Command(
+        "object|encoding", "OBJECT ENCODING key",
+        "Tells how Redis would store the value, judged by the value alone.",
+        since="2.2.3", group="generic", flags="readonly", access="RO", tips=_VARIES,
+        promise="last-writer", route=READ, read=encoding,
+    ),
+    Command(
+        "object|freq", "OBJECT FREQ key", "Is refused: how often a key is used is not counted.",
+        since="4.0.0", group="generic", flags="readonly", access="RO", tips=_VARIES,
+        promise="refused", route=READ, read=freq,
+    ),
+    Command(
+        "object|help", "OBJECT HELP", "Lists the subcommands of OBJECT.",
+        since="6.2.0", group="generic", flags="loading stale", acl="keyspace", promise="local",
+        route=LOCAL,
+    ),
+    Command(
+        "object|idletime", "OBJECT IDLETIME key",
+        "Gives the seconds since a key was last written: reads leave no trace.",
+        since="2.2.3", group="generic", flags="readonly", access="RO", tips=_VARIES,
+        promise="last-writer", route=READ, read=idletime,
+    ),
+    Command(
+        "object|refcount", "OBJECT REFCOUNT key", "Gives 1: no two keys share a value here.",
+        since="2.2.3", group="generic", flags="readonly", access="RO", tips=_VARIES,
+        promise="last-writer", route=READ, read=refcount,
+    ),
+)
+
+MEMORY_USAGE = Command(
+    "memory|usage", "MEMORY USAGE key [SAMPLES count]",
+    "Estimates the bytes that one replica spends on a key.",
+    since="4.0.0", group="server", flags="readonly", access="RO",
+    promise="last-writer", route=READ, read=usage,
+)
+
+COMMANDS = (
+    Command(
+        "object", "OBJECT", "Looks at how a key is stored.",
+        since="2.2.3", group="generic", flags="", promise="local", route=LOCAL, arity=-2,
+        subcommands=_OBJECT,
+    ),
+    Command(
+        "dump", "DUMP key",
+        "Gives a value in Redis's format, with its version and checksum; never compressed.",
+        since="2.6.0", group="generic", flags="readonly", access="RO access", tips=_VARIES,
+        complexity="O(N) with N the length of the value",
+        promise="last-writer", route=READ, read=dump_,
+    ),
+    Command(
+        "restore",
+        "RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+        "Stores what DUMP gave, of Redis or respdyn: strings only. IDLETIME and FREQ do nothing.",
+        since="2.6.0", group="generic", flags="write denyoom", access="OW update",
+        acl="dangerous", complexity="O(N) with N the length of the value",
+        promise="last-writer", route=UPDATE, write=restore, wants_feedback=True,
+    ),
+    Command(
+        "sort",
+        "SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC]"
+        " [ALPHA] [STORE destination]",
+        "Answers an empty list for an absent key: what it sorts is not offered yet.",
+        since="1.0.0", group="generic", flags="write denyoom movablekeys", access="RO access",
+        acl="set sortedset list dangerous", arity=-2, promise="per-coordinator",
+        route=GATHER, parts=sort_parts, then=sort_then, stores=sort_stores,
+        is_alone=lambda argv: bool(sort_stores(argv)),
+        unknown_keys=(_OF_CONTENT, _STORE), is_in_keyspace=False,
+    ),
+    Command(
+        "sort_ro",
+        "SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]]"
+        " [ASC | DESC] [ALPHA]",
+        "Answers an empty list for an absent key: what it sorts is not offered yet.",
+        since="7.0.0", group="generic", flags="readonly movablekeys", access="RO access",
+        acl="set sortedset list dangerous", arity=-2, promise="last-writer",
+        route=GATHER, parts=sort_parts, then=sort_then,
+        unknown_keys=(_OF_CONTENT,), is_in_keyspace=False,
+    ),
+)

@@ -1,0 +1,189 @@
+"""Giving a value another place: RENAME, RENAMENX, MOVE, COPY.
+
+Two keys may live at different nodes, so there is no single step: the value is read, written at its
+new place with W copies, and only then removed from the old one, exactly as it was read. Whoever
+dies in between, the value is at one place or at both, never at none; and what was written to the
+old key in the meantime stays there. In a transaction, with both keys at the same nodes, it is one
+step (`engine/groups.py`).
+
+Of siblings the one that is shown is moved; the others are removed with it, as by a SET.
+
+Source: Redis `db.c`; decision 0015.
+"""
+
+from respdyn.commands.arguments import parse_int32, syntax_error, word
+from respdyn.commands.declare import GATHER, Argv, Command, Further, Then
+from respdyn.commands.folding import first_error
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import OK, ONE, ZERO
+
+_DATABASES = 16
+
+_NO_KEY = "ERR no such key"
+_SAME = "ERR source and destination objects are the same"
+
+
+def _found(reply: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Context, value and time of expiry in the reply to DYN.FETCH; None if there is no key."""
+    if not reply.startswith(b"*3\r\n"):
+        return None
+    token, at = _bulk_at(reply, 4)
+    value, at = _bulk_at(reply, at)
+    return token, value, reply[at + 1 : -2]
+
+
+def _bulk_at(reply: bytes, at: int) -> tuple[bytes, int]:
+    end = reply.index(b"\r\n", at)
+    start = end + 2
+    size = int(reply[at + 1 : end])
+    return reply[start : start + size], start + size + 2
+
+
+def _stored(key: bytes, value: bytes, expire_at: bytes, replaces: bool) -> Argv:
+    """The SET that makes the new key."""
+    made = [b"SET", key, value]
+    if not replaces:
+        made.append(b"NX")
+    if expire_at != b"0":
+        made += [b"PXAT", expire_at]
+    return made
+
+
+def rename_parts(argv: Argv) -> list[Argv]:
+    """Read the old key; for RENAMENX look at the new one as well."""
+    parts = [[b"DYN.FETCH", argv[1]]]
+    if argv[0].upper() == b"RENAMENX":
+        parts.append([b"EXISTS", argv[2]])
+    return parts
+
+
+def rename_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
+    """Write the new key; when that is done remove what was read from the old one."""
+    found = _found(replies[0])
+    if found is None:
+        raise ReplyError(_NO_KEY)
+    only_new = len(replies) == 2
+    if only_new and replies[1] != ZERO:
+        return ZERO
+    if argv[1] == argv[2]:
+        return OK
+    token, value, expire_at = found
+    return Further(
+        [_stored(argv[2], value, expire_at, not only_new)],
+        lambda stored: _remove(argv[1], token, stored, ONE if only_new else OK),
+    )
+
+
+def _remove(key: bytes, token: bytes, replies: list[bytes], reply: bytes) -> Then:
+    if replies[0] != OK:
+        return ZERO
+    return Further([[b"DYN.DELCTX", key, token]], lambda _: reply)
+
+
+def move_parts(argv: Argv) -> list[Argv]:
+    _database(argv[2])
+    return [[b"DYN.FETCH", argv[1]]]
+
+
+def move_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
+    """Write the key in the other database; when that is done remove it from this one."""
+    found = _found(replies[0])
+    if found is None:
+        return ZERO
+    token, value, expire_at = found
+    return Further(
+        [_stored(argv[1], value, expire_at, False)],
+        lambda stored: _remove(argv[1], token, stored, ONE),
+        _database(argv[2]),
+    )
+
+
+def move_elsewhere(argv: Argv) -> tuple[int, bytes]:
+    return _database(argv[2]), argv[1]
+
+
+def _database(argument: bytes) -> int:
+    index = parse_int32(argument)
+    if not 0 <= index < _DATABASES:
+        raise ReplyError("ERR DB index is out of range")
+    return index
+
+
+def _copy_options(argv: Argv) -> tuple[int | None, bool]:
+    """The other database, if one is named, and whether the new key may be there already."""
+    db: int | None = None
+    replaces = False
+    position = 3
+    while position < len(argv):
+        option = word(argv[position])
+        if option == b"REPLACE":
+            replaces = True
+        elif option == b"DB" and position + 1 < len(argv):
+            position += 1
+            db = _database(argv[position])
+        else:
+            raise syntax_error()
+        position += 1
+    return db, replaces
+
+
+def copy_parts(argv: Argv) -> list[Argv]:
+    db, _ = _copy_options(argv)
+    if db is None and argv[1] == argv[2]:
+        raise ReplyError(_SAME)
+    return [[b"DYN.FETCH", argv[1]]]
+
+
+def copy_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
+    """A SET of what was read, with its expiry; unless REPLACE is given, only of a free key."""
+    found = _found(replies[0])
+    if found is None:
+        return ZERO
+    db, replaces = _copy_options(argv)
+    _, value, expire_at = found
+    return Further([_stored(argv[2], value, expire_at, replaces)], _copied, db)
+
+
+def _copied(replies: list[bytes]) -> bytes:
+    return ONE if replies[0] == OK else first_error(replies) or ZERO
+
+
+def copy_elsewhere(argv: Argv) -> tuple[int, bytes] | None:
+    db, _ = _copy_options(argv)
+    return None if db is None else (db, argv[2])
+
+
+COMMANDS = (
+    Command(
+        "rename", "RENAME key newkey",
+        "Gives a value another key: writes it there, then removes what was read here. In between"
+        " both keys have it.",
+        since="1.0.0", group="generic", flags="write",
+        access="RW access delete; OW update", promise="per-coordinator",
+        route=GATHER, parts=rename_parts, then=rename_then,
+    ),
+    Command(
+        "renamenx", "RENAMENX key newkey",
+        "Gives a value another key, if that is free: writes it there, then removes what was read"
+        " here. In between both keys have it.",
+        since="1.0.0", group="generic", flags="write fast",
+        access="RW access delete; OW insert", promise="per-coordinator",
+        route=GATHER, parts=rename_parts, then=rename_then,
+    ),
+    Command(
+        "move", "MOVE key db",
+        "Moves a key to another database, if it is free there: writes it there, then removes what"
+        " was read here. In between both databases have it.",
+        since="1.0.0", group="generic", flags="write fast", access="RW access update",
+        promise="per-coordinator", route=GATHER, parts=move_parts, then=move_then,
+        elsewhere=move_elsewhere,
+    ),
+    Command(
+        "copy", "COPY source destination [DB destination-db] [REPLACE]",
+        "Copies a value and its time to live to another key, here or in another database. It"
+        " reads, then writes: what changes the source in between is not seen.",
+        since="6.2.0", group="generic", flags="write denyoom",
+        access="RO access; OW update", promise="per-coordinator",
+        route=GATHER, parts=copy_parts, then=copy_then, elsewhere=copy_elsewhere,
+    ),
+)

@@ -1,0 +1,156 @@
+"""A value as Redis writes it into its RDB files, which is what DUMP gives and RESTORE takes.
+
+One byte for the type, the value, the format's version (2 bytes) and a CRC64 over all of it (8
+bytes), both little-endian. A string is a length and that many bytes; or, if it is the decimal of a
+32-bit integer, the integer; or it is compressed by LZF. Compressed strings are read; none are
+written, which every Redis accepts.
+
+Only strings are held here so far, counters being strings of digits. Other types are known by their
+numbers, so that it can be said that they are not offered.
+
+Source: Redis `rdb.c`, `lzf_d.c`, `crc64.c`; the CRC is that of Jones.
+"""
+
+from typing import Final
+
+import anycrc  # type: ignore[import-untyped]
+
+VERSION: Final = 10             # of Redis 7.0; older ones are read as well
+
+_STRING: Final = 0
+_TYPES: Final = frozenset((*range(6), 7, *range(9, 20)))    # that Redis 7.0 knows
+_FOOTER: Final = 10
+_LONGEST_INTEGER: Final = 11
+_SIZE_MAX: Final = 512 * 1024 * 1024
+_INT8, _INT16, _INT32, _LZF = range(4)      # what stands in place of a length
+_crc64 = anycrc.Model("CRC64-REDIS").calc
+
+
+class DumpError(ValueError):
+    """The bytes are no dump, or one of a type that is not offered here."""
+
+
+class WrongFooterError(DumpError):
+    """The version is a later one, or the checksum is wrong."""
+
+
+def dump(value: bytes) -> bytes:
+    """A string as DUMP gives it."""
+    body = bytes([_STRING]) + _encode(value) + VERSION.to_bytes(2, "little")
+    crc: int = _crc64(body)
+    return body + crc.to_bytes(8, "little")
+
+
+def load(payload: bytes) -> bytes:
+    """The string in a dump. Raises `DumpError`."""
+    if len(payload) < _FOOTER:
+        raise WrongFooterError("too short")
+    if int.from_bytes(payload[-10:-8], "little") > VERSION:
+        raise WrongFooterError("a later version")
+    crc = int.from_bytes(payload[-8:], "little")
+    if crc and crc != _crc64(payload[:-8]):     # zero: written without one
+        raise WrongFooterError("a wrong checksum")
+    body = payload[:-_FOOTER]
+    if not body or body[0] not in _TYPES:
+        raise DumpError("Bad data format")
+    if body[0] != _STRING:
+        raise DumpError("only strings can be restored here so far, not other types")
+    return _decode(body, 1)
+
+
+def _encode(value: bytes) -> bytes:
+    number = _integer_of(value)
+    if number is not None:
+        for kind, size in ((_INT8, 1), (_INT16, 2), (_INT32, 4)):
+            if -(1 << (8 * size - 1)) <= number < 1 << (8 * size - 1):
+                return bytes([0xC0 | kind]) + number.to_bytes(size, "little", signed=True)
+    size = len(value)
+    if size < 64:
+        head = bytes([size])
+    elif size < 16384:
+        head = (0x4000 | size).to_bytes(2, "big")
+    else:
+        head = b"\x80" + size.to_bytes(4, "big")
+    return head + value
+
+
+def _integer_of(value: bytes) -> int | None:
+    """The integer that the string is the decimal of, if it is one of at most 32 bits."""
+    if not value or len(value) > _LONGEST_INTEGER or not value.removeprefix(b"-").isdigit():
+        return None
+    number = int(value)
+    return number if b"%d" % number == value else None
+
+
+def _decode(body: bytes, at: int) -> bytes:
+    size, is_integer, at = _length(body, at)
+    if not is_integer:
+        return _slice(body, at, size)
+    if size <= _INT32:
+        held = _slice(body, at, 1 << size)
+        return b"%d" % int.from_bytes(held, "little", signed=True)
+    if size != _LZF:
+        raise DumpError("Bad data format")
+    packed, _, at = _plain_length(body, at)
+    full, _, at = _plain_length(body, at)
+    return _unpack(_slice(body, at, packed), full)
+
+
+def _length(body: bytes, at: int) -> tuple[int, bool, int]:
+    """A length, or what stands in its place; which of both; and the position behind it."""
+    first = _slice(body, at, 1)[0]
+    kind, rest = first >> 6, first & 63
+    if kind == 0:
+        return rest, False, at + 1
+    if kind == 1:
+        return rest << 8 | _slice(body, at + 1, 1)[0], False, at + 2
+    if kind == 3:
+        return rest, True, at + 1
+    size = {0x80: 4, 0x81: 8}.get(first)
+    if size is None:
+        raise DumpError("Bad data format")
+    return int.from_bytes(_slice(body, at + 1, size), "big"), False, at + 1 + size
+
+
+def _plain_length(body: bytes, at: int) -> tuple[int, bool, int]:
+    size, is_integer, at = _length(body, at)
+    if is_integer or size > _SIZE_MAX:
+        raise DumpError("Bad data format")
+    return size, False, at
+
+
+def _slice(body: bytes, at: int, size: int) -> bytes:
+    if at + size > len(body):
+        raise DumpError("Bad data format")
+    return body[at : at + size]
+
+
+def _unpack(packed: bytes, size: int) -> bytes:
+    """LZF: runs of literals, and copies of what was written before."""
+    out = bytearray()
+    at, end = 0, len(packed)
+    while at < end:
+        control = packed[at]
+        at += 1
+        if control < 32:
+            out += _slice(packed, at, control + 1)
+            at += control + 1
+        else:
+            count = control >> 5
+            if count == 7:
+                count += _slice(packed, at, 1)[0]
+                at += 1
+            start = len(out) - ((control & 31) << 8 | _slice(packed, at, 1)[0]) - 1
+            at += 1
+            count += 2
+            if start < 0:
+                raise DumpError("Bad data format")
+            piece = bytes(out[start : start + count])
+            while len(piece) < count:               # it overlaps with what it makes
+                piece += piece[: count - len(piece)]
+            out += piece
+        if len(out) > size:
+            raise DumpError("Bad data format")
+    if len(out) != size:
+        raise DumpError("Bad data format")
+    return bytes(out)
