@@ -324,7 +324,6 @@ class Node:
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
-        self.front.pausing.expire(now_ms)
         self.handoff.tick()
         self.collection.tick()
 
@@ -342,7 +341,7 @@ class Node:
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(), self.handoff.next_deadline(),
-            self.collection.next_deadline(), self.front.pausing.next_deadline(),
+            self.collection.next_deadline(),
         ))
 
     # ---- the end of the turn ----

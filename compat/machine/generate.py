@@ -147,11 +147,22 @@ def _mistake() -> st.SearchStrategy[Mistake]:
 
 
 def story_strategy(commands: Sequence[Command], longest: int) -> st.SearchStrategy[list[Words]]:
-    """Sequences of commands. Those that write a value are more frequent than the table has them."""
+    """Sequences of commands. Those that write a value are more frequent than the table has them.
+
+    Every third is a transaction, and may have been spoilt before it begins.
+    """
     often = [one for one in commands if one.name in ("set", "incr", "append")] * 3
-    return st.lists(
-        st.sampled_from([*commands, *often]).flatmap(_cached), min_size=1, max_size=longest
+    word = st.sampled_from([*commands, *often]).flatmap(_cached)
+    plain = st.lists(word, min_size=1, max_size=longest)
+    before = st.lists(word, max_size=3)
+    in_one = st.tuples(before, st.lists(word, max_size=longest)).map(
+        lambda parts: [*parts[0], [b"MULTI"], *parts[1], [b"EXEC"]]
     )
+    return st.one_of(plain, plain, in_one) if _has(commands, "multi") else plain
+
+
+def _has(commands: Sequence[Command], name: str) -> bool:
+    return any(one.name == name for one in commands)
 
 
 _made: dict[str, st.SearchStrategy[Words]] = {}

@@ -39,7 +39,7 @@ def told() -> list[Command]:
         one for one in found
         if one.name in redis_commands()
         and one.name not in NOT_TOLD and one.name.partition("|")[0] not in NOT_TOLD
-        and one.group != "cluster"
+        and one.group != "cluster" and one.promise != "refused"
     ]
 
 
@@ -178,9 +178,10 @@ def run(nodes: int, count: int = 0) -> int:
         except Differs as found:
             differs = str(found)
         except FlakyFailure as found:
-            differs = f"not every time, so look at what was told before: {found}\n" + "\n".join(
-                map(_readable, pair.before)
-            )
+            differs = "\n".join([
+                "not every time:", *map(str, found.exceptions), "and told before it:",
+                *map(_readable, pair.before),
+            ])
         took = time.monotonic() - began
         alive = sum(one.is_alive() for one in mine)
     print(f"{len(told())} commands, {pair.stories} stories, {pair.commands} commands told in"

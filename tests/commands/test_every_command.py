@@ -7,6 +7,7 @@ from typing import cast
 import hiredis
 import pytest
 
+from compat import matrix
 from respdyn.commands.declare import Command
 from respdyn.commands.manual import render
 from respdyn.commands.table import COMMANDS
@@ -16,6 +17,7 @@ from tests.commands.test_table import COMPARED, EVERYTHING
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "commands.md"
+MATRIX = HERE.parents[1] / "docs" / "compatibility.md"
 
 # Redis has tokens that are not offered here, or that its table has in another form.
 OTHER_TOKENS = {"debug", "client|kill", "client|list", "command|list", "quit"}
@@ -33,6 +35,15 @@ def test_the_manual_is_what_the_declarations_say(request: pytest.FixtureRequest)
     if request.config.getoption("--rewrite"):
         PAGE.write_text(render())
     assert PAGE.read_text() == render(), "write it anew: pytest --rewrite tests/commands"
+
+
+def test_the_compatibility_page_is_what_declarations_and_redis_say(
+    request: pytest.FixtureRequest,
+) -> None:
+    if request.config.getoption("--rewrite"):
+        MATRIX.write_text(matrix.render())
+    assert MATRIX.read_text() == matrix.render(), "write it anew: pytest --rewrite tests/commands"
+    assert not set(matrix.DIFFERS) - set(matrix.declared())
 
 
 @pytest.mark.parametrize("command", EVERYTHING, ids=lambda command: command.name)

@@ -1,0 +1,103 @@
+"""docs/compatibility.md: every command of Redis 7.0, and whether and how respdyn answers it.
+
+Written from the declarations and from `redis_commands.tsv`; a test keeps page and text equal
+(`pytest --rewrite tests/commands` writes it anew).
+"""
+
+from compat.scope import NO_COUNTERPART, RedisCommand, redis_commands, why_out_of_scope
+from respdyn.commands.declare import PROMISES, Command
+from respdyn.commands.table import COMMANDS
+
+_HEAD = """\
+# Compatibility
+
+Every command of Redis 7.0.15, as its redis-server lists them, and what becomes of it here. Replies
+and error texts are those of Redis unless *differs* says otherwise; that they are is tried with
+random commands told to both ([compat](compat.md)).
+
+What a command promises when several nodes work at once:
+
+"""
+
+# What is known to differ. A command's summary in docs/commands.md says more of what it does.
+DIFFERS = {
+    "cluster|count-failure-reports": "always 0: every node judges for itself",
+    "command|docs": "has respdyn's own words, and `promise`",
+    "config|get": "other settings, other defaults",
+    "config|set": "only what may change at run time here",
+    "copy": "not one step: looks, then writes; not to another database",
+    "dbsize": "counts what has expired until it is overwritten or collected",
+    "bitop": "not one step: reads, then writes",
+    "flushall": "also what was written before it at nodes that are away",
+    "keys": "of the whole cluster on the client port",
+    "lcs": "at most 4 million pairs of bytes",
+    "mset": "not one step: others may see some keys before the rest",
+    "msetnx": "not one step: answers an error if another client came between",
+    "role": "master without replicas, whatever node is asked",
+    "randomkey": "of the whole cluster on the client port",
+    "scan": "of the whole cluster on the client port; cursors are longer",
+    "setnx": "no mutual exclusion during a cut or a failover",
+}
+
+_GROUPS = (
+    ("string", "Strings"), ("bitmap", "Bits"), ("generic", "Keys"),
+    ("transactions", "Transactions"), ("pubsub", "Pub/sub"), ("connection", "Connections"),
+    ("server", "The server"),
+    ("cluster", "The cluster port"), ("hash", "Hashes"), ("list", "Lists"), ("set", "Sets"),
+    ("sorted-set", "Sorted sets"), ("stream", "Streams"), ("hyperloglog", "HyperLogLog"),
+    ("geo", "Geo"), ("scripting", "Scripting"),
+)
+
+
+def declared() -> dict[str, Command]:
+    """All commands that are here, subcommands by their full names."""
+    found = {command.name: command for command in COMMANDS}
+    found.update({sub.name: sub for command in COMMANDS for sub in command.subcommands})
+    return found
+
+
+def render() -> str:
+    """The whole page."""
+    here = declared()
+    theirs = redis_commands()
+    containers = {name.partition("|")[0] for name in theirs if "|" in name}
+    leaves = {name: one for name, one in theirs.items() if name not in containers or (
+        name in here and not here[name].subcommands
+    )}
+    parts = [_HEAD]
+    parts += [f"* **{word}**: {meaning}\n" for word, meaning in PROMISES.items()]
+    supported = sum(name in here for name in leaves)
+    parts.append(f"\n{supported} of {len(leaves)} commands and subcommands are here.\n")
+    assert {one.group for one in leaves.values()} <= {group for group, _ in _GROUPS}
+    for group, title in _GROUPS:
+        members = sorted(name for name, one in leaves.items() if one.group == group)
+        parts.append(f"\n## {title}\n\n| command | since | arity | here | promise | differs |\n")
+        parts.append("|---|---|---|---|---|---|\n")
+        parts += [_row(theirs[name], here.get(name)) for name in members]
+    own = sorted(name for name, one in here.items() if name not in theirs and not one.subcommands)
+    parts.append("\n## Beyond Redis 7.0\n\n| command | since | arity | promise |\n")
+    parts.append("|---|---|---|---|\n")
+    parts += [
+        f"| {_shown(name)} | {_since(here[name])} | {here[name].arity} | {here[name].promise} |\n"
+        for name in own
+    ]
+    return "".join(parts)
+
+
+def _row(theirs: RedisCommand, mine: Command | None) -> str:
+    start = f"| {_shown(theirs.name)} | {theirs.since} | {theirs.arity} |"
+    why = why_out_of_scope(theirs.name)
+    if mine is None:
+        return f"{start} {'no' if theirs.name in NO_COUNTERPART else 'not yet'} | | {why} |\n"
+    if mine.promise == "refused":
+        return f"{start} refused | refused | {DIFFERS.get(mine.name, why)} |\n"
+    arity = "" if mine.arity == theirs.arity else f"arity {mine.arity}; "
+    return f"{start} yes | {mine.promise} | {arity}{DIFFERS.get(mine.name, '')} |\n"
+
+
+def _shown(name: str) -> str:
+    return name.upper().replace("|", " ")
+
+
+def _since(command: Command) -> str:
+    return f"respdyn {command.since}" if command.name.startswith("dyn.") else command.since
