@@ -102,7 +102,9 @@ class Collection:
             self._owned, node.now_ms, node.wall_ms, grace_ms,
             self._margin_ms(), min(_STAGGER_MS, grace_ms // 4),
         )
-        due = remains.take(remains.expired, BATCH, PARTITIONS)
+        # With a clock that is off nothing is taken for expired; tombstones have another clock.
+        is_off = node.dispatcher.sends_away
+        due = {} if is_off else remains.take(remains.expired, BATCH, PARTITIONS)
         if due:
             self._run(self._reduce(due))
             return
@@ -138,7 +140,7 @@ class Collection:
         dispatcher = node.dispatcher
         if plan is None or not plan.is_owner:
             return None
-        if dispatcher.cannot_store or dispatcher.sends_away or node.hints.oldest_of(partition):
+        if dispatcher.cannot_store or node.hints.oldest_of(partition):
             return None
         others = [owner for owner in plan.owners if owner != node.identity.node_id]
         for owner in others:
@@ -312,6 +314,7 @@ class Collection:
         partition = question.partition
         is_sure = question.version == self._version() and self._others(partition) is not None
         if isinstance(question, Same):
+            is_sure = is_sure and not self._node.dispatcher.sends_away
             limit_ms = self._node.wall_ms - self._margin_ms()
             return [
                 is_sure and self._holds(partition, *name)
