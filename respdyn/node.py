@@ -45,9 +45,11 @@ from respdyn.cluster.plan import Plan, Planner, spare
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import SlotMap
+from respdyn.cluster.transfer import Transfers
 from respdyn.config import Settings
 from respdyn.engine.acl_commands import begin_users
 from respdyn.engine.asking import Asking
+from respdyn.engine.changes import Changes, member_of
 from respdyn.engine.cluster_port import Topology
 from respdyn.engine.cluster_view import ClusterView
 from respdyn.engine.collection import Collection
@@ -96,7 +98,6 @@ class Node:
         self._dirty: list[Session] = []
         self._synced_generation = 0       # the last that must be on disk
         self._waits_for_disk = settings.durability == "always"
-        self._told_clock_offset = False
 
     # ---- starting ----
 
@@ -122,22 +123,18 @@ class Node:
             settings.engine != "memory" and not self.damaged,
         )
         self.replica.put_meta(NODE, bytes.fromhex(identity.node_id))
-        here = Member(
-            node_id=identity.node_id, host=settings.host,
-            client_port=settings.client_port or settings.tls_port,
-            cluster_port=settings.cluster_port or settings.tls_cluster_port,
-            peer_port=settings.peer_port,
-            http_port=settings.http_port, zone=settings.zone, weight=settings.weight,
-        )
+        here = member_of(settings, identity)
         self._assemble(here)
         self.dispatcher.wall_ms = wall_ms
         self.telling.advance(now_ms, wall_ms)
         self.gossip.restore()
         begin_users(self.front.context)
+        self.changes.restore()
         if self.membership.ring is None and not settings.seeds:
             self.membership.found_alone()
             self.gossip.keep_ring()
-        self._replan()
+        self.changes.go_by_ring()
+        self.replan()
         self.trace.event(
             "node_started", node=here.node_id[:8], actor=identity.actor.hex()[:8],
             life="new" if identity.is_new_life else "same", records=self.replica.records,
@@ -151,15 +148,16 @@ class Node:
         self.membership = Membership(
             here, settings.cluster_size, settings.n, settings.partitions, self.random, self.trace
         )
-        self.planner = Planner(name, self.link_to)
+        self.transfers = Transfers(name, self.replica, self.links)
+        self.planner = Planner(name, self.link_to, self.transfers)
         self.detector = FailureDetector(
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
-            self._reachability_changed, self._replan,
+            self._reachability_changed, self.replan,
         )
-        self.standing = Standing(self, self._replan)
+        self.standing = Standing(self, self.replan)
         self.slot_map = SlotMap(name, self.now_ms)
         self.gossip = Gossip(
-            self.membership, self.replica, self.links, self._replan,
+            self.membership, self.replica, self.links, self.transfers, self.replan,
             lambda: self.slot_map.hold_back(self.now_ms),
             lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
         )
@@ -177,19 +175,20 @@ class Node:
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(self.replica, self.hints, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
+        self.changes = Changes(self)
         self.handoff = Handoff(self, self._storing_here)
         self.collection = Collection(self)
         self.topology = Topology(self)
         self.receiver = Receiver(
             self.replica, self.hints, self.coordinator, self.detector, self.counters,
-            self.dispatcher.owns, self._heard,
+            self.transfers.holds, self._heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
-            self.asking.told, self._storing_changed, self._room_changed, self._observe_clock,
-            self._forget_requests, settings.message_max_age_ms,
+            self.asking.told, self._storing_changed, self._room_changed, self.standing.observe,
+            self._forget_requests, self.changes.peer_began, settings.message_max_age_ms,
         )
         self.front = Front(self)
         self.draining = Draining(
-            self, self.front.sessions, self._replan, self.slot_map.ranges, here
+            self, self.front.sessions, self.replan, self.slot_map.ranges, here
         )
         self.telling = Telling(
             self.links, self.replica, self.dispatcher, name, self.front.sessions, self.draining,
@@ -278,6 +277,7 @@ class Node:
         self.durable_to = generation
         while self._lease_ends and self._lease_ends[0][0] <= generation:
             self.identity.leased(self._lease_ends.pop(0)[1])
+        self.changes.durable(generation)
         self.coordinator.durable(generation)
         if self._waits_for_disk:
             for link in self.links.values():
@@ -303,7 +303,7 @@ class Node:
         self.receiver.can_store = not self.dispatcher.cannot_store
         for link in self.links.values():
             link.owes_ack = True
-        self._replan()
+        self.replan()
 
     # ---- time ----
 
@@ -326,6 +326,7 @@ class Node:
         self.exchange.tick()
         self.handoff.tick()
         self.collection.tick()
+        self.changes.tick()
 
     def next_deadline(self) -> int:
         """When `advance` must be called at the latest; never before the next millisecond.
@@ -342,6 +343,7 @@ class Node:
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(), self.handoff.next_deadline(),
             self.collection.next_deadline(),
+            self.changes.next_deadline(),
         ))
 
     # ---- the end of the turn ----
@@ -360,6 +362,7 @@ class Node:
             sync = True
         if replica.must_sync:
             replica.must_sync = False
+            self.changes.seal(self.generation + 1)
             sync = True
         coordinator.seal()
         if replica.batch:
@@ -419,11 +422,12 @@ class Node:
         """CONFIG SET has changed something."""
         tune(self)
 
-    def stamp(self) -> Stamp:
-        """A new dot with its clock."""
+    def stamp(self, partition: int) -> Stamp:
+        """A new dot with its clock, for a key of this partition."""
         identity = self.identity
         identity.counter = counter = identity.counter + 1
-        return identity.actor, counter, identity.floor, self.clock.now(self.wall_ms)
+        floor = identity.floors.get(partition, identity.floor)
+        return identity.actor, counter, floor, self.clock.now(self.wall_ms)
 
     def _heard(self, link: Link, item: bytes) -> None:
         """A peer's statement."""
@@ -442,7 +446,7 @@ class Node:
     def _plan_for(self, locator: bytes) -> Plan:
         return self.dispatcher.plans[locator[0] << 8 | locator[1]]
 
-    def _replan(self) -> None:
+    def replan(self) -> None:
         """The ring or somebody's reachability has changed."""
         ring = self.membership.ring
         if ring is None:
@@ -463,13 +467,14 @@ class Node:
         self.slot_map.replan(
             plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
         )
-        self.front.set_quorums(ring.n)
+        self.front.is_out = not self.membership.is_member()
+        self.front.set_quorums(ring.copies())
         self.exchange.planned()
         self.handoff.planned()
         self.collection.planned()
 
     def _reachability_changed(self, link: Link) -> None:
-        self._replan()
+        self.replan()
         if not link.is_up:
             self._forget_requests(link)
         else:
@@ -489,7 +494,7 @@ class Node:
     def _storing_changed(self, link: Link, can_store: bool) -> None:
         link.can_store = can_store
         self.trace.event("peer_storing" if can_store else "peer_cannot_store", peer=link.peer[:8])
-        self._replan()
+        self.replan()
         if can_store:
             self.handoff.came_up(link.peer)
         else:
@@ -498,19 +503,12 @@ class Node:
     def _room_changed(self, link: Link, has_room: bool) -> None:
         link.has_room = has_room
         self.trace.event("peer_has_room" if has_room else "peer_full", peer=link.peer[:8])
-        self._replan()
+        self.replan()
 
     def _lost_memory(self) -> None:
         """This node has forgotten dots that it minted: a new life begins."""
         self._lease_ends.clear()
         self.identity.begin_life(self.random)
+        self.changes.lost_memory()
         self.trace.event("memory_lost", actor=self.identity.actor.hex()[:8])
-
-    def _observe_clock(self, clock: int) -> None:
-        if not self.clock.observe(clock, self.wall_ms):
-            self.counters.clocks_refused += 1
-            if not self._told_clock_offset:
-                self._told_clock_offset = True
-                self.trace.event("clock_offset", limit_ms=self.settings.max_clock_offset_ms)
-
 

@@ -97,6 +97,33 @@ class Little:
             self.machines.append(machine)
             machine.boot(self.now_ms, self.wall_ms)
 
+    def add(self, **changes: object) -> Node:
+        """One more machine, started with the seeds of those that are there."""
+        index = len(self.machines)
+        given: dict[str, object] = {
+            "node_id": f"{index + 10:x}" * 40, "host": f"10.0.0.{index + 1}",
+            "client_port": 6379, "cluster_port": 7379, "peer_port": 16379,
+            "seeds": tuple(machine.address for machine in self.machines), "cluster_size": 0,
+            "n": 3, "r": 0, "w": 0, "engine": "rocksdb", "durability": "everysec",
+        }
+        given.update(changes)
+        machine = Machine(Settings(**given), index)    # type: ignore[arg-type]
+        self.machines.append(machine)
+        machine.boot(self.now_ms, self.wall_ms)
+        return machine.node
+
+    def until(self, is_so: Callable[[], bool], limit_ms: int = 20_000) -> None:
+        """Let time pass until something is so."""
+        for _ in range(limit_ms):
+            if is_so():
+                return
+            self.step()
+        raise AssertionError("it did not come about")
+
+    def wipe(self, name: str) -> None:
+        """A killed machine's disk is emptied; only the node id is known from elsewhere."""
+        self.machines[ord(name) - 65].disk.clear()
+
     def __getitem__(self, name: str) -> Node:
         return self.machines[ord(name) - 65].node
 

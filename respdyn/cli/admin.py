@@ -3,6 +3,7 @@
 It asks one node by the commands that any client may use (DYN.CLUSTER STATUS, VERIFY, ...), so what
 it shows is the cluster as that node sees it. The first line of what a person reads is the verdict.
 Exit status 1 when `verify` finds a difference or cannot ask everybody, or `repair` does not end.
+Changes of membership are in `changes`.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import hiredis
 
+from respdyn.cli import changes
 from respdyn.cli.client import ClientError, Reply, add_connection, connect, named, text_of
 from respdyn.cli.main import fail
 
@@ -19,19 +21,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which node, and what to show."""
     add_connection(parser)
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
-    parser.add_argument("action", choices=sorted(SHOWN), help="what to show")
+    parser.add_argument("action", choices=[*sorted(SHOWN), *changes.ACTIONS],
+                        help="what to show, or what to change")
+    parser.add_argument("words", nargs="*", metavar="WORD",
+                        help="of a change: nodes by HOST:PORT or the beginning of their id")
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask and show; the exit status."""
+    if wrong_words := changes.wrong_words(args.action, args.words):
+        return fail(wrong_words)
     try:
         client = connect(args)
         if args.action in LONG:
             client.be_patient(PATIENCE_S)
-        reply = client.call("DYN.CLUSTER", args.action.upper())
+        reply = client.call("DYN.CLUSTER", args.action.upper(), *args.words)
         if isinstance(reply, hiredis.ReplyError):
             raise ClientError(f"{args.node}: {reply}")
-        if args.json:
+        if args.action in changes.ACTIONS:
+            plain = changes.plain(args.action, reply)
+            print(json.dumps(plain, indent=2) if args.json else
+                  changes.shown(args.action, args.words, reply))
+        elif args.json:
             print(json.dumps(_plain(reply, args.action), indent=2))
         else:
             print(SHOWN[args.action](reply))

@@ -51,7 +51,7 @@ class Coordinator:
 
     def __init__(
         self, replica: Replica, hints: Hints, counters: Counters, speculative_ms: int,
-        stamp: Callable[[], Stamp], plan_for: Callable[[bytes], Plan],
+        stamp: Callable[[int], Stamp], plan_for: Callable[[bytes], Plan],
         link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
     ) -> None:
         self.now_ms = 0
@@ -80,18 +80,21 @@ class Coordinator:
     ) -> None:
         """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it.
 
+        `w` is what the caller asked for; the plan says how many answers that takes.
+
         `until_ms`, of a command that was forwarded: its sender may run it elsewhere after that, so
         nothing more may be written for it.
         """
         replicas = plan.replicas if is_sloppy else plan.strict
+        needed = plan.writes_needed(w)
         for write_round in replicas.open_writes:
             if (
-                write_round.deadline_ms == deadline_ms and write_round.w == w
+                write_round.deadline_ms == deadline_ms and write_round.w == needed
                 and write_round.is_sloppy == is_sloppy
             ):
                 break
         else:
-            write_round = self._open_write(replicas, w, is_sloppy, deadline_ms)
+            write_round = self._open_write(replicas, needed, is_sloppy, deadline_ms)
         op = (waiter, reply, locator, delta, until_ms or deadline_ms)
         self._ship(replicas, write_round, op, wants_feedback)
         if replicas.is_short:
@@ -122,6 +125,8 @@ class Coordinator:
         else:
             for link in replicas.writers:
                 link.stores.append(entry)
+        for link in replicas.besides:
+            link.stores.append(entry)
         write_round.ops.append(op)
 
     def _ship_hints(
@@ -188,7 +193,9 @@ class Coordinator:
             waiter.fill(reply)
             return
         self._counters.conflicts_covered += 1
-        stamp = self._stamp() if plan.is_owner else bare(self._stamp())
+        stamp = self._stamp(plan.partition)
+        if not plan.is_owner:
+            stamp = bare(stamp)
         if _lives(ours, before):
             value = strings.value(delta, 0)
             assert value is not None, "conflict feedback is asked for plain SETs only"
@@ -437,6 +444,10 @@ class Coordinator:
     def has_opened(self) -> bool:
         """Whether writes were begun since the last `stored`."""
         return bool(self._opened)
+
+    def unfinished(self) -> list[WriteRound | ReadRound]:
+        """Rounds that somebody waits for."""
+        return [*self._writes.open(), *self._reads.open()]
 
     def in_flight(self) -> int:
         """Rounds that are not yet certain, and those done whose place in the queue is not up."""

@@ -33,6 +33,7 @@ class Counters:
         self.exchanges = 0
         self.exchange_differences = 0
         self.exchange_keys_repaired = 0
+        self.records_filled = 0
         self.sloppy_writes = 0          # with a stand-in among those that were sent it
         self.sloppy_reads = 0           # with a stand-in among those that were asked
         self.copies_unkept = 0          # for owners that were missing, with nobody to stand in

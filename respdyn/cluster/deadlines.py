@@ -61,5 +61,9 @@ class Deadlines(Generic[T]):
             (queue[0].deadline_ms for queue in self._queues.values()), default=NEVER
         )
 
+    def open(self) -> list[T]:
+        """Those that are not done."""
+        return [thing for queue in self._queues.values() for thing in queue if not thing.is_done]
+
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())

@@ -1,14 +1,20 @@
-"""What nodes tell each other unasked: candidates, the first ring, rings, cleared contexts, users.
+"""What nodes tell each other unasked: candidates, rings, votes, states, cleared contexts, users.
 
 A new connection is greeted with what the other may have missed: the ring, or the candidates while
-there is none, and the cleared contexts of the partitions that both own. After that a statement
-travels when something changed, and the candidates once a heartbeat while the cluster forms.
+there is none, this node's state, and the cleared contexts of the partitions that both hold. After
+that a statement travels when something changed, and the candidates once a heartbeat while the
+cluster forms.
+
+Within a frame statements come first, and a connection never reorders. So whatever a node answers
+under a ring reaches the other after that ring: nobody counts an answer without knowing at least
+what the one who gave it knew. Decision 0014 rests on that.
 """
 
 from collections.abc import Callable
 
 import msgspec
 
+from respdyn.cluster.decision import Decision
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import RING, Membership, address_of
 from respdyn.cluster.messages import (
@@ -20,10 +26,13 @@ from respdyn.cluster.messages import (
     GOSSIP_PROPOSAL,
     GOSSIP_RELEASE,
     GOSSIP_RING,
+    GOSSIP_STATE,
     GOSSIP_USER,
+    GOSSIP_VOTE,
     bulk,
 )
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.transfer import Transfers
 from respdyn.errors import DamagedError, PeerError
 from respdyn.ring.ring import Ring, decode_ring
 
@@ -35,15 +44,19 @@ class Gossip:
 
     def __init__(
         self, membership: Membership, replica: Replica, links: dict[str, Link],
-        replan: Callable[[], None], held_back: Callable[[], None],
+        transfers: Transfers, replan: Callable[[], None], held_back: Callable[[], None],
         collected: Callable[[Link], bytes], heard_collected: Callable[[bytes], None],
     ) -> None:
         # The users are the engine's; it sets these two.
         self.users_told: Callable[[], list[bytes]] = list
         self.user_heard: Callable[[bytes], None] = lambda body: None
+        # Whoever changes the ring sets these two.
+        self.decision: Decision | None = None
+        self.adopted: Callable[[], None] = replan
         self._membership = membership
         self._replica = replica
         self._links = links
+        self._transfers = transfers
         self._replan = replan
         self._held_back = held_back
         self._collected = collected
@@ -61,12 +74,34 @@ class Gossip:
         if membership.ring is None:
             _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
             return
-        _tell(link, GOSSIP_RING, membership.ring.encode())
+        self.tell_ring(link)
+        if membership.ring.member(link.peer) is None:
+            return
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
+        _tell(link, GOSSIP_STATE, self._transfers.told())
         for partition, dbs in sorted(self._replica.cleared.items()):
-            if link.peer in membership.ring.owners_of(partition):
+            if link.peer in self._transfers.holders(partition):
                 for db, tops in sorted(dbs.items()):
                     self.tell_tops(link, db, partition, tops)
+
+    def tell_ring(self, link: Link) -> None:
+        """Tell a peer the ring."""
+        assert self._membership.ring is not None
+        _tell(link, GOSSIP_RING, self._membership.ring.encode())
+
+    def tell_state(self) -> None:
+        """Tell every member what has changed here."""
+        told = self._transfers.told()
+        ring = self._membership.ring
+        for link in self._connected():
+            if ring is not None and ring.member(link.peer) is not None:
+                _tell(link, GOSSIP_STATE, told)
+
+    def send_vote(self, peer: str, body: bytes) -> None:
+        """A message about the next ring; a peer that cannot be reached does not get it."""
+        link = self._links.get(peer)
+        if link is not None:
+            _tell(link, GOSSIP_VOTE, body)
 
     def tell_cleared(self, link: Link, locator: bytes) -> None:
         """A peer holds a record that was cleared here: tell it of the clearing."""
@@ -94,6 +129,10 @@ class Gossip:
         if now_ms < self._next_ms:
             return
         self._next_ms = now_ms + every_ms
+        links = self._links
+        self._membership.forget_visitors(
+            now_ms, lambda name: name in links and links[name].is_connected
+        )
         if self._membership.ring is None:
             self._tell_candidates()
 
@@ -142,6 +181,12 @@ class Gossip:
                 self.user_heard(body)
             elif kind == GOSSIP_COLLECTED:
                 self._heard_collected(body)
+            elif kind == GOSSIP_VOTE:
+                if self.decision is not None:
+                    self.decision.heard(link.peer, body)
+            elif kind == GOSSIP_STATE:
+                if self._transfers.heard(link, body):
+                    self._replan()
             elif kind == GOSSIP_HELD:
                 self._held_back()
             else:
@@ -188,12 +233,16 @@ class Gossip:
     def keep_ring(self) -> None:
         """Store the ring."""
         assert self._membership.ring is not None
-        self._replica.put_meta(RING, self._membership.ring.encode())
+        self._replica.put_synced(RING, self._membership.ring.encode())
+
+    def decided(self, ring: Ring) -> None:
+        """A majority has accepted the next ring."""
+        self._heard_ring(ring)
 
     def _adopted(self) -> None:
         """A new ring is known here: keep it, tell everybody, plan by it."""
         self.keep_ring()
-        self._replan()
+        self.adopted()
         for link in self._connected():
             self.greet(link)
 
@@ -209,7 +258,9 @@ class Gossip:
             link = self._links.get(member.node_id)
             newest = link.member if link is not None and link.member is not None else member
             wanted[address_of(newest)] = member.node_id
-        if membership.ring is None:
+        for name, visitor in sorted(membership.visitors.items()):
+            wanted[address_of(visitor.member)] = name       # perhaps in a dead member's place
+        if not membership.is_member():
             for seed in seeds:
                 wanted.setdefault(seed, None)
         wanted.pop(own, None)

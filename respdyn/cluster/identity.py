@@ -37,6 +37,7 @@ class Identity:
         self.lease_end = 0          # the last one that may be minted once `lease_generation` lasts
         self.safe_end = 0           # the last one that may be minted now
         self.floor = 0              # the counter when this node last started
+        self.floors: dict[int, int] = {}    # and when it last took over a partition, if later
         self.is_new_life = False
         self._block = lease_block
 
@@ -64,6 +65,7 @@ class Identity:
         self.is_new_life = True
         self.actor = intern_actor(random_bits(rng, 128).to_bytes(16, "big"))
         self.counter = self.floor = self.safe_end = self.lease_end = 0
+        self.floors.clear()
 
     def wants_lease(self) -> bool:
         """Whether less than half a block is left."""

@@ -12,10 +12,14 @@ in this epoch. Only peers that are up are asked for anything.
 """
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from respdyn.cluster.messages import HEADER, PROTOCOL_VERSION
 from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.ring.ring import Member
+
+if TYPE_CHECKING:
+    from respdyn.cluster.transfer import State
 
 # How long a forwarded command may take to its coordinator before it is not begun there: four round
 # trips, and at least this. A read that was lost with its node is run elsewhere after that time.
@@ -59,6 +63,10 @@ class Link:
         self.has_room = True              # False while it keeps as many hints as it may
         self.changed_ms = 0               # when `is_up` last changed
         self.working = 0                  # commands that it forwarded and that wait here
+        # What the peer has told of itself on the connection that stands, and which partitions it
+        # has lost. None: nothing yet, so it is no reader of anything.
+        self.state: State | None = None
+        self.unfilled: frozenset[int] | None = None
         self.epoch = 0
         self.number = 0                   # of the last frame with content
         self.applied = 0                  # the peer's acknowledgements of our frames
@@ -119,6 +127,7 @@ class Link:
             self.old_epochs.append(self.peer_epoch)
         self.peer_epoch = epoch
         self.peer_epoch_ms = now_ms
+        self.state = self.unfilled = None
         self.peer_number = self.durable_number = 0
         self.clock_base = None
         self.mono_error = UNKNOWN_MS

@@ -7,6 +7,10 @@ K-1. Each promises itself to one proposer only; when all have promised, the prop
 and from then on tells it to everybody who is in it and has none. A promise ends when its proposer
 has been out of reach for ten seconds, so that a proposer that died can be replaced.
 
+A node with seeds of a cluster that exists already is not in its ring: it waits, and is a *visitor*
+to the members, until somebody has it join. Whoever was dropped from the ring has left: it serves
+nobody any more.
+
 An outage changes nothing here: nobody leaves a ring by being unreachable.
 
 The greeting is what a node says of itself when it connects; `meet` judges the other's. A foreign
@@ -14,6 +18,8 @@ cluster, an other protocol version or an impostor of this node is refused with t
 
 Source: Dynamo 4.8; SEMANTICS 8.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -25,7 +31,9 @@ from respdyn.ring.claim import claim
 from respdyn.ring.ring import Member, Ring, decode_ring
 
 RING = META + b"ring"
+MAX_VISITORS = 64
 _PROMISE_MS = 10_000
+_VISIT_MS = 60_000      # a visitor that cannot be reached for so long is forgotten
 
 
 class Greeting(msgspec.Struct, frozen=True, array_like=True):
@@ -35,6 +43,16 @@ class Greeting(msgspec.Struct, frozen=True, array_like=True):
     cluster_id: str
     member: Member
     cluster_size: int
+    n: int = 0              # how many copies it expects
+
+
+class Visitor(msgspec.Struct):
+    """A node that is not in our ring and has connected to us."""
+
+    member: Member
+    n: int
+    was_member: bool        # it has been in this cluster, and left or was removed
+    seen_ms: int
 
 
 class Membership:
@@ -47,6 +65,9 @@ class Membership:
         self.ring: Ring | None = None
         self.candidates: dict[str, Member] = {here.node_id: here}
         self.own_addresses: set[str] = set()      # seeds that turned out to be this node
+        self.visitors: dict[str, Visitor] = {}
+        self.awaits = ""                          # the cluster that this node waits to join
+        self.now_ms = 0
         self._cluster_size = cluster_size
         self._n = n
         self._partitions = partitions
@@ -64,7 +85,7 @@ class Membership:
         """What to say of oneself."""
         cluster_id = self.ring.cluster_id if self.ring else ""
         return msgspec.msgpack.encode(
-            Greeting(PROTOCOL_VERSION, cluster_id, self.here, self._cluster_size)
+            Greeting(PROTOCOL_VERSION, cluster_id, self.here, self._cluster_size, self._n)
         )
 
     def meet(self, data: bytes) -> Member:
@@ -94,7 +115,28 @@ class Membership:
             )
         if self.ring is None and not other.cluster_id:
             self.candidates[member.node_id] = member
+        elif self.ring is not None and self.ring.member(member.node_id) is None and (
+            len(self.visitors) < MAX_VISITORS or member.node_id in self.visitors
+        ):
+            self.visitors[member.node_id] = Visitor(
+                member, other.n, other.cluster_id != "", self.now_ms
+            )
         return member
+
+    def forget_visitors(self, now_ms: int, is_connected: Callable[[str], bool]) -> None:
+        """Drop visitors that have gone, or are members by now."""
+        self.now_ms = now_ms
+        for name, visitor in list(self.visitors.items()):
+            if is_connected(name):
+                visitor.seen_ms = now_ms
+            if (self.ring is not None and self.ring.member(name) is not None) or (
+                now_ms - visitor.seen_ms > _VISIT_MS
+            ):
+                del self.visitors[name]
+
+    def is_member(self) -> bool:
+        """Whether this node is in the ring that it knows."""
+        return self.ring is not None and self.ring.member(self.here.node_id) is not None
 
     # ---- the first ring ----
 
@@ -120,7 +162,7 @@ class Membership:
 
     def propose(self, reachable: list[str]) -> tuple[Ring, list[str]] | None:
         """The first ring to propose and to whom, when it is this node's turn; else None."""
-        if self.ring is not None or self._cluster_size < 2:
+        if self.ring is not None or self._cluster_size < 2 or self.awaits:
             return None
         able = sorted({self.here.node_id, *(n for n in reachable if n in self.candidates)})
         chosen = able[: self._cluster_size]
@@ -142,7 +184,7 @@ class Membership:
         `is_reachable` tells whether the proposer promised to earlier still answers.
         """
         ring = decode_ring(data)
-        if self.ring is not None or ring.member(self.here.node_id) is None:
+        if self.ring is not None or ring.member(self.here.node_id) is None or self.awaits:
             return None
         if (
             self._promised_to not in ("", proposer)
@@ -192,14 +234,20 @@ class Membership:
             if not ring.newer_than(self.ring):
                 return False
         elif ring.member(self.here.node_id) is None:
+            if not self.awaits:
+                self._trace.event("waits_to_join", cluster=ring.cluster_id[:8])
+            self.awaits = ring.cluster_id
             return False
+        before = self.ring
         self.ring = ring
+        self.awaits = ""
         self.candidates = {self.here.node_id: self.here}
         self._proposal = None
-        self._trace.event(
-            "ring_adopted", cluster=ring.cluster_id[:8], version=ring.version, n=ring.n,
-            members=len(ring.members), partitions=ring.partitions,
-        )
+        if before is None or before.members != ring.members or bool(before.goal) != bool(ring.goal):
+            self._trace.event(
+                "ring_adopted", cluster=ring.cluster_id[:8], version=ring.version, n=ring.n,
+                members=len(ring.members), partitions=ring.partitions, moving=len(ring.moves),
+            )
         return True
 
     def restore(self, data: bytes) -> None:

@@ -86,6 +86,8 @@ GOSSIP_CLOCK = b"k"         # how the sender's wall clock differs from its monot
 GOSSIP_CHANGED = b"v"       # records of these keys have changed here: their caches are out of date
 GOSSIP_LEAVING = b"l"       # 1: this node is about to stop, let others coordinate; 0: it is not
 GOSSIP_COLLECTED = b"t"     # under which numbers tombstones were collected, by partition
+GOSSIP_VOTE = b"b"          # about the next ring, see `decision`
+GOSSIP_STATE = b"s"         # what the sender holds and knows, see `transfer`
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
 
 

@@ -16,24 +16,26 @@ from collections.abc import Callable
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.quorum import ReadRound, WriteRound
+from respdyn.cluster.transfer import Transfers
 from respdyn.ring.hashing import SLOTS
 from respdyn.ring.preference import preference_list, stand_ins
-from respdyn.ring.ring import Ring
+from respdyn.ring.ring import FILL, Ring
 
 
 class ReplicaSet:
     """The peers that share some partitions with this node, or stand in, and can be asked now."""
 
     __slots__ = (
-        "answers", "copies", "is_short", "open_reads", "open_writes", "probed", "readers",
-        "shipped", "stand_ins", "turns", "unkept", "writers",
+        "answers", "besides", "copies", "is_short", "open_reads", "open_writes", "probed",
+        "readers", "shipped", "stand_ins", "turns", "unkept", "writers",
     )
 
     def __init__(
         self, readers: tuple[Link, ...], writers: tuple[Link, ...],
-        stand_ins: tuple[tuple[Link, str], ...], unkept: int,
+        stand_ins: tuple[tuple[Link, str], ...], unkept: int, besides: tuple[Link, ...] = (),
     ) -> None:
-        self.readers = readers            # owners that are up
+        self.besides = besides            # are sent writes and do not count: owners to come
+        self.readers = readers            # owners that are up, and have not lost what they hold
         self.writers = writers            # owners that are up, and their disks work
         # Whom, and the owner that is stood in for: its node id as 20 bytes.
         self.stand_ins = tuple((link, bytes.fromhex(owner)) for link, owner in stand_ins)
@@ -52,8 +54,8 @@ class Plan:
     """How requests for one partition go now."""
 
     __slots__ = (
-        "coordinator", "has_owner", "is_instant", "is_owner", "owners", "partition", "replicas",
-        "spared", "stands_in_for", "strict",
+        "coordinator", "has_owner", "holders", "is_holder", "is_instant", "is_owner", "n", "owners",
+        "partition", "replicas", "sizes", "spared", "stands_in_for", "strict",
     )
 
     def __init__(
@@ -63,7 +65,7 @@ class Plan:
     ) -> None:
         self.partition = partition
         self.owners = owners
-        self.is_owner = is_owner          # this node is among the first N
+        self.is_owner = is_owner          # this node is among the first N, and can answer
         # The first reachable owner that can store; if there is none, the first that stands in.
         self.coordinator = coordinator    # "" for none
         self.has_owner = has_owner        # the coordinator is an owner
@@ -72,13 +74,31 @@ class Plan:
         self.spared = ""                  # who would coordinate, were it not spared
         self.strict = strict              # without stand-ins; the same if there are none
         self.is_instant = is_instant      # nobody else to ask and no disk to wait for
+        self.n = len(owners)              # more than so many answers there are not
+        self.holders = owners             # owners, and in a transfer those to come or to go
+        self.is_holder = is_owner
+        # In the middle of a transfer: how many old owners, new owners, old only, new only.
+        self.sizes: tuple[int, int, int, int] | None = None
+
+    def writes_needed(self, w: int) -> int:
+        """How many of those that are sent a write, and this node, make W.
+
+        In the middle of a transfer any so many of them contain W old owners and W new ones.
+        """
+        if self.sizes is None:
+            return min(w, self.n)
+        old, new, only_old, only_new = self.sizes
+        return max(min(w, old) + only_new, min(w, new) + only_old)
 
 
 class Planner:
     """Makes plans, and remembers the preference lists of a ring."""
 
-    def __init__(self, here: str, link_to: Callable[[str], Link]) -> None:
+    def __init__(
+        self, here: str, link_to: Callable[[str], Link], transfers: Transfers
+    ) -> None:
         self._here = here
+        self._transfers = transfers
         self._link_to = link_to
         self._ring: Ring | None = None
         self._preferences: dict[int, tuple[str, ...]] = {}
@@ -111,28 +131,44 @@ class Planner:
     def _plan_one(
         self, ring: Ring, partition: int, able: set[str], roomy: set[str], waits_for_disk: bool
     ) -> Plan:
-        here = self._here
-        owners = ring.owners_of(partition)
-        links = [self._link_to(owner) for owner in owners if owner != here]
-        readers = tuple(link for link in links if link.is_up)
-        writers = tuple(link for link in readers if link.can_store)
-        missing = [owner for owner in owners if owner not in able]
+        here, transfers = self._here, self._transfers
+        move = transfers.moving.get(partition)
+        owners = transfers.serving(partition)
+        holders = transfers.holders(partition)
+        links = [link for link in map(self._link_to, holders) if link.peer != here and link.is_up]
+        readers = tuple(
+            link for link in links if link.peer in owners and _is_whole(link, partition)
+        )
+        counted = owners if move is not None and move.phase == FILL else holders
+        writers = tuple(link for link in links if link.can_store and link.peer in counted)
+        besides = tuple(link for link in links if link.can_store and link.peer not in counted)
+        missing = [owner for owner in counted if owner not in able]
         pairs: tuple[tuple[str, str], ...] = ()
         if missing:
-            reachable = able.intersection(owners) | roomy.difference(owners)
-            pairs = stand_ins(self._preference(ring, partition), reachable, len(owners))
-        strict = self._set(readers, writers, (), len(missing))
+            reachable = able.intersection(counted) | roomy.difference(holders)
+            others_last = (one for one in self._preference(ring, partition) if one not in counted)
+            pairs = stand_ins((*counted, *others_last), reachable, len(counted))
+        strict = self._set(readers, writers, (), len(missing), besides)
         replicas = strict
         others = tuple((self._link_to(one), owner) for one, owner in pairs if one != here)
         if others:
-            replicas = self._set(readers, writers, others, len(missing) - len(pairs))
-        owner = next((owner for owner in owners if owner in able), "")
-        is_owner = here in owners
-        return Plan(
+            replicas = self._set(readers, writers, others, len(missing) - len(pairs), besides)
+        whole = {link.peer for link in readers}
+        if partition not in transfers.unfilled:
+            whole.add(here)
+        owner = next((owner for owner in owners if owner in able and owner in whole), "")
+        is_owner = here in owners and here in whole
+        plan = Plan(
             partition, owners, is_owner, owner or (pairs[0][0] if pairs else ""), bool(owner),
             next((owner for one, owner in pairs if one == here), ""), replicas, strict,
-            is_owner and len(owners) == 1 and not waits_for_disk,
+            is_owner and len(holders) == 1 and not waits_for_disk,
         )
+        plan.holders = holders
+        plan.is_holder = here in holders
+        if move is not None and move.phase != FILL:
+            old, new = set(ring.owners_of(partition)), set(ring.names(move.owners))
+            plan.sizes = len(old), len(new), len(old - new), len(new - old)
+        return plan
 
     def _preference(self, ring: Ring, partition: int) -> tuple[str, ...]:
         found = self._preferences.get(partition)
@@ -142,15 +178,16 @@ class Planner:
 
     def _set(
         self, readers: tuple[Link, ...], writers: tuple[Link, ...],
-        stand_ins: tuple[tuple[Link, str], ...], unkept: int,
+        stand_ins: tuple[tuple[Link, str], ...], unkept: int, besides: tuple[Link, ...],
     ) -> ReplicaSet:
         names = (
             tuple(link.peer for link in readers), tuple(link.peer for link in writers),
             tuple((link.peer, owner) for link, owner in stand_ins), unkept,
+            tuple(link.peer for link in besides),
         )
         found = self._sets.get(names)
         if found is None:
-            found = self._sets[names] = ReplicaSet(readers, writers, stand_ins, unkept)
+            found = self._sets[names] = ReplicaSet(readers, writers, stand_ins, unkept, besides)
         return found
 
 
@@ -189,3 +226,8 @@ def _is_spared(
     if node == here:
         return spares_here
     return bool(node and link_to(node).spared)
+
+
+def _is_whole(link: Link, partition: int) -> bool:
+    """Whether the peer has said that it has lost nothing of the partition."""
+    return link.unfilled is not None and partition not in link.unfilled

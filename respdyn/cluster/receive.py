@@ -46,7 +46,7 @@ class Receiver:
         room_changed: Callable[[Link, bool], None],
         observe_clock: Callable[[int], None],
         forget_requests: Callable[[Link], None],
-        message_max_age_ms: int,
+        peer_began: Callable[[Link], None], message_max_age_ms: int,
     ) -> None:
         self.now_ms = 0
         self.can_store = True
@@ -67,6 +67,7 @@ class Receiver:
         self._room_changed = room_changed
         self._observe_clock = observe_clock
         self._forget_requests = forget_requests
+        self._peer_began = peer_began
 
     def frame(self, link: Link, items: list[bytes]) -> None:
         """Apply one frame. Raises `PeerError` when it breaks the protocol."""
@@ -77,6 +78,7 @@ class Receiver:
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
             self._forget_requests(link)
             link.start_peer_epoch(epoch, self.now_ms)
+            self._peer_began(link)
         if epoch != link.peer_epoch or 0 < number <= link.peer_number:
             self._counters.frames_dropped += 1
             return

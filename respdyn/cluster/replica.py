@@ -164,7 +164,7 @@ class Replica:
             for locator in [name for name in table if name[2] == db]:
                 left = self.uncleared(locator, table[locator])
                 if not left:
-                    self._drop(locator)
+                    self.drop(locator)
                 elif left is not table[locator]:
                     self.join(locator, left)
         self.put_meta(
@@ -173,15 +173,16 @@ class Replica:
 
     def forget(self, locator: bytes) -> None:
         """Drop a record, tombstones included, as if it had never been."""
-        self._drop(locator)
+        self.drop(locator)
 
     def empty(self, partition: int) -> None:
         """Drop all records of a partition: others know better."""
         for slot in range(partition * self.width, (partition + 1) * self.width):
             for locator in list(self.slots[slot]):
-                self._drop(locator)
+                self.drop(locator)
 
-    def _drop(self, locator: bytes) -> None:
+    def drop(self, locator: bytes) -> None:
+        """Forget a record: it was cleared, or others keep it now."""
         slot = locator[0] << 8 | locator[1]
         record = self.slots[slot].pop(locator)
         self.stale[slot] = 1
@@ -212,6 +213,11 @@ class Replica:
         """Keep one of the node's own facts; `name` starts with `META`."""
         self.meta[name] = value
         self.batch += (name, value)
+
+    def put_synced(self, name: bytes, value: bytes) -> None:
+        """As `put_meta`; it is on the disk before this turn's batch counts as durable."""
+        self.put_meta(name, value)
+        self.must_sync = True
 
     def restore(self, pairs: list[bytes]) -> int:
         """Take back what the store gave at start; returns how many records were damaged."""

@@ -19,6 +19,7 @@ from respdyn.commands.arguments import (
     syntax_error,
     word,
 )
+from respdyn.commands.changes import CHANGES
 from respdyn.commands.declare import COVERAGE, LOCAL, READ, UPDATE, WRAP, WRITE, Argv, Command
 from respdyn.errors import DamagedError, ReplyError
 from respdyn.resp.replies import array, bulk, bulks, integer, null
@@ -228,6 +229,7 @@ COMMANDS = (
                 complexity="O(N) with N the number of keys that differ", promise="local",
                 route=COVERAGE,
             ),
+            *CHANGES,
         ),
     ),
 )

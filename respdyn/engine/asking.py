@@ -173,13 +173,41 @@ class Digests(msgspec.Struct, frozen=True, array_like=True, tag="digests"):
     locators: list[bytes]
 
 
+class Pull(msgspec.Struct, frozen=True, array_like=True, tag="pull"):
+    """All records of some partitions (sorted), in the order of slots, from a position on."""
+
+    partitions: list[int]
+    slot: int
+    place: int
+
+
+class Offer(msgspec.Struct, frozen=True, array_like=True, tag="offer"):
+    """Names and digests of what the sender will drop, to an owner: which does it hold not so?"""
+
+    to: str
+    partition: int
+    entries: list[tuple[bytes, bytes]]
+
+
+class Give(msgspec.Struct, frozen=True, array_like=True, tag="give"):
+    """Records to be joined by an owner; answered when they are as durable as its policy says."""
+
+    to: str
+    partition: int
+    records: list[tuple[bytes, bytes]]
+
+
+class Sizes(msgspec.Struct, frozen=True, array_like=True, tag="sizes"):
+    """How much a node holds of each partition: (partition, records, about how many bytes)."""
+
+
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | OldestHints | Mend
-    | Promise | Drop | Same | Digests
+    | Promise | Drop | Same | Digests | Pull | Offer | Give | Sizes
 )
 # Answered only once what they asked to store is durable.
-_STORING = (Clear, ClearHint, Deliver, Promise)
+_STORING = (Clear, ClearHint, Deliver, Promise, Give)
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -237,17 +265,20 @@ class Asking:
         self._link_to = link_to
         self._answer_here = answer_here
         self._run = run
-        self._running = 0                # tasks in the foreground
+        self._running: set[int] = set()  # tasks in the foreground
+        self._started = 0
         self._number = 0
         self._open: dict[int, tuple[_Step, int, str]] = {}
         self._deadlines: Deadlines[_Step] = Deadlines()
 
     def start(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
         """Run a task; `done` hears its result. Each step may take as long as the time-out."""
-        self._running += 1
+        self._started += 1
+        serial = self._started
+        self._running.add(serial)
 
         def finished(reply: bytes) -> None:
-            self._running -= 1
+            self._running.discard(serial)
             done(reply)
 
         self._advance(task, None, timeout_ms, finished)
@@ -376,7 +407,15 @@ class Asking:
 
     def is_idle(self) -> bool:
         """Whether no task waits that somebody waits for."""
-        return self._running == 0
+        return not self._running
+
+    def running(self) -> set[int]:
+        """The tasks that somebody waits for, by serial number."""
+        return set(self._running)
+
+    def is_running(self, serials: set[int]) -> bool:
+        """Whether any of these still runs."""
+        return not self._running.isdisjoint(serials)
 
 
 def answer_as(kind: type[T], answer: Answer) -> T | None:

@@ -25,20 +25,24 @@ from respdyn.engine.asking import (
     Drop,
     Explain,
     Fetch,
+    Give,
     Held,
     HintSerial,
     HintsUpto,
     Keys,
     Listening,
     Mend,
+    Offer,
     OldestHints,
     Promise,
+    Pull,
     Question,
     Roots,
     Run,
     Same,
     Scan,
     Segments,
+    Sizes,
     Status,
     Task,
     Tops,
@@ -117,6 +121,8 @@ class ClusterView:
             return channels.answer(self._node.telling.pubsub, question)
         if isinstance(question, Promise | Drop | Same):
             return self._node.collection.answer(question)
+        if isinstance(question, Pull | Offer | Give | Sizes):
+            return self._node.changes.work.answer(question)
         return self._health()
 
     def _about_hints(self, question: Held | HintSerial | HintsUpto | OldestHints) -> Answer:
@@ -182,8 +188,9 @@ class ClusterView:
             return Verification(self._node).task(resp3)
         if name == "dyn.cluster|repair":
             return repair(self._node, resp3)
-        assert name == "dyn.cluster|ring", f"no task for {name}"
-        return _at_once(self._ring(resp3))
+        if name == "dyn.cluster|ring":
+            return _at_once(self._ring(resp3))
+        return self._node.changes.task(name.partition("|")[2], argv, resp3)
 
     def _everybody(self) -> list[str]:
         """This node and all that can be reached."""
@@ -283,6 +290,7 @@ class ClusterView:
             rows.append(_named(pairs, resp3))
         weak = facts.below_n, facts.below_w
         first, *more = verdict(facts)
+        progress = node.changes.work.progress()
         return _named([
             (b"verdict", text(first)), (b"problems", array([text(line) for line in more])),
             (b"cluster", text(ring.cluster_id)), (b"ring-version", integer(ring.version)),
@@ -291,7 +299,11 @@ class ClusterView:
             (b"w", integer(node.front.terms.w)), (b"nodes", integer(len(ring.members))),
             (b"nodes-up", integer(up)), (b"partitions", integer(ring.partitions)),
             (b"partitions-below-n", integer(weak[0])),
-            (b"partitions-below-w", integer(weak[1])), (b"members", array(rows)),
+            (b"partitions-below-w", integer(weak[1])),
+            (b"partitions-moving", integer(progress.moving)),
+            (b"partitions-filling", integer(progress.filling + progress.unfilled)),
+            (b"partitions-to-hand-over", integer(progress.leftovers)),
+            (b"members", array(rows)),
         ], resp3)
 
     def _facts(self) -> ClusterFacts:
@@ -326,6 +338,16 @@ class ClusterView:
                 (b"state", text(self.state_of(member.node_id))), (b"zone", text(member.zone)),
                 (b"weight", integer(member.weight)), (b"membership", text(member.state)),
                 (b"peer", text(address_of(member))),
+            ]
+            rows.append(_named(pairs, resp3))
+        for name, visitor in sorted(self._node.membership.visitors.items()):
+            one = visitor.member
+            pairs = [
+                (b"node", text(name)), (b"address", text(f"{one.host}:{one.client_port}")),
+                (b"state", text(self.state_of(name))), (b"zone", text(one.zone)),
+                (b"weight", integer(one.weight)),
+                (b"membership", text("was-member" if visitor.was_member else "waiting")),
+                (b"peer", text(address_of(one))),
             ]
             rows.append(_named(pairs, resp3))
         return array(rows)

@@ -138,7 +138,7 @@ class Collection:
         node = self._node
         plan = self._plan(partition)
         dispatcher = node.dispatcher
-        if plan is None or not plan.is_owner:
+        if plan is None or not plan.is_owner or not node.transfers.is_at_rest(partition):
             return None
         if dispatcher.cannot_store or node.hints.oldest_of(partition):
             return None
@@ -297,7 +297,8 @@ class Collection:
 
     def _reduce_one(self, locator: bytes, record: bytes, others: list[str]) -> None:
         node = self._node
-        reduced = strings.remove(record, node.stamp())
+        partition = (locator[0] << 8 | locator[1]) // node.replica.width
+        reduced = strings.remove(record, node.stamp(partition))
         if not reduced:
             return
         node.replica.replace(locator, record, reduced)
@@ -353,11 +354,8 @@ class Collection:
     # ---- who was away ----
 
     def told(self, link: Link) -> bytes:
-        """What this node has collected of partitions that a peer owns too."""
-        return msgspec.msgpack.encode({
-            partition: number for partition, number in sorted(self.promises.collected.items())
-            if (plan := self._plan(partition)) is not None and link.peer in plan.owners
-        })
+        """What this node has collected. A peer that is no owner may be one later, or have been."""
+        return msgspec.msgpack.encode(dict(sorted(self.promises.collected.items())))
 
     def heard(self, body: bytes) -> None:
         """What a peer has collected. Raises `PeerError` when it is malformed."""
@@ -368,7 +366,7 @@ class Collection:
             plan = self._plan(partition)
             if plan is None:
                 raise PeerError("a number collected of a partition that does not exist")
-            if plan.is_owner and self.promises.has_missed(partition, number):
+            if self.promises.has_missed(partition, number):
                 self._give_up(partition, number)
 
     def _give_up(self, partition: int, number: int) -> None:
@@ -378,9 +376,13 @@ class Collection:
         """
         node = self._node
         self._promise(partition, number)
+        plan = self._plan(partition)
+        if node.transfers.lose(partition) or (plan is not None and plan.is_holder):
+            node.counters.partitions_given_up += 1
+            node.trace.event("partition_given_up", partition=partition)
         node.replica.empty(partition)
-        node.counters.partitions_given_up += 1
-        node.trace.event("partition_given_up", partition=partition)
+        node.changes.work.forget(partition)
+        node.replan()
 
 
 def _is_in(locator: bytes, partition: int, width: int) -> bool:

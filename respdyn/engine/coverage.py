@@ -133,6 +133,7 @@ class Coverage:
 
         This one comes first when it is an owner. Raises `Unreachable`.
         """
+        wanted = min(wanted, plan.n)
         owners = self._owners_of(plan)
         nodes = [(node, False) for node in owners]
         if is_sloppy and owners:
@@ -163,7 +164,7 @@ class Coverage:
         width = self._replica.width
         while stop < SLOTS and (mine is None or mine[stop // width]) and (
             plans[stop] is first
-            or (plans[stop].is_owner == first.is_owner
+            or (plans[stop].is_owner == first.is_owner and plans[stop].n == first.n
                 and plans[stop].stands_in_for == first.stands_in_for
                 and plans[stop].replicas is first.replicas)
         ):
@@ -201,9 +202,9 @@ class Coverage:
                 if one is not None
             ]
             owners = sum(1 for _, stands_in in known if not stands_in)
-            if len(known) < terms.r or not owners:
+            if len(known) < len(nodes) or not owners:
                 raise Unreachable(
-                    f"NOQUORUM R={terms.r} answered={len(known)}: too few replicas answered"
+                    f"NOQUORUM R={len(nodes)} answered={len(known)}: too few replicas answered"
                 )
             upto = min((one.slot, one.place) for one, _ in known)
             held: dict[tuple[int, int, bytes], list[tuple[bytes, str]]] = {}
@@ -319,18 +320,24 @@ class Coverage:
         self, plans: list[Plan], dbs: list[int], terms: Terms
     ) -> Generator[list[Wish], list[Answer], str]:
         nodes_of: dict[int, list[tuple[str, str]]] = {}     # node, and whom it stands in for
+        besides: dict[int, list[tuple[str, str]]] = {}
+        needs: dict[int, int] = {}
         parts_of: dict[str, list[int]] = {}
         for plan in plans:
             try:
                 nodes = self._ask_from(plan, terms.r, terms.sloppy)
             except Unreachable as why:
                 return str(why)
-            everyone = [(node, "") for node in self._owners_of(plan)]
+            everyone = [(self._here, "")] if plan.is_holder else []
+            everyone += [(link.peer, "") for link in plan.replicas.writers]
             if terms.sloppy:
                 everyone += self._stand_ins_of(plan)
-            if len(everyone) < terms.w:
-                return f"NOQUORUM W={terms.w} reachable={len(everyone)}: nothing was flushed"
+            needed = plan.writes_needed(terms.w)
+            if len(everyone) < needed:
+                return f"NOQUORUM W={needed} reachable={len(everyone)}: nothing was flushed"
             nodes_of[plan.partition] = everyone
+            needs[plan.partition] = needed
+            besides[plan.partition] = [(link.peer, "") for link in plan.replicas.besides]
             for node, _ in nodes:
                 parts_of.setdefault(node, []).append(plan.partition)
         asked = sorted(parts_of)
@@ -346,7 +353,7 @@ class Coverage:
                     mine[actor] = max(counter, mine.get(actor, 0))
         entries_of: dict[tuple[str, str], list[tuple[int, int, dict[bytes, int]]]] = {}
         for (db, partition), counters in sorted(tops.items()):
-            for target in nodes_of[partition]:
+            for target in nodes_of[partition] + besides[partition]:
                 entries_of.setdefault(target, []).append((db, partition, counters))
         cleared = sorted(entries_of)
         if not cleared:
@@ -359,8 +366,11 @@ class Coverage:
         done = {node for node, answer in zip(cleared, answers, strict=True) if answer is True}
         for _, partition in tops:
             stored = sum(1 for node in nodes_of[partition] if node in done)
-            if stored < terms.w:
-                return f"NOQUORUM W={terms.w} acknowledged={stored}: the flush may still happen"
+            if stored < needs[partition]:
+                return (
+                    f"NOQUORUM W={needs[partition]} acknowledged={stored}: "
+                    "the flush may still happen"
+                )
         return ""
 
 

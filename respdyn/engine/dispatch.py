@@ -68,7 +68,7 @@ class Dispatcher:
 
     def __init__(
         self, replica: Replica, coordinator: Coordinator, counters: Counters, here: str,
-        stamp: Callable[[], Stamp], can_mint: Callable[[], bool],
+        stamp: Callable[[int], Stamp], can_mint: Callable[[], bool],
         link_to: Callable[[str], Link], stand_in: StandIn,
     ) -> None:
         self.now_ms = 0                 # monotonic, for deadlines
@@ -136,24 +136,23 @@ class Dispatcher:
             record = self._slots[slot].get(locator, b"")
             self._counters.looked_up(bool(record) and exists(record, self.wall_ms))
             reply = self.read_again(command, argv, resp3, locator, record)
-            if terms.r <= 1:
+            r = terms.r if terms.r <= plan.n else plan.n
+            if r <= 1:
                 if self.notices is not None:
                     self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
                 return reply
             answers = (plan.replicas if terms.sloppy else plan.strict).answers
-            if answers < terms.r:
-                return self._too_few("R", terms.r, answers)
+            if answers < r:
+                return self._too_few("R", r, answers)
             waiter = target.hold()
             if self.notices is not None:
                 waiter = self.notices.wait_for_read(
                     waiter, command, argv, locator, self.wall_ms, resp3
                 )
             reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
-            self._coordinator.read(
-                plan, reader, locator, record, terms.r, terms.sloppy, deadline_ms
-            )
+            self._coordinator.read(plan, reader, locator, record, r, terms.sloppy, deadline_ms)
             return None
-        if terms.r > 1 and (
+        if terms.r > 1 and plan.n > 1 and (
             route is UPDATE or (command.observes is not None and command.observes(argv))
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
@@ -181,18 +180,19 @@ class Dispatcher:
     ) -> bytes | None:
         """The write itself: run the command on the record here, join and ship the delta."""
         copies = (plan.replicas if terms.sloppy else plan.strict).copies
-        if copies < terms.w:
-            return self._too_few("W", terms.w, copies)
+        needed = plan.writes_needed(terms.w)
+        if copies < needed:
+            return self._too_few("W", needed, copies)
         if self.cannot_store:
             return error(CANNOT_STORE.format(self.cannot_store))
         if not self._can_mint():
             return error(_NO_LEASE)
         if plan.is_owner:
             record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
-            stamp = self._stamp()
+            stamp = self._stamp(plan.partition)
         else:
             record = self._stand_in.record(locator)
-            stamp = bare(self._stamp())
+            stamp = bare(self._stamp(plan.partition))
         try:
             if command.wants_loc:
                 reply, delta = command.write_at(
@@ -241,11 +241,12 @@ class Dispatcher:
         self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
     ) -> bytes:
         """The reply that `apply` gave to a waiter, computed once more from what was there."""
+        stamp = self._stamp(self.plans[locator[0] << 8 | locator[1]].partition)
         if command.wants_loc:
             return command.write_at(
-                argv, record, self.wall_ms, resp3, self._stamp(), self.token_secret + locator
+                argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
             )[0]
-        return command.write(argv, record, self.wall_ms, resp3, self._stamp())[0]
+        return command.write(argv, record, self.wall_ms, resp3, stamp)[0]
 
     def _check_siblings(self, record: bytes, delta: bytes) -> None:
         """Refuse one more version of a key that has too many: its clients never merge them.
@@ -272,9 +273,10 @@ class Dispatcher:
         self, call: Call, locator: bytes, plan: Plan, target: Target
     ) -> bytes | None:
         terms = call.terms
+        r = min(terms.r, plan.n)
         answers = (plan.replicas if terms.sloppy else plan.strict).answers
-        if answers < terms.r:
-            return self._too_few("R", terms.r, answers)
+        if answers < r:
+            return self._too_few("R", r, answers)
         waiter = target.hold()
         self.busy[locator] = deque()
 
@@ -288,12 +290,12 @@ class Dispatcher:
         reader = Updating(run, failed)
         if plan.is_owner:
             self._coordinator.read(
-                plan, reader, locator, self._replica.get(locator), terms.r, terms.sloppy,
+                plan, reader, locator, self._replica.get(locator), r, terms.sloppy,
                 call.deadline_ms,
             )
         else:
             left_ms = max(1, call.deadline_ms - self.now_ms)
-            self._stand_in.read(plan, reader, locator, terms.r, left_ms, True)
+            self._stand_in.read(plan, reader, locator, r, left_ms, True)
         return None
 
     def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
@@ -301,10 +303,10 @@ class Dispatcher:
         plan = self.plans[locator[0] << 8 | locator[1]]
         if call.hops and self.now_ms > call.until_ms:
             waiter.fill(NOT_RUN)
-        elif not plan.is_owner and plan.coordinator != self._here:
-            waiter.fail(_NO_AGREEMENT)
         else:
-            reply = self.apply(
+            reply = self._elsewhere(call, locator, plan, waiter) if (
+                not plan.is_owner and plan.coordinator != self._here
+            ) else self.apply(
                 call.command, call.argv, locator, plan, call.resp3, call.terms,
                 call.deadline_ms, waiter, call.until_ms,
             )
@@ -498,7 +500,7 @@ class Dispatcher:
         return end
 
     def owns(self, locator: bytes) -> bool:
-        """Whether this node is an owner of the key, by its ring."""
+        """Whether this node is an owner of the key, by its ring, and knows all of it."""
         return bool(self.plans) and self.plans[locator[0] << 8 | locator[1]].is_owner
 
     # ---- time ----

@@ -170,24 +170,38 @@ class Exchange:
         """The ring or somebody's reachability has changed."""
         shared: dict[str, list[int]] = {}
         here = self._node.identity.node_id
+        transfers = self._node.transfers
         for plan in self._node.dispatcher.plans[:: self._node.replica.width]:
-            if plan.is_owner:
-                for owner in plan.owners:
-                    if owner != here:
+            if plan.is_holder:
+                for owner in plan.holders:
+                    if owner != here and not transfers.lacks(owner, plan.partition):
                         shared.setdefault(owner, []).append(plan.partition)
         if shared == self._shared:
             return
-        self._shared = shared
+        before, self._shared = self._shared, shared
         pairs = {(peer, one) for peer, partitions in shared.items() for one in partitions}
         self._clean = {key: at for key, at in self._clean.items() if key in pairs}
         self._repaired &= pairs
+        for peer, due in self._urgent.items():
+            self._urgent[peer] = {one: None for one in due if (peer, one) in pairs}
         for peer in sorted(shared):
-            self.came_up(peer)
+            self.hasten(peer, sorted(set(shared[peer]) - set(before.get(peer, []))))
 
     def came_up(self, peer: str) -> None:
         """What is shared with this peer is due at once."""
-        self._urgent[peer] = dict.fromkeys(self._shared.get(peer, []))
-        self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
+        self.hasten(peer, self._shared.get(peer, []))
+
+    def hasten(self, peer: str, partitions: list[int]) -> None:
+        """These partitions are to be compared with this peer at once."""
+        shared = set(self._shared.get(peer, []))
+        due = [one for one in partitions if one in shared]
+        if due:
+            self._urgent.setdefault(peer, {}).update(dict.fromkeys(due))
+            self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
+
+    def is_hasty(self, peer: str, partition: int) -> bool:
+        """Whether a comparison that was asked for has not begun."""
+        return partition in self._urgent.get(peer, {})
 
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
@@ -244,10 +258,11 @@ class Exchange:
             return "", []
         self._turn += 1
         order = [peers[(self._turn + at) % len(peers)] for at in range(len(peers))]
+        awaiting = self._node.changes.work.awaiting
         for peer in order:
-            urgent = self._urgent.get(peer)
-            if urgent:
-                partitions = list(urgent)[:URGENT_BATCH]
+            urgent = self._urgent.get(peer, {})
+            partitions = [one for one in urgent if one not in awaiting][:URGENT_BATCH]
+            if partitions:
                 for partition in partitions:
                     del urgent[partition]
                 return peer, partitions
@@ -255,7 +270,7 @@ class Exchange:
         shared = self._shared[peer]
         place = self._places.get(peer, 0) % len(shared)
         self._places[peer] = place + BATCH
-        return peer, shared[place : place + BATCH]
+        return peer, [one for one in shared[place : place + BATCH] if one not in awaiting]
 
     # ---- what is remembered ----
 
@@ -269,20 +284,6 @@ class Exchange:
                     return -1
                 oldest = max(oldest, self._node.now_ms - at)
         return oldest
-
-    def unfilled(self) -> tuple[int, int]:
-        """How much of what is shared with able peers was never found clean; how much is shared.
-
-        Both are 0 where nothing is compared.
-        """
-        if not self._node.settings.exchange_interval_ms:
-            return 0, 0
-        missing = shared = 0
-        for peer, partitions in self._shared.items():
-            if self._is_able(peer):
-                shared += len(partitions)
-                missing += sum((peer, partition) not in self._clean for partition in partitions)
-        return missing, shared
 
     def due(self) -> int:
         """How many comparisons are due at once."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from respdyn.node import Node
 
 _FORMING = "CLUSTERDOWN the cluster is forming: {} of {} nodes have met"
+_AWAITS = "CLUSTERDOWN this node waits to be joined: DYN.CLUSTER JOIN at a member, PLAN, COMMIT"
+_LEFT = "CLUSTERDOWN this node has left the cluster and can be stopped"
 _WAITED = "TIMEOUT the commands before it were not answered in time: nothing was done"
 _STOPPING = "LOADING this node is stopping"
 _NOQUORUM = b"-NOQUORUM"
@@ -50,6 +52,7 @@ class Front:
         )
         self.n = 1
         self.stopping = False
+        self.is_out = False                     # this node was dropped from the ring
         self.connections = 0                    # since the start
         self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
         self.journal = Journal()
@@ -347,7 +350,7 @@ class Front:
     def check_ready(self, command: Command) -> None:
         """Raises `ReplyError` if this node cannot run commands on keys, or none that write."""
         dispatcher = self._node.dispatcher
-        if not dispatcher.plans or self.stopping:
+        if not dispatcher.plans or self.stopping or self.is_out:
             raise self.not_ready()
         if dispatcher.cannot_store and "write" in command.flag_words:
             raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
@@ -415,6 +418,10 @@ class Front:
         """Why commands on keys are not accepted."""
         if self.stopping:
             return ReplyError(_STOPPING)
+        if self.is_out:
+            return ReplyError(_LEFT)
+        if self._node.membership.awaits:
+            return ReplyError(_AWAITS)
         met = len(self._node.membership.candidates)
         return ReplyError(_FORMING.format(met, self._node.settings.cluster_size or "?"))
 

@@ -269,7 +269,8 @@ class Running:
                 return NOT_RUN
             replicas = plan.replicas if self._is_sloppy else plan.strict
             for letter, wanted, reachable in (
-                ("R", self._r, replicas.answers), ("W", self._w, replicas.copies),
+                ("R", min(self._r, plan.n), replicas.answers),
+                ("W", plan.writes_needed(self._w) if self._w else 0, replicas.copies),
             ):
                 if reachable < wanted:
                     return _TOO_FEW.format(letter, wanted, reachable)
@@ -307,8 +308,8 @@ class Running:
         for name in self._reads:
             slot = name[0] << 8 | name[1]
             self._groups.coordinator.read(
-                plans[slot], reader, name, self._groups.replica.get(name), self._r,
-                self._is_sloppy, self._deadline_ms,
+                plans[slot], reader, name, self._groups.replica.get(name),
+                min(self._r, plans[slot].n), self._is_sloppy, self._deadline_ms,
             )
 
     def _has_read(self) -> None:

@@ -54,9 +54,8 @@ class Handoff:
     def planned(self) -> None:
         """The ring, or somebody's reachability, has changed."""
         node = self._node
-        ring = node.membership.ring
-        if ring is not None:
-            node.hints.retarget(ring.owners_of, node.identity.node_id)
+        if node.transfers.ring is not None:
+            node.hints.retarget(node.transfers.holders, node.identity.node_id)
 
     def tick(self) -> None:
         """Send what is due; drop what is too old."""
@@ -129,7 +128,7 @@ class Handoff:
                 return NOT_NOW
             partition = hints.partition_of(name)
             if ring is None or partition >= ring.partitions or (
-                node.identity.node_id not in ring.owners_of(partition)
+                node.identity.node_id not in node.transfers.holders(partition)
             ):
                 return NOT_MINE
             if since_ms < oldest_ms:

@@ -33,7 +33,7 @@ class Plain:
 
     def __init__(
         self, replica: Replica, coordinator: Coordinator, dispatcher: Dispatcher,
-        counters: Counters, here: str, stamp: Callable[[], Stamp], can_mint: Callable[[], bool],
+        counters: Counters, here: str, stamp: Callable[[int], Stamp], can_mint: Callable[[], bool],
         calls: dict[Command, int],
     ) -> None:
         self._replica = replica
@@ -105,9 +105,11 @@ class Plain:
                     )
                 else:
                     copies = (plan.replicas if terms.sloppy else plan.strict).copies
-                    if copies < terms.w or not self._can_mint():
+                    if (
+                        copies < terms.w or plan.sizes is not None or not self._can_mint()
+                    ):
                         break
-                    delta = assign(record, self._stamp(), argv[2], 0)
+                    delta = assign(record, self._stamp(plan.partition), argv[2], 0)
                     self._replica.replace(locator, record, delta)
                     if not plan.is_instant:
                         self._coordinator.write(

@@ -29,11 +29,21 @@ class Standing:
         )
         self._node = node
         self._replan = replan
+        self._told_clock_offset = False
         self._started_ms = node.now_ms
         self._is_ready = False      # once ready, it stays so: then its replies speak for it
         self.clock.start(node.now_ms, node.wall_ms)
 
     # ---- ready ----
+
+    def observe(self, clock: int) -> None:
+        """A peer's hybrid clock came with a frame."""
+        node = self._node
+        if not node.clock.observe(clock, node.wall_ms):
+            node.counters.clocks_refused += 1
+            if not self._told_clock_offset:
+                self._told_clock_offset = True
+                node.trace.event("clock_offset", limit_ms=node.settings.max_clock_offset_ms)
 
     def unready(self) -> str:
         """Why commands are not served, or not as they should be; "" if they are."""
@@ -43,6 +53,8 @@ class Standing:
         if self._is_ready:
             return ""
         ring = node.membership.ring
+        if node.membership.awaits or (ring is not None and node.front.is_out):
+            return "the node waits to be joined, or has left the cluster"
         if ring is None:
             met = len(node.membership.candidates)
             return f"the cluster is forming: {met} of {node.settings.cluster_size or '?'} nodes"
@@ -52,10 +64,8 @@ class Standing:
         wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
         if up < wanted:
             return f"{up} of {wanted} nodes are in reach"
-        if node.identity.is_new_life:
-            missing, shared = node.exchange.unfilled()
-            if missing:
-                return f"the copy here is being filled: {shared - missing} of {shared} are compared"
+        if left := len(node.transfers.to_fill()):
+            return f"the copy here is being filled: {left} partitions are left"
         self._is_ready = True
         return ""
 

@@ -5,7 +5,18 @@ small and a partition moves as a unit. A ring is a value: a change of membership
 with a higher version, and nodes adopt whichever is newer. Who should own what is computed in
 `claim`; who is alive is not recorded here, because an outage is not a departure.
 
-Source: Dynamo 4.8.1 and 6.2.
+While owners change, a ring also says where everything is to end (`goal`) and how far each partition
+has come (`moves`). A partition passes through three phases, each a ring of its own:
+
+    phase     written by            read from   until
+    FILL      W of the old          old         those to come say that they hold everything
+    JOINT     W of the old and new  old         all old owners know, then those to come prove it
+    READ      W of the old and new  new         all old owners know
+    (none)    W of the new          new
+
+What a write of one phase stores, a read of the next one finds; decision 0014 has the proof.
+
+Source: Dynamo 4.8.1, 4.9 and 6.2.
 """
 
 from itertools import pairwise
@@ -19,7 +30,8 @@ from respdyn.ring.hashing import SLOTS
 MemberState = Literal["joining", "member", "leaving"]
 Owners = tuple[tuple[int, ...], ...]
 
-ENCODING = 1
+ENCODING = 2              # 1 had no goal and no moves
+FILL, JOINT, READ = 1, 2, 3
 MAX_MEMBERS = 1024
 MAX_N = 16
 MAX_WEIGHT = 1000
@@ -31,7 +43,8 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
 
     `joining`: known and reachable, owns nothing yet. `member`: owns its share. `leaving`: owns
     nothing in this ring and hands over what it held. `weight` is its share relative to the others.
-    `zone` is its failure domain; "" for all means one zone.
+    `zone` is its failure domain; "" for all means one zone. `incarnation` names the life in which
+    it became a member: a node in a later life may have forgotten what it held, and its votes.
     """
 
     node_id: str
@@ -46,11 +59,26 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     incarnation: int = 0
 
 
+class Move(msgspec.Struct, frozen=True, array_like=True):
+    """A partition on its way: `owners` are those to come, as indices, the primary first.
+
+    `begun` and `since` are the versions of the rings with which the move and its phase began.
+    """
+
+    partition: int
+    owners: tuple[int, ...]
+    phase: int
+    begun: int
+    since: int
+
+
 class Ring(msgspec.Struct, frozen=True, array_like=True):
     """Who keeps what. `members` is sorted by node id; `owners` holds, per partition, indices
     into `members`, the primary first.
 
-    A partition has N owners, or as many as there are members to own anything.
+    A partition has N owners, or as many as there are members to own anything. While owners change
+    (`goal` is not empty) that holds for `goal`, and some may still have more or fewer. `moves` is
+    sorted by partition. `changes` counts changes of membership, and `token` names the last one.
     """
 
     cluster_id: str
@@ -58,6 +86,10 @@ class Ring(msgspec.Struct, frozen=True, array_like=True):
     n: int
     members: tuple[Member, ...]
     owners: Owners
+    goal: Owners = ()
+    moves: tuple[Move, ...] = ()
+    changes: int = 0
+    token: str = ""
 
     @property
     def partitions(self) -> int:
@@ -75,7 +107,23 @@ class Ring(msgspec.Struct, frozen=True, array_like=True):
 
     def owners_of(self, partition: int) -> tuple[str, ...]:
         """The node ids of a partition's owners, the primary first."""
-        return tuple(self.members[index].node_id for index in self.owners[partition])
+        return self.names(self.owners[partition])
+
+    def names(self, indices: tuple[int, ...]) -> tuple[str, ...]:
+        """The node ids of these members."""
+        return tuple(self.members[index].node_id for index in indices)
+
+    def moving(self) -> dict[int, Move]:
+        """The moves by partition."""
+        return {move.partition: move for move in self.moves}
+
+    def copies(self) -> int:
+        """How many copies of each key there are once all moves are done."""
+        return min(self.n, sum(member.state == "member" for member in self.members))
+
+    def wanted(self) -> Owners:
+        """The owners once all moves are done."""
+        return self.goal or self.owners
 
     def member(self, node_id: str) -> Member | None:
         """The member with that id. Linear: keep a dictionary where it matters."""
@@ -110,11 +158,26 @@ class Ring(msgspec.Struct, frozen=True, array_like=True):
         entitled = {i for i, member in enumerate(self.members) if member.state == "member"}
         seats = min(self.n, len(entitled))
         _require(seats > 0, "nobody may own anything")
-        for owners in self.owners:
+        for owners in self.wanted():
             _require(len(owners) == seats, f"a partition has not {seats} owners")
             distinct = set(owners)
             _require(len(distinct) == seats, "a partition names an owner twice")
             _require(distinct <= entitled, "an owner is unknown, joining or leaving")
+        if self.goal:
+            everyone = set(range(len(self.members)))
+            _require(len(self.goal) == partitions, "the goal is not for all partitions")
+            for owners in (*self.owners, *(move.owners for move in self.moves)):
+                _require(1 <= len(owners) <= MAX_N, "a partition has no owners, or too many")
+                _require(len(set(owners)) == len(owners), "a partition names an owner twice")
+                _require(everyone.issuperset(owners), "an owner is unknown")
+        _require(bool(self.goal) or not self.moves, "there are moves without a goal")
+        places = [-1, *(move.partition for move in self.moves), partitions]
+        _require(all(a < b for a, b in pairwise(places)), "moves are not sorted")
+        for move in self.moves:
+            _require(FILL <= move.phase <= READ, "a move is in an unknown phase")
+            _require(0 < move.begun <= move.since <= self.version, "a move's versions are wrong")
+        _require(0 <= self.changes < 2**63, "the number of changes is out of range")
+        _require(self.token == "" or _is_hex(self.token, 16), "the token is not 16 hex digits")
 
 
 def decode_ring(data: bytes) -> Ring:
@@ -122,7 +185,7 @@ def decode_ring(data: bytes) -> Ring:
 
     Raises `DamagedError` on anything else, and nothing but that.
     """
-    if not data or data[0] != ENCODING:
+    if not data or data[0] not in (1, ENCODING):
         raise DamagedError("ring: unknown encoding")
     try:
         ring = msgspec.msgpack.decode(memoryview(data)[1:], type=Ring)

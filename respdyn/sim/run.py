@@ -79,7 +79,11 @@ def _course(world: World) -> None:
     if not plan.harms_early:
         faults.start()
     world.run_until(world.now_us + 1_000 * plan.harm_ms)
-    if plan.leaves_one_out and plan.n - max(plan.r, plan.w) >= 1 and not plan.harms_early:
+    # Who has lost its disk needs all others to be filled again.
+    is_whole = world.history.damaged_us == NEVER
+    if plan.leaves_one_out and plan.n - max(plan.r, plan.w) >= 1 and not plan.harms_early and (
+        is_whole
+    ):
         faults.leave_out()
         faults.heal()
         assert faults.left_out is not None

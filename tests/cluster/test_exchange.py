@@ -145,7 +145,7 @@ def test_only_what_differs_is_sent() -> None:
     for at, key in enumerate(missing):
         name = locator_of(key)
         replica = little["ABC"[at % 3]].replica
-        replica._drop(name)
+        replica.drop(name)
     sent: list[int] = []
     little.tap = lambda source, target, items: sent.append(sum(map(len, items)))
     before = sum(m.node.counters.exchange_keys_repaired for m in little.machines)

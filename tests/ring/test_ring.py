@@ -9,10 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from respdyn.errors import DamagedError
-from respdyn.ring.ring import Member, MemberState, Owners, Ring, decode_ring
+from respdyn.ring.ring import (
+    FILL,
+    JOINT,
+    READ,
+    Member,
+    MemberState,
+    Move,
+    Owners,
+    Ring,
+    decode_ring,
+)
 from tests.ring.clusters import even_ring, make_ring, member
 
-GOLDEN = Path(__file__).parent / "golden" / "ring-v1.hex"
+GOLDEN_1 = Path(__file__).parent / "golden" / "ring-v1.hex"
+GOLDEN = Path(__file__).parent / "golden" / "ring-v2.hex"
 
 
 def small_ring() -> Ring:
@@ -25,15 +36,26 @@ def small_ring() -> Ring:
     return Ring("5e" * 16, 7, 3, members, ((0, 2), (2, 0), (0, 2), (2, 0)))
 
 
-def test_golden_ring_stays_readable() -> None:
-    assert decode_ring(bytes.fromhex(GOLDEN.read_text())) == small_ring()
+def moving_ring() -> Ring:
+    """The golden ring of version 2: partitions in every phase, one still to begin."""
+    ring = small_ring()
+    moves = tuple(Move(p, (2, 0), p, 6, 7) for p in (FILL, JOINT, READ))
+    return msgspec.structs.replace(
+        ring, owners=((3, 0), (0, 1), (1,), (0, 3, 2)), goal=((2, 0),) * 4, moves=moves,
+        changes=2, token="5e" * 8,
+    )
+
+
+def test_golden_rings_stay_readable() -> None:
+    assert decode_ring(bytes.fromhex(GOLDEN_1.read_text())) == small_ring()
+    assert decode_ring(bytes.fromhex(GOLDEN.read_text())) == moving_ring()
 
 
 def test_encoding_is_the_golden_one(request: pytest.FixtureRequest) -> None:
     """If this fails on purpose, raise the version and keep the old golden file."""
     if request.config.getoption("--rewrite"):
-        GOLDEN.write_text(small_ring().encode().hex() + "\n")
-    assert small_ring().encode().hex() == GOLDEN.read_text().strip()
+        GOLDEN.write_text(moving_ring().encode().hex() + "\n")
+    assert moving_ring().encode().hex() == GOLDEN.read_text().strip()
 
 
 @pytest.mark.parametrize("size", [1, 3, 30])
@@ -91,6 +113,10 @@ def with_first_owners(*owners: int) -> Ring:
     return with_ring(owners=changed)
 
 
+def with_moves(*moves: Move) -> Ring:
+    return with_ring(goal=even_ring(3).owners, moves=moves)
+
+
 BROKEN = {
     "cluster id": with_ring(cluster_id="C" * 32),
     "version": with_ring(version=0),
@@ -111,6 +137,15 @@ BROKEN = {
     "port": with_member(peer_port=65536),
     "weight": with_member(weight=0),
     "incarnation": with_member(incarnation=-1),
+    "without a goal": with_ring(moves=(Move(0, (0, 1, 2), FILL, 1, 1),)),
+    "goal is not for all": with_ring(goal=even_ring(3).owners[:255]),
+    "owners, or too many": with_ring(goal=even_ring(3).owners, owners=((),) * 256),
+    "an owner is unknown": with_ring(goal=even_ring(3).owners, owners=((-1,),) * 256),
+    "unknown phase": with_moves(Move(0, (0,), 4, 1, 1)),
+    "versions are wrong": with_moves(Move(0, (0,), FILL, 1, 9)),
+    "moves are not sorted": with_moves(Move(1, (0,), FILL, 1, 1), Move(0, (0,), FILL, 1, 1)),
+    "moves are not sorted ": with_moves(Move(256, (0,), FILL, 1, 1)),
+    "token": with_ring(token="x"),
 }
 
 

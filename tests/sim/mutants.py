@@ -92,8 +92,8 @@ class ClaimsEverything(Swapped):
 class ClaimsBelowItsFloor(Node):
     """A new dot claims from the previous one on, although that one is of an earlier start."""
 
-    def stamp(self) -> Stamp:
-        actor, counter, _, clock = super().stamp()
+    def stamp(self, partition: int) -> Stamp:
+        actor, counter, _, clock = super().stamp(partition)
         return actor, counter, 0, clock
 
 
@@ -158,7 +158,7 @@ class DropsTombstones(Swapped):
                 until_ms,
             )
             if not self._replica.get(locator)[1] & LIVE:
-                self._replica._drop(locator)
+                self._replica.drop(locator)
 
 
 # ---- quorums ----

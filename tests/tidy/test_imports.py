@@ -43,6 +43,7 @@ KNOWN = {
     ("cli/sim.py", "node"),               # hands the class to the simulator, which is given it
     ("commands/dyn.py", "causal"),        # contexts of records, which `types` does not offer
     ("engine/acl.py", "node"),
+    ("engine/changes.py", "node"),
     ("engine/cluster_port.py", "node"),
     ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
     ("engine/collection.py", "node"),
@@ -53,6 +54,7 @@ KNOWN = {
     ("engine/standing.py", "node"),
     ("engine/verify.py", "node"),
     ("engine/tuning.py", "node"),
+    ("engine/transfer.py", "node"),
     ("sim/checks.py", "ring"),            # finds a key on a disk by its locator
 }
 

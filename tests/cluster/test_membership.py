@@ -1,0 +1,220 @@
+"""Nodes join, leave, are replaced and removed; data moves with them and is never missing."""
+
+from respdyn.cluster.transfer import is_changing
+from respdyn.ring.hashing import PREFIX, slot_of
+from respdyn.ring.ring import Ring
+from tests.little import Little
+
+FAST = {"exchange_interval_ms": 100, "partitions": 16}
+KEYS = [f"key{i}" for i in range(60)]
+
+
+def locator_of(key: str) -> bytes:
+    return PREFIX[0][slot_of(key.encode())] + key.encode()
+
+
+def ring_of(little: Little, name: str = "A") -> Ring:
+    ring = little[name].membership.ring
+    assert ring is not None
+    return ring
+
+
+def change(little: Little, name: str, *commands: str) -> None:
+    """Stage, look at the plan, commit."""
+    client = little.client(name)
+    for command in commands:
+        assert client("DYN.CLUSTER", *command.split()) == b"OK"
+    plan = client("DYN.CLUSTER", "PLAN")
+    assert isinstance(plan, list), plan
+    assert client("DYN.CLUSTER", "COMMIT") == b"OK"
+
+
+def waits(little: Little, name: str, at: str = "A") -> None:
+    """Until a node is known to wait."""
+    node_id = little.machines[ord(name) - 65].name
+    little.until(lambda: node_id in little[at].membership.visitors)
+    little.until(lambda: little[name].membership.awaits != "")
+
+
+def is_done(little: Little, names: str) -> bool:
+    """One ring everywhere, nothing moves, nobody holds what is not its own, all copies alike."""
+    nodes = [little[name] for name in names]
+    rings = [node.membership.ring for node in nodes]
+    if any(ring is None or is_changing(ring) or ring != rings[0] for ring in rings):
+        return False
+    if any(node.transfers.leftovers or node.transfers.to_fill() for node in nodes):
+        return False
+    for slot in range(16384):
+        tables = [n.replica.slots[slot] for n in nodes if n.dispatcher.plans[slot].is_owner]
+        if any(table != tables[0] for table in tables):
+            return False
+        if any(
+            n.replica.slots[slot] for n in nodes if not n.dispatcher.plans[slot].is_owner
+        ):
+            return False
+    return True
+
+
+def settle(little: Little, names: str) -> None:
+    little.until(lambda: little.now_ms % 50 == 0 and is_done(little, names))
+
+
+def fill(little: Little, name: str = "A") -> None:
+    client = little.client(name)
+    for key in KEYS:
+        assert client("SET", key, "v-" + key) == b"OK"
+
+
+def read(little: Little, names: str, *terms: object) -> None:
+    """Every key, through every node."""
+    for name in names:
+        client = little.client(name)
+        for key in KEYS:
+            prefix = ["DYN.WITH", *terms] if terms else []
+            assert client(*prefix, "GET", key) == b"v-" + key.encode()
+
+
+def test_a_node_alone_grows_to_three_with_its_data() -> None:
+    little = Little(1, **FAST)
+    little.run(5)
+    fill(little)
+    little.add(**FAST)
+    little.add(**FAST)
+    waits(little, "B")
+    waits(little, "C")
+    assert str(little.client("B")("GET", "key1")).startswith("CLUSTERDOWN this node waits")
+    change(little, "A", "JOIN 10.0.0.2:6379", "JOIN " + "c" * 10)
+    assert ring_of(little).n == 3
+    settle(little, "ABC")
+    assert little["B"].front.terms.w == 2
+    read(little, "ABC")
+    little.kill("A")
+    little.run(50)
+    read(little, "BC")
+
+
+def test_three_nodes_grow_to_five_and_shrink_to_three_and_nothing_is_missing() -> None:
+    little = Little(3, **FAST).ready()
+    fill(little)
+    for _ in range(2):
+        little.add(**FAST)
+    waits(little, "D", "B")
+    waits(little, "E", "B")
+    change(little, "B", "JOIN 10.0.0.4:6379", "JOIN 10.0.0.5:16379")
+    settle(little, "ABCDE")
+    owned = [sum(little.machines[i].name in ring_of(little).owners_of(p) for p in range(16))
+             for i in range(5)]
+    assert sorted(owned) == [9, 9, 10, 10, 10]
+    read(little, "ABCDE", "R", 1)
+    change(little, "C", "LEAVE 10.0.0.1:6379", "LEAVE 10.0.0.4:6379")
+    settle(little, "BCE")
+    assert len(ring_of(little, "B").members) == 3
+    read(little, "BCE")
+    little.until(lambda: little["A"].front.is_out)
+    assert str(little.client("A")("GET", "key1")).startswith("CLUSTERDOWN this node has left")
+    assert little["A"].replica.records == 0
+
+
+def test_a_wiped_node_is_refilled_and_is_no_reader_before() -> None:
+    little = Little(3, **FAST).ready()
+    fill(little)
+    little.run(20)
+    little.kill("C")
+    little.wipe("C")
+    little.run(20)
+    little.boot("C")
+    little.until(lambda: little["C"].membership.ring is not None)
+    assert len(little["C"].transfers.to_fill()) == 16
+    for key in KEYS[:20]:
+        for name in "ABC":
+            told = little.client(name)("DYN.WITH", "R", 1, "GET", key)
+            assert told == b"v-" + key.encode() or str(told).startswith("NOQUORUM")
+    settle(little, "ABC")
+    assert not little["C"].transfers.to_fill() and not little["C"].changes.decision.has_forgotten
+    read(little, "ABC", "R", 1)
+
+
+def test_a_node_is_replaced_and_its_successor_takes_exactly_its_places() -> None:
+    little = Little(3, **FAST).ready()
+    fill(little)
+    before = ring_of(little)
+    little.add(**FAST)
+    waits(little, "D")
+    change(little, "A", "REPLACE 10.0.0.2:6379 10.0.0.4:6379")
+    settle(little, "ACD")
+    after = ring_of(little)
+    b, d = little.machines[1].name, little.machines[3].name
+    for p in range(16):
+        was = set(before.owners_of(p))
+        assert set(after.owners_of(p)) == {d if name == b else name for name in was}
+    read(little, "ACD")
+
+
+def test_a_dead_node_is_removed_by_force_and_the_others_make_up_for_it() -> None:
+    little = Little(4, **FAST, n=3).ready()
+    fill(little)
+    little.kill("D")
+    little.run(50)
+    change(little, "A", "FORCE-REMOVE 10.0.0.4:6379")
+    settle(little, "ABC")
+    assert all(len(ring_of(little).owners_of(p)) == 3 for p in range(16))
+    read(little, "ABC")
+    # It comes back, hears of it, and serves nobody.
+    little.boot("D")
+    little.until(lambda: little["D"].front.is_out)
+    assert "was a member" in str(little.client("A")("DYN.CLUSTER", "JOIN", "10.0.0.4:6379"))
+
+
+def test_without_a_majority_nothing_is_changed_but_data_is_served() -> None:
+    little = Little(5, **FAST, n=3, w=1, r=1).ready()
+    for name in "CDE":
+        little.kill(name)
+    little.run(50)
+    client = little.client("A")
+    assert client("DYN.CLUSTER", "FORCE-REMOVE", "10.0.0.5:6379") == b"OK"
+    assert isinstance(client("DYN.CLUSTER", "PLAN"), list)
+    client.send("DYN.CLUSTER", "COMMIT")
+    reply = str(client.receive(12_000))
+    assert reply.startswith("NOMAJORITY a change needs 3 of 5 members, 2 can be reached")
+    assert reply.endswith("nothing was changed")
+    assert ring_of(little).version == 1
+
+
+def test_of_two_concurrent_commits_one_wins() -> None:
+    little = Little(5, **FAST, n=3).ready()
+    one, two = little.client("A"), little.client("E")
+    assert one("DYN.CLUSTER", "CHANGE", "10.0.0.1:6379", "WEIGHT", 2) == b"OK"
+    assert two("DYN.CLUSTER", "LEAVE", "10.0.0.2:6379") == b"OK"
+    for client in (one, two):
+        assert isinstance(client("DYN.CLUSTER", "PLAN"), list)
+    one.send("DYN.CLUSTER", "COMMIT")
+    two.send("DYN.CLUSTER", "COMMIT")
+    replies = [one.receive(12_000), two.receive(12_000)]
+    assert sorted(str(reply)[:8] for reply in replies) == ["CONFLICT", "b'OK'"]
+    little.run(200)
+    assert len({ring_of(little, name).token for name in "ABCDE"}) == 1
+
+
+def test_a_commit_wants_the_plan_to_have_been_looked_at() -> None:
+    little = Little(3, **FAST).ready()
+    client = little.client("A")
+    assert str(client("DYN.CLUSTER", "COMMIT")) == "ERR nothing is staged"
+    assert client("DYN.CLUSTER", "LEAVE", "10.0.0.2:6379") == b"OK"
+    assert str(client("DYN.CLUSTER", "LEAVE", "10.0.0.2:6379")).startswith("ERR a change of")
+    assert "PLAN first" in str(client("DYN.CLUSTER", "COMMIT"))
+    assert client("DYN.CLUSTER", "CLEAR") == b"OK"
+    assert str(client("DYN.CLUSTER", "PLAN")) == "ERR nothing is staged"
+
+
+def test_a_drained_node_coordinates_nothing_and_serves_all() -> None:
+    little = Little(3, **FAST).ready()
+    fill(little)
+    client = little.client("B")
+    assert client("DYN.CLUSTER", "DRAIN") == b"OK"
+    b = little.machines[1].name
+    for name in "ABC":
+        assert all(plan.coordinator != b for plan in little[name].dispatcher.plans)
+    assert client("SET", "x", "1") == b"OK"
+    assert client("DYN.CLUSTER", "DRAIN", "OFF") == b"OK"
+    little.run(60)
+    assert any(plan.coordinator == b for plan in little["A"].dispatcher.plans)
