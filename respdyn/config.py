@@ -125,6 +125,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             " tombstone-grace", SECOND, HOUR),
     Setting("exchange-interval", "exchange_interval_ms", "ms", 2 * SECOND,
             "pause between comparing copies; raising it repairs later; 0: off", 0, HOUR, (), True),
+    Setting("scrub-interval", "scrub_interval_ms", "ms", 200,
+            "pause between checking 256 records in memory; lower finds damage sooner; 0: off",
+            0, HOUR, runtime=True),
     Setting("background-rate", "background_rate", "bytes", 32 * MIB,
             "most that repair in the background moves per second; higher repairs sooner",
             MIB, 64 * GIB, runtime=True),
@@ -280,6 +283,7 @@ class Settings:
     collect_interval_ms: int = 100
     message_max_age_ms: int = 60 * SECOND
     exchange_interval_ms: int = 2 * SECOND
+    scrub_interval_ms: int = 200
     background_rate: int = 32 * MIB
     background_floor: int = 256 * KIB
     background_latency_ms: int = 10

@@ -62,6 +62,7 @@ from respdyn.engine.front import Front
 from respdyn.engine.handoff import Handoff
 from respdyn.engine.host import Host, NoHost
 from respdyn.engine.moved_slots import MovedSlots
+from respdyn.engine.scrub import Scrub
 from respdyn.engine.session import Session
 from respdyn.engine.standing import Standing
 from respdyn.engine.standing_in import StandIn
@@ -176,6 +177,7 @@ class Node:
         self.coverage = Coverage(self.replica, self.hints, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
         self.changes = Changes(self)
+        self.scrub = Scrub(self, self._lost_memory)
         self.handoff = Handoff(self, self._storing_here)
         self.collection = Collection(self)
         self.topology = Topology(self)
@@ -324,6 +326,7 @@ class Node:
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
+        self.scrub.tick()
         self.handoff.tick()
         self.collection.tick()
         self.changes.tick()

@@ -30,6 +30,10 @@ class Counters:
         self.records_received = 0
         self.clocks_refused = 0
         self.peers_lost = 0
+        self.scrubs = 0                 # walks over all records
+        self.scrub_records = 0          # checked
+        self.scrub_damages = 0          # that failed their checksum in memory
+        self.scrub_disk_damages = 0     # ranges that the store could not read, written once more
         self.exchanges = 0
         self.exchange_differences = 0
         self.exchange_keys_repaired = 0

@@ -145,8 +145,7 @@ class Hints:
         if not new:
             self._drop(owner, partition, name)
             return
-        head = bytes((_VERSION, hint.is_whole)) + hint.since_ms.to_bytes(8, "big")
-        self._replica.batch += (_stored_name(owner, partition, name), head + new)
+        self._replica.batch += (_stored_name(owner, partition, name), _head(hint) + new)
 
     def _drop(self, owner: str, partition: int, name: bytes) -> None:
         parts = self._shelves[owner]
@@ -346,6 +345,18 @@ class Hints:
                 damaged += not self._restore(name[len(HINT) :], value)
         return damaged
 
+    def stored(self, low: bytes, high: bytes) -> list[bytes]:
+        """Flat pairs of all hints whose stored names are from `low` up to `high`."""
+        pairs: list[bytes] = []
+        if low[:1] <= HINT[:1] and high >= HINT:
+            for owner, parts in self._shelves.items():
+                for partition, shelf in parts.items():
+                    for name, hint in shelf.hints.items():
+                        stored = _stored_name(owner, partition, name)
+                        if low <= stored < high:
+                            pairs += (stored, _head(hint) + hint.content)
+        return pairs
+
     def _restore(self, name: bytes, value: bytes) -> bool:
         if len(name) < ID_BYTES + 6 or len(value) < _HEAD_BYTES or value[0] != _VERSION:
             return False
@@ -396,6 +407,10 @@ def stands_alone(record: bytes) -> bool:
     False
     """
     return is_live(record) and all(element == VALUE for element, _, _ in entries_of(record))
+
+
+def _head(hint: Hint) -> bytes:
+    return bytes((_VERSION, hint.is_whole)) + hint.since_ms.to_bytes(8, "big")
 
 
 def _stored_name(owner: str, partition: int, name: bytes) -> bytes:

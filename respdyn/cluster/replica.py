@@ -244,6 +244,45 @@ class Replica:
                 self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] += 1
         return damaged
 
+    # ---- damage ----
+
+    def damaged_in(self, slot: int) -> list[bytes]:
+        """The locators of a slot's records that fail their checksum."""
+        found = []
+        for locator, record in self.slots[slot].items():
+            try:
+                verify(record)
+            except DamagedError:
+                found.append(locator)
+        return found
+
+    def lose(self, locator: bytes) -> None:
+        """Forget a record that is damaged. Its stored copy stays until another is written."""
+        slot = locator[0] << 8 | locator[1]
+        del self.slots[slot][locator]
+        self.stale[slot] = 1
+        self.records -= 1
+        partition = slot // self.width      # the record's own bits do not tell what it was
+        slots = range(partition * self.width, (partition + 1) * self.width)
+        self.live[locator[2]][partition] = sum(
+            is_live(record) for each in slots
+            for name, record in self.slots[each].items() if name[2] == locator[2]
+        )
+
+    def stored(self, low: bytes, high: bytes) -> list[bytes]:
+        """Flat pairs of all that the store should hold from `low` up to, not including, `high`."""
+        first = int.from_bytes(low[:2].ljust(2, b"\0"), "big")
+        last = int.from_bytes(high[:2].ljust(2, b"\0"), "big")
+        pairs: list[bytes] = []
+        for slot in range(min(first, SLOTS), min(last + 1, SLOTS)):
+            for locator, record in self.slots[slot].items():
+                if low <= locator < high:
+                    pairs += (locator, record)
+        for name, value in self.meta.items():
+            if low <= name < high:
+                pairs += (name, value)
+        return pairs
+
     def set_partitions(self, partitions: int) -> None:
         """Fix the number of partitions, once the ring is known; the counts are made anew."""
         if SLOTS // partitions == self.width:

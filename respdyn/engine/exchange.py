@@ -203,6 +203,14 @@ class Exchange:
         """Whether a comparison that was asked for has not begun."""
         return partition in self._urgent.get(peer, {})
 
+    def suspect(self, partition: int) -> None:
+        """Something of this partition is missing here: compare it with everybody at once."""
+        for peer, partitions in self._shared.items():
+            if partition in partitions:
+                self._urgent.setdefault(peer, {})[partition] = None
+                self._clean.pop((peer, partition), None)
+        self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
+
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
         if self.is_running or not self._shared or not self._node.settings.exchange_interval_ms:

@@ -166,7 +166,8 @@ class Server:
         self._disk: StorageProcess | None = None
         if isinstance(store, RocksStore):
             self._disk = StorageProcess(
-                store, loop, self._turn.stored, self._storage_failed, self._storage_recovered
+                store, loop, self._turn.stored, self._storage_failed, self._storage_recovered,
+                self._storage_rotten,
             )
             self._turn.submit = self._disk.submit
 
@@ -342,6 +343,10 @@ class Server:
         self._metrics.storage_failed = 0
         self._turn.begin()
         self._node.storage_recovered()
+
+    def _storage_rotten(self, low: bytes, high: bytes) -> None:
+        self._turn.begin()
+        self._node.scrub.rotten(low, high)
 
     # ---- what may change ----
 

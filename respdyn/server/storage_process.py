@@ -22,7 +22,7 @@ class StorageProcess:
     """Serves `store` on `loop`, which runs the callbacks.
 
     `durable` gets the newest durable generation, `failed` the reason when trouble begins,
-    `recovered` nothing when it is over.
+    `recovered` nothing when it is over, `rotten` a range of names to be written again.
     """
 
     def __init__(
@@ -32,12 +32,14 @@ class StorageProcess:
         durable: Callable[[int], None],
         failed: Callable[[str], None],
         recovered: Callable[[], None],
+        rotten: Callable[[bytes, bytes], None] = lambda low, high: None,
     ) -> None:
         self._store = store
         self._loop = loop
         self._on_durable = durable
         self._on_failed = failed
         self._on_recovered = recovered
+        self._on_rotten = rotten
         self._descriptor = -1
         self._is_writing = False
         self._has_failed = False
@@ -82,6 +84,12 @@ class StorageProcess:
         if generation > self._durable:
             self._durable = generation
             self._on_durable(generation)
+        if store.rotten:
+            ranges, store.rotten = store.rotten, []
+            for low, high in ranges:
+                self._on_rotten(low, high)
+            # Behind the end of the turn, which submits what the node writes in their place.
+            self._loop.call_soon(self._healed)
         failure = store.failure()
         if bool(failure) != self._has_failed:
             self._has_failed = bool(failure)
@@ -89,6 +97,10 @@ class StorageProcess:
                 self._on_failed(failure)
             else:
                 self._on_recovered()
+
+    def _healed(self) -> None:
+        self._store.healed()
+        self._await_writable()
 
     def _await_writable(self) -> None:
         wants_write = self._store.wants_write()

@@ -318,6 +318,35 @@ class Database:
                 readable, found = middle, cursor
         return found
 
+    def check(self, start: bytes, limit_bytes: int) -> tuple[bytes, int, list[tuple[bytes, bytes]]]:
+        """Look at about so many bytes of pairs from the name `start` on.
+
+        Returns where to go on (b"": that was the end), how many pairs were looked at, and the
+        ranges of names in which something is damaged. Unreadable blocks are to be rebuilt.
+        """
+        cursor: RdictIter | None = self._cursor(start)
+        count = size = 0
+        rotten: list[tuple[bytes, bytes]] = []
+        key = start
+        while cursor is not None and size < limit_bytes:
+            if cursor.valid():
+                key = cursor.key()
+                sealed: bytes = cursor.value()
+                count += 1
+                size += len(key) + len(sealed)
+                if unseal(key, sealed) is None:
+                    rotten.append((key, key + b"\0"))
+                cursor.next()
+                continue
+            if not _trouble(cursor):
+                return b"", count, rotten
+            self.must_rebuild = True
+            cursor = self._seek_readable(key)
+            end = cursor.key() if cursor is not None and cursor.valid() else b"\xff" * PROBE_BYTES
+            rotten.append((key, end))
+            key = end
+        return (key + b"\0" if cursor is not None else b""), count, rotten
+
     # Damage
 
     def rebuild(self) -> None:

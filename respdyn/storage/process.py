@@ -38,11 +38,14 @@ from respdyn.storage.store import (
     DAMAGED,
     DURABLE,
     FAILED,
+    HEALED,
     LOADED,
     OPENED,
     PAIRS,
     RECOVERED,
     REFUSED,
+    ROTTEN,
+    SCRUBBED,
     SYNC,
     Frame,
     FrameReader,
@@ -51,6 +54,11 @@ from respdyn.storage.store import (
 )
 
 GROUP_BYTES = 16 << 20
+SCRUB_BYTES = 256 << 10
+SCRUB_S = 0.25
+"""What is on the disk is read again and checked, so much at a time, so far apart."""
+SCRUB_REST_S = 60.0
+"""Between two walks over all of it."""
 RECEIVE_BYTES = 1 << 20
 SYNC_INTERVAL_S = 1.0
 RETRY_S = 1.0
@@ -86,6 +94,11 @@ class Keeper:
         self._attempts = 0
         self._damages = 0
         self._is_loaded = False
+        self._scrub_at = NEVER          # until the node has what is here
+        self._scrub_key = b""
+        self._scrub_count = 0
+        self._is_rotten = False
+        """The node was told of damage that it has not answered yet."""
 
     def terminate(self, _signal: int, _frame: object) -> None:
         """SIGTERM: end soon, even if the node does not."""
@@ -108,7 +121,7 @@ class Keeper:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        wait_s = max(min(self._sync_at - now, self._end_at - now, 1.0), 0.0)
+        wait_s = max(min(self._sync_at, self._end_at, self._scrub_at, now + 1.0) - now, 0.0)
         self._poller.poll(wait_s * 1000.0)
 
     def _is_given_up(self) -> bool:
@@ -145,6 +158,8 @@ class Keeper:
             self._tell_damage()
             if self._frames:
                 self._serve()
+            elif not self._is_ended and time.monotonic() >= self._scrub_at:
+                self._scrub()
             if self._is_ended or time.monotonic() >= self._sync_at:
                 self._database.sync()
                 self._sync_at = NEVER
@@ -168,6 +183,9 @@ class Keeper:
             frame = frames.popleft()
             if frame.kind == COPY:
                 self._copy(frame.items[0])
+            elif frame.kind == HEALED:
+                self._is_rotten = False
+                self._database.forgive()
             else:
                 self._load()
             return
@@ -176,6 +194,8 @@ class Keeper:
         for _ in group:
             frames.popleft()
         self._say(DURABLE, group[-1].generation)
+        if self._scrub_at == NEVER:
+            self._scrub_at = time.monotonic() + SCRUB_S
         if sync:
             self._sync_at = NEVER
         elif self._is_everysec and self._sync_at == NEVER:
@@ -193,6 +213,24 @@ class Keeper:
         else:
             self._say(COPIED)
 
+    def _scrub(self) -> None:
+        """Check a piece of what is on the disk; the node writes again what is damaged."""
+        self._scrub_at = time.monotonic() + SCRUB_S
+        if self._is_rotten:
+            return
+        self._scrub_key, count, rotten = self._database.check(self._scrub_key, SCRUB_BYTES)
+        self._scrub_count += count
+        if not self._scrub_key:
+            self._say(SCRUBBED, self._scrub_count)
+            self._scrub_count = 0
+            self._scrub_at += SCRUB_REST_S
+        if rotten:
+            self._is_rotten = True
+            if self._database.must_rebuild:
+                self._database.rebuild()
+            for low, high in rotten:
+                self._say(ROTTEN, 0, [low, high])
+
     def _load(self) -> None:
         count = 0
         with closing(self._database.scan()) as scan:
@@ -202,6 +240,7 @@ class Keeper:
                     return
         self._tell_damage()
         self._say(LOADED, count)
+        self._scrub_at = time.monotonic() + SCRUB_S
         self._is_loaded = True
         if self._database.must_rebuild:
             self._database.rebuild()

@@ -41,12 +41,15 @@ from respdyn.storage.store import (
     DAMAGED,
     DURABLE,
     FAILED,
+    HEALED,
     LOAD,
     LOADED,
     OPENED,
     PAIRS,
     RECOVERED,
     REFUSED,
+    ROTTEN,
+    SCRUBBED,
     SYNC,
     Frame,
     FrameReader,
@@ -98,6 +101,10 @@ class RocksStore(Store):
         """What was submitted and is not durable."""
         self.restarts = 0
         """How often the storage process had to be replaced."""
+        self.scrubs = 0
+        """How often all that is on the disk was looked at again."""
+        self.rotten: list[tuple[bytes, bytes]] = []
+        """Ranges of names that cannot be read any more: to be written again, then `healed`."""
         self._policy = policy
         self._trace = trace
         self._max_pending_bytes = max_pending_bytes
@@ -198,6 +205,10 @@ class RocksStore(Store):
         if self._is_behind:
             return f"data directory {self.directory}: too much waits to be written"
         return ""
+
+    def healed(self) -> None:
+        """All ranges that were `rotten` have been submitted once more."""
+        self._send(encode_frame(HEALED, 0, 0))
 
     # Life
 
@@ -399,6 +410,10 @@ class RocksStore(Store):
         elif frame.kind == FAILED:
             self._disk_failure = frame.items[0].decode()
             self._tell()
+        elif frame.kind == ROTTEN:
+            self.rotten.append((frame.items[0], frame.items[1]))
+        elif frame.kind == SCRUBBED:
+            self.scrubs += 1
         elif frame.kind == RECOVERED:
             self._disk_failure = ""
             self._tell()

@@ -37,12 +37,15 @@ __all__ = [
     "DAMAGED",
     "DURABLE",
     "FAILED",
+    "HEALED",
     "LOAD",
     "LOADED",
     "OPENED",
     "PAIRS",
     "RECOVERED",
     "REFUSED",
+    "ROTTEN",
+    "SCRUBBED",
     "SYNC",
     "Frame",
     "FrameReader",
@@ -59,6 +62,7 @@ VERSION = 1
 BATCH = 1  # flat pairs; flags: SYNC
 LOAD = 2  # send everything
 COPY = 11  # make a copy of everything up to here; items: the directory
+HEALED = 15  # what was rotten has been written again
 # From it.
 OPENED = 3  # generation: how many pairs there are, roughly
 REFUSED = 4  # the directory cannot be used; items: the reason. The process ends
@@ -69,6 +73,8 @@ FAILED = 8  # nothing is durable for now; items: the reason. It keeps trying
 RECOVERED = 9  # the trouble is over
 DAMAGED = 10  # generation: how many damages were found; items: what they are
 COPIED = 12  # the copy is made, or items: why not
+ROTTEN = 13  # what stands between items[0] and items[1] cannot be read any more: write it again
+SCRUBBED = 14  # all was looked at once more; generation: how many pairs
 
 SYNC = 1
 """Flag of a BATCH: on stable storage before it is reported durable."""

@@ -293,6 +293,60 @@ def test_bytes_changed_on_the_disk_are_never_served(tmp_path: Path, kind: str) -
         assert store.damaged == 0
 
 
+# The scrub
+
+
+def test_damage_is_found_while_the_store_runs_and_written_again(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with rocks(data) as store:
+        put(store, 1, [b"a", b"1", b"b", b"2", b"c", b"3"], True)
+    database = Rdict(str(data / "rocksdb"), Options(raw_mode=True))
+    database[b"b"] = seal(b"b", b"2")[:-1] + b"9"
+    database.close()
+    with rocks(data) as store:
+        put(store, 1, [b"d", b"4"])
+        until(store, lambda: bool(store.rotten), "the damage is found")
+        assert store.rotten == [(b"b", b"b\0")]
+        store.rotten.clear()
+        put(store, 2, [b"b", b"2"], True)
+        store.healed()
+    with rocks(data) as store:
+        assert everything(store) == {b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"}
+        assert store.damaged == 0
+        until(store, lambda: store.scrubs > 0, "all is looked at")
+        assert not store.rotten
+
+
+def test_an_unreadable_block_is_found_while_the_store_runs(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    table = {b"key:%04d" % i: b"value of %04d;" % i * 5 for i in range(2000)}
+    with rocks(data) as store:
+        put(store, 1, flat(table), True)
+    database = Rdict(str(data / "rocksdb"), Options(raw_mode=True))
+    database.flush(True)
+    database.close()
+    flips = 0
+    for path in (data / "rocksdb").glob("*.sst"):
+        content = bytearray(path.read_bytes())
+        if (at := content.find(b"value of 1000;")) >= 0:
+            content[at + 9] ^= 4
+            path.write_bytes(content)
+            flips += 1
+    assert flips == 1
+    with rocks(data) as store:
+        put(store, 1, [b"zzz", b"1"])
+        until(store, lambda: bool(store.rotten), "the damage is found")
+        ((low, high),) = store.rotten
+        assert low <= b"key:1000" < high
+        again = {name: value for name, value in table.items() if low <= name < high}
+        assert len(again) < 200
+        put(store, 2, flat(again), True)
+        store.healed()
+    with rocks(data) as store:
+        assert everything(store) == table | {b"zzz": b"1"}
+        assert store.damaged == 0
+
+
 # A full disk
 
 

@@ -51,6 +51,7 @@ KNOWN = {
     ("engine/front.py", "node"),
     ("engine/handoff.py", "node"),
     ("engine/local.py", "node"),
+    ("engine/scrub.py", "node"),
     ("engine/standing.py", "node"),
     ("engine/verify.py", "node"),
     ("engine/tuning.py", "node"),
