@@ -136,7 +136,8 @@ class ClusterView:
         locator = question.locator
         if len(locator) < 3 or locator[0] > 63:
             return False, b""
-        if node.dispatcher.owns(locator):
+        plans = node.dispatcher.plans
+        if plans and plans[locator[0] << 8 | locator[1]].is_owner:
             return True, node.replica.get(locator)
         record, is_whole = node.hints.find(locator)
         return is_whole, record

@@ -499,10 +499,6 @@ class Dispatcher:
             waiter.fill(reply)
         return end
 
-    def owns(self, locator: bytes) -> bool:
-        """Whether this node is an owner of the key, by its ring, and knows all of it."""
-        return bool(self.plans) and self.plans[locator[0] << 8 | locator[1]].is_owner
-
     # ---- time ----
 
     def expire(self, now_ms: int) -> None:
