@@ -245,7 +245,10 @@ class ClusterView:
         told = dict(zip(asked, answers, strict=True))
         rows = []
         up = 0
+        progress = node.changes.work.progress()
         facts = self._facts()
+        facts.moving, facts.filling = progress.moving, progress.filling + progress.unfilled
+        facts.eta_ms = progress.eta_ms if progress.incoming else -1
         for member in ring.members:
             state = self.state_of(member.node_id)
             up += state == "up"
@@ -291,7 +294,6 @@ class ClusterView:
             rows.append(_named(pairs, resp3))
         weak = facts.below_n, facts.below_w
         first, *more = verdict(facts)
-        progress = node.changes.work.progress()
         return _named([
             (b"verdict", text(first)), (b"problems", array([text(line) for line in more])),
             (b"cluster", text(ring.cluster_id)), (b"ring-version", integer(ring.version)),
@@ -304,6 +306,7 @@ class ClusterView:
             (b"partitions-moving", integer(progress.moving)),
             (b"partitions-filling", integer(progress.filling + progress.unfilled)),
             (b"partitions-to-hand-over", integer(progress.leftovers)),
+            (b"filled-here-in-ms", integer(facts.eta_ms)),
             (b"members", array(rows)),
         ], resp3)
 

@@ -411,9 +411,9 @@ class Dispatcher:
         if away is not None:
             peer = away.peer
         elif call.command.route is READ:
-            owners = [link.peer for link in plan.replicas.readers if not link.spared] or [
-                link.peer for link in plan.replicas.readers
-            ]
+            readers = plan.replicas.readers
+            good = [link for link in readers if not link.spared]
+            owners = [link.peer for link in good or readers]
             if not owners and call.terms.sloppy:
                 return self._run_here(call, locator, plan, target)
             peer = owners[(locator[0] << 8 | locator[1]) % len(owners)] if owners else ""

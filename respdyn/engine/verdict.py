@@ -47,7 +47,8 @@ class ClusterFacts:
     clock_limit_ms: int
     is_compared: bool                   # exchange is on, and there is somebody to compare with
     moving: int = 0                     # partitions that change hands
-    filling: int = 0                    # copies that are not whole yet
+    filling: int = 0                    # of these, or lost: some owner does not hold all yet
+    eta_ms: int = -1                    # until the asked node has filled its own; -1: unknown
     nodes: list[NodeFacts] = field(default_factory=list)
 
 
@@ -119,7 +120,8 @@ def _mending(facts: ClusterFacts) -> list[str]:
     if facts.moving:
         lines.append(f"{facts.moving} partitions are moving to new owners")
     if facts.filling:
-        lines.append(f"{facts.filling} copies are being filled")
+        eta = f"; here in about {age(facts.eta_ms)}" if facts.eta_ms >= 0 else ""
+        lines.append(f"{facts.filling} partitions have an owner that is being filled{eta}")
     hints = sum(node.hints for node in facts.nodes)
     if hints:
         oldest = age(max(node.hint_age_ms for node in facts.nodes))

@@ -74,6 +74,15 @@ def test_refused_writes_come_first() -> None:
     assert "is down" in lines[1] and "is down" in lines[2]
 
 
+def test_partitions_on_their_way_are_told_with_the_time_that_is_left() -> None:
+    lines = verdict(facts(moving=12, filling=5, eta_ms=90_000))
+    assert lines[0].startswith("well, and mending itself: 3 of 3")
+    assert lines[1:] == [
+        "12 partitions are moving to new owners",
+        "5 partitions have an owner that is being filled; here in about 90s",
+    ]
+
+
 def test_status_begins_with_the_verdict() -> None:
     little = Little(3, exchange_interval_ms=20).ready()
     little.run(3000)
@@ -99,7 +108,7 @@ def test_verify_names_what_differs_and_repair_mends_it() -> None:
     little.run(2000)
     put(little, "ABC", [f"key{i}" for i in range(300)])
     assert call(little, "B", "DYN.CLUSTER", "VERIFY")[b"verdict"] == b"all copies are the same"
-    little["C"].replica._drop(locator_of("key7"))
+    little["C"].replica.drop(locator_of("key7"))
     put(little, "A", ["only at A"], b"x")
     for name in "ABC":
         told = call(little, name, "DYN.CLUSTER", "VERIFY")
