@@ -219,6 +219,10 @@ class Node:
         """Whether a client need not say who it is."""
         return self.front.users.default.nopass
 
+    def attacked(self, session: Session) -> None:
+        """The client spoke HTTP; its connection is being closed."""
+        self.front.attacked(session)
+
     def close_session(self, session: Session) -> None:
         """The client is gone. What it asked for goes on; the replies go nowhere."""
         self.front.close_session(session)

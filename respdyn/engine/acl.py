@@ -101,7 +101,7 @@ class Users:
         self._statements: dict[bytes, Statement] = {}
         self._base: dict[bytes, User] = {}          # by this node's own start
         self._named: dict[bytes, User] = {}
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self.log: deque[Refusal] = deque()          # newest first
         self.kill: Callable[[Session], None] = lambda session: None
         self._settle(DEFAULT)
@@ -132,15 +132,19 @@ class Users:
         user = self._named.get(name)
         if not (user or STRANGER).knows(password):      # as long, whether or not there is such one
             self._note("auth", session, command, name)
-            address = session.address.rpartition(":")[0]
-            if address not in self._told and len(self._told) < _TOLD_MAX:
-                self._told.add(address)
-                self._node.trace.event("login_failed", address=address, command=command.decode())
+            self.tell_once(session, "login_failed")
             return False
         session.user = name
         session.authenticated = True
         self._guard(session)
         return True
+
+    def tell_once(self, session: Session, event: str) -> None:
+        """Log something that a client did wrong, once for each address."""
+        told = event, session.address.rpartition(":")[0]
+        if told not in self._told and len(self._told) < _TOLD_MAX:
+            self._told.add(told)
+            self._node.trace.event(event, address=told[1])
 
     def _guard(self, session: Session) -> None:
         if not session.authenticated:

@@ -28,6 +28,7 @@ from respdyn.engine.plain import Plain
 from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
+from respdyn.resp.requests import HTTP_WORDS
 
 if TYPE_CHECKING:
     from respdyn.node import Node
@@ -271,11 +272,19 @@ class Front:
             if not is_accepted:
                 reply = transactions.refused(session, argv, wrong.text) or reply
             command = command or find(argv)
-        self._account(session, command, argv, reply, runs, began_us)
+            if command is None and argv[0].lower() in HTTP_WORDS:
+                session.cut()
+                self.attacked(session)
+                return
+        self._account(session, command, argv, reply, runs, began_ns)
         if reply is not None:
             session.reply(reply)
         if shown:
             self.monitors.tell(session, shown, self._node.wall_ms)
+
+    def attacked(self, session: Session) -> None:
+        """A client spoke HTTP: somebody's browser was lured here. Told once for each address."""
+        self.users.tell_once(session, "cross_protocol_attack")
 
     def _account(
         self, session: Session, command: Command | None, argv: list[bytes], reply: bytes | None,

@@ -34,7 +34,7 @@ _LENGTH = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _STAR, _DOLLAR = 0x2A, 0x24
 
 # What a browser that was lured here would send first (cross-protocol scripting).
-_HTTP_WORDS: Final = (b"post", b"host:")
+HTTP_WORDS: Final = (b"post", b"host:")
 
 
 class ProtocolError(Exception):
@@ -268,7 +268,7 @@ class RequestReader:
         argv = split_inline(data[at:end].removesuffix(b"\r"))
         if argv is None:
             raise ProtocolError("Protocol error: unbalanced quotes in request")
-        if argv and argv[0].lower() in _HTTP_WORDS:
+        if argv and argv[0].lower() in HTTP_WORDS:
             raise ProtocolError("")
         return argv
 

@@ -23,6 +23,8 @@ from respdyn.server.turn import Turn
 
 COMMANDS_PER_TURN: Final = 1000
 LINGER_S: Final = 5.0
+STRANGER_COMMANDS: Final = 16       # in a turn, before AUTH
+STRANGER_BYTES: Final = 16 * 1024   # unread replies before AUTH at which commands wait
 SWEEP_S: Final = 1.0
 
 TOO_MANY: Final = b"-ERR max number of clients reached\r\n"
@@ -138,9 +140,22 @@ class Client(asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
-        "_clients", "_has_ended", "_has_more", "_idle_since", "_is_active", "_is_free",
-        "_is_reading", "_is_scheduled", "_is_stuck", "_listener", "_reader", "_session",
-        "_slow_since", "_transport", "_turn",
+        "_clients",
+        "_has_ended",
+        "_has_more",
+        "_idle_since",
+        "_is_active",
+        "_is_free",
+        "_is_reading",
+        "_is_scheduled",
+        "_is_stuck",
+        "_listener",
+        "_reader",
+        "_session",
+        "_slow_since",
+        "_soft",
+        "_transport",
+        "_turn",
     )
 
     def __init__(self, clients: Clients, listener: str) -> None:
@@ -156,6 +171,7 @@ class Client(asyncio.Protocol):
         self._is_scheduled = False  # and the next helping of them is due in the next turn
         self._has_ended = False     # the client will send no more
         self._is_free = False       # no longer bound by the limits for strangers
+        self._soft = STRANGER_BYTES     # unread replies at which commands wait
         self._is_active = True      # since the last sweep
         self._idle_since = 0.0
         self._slow_since = 0.0      # since when a listener has had too much unread; 0: it has not
@@ -174,7 +190,6 @@ class Client(asyncio.Protocol):
         own = transport.get_extra_info("sockname") or ("", 0)
         settings = self._turn.node.settings
         _tune(transport.get_extra_info("socket"), settings.tcp_keepalive)
-        transport.set_write_buffer_limits(clients.output_soft, clients.output_soft // 4)
         self._transport = transport
         reader = self._reader = RequestReader(clients.limits)
         clients.connections[self] = None
@@ -186,6 +201,7 @@ class Client(asyncio.Protocol):
         )
         session.is_tls = transport.get_extra_info("sslcontext") is not None
         self._is_free = reader.authenticated = session.authenticated
+        self._limit_output()
 
     def data_received(self, data: bytes) -> None:
         """Bytes: all whole commands in them go to the node."""
@@ -304,9 +320,15 @@ class Client(asyncio.Protocol):
 
     def _may_take(self, session: Session) -> bool:
         return (
-            not self._is_stuck and session.out_bytes <= self._clients.output_soft
+            not self._is_stuck and session.out_bytes <= self._soft
             and len(session.pending) <= PENDING_MAX
         )
+
+    def _limit_output(self) -> None:
+        """How much may wait to be read; of a stranger's, next to nothing."""
+        self._soft = self._clients.output_soft if self._is_free else STRANGER_BYTES
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(self._soft, self._soft // 4)
 
     def _take(self) -> None:
         """Give the node the commands that have arrived, as many as may be."""
@@ -319,14 +341,16 @@ class Client(asyncio.Protocol):
             turn.begin()
         self._has_more = False
         run = turn.node.commands
-        soft = self._clients.output_soft
+        soft = self._soft
         pending = session.pending
         ready = reader.ready
-        most = COMMANDS_PER_TURN
+        most = COMMANDS_PER_TURN if self._is_free else STRANGER_COMMANDS
         try:
             while most > 0:
                 if not self._is_free and session.authenticated:
                     self._is_free = reader.authenticated = True
+                    self._limit_output()
+                    soft = self._soft
                 if not ready and not reader.read():
                     if self._has_ended:
                         self._finish()
@@ -375,6 +399,7 @@ class Client(asyncio.Protocol):
         """A malformed request: say so behind everything that still waits, then close."""
         self._clients.metrics.clients_protocol_errors += 1
         if not wrong.reply:
+            self._turn.node.attacked(session)
             self.abort()
             return
         session.reply(wrong.reply)

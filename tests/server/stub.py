@@ -86,6 +86,9 @@ class StubNode:
         self.sessions.append(session)
         return session
 
+    def attacked(self, session: Session) -> None:
+        pass
+
     def lets_in_everybody(self) -> bool:
         return not self.settings.requirepass
 
