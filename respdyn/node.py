@@ -219,10 +219,6 @@ class Node:
         """Whether a client need not say who it is."""
         return self.front.users.default.nopass
 
-    def attacked(self, session: Session) -> None:
-        """The client spoke HTTP; its connection is being closed."""
-        self.front.attacked(session)
-
     def close_session(self, session: Session) -> None:
         """The client is gone. What it asked for goes on; the replies go nowhere."""
         self.front.close_session(session)
@@ -331,6 +327,7 @@ class Node:
         self.gossip.tick(now_ms, self.settings.heartbeat_ms)
         self.exchange.tick()
         self.scrub.tick()
+        self.front.pausing.expire(now_ms)
         self.handoff.tick()
         self.collection.tick()
         self.changes.tick()
@@ -349,7 +346,7 @@ class Node:
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(), self.handoff.next_deadline(),
-            self.collection.next_deadline(),
+            self.collection.next_deadline(), self.front.pausing.next_deadline(),
             self.changes.next_deadline(),
         ))
 

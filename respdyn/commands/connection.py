@@ -88,6 +88,21 @@ _CLIENT_SUBCOMMANDS = (
         since="7.2.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
     ),
     Command(
+        "client|pause", "CLIENT PAUSE timeout [WRITE | ALL]",
+        "Makes clients of this node wait for some milliseconds: all, or those that write.",
+        since="2.9.50", group="connection", flags=_ADMIN, arity=-3, promise="local", route=LOCAL,
+    ),
+    Command(
+        "client|unblock", "CLIENT UNBLOCK client-id [TIMEOUT | ERROR]",
+        "Lets a client go on that waits in a blocking command. There are none yet.",
+        since="5.0.0", group="connection", flags=_ADMIN, arity=-3, promise="local", route=LOCAL,
+    ),
+    Command(
+        "client|unpause", "CLIENT UNPAUSE", "Ends CLIENT PAUSE.",
+        since="6.2.0", group="connection", flags=_ADMIN, promise="local", route=LOCAL,
+        complexity="O(N) with N the number of clients that wait",
+    ),
+    Command(
         "client|reply", "CLIENT REPLY <ON | OFF | SKIP>",
         "Switches replies off, on, or off for the next command alone.",
         since="3.2.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,

@@ -24,6 +24,7 @@ from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
 from respdyn.engine.groups import keys_in
 from respdyn.engine.journal import Journal
+from respdyn.engine.pausing import Pausing
 from respdyn.engine.plain import Plain
 from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
 from respdyn.errors import ReplyError
@@ -58,12 +59,13 @@ class Front:
         self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
         self.journal = Journal()
         self.is_full = False                    # maxmemory is reached
-        # Microseconds; the driver's runs within a turn too.
-        self.clock_us: Callable[[], int] = lambda: 1000 * node.now_ms
+        # Nanoseconds; the driver's runs within a turn too.
+        self.clock_ns: Callable[[], int] = lambda: 1_000_000 * node.now_ms
         self._node = node
         self.monitors = monitoring.Monitors()
         self._load = Load()
         self._load.note_failed = self._failed
+        self.pausing = Pausing(self._load.ready)
         self.errors = self._load.errors         # error replies, by first word
         self.users = Users(node, self.sessions)
         self.plain = Plain(
@@ -95,6 +97,7 @@ class Front:
     def close_session(self, session: Session) -> None:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
+        self.pausing.waiting.pop(session, None)
         self._node.telling.forget(session)
         self.monitors.forget(session)
         session.closing = True
@@ -103,9 +106,7 @@ class Front:
         """Take over what CONFIG SET may have changed."""
         settings = self._node.settings
         self._load.push_limit = settings.pubsub_output_limit
-        journal = self.journal
-        journal.slow_us, journal.slow_max = settings.slowlog_us, settings.slowlog_max_len
-        journal.event_ms = settings.latency_ms
+        self.journal.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
         if not settings.maxmemory:
             self.is_full = False
 
@@ -178,14 +179,14 @@ class Front:
         while ready and len(ready) > last:
             if self._is_usual(session):
                 room = self._node.settings.max_inflight - self._load.held
-                began_us = self.clock_us()
                 first = ready[0]
+                began_ns = self.clock_ns()
                 gets, sets = self.plain.run(
                     session, ready, min(len(ready) - last, room), soft_bytes
                 )
                 if gets or sets:
-                    took_us = self.clock_us() - began_us
-                    self.journal.ran_plain(session, gets, sets, first, took_us)
+                    took_ns = self.clock_ns() - began_ns
+                    self.journal.ran_plain(session, gets, sets, first, took_ns)
                 if not ready:
                     return
             if session.out_bytes > soft_bytes or len(pending) > PENDING_MAX:
@@ -208,7 +209,7 @@ class Front:
             and session.tracking is None and not self.monitors.sessions
             and not self.stopping and bool(self._node.dispatcher.plans)
             and self._node.dispatcher.notices is None
-            and not self.is_full and not self.journal.times_each
+            and not self.is_full and not self.journal.times_each and not self.pausing.is_on
             and self._load.held < self._node.settings.max_inflight
         )
 
@@ -242,7 +243,7 @@ class Front:
         session.last_ms = self._node.wall_ms
         is_accepted = False
         shown: list[tuple[Command, list[bytes]]] = []
-        began_us = self.clock_us()
+        began_ns = self.clock_ns()
         command = None
         runs = False
         try:
@@ -252,6 +253,10 @@ class Front:
                 self.users.check(session, command, argv)
             if session.subscriptions is not None and session.resp == 2:
                 channels.check_allowed(command)
+            if self.pausing.is_on and self.pausing.stops(command):
+                self.put_back(session)
+                self.pausing.waiting[session] = None
+                return
             if session.transaction is not None and command.name not in transactions.AT_ONCE:
                 reply: bytes | None = transactions.enqueue(self, session, command, argv)
             else:
@@ -288,7 +293,7 @@ class Front:
 
     def _account(
         self, session: Session, command: Command | None, argv: list[bytes], reply: bytes | None,
-        runs: bool, began_us: int,
+        runs: bool, began_ns: int,
     ) -> None:
         """Note what a command has cost, and whether it was refused (`runs` is False) or failed."""
         if reply is None:
@@ -297,9 +302,8 @@ class Front:
                 pending[-1].command = command       # its failure, if it fails, comes later
             elif session.backlog:
                 return                              # it went back in line
-        is_error = reply is not None and reply[:1] == b"-"
-        if is_error:
-            assert reply is not None
+            is_error = False
+        elif is_error := reply[:1] == b"-":
             self._load.failed(reply)
         if command is None:
             return
@@ -310,7 +314,7 @@ class Front:
         self.calls[command] = self.calls.get(command, 0) + 1
         if is_error:
             self.journal.cost_of(command).failed += 1
-        self.journal.ran(session, command, argv, self.clock_us() - began_us)
+        self.journal.ran(session, command, argv, self.clock_ns() - began_ns)
 
     def run(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

@@ -99,7 +99,7 @@ def _clients(context: LocalContext) -> Fields:
         "maxclients": context.settings.max_clients,
         "client_recent_max_input_buffer": 0,
         "client_recent_max_output_buffer": max((one.out_bytes for one in waiting), default=0),
-        "blocked_clients": 0,
+        "blocked_clients": len(context.node.front.pausing.waiting),
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
     }

@@ -26,7 +26,8 @@ EVENTS_MAX: Final = 64              # different events
 _ARGUMENTS_MAX: Final = 32          # of a slow command that are kept
 _ARGUMENT_BYTES: Final = 128
 _RUN_US: Final = 1000               # below this, a run of plain commands is not timed as one
-_BUCKETS: Final = 40                # powers of two microseconds: six days
+_BUCKETS: Final = 64                # powers of two microseconds
+_NEVER_NS: Final = 1 << 70
 
 # What stands in these is nobody's business.
 SECRETS: Final[dict[str, int]] = {"auth": 1, "acl|setuser": 2}     # from this word on
@@ -39,20 +40,25 @@ SET: Final = TABLE[b"SET"]
 class Cost:
     """What one command has cost so far."""
 
-    __slots__ = ("buckets", "failed", "rejected", "timed", "usec")
+    __slots__ = ("buckets", "failed", "nsec", "rejected", "timed")
 
     def __init__(self) -> None:
-        self.usec = 0
+        self.nsec = 0
         self.timed = 0              # calls that have a time
         self.rejected = 0           # refused before it ran
         self.failed = 0             # ran, and answered an error
         self.buckets = [0] * _BUCKETS       # calls that took up to 2**index microseconds
 
-    def add(self, took_us: int, calls: int = 1) -> None:
+    def add(self, took_ns: int, calls: int) -> None:
         """So many calls took so long together."""
-        self.usec += took_us
+        self.nsec += took_ns
         self.timed += calls
-        self.buckets[min((took_us // calls).bit_length(), _BUCKETS - 1)] += calls
+        self.buckets[(took_ns // (1000 * calls)).bit_length()] += calls
+
+    @property
+    def usec(self) -> int:
+        """All calls together."""
+        return self.nsec // 1000
 
     def quantile(self, share: float) -> float:
         """The upper bound of the time that this share of calls stayed below, in microseconds."""
@@ -98,9 +104,11 @@ class Journal:
         self.costs: dict[Command, Cost] = {}
         self.slow: deque[Slow] = deque()            # newest first
         self.events: dict[str, Event] = {}
-        self.slow_us = 10_000                       # -1: off
         self.slow_max = 128
         self.event_ms = 0                           # 0: off
+        # Whether every command must be timed by itself: a run of them may be slow as a whole.
+        self.times_each = False
+        self._slow_ns = self._told_ns = _NEVER_NS   # slow; slow or an event
         self.wall_ms = 0
         self._number = 0
 
@@ -111,34 +119,45 @@ class Journal:
             cost = self.costs[command] = Cost()
         return cost
 
-    def ran(self, session: Session, command: Command, argv: list[bytes], took_us: int) -> None:
+    def heed(self, slow_us: int, slow_max: int, event_ms: int) -> None:
+        """From when on a command is slow (-1: never), and something an event (0: never)."""
+        self.slow_max = slow_max
+        self.event_ms = event_ms
+        self.times_each = 0 <= slow_us < _RUN_US
+        self._slow_ns = 1000 * slow_us if slow_us >= 0 else _NEVER_NS
+        self._told_ns = min(self._slow_ns, 1_000_000 * event_ms or _NEVER_NS)
+
+    def ran(self, session: Session, command: Command, argv: list[bytes], took_ns: int) -> None:
         """A command took this node so long."""
         cost = self.costs.get(command)
         if cost is None:
             cost = self.costs[command] = Cost()
-        cost.add(took_us)
-        if took_us >= self.slow_us >= 0 and "skip_slowlog" not in command.flag_words:
-            self._keep(session, command, argv, took_us)
-        if self.event_ms and took_us >= 1000 * self.event_ms:
-            kind = "fast-command" if "fast" in command.flag_words else "command"
-            self.happened(kind, took_us // 1000)
+        cost.nsec += took_ns
+        cost.timed += 1
+        cost.buckets[(took_ns // 1000).bit_length()] += 1
+        if took_ns >= self._told_ns:
+            self._tell(session, command, argv, took_ns)
 
     def ran_plain(
-        self, session: Session, gets: int, sets: int, first: list[bytes], took_us: int
+        self, session: Session, gets: int, sets: int, first: list[bytes], took_ns: int
     ) -> None:
         """So many plain GETs and SETs, `first` the first of them, took this node so long."""
         both = gets + sets
         if gets:
-            self.cost_of(GET).add(took_us * gets // both, gets)
+            self.cost_of(GET).add(took_ns * gets // both, gets)
         if sets:
-            self.cost_of(SET).add(took_us * sets // both, sets)
-        if took_us >= self.slow_us >= 0 and both == 1:
-            self._keep(session, GET if gets else SET, first, took_us)
+            self.cost_of(SET).add(took_ns * sets // both, sets)
+        if took_ns >= self._told_ns and both == 1:
+            self._tell(session, GET if gets else SET, first, took_ns)
 
-    @property
-    def times_each(self) -> bool:
-        """Whether every command must be timed by itself: a run of them may be slow as a whole."""
-        return 0 <= self.slow_us < _RUN_US
+    def _tell(
+        self, session: Session, command: Command, argv: list[bytes], took_ns: int
+    ) -> None:
+        """A command was slow, or an event, or both."""
+        if took_ns >= self._slow_ns and "skip_slowlog" not in command.flag_words:
+            self._keep(session, command, argv, took_ns // 1000)
+        kind = "fast-command" if "fast" in command.flag_words else "command"
+        self.happened(kind, took_ns // 1_000_000)
 
     def _keep(
         self, session: Session, command: Command, argv: list[bytes], took_us: int

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from respdyn.commands.arguments import integer_of, quoted
 from respdyn.commands.table import COMMANDS, find_by_name
 from respdyn.engine import introspection
+from respdyn.engine.acl_commands import unknown_subcommand
 from respdyn.engine.journal import Cost, Event
 from respdyn.engine.session import Session
 from respdyn.errors import ReplyError
@@ -39,10 +40,7 @@ _ADVICE: Final = {
 def slowlog_get(context: LocalContext, session: Session, argv: Argv) -> bytes:
     count = _SHOWN
     if len(argv) > 3:
-        raise ReplyError(
-            f"ERR unknown subcommand or wrong number of arguments for '{quoted(argv[1], 128)}'. "
-            "Try SLOWLOG HELP."
-        )
+        raise unknown_subcommand(argv)
     if len(argv) == 3:
         asked = integer_of(argv[2])
         if asked is None or asked < -1:

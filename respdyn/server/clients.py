@@ -399,7 +399,7 @@ class Client(asyncio.Protocol):
         """A malformed request: say so behind everything that still waits, then close."""
         self._clients.metrics.clients_protocol_errors += 1
         if not wrong.reply:
-            self._turn.node.attacked(session)
+            self._turn.node.front.attacked(session)
             self.abort()
             return
         session.reply(wrong.reply)

@@ -222,7 +222,7 @@ class Server:
         """Start the node and wait until the identity that it took up is durable."""
         self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
         self._node.front.context.outside = self._facts
-        self._node.front.clock_us = lambda: time.perf_counter_ns() // 1000
+        self._node.front.clock_ns = time.perf_counter_ns
         if self._disk is not None:
             self._disk.start()
         self._turn.begin()

@@ -84,12 +84,12 @@ class Watch:
 
     def __init__(self, alone: Alone) -> None:
         self.us = 0
-        self.step = 0
-        alone.node.front.clock_us = self
+        self.step = 0       # microseconds between one look and the next
+        alone.node.front.clock_ns = self
 
     def __call__(self) -> int:
         self.us += self.step
-        return self.us
+        return 1000 * self.us
 
 
 def test_slow_commands_are_kept_with_their_words() -> None:

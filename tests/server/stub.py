@@ -60,6 +60,13 @@ class Drained:
         self.sync = False
 
 
+class Front:
+    """The part of a node that hears of attacks."""
+
+    def attacked(self, session: Session) -> None:
+        pass
+
+
 class StubNode:
     """Answers PING, ECHO, SET, GET, BIG bytes, LATER (held until `release`), AUTH and QUIT."""
 
@@ -74,6 +81,7 @@ class StubNode:
         self.advances = 0
         self.drains = 0
         self.held: list[Cell] = []
+        self.front = Front()
         self.wanted: dict[str, str | None] = {}
         self.links: list[tuple[str, bool]] = []
         self.frames: list[tuple[str, list[bytes]]] = []
@@ -85,9 +93,6 @@ class StubNode:
         session.authenticated = not self.settings.requirepass
         self.sessions.append(session)
         return session
-
-    def attacked(self, session: Session) -> None:
-        pass
 
     def lets_in_everybody(self) -> bool:
         return not self.settings.requirepass

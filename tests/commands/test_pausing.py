@@ -1,0 +1,86 @@
+"""CLIENT PAUSE, UNPAUSE and UNBLOCK."""
+
+import pytest
+
+from tests.commands.alone import Alone
+from tests.commands.real import Connection
+from tests.commands.test_like_redis import argv_of
+from tests.commands.test_operating import later, stats
+
+STORY = (
+    "CLIENT PAUSE x / CLIENT PAUSE -1 / CLIENT PAUSE 1 x / CLIENT PAUSE / CLIENT UNPAUSE"
+    " / CLIENT UNPAUSE x / CLIENT UNBLOCK x / CLIENT UNBLOCK 1000 / CLIENT UNBLOCK 1000 TIMEOUT"
+    " / CLIENT UNBLOCK 1000 error / CLIENT UNBLOCK 1000 x / CLIENT UNBLOCK"
+    " / CLIENT UNBLOCK x 0 TIMEOUT / client unblock 1 timeout x / CLIENT PAUSE 1 ALL x"
+)
+
+
+def test_replies_are_those_of_redis(redis: Connection) -> None:
+    client = Alone().connect()
+    for step in STORY.split(" / "):
+        assert client.call(*argv_of(step)) == redis.call(*argv_of(step)), step
+
+
+def test_all_commands_wait_for_the_end_of_a_pause_and_keep_their_order() -> None:
+    alone = Alone()
+    admin, client = alone.connect(), alone.connect()
+    assert admin.say("CLIENT PAUSE 5000") == b"+OK\r\n"
+    for line in ("SET k v", "GET k", "PING", "SET k w", "GET k"):
+        assert client.say(line) == b""
+    later(alone, 4999)
+    assert client.session.take() == b"" and admin.say("PING") == b""
+    assert alone.node.next_deadline() <= alone.now_ms + 1
+    later(alone, 1)
+    assert client.session.take() == b"+OK\r\n$1\r\nv\r\n+PONG\r\n+OK\r\n$1\r\nw\r\n"
+    assert admin.session.take() == b"+PONG\r\n"
+    assert client.say("GET k") == b"$1\r\nw\r\n"
+
+
+def test_only_writes_wait_when_only_writes_are_paused() -> None:
+    alone = Alone()
+    admin, reader, writer = alone.connect(), alone.connect(), alone.connect()
+    writer.say("SET k v")
+    admin.say("CLIENT PAUSE 100000 WRITE")
+    assert reader.say("GET k") == b"$1\r\nv\r\n" and reader.say("PING") == b"+PONG\r\n"
+    for line in ("SET k w", "GET k", "PUBLISH c m"):
+        assert writer.say(line) == b""
+    assert stats(admin, "clients")["blocked_clients"] == "1"
+    multi = alone.connect()
+    assert multi.say("MULTI") == b"+OK\r\n"
+    assert multi.say("EXEC") == b""
+    assert admin.say("CLIENT UNPAUSE") == b"+OK\r\n"
+    alone.turn()
+    assert writer.session.take() == b"+OK\r\n$1\r\nw\r\n:0\r\n"
+    assert multi.session.take() == b"*0\r\n"
+    assert stats(admin, "clients")["blocked_clients"] == "0"
+    assert stats(admin, "commandstats")["cmdstat_set"].startswith("calls=2,")
+
+
+def test_a_second_pause_makes_it_longer_and_never_weaker() -> None:
+    alone = Alone()
+    admin, client = alone.connect(), alone.connect()
+    admin.say("CLIENT PAUSE 1000 WRITE")
+    admin.say("CLIENT PAUSE 10 WRITE")
+    later(alone, 500)
+    assert client.say("SET k v") == b""
+    later(alone, 500)
+    assert client.session.take() == b"+OK\r\n"
+    admin.say("CLIENT PAUSE 1000 ALL")
+    assert client.say("GET k") == b""
+    later(alone, 1000)
+    assert client.session.take() == b"$1\r\nv\r\n"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_who_leaves_during_a_pause_is_forgotten(ends: bool) -> None:
+    alone = Alone()
+    admin, client = alone.connect(), alone.connect()
+    admin.say("CLIENT PAUSE 1000")
+    client.say("SET k v")
+    if ends:
+        alone.node.close_session(client.session)
+        later(alone, 2000)
+        assert admin.say("EXISTS k") == b":0\r\n"
+    else:
+        later(alone, 2000)
+        assert admin.say("EXISTS k") == b":1\r\n"
