@@ -462,7 +462,7 @@ class Node:
         plans = self.planner.plan(
             ring, not self.dispatcher.cannot_store, not self.handoff.is_full, self._waits_for_disk
         )
-        leaves = self.draining.is_leaving
+        leaves = self.draining.stands_aside
         spare(
             plans, self.identity.node_id, self.standing.clock.is_doubted or leaves, leaves,
             self.link_to,

@@ -237,6 +237,8 @@ class Little:
             if all(
                 m.node.membership.ring is not None
                 and sum(link.is_up for link in m.node.links.values()) == len(self.machines) - 1
+                and not m.node.draining.is_arriving
+                and not any(link.is_leaving for link in m.node.links.values())
                 for m in self.machines
             ):
                 return self

@@ -225,7 +225,10 @@ def _is_spared(
 ) -> bool:
     if node == here:
         return spares_here
-    return bool(node and link_to(node).spared)
+    if not node:
+        return False
+    link = link_to(node)
+    return bool(link.spared) or link.is_leaving
 
 
 def _is_whole(link: Link, partition: int) -> bool:

@@ -12,6 +12,10 @@ is `SMIGRATED sequence [[from, to, slots], ...]`. Whoever connects meanwhile is 
 node may stop when all who were told have gone (`is_clear`); those who do not know the message are
 served until it does.
 
+A node that has just started stands aside in the same way until all its peers are in reach, or for
+`ARRIVING_MS`: they may see it before it sees them, and it would refuse what they forward for want
+of a quorum.
+
 Source: redis-py and node-redis, whose parsers say what these messages look like.
 """
 
@@ -19,7 +23,9 @@ from collections.abc import Callable
 from typing import Final, Protocol
 from zlib import crc32
 
+from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.link import Link
+from respdyn.cluster.membership import Membership
 from respdyn.cluster.messages import GOSSIP_LEAVING
 from respdyn.cluster.messages import bulk as statement
 from respdyn.config import Settings
@@ -28,14 +34,20 @@ from respdyn.engine.session import Session
 from respdyn.resp.replies import array, bulk, integer, push, text
 from respdyn.ring.ring import Member
 
+ARRIVING_MS: Final = 3000
 NOWHERE: Final = b"none"        # an endpoint type: the client knows where to connect anew
 
 class Surroundings(Protocol):
     """What is asked of the node."""
 
     links: dict[str, Link]
+    now_ms: int
     wall_ms: int
     settings: Settings
+    membership: Membership
+
+    def link_to(self, peer: str) -> Link:
+        """The dealings with a peer."""
 
 
 class Draining:
@@ -46,6 +58,10 @@ class Draining:
         ranges: Callable[[], Ranges], here: Member,
     ) -> None:
         self.is_leaving = False
+        # The other way round: a node that has just started can be seen by its peers before it sees
+        # a quorum of them itself. Until it does, or for a while, others coordinate as well.
+        self.is_arriving = True
+        self._arrived_by_ms = node.now_ms + ARRIVING_MS
         self.told = 0                   # clients that were told to move
         self._node = node
         self._sessions = sessions
@@ -61,15 +77,39 @@ class Draining:
     def greet(self, link: Link) -> None:
         """Tell a newly connected peer whether this node leaves."""
         if link.is_connected:
-            link.gossips.append(statement(GOSSIP_LEAVING + (b"1" if self.is_leaving else b"0")))
+            link.gossips.append(
+                statement(GOSSIP_LEAVING + (b"1" if self.stands_aside else b"0"))
+            )
 
     def heard(self, link: Link, item: bytes) -> None:
-        """A peer leaves, or has come back."""
+        """A peer stands aside, or does so no longer."""
         is_leaving = item[1:] == b"1"
         if link.is_leaving != is_leaving:
             link.is_leaving = is_leaving
-            link.spared = "leaving" if is_leaving else ""
             self._replan()
+
+    @property
+    def stands_aside(self) -> bool:
+        """Whether others are to coordinate: this node is about to stop, or has only just begun."""
+        return self.is_leaving or self.is_arriving
+
+    def tick(self, now_ms: int) -> None:
+        """See whether this node has arrived: all its peers, or enough time."""
+        if not self.is_arriving:
+            return
+        ring = self._node.membership.ring
+        if now_ms >= self._arrived_by_ms or (ring is not None and all(
+            member.node_id == self._here.node_id or self._node.link_to(member.node_id).is_up
+            for member in ring.members
+        )):
+            self.is_arriving = False
+            for link in self._node.links.values():
+                self.greet(link)
+            self._replan()
+
+    def next_deadline(self) -> int:
+        """When `tick` has work at the latest."""
+        return self._arrived_by_ms if self.is_arriving else NEVER
 
     # ---- clients ----
 

@@ -114,10 +114,14 @@ class Telling:
         self.pubsub.expire(now_ms)
         self._expiring.tick(now_ms, wall_ms)
         self._moved_slots.look(now_ms, wall_ms, self._draining.is_leaving)
+        self._draining.tick(now_ms)
 
     def next_deadline(self) -> int:
         """When `advance` has work at the earliest."""
-        return min(self.pubsub.next_deadline(), self._expiring.next_deadline())
+        return min(
+            self.pubsub.next_deadline(), self._expiring.next_deadline(),
+            self._draining.next_deadline(),
+        )
 
     def turn_ends(self, batch: list[bytes]) -> None:
         """The turn has changed these records, flat pairs."""

@@ -1,7 +1,9 @@
 """A node that leaves: others coordinate, its clients are told where to go, nothing fails."""
 
 import hiredis
+import pytest
 
+from respdyn.ring.hashing import slot_of
 from tests.cluster.test_pubsub import heard
 from tests.little import Client, Little
 
@@ -75,8 +77,6 @@ def test_a_pipeline_that_meets_the_change_goes_through() -> None:
     little = Little(3).ready()
     ring = little["A"].membership.ring
     assert ring is not None
-    from respdyn.ring.hashing import slot_of
-
     names = [machine.name for machine in little.machines]
     key = next(
         one for one in map(str, range(1000))
@@ -118,3 +118,26 @@ def test_on_the_cluster_port_the_slots_are_told_that_have_moved() -> None:
     ]
     assert sorted(slots) == sorted(s for low, high in before for s in range(low, high + 1))
     assert shown() == set()
+
+
+@pytest.mark.parametrize("late", [(1, 0), (2, 0), (0, 1), (0, 2)])
+def test_a_node_that_returns_coordinates_only_when_it_sees_its_peers(late: tuple[int, int]) -> None:
+    """Its peers see it first; it would refuse what they forward, for want of a quorum."""
+    little = Little(3).ready()
+    key = little.key_of("A").encode()
+    slot = slot_of(key)
+    name = little.machines[0].name
+    little.kill("A")
+    little.run(10)
+    little.boot("A")
+    for number in range(8000):
+        if number < 4000 and number % 13 == 0:      # in bunches
+            little.holds ^= {late}
+        if number == 4000:
+            little.holds.clear()
+        little.step()
+        writers = little["A"].dispatcher.plans[slot].replicas.writers
+        for other in "BC":
+            if little[other].dispatcher.plans[slot].coordinator == name:
+                assert len(writers) == 2, (number, other)
+    assert little["B"].dispatcher.plans[slot].coordinator == name
