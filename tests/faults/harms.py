@@ -8,8 +8,9 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.faults.machines import Machines
+from tests.faults.machines import PORT, Machines
 
 Harm = Callable[[Machines, random.Random, float], None]
 
@@ -118,8 +119,48 @@ def power_all(machines: Machines, rng: random.Random, seconds: float) -> None:
     time.sleep(seconds / 2)
 
 
+def slow(machines: Machines, rng: random.Random, seconds: float) -> None:
+    """What one node sends is late."""
+    rng.choice(machines.all).slow_down(200_000)
+    time.sleep(seconds)
+
+
+def wrong_clock(machines: Machines, rng: random.Random, seconds: float) -> None:
+    """One node is started with a wall clock that is off by more than is allowed."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    assert found, "this harm needs libfaketime: install the package faketime"
+    machine = rng.choice(machines.all)
+    machine.end()
+    machine.env = {
+        "LD_PRELOAD": str(found[0]), "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME": rng.choice(("-30s", "+2s", "+1h")),
+    }
+    machine.start()
+    time.sleep(seconds)
+    machine.end()
+    machine.env = {}
+    machine.start()
+
+
+def grow(machines: Machines, rng: random.Random, seconds: float) -> None:
+    """A node joins, and another is killed while partitions move to it; then it leaves again."""
+    newcomer = machines.add()
+    machines.change("JOIN", f"{newcomer.host}:{PORT}")
+    time.sleep(0.5)
+    other = rng.choice(machines.founders[1:])
+    other.kill()
+    time.sleep(seconds / 2)
+    other.start()
+    machines.wait_until_moved()
+    time.sleep(seconds / 2)
+    machines.change("LEAVE", f"{newcomer.host}:{PORT}")
+    machines.wait_until_moved()
+    machines.remove(newcomer)
+
+
 HARMS: dict[str, Harm] = {
     "kill": kill, "kill-two": kill_two, "pause": pause, "halves": halves, "one-way": one_way,
     "loss": loss, "flap": flap, "stop": stop, "kill-all": kill_all, "wipe": wipe,
     "full-disk": full_disk, "power": power, "power-all": power_all,
+    "slow": slow, "wrong-clock": wrong_clock, "grow": grow,
 }

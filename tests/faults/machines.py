@@ -51,13 +51,15 @@ class Machine:
 
     def start(self, *more: str) -> None:
         """Start the node's process; it need not be ready."""
-        others = ",".join(f"{one.host}:{PORT + 10_000}" for one in self.machines.first)
+        others = ",".join(f"{one.host}:{PORT + 10_000}" for one in self.machines.founders[:3])
         words = [
             "serve", "--bind", self.host, "--port", str(PORT), "--data-dir", str(self.disk),
             "--http-port", "8379", "--seeds", others, "--peer-secret", "the tests'",
             "--protected-mode", "no", "--node-id", f"{self.number:040x}",
             *self.machines.settings, *more,
         ]
+        if self in self.machines.founders:
+            words += ["--cluster-size", str(len(self.machines.founders))]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.space, *PROGRAM, *words], cwd=ROOT,
@@ -175,9 +177,20 @@ class Machine:
             "-j", "DROP",
         )
 
+    def slow_down(self, bits_per_s: int) -> None:
+        """What it sends queues for a slow cable, for up to half a second."""
+        sh(
+            "tc", "-n", self.space, "qdisc", "add", "dev", self.inner, "root", "tbf",
+            "rate", str(bits_per_s), "burst", "16kb", "latency", "500ms",
+        )
+
     def free(self) -> None:
-        """Everything arrives again."""
+        """Everything arrives again, and at once."""
         self.filter("-F", "INPUT")
+        subprocess.run(
+            ["tc", "-n", self.space, "qdisc", "del", "dev", self.inner, "root"],
+            capture_output=True, check=False,
+        )
 
 
 class Machines:
@@ -185,18 +198,18 @@ class Machines:
 
     def __init__(self, count: int, *settings: str) -> None:
         self.tag = os.getpid() % 1000
-        self.settings = ("--cluster-size", str(count), *settings)
+        self.settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="respdyn-faults-"))
-        self.first: list[Machine] = []
+        self.founders: list[Machine] = []
         self.all: list[Machine] = []
         self._bridge = f"{_PREFIX}{self.tag}br"
         for number in range(1, count + 1):
             self.all.append(self._machine(number))
-        self.first = self.all[:3]
+        self.founders = list(self.all)
 
     def _machine(self, number: int) -> Machine:
         disk = self.folder / f"n{number}"
-        disk.mkdir()
+        disk.mkdir(exist_ok=True)
         return Machine(self, number, disk)
 
     def __enter__(self) -> "Machines":
@@ -224,6 +237,41 @@ class Machines:
         machine.start(*more)
         return machine
 
+    def remove(self, machine: Machine) -> None:
+        """Take away a machine whose node has left the cluster."""
+        assert machine.end() == 0
+        self.all.remove(machine)
+        self._unplug(machine)
+
+    def ask(self, *words: str, seconds: float = 60.0) -> object:
+        """Have a command succeed at a founder, in so much time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            client = self.founders[0].client(10)
+            try:
+                return client.execute_command(*words)
+            except redis.RedisError as wrong:
+                assert time.monotonic() < deadline, f"{' '.join(words)}: {wrong}"
+                time.sleep(0.2)
+            finally:
+                client.close()
+
+    def change(self, *words: str) -> None:
+        """Change the members: stage, look, commit."""
+        for step in (words, ("PLAN",), ("COMMIT",)):
+            self.ask("DYN.CLUSTER", *step)
+
+    def wait_until_moved(self, seconds: float = 120.0) -> None:
+        """Until every partition is where the ring wants it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            told = self.ask("DYN.CLUSTER", "STATUS")
+            status = dict(zip(told[::2], told[1::2], strict=True))      # type: ignore[index]
+            if not status[b"partitions-moving"] and not status[b"partitions-filling"]:
+                return
+            assert time.monotonic() < deadline, f"still moving: {status}"
+            time.sleep(0.2)
+
     def _plug_in(self, machine: Machine) -> None:
         inner, outer = machine.inner, machine.outer
         sh("ip", "netns", "add", machine.space)
@@ -245,13 +293,16 @@ class Machines:
 
     def _clean_up(self) -> None:
         for machine in self.all:
-            for words in (
-                ["ip", "netns", "del", machine.space],
-                ["ip", "link", "del", machine.outer],
-                ["umount", str(machine.disk)],
-            ):
-                subprocess.run(words, capture_output=True, check=False)
+            self._unplug(machine)
         subprocess.run(["ip", "link", "del", self._bridge], capture_output=True, check=False)
+
+    def _unplug(self, machine: Machine) -> None:
+        for words in (
+            ["ip", "netns", "del", machine.space],
+            ["ip", "link", "del", machine.outer],
+            ["umount", str(machine.disk)],
+        ):
+            subprocess.run(words, capture_output=True, check=False)
 
     def wait_until_ready(self, seconds: float) -> float:
         """Until all running nodes serve; how long that took."""
