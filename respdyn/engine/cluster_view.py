@@ -216,8 +216,12 @@ class ClusterView:
             owner for owner in plan.owners
             if owner == node.identity.node_id or node.link_to(owner).is_up
         ]
-        answers = yield [(owner, Explain(PREFIX[db][slot] + key)) for owner in asked]
-        told = dict(zip(asked, answers, strict=True))
+        locator = PREFIX[db][slot] + key
+        stand_ins = node.coverage.stand_ins_of(plan)
+        wishes: list[Wish] = [(owner, Explain(locator)) for owner in asked]
+        wishes += [(name, Explain(locator, True)) for name, _ in stand_ins]
+        answers = yield wishes
+        told = dict(zip(asked, answers, strict=False))
         replicas = []
         for owner in plan.owners:
             pairs = self._where(owner)
@@ -225,6 +229,17 @@ class ClusterView:
             role = "coordinator" if owner == plan.coordinator else "primary"
             pairs.append((b"role", text(role)))
             version = answer_as(Version, told.get(owner))
+            if version is not None:
+                pairs.extend(_version_pairs(version))
+            replicas.append(_named(pairs, resp3))
+        for (name, owner), answer in zip(stand_ins, answers[len(asked) :], strict=True):
+            pairs = self._where(name)
+            role = "coordinator" if name == plan.coordinator else "fallback"
+            pairs += [
+                (b"state", text(self.state_of(name))), (b"role", text(role)),
+                (b"stands-in-for", text(owner)),
+            ]
+            version = answer_as(Version, answer)
             if version is not None:
                 pairs.extend(_version_pairs(version))
             replicas.append(_named(pairs, resp3))

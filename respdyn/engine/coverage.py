@@ -137,7 +137,7 @@ class Coverage:
         owners = self._owners_of(plan)
         nodes = [(node, False) for node in owners]
         if is_sloppy and owners:
-            nodes += [(node, True) for node, _ in self._stand_ins_of(plan)]
+            nodes += [(node, True) for node, _ in self.stand_ins_of(plan)]
         if len(nodes) < wanted:
             raise Unreachable(
                 f"NOQUORUM R={wanted} reachable={len(nodes)}: too few owners of "
@@ -151,7 +151,7 @@ class Coverage:
             link.peer for link in plan.replicas.readers
         ]
 
-    def _stand_ins_of(self, plan: Plan) -> list[tuple[str, str]]:
+    def stand_ins_of(self, plan: Plan) -> list[tuple[str, str]]:
         """Nodes that stand in for owners of a partition, and for which."""
         pairs = [(link.peer, owner.hex()) for link, owner in plan.replicas.stand_ins]
         return ([(self._here, plan.stands_in_for)] if plan.stands_in_for else []) + pairs
@@ -291,8 +291,10 @@ class Coverage:
         """
         by_node: dict[str, list[int]] = {}
         for plan in self._plans_of(mine):
-            node = self._here if mine is not None and plan.is_owner else plan.coordinator
-            if not node or not plan.has_owner:
+            node = plan.coordinator if plan.has_owner else next(iter(self._owners_of(plan)), "")
+            if mine is not None and plan.is_owner:
+                node = self._here
+            if not node:
                 return error(f"NOQUORUM no owner of partition {plan.partition} can be reached")
             by_node.setdefault(node, []).append(plan.partition)
         nodes = sorted(by_node)
@@ -331,7 +333,7 @@ class Coverage:
             everyone = [(self._here, "")] if plan.is_holder else []
             everyone += [(link.peer, "") for link in plan.replicas.writers]
             if terms.sloppy:
-                everyone += self._stand_ins_of(plan)
+                everyone += self.stand_ins_of(plan)
             needed = plan.writes_needed(terms.w)
             if len(everyone) < needed:
                 return f"NOQUORUM W={needed} reachable={len(everyone)}: nothing was flushed"

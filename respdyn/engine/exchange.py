@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 BATCH = 16                   # partitions of an exchange in the regular round
 URGENT_BATCH = 64            # and with a peer that has come up
 URGENT_PAUSE_MS = 10         # between two of those
+HANDOFF_MS = 1000            # hints go first, if there are nodes that may have kept some
 PAUSE_MS = 200               # until a suspect is looked at again
 LOOKS = 4                    # at a suspect, before it is left to the next round
 MOST_RECORDS = 1024          # hashed for one question, unless a single partition has more
@@ -211,6 +212,11 @@ class Exchange:
                 self._clean.pop((peer, partition), None)
         self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
 
+    def _lead_ms(self) -> int:
+        """For how long handoff goes first where somebody may have kept hints."""
+        ring = self._node.membership.ring
+        return HANDOFF_MS if ring is not None and len(ring.members) > ring.n else 0
+
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
         if self.is_running or not self._shared or not self._node.settings.exchange_interval_ms:
@@ -242,6 +248,8 @@ class Exchange:
             self._examined = {}
             node.counters.exchanges += len(partitions)
             self._run(peer, self._compare(peer, partitions))
+        elif self._lead_ms():
+            self._next_ms = min(self._next_ms, now_ms + self._lead_ms())
 
     def _run(self, peer: str, task: Task) -> None:
         self.is_running = True
@@ -250,7 +258,7 @@ class Exchange:
             self.is_running = False
             if self._again is not None:
                 self._next_ms = self._again[1]
-            elif any(self._urgent.get(one) for one in self._urgent if self._is_able(one)):
+            elif any(self._urgent.get(one) for one in self._urgent if self._may_begin(one)):
                 self._next_ms = self._node.now_ms + URGENT_PAUSE_MS
 
         self._node.asking.start_quietly(task, self._node.settings.request_timeout_ms, done)
@@ -259,9 +267,16 @@ class Exchange:
         link = self._node.links.get(peer)
         return link is not None and link.is_up and link.can_store
 
+    def _may_begin(self, peer: str) -> bool:
+        """Whether a peer may be compared with: one that has just come up is given its hints first.
+        """
+        if not self._is_able(peer):
+            return False
+        return self._node.now_ms >= self._node.links[peer].changed_ms + self._lead_ms()
+
     def _choose(self) -> tuple[str, list[int]]:
         """The next peer, and the partitions to compare with it."""
-        peers = [peer for peer in sorted(self._shared) if self._is_able(peer)]
+        peers = [peer for peer in sorted(self._shared) if self._may_begin(peer)]
         if not peers:
             return "", []
         self._turn += 1

@@ -62,6 +62,7 @@ class Plan:
     pipeline: int
     flushes: bool               # clients also send FLUSHALL
     exchange_ms: int            # how often replicas are compared; 0: never
+    hint_bytes: int             # how much a node keeps for others before it is passed over
     request_timeout_ms: int
     heartbeat_ms: int
     failure_timeout_ms: int
@@ -159,6 +160,7 @@ def draw(seed: int) -> Plan:
         # Off: the history does not yet tell what a FLUSHALL in the middle of a pipeline explains.
         flushes=chance.happens(0.0),
         exchange_ms=100,
+        hint_bytes=Chance(seed, "hints").pick((1 << 28, 1 << 28, 1 << 28, 2_000)),
         request_timeout_ms=chance.pick((300, 1000, 2000)),
         heartbeat_ms=heartbeat_ms,
         failure_timeout_ms=heartbeat_ms * chance.pick((2, 3)),

@@ -168,6 +168,7 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         speculative_ms=plan.speculative_ms,
         exchange_interval_ms=plan.exchange_ms,
         hint_interval_ms=500,
+        hint_max_bytes=plan.hint_bytes,
         max_inflight=plan.max_inflight,
         collect_interval_ms=50,
     )

@@ -263,6 +263,38 @@ def test_coverage_finds_what_only_a_hint_has() -> None:
     assert client("SCAN", "0", "COUNT", "1000")[1] == [b"k"]    # type: ignore[index]
 
 
+def test_explain_shows_who_stands_in_and_what_it_keeps() -> None:
+    five = Five(exchange_interval_ms=0)
+    one, two, _ = five.owners("k")
+    five.kill(one)
+    five.run(20)
+    client = five.client(two)
+    assert client("SET", "k", "v") == b"OK"
+    told = client("DYN.EXPLAIN", "k")
+    assert isinstance(told, list)
+    rows = [dict(zip(row[::2], row[1::2], strict=True)) for row in told[-1]]
+    assert [row[b"role"] for row in rows] == [b"primary", b"coordinator", b"primary", b"fallback"]
+    assert rows[3][b"stands-in-for"] == rows[0][b"node"] == five[one].identity.node_id.encode()
+    assert rows[3][b"holds"] == rows[1][b"holds"] == b"value"
+    assert rows[3][b"dots"] == rows[1][b"dots"]
+
+
+def test_hints_are_delivered_before_copies_are_compared() -> None:
+    five = Five()
+    one = five.owners("k")[0]
+    client = five.client(five.others("k")[0])
+    five.kill(one)
+    five.run(20)
+    for number in range(50):
+        assert client("SET", five.like("k", f"{number}:"), "v") == b"OK"
+    before = sum(five[name].counters.exchange_differences for name in "ABCDE" if name != one)
+    five.back(one)
+    five.run(5000)
+    after = sum(machine.node.counters.exchange_differences for machine in five.machines)
+    assert five.hints() == 0 and after == before
+    assert five[one].exchange.clean_age_ms() >= 0, "they were compared"
+
+
 def test_half_a_record_is_no_answer() -> None:
     """A change to a large key travels alone; what it is a change of the keeper does not know."""
     five = Five(exchange_interval_ms=0)

@@ -1,5 +1,6 @@
 """The simulator notices when copies stay different until somebody reads them."""
 
+from respdyn.cluster.deadlines import NEVER
 from respdyn.engine.exchange import Exchange
 from respdyn.node import Node
 from respdyn.ring.ring import Member
@@ -16,9 +17,9 @@ class Silent(Exchange):
     def tick(self) -> None:
         """Nothing is ever due."""
 
-    def next_deadline(self) -> int | None:
+    def next_deadline(self) -> int:
         """Never."""
-        return None
+        return NEVER
 
 
 class NeverExchanges(Node):

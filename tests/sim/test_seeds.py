@@ -20,8 +20,10 @@ FRESH = 10
 WANTED = (
     *(f"fault {fault}" for fault in FAULTS),
     "acknowledged data taken away", "repaired", "served without one", "siblings in the end",
-    "in doubt", "connections broken", "frames repeated", "batches lost", "client gave up",
+    "hints delivered", "sloppy reads", "in doubt", "connections broken", "frames repeated",
+    "batches lost", "client gave up",
     "trace ring_adopted", "trace peer_down", "trace storage_failed", "trace clock_offset",
+    "trace peer_full",
 )
 
 
