@@ -2,7 +2,8 @@
 
 Hints, repair, transfer, exchange, collection and the scrub share one *rate*, in bytes a second. Its
 owner lowers it by half when clients wait for too long and raises it step by step when they do not,
-as TCP does with its window. Whoever works in the background asks before each piece:
+as TCP does with its window; while there are no clients it doubles. Whoever works in the background
+asks before each piece:
 
     room = admission.room(HINTS)            # bytes that may be moved now; 0: not now
     if room:
@@ -39,7 +40,8 @@ BURST_LEAST: Final = 64 * 1024  # and at least so many bytes of a share
 DEBT_MS: Final = 2000           # no piece is paid for longer
 ENOUGH: Final = 20              # requests in a window that say something
 RECORD_BYTES: Final = 512       # what a record costs beside its bytes
-STEPS: Final = 16               # from nothing to the full rate
+STEPS: Final = 64               # from nothing to the full rate, while clients are there
+FIRST_RATE: Final = 1 << 20     # to begin with
 
 # Milliseconds. Fine where it matters.
 BOUNDS_MS: Final = (1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 50, 80, 120, 200, 300, 500, 1000, 2000, 5000)
@@ -61,7 +63,7 @@ class Admission:
         self.most = 32 << 20            # bytes a second, when nobody is in the way
         self.least = 256 << 10          # and when everybody is
         self.slow_ms = 10
-        self.rate = self.most
+        self.rate = FIRST_RATE
         self.calm_ms = 0.0              # the percentile while nothing was done, smoothed
         self.seen_ms = 0                # and the last one
         self.slowed = 0                 # windows after which the rate was lowered
@@ -160,4 +162,5 @@ class Admission:
             self.slowed += 1
             self.rate = max(self.rate // 2, self.least)
         else:
-            self.rate = min(self.rate + self.most // STEPS, self.most)
+            step = self.most // STEPS if seen else self.rate
+            self.rate = max(min(self.rate + step, self.most), self.least)

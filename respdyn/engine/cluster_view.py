@@ -284,7 +284,7 @@ class ClusterView:
             health = answer_as(Health, told.get(member.node_id))
             if health is not None:
                 offset_ms = 0
-                if link is not None:
+                if link is not None and member.node_id != node.identity.node_id:
                     offset_ms = health.clock_ms - node.standing.clock.raw_ms
                     known_ms = node.standing.clock.offset_ms(link)
                     offset_ms = offset_ms if known_ms is None else known_ms

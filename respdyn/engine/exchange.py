@@ -9,7 +9,7 @@ fetched and joined here, and the join is sent back if the peer was behind. Nothi
 
 One exchange runs at a time, a batch of partitions with one peer, the peers in turn, so a round over
 all takes batches x `exchange-interval`. A peer that comes up is compared at once. Every question
-and answer is bounded in entries and bytes, and a turn hashes about a thousand records at most,
+and answer is bounded in entries and bytes, and a turn hashes about five hundred records at most,
 unless a single partition has more. Every step asks the admission controller first (`admission`);
 without room the rest of an exchange waits for its turn, so repair is as quick as clients allow.
 
@@ -52,13 +52,13 @@ URGENT_PAUSE_MS = 10         # between two of those
 HANDOFF_MS = 1000            # hints go first, if there are nodes that may have kept some
 PAUSE_MS = 200               # until a suspect is looked at again
 LOOKS = 4                    # at a suspect, before it is left to the next round
-MOST_RECORDS = 1024          # hashed for one question, unless a single partition has more
+MOST_RECORDS = 512           # hashed for one question, unless a single partition has more
 HASHED_BYTES = 64            # what hashing a record costs, as bytes moved
 MOST_SUSPECTS = 8192         # of an exchange; the rest is for the next
-PAGE_KEYS = 2000             # of an answer to `Keys`
+PAGE_KEYS = 500              # of an answer to `Keys`
 PAGE_BYTES = 256 * 1024      # the same
-FETCH_KEYS = 256             # of a `Fetch`
-FETCH_BYTES = 1024 * 1024    # of records in an answer to it, unless a single one has more
+FETCH_KEYS = 64              # of a `Fetch`
+FETCH_BYTES = 256 * 1024     # of records in an answer to it, unless a single one has more
 
 Suspects = dict[bytes, tuple[bytes, bytes]]      # locator -> (digest here, digest there)
 _Steps = Generator[list[Wish], list[Answer], bool]
