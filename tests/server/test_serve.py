@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.server.process import as_mortal, free_port, node, run, running
+from tests.server.process import ROOT, as_mortal, free_port, node, run, running
 from tests.server.stub import Wire, until
 
 MEMORY = "--engine=memory"
@@ -44,6 +45,9 @@ def test_a_node_serves_reports_and_stops() -> None:
                      'respdyn_background_bytes_total{kind="exchange"}', "respdyn_tombstones 0.0",
                      "respdyn_clock_doubted 0.0", "respdyn_exchange_due"):
             assert line in text
+        manual = (ROOT / "docs" / "operations.md").read_text()
+        missing = [name for name in re.findall(r"respdyn_[a-z_]+", manual) if name not in text]
+        assert not missing, "the manual speaks of metrics that there are not"
         names = {family.name for family in text_string_to_metric_families(text)}
         assert len(names) > 40 and all(name.startswith(("redis_", "respdyn_")) for name in names)
         assert get(port + 2000, "/x?y")[0] == 404
