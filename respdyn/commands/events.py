@@ -34,6 +34,13 @@ EVENTS: Final[dict[str, Event]] = {
     "getex": TIMED, "persist": (GENERIC, b"persist"), "dyn.putctx": (STRING, b"set"),
     "dyn.cas": (STRING, b"set"), "dyn.delctx": DELETED,
 }
+# Commands on two keys: what is told of the first and of the second when all is done, beside the
+# `set` and `del` of their parts.
+OF_TWO: Final[dict[str, tuple[bytes, bytes]]] = {
+    "rename": (b"rename_from", b"rename_to"), "renamenx": (b"rename_from", b"rename_to"),
+    "copy": (b"", b"copy_to"),
+}
+
 _MISSING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
 
 

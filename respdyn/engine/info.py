@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.arguments import word
 from respdyn.engine.journal import Cost
+from respdyn.engine.pubsub import CHANNEL, PATTERN, SHARD
 from respdyn.resp.replies import verbatim
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _clients(context: LocalContext) -> Fields:
         "client_recent_max_input_buffer": 0,
         "client_recent_max_output_buffer": max((one.out_bytes for one in waiting), default=0),
         "blocked_clients": len(context.node.front.pausing.waiting),
-        "tracking_clients": 0,
+        "tracking_clients": len(context.node.telling.trackers.sessions),
         "clients_in_timeout_table": 0,
     }
 
@@ -200,9 +201,9 @@ def _stats(context: LocalContext) -> Fields:
         "evicted_clients": 0,
         "keyspace_hits": context.node.counters.keyspace_hits,
         "keyspace_misses": context.node.counters.keyspace_misses,
-        "pubsub_channels": 0,
-        "pubsub_patterns": 0,
-        "pubsubshard_channels": 0,
+        "pubsub_channels": len(context.node.telling.pubsub.listeners[CHANNEL]),
+        "pubsub_patterns": len(context.node.telling.pubsub.listeners[PATTERN]),
+        "pubsubshard_channels": len(context.node.telling.pubsub.listeners[SHARD]),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": 0,

@@ -101,3 +101,23 @@ def test_an_expiry_is_told_when_its_time_has_come() -> None:
             heard.append((alone.wall_ms - 1_700_000_000_123, told.split(b"\r\n")[-2]))
     assert heard == [(5000, b"early"), (7000, b"again")]
     assert a.session.take() == b"" and b.say("EXISTS early again gone") == b":0\r\n"
+
+
+def test_a_key_that_is_renamed_or_copied_is_told_beside_its_parts() -> None:
+    alone = Alone()
+    a, b = alone.connect(), alone.connect()
+    b.say("CONFIG SET notify-keyspace-events Eg$")
+    a.say("PSUBSCRIBE *")
+
+    def told(line: str) -> list[tuple[bytes, bytes]]:
+        b.say(line)
+        words = a.session.take().split(b"\r\n")
+        return [(words[at + 6].split(b":")[1], words[at + 8]) for at in range(0, len(words) - 8, 9)]
+
+    b.say("SET k v")
+    a.session.take()
+    assert told("COPY k l") == [(b"set", b"l"), (b"copy_to", b"l")]
+    assert told("COPY k l") == []
+    assert set(told("RENAME k m")) >= {(b"rename_from", b"k"), (b"rename_to", b"m")}
+    assert told("RENAME nothing m") == []
+    assert b"pubsub_patterns:1" in b.say("INFO stats")
