@@ -109,6 +109,9 @@ def run(modes: Iterable[str], accept: bool = False) -> int:
 
 def _run_mode(mode: str, accept: bool) -> int:
     judged = expectations.read_judged(mode)
+    if mode == "cluster":
+        # A cluster client asks every node several times in each test: only what is in scope is run.
+        judged = {test: sent for test, sent in judged.items() if not why_test_is_out(sent)}
     expected = expectations.read_expected(mode)
     began = time.monotonic()
     with servers.respdyn(1 if mode == "one" else 3) as nodes:
