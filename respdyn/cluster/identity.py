@@ -81,6 +81,10 @@ class Identity:
         if end > self.safe_end:
             self.safe_end = end
 
-    def can_mint(self) -> bool:
-        """Whether a dot may be minted now."""
-        return self.counter < self.safe_end
+    def can_mint(self, count: int = 1) -> bool:
+        """Whether so many dots may be minted now. A block grows with what is asked of it."""
+        if self.counter + count <= self.safe_end:
+            return True
+        if count > self._block // 4:
+            self._block = 4 * count
+        return False

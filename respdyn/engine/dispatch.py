@@ -68,7 +68,7 @@ class Dispatcher:
 
     def __init__(
         self, replica: Replica, coordinator: Coordinator, counters: Counters, here: str,
-        stamp: Callable[[int], Stamp], can_mint: Callable[[], bool],
+        stamp: Callable[[int], Stamp], can_mint: Callable[[int], bool],
         link_to: Callable[[str], Link], stand_in: StandIn,
     ) -> None:
         self.now_ms = 0                 # monotonic, for deadlines
@@ -85,7 +85,7 @@ class Dispatcher:
         self._here = here
         self._stamp = stamp
         self._stand_in = stand_in
-        self._can_mint = can_mint
+        self.can_mint = can_mint
         self.sends_away = False         # this node's clock is off: others are to run commands
         self.working_max = 100_000      # commands that one peer may have waiting here
         self.siblings_max = 100
@@ -185,7 +185,7 @@ class Dispatcher:
             return self._too_few("W", needed, copies)
         if self.cannot_store:
             return error(CANNOT_STORE.format(self.cannot_store))
-        if not self._can_mint():
+        if not self.can_mint(1):
             return error(_NO_LEASE)
         if plan.is_owner:
             record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")

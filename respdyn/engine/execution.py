@@ -1,4 +1,4 @@
-"""How EXEC runs what a client has queued, and how WATCH learns the versions of keys.
+"""How EXEC runs what a client has queued.
 
 EXEC sorts the queued commands by the node that coordinates their keys and has each of these
 *groups* done in one step (`groups`). Commands of one group keep their order; groups run at the same
@@ -25,20 +25,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
-from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
-from respdyn.commands.folding import payload_of
 from respdyn.commands.table import lookup
-from respdyn.engine import groups
-from respdyn.engine.calls import Continuation, Gathering, Part
+from respdyn.engine.calls import Gathering, Part
 from respdyn.engine.consistency import parse_terms
-from respdyn.engine.forwarding import OUTCOME_UNKNOWN
-from respdyn.engine.groups import Done, Group, Outcome, Step, keys_in
+from respdyn.engine.groups import Outcome, Step, keys_in
+from respdyn.engine.sending import NO_AGREEMENT, TRIES, Batch, Item, Sender, fill
 from respdyn.engine.session import Inside, Session
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import OK, error, null_array
+from respdyn.resp.replies import error, null_array
 from respdyn.ring.hashing import locator, slot_of
 
 if TYPE_CHECKING:
@@ -54,160 +51,10 @@ _SETTING: Final = frozenset(("select", "hello", "dyn.consistency", "client|reply
 _SUBSCRIBING: Final = frozenset((
     "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe",
 ))
-_TRIES: Final = 3
 
-_NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
-_NO_AGREEMENT = "TRYAGAIN the nodes do not agree yet on who owns this key: nothing was done"
-_PARTIAL = "PARTIAL a watched key changed while the transaction ran: this was not done"
 _NOT_TRIED = "PARTIAL not done: what became of the commands on watched keys is not known"
 _LATE = "TIMEOUT the commands before it took too long: this was not done"
 _UNREAD = "TIMEOUT a watched key could not be read: nothing was done"
-
-
-# ---- sending groups ----
-
-
-class Item:
-    """A step on its way to a group, and who waits for its reply."""
-
-    __slots__ = ("is_write", "slot", "step", "waiter")
-
-    def __init__(self, waiter: Waiter, step: Step, slot: int, is_write: bool) -> None:
-        self.waiter = waiter
-        self.step = step
-        self.slot = slot
-        self.is_write = is_write
-
-
-class Batch:
-    """What one node is to do in one step."""
-
-    __slots__ = ("items", "peer", "watches")
-
-    def __init__(self, peer: str) -> None:
-        self.peer = peer
-        self.items: list[Item] = []
-        self.watches: list[tuple[bytes, bytes]] = []
-
-
-class Sender:
-    """Sends groups to their nodes."""
-
-    def __init__(self, front: Front, terms: Terms, deadline_ms: int) -> None:
-        self._dispatcher = front.dispatcher
-        self._here = front.here
-        self._terms = terms
-        self._deadline_ms = deadline_ms
-
-    def sort(
-        self, items: list[Item], watches: list[tuple[bytes, bytes]], anywhere: bool
-    ) -> list[Batch]:
-        """By node; "" is where nobody can be reached. `anywhere`: any owner will do."""
-        batches: dict[str, Batch] = {}
-        plans = self._dispatcher.plans
-        for item in items:
-            peer = self._place(plans[item.slot], item.is_write, anywhere)
-            batch = batches.get(peer)
-            if batch is None:
-                batch = batches[peer] = Batch(peer)
-            batch.items.append(item)
-        for watch in watches:
-            peer = self._place(plans[watch[0][0] << 8 | watch[0][1]], False, False)
-            batch = batches.get(peer)
-            if batch is None:
-                batch = batches[peer] = Batch(peer)
-            batch.watches.append(watch)
-        return list(batches.values())
-
-    def _place(self, plan: Plan, is_write: bool, anywhere: bool) -> str:
-        """Who is to do it: an owner, for nobody else can say what a key holds."""
-        if anywhere and plan.is_owner:
-            return self._here
-        if plan.has_owner:
-            return plan.coordinator
-        if is_write:
-            return ""
-        if plan.is_owner:
-            return self._here
-        return plan.replicas.readers[0].peer if plan.replicas.readers else ""
-
-    def send(self, batch: Batch, done: Done, check_only: bool = False) -> None:
-        """Have it done; `done` hears how it went."""
-        steps = [] if check_only else [item.step for item in batch.items]
-        group = Group(steps, batch.watches, self._terms.r)
-        if not batch.peer:
-            done(_NO_OWNER)
-        elif batch.peer == self._here:
-            self._dispatcher.groups.run(group, self._deadline_ms, done)
-        else:
-            self._dispatcher.groups.send(
-                batch.peer, group, self._terms, self._deadline_ms, done
-            )
-
-    def send_plain(self, items: list[Item], anywhere: bool, tries: int = _TRIES) -> None:
-        """Send items that depend on no watched key; the waiters hear how it went."""
-        for batch in self.sort(items, [], anywhere):
-            self.send(batch, partial(self._plain_done, batch, anywhere, tries))
-
-    def _plain_done(self, batch: Batch, anywhere: bool, tries: int, outcome: Outcome) -> None:
-        if outcome == NOT_RUN and tries > 1:
-            self.send_plain(batch.items, anywhere, tries - 1)
-        else:
-            fill(batch.items, outcome)
-
-
-def fill(items: list[Item], outcome: Outcome) -> None:
-    """Tell the waiters of a batch."""
-    if isinstance(outcome, list):
-        for item, reply in zip(items, outcome, strict=True):
-            item.waiter.fill(reply)
-        return
-    if outcome is None:
-        text = _PARTIAL
-    elif isinstance(outcome, str):
-        text = outcome
-    else:
-        text = _NO_AGREEMENT if outcome == NOT_RUN else OUTCOME_UNKNOWN
-    for item in items:
-        item.waiter.fail(text)
-
-
-class Watching:
-    """A WATCH under way: reads the versions of its keys at their coordinators."""
-
-    def __init__(
-        self, front: Front, session: Session, wanted: list[tuple[int, bytes]], deadline_ms: int
-    ) -> None:
-        self._session = session
-        self._wanted = wanted
-        self._sender = Sender(front, session.terms, deadline_ms)
-        self._cell = session.hold()
-        session.has_barrier = True
-        self._gathering = Gathering(len(wanted), self._fold, Continuation(self._end))
-
-    def start(self) -> None:
-        terms = self._session.terms
-        items = [
-            Item(
-                Part(self._gathering, index),
-                Step([groups.WATCH, key], db, False, terms.r, terms.w, terms.sloppy),
-                slot_of(key), False,
-            )
-            for index, (db, key) in enumerate(self._wanted)
-        ]
-        self._sender.send_plain(items, anywhere=False)
-
-    def _fold(self, replies: list[bytes]) -> bytes:
-        for name, reply in zip(self._wanted, replies, strict=True):
-            self._session.watched[name] = payload_of(reply) or b""
-        return OK
-
-    def _end(self, reply: bytes) -> None:
-        self._session.has_barrier = False
-        self._cell.fill(reply)
-
-
-# ---- EXEC ----
 
 
 class _Slot(Waiter):
@@ -451,7 +298,7 @@ class Execution:
             self._sender.send_plain(items, anywhere)
             return
         self._open += 1             # until it is certain that no watched key has changed
-        self._send_watched(items, watches, _TRIES)
+        self._send_watched(items, watches, TRIES)
 
     def _send_watched(
         self, items: list[Item], watches: list[tuple[bytes, bytes]], tries: int
@@ -516,4 +363,4 @@ class Execution:
         elif outcome == UNKNOWN:
             self._abort(error(_UNREAD))
         else:
-            self._abort(error(_NO_AGREEMENT))
+            self._abort(error(NO_AGREEMENT))

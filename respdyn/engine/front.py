@@ -26,6 +26,7 @@ from respdyn.engine.groups import keys_in
 from respdyn.engine.journal import Journal
 from respdyn.engine.pausing import Pausing
 from respdyn.engine.plain import Plain
+from respdyn.engine.sending import read_watched
 from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
@@ -202,7 +203,7 @@ class Front:
         """
         return (
             session.guard is None and session.transaction is None and not session.closing
-            and session.written is None
+            and session.written is None and not session.watched
             and not session.has_barrier and not session.backlog
             and session.reply_mode == "on"
             and (session.subscriptions is None or session.resp == 3)
@@ -327,8 +328,7 @@ class Front:
         dispatcher = node.dispatcher
         self.check_ready(command)
         self.check_load()
-        if self.is_full and "denyoom" in command.flag_words:
-            raise ReplyError(FULL)
+        self.check_room(command)
         if command.single is not None and len(argv) == 2:
             command = command.single
             route = command.route
@@ -349,6 +349,11 @@ class Front:
             return None
         if is_write:
             session.note_write(key)
+        elif session.watched:
+            read_watched(self, session, command, argv, terms, self.deadline(terms))
+            if session.pending and session.pending[-1].reply is None:
+                session.note(key, False)
+            return None
         reply = dispatcher.execute(
             command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)
         )
@@ -367,6 +372,11 @@ class Front:
             raise self.not_ready()
         if dispatcher.cannot_store and "write" in command.flag_words:
             raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
+
+    def check_room(self, command: Command) -> None:
+        """Raises `ReplyError` if there is no memory for more."""
+        if self.is_full and "denyoom" in command.flag_words:
+            raise ReplyError(FULL)
 
     def check_load(self) -> None:
         """Raises `ReplyError` when as many requests are under way as may be."""
@@ -403,6 +413,11 @@ class Front:
             self.put_back(session)
             return None
         self.check_elsewhere(session, command, argv)
+        if session.watched and not is_write and not two_steps:
+            read_watched(self, session, command, argv, terms, self.deadline(terms))
+            if session.pending and session.pending[-1].reply is None:
+                session.note(ALL_KEYS, False)
+            return None
         self._node.dispatcher.gather(
             command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)
         )

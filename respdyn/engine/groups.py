@@ -51,6 +51,9 @@ WATCH: Final = b"WATCH"
 
 _WAITED = "TIMEOUT an earlier command on one of the keys is not answered yet: nothing was done"
 _CANNOT_STORE = "MISCONF this node cannot store: {}: nothing was done"
+_NO_LEASE = (
+    "MISCONF the lease of this node's counter is not stored yet; try again: nothing was done"
+)
 _TOO_FEW = "NOQUORUM {}={} reachable={}: nothing was done"
 
 
@@ -209,6 +212,7 @@ class Running:
         self._names: list[bytes] = []                   # the locators of single keys
         self._r = group.r if group.watches else 1
         self._w = 0                                     # 0: nothing is written
+        self._dots = 0                                  # that it may need
         self._is_sloppy = all(step.sloppy for step in group.steps)
         self._reads: dict[bytes, None] = {name: None for name, _ in group.watches}
         blind: dict[bytes, None] = {}
@@ -238,6 +242,7 @@ class Running:
             )
             if "write" in command.flag_words:
                 self._w = max(self._w, step.w)
+                self._dots += 1 if command.then is None else 2 * len(keys) + 2
         names = [locator_of(step.db, key) for key in keys]
         (blind if is_blind else self._reads).update(dict.fromkeys(names))
         if not is_blind:
@@ -263,6 +268,8 @@ class Running:
         plans = dispatcher.plans
         if self._w and dispatcher.cannot_store:
             return _CANNOT_STORE.format(dispatcher.cannot_store)
+        if self._dots and not dispatcher.can_mint(self._dots):
+            return _NO_LEASE
         for name in self._locators:
             plan = plans[name[0] << 8 | name[1]]
             if not plan.is_owner:
@@ -329,17 +336,21 @@ class Running:
         if refusal is not None:
             self._end(refusal)
             return
-        now_ms = self._dispatcher.wall_ms
-        get = self._groups.replica.get
-        if any(
-            _has_changed(version, get(name), now_ms) for name, version in self._group.watches
-        ):
+        if self.has_changed():
             self._end(None)
             return
         self._missing = len(self._replies) + 1
         self.run_steps()
         self.release()
         self._one_less()
+
+    def has_changed(self) -> bool:
+        """Whether any watched key has."""
+        now_ms = self._dispatcher.wall_ms
+        get = self._groups.replica.get
+        return any(
+            _has_changed(version, get(name), now_ms) for name, version in self._group.watches
+        )
 
     def run_steps(self) -> None:
         """All commands, one after the other."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.declare import LOCAL, Command
 from respdyn.commands.table import find
-from respdyn.engine.execution import Execution, Watching
+from respdyn.engine.execution import Execution
+from respdyn.engine.sending import Watching
 from respdyn.engine.session import Session, Transaction
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, QUEUED, error
@@ -114,6 +115,7 @@ def enqueue(front: Front, session: Session, command: Command, argv: Argv) -> byt
         raise ReplyError("ERR Command not allowed inside a transaction")
     if command.route is not LOCAL:
         front.check_ready(command)
+    front.check_room(command)
     transaction.size += sum(map(len, argv)) + _ARGUMENT_BYTES * len(argv)
     if transaction.size > front.transaction_limit:
         front.count_too_large()

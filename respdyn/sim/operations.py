@@ -23,7 +23,10 @@ OUTCOMES = ("open", "done", "unknown", "nothing")
 NEVER = 1 << 62
 
 # Errors that say: not done, and will not be. Of several keys they may speak of one only.
-REFUSALS = ("OVERLOAD", "LOADING", "CLUSTERDOWN", "TOOMANYSIBLINGS", "MISCONF", "TRYAGAIN")
+REFUSALS = (
+    "OVERLOAD", "LOADING", "CLUSTERDOWN", "TOOMANYSIBLINGS", "MISCONF", "TRYAGAIN", "EXECABORT",
+    "PARTIAL",
+)
 _REFUSAL = "nothing was done"
 # Errors that leave it open, unless they say so.
 DOUBTS = ("NOQUORUM", "TIMEOUT")

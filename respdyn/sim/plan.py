@@ -77,12 +77,18 @@ class Plan:
     skew_ms: int
     drift_ppm: int
     grace_ms: int               # of tombstones; 0: longer than any run
+    transactors: int            # clients that send transactions
 
     @property
     def think_us(self) -> int:
         """How long a client thinks before it sends the next commands, on average."""
         at_once = self.clients * (1 + self.pipeline) / 2
         return int(1_000 * self.harm_ms * at_once / self.operations)
+
+    @property
+    def is_calm(self) -> bool:
+        """Nothing fails, from the forming of the cluster to the end."""
+        return not self.faults and not self.leaves_one_out and not self.harms_early
 
     @property
     def is_strict(self) -> bool:
@@ -175,8 +181,20 @@ def draw(seed: int) -> Plan:
         skew_ms=chance.pick((0, 10, 200)),
         drift_ppm=chance.pick((0, 100, 1_000)),
         grace_ms=0,
+        transactors=0,
     )
-    return _forgetting(plan, Chance(seed, "grace"))
+    plan = _forgetting(plan, Chance(seed, "grace"))
+    return _transacting(plan, Chance(seed, "transactors"))
+
+
+def _transacting(plan: Plan, chance: Chance) -> Plan:
+    """With clients that send transactions, in some; a third of those are calm."""
+    if not chance.happens(0.25):
+        return plan
+    plan = replace(plan, transactors=chance.between(2, 4))
+    if not chance.happens(0.33):
+        return plan
+    return replace(plan, faults=(), leaves_one_out=False, harms_early=False)
 
 
 def _forgetting(plan: Plan, chance: Chance) -> Plan:

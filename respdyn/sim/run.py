@@ -14,6 +14,7 @@ from respdyn.sim.host import NodeFactory
 from respdyn.sim.operations import NEVER
 from respdyn.sim.plan import Plan
 from respdyn.sim.report import Outcome, Story
+from respdyn.sim.transactors import Transactor
 from respdyn.sim.world import World
 
 _FORM_US = 30_000_000
@@ -65,7 +66,10 @@ def run_once(
 def _course(world: World) -> None:
     plan = world.plan
     faults = Faults(world)
-    workers = [Worker(world, f"c{index + 1}") for index in range(plan.clients)]
+    workers: list[Worker | Transactor] = [
+        Worker(world, f"c{index + 1}") for index in range(plan.clients)
+    ]
+    workers += [Transactor(world, f"t{index + 1}") for index in range(plan.transactors)]
     for host in world.hosts:
         host.start()
     if plan.harms_early:

@@ -44,6 +44,7 @@ class World:
         self.counts: dict[str, int] = {}    # what happened how often
         self.acting = ""                    # who is at work, should it fail
         self.history = History(plan)
+        self.made: set[int] = set()         # numbers that increments under WATCH have made
         self._heap: list[tuple[int, int, Callable[..., None], object]] = []
         self._digest = blake2b(digest_size=16)
         self.network = Network(self, Chance(plan.seed, "network"))

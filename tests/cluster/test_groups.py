@@ -249,3 +249,20 @@ def test_a_pipeline_that_comes_at_once_is_queued_as_well() -> None:
     assert [client.receive() for _ in lines] == [
         b"OK", b"1", b"OK", b"QUEUED", b"QUEUED", [b"OK", b"2"], b"2",
     ]
+
+
+def test_a_group_is_not_begun_with_too_few_numbers_left() -> None:
+    """Found by the simulator, seed 2: half of a group ran, then the lease of the counter ended."""
+    little = Little(1).ready()
+    client = little.client("A")
+    identity = little["A"].identity
+    little.machines[0].fsync = False            # no further lease becomes durable
+    identity.counter = identity.safe_end - 1
+    reply = transaction(client, "SET a 1", "SET b 1")
+    assert isinstance(reply, list)
+    assert all("nothing was done" in str(one) for one in reply)
+    assert transaction(client, "SET a 2") == [b"OK"]
+    assert client("MGET", "a", "b") == [b"2", None]
+    little.machines[0].fsync = True
+    little.run(5)
+    assert transaction(client, "SET a 3", "SET b 3") == [b"OK", b"OK"]

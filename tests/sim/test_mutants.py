@@ -7,12 +7,15 @@ import pytest
 from respdyn.node import Node
 from respdyn.sim.plan import draw
 from respdyn.sim.run import run_once
-from tests.sim import hint_mutants
+from tests.sim import group_mutants, hint_mutants
 from tests.sim.mutants import MUTANTS, Bug
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bug", MUTANTS + hint_mutants.MUTANTS, ids=lambda bug: bug.node.__name__)
+@pytest.mark.parametrize(
+    "bug", MUTANTS + hint_mutants.MUTANTS + group_mutants.MUTANTS,
+    ids=lambda bug: bug.node.__name__,
+)
 def test_deliberate_bug_is_noticed(bug: Bug) -> None:
     for seed in range(1, bug.within + 1):
         plan = replace(draw(seed), **bug.changes)

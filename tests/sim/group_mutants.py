@@ -1,0 +1,66 @@
+"""Deliberate bugs of transactions. See `mutants`.
+
+Source: SEMANTICS 7.
+"""
+
+from typing import Any
+
+from respdyn.engine.groups import Running
+from respdyn.node import Node
+from tests.sim.mutants import Bug
+
+
+class HalfRunning(Running):
+    """A group that does its first half now and the rest in a later turn."""
+
+    def run_steps(self) -> None:
+        steps = range(len(self._replies))
+        half = len(steps) // 2
+        for index in steps[:half]:
+            self.run_step(index)
+        deferred: list[Any] = self._groups.deferred     # type: ignore[attr-defined]
+        deferred.append((self, steps[half:]))
+
+
+class AppliesGroupsInTwoTurns(Node):
+    """What a transaction changes leaves in two frames."""
+
+    def start(self, now_ms: int, wall_ms: int) -> None:
+        super().start(now_ms, wall_ms)
+        groups = self.dispatcher.groups
+        groups.deferred = []                            # type: ignore[attr-defined]
+        groups.running_class = lambda: HalfRunning      # type: ignore[method-assign]
+
+    def advance(self, now_ms: int, wall_ms: int) -> None:
+        super().advance(now_ms, wall_ms)
+        deferred = self.dispatcher.groups.deferred      # type: ignore[attr-defined]
+        while deferred:
+            running, steps = deferred.pop(0)
+            for index in steps:
+                running.run_step(index)
+
+
+class NeverChanged(Running):
+    """A group that does not look at its watched keys."""
+
+    def has_changed(self) -> bool:
+        return False
+
+
+class IgnoresWatches(Node):
+    """EXEC runs whatever has become of the watched keys."""
+
+    def start(self, now_ms: int, wall_ms: int) -> None:
+        super().start(now_ms, wall_ms)
+        self.dispatcher.groups.running_class = lambda: NeverChanged   # type: ignore[method-assign]
+
+
+CALM = {
+    "faults": (), "leaves_one_out": False, "harms_early": False, "transactors": 4, "nodes": 3,
+    "n": 3, "r": 2, "w": 2, "max_inflight": 100_000,
+}
+
+MUTANTS = (
+    Bug(AppliesGroupsInTwoTurns, 100, CALM),
+    Bug(IgnoresWatches, 100, CALM),
+)
