@@ -299,7 +299,7 @@ def test_when_all_owners_are_spared_the_first_one_coordinates() -> None:
     for name in "ABC":
         for link in little[name].links.values():
             link.spared = "slow"
-        little[name]._replan()
+        little[name].replan()
     for name in "ABC":
         assert little.client(name)("SET", little.key_of("B", name), "v") == b"OK"
 
@@ -329,4 +329,4 @@ def test_one_peer_cannot_fill_a_coordinator_with_its_commands() -> None:
     refused = sum(str(reply).startswith("OVERLOAD 20 commands") for reply in replies)
     assert refused == 10, replies
     little.run(3000)
-    assert [link.working for link in b.links.values()] == [0, 0]
+    assert not any(link.working for link in b.links.values())
