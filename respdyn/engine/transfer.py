@@ -44,6 +44,7 @@ PAUSE_MS = 2                 # after each page: others may have a turn
 AGAIN_MS = 1_000             # until a comparison that was not clean is asked for again
 OFFER_KEYS = 1000            # of an `Offer`
 DROPPED = 2000               # records dropped in one turn
+HANDED_PARTITIONS = 32       # that are handed over before the next look
 _SAMPLE = 64                 # records that stand for all of a partition when bytes are estimated
 
 
@@ -350,29 +351,38 @@ class TransferWork:
     def _hand_over_next(self) -> None:
         node = self._node
         transfers = node.transfers
+        left = DROPPED
+        due: list[tuple[int, list[str]]] = []
         for partition, version in sorted(transfers.leftovers.items()):
+            if left <= 0 or len(due) >= HANDED_PARTITIONS:
+                break
             if not transfers.all_know(version):
                 continue
             if partition in self._handed:
-                self._drop(partition)
-                return
+                left -= self._drop(partition, left)
+                continue
             owners = [
                 link.peer for link in node.dispatcher.plans[
                     partition * node.replica.width
                 ].replicas.readers if link.can_store
             ]
             serving = transfers.serving(partition)
-            if len(owners) < min(node.front.terms.w, len(serving)):
-                continue
+            if len(owners) >= min(node.front.terms.w, len(serving)):
+                due.append((partition, owners))
+        if due and left > 0:
             self._is_handing = True
             node.asking.start_quietly(
-                self._hand_over(partition, owners), node.settings.request_timeout_ms,
-                self._handing_ended,
+                self._hand_over_all(due), node.settings.request_timeout_ms, self._handing_ended
             )
-            return
 
     def _handing_ended(self, _: bytes) -> None:
         self._is_handing = False
+
+    def _hand_over_all(self, due: list[tuple[int, list[str]]]) -> Task:
+        for partition, owners in due:
+            if partition in self._node.transfers.leftovers:
+                yield from self._hand_over(partition, owners)
+        return b""
 
     def _hand_over(self, partition: int, owners: list[str]) -> Task:
         node = self._node
@@ -413,15 +423,15 @@ class TransferWork:
         self._handed[partition] = held
         return b""
 
-    def _drop(self, partition: int) -> None:
-        """Forget what the owners have, some of it in each turn."""
+    def _drop(self, partition: int, most: int) -> int:
+        """Forget what the owners have, at most so many records; how many it were."""
         node = self._node
         held = self._handed[partition]
         if node.identity.node_id in node.transfers.holders(partition):
             del self._handed[partition]
-            return
+            return 0
         dropped = 0
-        while held and dropped < DROPPED:
+        while held and dropped < most:
             name, record = held.popitem()
             if node.replica.get(name) is record or node.replica.get(name) == record:
                 node.replica.drop(name)
@@ -429,6 +439,7 @@ class TransferWork:
         if not held:
             del self._handed[partition]
             node.transfers.note_leftovers()
+        return dropped
 
     # ---- what an operator sees ----
 

@@ -150,7 +150,9 @@ def advance(
             since = move.since
         has_changed = has_changed or phase != move.phase
         moves.append((partition, coming, phase, move.begun, since))
-    needed = {name for names in (*owners, *(move[1] for move in moves)) for name in names}
+    # By this ring, not by the next: who holds something until then has not handed it over.
+    held = [*ring.owners, *(move.owners for move in ring.moves)]
+    needed = {name for indices in held for name in ring.names(indices)}
     members = tuple(
         one for one in ring.members
         if one.state != "leaving" or one.node_id in needed or one.node_id not in gone
