@@ -56,6 +56,7 @@ OWN_CONTENT = {
     "command|list": "other commands",
     "command|info": "DYN.* and lacking commands; those that both have are compared in test_table",
     "config|get": "other settings, other defaults",
+    "dump": "Redis compresses what it dumps; each restores what the other dumped",
     "hello": "its own id and version",
     "info": "its own sections",
     "lastsave": "when either saved",
