@@ -113,12 +113,13 @@ class Receiver:
             if record:
                 self._check(record)
             self._coordinator.differ(link, items[at], record)
+        # Before the acknowledgement: what the peer could not store is no copy.
+        if link.can_store == bool(flags & FLAG_CANNOT_STORE):
+            self._storing_changed(link, not flags & FLAG_CANNOT_STORE)
         if ack_epoch == link.epoch:
             self._acknowledged(link, applied, durable)
         if link.is_busy != bool(flags & FLAG_SPARE):
             self._detector.busy(link, not link.is_busy)
-        if link.can_store == bool(flags & FLAG_CANNOT_STORE):
-            self._storing_changed(link, not flags & FLAG_CANNOT_STORE)
         if link.has_room == bool(flags & FLAG_NO_ROOM):
             self._room_changed(link, not flags & FLAG_NO_ROOM)
         if verifies:

@@ -274,6 +274,22 @@ def test_a_node_whose_disk_fails_refuses_writes_and_serves_reads() -> None:
     assert b("GET", key) == b"x"
 
 
+def test_what_a_peer_could_not_store_is_no_copy() -> None:
+    """Its acknowledgement and its word that it cannot store come in one frame."""
+    little = Little(3).ready()
+    a = little.client("A")
+    key = little.key_of("A")
+    little.holds |= {(2, 0)}
+
+    def fill_disk(source: int, target: int, items: list[bytes]) -> None:
+        if (source, target) == (0, 1):
+            little["B"].storage_failed("no space left on device")
+
+    little.tap = fill_disk
+    reply = str(a("SET", key, "v"))
+    assert reply.startswith("NOQUORUM"), reply
+
+
 def test_nothing_is_acknowledged_before_it_is_durable() -> None:
     little = Little(3, durability="always").ready()
     a = little.client("A")
