@@ -19,7 +19,6 @@ from tests.faults.machines import Machine, Machines
 KEYS_EACH = 40
 COUNTERS = 4
 PAUSE_S = 0.005
-SLOWEST_S = 2.6             # no answer comes later: the request time-out, and a busy machine
 
 
 @dataclass
@@ -185,9 +184,6 @@ class Load:
         for machine in self.machines.all:
             if machine.is_running():
                 wrong += self._judge_at(machine)
-        worst_s = self.total().worst_s
-        if worst_s > SLOWEST_S:
-            wrong.append(f"an answer came after {worst_s:.1f} s")
         return wrong
 
     def _judge_at(self, machine: Machine) -> list[str]:

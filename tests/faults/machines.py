@@ -55,7 +55,7 @@ class Machine:
         words = [
             "serve", "--bind", self.host, "--port", str(PORT), "--data-dir", str(self.disk),
             "--http-port", "8379", "--seeds", others, "--peer-secret", "the tests'",
-            "--protected-mode", "no", "--node-id", f"{self.number:040x}",
+            "--protected-mode", "no", "--node-id", f"{self.number:02x}" * 20,
             *self.machines.settings, *more,
         ]
         if self in self.machines.founders:

@@ -117,13 +117,16 @@ def test_what_somebody_waits_for_begins_a_turn(loop: asyncio.AbstractEventLoop) 
 
 def test_a_deadline_wakes_the_node(loop: asyncio.AbstractEventLoop) -> None:
     turn, node, _ = make(loop)
-    node.deadline = time.monotonic_ns() // 1_000_000 + 30
+    node.deadline = time.monotonic_ns() // 1_000_000 + 1000
     turn.begin()
     spin(loop, 0.01)
     assert node.story.count("drain") == 1
-    node.deadline = None
-    spin(loop, 0.05)
-    assert node.story.count("drain") == 2
+    for _ in range(100):
+        spin(loop, 0.05)
+        if node.story.count("drain") == 2:
+            break
+    else:
+        raise AssertionError("a second has passed long ago, and nothing has happened")
 
 
 def test_an_earlier_deadline_replaces_a_later_one(loop: asyncio.AbstractEventLoop) -> None:
