@@ -69,7 +69,6 @@ OWN_CONTENT = {
     "memory|doctor": "its own words",
     "memory|malloc-stats": "its own allocator",
     "memory|stats": "its own memory",
-    "memory|usage": "its own memory",
     "object|freq": "what it keeps of each use",
     "object|idletime": "what it keeps of each use",
     "object|refcount": "Redis shares small numbers between keys",
@@ -144,8 +143,13 @@ def _at_least(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return mine[:1] == theirs[:1] == b":" and int(mine[1:]) >= int(theirs[1:])
 
 
+def _size_or_gone(argv: Words, mine: bytes, theirs: bytes) -> bool:
+    return theirs[:1] == b":" and (mine[:1] == b":" or kind_of(mine) == b"_")
+
+
 # Differences of single commands: what to look at, and why it is so.
 MEANT: dict[str, tuple[tuple[Same, str], ...]] = {
+    "memory|usage": ((_size_or_gone, "its own memory; and Redis still finds what has expired"),),
     "dbsize": ((_at_least, "what has expired is counted until it is overwritten or collected;"
                            " Redis looks for it ten times a second"),),
 }
