@@ -27,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--faults", metavar="LIST",
         help="only these faults, separated by commas, or none: " + " ".join(FAULTS),
     )
+    parser.add_argument(
+        "--operators", action="store_true",
+        help="with operators who join, replace and remove nodes meanwhile",
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes (default 1)")
     parser.add_argument(
         "--story", choices=("key", "all", "none"), default="key",
@@ -42,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as wrong:
         print(f"respdyn sim: {wrong}")
         return 2
-    plans = (draw(seed).changed(*changes) for seed in seeds)
+    plans = (_plan(seed, changes, args.operators) for seed in seeds)
     begun_s = shown_s = time.monotonic()
     done = deliveries = virtual_ms = 0
     failed: list[Outcome] = []
@@ -62,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{done} of {len(seeds)} seeds, {len(failed)} failed", flush=True)
     took_s = time.monotonic() - begun_s
     if args.seed is not None and not failed:
-        print("\n".join(draw(args.seed).changed(*changes).lines()))
+        print("\n".join(_plan(args.seed, changes, args.operators).lines()))
         print(f"digest {outcome.digest}")
     print(" ".join(f"{name}={count};" for name, count in sorted(counts.items())))
     print(
@@ -72,6 +76,13 @@ def run(args: argparse.Namespace) -> int:
     if failed:
         print("failed: " + " ".join(str(outcome.plan.seed) for outcome in failed))
     return 1 if failed else 0
+
+
+def _plan(
+    seed: int, changes: tuple[int | None, tuple[str, ...] | None], with_operators: bool
+) -> Plan:
+    plan = draw(seed).changed(*changes)
+    return plan.with_operators() if with_operators else plan
 
 
 def _range(text: str) -> range:

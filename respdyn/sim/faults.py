@@ -382,7 +382,7 @@ class Faults:
         out = self.left_out
         self.world.tell("heal", f"all is well but {out.name}" if out else "all is well")
         self.world.network.free_all()
-        for host in self.world.hosts:
+        for host in [*self.world.hosts, *self.world.spares, *self.world.retired]:
             host.stall_us = 0
             host.slow_disk = 1
             host.clock.set_right()

@@ -226,7 +226,7 @@ class Network:
         was_open = connection.state == OPEN
         connection.state = BROKEN
         self.connections.remove(connection)
-        self.broken += 1
+        self.broken += was_open
         world = self.world
         if world.story is not None:
             world.tell("net", f"{connection} breaks: {reason}")

@@ -88,7 +88,7 @@ def answer(op: Op, reply: object) -> None:
     op.result = reply
     if isinstance(reply, hiredis.ReplyError):
         word = str(reply).partition(" ")[0]
-        if word not in REFUSALS and word not in DOUBTS:
+        if word not in REFUSALS and word not in DOUBTS and op.kind != "admin":
             raise Unexpected(f"{op} was answered {reply}")
         is_refusal = word in REFUSALS or _REFUSAL in str(reply)
         outcome = NOTHING if is_refusal and not op.parts else UNKNOWN
@@ -278,6 +278,15 @@ def consistency(*words: bytes) -> Op:
 def command(timeout_ms: int, *words: bytes) -> Op:
     """Any command, with its own time-out; its result is looked at by who sent it."""
     op = Op("other", [b"DYN.WITH", b"TIMEOUT", b"%d" % timeout_ms, *words], _settle_any)
+    op.timeout_ms = timeout_ms
+    return op
+
+
+def administer(timeout_ms: int, *words: bytes) -> Op:
+    """DYN.CLUSTER; whatever is answered is no promise about a key."""
+    op = Op("admin", [
+        b"DYN.WITH", b"TIMEOUT", b"%d" % timeout_ms, b"DYN.CLUSTER", *words
+    ], _settle_any)
     op.timeout_ms = timeout_ms
     return op
 

@@ -61,6 +61,7 @@ class Plan:
     operations: int             # about how many commands clients send while there is harm
     pipeline: int
     flushes: bool               # clients also send FLUSHALL
+    spares: int                 # machines that operators may join; 0: nobody changes the members
     exchange_ms: int            # how often replicas are compared; 0: never
     hint_bytes: int             # how much a node keeps for others before it is passed over
     request_timeout_ms: int
@@ -93,7 +94,7 @@ class Plan:
     @property
     def is_strict(self) -> bool:
         """Whether only owners count toward a quorum."""
-        return not self.sloppy or self.nodes == self.n
+        return not self.sloppy or (self.nodes == self.n and not self.spares)
 
     @property
     def reads_see_writes(self) -> bool:
@@ -121,6 +122,15 @@ class Plan:
         if faults is not None:
             plan = replace(plan, faults=faults)
         return plan
+
+    def with_operators(self) -> "Plan":
+        """The same plan, with operators who change the membership of at least three nodes."""
+        chance = Chance(self.seed, "members")
+        plan = self if self.nodes > 1 else self.changed(nodes=3)
+        return replace(
+            plan, spares=chance.between(1, 2), sloppy=plan.sloppy and chance.happens(0.3),
+            leaves_one_out=False, harms_early=False, transactors=0, exchange_ms=100,
+        )
 
     def lines(self) -> list[str]:
         """For a reader: `name=value`, a few to a line."""
@@ -182,6 +192,7 @@ def draw(seed: int) -> Plan:
         drift_ppm=chance.pick((0, 100, 1_000)),
         grace_ms=0,
         transactors=0,
+        spares=0,
     )
     plan = _forgetting(plan, Chance(seed, "grace"))
     return _transacting(plan, Chance(seed, "transactors"))

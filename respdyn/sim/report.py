@@ -71,7 +71,8 @@ class Outcome:
     def replay(self) -> str:
         """The command that shows it again."""
         plan, drawn = self.plan, draw(self.plan.seed)
-        command = f"respdyn sim --seed {plan.seed}"
+        operators = " --operators" if plan.spares else ""
+        command = f"respdyn sim --seed {plan.seed}{operators}"
         if plan.nodes != drawn.nodes:
             command += f" --nodes {plan.nodes}"
         if plan.faults != drawn.faults:

@@ -12,6 +12,7 @@ from respdyn.sim.faults import Faults
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import NodeFactory
 from respdyn.sim.operations import NEVER
+from respdyn.sim.operator import Operator, settled, take_stock
 from respdyn.sim.plan import Plan
 from respdyn.sim.report import Outcome, Story
 from respdyn.sim.transactors import Transactor
@@ -79,10 +80,18 @@ def _course(world: World) -> None:
         checks.anchor(world)
     for worker in workers:
         worker.start()
+    operators = [Operator(world, f"op{index + 1}") for index in range(2)] if plan.spares else []
+    for spare in world.spares:
+        spare.start()
+    for operator in operators:
+        operator.start()
     world.run_until(world.now_us + 200_000)
     if not plan.harms_early:
         faults.start()
-    world.run_until(world.now_us + 1_000 * plan.harm_ms)
+    for _ in range(plan.harm_ms // 100):
+        world.run_until(world.now_us + 100_000)
+        if operators:
+            take_stock(world)
     # Who has lost its disk needs all others to be filled again.
     is_whole = world.history.damaged_us == NEVER
     if plan.leaves_one_out and plan.n - max(plan.r, plan.w) >= 1 and not plan.harms_early and (
@@ -96,6 +105,10 @@ def _course(world: World) -> None:
         faults.left_out = None
     faults.heal()
     world.run_until(world.now_us + 1_000_000)
+    if operators:
+        for operator in operators:
+            operator.is_over = True
+        settled(world)
     for worker in workers:
         worker.is_stopped = True
     checks.serve(world, "s", world.hosts)

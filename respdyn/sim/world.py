@@ -49,7 +49,12 @@ class World:
         self._digest = blake2b(digest_size=16)
         self.network = Network(self, Chance(plan.seed, "network"))
         self.hosts = [self._make_host(index) for index in range(plan.nodes)]
-        self._by_address = {f"{host.settings.host}:{PEER_PORT}": host for host in self.hosts}
+        # Machines that are no members: not yet, and not any more.
+        self.spares = [self._make_host(plan.nodes + index) for index in range(plan.spares)]
+        self.retired: list[Host] = []
+        machines = [*self.hosts, *self.spares]
+        self._by_address = {f"{host.settings.host}:{PEER_PORT}": host for host in machines}
+        self._by_id = {host.settings.node_id: host for host in machines}
         self.network.hosts = self.hosts
         self.has_started_wrong = False      # some node, with its clock already wrong
         self.note_clocks()
@@ -109,6 +114,10 @@ class World:
         """The host with this peer address."""
         return self._by_address.get(address)
 
+    def host_called(self, node_id: str) -> Host:
+        """The host with this node id."""
+        return self._by_id[node_id]
+
     def running(self) -> list[Host]:
         """Hosts whose process is there."""
         return [host for host in self.hosts if host.is_running()]
@@ -155,7 +164,7 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         seeds=() if alone else tuple(
             f"10.0.0.{other + 1}:{PEER_PORT}" for other in range(min(plan.nodes, 3))
         ),
-        cluster_size=0 if alone else plan.nodes,
+        cluster_size=0 if alone or index >= plan.nodes else plan.nodes,
         peer_secret="" if alone else "the simulator's",
         n=plan.n, r=plan.r, w=plan.w,
         partitions=plan.partitions,
