@@ -70,6 +70,8 @@ class Changes:
         """Take back what the store holds."""
         node = self._node
         node.transfers.restore()
+        if node.membership.ring is not None:
+            self._stored_version = node.membership.ring.version     # it comes from there
         self.decision.restore(
             node.replica.meta.get(VOTE), node.identity.actor, node.identity.is_new_life
         )

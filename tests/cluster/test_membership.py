@@ -218,3 +218,10 @@ def test_a_drained_node_coordinates_nothing_and_serves_all() -> None:
     assert client("DYN.CLUSTER", "DRAIN", "OFF") == b"OK"
     little.run(60)
     assert any(plan.coordinator == b for plan in little["A"].dispatcher.plans)
+
+
+def test_a_node_that_was_restarted_is_settled_at_the_ring_it_kept() -> None:
+    little = Little(3, **FAST).ready()
+    little.kill("B")
+    little.boot("B")
+    little.until(lambda: little["B"].transfers.own.version == 1, 3000)
