@@ -148,8 +148,8 @@ class Draining:
         session.push(push(message, True))
 
     def is_clear(self) -> bool:
-        """Whether all clients that were told have gone."""
-        return not any(
+        """Whether all clients that were told have gone, or have nowhere to go: all nodes stop."""
+        return not self._others() or not any(
             session.moving and session.resp == 3 for session in self._sessions.values()
         )
 

@@ -44,6 +44,16 @@ def test_clients_are_not_sent_to_a_node_that_leaves_too() -> None:
     assert heard(clients[1])[0][3] == b"10.0.0.3:6379"  # type: ignore[index]
 
 
+def test_nobody_waits_for_clients_that_have_nowhere_to_go() -> None:
+    """All nodes are stopped at once: Ctrl-C of a local cluster."""
+    little = Little(3).ready()
+    aware(little, "A")
+    for name in "ABC":
+        little[name].draining.begin(60)
+    little.run(5)
+    assert little["A"].draining.is_clear()
+
+
 def test_a_client_in_resp2_cannot_be_told() -> None:
     little = Little(3).ready()
     client = little.client("A")
