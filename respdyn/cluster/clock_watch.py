@@ -6,8 +6,9 @@ A clock that is an hour ahead expires everything at once. Two things tell a bad 
   since the last turn. Nobody else is needed to notice that, and it is noticed before anything is
   done by the new time.
 * the *majority*: more than half of the members are further away than that. Each node tells its
-  peers the difference between its two clocks, which does not age on the way; how the monotonic
-  clocks of two nodes relate is measured with every frame (`Link.mono_gap`), as NTP does.
+  peers the difference between its two clocks, which does not age on the way, and the same of the
+  time that it goes by: one that doubts its own clock is no witness against others. How the
+  monotonic clocks of two nodes relate is measured with every frame (`Link.mono_gap`), as NTP does.
 
 Then the wall clock is not looked at any more: from the last time that was sane on, time goes by the
 monotonic clock, so nothing expires for the clock's sake (decision 0020). The node asks its peers to
@@ -29,7 +30,8 @@ from respdyn.errors import PeerError
 from respdyn.ports import Trace
 
 ALONE_MS: Final = 60_000
-BASE: Final = Struct(">q")      # wall less monotonic clock, as a node tells it
+# As a node tells it: its wall clock less its monotonic one, and the time it goes by less the same.
+BASE: Final = Struct(">qq")
 
 
 class ClockWatch:
@@ -78,7 +80,7 @@ class ClockWatch:
 
     def told(self) -> bytes:
         """What peers are told of this clock."""
-        return BASE.pack(self._base)
+        return BASE.pack(self._base, self._sane_base)
 
     def offset_ms(self, link: Link) -> int | None:
         """How far a peer's clock is ahead of this one's; None if that is not known well enough."""
@@ -86,22 +88,27 @@ class ClockWatch:
             return None
         return link.clock_base - link.mono_gap - self._base
 
+    def _believed_ms(self, link: Link) -> int:
+        """How far the time that a peer goes by is ahead of this node's clock."""
+        return link.clock_believed - link.mono_gap - self._base
+
     def heard(self, link: Link, item: bytes) -> None:
         """A peer tells of its clock. Raises `PeerError`."""
         if len(item) != 1 + BASE.size:
             raise PeerError("a malformed statement about a clock")
-        (link.clock_base,) = BASE.unpack(item[1:])
+        link.clock_base, link.clock_believed = BASE.unpack(item[1:])
 
     def judge(self, links: Collection[Link], members: int, now_ms: int) -> None:
         """Ask the majority. `members`: of the ring, this node included."""
         for link in links:
             if link.mono_error < UNKNOWN_MS:
                 link.mono_error += 1
-        offsets = [
-            offset for offset in map(self.offset_ms, links) if offset is not None
-        ]
-        far = sorted(one for one in offsets if abs(one) > self._limit_ms)
-        near = len(offsets) - len(far)
+        known = [(link, offset) for link in links if (offset := self.offset_ms(link)) is not None]
+        far = sorted(
+            self._believed_ms(link) for link, offset in known
+            if min(abs(offset), abs(self._believed_ms(link))) > self._limit_ms
+        )
+        near = sum(1 for _, offset in known if abs(offset) <= self._limit_ms)
         if 2 * len(far) > members:
             if not self.is_doubted:
                 middle_ms = far[len(far) // 2]
@@ -109,7 +116,7 @@ class ClockWatch:
                 self._sane_base = self._base + middle_ms
         elif self.is_doubted and (
             2 * (near + 1) > members > 1
-            or (not offsets and now_ms - self._jumped_ms >= ALONE_MS)
+            or (not known and now_ms - self._jumped_ms >= ALONE_MS)
         ):
             self.is_doubted = False
             self._sane_base = self._base

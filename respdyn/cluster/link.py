@@ -81,6 +81,7 @@ class Link:
         self.peer_epoch_ms = 0            # when that began here
         self.peer_now_ms = 0              # its monotonic time, as it last told
         self.clock_base: int | None = None    # its wall clock less that, as it last told
+        self.clock_believed = 0               # and the time that it goes by less that
         self.mono_gap = 0                 # our monotonic time less its, about
         self.mono_error = UNKNOWN_MS      # and by how much that may be wrong
         self.old_epochs: deque[int] = deque(maxlen=16)

@@ -75,6 +75,20 @@ def test_who_starts_with_a_wrong_clock_is_told_so_by_the_majority() -> None:
         assert offset is not None and abs(offset - HOUR_MS) < 50
 
 
+def test_who_doubts_its_own_clock_is_no_witness_against_others() -> None:
+    """Two of three have jumped, and know it: the third must not take their time."""
+    little = Little(3).ready()
+    little.run(1500)
+    client = little.client("C")
+    key = little.key_of("C")
+    assert client("SET", key, "v", "EX", "100") == b"OK"
+    jump(little, "A", HOUR_MS)
+    jump(little, "B", 2 * HOUR_MS)
+    little.run(3000)
+    assert [little[name].standing.clock.is_doubted for name in "ABC"] == [True, True, False]
+    assert client("GET", key) == b"v"
+
+
 def test_a_small_difference_is_nobodys_fault() -> None:
     little = Little(3).ready()
     jump(little, "A", 300)
