@@ -447,6 +447,8 @@ def main(argv: list[str] | None = None) -> int:
     except LoadError as wrong:
         print(json.dumps({"error": str(wrong)}))
         return 1
+    finally:
+        gc.enable()         # a test runs this in its own process
     print(json.dumps(asdict(report)))
     return 0
 

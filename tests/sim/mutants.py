@@ -493,7 +493,7 @@ MUTANTS = (
     Bug(DropsTombstones, 100, DELETING),
     Bug(AnswersBeforeW, 100),
     Bug(CountsItselfTwice, 100),
-    Bug(AnswersBeforeDurable, 100, {"durability": "always", "engine": "rocksdb"}),
+    Bug(AnswersBeforeDurable, 100, LOSING | {"durability": "always", "fault_every_ms": 300}),
     Bug(AcknowledgesWhatItDropped, 100),
     Bug(ReadsItselfOnly, 100, DELETING),
     Bug(IgnoresDeadlines, 100),
