@@ -67,7 +67,8 @@ class Transactor(Client):
             self.send(self._increment())
         else:
             choose = self._chance.pick((self._write, self._read, self._read, self._watch))
-            self.send(choose())
+            # A WATCH may stand whose GET was refused.
+            self.send([_plain([b"UNWATCH"]), *choose()])
         if self._chance.happens(0.01):
             self.hang_up()
 
@@ -97,8 +98,7 @@ class Transactor(Client):
 
     def _watch(self) -> list[Op]:
         return [
-            _plain([b"UNWATCH"]), _plain([b"WATCH", COUNTER]),
-            Op("other", [b"GET", COUNTER], _settle_any),
+            _plain([b"WATCH", COUNTER]), Op("other", [b"GET", COUNTER], _settle_any),
         ]
 
     def _increment(self) -> list[Op]:
