@@ -61,6 +61,6 @@ CALM = {
 }
 
 MUTANTS = (
-    Bug(AppliesGroupsInTwoTurns, 100, CALM),
-    Bug(IgnoresWatches, 100, CALM),
+    Bug(AppliesGroupsInTwoTurns, 200, CALM),
+    Bug(IgnoresWatches, 200, CALM),
 )

@@ -135,11 +135,11 @@ BREAKING = {
 }
 
 MUTANTS = (
-    Bug(ForgetsHintsBeforeTheyAreStored, 100, STANDING_IN | BREAKING),
-    Bug(GivesHintsToSomebodyElse, 100, STANDING_IN),
-    Bug(DropsHintsWhenSomebodyComesOrGoes, 100, STANDING_IN),
-    Bug(ForgetsHintsOnRestart, 100, STANDING_IN),
-    Bug(KeepsNothing, 100, STANDING_IN),
-    Bug(BelievesWhoeverFindsNothing, 100, STANDING_IN),
-    Bug(ClaimsWhileItStandsIn, 100, STANDING_IN),
+    Bug(ForgetsHintsBeforeTheyAreStored, 200, STANDING_IN | BREAKING),
+    Bug(GivesHintsToSomebodyElse, 200, STANDING_IN),
+    Bug(DropsHintsWhenSomebodyComesOrGoes, 200, STANDING_IN),
+    Bug(ForgetsHintsOnRestart, 200, STANDING_IN),
+    Bug(KeepsNothing, 200, STANDING_IN),
+    Bug(BelievesWhoeverFindsNothing, 200, STANDING_IN),
+    Bug(ClaimsWhileItStandsIn, 200, STANDING_IN),
 )
