@@ -131,14 +131,6 @@ def _same_scan(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return sorted(members(keys)) == sorted(members(their_keys))
 
 
-def _says(text: bytes) -> Same:
-    """respdyn's reply begins like this, whatever Redis says."""
-    def is_meant(argv: Words, mine: bytes, theirs: bytes) -> bool:
-        return mine.startswith(text)
-
-    return is_meant
-
-
 def _at_least(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return mine[:1] == theirs[:1] == b":" and int(mine[1:]) >= int(theirs[1:])
 
@@ -147,20 +139,18 @@ def _size_or_gone(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return theirs[:1] == b":" and (mine[:1] == b":" or kind_of(mine) == b"_")
 
 
+_ENCODINGS = frozenset((b"$3\r\nint\r\n", b"$6\r\nembstr\r\n", b"$3\r\nraw\r\n"))
+
+
+def _of_a_string(argv: Words, mine: bytes, theirs: bytes) -> bool:
+    return {mine, theirs} <= _ENCODINGS
+
+
 # Differences of single commands: what to look at, and why it is so.
 MEANT: dict[str, tuple[tuple[Same, str], ...]] = {
     "memory|usage": ((_size_or_gone, "its own memory; and Redis still finds what has expired"),),
+    "object|encoding": ((_of_a_string, "here it follows from the value; Redis remembers how that"
+                                       " came about: one that was changed in place is raw"),),
     "dbsize": ((_at_least, "what has expired is counted until it is overwritten or collected;"
                            " Redis looks for it ten times a second"),),
 }
-
-# The same, where afterwards the two hold different things: the story ends there.
-PARTS_WAYS: dict[str, tuple[tuple[Same, str], ...]] = {
-    "copy": ((_says(b"-ERR COPY to another database is not supported"),
-              "the databases are not one key space; a copy between them would be two steps"),),
-}
-
-
-def part_ways(name: str, argv: Words, mine: bytes, theirs: bytes) -> bool:
-    """Whether the rest of the story cannot be compared any more."""
-    return any(is_meant(argv, mine, theirs) for is_meant, _ in PARTS_WAYS.get(name, ()))

@@ -34,12 +34,10 @@ EVENTS: Final[dict[str, Event]] = {
     "getex": TIMED, "persist": (GENERIC, b"persist"), "dyn.putctx": (STRING, b"set"),
     "dyn.cas": (STRING, b"set"), "dyn.delctx": DELETED,
 }
-# Commands on two keys: what is told of the first and of the second when all is done, beside the
-# `set` and `del` of their parts.
-OF_TWO: Final[dict[str, tuple[bytes, bytes]]] = {
-    "rename": (b"rename_from", b"rename_to"), "renamenx": (b"rename_from", b"rename_to"),
-    "copy": (b"", b"copy_to"),
-}
+# Steps of commands on two keys: their third argument names the event.
+_STEPS: Final = frozenset(("dyn.place", "dyn.take"))
+# They remove what is there and then store: the key is new, whatever was there.
+_ANEW: Final = frozenset(("dyn.place", "restore"))
 
 _MISSING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
 
@@ -54,11 +52,13 @@ def of_write(
         events.append(MISS)
     if after == before:
         return events
+    event = _event_of(command, argv)
     if not strings.exists(after, 0):
-        return [*events, DELETED] if existed else events
-    if not existed:
+        if existed:
+            events.append(event if command.name in _STEPS else DELETED)
+        return events
+    if not existed or command.name in _ANEW:
         events.append(NEW)
-    event = EVENTS.get(command.name, (GENERIC, command.name.encode()))
     if event[1] == b"setbit" and existed and _same_value(before, after, now_ms):
         return events
     at = strings.expire_at(after, 0)
@@ -68,6 +68,12 @@ def of_write(
     if event[1] == b"set" and at and not any(word(one) == b"KEEPTTL" for one in argv[3:]):
         events.append(TIMED)
     return events
+
+
+def _event_of(command: Command, argv: Argv) -> Event:
+    if command.name in _STEPS:
+        return GENERIC, argv[3].lower()
+    return EVENTS.get(command.name, (GENERIC, command.name.encode()))
 
 
 def _same_value(before: bytes, after: bytes, now_ms: int) -> bool:

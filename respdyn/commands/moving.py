@@ -8,16 +8,24 @@ step (`engine/groups.py`).
 
 Of siblings the one that is shown is moved; the others are removed with it, as by a SET.
 
+The two steps are commands of their own, DYN.PLACE and DYN.TAKE, so that who coordinates them tells
+Redis's keyspace events of the whole (`rename_to`) and not those of a SET and a DEL.
+
 Source: Redis `db.c`; decision 0015.
 """
 
 from respdyn.commands.arguments import parse_int32, syntax_error, word
-from respdyn.commands.declare import GATHER, Argv, Command, Further, Then
+from respdyn.commands.declare import GATHER, WRITE, Argv, Command, Further, Then
+from respdyn.commands.dyn import delctx
 from respdyn.commands.folding import first_error
+from respdyn.commands.strings import set_, set_observes
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, ONE, ZERO
+from respdyn.types.strings import Stamp
 
 _DATABASES = 16
+_PLACED = frozenset((b"RENAME_TO", b"COPY_TO", b"MOVE_TO"))      # events, in capitals
+_TAKEN = frozenset((b"RENAME_FROM", b"MOVE_FROM"))
 
 _NO_KEY = "ERR no such key"
 _SAME = "ERR source and destination objects are the same"
@@ -39,9 +47,35 @@ def _bulk_at(reply: bytes, at: int) -> tuple[bytes, int]:
     return reply[start : start + size], start + size + 2
 
 
-def _stored(key: bytes, value: bytes, expire_at: bytes, replaces: bool) -> Argv:
-    """The SET that makes the new key."""
-    made = [b"SET", key, value]
+def place(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
+) -> tuple[bytes, bytes]:
+    if word(argv[3]) not in _PLACED:
+        raise syntax_error()
+    return set_(_as_set(argv), rec, now_ms, resp3, stamp)
+
+
+def take(
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+) -> tuple[bytes, bytes]:
+    if word(argv[3]) not in _TAKEN:
+        raise syntax_error()
+    return delctx(argv, rec, now_ms, resp3, stamp, loc)
+
+
+def place_observes(argv: Argv) -> bool:
+    return set_observes(_as_set(argv))
+
+
+def _as_set(argv: Argv) -> Argv:
+    return [b"SET", *argv[1:3], *argv[4:]]
+
+
+def _placed(
+    key: bytes, value: bytes, expire_at: bytes, event: bytes, *, replaces: bool
+) -> Argv:
+    """What makes the new key."""
+    made = [b"DYN.PLACE", key, value, event]
     if not replaces:
         made.append(b"NX")
     if expire_at != b"0":
@@ -69,15 +103,18 @@ def rename_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
         return OK
     token, value, expire_at = found
     return Further(
-        [_stored(argv[2], value, expire_at, not only_new)],
-        lambda stored: _remove(argv[1], token, stored, ONE if only_new else OK),
+        [_placed(argv[2], value, expire_at, b"RENAME_TO", replaces=not only_new)],
+        lambda placed: _take(
+            [b"DYN.TAKE", argv[1], token, b"RENAME_FROM"], placed, ONE if only_new else OK
+        ),
     )
 
 
-def _remove(key: bytes, token: bytes, replies: list[bytes], reply: bytes) -> Then:
+def _take(taking: Argv, replies: list[bytes], reply: bytes) -> Then:
+    """Remove the old key, now that the new one is there."""
     if replies[0] != OK:
         return ZERO
-    return Further([[b"DYN.DELCTX", key, token]], lambda _: reply)
+    return Further([taking], lambda _: reply)
 
 
 def move_parts(argv: Argv) -> list[Argv]:
@@ -92,8 +129,8 @@ def move_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
         return ZERO
     token, value, expire_at = found
     return Further(
-        [_stored(argv[1], value, expire_at, False)],
-        lambda stored: _remove(argv[1], token, stored, ONE),
+        [_placed(argv[1], value, expire_at, b"MOVE_TO", replaces=False)],
+        lambda placed: _take([b"DYN.TAKE", argv[1], token, b"MOVE_FROM"], placed, ONE),
         _database(argv[2]),
     )
 
@@ -135,13 +172,14 @@ def copy_parts(argv: Argv) -> list[Argv]:
 
 
 def copy_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
-    """A SET of what was read, with its expiry; unless REPLACE is given, only of a free key."""
+    """Store what was read, with its expiry; unless REPLACE is given, only if the key is free."""
     found = _found(replies[0])
     if found is None:
         return ZERO
     db, replaces = _copy_options(argv)
     _, value, expire_at = found
-    return Further([_stored(argv[2], value, expire_at, replaces)], _copied, db)
+    placing = _placed(argv[2], value, expire_at, b"COPY_TO", replaces=replaces)
+    return Further([placing], _copied, db)
 
 
 def _copied(replies: list[bytes]) -> bytes:
@@ -185,5 +223,21 @@ COMMANDS = (
         since="6.2.0", group="generic", flags="write denyoom",
         access="RO access; OW update", promise="per-coordinator",
         route=GATHER, parts=copy_parts, then=copy_then, elsewhere=copy_elsewhere,
+    ),
+    Command(
+        "dyn.place",
+        "DYN.PLACE key value <RENAME_TO | COPY_TO | MOVE_TO> [NX] [PXAT unix-time-milliseconds]",
+        "Stores a value as SET does; it is the second step of RENAME, COPY and MOVE, and tells the"
+        " keyspace event that is named.",
+        since="0.1.0", group="generic", flags="write denyoom", access="OW update",
+        promise="last-writer", route=WRITE, write=place, observes=place_observes,
+        wants_feedback=True,
+    ),
+    Command(
+        "dyn.take", "DYN.TAKE key context <RENAME_FROM | MOVE_FROM>",
+        "Deletes exactly what was read with the context, as DYN.DELCTX does; it is the third step"
+        " of RENAME and MOVE, and tells the keyspace event that is named.",
+        since="0.1.0", group="generic", flags="write", access="RW delete",
+        promise="converges", route=WRITE, write_at=take, wants_loc=True,
     ),
 )

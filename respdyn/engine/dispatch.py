@@ -360,8 +360,6 @@ class Dispatcher:
         if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
             raise ReplyError("ERR source and destination objects are the same")
         waiter = target.hold()
-        if self.notices is not None:
-            waiter = self.notices.wait_for_two(waiter, command, argv, db)
         then = command.then
         deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
 

@@ -21,12 +21,10 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_EVENT, GOSSIP_INTEREST, bulk
 from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import Argv, Command
-from respdyn.commands.events import EXPIRED, GENERIC, OF_TWO, Event, of_read, of_write
+from respdyn.commands.events import EXPIRED, Event, of_read, of_write
 from respdyn.config_values import EVENT_CLASSES
 from respdyn.engine.pubsub import PubSub
 from respdyn.errors import PeerError
-from respdyn.resp.replies import OK, ONE
-from respdyn.ring.hashing import PREFIX, slot_of
 
 _KEY_AT: Final = 3      # in a locator
 
@@ -172,22 +170,6 @@ class Notices:
         """A read was answered."""
         if "m" in self.classes:
             self.tell(locator, of_read(command, reply, argv, now_ms, resp3))
-
-    def wait_for_two(
-        self, waiter: Waiter, command: Command, argv: Argv, db: int
-    ) -> Waiter:
-        """Whom the reply of a command on two keys goes to, so that its own events are told."""
-        names = OF_TWO.get(command.name)
-        if names is None or not self._is_asked(GENERIC):
-            return waiter
-
-        def tell(reply: bytes) -> None:
-            if reply in (OK, ONE):
-                for key, name in zip(argv[1:3], names, strict=True):
-                    if name:
-                        self.tell(PREFIX[db][slot_of(key)] + key, [(GENERIC, name)])
-
-        return Looking(waiter, tell)
 
     def expired(self, locator: bytes) -> None:
         """A key's time has come."""

@@ -166,6 +166,7 @@ def test_dyn_with_needs_the_right_to_what_it_carries() -> None:
 
 @pytest.mark.parametrize("line", [
     "DYN.GETCTX b", "DYN.PUTCTX b  v", "DYN.DELCTX b x", "DYN.CAS b x v", "DYN.EXPLAIN b",
+    "DYN.PLACE b v COPY_TO", "DYN.TAKE b x MOVE_FROM",
 ])
 def test_keys_of_dyn_commands_are_guarded(line: str) -> None:
     """CVE-2023-41053: a command whose keys the guard did not see."""

@@ -76,6 +76,24 @@ def test_delctx_removes_what_was_read_and_nothing_else(server: Executor) -> None
     assert server(b"EXISTS", b"k") == b":0\r\n"
 
 
+def test_place_stores_as_set_does(server: Executor) -> None:
+    assert server(b"DYN.PLACE", b"k", b"v", b"RENAME_TO", b"PXAT", b"5000000000000") == b"+OK\r\n"
+    assert server(b"GET", b"k") == b"$1\r\nv\r\n"
+    assert server(b"PEXPIRETIME", b"k") == b":5000000000000\r\n"
+    assert server(b"DYN.PLACE", b"k", b"w", b"COPY_TO", b"NX") == b"$-1\r\n"
+    assert server(b"GET", b"k") == b"$1\r\nv\r\n"
+    assert server(b"DYN.PLACE", b"k", b"w", b"expired") == b"-ERR syntax error\r\n"
+
+
+def test_take_removes_what_was_read_and_nothing_else(server: Executor) -> None:
+    server(b"SET", b"k", b"v")
+    context, _ = read(server)
+    server(b"DYN.PUTCTX", b"k", b"", b"w")
+    assert parsed(server(b"DYN.TAKE", b"k", context, b"MOVE_FROM")) == context
+    assert read(server)[1] == [b"w"]
+    assert server(b"DYN.TAKE", b"k", context, b"del") == b"-ERR syntax error\r\n"
+
+
 def test_delctx_of_nothing_changes_nothing(server: Executor) -> None:
     server(b"SET", b"k", b"v")
     assert server(b"DYN.DELCTX", b"k", b"") == b"$0\r\n\r\n"
