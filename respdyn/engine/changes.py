@@ -89,8 +89,11 @@ class Changes:
             return
         node.replica.set_partitions(ring.partitions)
         here = ring.member(identity.node_id)
-        # A member of this ring that has lost what it knew when it became one.
-        is_empty_handed = node.transfers.ring is None and identity.is_new_life and (
+        # A member of this ring that has lost what it knew when it became one. A life in which no
+        # ring was stored yet is as new as one that has just begun: it may have been killed before
+        # it could learn that it is a member.
+        is_new = identity.is_new_life or self._stored_version == 0
+        is_empty_handed = node.transfers.ring is None and is_new and (
             here is not None and here.incarnation != incarnation(identity.actor)
         )
         if is_empty_handed:

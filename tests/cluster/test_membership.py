@@ -134,6 +134,27 @@ def test_a_wiped_node_is_refilled_and_is_no_reader_before() -> None:
     read(little, "ABC", "R", 1)
 
 
+def test_a_wiped_node_that_is_killed_before_it_hears_of_the_ring_is_no_reader_either() -> None:
+    little = Little(3, **FAST).ready()
+    fill(little)
+    little.kill("C")
+    little.wipe("C")
+    little.cut("A", "C")
+    little.cut("B", "C")
+    little.boot("C")
+    little.step()
+    assert little["C"].membership.ring is None and little.machines[2].disk
+    little.kill("C")
+    little.heal()
+    little.boot("C")        # the same life: its actor is on the disk by now
+    little.until(lambda: little["C"].membership.ring is not None)
+    assert not little["C"].identity.is_new_life
+    assert len(little["C"].transfers.to_fill()) == 16
+    assert little["C"].changes.decision.has_forgotten
+    settle(little, "ABC")
+    read(little, "ABC", "R", 1)
+
+
 def test_a_node_is_replaced_and_its_successor_takes_exactly_its_places() -> None:
     little = Little(3, **FAST).ready()
     fill(little)
