@@ -33,7 +33,7 @@ from respdyn.config_values import (
 SETTINGS: Final[tuple[Setting, ...]] = (
     # Who this node is, and where it listens.
     Setting("node-id", "node_id", "text", "",
-            "40 hex digits; empty: drawn at the first start and kept in the data directory"),
+            "40 hex digits; empty: that of the lost member at this address, or drawn; then kept"),
     Setting("bind", "bind", "list", ("127.0.0.1",),
             "addresses to listen on; beyond loopback, set requirepass, peer-secret", redis="bind"),
     Setting("announce-host", "host", "text", "",

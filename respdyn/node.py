@@ -90,6 +90,7 @@ class Node:
         self.latencies = Latencies(self.admission.waited)
         self.links: dict[str, Link] = {}
         self.host: Host = NoHost()
+        self.is_named = bool(settings.node_id)      # somebody wants it to have that very node id
         self.now_ms = 0
         self.wall_ms = 0
         self.damaged = 0                  # records that the store gave and that were left out
@@ -128,7 +129,7 @@ class Node:
         self._assemble(here)
         self.dispatcher.wall_ms = wall_ms
         self.telling.advance(now_ms, wall_ms)
-        self.gossip.restore()
+        self.gossip.restore(self.is_named)
         begin_users(self.front.context)
         self.changes.restore()
         if self.membership.ring is None and not settings.seeds:
@@ -162,6 +163,7 @@ class Node:
             lambda: self.slot_map.hold_back(self.now_ms),
             lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
         )
+        self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
         self.coordinator.latencies = self.latencies

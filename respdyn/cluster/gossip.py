@@ -5,6 +5,8 @@ there is none, this node's state, and the cleared contexts of the partitions tha
 that a statement travels when something changed, and the candidates once a heartbeat while the
 cluster forms.
 
+Once a heartbeat a member also tells visitors where they stand (see `vacancy`).
+
 Within a frame statements come first, and a connection never reorders. So whatever a node answers
 under a ring reaches the other after that ring: nobody counts an answer without knowing at least
 what the one who gave it knew. Decision 0014 rests on that.
@@ -22,6 +24,7 @@ from respdyn.cluster.messages import (
     GOSSIP_CLEARED,
     GOSSIP_COLLECTED,
     GOSSIP_HELD,
+    GOSSIP_PLACE,
     GOSSIP_PROMISE,
     GOSSIP_PROPOSAL,
     GOSSIP_RELEASE,
@@ -33,6 +36,7 @@ from respdyn.cluster.messages import (
 )
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.transfer import Transfers
+from respdyn.cluster.vacancy import Vacancies
 from respdyn.errors import DamagedError, PeerError
 from respdyn.ring.ring import Ring, decode_ring
 
@@ -53,6 +57,9 @@ class Gossip:
         # Whoever changes the ring sets these two.
         self.decision: Decision | None = None
         self.adopted: Callable[[], None] = replan
+        # And whoever can begin anew under another node id, this one.
+        self.begin_again: Callable[[str], None] = lambda node_id: None
+        self.vacancies = Vacancies(membership, links, membership.trace)
         self._membership = membership
         self._replica = replica
         self._links = links
@@ -133,6 +140,10 @@ class Gossip:
         self._membership.forget_visitors(
             now_ms, lambda name: name in links and links[name].is_connected
         )
+        for link, said in self.vacancies.told():
+            _tell(link, GOSSIP_PLACE, said)
+        if place := self.vacancies.found(now_ms):
+            self.begin_again(place)
         if self._membership.ring is None:
             self._tell_candidates()
 
@@ -189,6 +200,8 @@ class Gossip:
                     self._replan()
             elif kind == GOSSIP_HELD:
                 self._held_back()
+            elif kind == GOSSIP_PLACE:
+                self.vacancies.heard(link.peer, body, self._now_ms)
             else:
                 raise PeerError(f"a statement of unknown kind {kind!r}")
         except (DamagedError, msgspec.MsgspecError) as wrong:
@@ -224,9 +237,10 @@ class Gossip:
 
     # ---- the ring ----
 
-    def restore(self) -> None:
-        """The ring that the store kept."""
+    def restore(self, is_named: bool) -> None:
+        """The ring that the store kept. `is_named`: this node's id was given to it by name."""
         kept = self._replica.meta.get(RING)
+        self.vacancies.may_take = not (kept or self._replica.records or is_named)
         if kept is not None:
             self._membership.restore(kept)
 

@@ -1,11 +1,11 @@
 """Who this node is, and the counter from which its dots are minted.
 
 A node keeps its *node id* for as long as it keeps its data directory. Its *actor*, the name in its
-dots, lasts one life: it is drawn anew when the directory is empty or unknown, when anything in it
-was found damaged, at every start of a memory engine, and when a peer shows a dot of it that this
-node has not minted yet: then the directory is an older copy. A name that
-outlived the memory of what it had minted would mint the same dot twice, and the second value would
-silently replace the first.
+dots, lasts one life: it is drawn anew when the directory is empty, unknown, or another node's, when
+anything in it was found damaged, at every start of a memory engine, and when a peer shows a dot of
+it that this node has not minted yet: then the directory is an older copy. A name that outlived the
+memory of what it had minted would mint the same dot twice, and the second value would silently
+replace the first.
 
 The *counter* is one for the whole node and is leased: before a dot is minted, a durable write has
 said "everything below this number may have been used". A restart continues at the lease's end, so
@@ -53,6 +53,7 @@ class Identity:
             node_id or kept.get(NODE, b"").hex() or random_bits(rng, 160).to_bytes(20, "big").hex()
         )
         life = kept.get(LIFE, b"")
+        is_same_life = is_same_life and kept.get(NODE, b"").hex() == self.node_id
         if is_same_life and len(life) == _LIFE.size and life[0] == _VERSION:
             _, actor, end = _LIFE.unpack(life)
             self.actor = intern_actor(actor)

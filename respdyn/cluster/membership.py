@@ -72,7 +72,7 @@ class Membership:
         self._n = n
         self._partitions = partitions
         self._rng = rng
-        self._trace = trace
+        self.trace = trace
         self._proposal: Ring | None = None        # ours
         self._promises: set[str] = set()          # who promised to adopt ours
         self._promised_to = ""
@@ -121,6 +121,11 @@ class Membership:
             self.visitors[member.node_id] = Visitor(
                 member, other.n, other.cluster_id != "", self.now_ms
             )
+        elif self.ring is not None:
+            # A member: who waited at its address was the same process, or has gone.
+            for name, visitor in list(self.visitors.items()):
+                if address_of(visitor.member) == address_of(member):
+                    del self.visitors[name]
         return member
 
     def forget_visitors(self, now_ms: int, is_connected: Callable[[str], bool]) -> None:
@@ -235,7 +240,7 @@ class Membership:
                 return False
         elif ring.member(self.here.node_id) is None:
             if not self.awaits:
-                self._trace.event("waits_to_join", cluster=ring.cluster_id[:8])
+                self.trace.event("waits_to_join", cluster=ring.cluster_id[:8])
             self.awaits = ring.cluster_id
             return False
         before = self.ring
@@ -244,7 +249,7 @@ class Membership:
         self.candidates = {self.here.node_id: self.here}
         self._proposal = None
         if before is None or before.members != ring.members or bool(before.goal) != bool(ring.goal):
-            self._trace.event(
+            self.trace.event(
                 "ring_adopted", cluster=ring.cluster_id[:8], version=ring.version, n=ring.n,
                 members=len(ring.members), partitions=ring.partitions, moving=len(ring.moves),
             )

@@ -89,6 +89,7 @@ GOSSIP_COLLECTED = b"t"     # under which numbers tombstones were collected, by 
 GOSSIP_VOTE = b"b"          # about the next ring, see `decision`
 GOSSIP_STATE = b"s"         # what the sender holds and knows, see `transfer`
 GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
+GOSSIP_PLACE = b"a"         # "you stand where this member stood", see `vacancy`
 
 
 def pair(first: bytes, second: bytes) -> bytes:

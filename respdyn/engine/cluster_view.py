@@ -269,6 +269,7 @@ class ClusterView:
             up += state == "up"
             pairs = self._where(member.node_id)
             one = NodeFacts(f"{member.host}:{member.client_port}", state)
+            one.has_successor = node.gossip.vacancies.has_successor(member.node_id)
             facts.nodes.append(one)
             link = node.links.get(member.node_id)
             if link is not None:

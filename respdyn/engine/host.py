@@ -44,6 +44,10 @@ class Host(ABC):
         """Stop as after SIGTERM, once this turn is over."""
 
     @abstractmethod
+    def begin_again(self, node_id: str) -> None:
+        """End this node, which stores nothing, and start another under this node id."""
+
+    @abstractmethod
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """Copy the data as it is now to `backups/name` in the data directory.
 
@@ -71,6 +75,9 @@ class NoHost(Host):
         return ""
 
     def shut_down(self) -> None:
+        """See `Host`."""
+
+    def begin_again(self, node_id: str) -> None:
         """See `Host`."""
 
     def back_up(self, name: str, done: Callable[[str], None]) -> None:

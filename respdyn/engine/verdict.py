@@ -25,6 +25,7 @@ class NodeFacts:
     name: str                           # address, for people
     state: str                          # up, down, cannot-store
     down_ms: int = 0                    # for so long, as seen from here
+    has_successor: bool = False         # a node with an empty directory waits at its address
     spared: str = ""
     disk: str = ""                      # why it cannot store
     clean_age_ms: int = 0               # -1: something was never compared
@@ -79,7 +80,8 @@ def _lost(facts: ClusterFacts) -> list[Problem]:
     for node in down:
         lines.append((
             f"{node.name} is down for {age(node.down_ms)}",
-            "see its log, start it again with the same settings",
+            "a node with an empty disk is there and takes its place when most members reach it"
+            if node.has_successor else "see its log, start it again with the same settings",
         ))
     for node in facts.nodes:
         if node.disk or node.state == "cannot-store":

@@ -53,6 +53,12 @@ class Dial:
             self.is_busy = True
             self._task = self._peers.loop.create_task(self._connect())
 
+    def hasten(self) -> None:
+        """Somebody is there: do not wait for the end of a pause."""
+        self._pause_s = BACKOFF_FIRST_S
+        self._next_try = 0.0
+        self.attend()
+
     def stop(self) -> None:
         """Want it no more."""
         self._is_stopped = True

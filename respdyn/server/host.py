@@ -21,11 +21,12 @@ MODE = 0o600
 
 
 class Process(Host):
-    """The process around a node. `apply` and `stop` are the server's."""
+    """The process around a node. `apply`, `stop` and `begin_again` are the server's."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, turn: Turn, store: Store, config_file: str,
         apply: Callable[[Settings], None], stop: Callable[[str], None],
+        begin_again: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._turn = turn
@@ -33,6 +34,7 @@ class Process(Host):
         self._config_file = config_file
         self._apply = apply
         self._stop = stop
+        self._begin_again = begin_again
 
     def apply(self, settings: Settings) -> None:
         """See `Host.apply`."""
@@ -45,6 +47,10 @@ class Process(Host):
     def shut_down(self) -> None:
         """See `Host.shut_down`."""
         self._loop.call_soon(self._stop, "SHUTDOWN")
+
+    def begin_again(self, node_id: str) -> None:
+        """See `Host.begin_again`."""
+        self._loop.call_soon(self._begin_again, node_id)
 
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """See `Host.back_up`."""

@@ -113,6 +113,15 @@ class Peers:
         self.metrics.peer_links = len(self.links)
         node.link(peer, True)
 
+    def came(self, peer: str) -> None:
+        """A peer has connected to us: whoever wants to be connected to it need wait no longer.
+
+        After its restart it is up as soon as it has answered, not up to two seconds later.
+        """
+        for address, name in self.turn.node.dials().items():
+            if name == peer and address in self._dials:
+                self._dials[address].hasten()
+
     def lost(self, peer: str, outgoing: Outgoing) -> None:
         """A proved connection of ours is gone."""
         if self.links.get(peer) is outgoing:
@@ -246,6 +255,7 @@ class Incoming(asyncio.Protocol):
         peers.incoming[peer] = self
         if before is not None:
             before.close()
+        peers.came(peer)
         if rest:
             self._read(rest)
 

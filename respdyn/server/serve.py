@@ -6,6 +6,9 @@
 Everything that can be refused is refused before anybody is let in, in one line. A second signal
 ends the process at once. A mistake of our own (an exception that nobody expected) ends it too:
 a node that does not know its own state must not serve.
+
+A node that waits at the place of a member which lost its disk begins anew under that member's id
+(`cluster/vacancy`): all of the above once more, in the same process.
 """
 
 import asyncio
@@ -58,6 +61,7 @@ HAND_OVER_S: Final = 0.3        # for peers to coordinate in this node's place
 FLUSH_S: Final = 30.0
 OK: Final = 0
 FAILED: Final = 1
+AGAIN: Final = -1               # not for the system: the node begins anew under another id
 CRASHED: Final = 70
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SHOWN: Final = {
@@ -99,14 +103,30 @@ def serve(settings: Settings, trace: Trace, config_file: str = "") -> int:
     if told:
         trace.event("max_clients_lowered", reason=told, max_clients=settings.max_clients)
     settings = replace(settings, host=announced_host(settings))
+    place = ""
+    while True:
+        status, place = _serve(settings, place, trace, config_file)
+        if status != AGAIN:
+            return status
+        _leave_on_signal(OK)
+
+
+def _serve(settings: Settings, place: str, trace: Trace, config_file: str) -> tuple[int, str]:
+    """Run one node. Returns the exit status, and the node id under which to begin anew if `AGAIN`.
+
+    `place` is such a node id, "" at first.
+    """
     sockets = bind_all(settings)
+    named = place or settings.node_id
+    is_named = bool(named)
     if settings.engine == "memory" and is_clustered(settings) and not settings.node_id:
-        settings = replace(settings, node_id=_kept_node_id(settings.data_dir))
+        named = _kept_node_id(settings.data_dir, place)
+    settings = replace(settings, node_id=named)
     store = open_store(settings, trace)
     loop = uvloop.new_event_loop()
     try:
-        server = Server(settings, trace, store, loop, config_file)
-        return loop.run_until_complete(server.run(sockets))
+        server = Server(settings, trace, store, loop, config_file, is_named)
+        return loop.run_until_complete(server.run(sockets)), server.place
     finally:
         loop.close()
 
@@ -129,8 +149,9 @@ class Server:
 
     def __init__(
         self, settings: Settings, trace: Trace, store: MemoryStore | RocksStore,
-        loop: asyncio.AbstractEventLoop, config_file: str = "",
+        loop: asyncio.AbstractEventLoop, config_file: str = "", is_named: bool = False,
     ) -> None:
+        self.place = ""                 # the node id under which to begin anew
         self._settings = settings
         self._trace = trace
         self._store = store
@@ -146,9 +167,10 @@ class Server:
             raise StartError(f"TLS: {wrong}") from None
         chance = OsRandom()
         self._node = Node(settings, chance, trace)
+        self._node.is_named = is_named
         self._turn = Turn(loop, self._node, store, self._metrics)
         self._node.host = Process(
-            loop, self._turn, store, config_file, self._apply, self._stop_for
+            loop, self._turn, store, config_file, self._apply, self._stop_for, self._begin_again
         )
         self._clients = Clients(loop, self._turn)
         self._peers = Peers(
@@ -193,6 +215,8 @@ class Server:
         await self._stopping.wait()
         if self._status == OK:
             await self._stop()
+        elif self._status == AGAIN:
+            await self._leave()
         else:
             self._stop_store()
         return self._status
@@ -265,6 +289,23 @@ class Server:
         """Begin to stop."""
         self._reason = self._reason or reason
         self._stopping.set()
+
+    def _begin_again(self, node_id: str) -> None:
+        """This node waits and stores nothing: another begins in its place, under this id."""
+        if not self._stopping.is_set():
+            self.place = node_id
+            self._status = AGAIN
+            self._stopping.set()
+
+    async def _leave(self) -> None:
+        """Close everything at once: nobody was served yet, and nothing is stored."""
+        self._doors.close()
+        self._clients.abort()
+        self._peers.stop()
+        self._http.stop()
+        await asyncio.sleep(POLL_S)
+        if not self._stop_store():
+            self._status = FAILED
 
     async def _stop(self) -> None:
         """Send clients elsewhere, let nobody in, answer what was asked, flush, close."""
@@ -410,14 +451,17 @@ def _make_directory(directory: str) -> None:
         raise StartError(f"data directory {directory}: {wrong.strerror}") from None
 
 
-def _kept_node_id(directory: str) -> str:
-    """The node id of a memory engine, which forgets everything else: its place in the ring."""
+def _kept_node_id(directory: str, place: str) -> str:
+    """The node id of a memory engine, which forgets everything else: its place in the ring.
+
+    `place` is kept instead of what was kept before, unless it is "".
+    """
     _make_directory(directory)
     path = Path(directory) / "node-id"
     try:
-        if path.exists():
+        if path.exists() and not place:
             return path.read_text(encoding="ascii").strip()
-        node_id = os.urandom(20).hex()
+        node_id = place or os.urandom(20).hex()
         path.write_text(node_id + "\n", encoding="ascii")
     except (OSError, UnicodeError) as wrong:
         raise StartError(f"{path}: {wrong}") from None

@@ -88,7 +88,7 @@ def kill_all(machines: Machines, rng: random.Random, seconds: float) -> None:
 
 
 def wipe(machines: Machines, rng: random.Random, seconds: float) -> None:
-    """One node loses its disk."""
+    """One node loses its disk, and is started as always."""
     machine = rng.choice(machines.all)
     machine.kill()
     machine.wipe()

@@ -55,8 +55,7 @@ class Machine:
         words = [
             "serve", "--bind", self.host, "--port", str(PORT), "--data-dir", str(self.disk),
             "--http-port", "8379", "--seeds", others, "--peer-secret", "the tests'",
-            "--protected-mode", "no", "--node-id", f"{self.number:02x}" * 20,
-            *self.machines.settings, *more,
+            "--protected-mode", "no", *self.machines.settings, *more,
         ]
         if self in self.machines.founders:
             words += ["--cluster-size", str(len(self.machines.founders))]
@@ -116,7 +115,7 @@ class Machine:
         return self.disk.with_suffix(".img")
 
     def format(self) -> None:
-        """An empty disk. The node keeps its id: it is in its settings."""
+        """An empty disk. A node that is started with it finds its old place by its address."""
         with self.image.open("wb") as image:
             image.truncate(DISK_BYTES)
         sh("mkfs.ext4", "-q", "-F", str(self.image))

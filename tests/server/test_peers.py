@@ -81,6 +81,27 @@ def test_pauses_between_attempts_grow(server: Served) -> None:
     assert server.trace.events == []
 
 
+def test_whoever_comes_is_dialled_at_once(server: Served) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+    address = f"{LOOPBACK}:{port}"
+    server.node.wanted = {address: "x"}
+    until(lambda: server.metrics.peer_dials > 1, "nobody is there")
+    dial = server.peers._dials[address]
+    until(lambda: not dial.is_busy, "the attempt is over")
+
+    def rest_long() -> None:
+        dial._pause_s = 60.0
+        dial._later()
+
+    server.call(rest_long)
+    with socket.create_server((LOOPBACK, port)) as listener:
+        listener.settimeout(5)
+        enter(server, b"x")
+        connection, _ = listener.accept()
+        connection.close()
+
+
 @pytest.mark.parametrize(("secret", "greeting", "reason"), [
     (b"wrong", b"one/x", "wrong peer secret"),
     (b"s", b"two/x", "the peer belongs to cluster two"),

@@ -172,7 +172,9 @@ def test_a_foreign_address_is_told() -> None:
 
 def test_an_unusable_data_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    done = run("serve", f"--port={free_port()}", f"--data-dir={tmp_path / 'file'}")
+    done = run(
+        "serve", f"--port={free_port()}", "--http-port=0", f"--data-dir={tmp_path / 'file'}"
+    )
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert str(tmp_path / "file") in done.stderr
 

@@ -1,0 +1,174 @@
+"""A node that lost its disk is started as it always was, and finds the place that it had."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from respdyn.cluster.vacancy import Vacancy
+from respdyn.engine.host import NoHost
+from respdyn.errors import PeerError
+from tests.cluster.test_membership import FAST, KEYS, fill, read, ring_of, settle
+from tests.little import Little
+
+STRANGE = "7" * 40
+
+
+class Process(NoHost):
+    """Remembers under which node id the process is to begin anew."""
+
+    def __init__(self) -> None:
+        self.place = ""
+
+    def begin_again(self, node_id: str) -> None:
+        self.place = node_id
+
+
+def start_empty(little: Little, name: str, **changes: object) -> Process:
+    """Start a machine with an empty disk and no node id."""
+    machine = little.machines[ord(name) - 65]
+    little.wipe(name)
+    given: dict[str, object] = {"node_id": "", **changes}
+    machine.settings = replace(machine.settings, **given)      # type: ignore[arg-type]
+    little.boot(name)
+    process = Process()
+    machine.node.host = process
+    return process
+
+
+def begin_again(little: Little, name: str, process: Process) -> None:
+    """What the process does when it is asked to."""
+    machine = little.machines[ord(name) - 65]
+    little.kill(name)
+    machine.settings = replace(machine.settings, node_id=process.place)
+    little.boot(name)
+
+
+def test_a_node_with_an_empty_disk_takes_the_place_that_it_had_in_a_new_life() -> None:
+    little = Little(3, **FAST).ready()
+    fill(little)
+    before, actor = ring_of(little), little["C"].identity.actor
+    lost = little.machines[2].name
+    little.kill("C")
+    little.run(20)
+    process = start_empty(little, "C")
+    stranger = little.machines[2].name
+    little.until(lambda: process.place != "")
+    assert process.place == lost != stranger
+    assert "takes_place" in little.machines[2].diary.names
+    begin_again(little, "C", process)
+    little.until(lambda: little["C"].membership.ring is not None)
+    assert little["C"].identity.actor != actor and little["C"].identity.is_new_life
+    assert len(little["C"].transfers.to_fill()) == 16
+    for key in KEYS[:20]:
+        for name in "ABC":
+            told = little.client(name)("DYN.WITH", "R", 1, "GET", key)
+            assert told == b"v-" + key.encode() or str(told).startswith("NOQUORUM")
+    settle(little, "ABC")
+    read(little, "ABC", "R", 1)
+    assert ring_of(little).members == before.members
+    assert not little["A"].membership.visitors, "it does not wait any more"
+
+
+def test_killed_between_its_two_names_it_is_no_reader_either() -> None:
+    little = Little(3, **FAST).ready()
+    fill(little)
+    lost = little.machines[2].name
+    little.kill("C")
+    process = start_empty(little, "C")
+    little.until(lambda: process.place != "")
+    little.cut("A", "C")
+    little.cut("B", "C")
+    begin_again(little, "C", process)
+    little.run(5)
+    little.kill("C")
+    little.heal()
+    # Started once more as always: the name is on the disk, a ring never was.
+    little.machines[2].settings = replace(little.machines[2].settings, node_id="")
+    little.boot("C")
+    assert little.machines[2].name == lost
+    little.until(lambda: little["C"].membership.ring is not None)
+    assert len(little["C"].transfers.to_fill()) == 16
+    settle(little, "ABC")
+    read(little, "ABC", "R", 1)
+
+
+def test_one_of_two_others_is_not_enough() -> None:
+    little = Little(3, **FAST).ready()
+    little.kill("C")
+    little.cut("B", "C")
+    process = start_empty(little, "C")
+    little.until(lambda: bool(little["A"].membership.visitors))
+    little.run(8000)
+    assert process.place == ""
+    status = little.client("A")("DYN.CLUSTER", "STATUS")
+    assert isinstance(status, list) and b"takes its place" in b"".join(status[3])
+    little.heal()
+    little.until(lambda: process.place != "")
+
+
+def test_the_one_other_of_two_is_enough() -> None:
+    little = Little(2, **FAST).ready()
+    little.kill("B")
+    process = start_empty(little, "B")
+    little.until(lambda: process.place != "")
+
+
+def test_a_member_that_is_reached_elsewhere_keeps_its_place() -> None:
+    little = Little(3, **FAST).ready()
+    lost = little.machines[2].name
+    # C has moved to another address, of which A and B know; a stranger is put where it was.
+    little.kill("C")
+    little.machines[2].settings = replace(little.machines[2].settings, host="10.0.0.9")
+    little.boot("C")
+    little.until(lambda: all(little[n].link_to(lost).is_up for n in "AB"))
+    little.add(**FAST, node_id="", host="10.0.0.3")
+    process = Process()
+    little["D"].host = process
+    little.until(lambda: bool(little["A"].membership.visitors))
+    little.run(5000)
+    assert process.place == ""
+
+
+def test_one_voice_that_reaches_the_member_is_enough_for_a_refusal() -> None:
+    little = Little(5, **FAST, n=3).ready()
+    little.kill("E")
+    process = start_empty(little, "E")
+    lost = "e" * 40
+    vacancies = little["E"].gossip.vacancies
+    cluster = ring_of(little).cluster_id
+    little.until(lambda: little["E"].membership.awaits != "")
+    for at in range(0, 9000, 500):
+        # A reaches it somewhere, says A.
+        said = Vacancy(cluster, lost, True, 5)
+        vacancies.heard(little.machines[0].name, msgspec.msgpack.encode(said), little.now_ms)
+        little["A"].gossip.vacancies.told = list      # type: ignore[assignment, method-assign]
+        little.run(500)
+        assert process.place == "", at
+    little.run(6000)
+    assert process.place == lost, "old news counts no more"
+
+
+def test_a_node_that_was_given_a_name_wants_that_one() -> None:
+    little = Little(3, **FAST).ready()
+    little.kill("C")
+    process = start_empty(little, "C", node_id=STRANGE)
+    little.until(lambda: STRANGE in little["A"].membership.visitors)
+    little.run(5000)
+    assert process.place == ""
+
+
+def test_at_another_port_it_is_a_stranger() -> None:
+    little = Little(3, **FAST).ready()
+    little.kill("C")
+    process = start_empty(little, "C", peer_port=16380)
+    little.until(lambda: bool(little["A"].membership.visitors))
+    little.run(5000)
+    assert process.place == ""
+    assert little["C"].membership.awaits
+
+
+def test_nonsense_about_places_is_a_peers_mistake() -> None:
+    little = Little(3, **FAST).ready()
+    with pytest.raises(PeerError, match="vacancy"):
+        little["A"].gossip.vacancies.heard("x", b"\xc1", 0)
