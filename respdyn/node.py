@@ -279,6 +279,7 @@ class Node:
         if generation <= self.durable_to:
             return
         self.durable_to = generation
+        self.front.journal.stored(generation, self.now_ms, self._waits_for_disk)
         while self._lease_ends and self._lease_ends[0][0] <= generation:
             self.identity.leased(self._lease_ends.pop(0)[1])
         self.changes.durable(generation)
@@ -384,6 +385,7 @@ class Node:
         self.telling.turn_ends(batch)
         if generation:
             replica.batch = []
+            self.front.journal.handed_over(generation, self.now_ms)
         if generation and sync:
             self._synced_generation = generation
         if self.asking.held:
@@ -410,7 +412,7 @@ class Node:
 
     def turned(self, took_us: int) -> None:
         """The driver's turn, from `advance` until all has been handed over, took so long."""
-        self.admission.turned(took_us // 1000)
+        self.front.turned(took_us // 1000)
 
     # ---- stopping ----
 

@@ -16,6 +16,8 @@ class Latencies:
 
     def __init__(self, waited: Callable[[int, int], None]) -> None:
         self._waited = waited
+        # Hears of each wait: its name among the latency events, and milliseconds.
+        self.tell: Callable[[str, int], None] = lambda kind, took_ms: None
         self.reset()
 
     def reset(self) -> None:
@@ -29,16 +31,19 @@ class Latencies:
         """So many reads of a round have their quorum."""
         self.coordinated_reads.observe_many(1000 * took_ms, requests)
         self._waited(took_ms, requests)
+        self.tell("quorum-read", took_ms)
 
     def wrote(self, took_ms: int, requests: int) -> None:
         """So many writes of a round have their quorum."""
         self.coordinated_writes.observe_many(1000 * took_ms, requests)
         self._waited(took_ms, requests)
+        self.tell("quorum-write", took_ms)
 
     def forwarded(self, took_ms: int, is_read: bool) -> None:
         """Another node has run a command for a client of this one."""
         histogram = self.forwarded_reads if is_read else self.forwarded_writes
         histogram.observe(1000 * took_ms)
+        self.tell("forward", took_ms)
 
     def rows(self) -> Iterator[tuple[str, str, Histogram]]:
         """Operation, role and histogram."""

@@ -92,6 +92,7 @@ class Execution:
         self._before = (session.db, session.resp, session.terms, session.reply_mode)
         self._position = 0
         self._replies: list[bytes | None] = [None] * len(queue)
+        self._took_ns = [0] * len(queue)
         self._hidden: set[int] = set()
         self._later: list[Callable[[], None]] = []      # local commands, once it is certain
         self._open = 0                  # what the stage waits for
@@ -105,6 +106,10 @@ class Execution:
         if self._replies[index] is None:
             self._replies[index] = reply
             self._less()
+
+    def _took(self, index: int, took_ns: int) -> None:
+        """A queued command, or a part of it, took this node so long."""
+        self._took_ns[index] += took_ns
 
     def _less(self) -> None:
         self._open -= 1
@@ -129,6 +134,11 @@ class Execution:
 
     def _end(self) -> None:
         """All is answered."""
+        front, session = self._front, self._session
+        for (command, argv), reply, took_ns in zip(
+            self._queue, self._replies, self._took_ns, strict=True
+        ):
+            front.ran_inside(session, command, argv, took_ns, reply or b"")
         shown = [
             reply for index, reply in enumerate(self._replies)
             if reply is not None and index not in self._hidden
@@ -172,7 +182,9 @@ class Execution:
                     self._position += 1
                     self._open += 1
                     self._hide(index)
+                    began_ns = self._front.clock_ns()
                     self._run_alone(command, argv, terms, _Slot(self, index))
+                    self._took(index, self._front.clock_ns() - began_ns)
                     return
                 self._position += 1
                 self._collect(items, command, argv, terms, index)
@@ -186,7 +198,6 @@ class Execution:
         refusal = self._front.users.check_queued(self._session, command, argv)
         if refusal:
             raise ReplyError(refusal)
-        self._front.calls[command] = self._front.calls.get(command, 0) + 1
 
     def _answer(self, index: int, reply: bytes) -> None:
         """A reply that is known at once."""
@@ -251,20 +262,22 @@ class Execution:
             parts = command.parts(argv)
             gathering = Gathering(len(parts), command.fold, slot)
             items += [
-                self._item(Part(gathering, part), part_argv, terms, is_write)
+                self._item(Part(gathering, part), index, part_argv, terms, is_write)
                 for part, part_argv in enumerate(parts)
             ]
         elif command.route is GATHER:
             command.parts(argv)         # its mistakes are its own, not those of the group
-            items.append(self._item(slot, argv, terms, is_write, keys_in(command, argv)[0]))
+            key = keys_in(command, argv)[0]
+            items.append(self._item(slot, index, argv, terms, is_write, key))
         else:
             key = argv[command.keys.first]
-            items.append(self._item(slot, argv, terms, is_write, key))
+            items.append(self._item(slot, index, argv, terms, is_write, key))
         self._open += 1
         self._hide(index)
 
     def _item(
-        self, waiter: Waiter, argv: Argv, terms: Terms, is_write: bool, key: bytes | None = None
+        self, waiter: Waiter, index: int, argv: Argv, terms: Terms, is_write: bool,
+        key: bytes | None = None,
     ) -> Item:
         session = self._session
         step = Step(argv, session.db, session.resp == 3, terms.r, terms.w, terms.sloppy)
@@ -272,16 +285,18 @@ class Execution:
             key = argv[lookup(argv).keys.first]
         if is_write:
             session.note_write(key)
-        return Item(waiter, step, slot_of(key), is_write)
+        return Item(waiter, step, slot_of(key), is_write, partial(self._took, index))
 
     def _run_local(self, command: Command, argv: Argv, index: int) -> None:
-        session = self._session
+        session, clock_ns = self._session, self._front.clock_ns
+        began_ns = clock_ns()
         session.inside = inside = Inside(_Slot(self, index), command.name in _SUBSCRIBING)
         try:
             reply = self._front.run_local(session, command, argv)
         except ReplyError as wrong:
             reply = error(wrong.text)
         session.inside = None
+        self._took(index, clock_ns() - began_ns)
         if inside.is_held:
             self._open += 1
             self._hide(index)

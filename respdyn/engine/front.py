@@ -59,6 +59,7 @@ class Front:
         self.connections = 0                    # since the start
         self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
         self.journal = Journal()
+        node.latencies.tell = self.journal.happened
         self.is_full = False                    # maxmemory is reached
         # Nanoseconds; the driver's runs within a turn too.
         self.clock_ns: Callable[[], int] = lambda: 1_000_000 * node.now_ms
@@ -145,6 +146,11 @@ class Front:
     def _failed(self, command: Command) -> None:
         """A command that waited for others has failed."""
         self.journal.cost_of(command).failed += 1
+
+    def turned(self, took_ms: int) -> None:
+        """A turn took so long."""
+        self._node.admission.turned(took_ms)
+        self.journal.happened("turn", took_ms)
 
     def memory_used(self, used_bytes: int) -> None:
         """The process has so much memory: whether clients' writes are refused from now on."""
@@ -312,10 +318,25 @@ class Front:
             if is_error:
                 self.journal.cost_of(command).rejected += 1
             return                                  # or it was queued
+        self.ran(session, command, argv, self.clock_ns() - began_ns, is_error)
+
+    def ran(
+        self, session: Session, command: Command, argv: list[bytes], took_ns: int, is_error: bool
+    ) -> None:
+        """Note that a command ran, in a transaction or by itself."""
         self.calls[command] = self.calls.get(command, 0) + 1
         if is_error:
             self.journal.cost_of(command).failed += 1
-        self.journal.ran(session, command, argv, self.clock_ns() - began_ns)
+        self.journal.ran(session, command, argv, took_ns)
+
+    def ran_inside(
+        self, session: Session, command: Command, argv: list[bytes], took_ns: int, reply: bytes
+    ) -> None:
+        """Note that a command ran in a transaction, with this reply."""
+        is_error = reply[:1] == b"-"
+        if is_error:
+            self._load.failed(reply)
+        self.ran(session, command, argv, took_ns, is_error)
 
     def run(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

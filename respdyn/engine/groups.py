@@ -38,6 +38,7 @@ from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.commands.table import find, lookup
 from respdyn.engine.calls import Call, Continuation, Turn, Updating
 from respdyn.engine.forwarding import OUTCOME_UNKNOWN
+from respdyn.engine.timing import Timing
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import bulk, error
 from respdyn.ring.hashing import locator as locator_of
@@ -98,7 +99,12 @@ def _digest(record: bytes) -> bytes:
 
 
 def _has_changed(version: bytes, record: bytes, now_ms: int) -> bool:
-    """Whether it was written, deleted or given another time since, or has expired."""
+    """Whether it was written, deleted or given another time since, or has expired.
+
+    What was absent and is unknown now was only forgotten: FLUSHALL clears tombstones too.
+    """
+    if version[:1] == b"-" and not record:
+        return False
     if version[1:] != _digest(record):
         return True
     return version[:1] == b"+" and not strings.exists(record, now_ms)
@@ -118,7 +124,8 @@ class Groups:
         self._is_freeing = False
 
     def run(
-        self, group: Group, deadline_ms: int, done: Done, until_ms: int = 0
+        self, group: Group, deadline_ms: int, done: Done, until_ms: int = 0,
+        timing: Timing | None = None,
     ) -> None:
         """Do it here. It must have been begun by `until_ms`, if that is given."""
 
@@ -126,7 +133,7 @@ class Groups:
             self.running -= 1
             done(outcome)
 
-        running = self.running_class()(self, group, deadline_ms, until_ms, finished)
+        running = self.running_class()(self, group, deadline_ms, until_ms, finished, timing)
         self.running += 1
         running.start()
 
@@ -199,7 +206,8 @@ class Running:
     """One group at its coordinator."""
 
     def __init__(
-        self, groups: Groups, group: Group, deadline_ms: int, until_ms: int, done: Done
+        self, groups: Groups, group: Group, deadline_ms: int, until_ms: int, done: Done,
+        timing: Timing | None = None,
     ) -> None:
         self._groups = groups
         self._dispatcher = groups.dispatcher
@@ -207,6 +215,7 @@ class Running:
         self._deadline_ms = deadline_ms
         self._until_ms = until_ms
         self._done = done
+        self._timing = timing
         self._is_over = False
         self._commands: list[Command | None] = []       # None for WATCH
         self._names: list[bytes] = []                   # the locators of single keys
@@ -354,6 +363,9 @@ class Running:
 
     def run_steps(self) -> None:
         """All commands, one after the other."""
+        if self._timing is not None:
+            self._timing.run(self.run_step)
+            return
         for index in range(len(self._replies)):
             self.run_step(index)
 

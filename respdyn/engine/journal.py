@@ -2,7 +2,9 @@
 
 A command's time is what it took this node to run it, as in Redis: others waited for it meanwhile.
 What it then waited for other nodes is not in it; that is in the histograms of `cluster/latencies`
-and, beyond the threshold, in the latency events `quorum-read` and `quorum-write`.
+and, beyond the threshold, in the latency events `quorum-read`, `quorum-write` and `forward`. The
+other events: `command` and `fast-command` as in Redis, `turn` for a whole turn, and under Redis's
+names `aof-fsync-always` and `aof-write` for what the store took to keep a turn's batch.
 
 Times come from a clock that the driver supplies, since the core's own stands still within a turn.
 A run of plain GETs and SETs is timed as a whole and counted as so many equal parts.
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLES_MAX: Final = 160            # of one event, as in Redis
 EVENTS_MAX: Final = 64              # different events
+BATCHES_MAX: Final = 1024           # handed to the store, whose time is taken
 _ARGUMENTS_MAX: Final = 32          # of a slow command that are kept
 _ARGUMENT_BYTES: Final = 128
 _RUN_US: Final = 1000               # below this, a run of plain commands is not timed as one
@@ -111,6 +114,7 @@ class Journal:
         self._slow_ns = self._told_ns = _NEVER_NS   # slow; slow or an event
         self.wall_ms = 0
         self._number = 0
+        self._handed: deque[tuple[int, int]] = deque(maxlen=BATCHES_MAX)    # generation, when
 
     def cost_of(self, command: Command) -> Cost:
         """The account of a command."""
@@ -184,6 +188,20 @@ class Journal:
         if event.samples and event.samples[-1][0] == second:
             took_ms = max(took_ms, event.samples.pop()[1])
         event.samples.append((second, took_ms))
+
+    def handed_over(self, generation: int, now_ms: int) -> None:
+        """The store was given a batch."""
+        if self.event_ms:
+            self._handed.append((generation, now_ms))
+
+    def stored(self, generation: int, now_ms: int, waits_for_disk: bool) -> None:
+        """The store has kept all up to this batch, and synced it if clients wait for the disk."""
+        handed = self._handed
+        if handed and handed[0][0] <= generation:
+            took_ms = now_ms - handed[0][1]
+            while handed and handed[0][0] <= generation:
+                handed.popleft()
+            self.happened("aof-fsync-always" if waits_for_disk else "aof-write", took_ms)
 
     def reset(self) -> None:
         """CONFIG RESETSTAT: the accounts of commands begin anew."""

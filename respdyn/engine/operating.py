@@ -46,6 +46,7 @@ _OTHER_PROTOCOL: Final = (
 _UNDER_WAY: Final = "ERR Background save already in progress"
 _MARKS: Final = "#*+o.x=%@&"        # of the ring's owners, in LOLWUT
 _ROW: Final = 64
+_SIZES: Final = {5: 3, 6: 2}      # numbers that Redis's pictures take, by version
 
 
 class Backups:
@@ -144,8 +145,10 @@ def shutdown(context: LocalContext, session: Session, argv: Argv) -> None:
 
 
 def lolwut(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    if len(argv) == 3 and word(argv[1]) == b"VERSION":
-        parse_integer(argv[2])
+    if len(argv) > 2 and word(argv[1]) == b"VERSION":
+        version = parse_integer(argv[2])
+        for size in argv[3 : 3 + _SIZES.get(version, 0)]:
+            parse_integer(size)
     ring = context.node.membership.ring
     lines = []
     if ring is not None:

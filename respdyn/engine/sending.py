@@ -21,6 +21,7 @@ from respdyn.engine.calls import Continuation, Gathering, Part
 from respdyn.engine.forwarding import OUTCOME_UNKNOWN
 from respdyn.engine.groups import Done, Group, Outcome, Step
 from respdyn.engine.session import Session
+from respdyn.engine.timing import Note, Timing
 from respdyn.resp.replies import OK
 from respdyn.ring.hashing import slot_of
 
@@ -37,15 +38,19 @@ _PARTIAL = "PARTIAL a watched key changed while the transaction ran: this was no
 
 
 class Item:
-    """A step on its way to a group, and who waits for its reply."""
+    """A step on its way to a group, who waits for its reply, and who notes what it cost here."""
 
-    __slots__ = ("is_write", "slot", "step", "waiter")
+    __slots__ = ("is_write", "note", "slot", "step", "waiter")
 
-    def __init__(self, waiter: Waiter, step: Step, slot: int, is_write: bool) -> None:
+    def __init__(
+        self, waiter: Waiter, step: Step, slot: int, is_write: bool,
+        note: Note | None = None,
+    ) -> None:
         self.waiter = waiter
         self.step = step
         self.slot = slot
         self.is_write = is_write
+        self.note = note
 
 
 class Batch:
@@ -63,6 +68,7 @@ class Sender:
     """Sends groups to their nodes."""
 
     def __init__(self, front: Front, terms: Terms, deadline_ms: int) -> None:
+        self._front = front
         self._dispatcher = front.dispatcher
         self._here = front.here
         self._terms = terms
@@ -107,7 +113,9 @@ class Sender:
         if not batch.peer:
             done(_NO_OWNER)
         elif batch.peer == self._here:
-            self._dispatcher.groups.run(group, self._deadline_ms, done)
+            notes = [item.note for item in batch.items if item.note is not None]
+            timing = Timing(self._front.clock_ns, notes) if notes and steps else None
+            self._dispatcher.groups.run(group, self._deadline_ms, done, timing=timing)
         else:
             self._dispatcher.groups.send(
                 batch.peer, group, self._terms, self._deadline_ms, done

@@ -30,7 +30,10 @@ _OFF: Final = (
 _WELL: Final = "Nothing took as long as latency-monitor-threshold so far.\n"
 _ADVICE: Final = {
     "command": "commands that look at much hold up all others: see SLOWLOG GET",
+    "aof-fsync-always": "the disk syncs slowly: see its load; everysec does not wait for it",
+    "aof-write": "the disk is slow: see its load",
     "fast-command": "cheap commands were slow: the machine is busy, or the process was paused",
+    "forward": "the node that coordinates a key answered late: see DYN.CLUSTER STATUS",
     "quorum-read": "other owners answered late: see DYN.CLUSTER STATUS and their load",
     "quorum-write": "other owners answered late, or their disks: see DYN.CLUSTER STATUS",
     "turn": "one round of the event loop was long: many clients, or one large command",

@@ -12,6 +12,7 @@ from respdyn.engine.host import HostError, NoHost
 from tests.commands.alone import WALL_MS, Alone, Client
 from tests.commands.real import Connection, running
 from tests.commands.test_like_redis import argv_of
+from tests.little import Little
 
 STORIES = {
     "role": "ROLE / ROLE x / LASTSAVE x / REPLICAOF NO ONE / replicaof no one / SLAVEOF NO ONE"
@@ -19,7 +20,9 @@ STORIES = {
             " / MODULE LIST x / MODULE nope / MODULE",
     "save": "BGSAVE x / BGSAVE a b / SAVE x / BGREWRITEAOF x / SHUTDOWN x / SHUTDOWN ABORT"
             " / SHUTDOWN NOSAVE SAVE / SHUTDOWN NOSAVE x / SHUTDOWN ABORT NOW",
-    "lolwut": "LOLWUT VERSION x",
+    "lolwut": "LOLWUT VERSION x / LOLWUT VERSION x 1 / LOLWUT version 1.5 / LOLWUT VERSION 5 x"
+              " / LOLWUT VERSION 5 1 1 x / LOLWUT VERSION 6 1 x"
+              " / LOLWUT VERSION 99999999999999999999",
     "slowlog": "SLOWLOG LEN / SLOWLOG GET x / SLOWLOG GET -2 / SLOWLOG GET / SLOWLOG GET 1 2"
                " / SLOWLOG RESET / SLOWLOG LEN x / SLOWLOG / SLOWLOG nope / SLOWLOG GET -1",
     "latency": "LATENCY LATEST / LATENCY HISTORY x / LATENCY HISTORY / LATENCY RESET"
@@ -123,6 +126,26 @@ def test_slow_commands_are_kept_with_their_words() -> None:
     assert client.say("SLOWLOG LEN") == b":0\r\n"
 
 
+def test_commands_in_a_transaction_are_timed_each_by_itself() -> None:
+    alone = Alone()
+    client, watch = alone.connect(), Watch(alone)
+    watch.step = 20_000
+    for line in ("MULTI", "SET a 1", "GET a", "ECHO hi", "MGET a b", "COPY a c", "DBSIZE", "EXEC"):
+        client.say(line)
+    slow = client.say("SLOWLOG GET -1")
+    for name in (b"SET", b"GET", b"ECHO", b"MGET", b"COPY", b"DBSIZE"):
+        assert b"\r\n$%d\r\n%b\r\n" % (len(name), name) in slow, name
+    assert b"EXEC" not in slow              # as in Redis
+    fields = stats(client, "commandstats")
+    for name in ("set", "get", "echo", "copy", "dbsize"):
+        assert fields[f"cmdstat_{name}"].startswith("calls=1,usec=20000,"), name
+    assert fields["cmdstat_mget"].startswith("calls=1,usec=40000,")     # it has two parts
+    assert client.say("LATENCY HISTOGRAM set") == (
+        b"*2\r\n$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:1\r\n$14\r\nhistogram_usec\r\n"
+        b"*2\r\n:32768\r\n:1\r\n"
+    )
+
+
 def test_secrets_are_not_kept() -> None:
     alone = Alone()
     client = alone.connect()
@@ -164,7 +187,9 @@ def stats(client: Client, section: str) -> dict[str, str]:
 def test_info_counts_calls_refusals_and_failures_as_redis_does() -> None:
     story = [
         "SET k v", "GET k", "GET", "INCR k", "EXISTS a b", "NOPE", "GET a b", "SET k v NX XX",
-        "DEL k", "CLIENT NOPE", "CLIENT ID", "EXPIRE k x", "GETDEL no",
+        "DEL k", "CLIENT NOPE", "CLIENT ID", "EXPIRE k x", "GETDEL no", "MULTI", "SET a 1", "GET a",
+        "SET b x", "INCR b", "MGET a b", "CLIENT ID", "COPY a c", "DBSIZE", "EXEC", "WATCH a",
+        "SET a 2", "MULTI", "APPEND a 3", "EXEC", "MULTI", "STRLEN a", "DISCARD",
     ]
     client = Alone().connect()
     with running() as server:
@@ -232,6 +257,45 @@ def test_latency_events() -> None:
     assert b"1. fast-command: 2 samples" in client.say("LATENCY DOCTOR")
     assert client.say("LATENCY RESET fast-command x") == b":1\r\n"
     assert client.say("LATENCY LATEST") == b"*0\r\n"
+
+
+def _worst(little: Little, name: str) -> dict[bytes, int]:
+    """Event and greatest time, as a node tells."""
+    latest = little.client(name)("LATENCY", "LATEST")
+    assert isinstance(latest, list)
+    return {row[0]: row[3] for row in latest}
+
+
+def test_waiting_for_other_nodes_and_for_the_disk_are_latency_events() -> None:
+    little = Little(3, durability="always").ready()
+    for name in "ABC":
+        little.client(name)("CONFIG", "SET", "latency-monitor-threshold", 20)
+    here, there = little.key_of("A"), little.key_of("B")
+    client = little.client("A")
+    client("SET", here, "v")
+    assert not _worst(little, "A")
+    little.holds = {(1, 0), (2, 0)}         # what B and C say comes late
+    for words in (("SET", here, "w"), ("GET", here), ("SET", there, "w")):
+        client.send(*words)
+        little.run(30)
+        little.holds, held = set(), little.holds
+        client.receive()
+        little.holds = held
+    little.heal()
+    worst = _worst(little, "A")
+    assert set(worst) >= {b"quorum-write", b"quorum-read", b"forward"}
+    assert all(29 <= worst[kind] <= 40 for kind in (b"quorum-write", b"quorum-read", b"forward"))
+    client("LATENCY", "RESET")
+    little.machines[0].fsync = False
+    client.send("SET", here, "x")
+    little.run(50)
+    client.receive()                        # the other two have it on disk
+    little.machines[0].fsync = True
+    little.run(2)
+    assert 48 <= _worst(little, "A")[b"aof-fsync-always"] <= 55
+    little["A"].turned(44_000)
+    assert _worst(little, "A")[b"turn"] == 44
+    assert b"disk syncs slowly" in bytes(client("LATENCY", "DOCTOR"))    # type: ignore[call-overload]
 
 
 # ---- memory ----

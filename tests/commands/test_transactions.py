@@ -41,6 +41,10 @@ STORIES = {
                            " / 2:SELECT 0 / 2:SET k w / SELECT 1 / MULTI / PING / EXEC / SELECT 0",
     "watch and flushing": "SET k v / WATCH k / FLUSHALL / MULTI / PING / EXEC / WATCH k / FLUSHALL"
                           " / MULTI / PING / EXEC",
+    "watch what is gone, and flushing": "SET k v / DEL k / WATCH k / FLUSHALL / MULTI / PING / EXEC"
+                                        " / SET k v / DEL k / WATCH k / FLUSHDB / MULTI / SET k 1"
+                                        " / EXEC / GET k / DEL k / WATCH k / 2:SET k v / 2:DEL k"
+                                        " / MULTI / PING / EXEC",
     "a change that is none": "SET k v / WATCH k / 2:SETNX k w / 2:DEL no / 2:EXPIRE no 5 / 2:GET k"
                              " / 2:PERSIST k / MULTI / GET k / EXEC",
     "an aborted transaction changes nothing": "SET a 1 / WATCH a / 2:SET a 2 / MULTI / SELECT 4"
