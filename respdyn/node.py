@@ -319,7 +319,7 @@ class Node:
         self.now_ms = now_ms
         self.wall_ms = self.standing.time(now_ms, wall_ms)
         self.dispatcher.wall_ms = self.hints.wall_ms = self.wall_ms
-        self.front.journal.wall_ms = self.wall_ms
+        self.front.advance(self.wall_ms)
         self.receiver.now_ms = now_ms
         self.admission.advance(now_ms)
         self.coordinator.expire(now_ms)

@@ -45,6 +45,7 @@ class Replica:
         self.stale = bytearray(SLOTS)                # 1: changed since its leaves were made
         self.batch: list[bytes] = []                 # flat pairs for the store, this turn's
         self.records = 0                             # tombstones included
+        self.bytes = 0                               # of locators and records
         self.width = 64                              # slots of a partition
         self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
         self.cleared: dict[int, Cleared] = {}        # by partition
@@ -70,6 +71,7 @@ class Replica:
             table[locator] = delta
             self.stale[slot] = 1
             self.records += 1
+            self.bytes += len(locator) + len(delta)
             if delta[1] & LIVE:
                 self.live[locator[2]][slot // self.width] += 1
             self.batch += (locator, delta)
@@ -78,6 +80,7 @@ class Replica:
         if new is not old and new != old:
             table[locator] = new
             self.stale[slot] = 1
+            self.bytes += len(new) - len(old)
             if (new[1] ^ old[1]) & LIVE:
                 self.live[locator[2]][slot // self.width] += 1 if new[1] & LIVE else -1
             self.batch += (locator, new)
@@ -91,8 +94,10 @@ class Replica:
         before = 0
         if old:
             before = old[1] & LIVE
+            self.bytes += len(new) - len(old)
         else:
             self.records += 1
+            self.bytes += len(locator) + len(new)
         if before != new[1] & LIVE:
             self.live[locator[2]][slot // self.width] += -1 if before else 1
         self.batch += (locator, new)
@@ -187,6 +192,7 @@ class Replica:
         record = self.slots[slot].pop(locator)
         self.stale[slot] = 1
         self.records -= 1
+        self.bytes -= len(locator) + len(record)
         if record[1] & LIVE:
             self.live[locator[2]][slot // self.width] -= 1
         self.batch += (locator, b"")
@@ -240,6 +246,7 @@ class Replica:
             self.slots[slot][locator] = record
             self.stale[slot] = 1
             self.records += 1
+            self.bytes += len(locator) + len(record)
             if is_live(record):
                 self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] += 1
         return damaged
@@ -259,9 +266,10 @@ class Replica:
     def lose(self, locator: bytes) -> None:
         """Forget a record that is damaged. Its stored copy stays until another is written."""
         slot = locator[0] << 8 | locator[1]
-        del self.slots[slot][locator]
+        record = self.slots[slot].pop(locator)
         self.stale[slot] = 1
         self.records -= 1
+        self.bytes -= len(locator) + len(record)
         partition = slot // self.width      # the record's own bits do not tell what it was
         slots = range(partition * self.width, (partition + 1) * self.width)
         self.live[locator[2]][partition] = sum(

@@ -24,7 +24,7 @@ _EMBEDDED_MAX: Final = 44
 
 # What one replica spends on a key besides its bytes, in CPython: two objects of 33 bytes and an
 # entry in a dictionary of its slot, as measured with a million keys.
-_ENTRY_BYTES: Final = 170
+ENTRY_BYTES: Final = 170
 
 _NO_FREQUENCY = (
     "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that"
@@ -70,7 +70,7 @@ def usage(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
         position += 2
     if not strings.exists(rec, now_ms):
         return null(resp3)
-    return integer(_ENTRY_BYTES + len(argv[2]) + len(rec))
+    return integer(ENTRY_BYTES + len(argv[2]) + len(rec))
 
 
 def dump_(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:

@@ -191,7 +191,7 @@ class Users:
     ) -> None:
         now_ms = self._node.wall_ms
         log = self.log
-        client = clients.describe(session, now_ms)
+        client = clients.describe(self._node.front.context, session)
         for at in range(min(len(log), _SIMILAR_AMONG)):
             one = log[at]
             if (one.reason, one.context, one.object, one.user) == (reason, context, what, user) \

@@ -1,7 +1,8 @@
 """CLIENT: what this node knows of its connections, and what may be done to them.
 
 The lines of CLIENT LIST have every field of Redis 7, and the library's name and version of 7.2.
-What has no counterpart here (query buffers that belong to the driver, tracking) reads zero or none.
+What has no counterpart here reads zero or none: no buffer is allocated before it is filled
+(`qbuf-free`, `rbs`, `rbp`, `obl`).
 
 Source: Redis `networking.c` (catClientInfoString, clientCommand).
 """
@@ -29,8 +30,11 @@ _ENDPOINTS: Final = frozenset(
 _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
-def describe(session: Session, now_ms: int) -> bytes:
-    """One line of CLIENT LIST, without its end."""
+def describe(context: LocalContext, session: Session, argv: Argv | None = None) -> bytes:
+    """One line of CLIENT LIST, without its end. `argv`: the words that this client just said."""
+    now_ms = context.now_ms
+    read, written = context.host.buffered(session.tag)
+    argv_bytes = sum(map(len, argv or ()))
     transaction = session.transaction
     flags = "O" if session.is_monitor else ""
     flags += "P" if session.subscriptions is not None else ""
@@ -54,13 +58,13 @@ def describe(session: Session, now_ms: int) -> bytes:
         ("db", session.db),
         ("sub", channels), ("psub", patterns), ("ssub", shards),
         ("multi", -1 if transaction is None else len(transaction.queue)),
-        ("qbuf", 0), ("qbuf-free", 0), ("argv-mem", 0),
+        ("qbuf", read), ("qbuf-free", 0), ("argv-mem", argv_bytes),
         ("multi-mem", 0 if transaction is None else transaction.size),
         ("rbs", 0), ("rbp", 0), ("obl", 0),
         ("oll", len(session.out) + len(session.pending)),
-        ("omem", session.out_bytes),
-        ("tot-mem", session.out_bytes),
-        ("events", "rw" if session.out else "r"),
+        ("omem", session.out_bytes + written),
+        ("tot-mem", context.node.front.memory.of(session) + argv_bytes),
+        ("events", "rw" if session.out or written else "r"),
         ("cmd", session.last_command or "NULL"),
         ("user", session.user.decode("latin-1")),
         ("redir", -1 if tracking is None else tracking.redirect),
@@ -80,7 +84,7 @@ def help_(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def info(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    return verbatim(describe(session, context.now_ms) + b"\n", session.resp == 3)
+    return verbatim(describe(context, session, argv) + b"\n", session.resp == 3)
 
 
 def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -93,7 +97,9 @@ def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
         chosen = [context.sessions[one] for one in ids if one in context.sessions]
     elif len(argv) != 2:
         raise syntax_error()
-    lines = b"".join(describe(one, context.now_ms) + b"\n" for one in chosen)
+    lines = b"".join(
+        describe(context, one, argv if one is session else None) + b"\n" for one in chosen
+    )
     return verbatim(lines, session.resp == 3)
 
 

@@ -138,7 +138,10 @@ class Execution:
         for (command, argv), reply, took_ns in zip(
             self._queue, self._replies, self._took_ns, strict=True
         ):
-            front.ran_inside(session, command, argv, took_ns, reply or b"")
+            is_error = reply is not None and reply[:1] == b"-"
+            if reply is not None and is_error:
+                session.load.failed(reply)
+            front.ran(session, command, argv, took_ns, is_error)
         shown = [
             reply for index, reply in enumerate(self._replies)
             if reply is not None and index not in self._hidden

@@ -24,6 +24,7 @@ from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
 from respdyn.engine.groups import keys_in
 from respdyn.engine.journal import Journal
+from respdyn.engine.memory import Memory
 from respdyn.engine.pausing import Pausing
 from respdyn.engine.plain import Plain
 from respdyn.engine.sending import read_watched
@@ -61,6 +62,9 @@ class Front:
         self.journal = Journal()
         node.latencies.tell = self.journal.happened
         self.is_full = False                    # maxmemory is reached
+        self.memory = Memory(
+            node.replica, node.hints, self.sessions, lambda tag: node.host.buffered(tag)
+        )
         # Nanoseconds; the driver's runs within a turn too.
         self.clock_ns: Callable[[], int] = lambda: 1_000_000 * node.now_ms
         self._node = node
@@ -100,6 +104,7 @@ class Front:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
         self.pausing.waiting.pop(session, None)
+        self.memory.forget(session)
         self._node.telling.forget(session)
         self.monitors.forget(session)
         session.closing = True
@@ -109,8 +114,7 @@ class Front:
         settings = self._node.settings
         self._load.push_limit = settings.pubsub_output_limit
         self.journal.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
-        if not settings.maxmemory:
-            self.is_full = False
+        self.look_at_memory()
 
     # ---- for transactions ----
 
@@ -147,16 +151,21 @@ class Front:
         """A command that waited for others has failed."""
         self.journal.cost_of(command).failed += 1
 
+    def advance(self, wall_ms: int) -> None:
+        """Time passes."""
+        self.journal.wall_ms = wall_ms
+        if self._node.settings.maxmemory:
+            self.look_at_memory()
+
+    def look_at_memory(self) -> None:
+        """Whether clients' writes are refused from now on."""
+        self.is_full = 0 < self._node.settings.maxmemory < self.memory.used()
+        self._node.dispatcher.is_full = self.is_full
+
     def turned(self, took_ms: int) -> None:
         """A turn took so long."""
         self._node.admission.turned(took_ms)
         self.journal.happened("turn", took_ms)
-
-    def memory_used(self, used_bytes: int) -> None:
-        """The process has so much memory: whether clients' writes are refused from now on."""
-        limit = self._node.settings.maxmemory
-        self.is_full = 0 < limit < used_bytes
-        self._node.dispatcher.is_full = self.is_full
 
     # ---- asked by others ----
 
@@ -328,15 +337,6 @@ class Front:
         if is_error:
             self.journal.cost_of(command).failed += 1
         self.journal.ran(session, command, argv, took_ns)
-
-    def ran_inside(
-        self, session: Session, command: Command, argv: list[bytes], took_ns: int, reply: bytes
-    ) -> None:
-        """Note that a command ran in a transaction, with this reply."""
-        is_error = reply[:1] == b"-"
-        if is_error:
-            self._load.failed(reply)
-        self.ran(session, command, argv, took_ns, is_error)
 
     def run(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

@@ -48,6 +48,12 @@ class Host(ABC):
         """End this node, which stores nothing, and start another under this node id."""
 
     @abstractmethod
+    def buffered(self, tag: object) -> tuple[int, int]:
+        """Of a session's connection: bytes of commands that were not run yet, and bytes of replies
+        that the socket has not taken yet.
+        """
+
+    @abstractmethod
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """Copy the data as it is now to `backups/name` in the data directory.
 
@@ -79,6 +85,10 @@ class NoHost(Host):
 
     def begin_again(self, node_id: str) -> None:
         """See `Host`."""
+
+    def buffered(self, tag: object) -> tuple[int, int]:
+        """See `Host`."""
+        return 0, 0
 
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """See `Host`."""

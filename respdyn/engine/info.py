@@ -109,10 +109,13 @@ def _clients(context: LocalContext) -> Fields:
 def memory(context: LocalContext) -> Fields:
     """INFO's section of that name."""
     outside = context.outside()
-    used = int(outside.get("used_memory", "0"))
+    account = context.node.front.memory
+    clients = account.sample()
+    used, dataset = account.used(), account.dataset()
+    startup, peak = account.startup, account.peak
+    overhead = used - dataset
     rss = int(outside.get("used_memory_rss", "0")) or used
     total = int(outside.get("total_system_memory", "0"))
-    peak = max(used, int(outside.get("used_memory_peak", "0")))
     return {
         "used_memory": used,
         "used_memory_human": human(used),
@@ -121,10 +124,10 @@ def memory(context: LocalContext) -> Fields:
         "used_memory_peak": peak,
         "used_memory_peak_human": human(peak),
         "used_memory_peak_perc": f"{100 * used / peak if peak else 100:.2f}%",
-        "used_memory_overhead": 0,
-        "used_memory_startup": 0,
-        "used_memory_dataset": used,
-        "used_memory_dataset_perc": "100.00%",
+        "used_memory_overhead": overhead,
+        "used_memory_startup": startup,
+        "used_memory_dataset": dataset,
+        "used_memory_dataset_perc": f"{100 * dataset / max(1, used - startup):.2f}%",
         "total_system_memory": total,
         "total_system_memory_human": human(total),
         "used_memory_lua": 0,
@@ -142,7 +145,7 @@ def memory(context: LocalContext) -> Fields:
         "mem_not_counted_for_evict": 0,
         "mem_replication_backlog": 0,
         "mem_clients_slaves": 0,
-        "mem_clients_normal": sum(one.out_bytes for one in context.sessions.values()),
+        "mem_clients_normal": clients,
         "mem_cluster_links": 0,
         "mem_aof_buffer": 0,
         "mem_allocator": "libc",

@@ -18,6 +18,7 @@ from respdyn.commands.arguments import INT64_MAX, integer_of, parse_integer, quo
 from respdyn.engine import info
 from respdyn.engine.asking import Answer, Digests, Pause, Task, Wish, answer_as
 from respdyn.engine.introspection import help_text
+from respdyn.engine.memory import CONNECTION_BYTES
 from respdyn.engine.session import Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, double, integer, map_, status, text
@@ -184,7 +185,8 @@ def memory_malloc_stats(context: LocalContext, session: Session, argv: Argv) -> 
 def memory_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
     fields = info.memory(context)
     used, rss = int(str(fields["used_memory"])), int(str(fields["used_memory_rss"]))
-    waiting = sum(one.out_bytes for one in context.sessions.values())
+    waiting = sum(map(context.node.front.memory.of, context.sessions.values()))
+    waiting -= CONNECTION_BYTES * len(context.sessions)
     lines = []
     if rss > 1.5 * used > 0:
         lines.append(
@@ -192,7 +194,7 @@ def memory_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
             " freed has not gone back to the system."
         )
     if waiting * 10 > used > 0:
-        lines.append(f"Clients have not read {waiting} bytes of replies: see CLIENT LIST.")
+        lines.append(f"{waiting} bytes wait to be run, or to be read: see CLIENT LIST.")
     records, live = context.node.replica.records, sum(map(sum, context.node.replica.live))
     if records > 2 * live + 1000:
         lines.append(f"{records - live} of {records} records are deletions not yet forgotten.")
@@ -202,21 +204,23 @@ def memory_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
 def memory_stats(context: LocalContext, session: Session, argv: Argv) -> bytes:
     """Redis's names, of those that mean something here."""
     fields = info.memory(context)
-    used, peak = int(str(fields["used_memory"])), int(str(fields["used_memory_peak"]))
-    rss = int(str(fields["used_memory_rss"]))
+    used, peak, rss, overhead, data, startup, clients = (
+        int(str(fields[name])) for name in (
+            "used_memory", "used_memory_peak", "used_memory_rss", "used_memory_overhead",
+            "used_memory_dataset", "used_memory_startup", "mem_clients_normal",
+        )
+    )
     replica = context.node.replica
     keys = sum(map(sum, replica.live))
-    waiting = sum(one.out_bytes for one in context.sessions.values())
-    overhead = waiting + 20_000 * len(context.sessions)
-    data = max(0, used - overhead)
     resp3 = session.resp == 3
     pairs = [
         ("peak.allocated", integer(peak)), ("total.allocated", integer(used)),
-        ("clients.normal", integer(overhead)), ("overhead.total", integer(overhead)),
+        ("startup.allocated", integer(startup)), ("clients.normal", integer(clients)),
+        ("overhead.total", integer(overhead)),
         ("keys.count", integer(keys)),
         ("keys.bytes-per-key", integer(data // keys if keys else 0)),
         ("dataset.bytes", integer(data)),
-        ("dataset.percentage", double(100 * data / used if used else 0.0, resp3)),
+        ("dataset.percentage", double(100 * data / max(1, used - startup), resp3)),
         ("peak.percentage", double(100 * used / peak if peak else 0.0, resp3)),
         ("records.count", integer(replica.records)),
         ("fragmentation", double(rss / used if used else 1.0, resp3)),

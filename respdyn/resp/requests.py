@@ -131,10 +131,13 @@ class RequestReader:
 
     @property
     def buffered(self) -> int:
-        """Bytes of input held back: what arrived of a command that is not complete."""
+        """Bytes of input held back: what arrived of a command that is not complete, and commands
+        that were not taken, judged by the first of them.
+        """
+        ready = self.ready
         return (
             len(self._data) - self._at + sum(map(len, self._more))
-            + sum(map(len, self._argv))
+            + sum(map(len, self._argv)) + (len(ready) * sum(map(len, ready[0])) if ready else 0)
         )
 
     def _join(self) -> None:

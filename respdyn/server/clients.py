@@ -283,6 +283,14 @@ class Client(asyncio.Protocol):
         self._slow_since = self._slow_since or now
         return now - self._slow_since >= clients.pubsub_seconds
 
+    def buffered(self) -> tuple[int, int]:
+        """Bytes of commands that were not run yet, and of replies that the socket has not taken."""
+        reader, transport = self._reader, self._transport
+        return (
+            0 if reader is None else reader.buffered,
+            0 if transport is None else transport.get_write_buffer_size(),
+        )
+
     def close(self) -> None:
         """Close when everything that is pending has been written, or after a while."""
         session = self._session

@@ -86,9 +86,11 @@ class NodeCollector(Collector):
         yield _gauge("redis_max_clients", "Their limit", node.settings.max_clients)
         yield _gauge("redis_blocked_clients", "Clients that wait in a blocking command", 0)
         yield _gauge("redis_connected_slaves", "None: respdyn has peers", 0)
-        yield _gauge("redis_memory_used_bytes", "Resident memory", resident_bytes())
+        yield _gauge("redis_memory_used_bytes", "Data, clients, and the process as it began",
+                     front.memory.used())
+        yield _gauge("redis_memory_used_peak_bytes", "The most of it", front.memory.peak)
         yield _gauge("redis_memory_used_rss_bytes", "Resident memory", resident_bytes())
-        yield _gauge("redis_memory_max_bytes", "0: no limit", 0)
+        yield _gauge("redis_memory_max_bytes", "0: no limit", node.settings.maxmemory)
         yield _gauge("redis_cluster_state", "1 once a ring is known",
                      1 if node.membership.ring is not None else 0)
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -13,6 +13,7 @@ from pathlib import Path
 from respdyn.config import Settings
 from respdyn.engine.host import Host, HostError
 from respdyn.ports import Store
+from respdyn.server.clients import Client
 from respdyn.server.turn import Turn
 from respdyn.storage.rocksdb import RocksStore
 from respdyn.storage.store import StoreError
@@ -51,6 +52,10 @@ class Process(Host):
     def begin_again(self, node_id: str) -> None:
         """See `Host.begin_again`."""
         self._loop.call_soon(self._begin_again, node_id)
+
+    def buffered(self, tag: object) -> tuple[int, int]:
+        """See `Host.buffered`."""
+        return tag.buffered() if isinstance(tag, Client) else (0, 0)
 
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """See `Host.back_up`."""

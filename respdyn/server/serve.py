@@ -158,6 +158,7 @@ class Server:
         self._loop = loop
         self._metrics = ServerMetrics()
         self._started = time.time()
+        self._empty_bytes = 0               # resident, before any record was loaded
         self._stopping = asyncio.Event()
         self._reason = ""
         self._status = OK
@@ -225,6 +226,7 @@ class Server:
 
     def _restore(self) -> None:
         """Give the node what the store holds; a line now and then if that takes long."""
+        self._empty_bytes = resident_bytes()
         store = self._store
         began = told = time.monotonic()
         records = 0
@@ -247,6 +249,7 @@ class Server:
         self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
         self._node.front.context.outside = self._facts
         self._node.front.clock_ns = time.perf_counter_ns
+        self._node.front.memory.startup = self._empty_bytes
         if self._disk is not None:
             self._disk.start()
         self._turn.begin()
@@ -419,8 +422,7 @@ class Server:
 
     def _sample(self) -> None:
         self._facts.sample()
-        if self._node.settings.maxmemory:
-            self._node.front.memory_used(resident_bytes())
+        self._node.front.memory.sample()
         self._loop.call_later(SAMPLE_S, self._sample)
 
     def _exposition(self) -> bytes:

@@ -298,31 +298,6 @@ def test_waiting_for_other_nodes_and_for_the_disk_are_latency_events() -> None:
     assert b"disk syncs slowly" in bytes(client("LATENCY", "DOCTOR"))    # type: ignore[call-overload]
 
 
-# ---- memory ----
-
-
-def test_writes_are_refused_when_memory_is_full_and_reads_are_not() -> None:
-    alone = Alone()
-    client = alone.connect()
-    client.say("SET k v")
-    client.say("CONFIG SET maxmemory 100mb")
-    alone.node.front.memory_used(101 << 20)
-    oom = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
-    for line in (
-        "SET k w", "SET n 1", "INCR n", "APPEND k x", "MSET a 1 b 2", "DYN.WITH R 1 SET a b",
-    ):
-        assert client.say(line) == oom, line
-    assert client.say("GET k") == b"$1\r\nv\r\n"
-    assert client.say("EXPIRE k 100") == b":1\r\n"
-    assert client.say("DEL k") == b":1\r\n"
-    assert stats(client, "memory")["maxmemory"] == str(100 << 20)
-    alone.node.front.memory_used(99 << 20)
-    assert client.say("SET k w") == b"+OK\r\n"
-    alone.node.front.memory_used(101 << 20)
-    client.say("CONFIG SET maxmemory 0")
-    assert client.say("SET k w") == b"+OK\r\n"
-
-
 def test_hits_and_misses_are_counted() -> None:
     client = Alone().connect()
     client.say("SET k v")

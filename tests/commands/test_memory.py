@@ -1,0 +1,105 @@
+"""Memory as INFO and MEMORY STATS tell it, and `maxmemory`."""
+
+import pytest
+
+from respdyn.engine import memory
+from respdyn.node import Node
+from tests.commands.alone import Alone
+from tests.commands.test_operating import later, stats
+from tests.little import Little
+
+
+def _held(node: Node) -> int:
+    return sum(
+        len(name) + len(record) for table in node.replica.slots for name, record in table.items()
+    )
+
+
+def test_used_memory_follows_the_data() -> None:
+    alone = Alone()
+    client = alone.connect()
+
+    def used() -> int:
+        return int(stats(client, "memory")["used_memory"])
+
+    empty = before = used()
+    for size in (10, 1000, 100_000):
+        client.say(f"SET k{size} {'x' * size}")
+        now = used()
+        assert size < now - before < size + 400     # name, record, what Python spends on both
+        before = now
+    client.say("APPEND k10 " + "y" * 5000)
+    assert 5000 <= used() - before < 5100
+    client.say("SET k100000 small")
+    client.say("INCRBYFLOAT n 1.5")
+    client.say("DYN.PUTCTX s \"\" one")
+    client.say("RENAME k1000 k")
+    assert used() < before - 90_000 and _held(alone.node) == alone.node.replica.bytes
+    fields = stats(client, "memory")
+    assert int(fields["used_memory_peak"]) >= before
+    assert int(fields["used_memory_dataset"]) + int(fields["used_memory_overhead"]) == used()
+    client.say("FLUSHALL")
+    assert used() == empty and alone.node.replica.bytes == 0
+    told = client.say("MEMORY STATS")
+    assert b"startup.allocated" in told and b"dataset.bytes\r\n:0\r\n" in told
+
+
+def test_many_clients_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LOOKS_MAX", 3)
+    alone = Alone()
+    account = alone.node.front.memory
+    everybody = [alone.connect() for _ in range(10)]
+    assert account.sample() == 10 * memory.CONNECTION_BYTES
+    everybody[7].session.out_bytes = 5000
+    grown = [account.sample() for _ in range(4)]
+    assert grown[0] == 10 * memory.CONNECTION_BYTES and grown[-1] == grown[0] + 5000
+    alone.node.close_session(everybody[7].session)
+    assert account.sample() == 9 * memory.CONNECTION_BYTES
+    for client in everybody:
+        alone.node.close_session(client.session)
+    assert account.sample() == 0
+
+
+def test_what_is_held_is_counted_at_all_replicas_through_joins_and_restarts() -> None:
+    little = Little(3).ready()
+    a, b = little.client("A"), little.client("B")
+    for number in range(30):
+        a("SET", f"key{number}", "v" * number)
+        b("DYN.PUTCTX", f"key{number}", "", "w" * number)
+        b("INCR", f"count{number % 7}")
+        if number % 3 == 0:
+            a("DEL", f"key{number}")
+    little.run(50)
+    little.kill("C")
+    a("SET", "key1", "while C was away")
+    little.boot("C")
+    little.ready().run(3000)
+    for name in "ABC":
+        assert _held(little[name]) == little[name].replica.bytes > 0
+
+
+def test_writes_are_refused_when_memory_is_full_and_reads_are_not() -> None:
+    alone = Alone()
+    client = alone.connect()
+    client.say("SET k v")
+    used = int(stats(client, "memory")["used_memory"])
+    client.say(f"CONFIG SET maxmemory {used + 10_000}")
+    client.say("SET large " + "x" * 10_000)         # refused are those behind it
+    later(alone, 1)
+    oom = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+    for line in (
+        "SET k w", "SET n 1", "INCR n", "APPEND k x", "MSET a 1 b 2", "DYN.WITH R 1 SET a b",
+        "DYN.PLACE a b COPY_TO",
+    ):
+        assert client.say(line) == oom, line
+    assert client.say("GET k") == b"$1\r\nv\r\n"
+    assert client.say("EXPIRE k 100") == b":1\r\n"
+    assert stats(client, "memory")["maxmemory"] == str(used + 10_000)
+    assert client.say("DEL large") == b":1\r\n"
+    later(alone, 1)
+    assert client.say("SET k w") == b"+OK\r\n"
+    client.say("SET large " + "x" * 10_000)
+    later(alone, 1)
+    assert client.say("SET k w") == oom
+    client.say("CONFIG SET maxmemory 0")
+    assert client.say("SET k w") == b"+OK\r\n"
