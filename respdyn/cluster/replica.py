@@ -28,11 +28,21 @@ from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
+from respdyn.types.strings import LONE_EXPIRING
 
 LIVE = 4                  # the bit of a record's second byte that says: a value is alive
+_REMARKED = LIVE | 2      # the second byte of a value whose expiry is looked for in its remarks
 HINT = META + b"hint"     # what `hints` keeps is stored under names that begin so
 _CLEARED = META + b"cleared"
 _CONTEXT_NEAR = 400       # where a record's context is, for all but the longest contexts
+
+
+def is_timed(record: bytes) -> bool:
+    """Whether a record has a value with an expiry, past or to come."""
+    return bool(record) and (
+        record[1] == LONE_EXPIRING
+        or (record[1] == _REMARKED and bool(strings.expire_at(record, 0)))
+    )
 
 
 class Replica:
@@ -48,6 +58,7 @@ class Replica:
         self.bytes = 0                               # of locators and records
         self.width = 64                              # slots of a partition
         self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
+        self.timed = [[0] * (SLOTS // 64) for _ in range(16)]  # of these, with a time to live
         self.cleared: dict[int, Cleared] = {}        # by partition
         self.meta: dict[bytes, bytes] = {}
         self.must_sync = False                       # this turn's batch holds what must not wait
@@ -72,8 +83,7 @@ class Replica:
             self.stale[slot] = 1
             self.records += 1
             self.bytes += len(locator) + len(delta)
-            if delta[1] & LIVE:
-                self.live[locator[2]][slot // self.width] += 1
+            self._count(locator, b"", delta)
             self.batch += (locator, delta)
             return delta
         new = join_records(old, delta)
@@ -81,8 +91,8 @@ class Replica:
             table[locator] = new
             self.stale[slot] = 1
             self.bytes += len(new) - len(old)
-            if (new[1] ^ old[1]) & LIVE:
-                self.live[locator[2]][slot // self.width] += 1 if new[1] & LIVE else -1
+            if new[1] != old[1] or new[1] == _REMARKED:
+                self._count(locator, old, new)
             self.batch += (locator, new)
         return new
 
@@ -91,16 +101,25 @@ class Replica:
         slot = locator[0] << 8 | locator[1]
         self.slots[slot][locator] = new
         self.stale[slot] = 1
-        before = 0
         if old:
-            before = old[1] & LIVE
             self.bytes += len(new) - len(old)
+            if new[1] != old[1] or new[1] == _REMARKED:
+                self._count(locator, old, new)
         else:
             self.records += 1
             self.bytes += len(locator) + len(new)
-        if before != new[1] & LIVE:
-            self.live[locator[2]][slot // self.width] += -1 if before else 1
+            self._count(locator, b"", new)
         self.batch += (locator, new)
+
+    def _count(self, locator: bytes, before: bytes, after: bytes) -> None:
+        """A record came, changed its form, or went; b"" is none."""
+        partition = (locator[0] << 8 | locator[1]) // self.width
+        was_live, is_live_now = is_live(before), is_live(after)
+        if was_live != is_live_now:
+            self.live[locator[2]][partition] += 1 if is_live_now else -1
+        was_timed, is_timed_now = is_timed(before), is_timed(after)
+        if was_timed != is_timed_now:
+            self.timed[locator[2]][partition] += 1 if is_timed_now else -1
 
     def check(self, record: bytes) -> None:
         """Judge a record from outside. Raises `DamagedError`.
@@ -193,8 +212,7 @@ class Replica:
         self.stale[slot] = 1
         self.records -= 1
         self.bytes -= len(locator) + len(record)
-        if record[1] & LIVE:
-            self.live[locator[2]][slot // self.width] -= 1
+        self._count(locator, record, b"")
         self.batch += (locator, b"")
 
     @staticmethod
@@ -247,8 +265,7 @@ class Replica:
             self.stale[slot] = 1
             self.records += 1
             self.bytes += len(locator) + len(record)
-            if is_live(record):
-                self.live[locator[2]][(locator[0] << 8 | locator[1]) // self.width] += 1
+            self._count(locator, b"", record)
         return damaged
 
     # ---- damage ----
@@ -271,11 +288,12 @@ class Replica:
         self.records -= 1
         self.bytes -= len(locator) + len(record)
         partition = slot // self.width      # the record's own bits do not tell what it was
-        slots = range(partition * self.width, (partition + 1) * self.width)
-        self.live[locator[2]][partition] = sum(
-            is_live(record) for each in slots
+        left = [
+            record for each in range(partition * self.width, (partition + 1) * self.width)
             for name, record in self.slots[each].items() if name[2] == locator[2]
-        )
+        ]
+        self.live[locator[2]][partition] = sum(map(is_live, left))
+        self.timed[locator[2]][partition] = sum(map(is_timed, left))
 
     def stored(self, low: bytes, high: bytes) -> list[bytes]:
         """Flat pairs of all that the store should hold from `low` up to, not including, `high`."""
@@ -297,10 +315,10 @@ class Replica:
             return
         self.width = SLOTS // partitions
         self.live = [[0] * partitions for _ in range(16)]
-        for slot, table in enumerate(self.slots):
+        self.timed = [[0] * partitions for _ in range(16)]
+        for table in self.slots:
             for locator, record in table.items():
-                if is_live(record):
-                    self.live[locator[2]][slot // self.width] += 1
+                self._count(locator, b"", record)
 
     def _restore_cleared(self, name: bytes, value: bytes) -> None:
         db, partition = name[-3], int.from_bytes(name[-2:], "big")

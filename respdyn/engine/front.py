@@ -29,6 +29,7 @@ from respdyn.engine.pausing import Pausing
 from respdyn.engine.plain import Plain
 from respdyn.engine.sending import read_watched
 from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
+from respdyn.engine.times_to_live import TimesToLive
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 from respdyn.resp.requests import HTTP_WORDS
@@ -69,6 +70,7 @@ class Front:
         self.clock_ns: Callable[[], int] = lambda: 1_000_000 * node.now_ms
         self._node = node
         self.monitors = monitoring.Monitors()
+        self.times_to_live = TimesToLive(node.replica)
         self._load = Load()
         self._load.note_failed = self._failed
         self.pausing = Pausing(self._load.ready)

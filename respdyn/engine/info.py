@@ -292,10 +292,12 @@ def _keyspace(context: LocalContext) -> Fields:
     node.slot_map.look(node.now_ms)
     mine = [partition for partition, is_mine in enumerate(node.slot_map.mine()) if is_mine]
     fields: Fields = {}
-    for db, live in enumerate(node.replica.live):
+    for db, (live, timed) in enumerate(zip(node.replica.live, node.replica.timed, strict=True)):
         keys = sum(live[partition] for partition in mine)
         if keys:
-            fields[f"db{db}"] = f"keys={keys},expires=0,avg_ttl=0"
+            expires = sum(timed[partition] for partition in mine)
+            ttl_ms = node.front.times_to_live.average_ms(db, node.wall_ms) if expires else 0
+            fields[f"db{db}"] = f"keys={keys},expires={expires},avg_ttl={ttl_ms}"
     return fields
 
 

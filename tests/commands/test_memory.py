@@ -4,7 +4,9 @@ import pytest
 
 from respdyn.engine import memory
 from respdyn.node import Node
+from respdyn.types import strings
 from tests.commands.alone import Alone
+from tests.commands.real import Redis
 from tests.commands.test_operating import later, stats
 from tests.little import Little
 
@@ -44,6 +46,32 @@ def test_used_memory_follows_the_data() -> None:
     assert b"startup.allocated" in told and b"dataset.bytes\r\n:0\r\n" in told
 
 
+def test_info_tells_how_many_keys_have_a_time_to_live_and_how_long(redis_server: Redis) -> None:
+    client, theirs = Alone().connect(), redis_server.connect()
+    theirs.call(b"FLUSHALL")
+
+    def row(reply: bytes, db: int) -> str:
+        return reply.decode().split(f"db{db}:")[1].split("\r\n")[0].split(",avg_ttl")[0]
+
+    story = [
+        "SET a 1", "SET b 1 EX 100", "SET c 1 PX 300000", "SETEX d 500 v", "EXPIRE a 100",
+        "PERSIST a", "SET b 2", "SET b 3 EX 200", "SET d 1 KEEPTTL", "INCR n", "EXPIRE n 300",
+        "DEL d", "GETEX c PERSIST", "EXPIRE c 400", "COPY c e", "RENAME e f", "APPEND f x",
+        "SELECT 3", "SET x 1 EX 50", "SET y 1",
+    ]
+    for line in story:
+        theirs.call(*line.encode().split(b" "))
+        client.say(line)
+        for db in (0, 3) if "SELECT 3" in story[: story.index(line)] else (0,):
+            mine = row(client.say("INFO keyspace"), db)
+            assert mine == row(theirs.call(b"INFO", b"keyspace"), db), line
+    told = client.say("INFO keyspace").decode()
+    assert "avg_ttl=325000" in told and "avg_ttl=50000" in told   # of 200, 300, 400 and 400; of 50
+    client.say("FLUSHALL")
+    assert b"db0" not in client.say("INFO keyspace")
+    theirs.close()
+
+
 def test_many_clients_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "LOOKS_MAX", 3)
     alone = Alone()
@@ -67,6 +95,9 @@ def test_what_is_held_is_counted_at_all_replicas_through_joins_and_restarts() ->
         a("SET", f"key{number}", "v" * number)
         b("DYN.PUTCTX", f"key{number}", "", "w" * number)
         b("INCR", f"count{number % 7}")
+        a("SET", f"timed{number % 11}", number, "EX", 1000)
+        b("EXPIRE", f"count{number % 3}", 500)
+        b("PERSIST", f"timed{number % 5}")
         if number % 3 == 0:
             a("DEL", f"key{number}")
     little.run(50)
@@ -75,7 +106,12 @@ def test_what_is_held_is_counted_at_all_replicas_through_joins_and_restarts() ->
     little.boot("C")
     little.ready().run(3000)
     for name in "ABC":
-        assert _held(little[name]) == little[name].replica.bytes > 0
+        replica = little[name].replica
+        assert _held(little[name]) == replica.bytes > 0
+        records = [record for table in replica.slots for record in table.values()]
+        assert sum(replica.live[0]) == sum(record[1] & 4 > 0 for record in records)
+        timed = sum(bool(strings.expire_at(record, 0)) for record in records)
+        assert sum(replica.timed[0]) == timed > 0
 
 
 def test_writes_are_refused_when_memory_is_full_and_reads_are_not() -> None:
