@@ -187,7 +187,8 @@ class Node:
             self.replica, self.hints, self.coordinator, self.detector, self.counters,
             self.transfers.holds, self._heard,
             self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
-            self.asking.told, self._storing_changed, self._room_changed, self.standing.observe,
+            self.asking.told, self.standing.peer_stores, self.standing.peer_has_room,
+            self.standing.observe,
             self._forget_requests, self.changes.peer_began, settings.message_max_age_ms,
         )
         self.front = Front(self)
@@ -498,20 +499,6 @@ class Node:
         self.dispatcher.forwarding.lose(link.peer)
         self.asking.lose(link.peer)
         self.telling.lose(link.peer)
-
-    def _storing_changed(self, link: Link, can_store: bool) -> None:
-        link.can_store = can_store
-        self.trace.event("peer_storing" if can_store else "peer_cannot_store", peer=link.peer[:8])
-        self.replan()
-        if can_store:
-            self.handoff.came_up(link.peer)
-        else:
-            self.coordinator.lose_writes(link)
-
-    def _room_changed(self, link: Link, has_room: bool) -> None:
-        link.has_room = has_room
-        self.trace.event("peer_has_room" if has_room else "peer_full", peer=link.peer[:8])
-        self.replan()
 
     def _lost_memory(self) -> None:
         """This node has forgotten dots that it minted: a new life begins."""

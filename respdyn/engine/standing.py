@@ -1,7 +1,7 @@
 """How this node stands: whether it is ready, whether it would rather be spared, what time it is.
 
-What others are told of it, machines that ask over HTTP and peers that choose a coordinator. Nothing
-here keeps a command from being served.
+What others are told of it, machines that ask over HTTP and peers that choose a coordinator; and
+what peers tell of themselves with each frame. Nothing here keeps a command from being served.
 """
 
 from __future__ import annotations
@@ -68,6 +68,25 @@ class Standing:
             return f"the copy here is being filled: {left} partitions are left"
         self._is_ready = True
         return ""
+
+    # ---- peers ----
+
+    def peer_stores(self, link: Link, can_store: bool) -> None:
+        """A peer's disk has failed, or works again."""
+        node = self._node
+        link.can_store = can_store
+        node.trace.event("peer_storing" if can_store else "peer_cannot_store", peer=link.peer[:8])
+        self._replan()
+        if can_store:
+            node.handoff.came_up(link.peer)
+        else:
+            node.coordinator.lose_writes(link)
+
+    def peer_has_room(self, link: Link, has_room: bool) -> None:
+        """A peer has no room for more hints, or has some again."""
+        link.has_room = has_room
+        self._node.trace.event("peer_has_room" if has_room else "peer_full", peer=link.peer[:8])
+        self._replan()
 
     # ---- spared ----
 
