@@ -33,6 +33,7 @@ from respdyn.causal.hybrid_clock import HybridClock
 from respdyn.cluster.admission import Admission
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
+from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.gossip import Gossip
 from respdyn.cluster.hints import Hints
@@ -99,6 +100,7 @@ class Node:
         self._lease_ends: list[tuple[int, int]] = []      # (generation, end of lease)
         self._dirty: list[Session] = []
         self._synced_generation = 0       # the last that must be on disk
+        self._speak_by_ms = NEVER         # when a frame must leave even if it says nothing new
         self._waits_for_disk = settings.durability == "always"
 
     # ---- starting ----
@@ -183,15 +185,15 @@ class Node:
         self.handoff = Handoff(self, self._storing_here)
         self.collection = Collection(self)
         self.topology = Topology(self)
+        self.front = Front(self)
         self.receiver = Receiver(
             self.replica, self.hints, self.coordinator, self.detector, self.counters,
             self.transfers.holds, self._heard,
-            self.dispatcher.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
+            self.front.plain.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self.standing.peer_stores, self.standing.peer_has_room,
             self.standing.observe,
             self._forget_requests, self.changes.peer_began, settings.message_max_age_ms,
         )
-        self.front = Front(self)
         self.draining = Draining(
             self, self.front.sessions, self.replan, self.slot_map.ranges, here
         )
@@ -199,6 +201,8 @@ class Node:
             self.links, self.replica, self.dispatcher, name, self.front.sessions, self.draining,
             MovedSlots(self.slot_map, self.front.sessions, self.topology.addresses),
         )
+        if self._waits_for_disk:
+            self.dispatcher.forwarding.bits = 0
         self.settings_changed()
         self.gossip.users_told = self.front.users.told
         self.gossip.user_heard = self.front.users.heard
@@ -308,7 +312,7 @@ class Node:
         """What this node can store has changed: tell everybody."""
         self.receiver.can_store = not self.dispatcher.cannot_store
         for link in self.links.values():
-            link.owes_ack = True
+            link.speak_by_ms = 0
         self.replan()
 
     # ---- time ----
@@ -351,7 +355,7 @@ class Node:
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(), self.handoff.next_deadline(),
             self.collection.next_deadline(), self.front.pausing.next_deadline(),
-            self.changes.next_deadline(),
+            self.changes.next_deadline(), self._speak_by_ms,
         ))
 
     # ---- the end of the turn ----
@@ -404,10 +408,13 @@ class Node:
             flags |= FLAG_SPARE
         if self.handoff.is_full:
             flags |= FLAG_NO_ROOM
+        self._speak_by_ms = NEVER
         for link in self.links.values():
             frame = link.seal(self.now_ms, clock, flags)
             if frame is not None:
                 frames.append((link.peer, frame))
+            elif link.speak_by_ms < self._speak_by_ms:
+                self._speak_by_ms = link.speak_by_ms
         self.counters.frames_sent += len(frames)
         return Drained(to_write(self._dirty), frames, batch, generation, sync)
 

@@ -65,6 +65,7 @@ _unpack_entry = Struct(">II24s").unpack_from
 _unpack_dot = Struct(">II16sQ").unpack_from
 _pack_lone = Struct(">II16sQ1sQQ").pack
 _unpack_check = Struct(">HI24xQQ").unpack_from
+unpack_plain = Struct(">6xQ16sQQ").unpack_from     # of a PLAIN record: clock, actor, lo, hi
 _u64 = int.from_bytes
 
 _ZERO = bytes(8)
@@ -188,6 +189,14 @@ def verify(record: bytes) -> None:
     ):
         return _verify_general(record)
     raise DamagedError("not a record of a version and form known here")
+
+
+def is_sound_lone(record: bytes) -> bool:
+    """Whether this is a sound PLAIN record without an expiry; False tells nothing."""
+    if len(record) < PLAIN_VALUE:
+        return False
+    seed, checksum, lo, hi = _unpack_check(record)
+    return bool(seed == _SEED_LIVE and lo < hi and crc32(record[6:], seed) == checksum)
 
 
 def digest(record: bytes) -> bytes:

@@ -14,6 +14,13 @@ like an owner. A read asks stand-ins for what they keep only where owners do not
 keeps nothing completes the quorum, for this node itself speaks for the owners. Where no owner can
 be reached this node may itself stand in: then what it keeps is a hint as well.
 
+*Early answers*: a node that forwarded a plain SET and is itself one of the replicas is told which
+record is that of its command. Once it holds it without a sibling beside, two nodes do, it and this
+one, and with W of 2 it answers its client itself: no acknowledgement and no answer need travel,
+and theirs may wait for company. A conflict is covered only if that very node reports it, because
+then it has not answered. What it does not answer by itself (it holds a sibling, it cannot store,
+it is lost) it is told after all. Not where the answer waits for a disk.
+
 Everything is counted in rounds (see `quorum`), which belong to a turn: there is no object, timer or
 task per operation beyond the tuple that says whom to answer.
 
@@ -77,33 +84,38 @@ class Coordinator:
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
         w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+        early: str = "", number: int = 0,
     ) -> None:
         """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it.
 
         `w` is what the caller asked for; the plan says how many answers that takes.
 
         `until_ms`, of a command that was forwarded: its sender may run it elsewhere after that, so
-        nothing more may be written for it.
+        nothing more may be written for it. `early`: the sender, one of the replicas, if it may
+        answer the command of this number as soon as it holds the record.
         """
         replicas = plan.replicas if is_sloppy else plan.strict
         needed = plan.writes_needed(w)
         for write_round in replicas.open_writes:
             if (
                 write_round.deadline_ms == deadline_ms and write_round.w == needed
-                and write_round.is_sloppy == is_sloppy
+                and write_round.is_sloppy == is_sloppy and write_round.early == early
             ):
                 break
         else:
-            write_round = self._open_write(replicas, needed, is_sloppy, deadline_ms)
+            write_round = self._open_write(replicas, needed, is_sloppy, deadline_ms, early)
+        if early:
+            assert wants_feedback, "who answers early must tell of siblings"
+            write_round.numbers.append(number)
         op = (waiter, reply, locator, delta, until_ms or deadline_ms)
         self._ship(replicas, write_round, op, wants_feedback)
         if replicas.is_short:
             self._ship_hints(plan, replicas, write_round, op, wants_feedback)
 
     def _open_write(
-        self, replicas: ReplicaSet, w: int, is_sloppy: bool, deadline_ms: int
+        self, replicas: ReplicaSet, w: int, is_sloppy: bool, deadline_ms: int, early: str
     ) -> WriteRound:
-        write_round = WriteRound(w, is_sloppy, replicas.copies, deadline_ms, self.now_ms)
+        write_round = WriteRound(w, is_sloppy, replicas.copies, deadline_ms, self.now_ms, early)
         for link in replicas.shipped:
             link.write_rounds.append(write_round)
         self._opened.append(write_round)
@@ -158,6 +170,12 @@ class Coordinator:
     def _finish_write(self, write_round: WriteRound) -> None:
         conflicts = write_round.conflicts
         ops = write_round.ops
+        if write_round.early:
+            if write_round.is_settled:
+                write_round.ops = []
+            for index, held in (conflicts or {}).items():
+                self._cover(ops[index], held, write_round)
+            return
         write_round.ops = []
         self.latencies.wrote(self.now_ms - write_round.began_ms, len(ops))
         for index, op in enumerate(ops):
@@ -324,6 +342,11 @@ class Coordinator:
                     self._finish_read(read_round)
         while link.undurable and link.undurable[0].number <= durable:
             for write_round in link.undurable.popleft().write_rounds:
+                if write_round.early == link.peer:
+                    write_round.is_settled = True
+                    link.working -= len(write_round.numbers)
+                    if write_round.is_done:
+                        write_round.ops = []
                 if write_round.acknowledge():
                     self._finish_write(write_round)
 
@@ -339,7 +362,12 @@ class Coordinator:
             if index >= len(flight.writes):
                 raise PeerError("a differing entry for a write that was never sent")
             write_round, place = flight.writes[index]
+            if write_round.early and write_round.early != link.peer:
+                return          # its sender may have answered the client: too late to cover
             if write_round.is_done:
+                if write_round.early and not write_round.is_settled and write_round.ops:
+                    waiter, reply, *_ = write_round.ops[place]
+                    waiter.fill(reply)      # it holds a sibling and waits; two others have it
                 return
             if write_round.conflicts is None:
                 write_round.conflicts = {}
@@ -363,7 +391,7 @@ class Coordinator:
     def lose(self, link: Link) -> None:
         """The peer will not answer what it was asked."""
         writes, reads = link.lose()
-        self._lose_rounds(writes)
+        self._lose_rounds(link, writes)
         for read_round in reads:
             read_round.open_answers -= 1
             if (
@@ -376,10 +404,17 @@ class Coordinator:
 
     def lose_writes(self, link: Link) -> None:
         """The peer cannot store what it was sent."""
-        self._lose_rounds(link.lose_writes())
+        self._lose_rounds(link, link.lose_writes())
 
-    def _lose_rounds(self, rounds: list[WriteRound]) -> None:
+    def _lose_rounds(self, link: Link, rounds: list[WriteRound]) -> None:
         for write_round in rounds:
+            if write_round.early == link.peer and not write_round.is_settled:
+                write_round.early = ""
+                link.working -= len(write_round.numbers)
+                if write_round.is_done:
+                    for waiter, reply, *_ in write_round.ops:
+                        waiter.fill(reply)
+                    write_round.ops = []
             was_done = write_round.is_done
             write_round.lose()
             if write_round.is_done and not was_done:

@@ -14,7 +14,16 @@ in this epoch. Only peers that are up are asked for anything.
 from collections import deque
 from typing import TYPE_CHECKING
 
-from respdyn.cluster.messages import HEADER, PROTOCOL_VERSION
+from respdyn.cluster.deadlines import NEVER
+from respdyn.cluster.messages import (
+    EARLY,
+    EARLY_PAIR,
+    FLAG_HURRY,
+    HEADER,
+    PROTOCOL_VERSION,
+    encode_numbers,
+    pair,
+)
 from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.ring.ring import Member
 
@@ -25,6 +34,12 @@ if TYPE_CHECKING:
 # trips, and at least this. A read that was lost with its node is run elsewhere after that time.
 SHORTEST_WINDOW_MS = 250
 UNKNOWN_MS = 1 << 40
+
+# How long an acknowledgement that nobody waits for may wait for a frame to ride in.
+LAZY_MS = 5
+
+# A reply, and the commands in a row that have it.
+Answers = tuple[bytes, list[int]]
 
 # A frame's operations, to find the one that a `differ` entry speaks of.
 SentWrites = list[tuple[WriteRound, int]]
@@ -86,7 +101,7 @@ class Link:
         self.mono_error = UNKNOWN_MS      # and by how much that may be wrong
         self.old_epochs: deque[int] = deque(maxlen=16)
         self.peer_number = 0              # the last of its frames that took effect
-        self.owes_ack = False
+        self.speak_by_ms = NEVER          # when a frame must leave even if it has nothing to say
         self.is_touched = False           # a frame of the peer took effect this turn
         self.has_stored = False           # and asked to store something
         self.durable_number = 0           # the last of its frames that is durable here
@@ -103,7 +118,7 @@ class Link:
         self.forwards: list[bytes] = []
         self.forward_count = 0
         self.forward_items = 0
-        self.answers: list[bytes] = []
+        self.answers: list[Answers] = []
         self.asks: list[bytes] = []
         self.tolds: list[bytes] = []
         self.write_rounds: list[WriteRound] = []
@@ -120,7 +135,7 @@ class Link:
         self.epoch = epoch
         self.number = self.applied = self.durable = 0
         self.wants_beat = True
-        self.owes_ack = True
+        self.speak_by_ms = 0
 
     def start_peer_epoch(self, epoch: int, now_ms: int) -> None:
         """The peer's connection to us is a new one."""
@@ -163,7 +178,20 @@ class Link:
         """Everything up to this generation is on this node's disk."""
         while self.undurable_here and self.undurable_here[0][0] <= generation:
             self.durable_number = self.undurable_here.popleft()[1]
-            self.owes_ack = True
+            self.speak_by_ms = 0
+
+    def owe(self, by_ms: int) -> None:
+        """Something is to be said that may wait until then for company."""
+        if by_ms < self.speak_by_ms:
+            self.speak_by_ms = by_ms
+
+    def answer(self, number: int, reply: bytes) -> None:
+        """The peer's forwarded command has this reply."""
+        answers = self.answers
+        if answers and answers[-1][0] == reply:
+            answers[-1][1].append(number)
+        else:
+            answers.append((reply, [number]))
 
     def lose_writes(self) -> list[WriteRound]:
         """Give up on the writes that the peer has not stored; the rounds that lose an answer."""
@@ -199,14 +227,22 @@ class Link:
         if not self.is_connected:
             self._clear()      # nobody hears it; requests that wait were told by `lose`
             self.gossips.clear()
+            self.speak_by_ms = NEVER
             return None
+        answers = [pair(encode_numbers(numbers), reply) for reply, numbers in self.answers]
+        early: dict[bytes, list[bytes]] = {}
+        for index, (write_round, place) in enumerate(self.writes):
+            if write_round.early == self.peer and write_round.ops:
+                early.setdefault(write_round.ops[place][1], []).append(
+                    EARLY_PAIR.pack(write_round.numbers[place], index)
+                )
+        answers += [pair(b"".join(pairs), EARLY + reply) for reply, pairs in early.items()]
         counts = (
             len(self.verifies), len(self.feedbacks), len(self.stores), len(self.differs),
-            self.forward_count, len(self.answers), len(self.asks), len(self.tolds),
-            len(self.gossips),
+            self.forward_count, len(answers), len(self.asks), len(self.tolds), len(self.gossips),
         )
         has_content = self.wants_beat or any(counts)
-        if not has_content and not self.owes_ack:
+        if not has_content and now_ms < self.speak_by_ms:
             return None
         number = 0
         if has_content:
@@ -217,6 +253,11 @@ class Link:
             self.unapplied.append(flight)
             if self.write_rounds:
                 self.undurable.append(flight)
+            if (
+                self.wants_beat or self.read_rounds or self.stores
+                or any(not write_round.early for write_round in self.write_rounds)
+            ):
+                flags |= FLAG_HURRY
         header = HEADER.pack(
             PROTOCOL_VERSION, flags, self.epoch, number, self.peer_epoch, self.peer_number,
             self.durable_number, clock, now_ms, self.peer_now_ms, *counts,
@@ -226,9 +267,9 @@ class Link:
         parts = [
             b"*%d\r\n$%d\r\n%b\r\n" % (items, len(header), header),
             *self.verifies, *self.feedbacks, *self.stores, *self.differs, *self.forwards,
-            *self.answers, *self.asks, *self.tolds, *self.gossips,
+            *answers, *self.asks, *self.tolds, *self.gossips,
         ]
-        self.owes_ack = False
+        self.speak_by_ms = NEVER
         if has_content:
             self._clear()
             self.gossips.clear()

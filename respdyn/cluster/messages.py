@@ -9,7 +9,7 @@ then sections, each a run of equal-shaped entries whose number the header tells.
     store      locator, record          store this (read repair, client contexts, covering writes)
     differ     position, record         of your frame: I hold this instead / this beside it
     forward    envelope, argv...        run this command for me; answered by `answer`
-    answer     number, reply            the reply to a forwarded command
+    answer     numbers, reply           the reply to forwarded commands that are answered alike
     ask        number + body            a question of the control path; answered by `told`
     told       number + body            the answer to it
     gossip     kind + body              a statement that wants no answer
@@ -25,8 +25,9 @@ for anybody?" (`PROBE`). Silence is "no": such a node that has nothing does not 
 Acknowledgement is cumulative and rides in the header of whatever goes the other way. `applied`
 says that every frame up to that number has taken effect in memory, `durable` that all it asked to
 store is as durable as the receiver's policy promises. A frame without content has number 0 and is
-not acknowledged, so two idle nodes fall silent. Numbers count within an *epoch*, one life of one
-connection; a frame of an earlier epoch, or with a number that was seen, is dropped.
+not acknowledged, so two idle nodes fall silent. Unless somebody waits for it (`FLAG_HURRY`), an
+acknowledgement may wait a little for a frame that leaves anyway. Numbers count within an *epoch*,
+one life of one connection; a frame of an earlier epoch, or with a number that was seen, is dropped.
 
 A frame that was held up on its way must not bring back a command that its sender has long tried
 elsewhere. So each header echoes the receiver's own monotonic time, as the sender last saw it: the
@@ -36,7 +37,7 @@ than its envelope allows is answered with `NOT_RUN`. No two clocks are compared.
 Source: cumulative acknowledgement as in TCP; decision 0003.
 """
 
-from struct import Struct
+from struct import Struct, pack, unpack
 
 from respdyn.errors import PeerError
 
@@ -49,6 +50,7 @@ HEADER = Struct(">BBQQQQQQQQIIIIIIIII")
 FLAG_SPARE = 8           # the sender would rather not coordinate: too busy, or its clock is off
 FLAG_CANNOT_STORE = 1    # the sender's disk fails: it serves reads, and must not be sent writes
 FLAG_NO_ROOM = 2         # the sender keeps as many hints as it may: others should stand in
+FLAG_HURRY = 128         # the sender waits for the acknowledgement of this frame
 
 # Before a locator, see above.
 HINT_PART = b"\x40"      # a change
@@ -56,9 +58,11 @@ HINT_WHOLE = b"\x41"     # the whole state of the key, as the sender knows it
 PROBE = b"\x42"
 _ID_BYTES = 20
 
-# Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, sloppy, time-out in ms,
+# Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, bits, time-out in ms,
 # for how many ms it may be begun, arguments that follow.
 ENVELOPE = Struct(">QBBBBBBIII")
+IS_SLOPPY = 1            # bits of an envelope
+TAKES_EARLY = 2          # its sender can answer early: it does not wait for a disk
 NOT_RUN = b""       # an answer: it came too late and was not begun; run it again, anywhere
 UNKNOWN = b"?"      # an answer: it was passed on, and what became of it is not known
 
@@ -66,6 +70,12 @@ UNKNOWN = b"?"      # an answer: it was passed on, and what became of it is not 
 POSITION = Struct(">QBI")
 IN_VERIFY = 0
 IN_FEEDBACK = 1
+
+# Before the reply: the records that were written for these commands are in this frame. Who asked
+# for them holds them now as well, which makes two nodes; see `coordinator`. Instead of numbers,
+# pairs: the command's number, and its record's position among the frame's feedback entries.
+EARLY = b"="
+EARLY_PAIR = Struct(">QI")
 
 NUMBER = Struct(">Q")
 _BULK_STRINGS = {bytes}
@@ -110,6 +120,18 @@ def hint_name(name: bytes) -> tuple[str, bytes, bool]:
     ):
         raise PeerError("a locator that cannot be")
     return name[1 : 1 + _ID_BYTES].hex(), locator, name[:1] == HINT_WHOLE
+
+
+def encode_numbers(numbers: list[int]) -> bytes:
+    """Numbers of commands, as an answer begins with them."""
+    return pack(f">{len(numbers)}Q", *numbers)
+
+
+def decode_numbers(item: bytes) -> tuple[int, ...]:
+    """What `encode_numbers` made. Raises `PeerError`."""
+    if not item or len(item) % NUMBER.size:
+        raise PeerError("an answer without numbers")
+    return unpack(f">{len(item) // NUMBER.size}Q", item)
 
 
 def read_header(items: list[bytes]) -> tuple[int, ...]:

@@ -68,15 +68,20 @@ class WriteRound:
     """The writes of one turn to one set of replicas, on the same terms."""
 
     __slots__ = (
-        "acknowledged", "began_ms", "conflicts", "deadline_ms", "is_done", "is_sloppy",
-        "open_answers", "ops", "w",
+        "acknowledged", "began_ms", "conflicts", "deadline_ms", "early", "is_done", "is_settled",
+        "is_sloppy", "numbers", "open_answers", "ops", "w",
     )
 
     def __init__(
-        self, w: int, is_sloppy: bool, replicas: int, deadline_ms: int, began_ms: int = 0
+        self, w: int, is_sloppy: bool, replicas: int, deadline_ms: int, began_ms: int = 0,
+        early: str = "",
     ) -> None:
         self.w = w
         self.is_sloppy = is_sloppy        # stand-ins count
+        # The peer that asked for all of these and finds the answer by itself (see `coordinator`).
+        self.early = early
+        self.numbers: list[int] = []      # of its commands, like `ops`
+        self.is_settled = False           # it has found them, but for those in `conflicts`
         self.began_ms = began_ms
         self.acknowledged = 0
         self.open_answers = replicas      # this node's own, and each peer's that was sent it

@@ -5,23 +5,26 @@ the peer adopted is known before its writes; then what differs, then the acknowl
 belongs to; then verifies, before the writes of the same turn; forwarded commands last.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from respdyn.causal.codec import digest, join_records
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.hints import Hints
-from respdyn.cluster.link import Link
+from respdyn.cluster.link import LAZY_MS, Link
 from respdyn.cluster.messages import (
+    EARLY,
+    EARLY_PAIR,
     FLAG_CANNOT_STORE,
+    FLAG_HURRY,
     FLAG_NO_ROOM,
     FLAG_SPARE,
     IN_FEEDBACK,
     IN_VERIFY,
-    NUMBER,
     POSITION,
     PROBE,
+    decode_numbers,
     hint_name,
     pair,
     read_header,
@@ -101,7 +104,7 @@ class Receiver:
         if number:
             if link.peer_number != number:
                 link.peer_number = number
-            link.owes_ack = True
+            link.owe(self.now_ms if flags & FLAG_HURRY else self.now_ms + LAZY_MS)
             if not link.is_touched:
                 link.is_touched = True
                 self.touched.append(link)
@@ -124,17 +127,21 @@ class Receiver:
             self._room_changed(link, not flags & FLAG_NO_ROOM)
         if verifies:
             self._verify(link, number, items, end_verifies)
+        refused: Collection[int] = ()
         if feedbacks or stores:
-            self._store(link, number, items, end_verifies, end_feedbacks, end_stores)
+            refused = self._store(link, number, items, end_verifies, end_feedbacks, end_stores)
         at = end_differs
         for _ in range(forwards):
             at = self._forwarded(link, items, at, echo_ms)
         if at != start_tail:
             raise PeerError("a frame whose forwarded commands do not add up")
         for _ in range(answers):
-            if len(items[at]) != NUMBER.size:
-                raise PeerError("an answer without a number")
-            self._answered(link, NUMBER.unpack(items[at])[0], items[at + 1])
+            reply = items[at + 1]
+            if reply[:1] == EARLY:
+                self._answer_early(link, items[at], reply[1:], feedbacks, refused)
+            else:
+                for answered in decode_numbers(items[at]):
+                    self._answered(link, answered, reply)
             at += 2
         for item in items[at : at + asks]:
             self._asked(link, item)
@@ -184,15 +191,22 @@ class Receiver:
 
     def _store(
         self, link: Link, number: int, items: list[bytes], start: int, middle: int, end: int
-    ) -> None:
-        """Join records; the first part wants to hear of siblings that were here before."""
+    ) -> Collection[int]:
+        """Join records; the first part wants to hear of siblings that were here before.
+
+        Returns the positions in the first part of those that were not simply taken.
+        """
         if not self.can_store:
-            return          # and say so: the flag is in every frame until the disk works again
+            # And say so: the flag is in every frame until the disk works again.
+            return range((middle - start) // 2)
         link.has_stored = True
-        receive = self._replica.receive
+        take, receive = self._replica.take, self._replica.receive
+        refused: list[int] = []
         self._counters.records_received += (end - start) // 2
         for at in range(start, end, 2):
             locator, record = items[at], items[at + 1]
+            if take(locator, record):
+                continue
             self._check(record)
             if len(locator) < 3 or locator[0] > 63 or locator[2] > 15:
                 new = self._keep(locator, record)
@@ -204,6 +218,20 @@ class Receiver:
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
                 link.differs.append(pair(position, new))
+                refused.append((at - start) // 2)
+        return refused
+
+    def _answer_early(
+        self, link: Link, item: bytes, reply: bytes, feedbacks: int, refused: Collection[int]
+    ) -> None:
+        """The peer has run commands for us, and their records have come with this frame."""
+        if len(item) % EARLY_PAIR.size:
+            raise PeerError("an early answer that is cut short")
+        for number, index in EARLY_PAIR.iter_unpack(item):
+            if index >= feedbacks:
+                raise PeerError("an early answer to a record that was never sent")
+            if index not in refused:
+                self._answered(link, number, reply)
 
     def _keep(self, name: bytes, record: bytes) -> bytes:
         """Keep a record for an owner that its sender cannot reach."""

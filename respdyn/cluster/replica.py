@@ -14,7 +14,14 @@ This room knows nothing of quorums, peers or commands.
 from collections.abc import Callable, Iterator
 from zlib import crc32
 
-from respdyn.causal.codec import context_of, digest, is_live, join_records, verify
+from respdyn.causal.codec import (
+    context_of,
+    digest,
+    is_live,
+    is_sound_lone,
+    join_records,
+    verify,
+)
 from respdyn.cluster.cleared import (
     Cleared,
     above,
@@ -135,6 +142,30 @@ class Replica:
             and context_of(record).top(identity.actor) > identity.counter
         ):
             self._lost_memory()
+
+    def take(self, locator: bytes, record: bytes) -> bool:
+        """Check and store a record from outside if that is simple: the usual case, at least cost.
+
+        It is if the record is a lone value of another node, newer than a lone value of the same
+        node here or the first of its key. False: nothing was done, `check` and `receive` it.
+        """
+        if (
+            not is_sound_lone(record) or record[14:30] == self._identity.actor or self.cleared
+            or len(locator) < 3 or locator[0] > 63 or locator[2] > 15
+        ):
+            return False
+        slot = locator[0] << 8 | locator[1]
+        table = self.slots[slot]
+        old = table.get(locator)
+        if old is None:
+            self.records += 1
+            self.live[locator[2]][slot // self.width] += 1
+        elif old[1] != record[1] or old[14:38] != record[14:38] or old[38:46] >= record[38:46]:
+            return False
+        table[locator] = record
+        self.stale[slot] = 1
+        self.batch += (locator, record)
+        return True
 
     def receive(self, locator: bytes, record: bytes) -> bytes:
         """As `join`, for a record from outside that was checked; what was cleared stays cleared."""

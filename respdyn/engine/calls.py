@@ -7,7 +7,6 @@ the command, one part of a command on several keys, or a task of the control pat
 from collections.abc import Callable
 
 from respdyn.cluster.link import Link
-from respdyn.cluster.messages import NUMBER, pair
 from respdyn.cluster.quorum import Reader, Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
@@ -75,7 +74,7 @@ class PeerReply(Waiter):
         if self._is_counted:
             self._link.working -= 1
         if self._link.peer_epoch == self._epoch:
-            self._link.answers.append(pair(NUMBER.pack(self._number), reply))
+            self._link.answer(self._number, reply)
 
     def fail(self, text: str) -> None:
         """An error as the reply."""

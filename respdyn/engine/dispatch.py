@@ -23,7 +23,7 @@ from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.hints import bare
 from respdyn.cluster.link import Link
-from respdyn.cluster.messages import ENVELOPE, NOT_RUN
+from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.replica import LIVE, Replica
@@ -471,6 +471,7 @@ class Dispatcher:
         if argv[0] == GROUP:
             self.groups.forwarded(argv[-1], timeout_ms, echo_ms + window_ms, waiter)
             return end
+        sloppy &= IS_SLOPPY
         terms = self._terms.get((r, w, sloppy, timeout_ms))
         if terms is None:
             if len(self._terms) > 1000:

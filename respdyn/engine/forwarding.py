@@ -25,7 +25,7 @@ from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import NEVER, Deadlines
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
-from respdyn.cluster.messages import ENVELOPE, NOT_RUN, UNKNOWN, bulk
+from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TAKES_EARLY, UNKNOWN, bulk
 from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import READ
 from respdyn.engine.calls import Away, Call, Retry, Waiting
@@ -46,6 +46,7 @@ class Forwarding:
         line_up: Callable[[bytes, list[Waiting]], bool], run_line: Callable[[bytes], None],
     ) -> None:
         self.now_ms = 0
+        self.bits = TAKES_EARLY         # of envelopes
         self.away: dict[bytes, Away] = {}
         self.failed: Callable[[str], None] = lambda peer: None     # hears who was no use
         self.latencies = Latencies(lambda took_ms, requests: None)
@@ -87,7 +88,7 @@ class Forwarding:
         size = len(argv)
         envelope = ENVELOPE.pack(
             number, call.db, 3 if call.resp3 else 2, call.hops + 1, terms.r, terms.w,
-            terms.sloppy, timeout_ms, window_ms, size,
+            self.bits | IS_SLOPPY if terms.sloppy else self.bits, timeout_ms, window_ms, size,
         )
         if size == 3:       # one formatting instead of four: most commands are SETs
             one, two, three = argv

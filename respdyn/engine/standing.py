@@ -105,7 +105,7 @@ class Standing:
     def _say(self) -> None:
         """The next frame to everybody has the news in its flags."""
         for link in self._node.links.values():
-            link.owes_ack = True
+            link.speak_by_ms = 0
 
     # ---- the time ----
 

@@ -45,6 +45,7 @@ LONE_VALUE = PLAIN_VALUE
 _u64 = int.from_bytes
 _CLOCK_BITS = 16        # of a hybrid clock, below its milliseconds
 _encode_plain = codec.encode_plain
+_unpack_plain = codec.unpack_plain
 
 
 def value(record: bytes, now_ms: int) -> bytes | None:
@@ -116,14 +117,16 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
     actor, counter, floor, clock = stamp
     if not record:
         return _encode_plain(clock, actor, counter - 1, counter, expire_at, value)
-    highest = _u64(record[6:14])
+    if record[1] & 1:
+        highest, last, lo, previous = _unpack_plain(record)
+    else:
+        highest, last = _u64(record[6:14]), b""
     if clock <= highest:
         clock = _clock_above(highest)
-    if record[1] & 1 and record[14:30] == actor:
-        previous = _u64(record[38:46])
+    if last == actor:
         assert counter > previous
         if previous > floor or previous == counter - 1:     # `context.claim` in short
-            return _encode_plain(clock, actor, _u64(record[30:38]), counter, expire_at, value)
+            return _encode_plain(clock, actor, lo, counter, expire_at, value)
     rows = codec.claim_rows(codec.rows_of(record), actor, counter, floor)
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
     if record[1] & codec.PLAIN or not (

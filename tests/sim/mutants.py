@@ -16,7 +16,7 @@ from respdyn.causal.dot import Actor, Dot, Stamp, intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.identity import META, Identity
-from respdyn.cluster.messages import pair, read_header
+from respdyn.cluster.messages import EARLY, EARLY_PAIR, pair, read_header
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader, ReadOp, Waiter, WriteRound
 from respdyn.config import Settings
@@ -51,12 +51,13 @@ class Shipping(Coordinator):
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
         w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+        early: str = "", number: int = 0,
     ) -> None:
         delta = self.changed(locator, delta, wants_feedback)
         self._replica.join(locator, delta)
         super().write(
             plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
-            until_ms,
+            until_ms, early, number,
         )
 
 
@@ -113,6 +114,7 @@ class CoversNothing(Swapped):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
             w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            early: str = "", number: int = 0,
         ) -> None:
             if wants_feedback:
                 entries = decode(delta).entries
@@ -120,6 +122,10 @@ class CoversNothing(Swapped):
             super().write(
                 plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, False, until_ms
             )
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.dispatcher.forwarding.bits = 0         # early answers need the replicas' word
 
 
 class CoversSiblingsUnread(Swapped):
@@ -139,10 +145,15 @@ class HearsNoConflicts(Swapped):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
             w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            early: str = "", number: int = 0,
         ) -> None:
             super().write(
                 plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, False, until_ms
             )
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.dispatcher.forwarding.bits = 0         # early answers need the replicas' word
 
 
 class DropsTombstones(Swapped):
@@ -152,10 +163,11 @@ class DropsTombstones(Swapped):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
             w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            early: str = "", number: int = 0,
         ) -> None:
             super().write(
                 plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
-                until_ms,
+                until_ms, early, number,
             )
             if not self._replica.get(locator)[1] & LIVE:
                 self._replica.drop(locator)
@@ -171,10 +183,11 @@ class AnswersBeforeW(Swapped):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
             w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            early: str = "", number: int = 0,
         ) -> None:
             super().write(
                 plan, waiter, reply, locator, delta, 1, is_sloppy, deadline_ms, wants_feedback,
-                until_ms,
+                until_ms, early, number,
             )
 
 
@@ -206,7 +219,7 @@ class AcknowledgesWhatItDropped(Node):
         epoch, number = read_header(items)[2:4]
         if self.frames % 20 == 0 and epoch == link.peer_epoch and number == link.peer_number + 1:
             link.peer_number = link.durable_number = number
-            link.owes_ack = True
+            link.speak_by_ms = 0
             return
         super().frame(peer, items)
 
@@ -358,6 +371,22 @@ class RunsForwardsTwice(Node):
                 at = self.dispatcher.forwarded(link, items, at, fields[9])
 
 
+class AnswersEarlyBesideASibling(Node):
+    """Who forwarded a SET answers it early also where it holds a sibling of the record."""
+
+    def frame(self, peer: str, items: list[bytes]) -> None:
+        link = self.link_to(peer)
+        dropped = self.counters.frames_dropped
+        super().frame(peer, items)
+        answers, asks, tolds, gossips = read_header(items)[15:19]
+        end = len(items) - asks - tolds - gossips
+        if dropped == self.counters.frames_dropped:
+            for at in range(end - 2 * answers, end, 2):
+                if items[at + 1][:1] == EARLY:
+                    for number, _ in EARLY_PAIR.iter_unpack(items[at]):
+                        self.dispatcher.forwarding.answered(link, number, items[at + 1][1:])
+
+
 class TakesRepeatedFrames(Node):
     """A frame that comes twice takes effect twice."""
 
@@ -504,6 +533,7 @@ MUTANTS = (
     Bug(MintsTwice, 100, LOSING),
     Bug(KeepsItsNameWithoutItsMemory, 100),
     Bug(RunsForwardsTwice, 100),
+    Bug(AnswersEarlyBesideASibling, 200),
     Bug(TakesRepeatedFrames, 100),
     Bug(AnswersOutOfOrder, 100),
     Bug(NeverExpires, 100),
