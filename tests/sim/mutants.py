@@ -16,7 +16,7 @@ from respdyn.causal.dot import Actor, Dot, Stamp, intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.identity import META, Identity
-from respdyn.cluster.messages import EARLY, EARLY_PAIR, pair, read_header
+from respdyn.cluster.messages import pair, read_header
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader, ReadOp, Waiter, WriteRound
 from respdyn.config import Settings
@@ -26,6 +26,7 @@ from respdyn.engine.collection import Collection, Name, Promised
 from respdyn.engine.drained import Drained
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
+from respdyn.resp.replies import OK
 from respdyn.ring.ring import Member
 
 
@@ -371,20 +372,15 @@ class RunsForwardsTwice(Node):
                 at = self.dispatcher.forwarded(link, items, at, fields[9])
 
 
-class AnswersEarlyBesideASibling(Node):
-    """Who forwarded a SET answers it early also where it holds a sibling of the record."""
+class AnswersWhatItForwards(Node):
+    """Who forwarded a SET answers it by itself, before it holds the record."""
 
-    def frame(self, peer: str, items: list[bytes]) -> None:
-        link = self.link_to(peer)
-        dropped = self.counters.frames_dropped
-        super().frame(peer, items)
-        answers, asks, tolds, gossips = read_header(items)[15:19]
-        end = len(items) - asks - tolds - gossips
-        if dropped == self.counters.frames_dropped:
-            for at in range(end - 2 * answers, end, 2):
-                if items[at + 1][:1] == EARLY:
-                    for number, _ in EARLY_PAIR.iter_unpack(items[at]):
-                        self.dispatcher.forwarding.answered(link, number, items[at + 1][1:])
+    def advance(self, now_ms: int, wall_ms: int) -> None:
+        super().advance(now_ms, wall_ms)
+        forwarding = self.dispatcher.forwarding
+        for number, call in list(forwarding._calls.items()):
+            if call.argv[0] == b"SET" and len(call.argv) == 3 and not call.hops:
+                forwarding.answered(self.link_to(call.peer), number, OK)
 
 
 class TakesRepeatedFrames(Node):
@@ -533,7 +529,7 @@ MUTANTS = (
     Bug(MintsTwice, 100, LOSING),
     Bug(KeepsItsNameWithoutItsMemory, 100),
     Bug(RunsForwardsTwice, 100),
-    Bug(AnswersEarlyBesideASibling, 200),
+    Bug(AnswersWhatItForwards, 100),
     Bug(TakesRepeatedFrames, 100),
     Bug(AnswersOutOfOrder, 100),
     Bug(NeverExpires, 100),
