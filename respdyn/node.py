@@ -476,8 +476,8 @@ class Node:
         )
         leaves = self.draining.stands_aside
         spare(
-            plans, self.identity.node_id, self.standing.clock.is_doubted or leaves, leaves,
-            self.link_to,
+            plans[:: self.replica.width], self.identity.node_id,
+            self.standing.clock.is_doubted or leaves, leaves, self.link_to,
         )
         self.dispatcher.plans = self.coverage.plans = plans
         self.slot_map.replan(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from respdyn.cli.bench_background import keep_busy, settle
 from respdyn.cli.bench_servers import REDIS, RESPDYN, BenchError, Running, Setup
 from respdyn.cli.load import Load, Report, arguments
 
@@ -23,7 +24,10 @@ LEAST_RATE: Final = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One load on one setup. `half_of`: paced at half of what that shot reached in this round."""
+    """One load on one setup. `half_of`: paced at half of what that shot reached in this round.
+
+    `is_disturbed`: while handoff, transfer and exchange have all hands full.
+    """
 
     setup: Setup
     op: str
@@ -31,6 +35,7 @@ class Shot:
     wait: int = -1
     is_spread: bool = False
     half_of: "Shot | None" = None
+    is_disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ ONE_EVERYSEC: Final = Setup(RESPDYN, 1, "everysec")
 ONE_ALWAYS: Final = Setup(RESPDYN, 1, "always")
 THREE: Final = Setup(RESPDYN, 3)
 THREE_ALWAYS: Final = Setup(RESPDYN, 3, "always")
+FOUR: Final = Setup(RESPDYN, 4)
 REDIS_ONE: Final = Setup(REDIS)
 REDIS_EVERYSEC: Final = Setup(REDIS, 1, "everysec")
 REDIS_ALWAYS: Final = Setup(REDIS, 1, "always")
@@ -89,6 +95,8 @@ THREE_SET: Final = Shot(THREE, "set")
 THREE_SET_16: Final = Shot(THREE, "set", 16)
 THREE_GET: Final = Shot(THREE, "get")
 THREE_GET_16: Final = Shot(THREE, "get", 16)
+FOUR_SET: Final = Shot(FOUR, "set")
+FOUR_GET: Final = Shot(FOUR, "get")
 
 
 def _row(
@@ -138,6 +146,12 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("latency-get", "three nodes, memory: GET R=2 p99.9 at half rate", "Redis SET + WAIT 1",
          (4.0, 1.0), Shot(THREE, "get", half_of=THREE_GET),
          Shot(REDIS_THREE, "set", wait=1, half_of=THREE_GET), "us"),
+    _row("background-set", "four nodes, N=3: SET p99.9, one node being refilled",
+         "the same in calm", (2.0, 1.2), Shot(FOUR, "set", half_of=FOUR_SET, is_disturbed=True),
+         Shot(FOUR, "set", half_of=FOUR_SET), "us"),
+    _row("background-get", "four nodes, N=3: GET p99.9, one node being refilled",
+         "the same in calm", (2.0, 1.2), Shot(FOUR, "get", half_of=FOUR_GET, is_disturbed=True),
+         Shot(FOUR, "get", half_of=FOUR_GET), "us"),
     Row("memory-per-key", "memory per key, one node", "memory", "B", "redis-server", 4.0, 2.0),
     Row("start", "start to serving from disk", "start", "s", "redis-server, its AOF", 6.0, 2.0),
 )
@@ -172,6 +186,11 @@ def fire(
         keys=pace.keys, seconds=pace.seconds, warm_s=pace.warm_s, wait=shot.wait, rate=rate,
         seed=seed,
     )
+    work = None
+    if shot.is_disturbed:
+        work = keep_busy(running, lambda: fill(running, pace.keys))
+    elif shot.setup == FOUR:
+        settle(running)
     before_s = running.cpu_s()
     report = run_apart(load, running)
     share = pace.seconds / (pace.seconds + pace.warm_s)
@@ -179,6 +198,8 @@ def fire(
     remark = "client-bound" if report.cpu > CLIENT_BOUND else ""
     if rate and report.rate < PACE_KEPT * rate:
         remark = f"{running.setup.kind} did not keep the pace"
+    if work is not None and not remark:
+        remark = work.remark()
     value = report.p999_us if rate else report.rate
     return Sample(value, remark, report.cpu, round(server_us, 2), report.rate)
 

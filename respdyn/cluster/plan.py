@@ -103,30 +103,69 @@ class Planner:
         self._ring: Ring | None = None
         self._preferences: dict[int, tuple[str, ...]] = {}
         self._sets: dict[tuple[object, ...], ReplicaSet] = {}
+        # What the plans were made from, and what they are.
+        self._standing: tuple[set[str], set[str], set[str], bool] | None = None
+        self._lost: dict[str, frozenset[int] | None] = {}
+        self._plans: list[Plan] = []        # by slot
+        self._first: list[str] = []         # by partition: the coordinator, before any is spared
 
     def plan(
         self, ring: Ring, can_store: bool, has_room: bool, waits_for_disk: bool
     ) -> list[Plan]:
-        """One plan per slot; slots of a partition share theirs."""
+        """One plan per slot; slots of a partition share theirs.
+
+        While a node is being filled it tells of a few more partitions many times a second. If
+        nothing else has changed, only plans of these are made anew: all of them take milliseconds.
+        """
+        links = [
+            self._link_to(member.node_id) for member in ring.members
+            if member.node_id != self._here
+        ]
+        up = {link.peer for link in links if link.is_up}
+        able = {link.peer for link in links if link.is_up and link.can_store}
+        roomy = {link.peer for link in links if link.peer in able and link.has_room}
+        if can_store:
+            able.add(self._here)
+            if has_room:
+                roomy.add(self._here)
+        lost: dict[str, frozenset[int] | None] = {link.peer: link.unfilled for link in links}
+        lost[self._here] = frozenset(self._transfers.unfilled)
+        standing = up, able, roomy, waits_for_disk
+        width = SLOTS // ring.partitions
+        if ring is self._ring and standing == self._standing:
+            stale = self._stale(lost, width)
+        else:
+            stale = list(range(ring.partitions))
+            self._sets = {}
+            self._plans = []
+            self._first = [""] * ring.partitions
         if ring is not self._ring:
             self._ring = ring
             self._preferences = {}
-        self._sets = {}
-        able: set[str] = {self._here} if can_store else set()
-        roomy: set[str] = {self._here} if can_store and has_room else set()
-        for member in ring.members:
-            if member.node_id != self._here:
-                link = self._link_to(member.node_id)
-                if link.is_up and link.can_store:
-                    able.add(link.peer)
-                    if link.has_room:
-                        roomy.add(link.peer)
-        plans: list[Plan] = []
-        width = SLOTS // ring.partitions
-        for partition in range(ring.partitions):
+        self._standing = standing
+        self._lost = lost
+        for partition in stale:
             plan = self._plan_one(ring, partition, able, roomy, waits_for_disk)
-            plans.extend([plan] * width)
-        return plans
+            self._first[partition] = plan.coordinator
+            self._plans[partition * width : (partition + 1) * width] = [plan] * width
+        return list(self._plans)
+
+    def _stale(self, lost: dict[str, frozenset[int] | None], width: int) -> list[int]:
+        """Partitions whose plans are to be made anew: some owner has lost or regained them, or a
+        plan was given to another coordinator.
+        """
+        stale: set[int] = set()
+        for node, partitions in lost.items():
+            before = self._lost[node]
+            if partitions is None or before is None:
+                if partitions is not before:
+                    return list(range(len(self._first)))
+            else:
+                stale |= partitions ^ before
+        for partition, first in enumerate(self._first):
+            if self._plans[partition * width].coordinator != first:
+                stale.add(partition)
+        return sorted(one for one in stale if 0 <= one < len(self._first))
 
     def _plan_one(
         self, ring: Ring, partition: int, able: set[str], roomy: set[str], waits_for_disk: bool

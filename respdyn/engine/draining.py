@@ -71,6 +71,7 @@ class Draining:
         self._seconds = 0
         self._sequence = 0
         self._moved = b""               # the body of SMIGRATED
+        self._told: list[tuple[Link, int, int]] = []    # the peer, epoch and number of the frame
 
     # ---- among nodes ----
 
@@ -121,6 +122,9 @@ class Draining:
         self._sequence = self._node.wall_ms // 1000
         for link in self._node.links.values():
             self.greet(link)
+        self._told = [
+            (link, link.epoch, link.number + 1) for link in self._node.links.values() if link.is_up
+        ]
         self._replan()
         self._moved = self._migrations(before, self._ranges())
         for session in list(self._sessions.values()):
@@ -152,6 +156,20 @@ class Draining:
         return not self._others() or not any(
             session.moving and session.resp == 3 for session in self._sessions.values()
         )
+
+    def is_heard(self) -> bool:
+        """Whether all peers that are up know that this node leaves.
+
+        Frames keep their order both ways, so whatever they had forwarded before has come as well.
+        """
+        return all(
+            not link.is_up or link.epoch != epoch or link.applied >= number
+            for link, epoch, number in self._told
+        )
+
+    def works_for_others(self) -> bool:
+        """Whether commands wait here that peers have forwarded."""
+        return any(link.working for link in self._node.links.values())
 
     def _others(self) -> list[Member]:
         """Nodes that clients may go to, this node's right neighbour first."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from respdyn.node import Node
 
 MESSAGE_BYTES = 64 * 1024    # of a message, unless a single hint has more
-MESSAGE_HINTS = 500
+MESSAGE_HINTS = 100          # a millisecond for the owner; several may come in one turn
 LOOK_MS = 20                 # how often DYN.SYNCWAIT looks whether everything is delivered
 TAKEN, NOT_NOW, NOT_MINE = 1, 0, 2     # what an owner says to hints that it is given
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LOOK_MS = 50                 # between two looks at what is to be done
 PULL_PARTITIONS = 16         # of a pull
 PAGE_BYTES = 128 * 1024      # of records in an answer, unless a single one has more
-PAGE_RECORDS = 1000          # of an answer
+PAGE_RECORDS = 300           # of an answer: to take them is a millisecond or two
 PAUSE_MS = 2                 # after each page: others may have a turn
 AGAIN_MS = 1_000             # until a comparison that was not clean is asked for again
 OFFER_KEYS = 1000            # of an `Offer`

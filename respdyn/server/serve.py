@@ -57,7 +57,7 @@ PROGRESS_S: Final = 2.0
 SAMPLE_S: Final = 1.0
 FIRST_BATCH_S: Final = 30.0
 IDLE_S: Final = 2.5             # for pending requests, when stopping
-HAND_OVER_S: Final = 0.3        # for peers to coordinate in this node's place
+HAND_OVER_S: Final = 3.0        # for peers to coordinate in this node's place; mostly much less
 FLUSH_S: Final = 30.0
 OK: Final = 0
 FAILED: Final = 1
@@ -320,7 +320,7 @@ class Server:
         await self._wait_for(lambda: not self._clients.connections, IDLE_S)
         self._turn.begin()
         self._node.stop()
-        await self._wait_for(self._node.is_idle, IDLE_S)
+        await self._wait_for(self._is_idle, IDLE_S)
         self._clients.abort()
         self._peers.stop()
         self._http.stop()
@@ -338,7 +338,7 @@ class Server:
         settings = node.settings
         self._turn.begin()
         node.draining.begin(settings.moving_seconds)
-        await asyncio.sleep(HAND_OVER_S)
+        await self._wait_for(node.draining.is_heard, HAND_OVER_S)
         await self._wait_for(node.draining.is_clear, settings.drain_timeout_ms / 1000)
         self._trace.event(
             "drained", told=node.draining.told, clients_left=len(node.front.sessions)
@@ -354,6 +354,10 @@ class Server:
         if isinstance(self._store, RocksStore):
             return self._store.close(FLUSH_S)
         return True
+
+    def _is_idle(self) -> bool:
+        """Whether nobody waits for an answer of this node, client or peer."""
+        return self._node.is_idle() and not self._node.draining.works_for_others()
 
     async def _wait_for(self, done: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds

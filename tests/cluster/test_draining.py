@@ -151,3 +151,43 @@ def test_a_node_that_returns_coordinates_only_when_it_sees_its_peers(late: tuple
             if little[other].dispatcher.plans[slot].coordinator == name:
                 assert len(writers) == 2, (number, other)
     assert little["B"].dispatcher.plans[slot].coordinator == name
+
+
+def test_a_node_does_not_stop_before_all_peers_know_that_it_leaves() -> None:
+    """On a busy machine that took longer than any fixed time, and what they forwarded was lost."""
+    little = Little(3).ready()
+    little.holds.add((0, 1))                    # what A sends to B is under way
+    little["A"].draining.begin(60)
+    little.run(50)
+    assert not little["A"].draining.is_heard()
+    client, key = little.client("B"), little.key_of("A")
+    client.send("SET", key, "1")                # B does not know, and forwards
+    little.run(5)
+    assert little["A"].draining.works_for_others() or not little["A"].draining.is_heard()
+    little.heal()
+    little.until(little["A"].draining.is_heard, 100)
+    assert client.receive() == b"OK"
+    before = little["A"].counters.writes_coordinated
+    assert client("SET", key, "2") == b"OK"
+    assert little["A"].counters.writes_coordinated == before, "others coordinate now"
+
+
+def test_a_peer_that_is_gone_need_not_know() -> None:
+    little = Little(3).ready()
+    little.holds.add((0, 1))
+    little["A"].draining.begin(60)
+    little.run(5)
+    assert not little["A"].draining.is_heard()
+    little.kill("B")
+    little.until(little["A"].draining.is_heard, 100)
+
+
+def test_what_a_peer_forwarded_keeps_a_node_busy() -> None:
+    little = Little(3).ready()
+    little.holds |= {(0, 2), (2, 0), (0, 1)}    # A hears of no second copy, and says nothing
+    client, key = little.client("B"), little.key_of("A")
+    client.send("SET", key, "1")
+    little.until(little["A"].draining.works_for_others, 100)
+    little.heal()
+    assert client.receive() == b"OK"
+    little.until(lambda: not little["A"].draining.works_for_others(), 100)
