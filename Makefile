@@ -38,8 +38,9 @@ type: .venv/installed-test  ## mypy --strict
 sim: .venv/installed  ## simulated clusters under faults (SEEDS=200 for seeds 1 to 200, or SEED=42)
 	@exec $(BIN)/respdyn sim $(if $(SEED),--seed $(SEED),--seeds 1..$(SEEDS))
 
-faults: .venv/installed-test  ## real nodes in network namespaces under every fault; as root (FAULTS="--seeds 1..3")
-	@exec $(BIN)/python -m tests.faults.course $(FAULTS)
+faults: .venv/installed-test  ## real nodes in network namespaces under every fault, then stories; as root (FAULTS="--seeds 1..3")
+	@$(BIN)/python -m tests.faults.course $(FAULTS)
+	@$(BIN)/python -m tests.faults.stories
 
 bench: .venv/installed-test  ## side by side with what else is installed
 	@exec $(BIN)/respdyn bench

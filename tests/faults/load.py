@@ -5,20 +5,29 @@ value of a key says how often it was written, so the judge can tell what was los
 than the last one that was acknowledged; and what came back: a value that was read and deleted in
 one step. Counters are incremented by everybody; each acknowledged increment must be in the sum, and
 no more than were asked for.
+
+An answer must come within its deadline, `request-timeout`. What is judged is what the node can
+help: not the time that a connection took, nor that for which the machine that tests had no
+processor for the node or the client, nor that in which the node was stopped or its cable was bad.
 """
+
+from __future__ import annotations
 
 import random
 import threading
 import time
+from array import array
 from dataclasses import dataclass, field
 
 import redis
 
-from tests.faults.machines import Machine, Machines
+from tests.faults.machines import Machine, Machines, starved_s
 
 KEYS_EACH = 40
 COUNTERS = 4
 PAUSE_S = 0.005
+DEADLINE_S = 2.0
+SLACK_S = 0.3
 
 
 @dataclass
@@ -40,8 +49,37 @@ class Told:
     refused: int = 0                # answered with an error
     unanswered: int = 0
     worst_s: float = 0.0
-    gap_s: float = 0.0              # the longest time without any answer but errors
+    gap_s: float = 0.0              # the longest time at live nodes with nothing but errors
+    late_s: float = 0.0             # the longest answer, less what the node could not help
+    equal_s: float = 0.0            # until all copies were the same
+    times_s: array[float] = field(default_factory=lambda: array("d"))
     errors: dict[str, int] = field(default_factory=dict)
+
+    def share(self) -> str:
+        """How much was answered without an error."""
+        asked = self.answered + self.refused + self.unanswered
+        return f"{asked} asked, {100 * self.answered / max(asked, 1):.2f} % answered"
+
+    def quantile_s(self, q: float) -> float:
+        """Of the times that answers took, errors included."""
+        times = sorted(self.times_s)
+        return times[min(int(len(times) * q), len(times) - 1)] if times else 0.0
+
+
+class Asked:
+    """A question under way, and how its node and this client fared until then."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.begun_s = time.monotonic()
+        self._machine = machine
+        self._starved_s = machine.starved_s() + starved_s("thread-self")
+
+    def blamed_s(self, took_s: float) -> float:
+        """For how much of that time the node had a processor, and its client could reach it."""
+        if self._machine.rough_until_s >= self.begun_s:
+            return 0.0
+        starved = self._machine.starved_s() + starved_s("thread-self") - self._starved_s
+        return took_s - max(starved, 0.0)
 
 
 class Writer(threading.Thread):
@@ -59,6 +97,7 @@ class Writer(threading.Thread):
         self._random = random.Random(seed)
         self._client: redis.Redis | None = None
         self._home = number
+        self._machine = machines.all[number % len(machines.all)]
         self._last_s = time.monotonic()
 
     def run(self) -> None:
@@ -79,13 +118,11 @@ class Writer(threading.Thread):
 
     def _ask(self, *words: object) -> tuple[bool, object]:
         """(whether it was answered without an error, the answer)."""
-        begun_s = time.monotonic()
+        asked: Asked | None = None
         try:
             if self._client is None:
-                # A client goes to a node that it can reach, and stays.
-                self._home += 1
-                machine = self.machines.all[self._home % len(self.machines.all)]
-                self._client = machine.client()
+                self._client = self._connect()
+            asked = Asked(self._machine)
             answer = self._client.execute_command(*words)
         except redis.ResponseError as wrong:
             self.told.refused += 1
@@ -93,23 +130,40 @@ class Writer(threading.Thread):
             kind = type(wrong)
             word = str(wrong).split(" ", 1)[0] if kind is redis.ResponseError else kind.__name__
             self.told.errors[word] = self.told.errors.get(word, 0) + 1
-            self._measure(begun_s)
+            if asked is not None:
+                self._measure(asked)
             return False, wrong
         except (redis.RedisError, OSError):
             self.told.unanswered += 1
             if self._client is not None:
                 self._client.close()
             self._client = None
+            if self._machine.rough_until_s >= self._last_s:
+                self._last_s = time.monotonic()     # what counts are gaps at nodes that live
             return False, None
         self.told.answered += 1
-        self._measure(begun_s)
+        self._measure(asked)
         now_s = time.monotonic()
         self.told.gap_s = max(self.told.gap_s, now_s - self._last_s)
         self._last_s = now_s
         return True, answer
 
-    def _measure(self, begun_s: float) -> None:
-        self.told.worst_s = max(self.told.worst_s, time.monotonic() - begun_s)
+    def _connect(self) -> redis.Redis:
+        """A client goes to a node that it can reach, and stays."""
+        self._home += 1
+        self._machine = self.machines.all[self._home % len(self.machines.all)]
+        client = self._machine.client()
+        pool = client.connection_pool
+        pool.release(pool.get_connection())
+        return client
+
+    def _measure(self, asked: Asked) -> None:
+        took_s = time.monotonic() - asked.begun_s
+        told = self.told
+        told.times_s.append(took_s)
+        told.worst_s = max(told.worst_s, took_s)
+        if took_s > DEADLINE_S:
+            told.late_s = max(told.late_s, asked.blamed_s(took_s))
 
     def _write(self, name: str, key: Key) -> None:
         key.written += 1
@@ -150,9 +204,10 @@ class Load:
 
     def __init__(self, machines: Machines, writers: int, seed: int) -> None:
         self.machines = machines
+        self.equal_s = 0.0              # after healing, until all copies were the same
         self.writers = [Writer(machines, number, seed * 100 + number) for number in range(writers)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Load:
         for writer in self.writers:
             writer.start()
         return self
@@ -165,13 +220,15 @@ class Load:
 
     def total(self) -> Told:
         """All writers together."""
-        total = Told()
+        total = Told(equal_s=self.equal_s)
         for told in (writer.told for writer in self.writers):
             total.answered += told.answered
             total.refused += told.refused
             total.unanswered += told.unanswered
             total.worst_s = max(total.worst_s, told.worst_s)
             total.gap_s = max(total.gap_s, told.gap_s)
+            total.late_s = max(total.late_s, told.late_s)
+            total.times_s.extend(told.times_s)
             for word, count in told.errors.items():
                 total.errors[word] = total.errors.get(word, 0) + count
         return total
@@ -181,6 +238,9 @@ class Load:
     def judge(self) -> list[str]:
         """What is wrong, read through every node after healing."""
         wrong = [text for writer in self.writers for text in writer.wrong]
+        late_s = max(writer.told.late_s for writer in self.writers)
+        if late_s > DEADLINE_S + SLACK_S:
+            wrong.append(f"an answer took {late_s:.2f} s, and that was its node's own doing")
         for machine in self.machines.all:
             if machine.is_running():
                 wrong += self._judge_at(machine)

@@ -7,6 +7,7 @@ taken from under the process. Everything is taken down again, whatever happened.
 Needs root, iproute2, iptables, and ext4 on loop devices.
 """
 
+import math
 import os
 import shutil
 import signal
@@ -31,6 +32,15 @@ def sh(*words: str) -> str:
     return done.stdout
 
 
+def starved_s(process: int | str) -> float:
+    """For how long a process (its main thread) was ready to run, and had no processor."""
+    try:
+        words = Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()
+    except OSError:
+        return 0.0
+    return int(words[1]) / 1e9
+
+
 class Machine:
     """One machine: its namespace, its address, its disk, and the node's process if it runs."""
 
@@ -46,6 +56,8 @@ class Machine:
         self.log = disk.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
         self.env: dict[str, str] = {}
+        # Until then it cannot be blamed: it was stopped, or its cable to clients was bad.
+        self.rough_until_s = 0.0
 
     # ---- the node ----
 
@@ -86,10 +98,25 @@ class Machine:
         finally:
             client.close()
 
+    def wait_until_ready(self, seconds: float) -> None:
+        """Until its node serves, if it runs."""
+        until = time.monotonic() + seconds
+        while self.is_running() and not self.is_ready():
+            assert time.monotonic() < until, (
+                f"{self.name} is not ready: {self.log.read_text()[-2000:]}"
+            )
+            time.sleep(0.05)
+
     def send(self, number: int) -> None:
         """Send a signal to the node and to its storage process."""
         assert self.process is not None
         os.killpg(self.process.pid, number)
+        if number == signal.SIGSTOP:
+            self.rough_until_s = math.inf
+
+    def starved_s(self) -> float:
+        """For how long its node was ready to run, and the tests' machine had no processor."""
+        return starved_s(self.process.pid) if self.process is not None else 0.0
 
     def kill(self) -> None:
         """kill -9."""
@@ -171,6 +198,7 @@ class Machine:
 
     def lose(self, share: float) -> None:
         """So much of what the others send is lost."""
+        self.rough_until_s = math.inf
         self.filter(
             "-A", "INPUT", "-m", "statistic", "--mode", "random", "--probability", f"{share:.2f}",
             "-j", "DROP",
@@ -178,6 +206,7 @@ class Machine:
 
     def slow_down(self, bits_per_s: int) -> None:
         """What it sends queues for a slow cable, for up to half a second."""
+        self.rough_until_s = math.inf
         sh(
             "tc", "-n", self.space, "qdisc", "add", "dev", self.inner, "root", "tbf",
             "rate", str(bits_per_s), "burst", "16kb", "latency", "500ms",
@@ -197,6 +226,7 @@ class Machines:
 
     def __init__(self, count: int, *settings: str) -> None:
         self.tag = os.getpid() % 1000
+        self.begun_s = time.monotonic()
         self.settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="respdyn-faults-"))
         self.founders: list[Machine] = []
@@ -307,11 +337,7 @@ class Machines:
         """Until all running nodes serve; how long that took."""
         begun = time.monotonic()
         for machine in self.all:
-            while machine.is_running() and not machine.is_ready():
-                assert time.monotonic() - begun < seconds, (
-                    f"{machine.name} is not ready: {machine.log.read_text()[-2000:]}"
-                )
-                time.sleep(0.05)
+            machine.wait_until_ready(begun + seconds - time.monotonic())
         return time.monotonic() - begun
 
     def cut(self, one: list[Machine], two: list[Machine], *, is_one_way: bool = False) -> None:
@@ -331,6 +357,8 @@ class Machines:
                 machine.send(signal.SIGCONT)
             else:
                 machine.start()
+            if machine.rough_until_s == math.inf:       # and what is on its way may be resent
+                machine.rough_until_s = time.monotonic() + 3.0
 
     def logs(self) -> str:
         """The last lines of every node, for a test that fails."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.faults import course
+from tests.faults import course, stories
 from tests.faults.machines import sh
 
 
@@ -14,6 +14,14 @@ from tests.faults.machines import sh
 def test_nothing_acknowledged_is_lost_by_kills_cuts_pauses_wiped_disks_and_power() -> None:
     told = course.run(seed=1, harms=["kill", "halves", "pause", "wipe", "power-all"], seconds=3)
     assert told.answered > 500
+
+
+@pytest.mark.slow
+@pytest.mark.needs("ip", "iptables", "mkfs.ext4")
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces, which only root may")
+@pytest.mark.parametrize("name", ["rolling-restart", "grow-and-shrink", "two-for-good"])
+def test_a_client_with_one_retry_notices_nothing(name: str) -> None:
+    stories.STORIES[name](2.0)
 
 
 @pytest.mark.needs("ip", "iptables", "mkfs.ext4")
