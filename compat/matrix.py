@@ -40,6 +40,7 @@ DIFFERS = {
     "role": "master without replicas, whatever node is asked",
     "randomkey": "of the whole cluster on the client port",
     "scan": "of the whole cluster on the client port; cursors are longer",
+    "wait": "asks owners what they hold; after one WAIT, of at most the last 10,000 keys",
     "setnx": "no mutual exclusion during a cut or a failover",
 }
 

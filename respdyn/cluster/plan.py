@@ -54,16 +54,17 @@ class Plan:
     """How requests for one partition go now."""
 
     __slots__ = (
-        "coordinator", "has_owner", "holders", "is_holder", "is_instant", "is_owner", "n", "owners",
-        "partition", "replicas", "sizes", "spared", "stands_in_for", "strict",
+        "coordinator", "group", "has_owner", "holders", "is_holder", "is_instant", "is_owner", "n",
+        "owners", "partition", "replicas", "sizes", "spared", "stands_in_for", "strict",
     )
 
     def __init__(
         self, partition: int, owners: tuple[str, ...], is_owner: bool, coordinator: str,
         has_owner: bool, stands_in_for: str, replicas: ReplicaSet, strict: ReplicaSet,
-        is_instant: bool,
+        is_instant: bool, group: int,
     ) -> None:
         self.partition = partition
+        self.group = group                # the same for all partitions with these owners
         self.owners = owners
         self.is_owner = is_owner          # this node is among the first N, and can answer
         # The first reachable owner that can store; if there is none, the first that stands in.
@@ -108,6 +109,7 @@ class Planner:
         self._lost: dict[str, frozenset[int] | None] = {}
         self._plans: list[Plan] = []        # by slot
         self._first: list[str] = []         # by partition: the coordinator, before any is spared
+        self._groups: dict[tuple[str, ...], int] = {}       # of owners, since the start
 
     def plan(
         self, ring: Ring, can_store: bool, has_room: bool, waits_for_disk: bool
@@ -201,6 +203,7 @@ class Planner:
             partition, owners, is_owner, owner or (pairs[0][0] if pairs else ""), bool(owner),
             next((owner for one, owner in pairs if one == here), ""), replicas, strict,
             is_owner and len(holders) == 1 and not waits_for_disk,
+            self._groups.setdefault(owners, len(self._groups)),
         )
         plan.holders = holders
         plan.is_holder = here in holders

@@ -287,7 +287,7 @@ class Execution:
         if key is None:
             key = argv[lookup(argv).keys.first]
         if is_write:
-            session.note_write(key)
+            self._front.note_write(session, key)
         return Item(waiter, step, slot_of(key), is_write, partial(self._took, index))
 
     def _run_local(self, command: Command, argv: Argv, index: int) -> None:

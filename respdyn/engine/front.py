@@ -33,6 +33,7 @@ from respdyn.engine.times_to_live import TimesToLive
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 from respdyn.resp.requests import HTTP_WORDS
+from respdyn.ring.hashing import locator
 
 if TYPE_CHECKING:
     from respdyn.node import Node
@@ -371,7 +372,7 @@ class Front:
             self.put_back(session)
             return None
         if is_write:
-            session.note_write(key)
+            self.note_write(session, key)
         elif session.watched:
             read_watched(self, session, command, argv, terms, self.deadline(terms))
             if session.pending and session.pending[-1].reply is None:
@@ -387,6 +388,11 @@ class Front:
             # anew, of other nodes as well, and try again: this one may be cut off alone.
             return b"-CLUSTERDOWN " + reply[1:]
         return reply
+
+    def note_write(self, session: Session, key: bytes) -> None:
+        """WAIT will want to know of this."""
+        name = locator(session.db, key)
+        session.note_write(name, self._node.dispatcher.plans[name[0] << 8 | name[1]].group)
 
     def check_ready(self, command: Command) -> None:
         """Raises `ReplyError` if this node cannot run commands on keys, or none that write."""
@@ -446,7 +452,7 @@ class Front:
         )
         if is_write:
             for key in keys_in(command, argv):
-                session.note_write(key)
+                self.note_write(session, key)
         if session.pending and session.pending[-1].reply is None:
             session.note(ALL_KEYS, is_write)
             if two_steps:

@@ -69,7 +69,7 @@ class Plain:
         prefixes = PREFIX[session.db]
         pending, out = session.pending, session.out
         gets = sets = instant = misses = 0
-        last_write = session.last_write
+        last_writes = session.last_writes
         find = TABLE.get
         for _ in range(most):
             if not ready:
@@ -126,7 +126,7 @@ class Plain:
                             out.append(OK)
                             session.out_bytes += 5
                 sets += 1
-                last_write = session.db, key
+                last_writes[plan.group] = locator
             else:
                 if not record:
                     misses += 1
@@ -173,7 +173,6 @@ class Plain:
             calls[_GET] = calls.get(_GET, 0) + gets
             session.last_command = _GET.name
         if sets:
-            session.last_write = last_write
             calls[_SET] = calls.get(_SET, 0) + sets
             if not gets or is_write:
                 session.last_command = _SET.name

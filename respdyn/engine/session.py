@@ -140,13 +140,12 @@ class Session(Target):
     """A client's connection. The driver reads `out`, `closing` and `pending`; the core the rest."""
 
     __slots__ = (
-        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db",
-        "dirty", "guard", "has_barrier", "id", "inside", "is_dirty", "is_monitor", "is_put_off",
-        "is_tls", "last_command", "last_ms", "last_write", "lib_name", "lib_version", "listener",
-        "load",
-        "local_address", "moving", "name", "no_evict", "no_touch", "out", "out_bytes",
-        "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions", "tag",
-        "terms", "tracking", "transaction", "user", "watched", "writes", "written",
+        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
+        "guard", "has_barrier", "id", "inside", "is_dirty", "is_met", "is_monitor", "is_put_off",
+        "is_tls", "last_command", "last_ms", "last_writes", "lib_name", "lib_version", "listener",
+        "load", "local_address", "moving", "name", "no_evict", "no_touch", "out", "out_bytes",
+        "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions", "tag", "terms",
+        "tracking", "transaction", "user", "waited", "watched", "writes", "written",
     )
 
     def __init__(
@@ -197,8 +196,12 @@ class Session(Target):
         self.moving = b""                   # the kind of address to be told when the node stops
         self.pushed_bytes = 0               # of messages that wait for a reply before them
         self.transaction: Transaction | None = None     # after MULTI
-        self.last_write: tuple[int, bytes] | None = None        # (database, key), for WAIT
-        self.written: dict[tuple[int, bytes], None] | None = None   # all since its first WAIT
+        # For WAIT, locators: the last that was written of each group of owners (`Plan.group`), and
+        # once it has said WAIT all of them since.
+        self.last_writes: dict[int, bytes] = {}
+        self.written: dict[bytes, None] | None = None
+        self.waited: list[bytes] = []       # what its last WAIT looked at
+        self.is_met = True                  # and found as widely stored as was asked
         self.inside: Inside | None = None   # set while a command of an EXEC is answered here
         self.watched: dict[tuple[int, bytes], bytes] = {}   # (database, key) -> its version
 
@@ -295,12 +298,12 @@ class Session(Target):
         self.pending[-1].is_barrier = True
         self.has_barrier = True
 
-    def note_write(self, key: bytes) -> None:
+    def note_write(self, locator: bytes, group: int) -> None:
         """WAIT will want to know of this."""
-        self.last_write = name = (self.db, key)
+        self.last_writes[group] = locator
         written = self.written
         if written is not None:
-            written[name] = None
+            written[locator] = None
             if len(written) > WRITTEN_MAX:
                 del written[next(iter(written))]
 

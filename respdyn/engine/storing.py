@@ -2,9 +2,11 @@
 
 WAIT counts copies that exist, not acknowledgements that were heard: it asks the owners of each key
 that this connection has written for the digest of what they hold, and compares with the
-coordinator's. It asks again until enough are equal or time is up. A connection that has never said
-WAIT is asked for its last key only, since keeping a list costs every write something; from then on
-the list is kept, of at most `WRITTEN_MAX` keys.
+coordinator's. It asks again until enough are equal or time is up. Once a connection has said WAIT a
+list of what it writes is kept, of at most `WRITTEN_MAX` keys. Before that, since a list costs every
+write something, only the last key of each group of owners: what is written with the same owners
+goes the same way in the same order, so an owner that has the last has them all, unless its
+connection to the coordinator broke in between.
 
 Source: Redis `replication.c` (waitCommand), `object.c` (memoryCommand), `debug.c`.
 """
@@ -19,10 +21,9 @@ from respdyn.engine import info
 from respdyn.engine.asking import Answer, Digests, Pause, Task, Wish, answer_as
 from respdyn.engine.introspection import help_text
 from respdyn.engine.memory import CONNECTION_BYTES
-from respdyn.engine.session import Session
+from respdyn.engine.session import WRITTEN_MAX, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, double, integer, map_, status, text
-from respdyn.ring.hashing import locator
 
 if TYPE_CHECKING:
     from respdyn.engine.local import LocalContext
@@ -67,17 +68,25 @@ def wait(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
         return None
     if not node.dispatcher.plans:
         raise node.front.not_ready()
-    names = list(session.written or ()) or (
-        [] if session.last_write is None else [session.last_write]
-    )
-    session.written = {}
+    names = _waited_for(session)
     until_ms = node.now_ms + timeout_ms if timeout_ms else INT64_MAX
     if is_inside:           # as Redis does: in a transaction it only counts
         until_ms = 0
-    task = _count(context, session, [locator(db, key) for db, key in names], wanted, until_ms)
+    task = _count(context, session, names, wanted, until_ms)
     step_ms = context.settings.request_timeout_ms
     _later(context, session, task, min(step_ms, timeout_ms or step_ms))
     return None
+
+
+def _waited_for(session: Session) -> list[bytes]:
+    """What was written since the last WAIT, and what that one has not seen stored widely enough."""
+    new = list(session.written or session.last_writes.values())
+    names = [*([] if session.is_met else session.waited), *new] or session.waited
+    session.waited = list(dict.fromkeys(names))[-WRITTEN_MAX:]
+    session.is_met = False
+    session.written = {}
+    session.last_writes.clear()
+    return session.waited
 
 
 def _later(context: LocalContext, session: Session, task: Task, step_ms: int) -> None:
@@ -102,6 +111,8 @@ def _count(
     node = context.node
     while True:
         held = yield from _copies(context, locators)
+        if held >= wanted:
+            session.is_met = True
         if held >= wanted or node.now_ms >= until_ms or session.closing or node.front.stopping:
             return integer(held)
         yield [Pause(min(_POLL_MS, until_ms - node.now_ms))]

@@ -19,6 +19,7 @@ from respdyn.config import Settings, is_loopback_only
 from respdyn.engine.session import PENDING_MAX, Session
 from respdyn.metrics import ServerMetrics
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
+from respdyn.server.gate import Gates
 from respdyn.server.turn import Turn
 
 COMMANDS_PER_TURN: Final = 1000
@@ -51,6 +52,7 @@ class Clients:
         self.is_accepting = True
         self.call_soon = loop.call_soon
         self._loop = loop
+        self.gates = Gates(loop, self.room, self.count_refused)
         self.stuck: dict[Client, None] = {}     # their sockets take no more
         self._lingering: dict[Client, float] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -66,6 +68,7 @@ class Clients:
         self.is_accepting = False
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self.gates.close()
         for client in list(self.connections):
             client.close()
 
@@ -82,19 +85,28 @@ class Clients:
         """A connection to the cluster port, plain or over TLS."""
         return Client(self, "cluster")
 
-    def refusal(self, ip: str) -> bytes:
-        """Why a connection from there is refused, or nothing."""
+    def refusal(self, ip: str, is_tls: bool) -> bytes:
+        """Why a connection from there is refused, or nothing. One over TLS counts already."""
         settings = self.turn.node.settings
         if not self.is_accepting:
             return b"-ERR the node is stopping\r\n"
-        if len(self.connections) >= settings.max_clients:
-            self.metrics.clients_refused += 1
+        if self.room() + is_tls <= 0:
+            self.count_refused()
             return TOO_MANY
         is_open = settings.protected_mode and self.turn.node.lets_in_everybody()
         if is_open and not is_loopback_only([ip]):
             self.metrics.clients_protected += 1
             return PROTECTED
         return b""
+
+    def room(self) -> int:
+        """How many more there may be; handshakes under way count, and more than all is below 0."""
+        most = self.turn.node.settings.max_clients
+        return most - len(self.connections) - len(self.gates.open)
+
+    def count_refused(self) -> None:
+        """There was one too many."""
+        self.metrics.clients_refused += 1
 
     def linger(self, client: "Client") -> None:
         """Abort this one if it has not closed soon."""
@@ -183,7 +195,8 @@ class Client(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)      # uvloop's is one in all but name
         clients = self._clients
         peer = transport.get_extra_info("peername") or ("", 0)
-        if refused := clients.refusal(peer[0]):
+        is_tls = transport.get_extra_info("sslcontext") is not None
+        if refused := clients.refusal(peer[0], is_tls):
             transport.write(refused)
             transport.close()
             return
@@ -199,7 +212,7 @@ class Client(asyncio.Protocol):
         session = self._session = self._turn.node.open_session(
             _address(peer), _address(own), self._listener, self
         )
-        session.is_tls = transport.get_extra_info("sslcontext") is not None
+        session.is_tls = is_tls
         self._is_free = reader.authenticated = session.authenticated
         self._limit_output()
 

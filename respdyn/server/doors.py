@@ -6,29 +6,28 @@ meanwhile waits in the system's queue, and connections that stand are not touche
 
 import asyncio
 import socket
-from collections.abc import Callable
 from typing import Final
 
+from respdyn.server.gate import HANDSHAKE_S, Acceptor, Door, Gates
 from respdyn.server.listeners import in_use
 from respdyn.server.tls import Tls
 
 BACKLOG: Final = 511
-HANDSHAKE_S: Final = 5.0        # of a client over TLS
-
-Door = Callable[[], asyncio.BaseProtocol]
+CLIENTS: Final = frozenset(("tls-port", "tls-cluster-port"))
 
 
 class Doors:
     """All listeners of a node."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, tls: Tls, doors: dict[str, Door],
+        self, loop: asyncio.AbstractEventLoop, tls: Tls, doors: dict[str, Door], gates: Gates,
     ) -> None:
         self._loop = loop
         self._tls = tls
         self._doors = doors             # by setting
+        self._gates = gates             # before those of clients
         self._sockets: list[tuple[str, socket.socket]] = []
-        self._servers: dict[socket.socket, asyncio.Server] = {}
+        self._servers: dict[socket.socket, asyncio.Server | Acceptor] = {}
         self._is_closed = False
 
     async def open(self, sockets: dict[str, list[socket.socket]]) -> None:
@@ -58,9 +57,13 @@ class Doors:
         for _, sock in self._sockets:
             sock.close()
 
-    async def _listen(self, name: str, sock: socket.socket) -> asyncio.Server:
+    async def _listen(self, name: str, sock: socket.socket) -> asyncio.Server | Acceptor:
         context = self._tls.listener(name)
+        door = self._doors[name]
+        if context is not None and name in CLIENTS:
+            sock.listen(BACKLOG)
+            return Acceptor(self._loop, sock.dup(), context, door, self._gates)
         return await self._loop.create_server(
-            self._doors[name], sock=sock.dup(), backlog=BACKLOG, ssl=context,
+            door, sock=sock.dup(), backlog=BACKLOG, ssl=context,
             ssl_handshake_timeout=HANDSHAKE_S if context is not None else None,
         )

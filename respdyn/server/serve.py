@@ -184,7 +184,7 @@ class Server:
             "cluster-port": self._clients.cluster_door,
             "tls-cluster-port": self._clients.cluster_door,
             "peer-port": self._peers.door, "http-port": self._http,
-        })
+        }, self._clients.gates)
         self._renewing: asyncio.Task[None] | None = None
         self._disk: StorageProcess | None = None
         if isinstance(store, RocksStore):

@@ -1,5 +1,6 @@
 """RENAME, MOVE and COPY between nodes, WAIT and DEBUG SLEEP, in a little cluster."""
 
+from respdyn.ring.hashing import slot_of
 from tests.cluster.test_groups import transaction
 from tests.little import Little
 
@@ -115,6 +116,30 @@ def test_wait_counts_copies_that_are_there() -> None:
     assert client("WAIT", 2, 5000) == 2
     assert transaction(client, f"SET {keys[2]} 1", "WAIT 5 100000") [0] == b"OK"  # type: ignore[index]
     assert str(client("WAIT", "x", 1)).startswith("ERR value")
+
+
+def test_the_first_wait_of_a_connection_covers_all_that_it_wrote() -> None:
+    little = Little(5, w=1).ready()
+    keys = [little.key_of(name) for name in "ABCDE"]
+    writer, looker = little.client("A"), little.client("B")
+    ring = little["A"].membership.ring
+    assert ring is not None
+    # All owners of the first key but its coordinator hear nothing; those of the last key do.
+    for at, other in enumerate(little.machines):
+        owners = ring.owners_of(ring.partition_of(slot_of(keys[0].encode())))
+        if other.name in owners[1:]:
+            little.holds |= {(source, at) for source in range(5)}
+    for key in keys:
+        writer.send("SET", key, "v")
+    little.run(100)
+    writer.send("WAIT", 2, 50)
+    little.run(100)
+    replies = [writer.receive() for _ in range(6)]
+    assert replies[0] == b"OK" and replies[-1] == 0
+    little.heal()
+    little.run(3000)
+    assert writer("WAIT", 2, 5000) == 2
+    assert looker("WAIT", 0, 0) == 2        # it has written nothing
 
 
 def test_debug_sleep_holds_up_nobody_else() -> None:

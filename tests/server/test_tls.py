@@ -306,3 +306,35 @@ def test_cluster_clients_over_tls_are_told_ports_of_tls(
         with socket.create_connection(("127.0.0.1", port + 1000)) as wire:
             wire.sendall(b"CLUSTER SLOTS\r\n")
             assert b":%d\r\n" % (port + 1000) in wire.recv(10_000)
+
+
+def test_unfinished_handshakes_count_among_the_clients(
+    authority: Authority, tmp_path: Path
+) -> None:
+    flags = "--max-clients=3", "--tls-auth-clients=no"
+    with secured(authority, tmp_path, authority.make("node"), *flags) as (one, port):
+        silent = [socket.create_connection(("127.0.0.1", port + 3)) for _ in range(3)]
+        began = time.monotonic()
+
+        def plain() -> bytes:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+                wire.sendall(PING)
+                return wire.recv(100)
+
+        deadline = began + 3
+        while plain() == b"+PONG\r\n":
+            assert time.monotonic() < deadline, "nobody counted"
+        assert plain() == b"-ERR max number of clients reached\r\n"
+        assert ask(port + 3, authority.ca) == b"-ERR max number of clients reached\r\n"
+        # Those far beyond the limit are not even given a handshake.
+        more = [socket.create_connection(("127.0.0.1", port + 3), timeout=3) for _ in range(40)]
+        assert sum(wire.recv(1) == b"" for wire in more[-5:]) == 5
+        for wire in silent[1:]:
+            wire.close()
+        for wire in more:
+            wire.close()
+        while plain() != b"+PONG\r\n":
+            assert time.monotonic() - began < 9
+        assert ask(port + 3, authority.ca) == b"+PONG\r\n"
+        assert silent[0].recv(1) == b"" and 4 < time.monotonic() - began < 9    # its time is over
+        assert "Traceback" not in one.output

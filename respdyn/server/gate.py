@@ -1,0 +1,85 @@
+"""What stands before a client over TLS: its connection counts from the first moment.
+
+A listener of asyncio's that speaks TLS tells of a connection only when its handshake is over, and
+whoever leaves handshakes unfinished would not be counted. So connections are accepted here, and are
+in `Gates` among the clients until their handshakes are over or `HANDSHAKE_S` have passed.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+HANDSHAKE_S: Final = 5.0
+TOLD_MAX: Final = 32        # so many beyond the limit are let in, to be told that they are too many
+_PAUSE_S: Final = 0.1       # after the system could not accept
+
+Door = Callable[[], asyncio.Protocol]
+
+
+class Gates:
+    """All handshakes of clients that are under way."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, room: Callable[[], int], refused: Callable[[], None]
+    ) -> None:
+        self.open: dict[asyncio.Task[None], socket.socket] = {}
+        self._loop = loop
+        self._room = room           # how many more clients there may be
+        self._refused = refused     # hears of one too many
+
+    def let_in(self, sock: socket.socket, context: ssl.SSLContext, door: Door) -> None:
+        """Somebody has connected."""
+        if self._room() + TOLD_MAX <= 0:
+            self._refused()
+            sock.close()
+            return
+        task = self._loop.create_task(self._shake_hands(sock, context, door))
+        self.open[task] = sock
+        task.add_done_callback(self.open.pop)
+
+    async def _shake_hands(
+        self, sock: socket.socket, context: ssl.SSLContext, door: Door
+    ) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                door, sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+            )
+        except OSError:             # an SSLError is one; whoever refused it has told so
+            sock.close()
+
+    def close(self) -> None:
+        """Break off all handshakes."""
+        for task, sock in list(self.open.items()):
+            task.cancel()
+            sock.close()
+
+
+class Acceptor:
+    """Lets in who connects to one listener over TLS."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext,
+        door: Door, gates: Gates,
+    ) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._context = context
+        self._door = door
+        self._gates = gates
+        self._accepting = loop.create_task(self._accept())
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._accepting.cancel()
+        self._sock.close()
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = await self._loop.sock_accept(self._sock)
+            except OSError:         # out of descriptors, or the client has gone again
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            self._gates.let_in(sock, self._context, self._door)
