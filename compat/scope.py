@@ -37,7 +37,7 @@ NO_COUNTERPART = {
     ),
     **dict.fromkeys(("pfdebug", "pfselftest", "restore-asking"), "inside Redis"),
     **dict.fromkeys(("bgrewriteaof", "save"), "files of Redis"),
-    "migrate": "keys handed to another server",
+    "migrate": "refused: a node connects to no other server for a client; DUMP and RESTORE do it",
     "sort": "lists, sets and sorted sets", "sort_ro": "lists, sets and sorted sets",
 }
 

@@ -62,6 +62,12 @@ BY_NAME: Final[dict[bytes, Command]] = {command.name.encode(): command for comma
 
 _QUOTED_MAX: Final = 128
 
+# What tools know and might ask for, and why it is not here.
+_NOT_OFFERED: Final = {
+    b"migrate": "ERR MIGRATE is not offered: a node connects to no other server on a client's"
+                " behalf. DUMP here and RESTORE there hand a key over",
+}
+
 
 def lookup(argv: list[bytes]) -> Command:
     """The declaration of a command, its number of words checked. Raises `ReplyError`."""
@@ -102,6 +108,9 @@ def _unknown(argv: list[bytes]) -> ReplyError:
         container = quoted(argv[0]).upper()
         wrong = quoted(argv[1], _QUOTED_MAX)
         return ReplyError(f"ERR unknown subcommand '{wrong}'. Try {container} HELP.")
+    reason = _NOT_OFFERED.get(argv[0].lower())
+    if reason is not None:
+        return ReplyError(reason)
     shown = ""
     for argument in argv[1:]:
         if len(shown) >= _QUOTED_MAX:

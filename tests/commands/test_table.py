@@ -7,6 +7,7 @@ from respdyn.commands.syntax import Argument, Keys, arity_of, keys_of, parse_syn
 from respdyn.commands.table import BY_NAME, COMMANDS, TABLE, find, find_by_name, lookup
 from respdyn.engine import introspection
 from respdyn.errors import ReplyError
+from tests.commands.alone import Alone
 from tests.commands.real import Connection
 
 EVERYTHING = [one for command in COMMANDS for one in (command, *command.subcommands)]
@@ -26,6 +27,12 @@ def test_command_info_is_that_of_redis(command: Command, resp: int, redis: Conne
     redis.call(b"HELLO", b"%d" % resp)
     name = command.name.encode()
     assert introspection.info([name], resp == 3) == redis.call(b"COMMAND", b"INFO", name)
+
+
+def test_what_is_not_offered_says_why() -> None:
+    told = Alone().connect().say("MIGRATE 127.0.0.1 6379 k 0 1000")
+    assert told.startswith(b"-ERR MIGRATE is not offered: ") and b"DUMP here and RESTORE" in told
+    assert BY_NAME.get(b"migrate") is None
 
 
 @pytest.mark.parametrize("command", EVERYTHING, ids=lambda command: command.name)
