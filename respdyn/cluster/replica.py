@@ -159,9 +159,12 @@ class Replica:
         old = table.get(locator)
         if old is None:
             self.records += 1
-            self.live[locator[2]][slot // self.width] += 1
+            self.bytes += len(locator) + len(record)
+            self._count(locator, b"", record)
         elif old[1] != record[1] or old[14:38] != record[14:38] or old[38:46] >= record[38:46]:
             return False
+        else:
+            self.bytes += len(record) - len(old)
         table[locator] = record
         self.stale[slot] = 1
         self.batch += (locator, record)
