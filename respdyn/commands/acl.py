@@ -21,7 +21,7 @@ def _sub(
     )
 
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "acl", "ACL", "Looks at users and their rights, and changes them in the whole cluster.",
         since="6.0.0", group="server", flags="", arity=-2, promise="local", route=LOCAL,

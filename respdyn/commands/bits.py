@@ -266,7 +266,7 @@ def _fitted(wanted: int, is_signed: bool, width: int, overflow: bytes) -> int | 
     return wrapped - (1 << width) if is_signed and wrapped > most else wrapped
 
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "setbit", "SETBIT key offset value",
         "Sets or clears a bit and gives the old one. Writes the whole value.",

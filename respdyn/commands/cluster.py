@@ -77,7 +77,7 @@ _SUBCOMMANDS = (
     ),
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "cluster", "CLUSTER", "Shows cluster-aware clients who has which slots.",
         since="3.0.0", group="cluster", flags="", arity=-2,

@@ -118,7 +118,7 @@ _CLIENT_SUBCOMMANDS = (
     ),
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "ping", "PING [message]", "Gives the message back, or PONG.",
         since="1.0.0", group="connection", flags="fast",

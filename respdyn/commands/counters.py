@@ -86,7 +86,7 @@ def _float_of(text: bytes) -> Fraction | None:
     return number
 
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "incr", "INCR key", "Adds 1 to the number of a key. Concurrent increments add up.",
         since="1.0.0", group="string", flags="write denyoom fast", access="RW access update",

@@ -126,7 +126,7 @@ def parse_wait(argument: bytes) -> int:
     return wait_ms
 
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "dyn.getctx", "DYN.GETCTX key",
         "Gives all concurrent values of a key, and a context that says what was read.",

@@ -220,7 +220,7 @@ MEMORY_USAGE = Command(
     promise="last-writer", route=READ, read=usage,
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "object", "OBJECT", "Looks at how a key is stored.",
         since="2.2.3", group="generic", flags="", promise="local", route=LOCAL, arity=-2,

@@ -182,7 +182,7 @@ TOUCH = Command(
     promise="last-writer", route=READ, read=exists,
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "del", "DEL key [key ...]",
         "Deletes keys and tells how many there were. A value set concurrently survives.",

@@ -191,7 +191,7 @@ def copy_elsewhere(argv: Argv) -> tuple[int, bytes] | None:
     return None if db is None else (db, argv[2])
 
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "rename", "RENAME key newkey",
         "Gives a value another key: writes it there, then removes what was read here. In between"

@@ -66,7 +66,7 @@ _MODULE = (
            ("nondeterministic_output_order",), words=2),
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     _local("ROLE", "Says master: every node takes writes.", "2.8.12",
            "noscript loading stale fast", acl="admin dangerous"),
     _local("LASTSAVE", "Tells when the last backup was finished, in seconds since 1970.",

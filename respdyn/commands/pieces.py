@@ -202,7 +202,7 @@ def all_or_error(replies: list[bytes]) -> bytes:
     return integer(1 if made else 0)
 
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "append", "APPEND key value",
         "Appends to the value of a key and gives the new length. Writes the whole value.",

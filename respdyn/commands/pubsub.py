@@ -49,7 +49,7 @@ _SUBCOMMANDS = (
     ),
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "subscribe", "SUBSCRIBE channel [channel ...]", "Begins to listen to channels.",
         since="2.0.0", group="pubsub", flags=_QUIET, complexity="O(N) with N channels",

@@ -91,7 +91,7 @@ _CONFIG_SUBCOMMANDS = (
     ),
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "monitor", "MONITOR", "Shows every command that clients give to this node.",
         since="1.0.0", group="server", flags="admin noscript loading stale",

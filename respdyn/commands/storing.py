@@ -42,7 +42,7 @@ _MEMORY = (
     MEMORY_USAGE,
 )
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "memory", "MEMORY", "Tells how memory is used.",
         since="4.0.0", group="server", flags="", promise="local", route=LOCAL, arity=-2,

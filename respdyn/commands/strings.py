@@ -126,7 +126,7 @@ def mset_parts(argv: Argv) -> list[Argv]:
     return [[b"SET", key, new] for key, new in pairs.items()]
 
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "get", "GET key", "Gives the value of a key.",
         since="1.0.0", group="string", flags="readonly fast", access="RO access",

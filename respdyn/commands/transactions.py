@@ -9,7 +9,7 @@ from respdyn.commands.declare import LOCAL, Command
 
 _FLAGS = "noscript loading stale fast allow_busy"
 
-COMMANDS = (
+COMMANDS: tuple[Command, ...] = (
     Command(
         "multi", "MULTI", "Begins a transaction: the commands that follow are queued.",
         since="1.2.0", group="transactions", flags=_FLAGS, promise="local", route=LOCAL,

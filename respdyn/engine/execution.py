@@ -31,9 +31,10 @@ from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import Gathering, Part
 from respdyn.engine.consistency import parse_terms
-from respdyn.engine.groups import Outcome, Step, keys_in
+from respdyn.engine.groups import keys_in
 from respdyn.engine.sending import NO_AGREEMENT, TRIES, Batch, Item, Sender, fill
 from respdyn.engine.session import Inside, Session
+from respdyn.engine.steps import Outcome, Step
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error, null_array
 from respdyn.ring.hashing import locator, slot_of

@@ -24,7 +24,6 @@ Source: SEMANTICS 7.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -38,6 +37,7 @@ from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.commands.table import find, lookup
 from respdyn.engine.calls import Call, Continuation, Turn, Updating
 from respdyn.engine.forwarding import OUTCOME_UNKNOWN
+from respdyn.engine.steps import Done, Group, Outcome, Step, encoder, groups, outcomes
 from respdyn.engine.timing import Timing
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import bulk, error
@@ -56,37 +56,6 @@ _NO_LEASE = (
     "MISCONF the lease of this node's counter is not stored yet; try again: nothing was done"
 )
 _TOO_FEW = "NOQUORUM {}={} reachable={}: nothing was done"
-
-
-class Step(msgspec.Struct, array_like=True, frozen=True):
-    """One command, or `WATCH key`, whose reply is the key's version."""
-
-    argv: list[bytes]
-    db: int
-    resp3: bool
-    r: int
-    w: int
-    sloppy: bool = True
-
-
-class Group(msgspec.Struct, array_like=True, frozen=True):
-    """What one node is to do in one step: nothing, if a watched key has another version."""
-
-    steps: list[Step]
-    watches: list[tuple[bytes, bytes]]      # locator, version
-    r: int                                  # for reading the watched keys
-
-
-# The replies; None if a watched key has changed; a text if nothing was done for another reason;
-# `NOT_RUN` if the node does not keep these keys; `UNKNOWN`.
-Outcome = list[bytes] | str | bytes | None
-Done = Callable[[Outcome], None]
-
-_encoder = msgspec.msgpack.Encoder()
-_groups: msgspec.msgpack.Decoder[Group] = msgspec.msgpack.Decoder(Group)
-_outcomes: msgspec.msgpack.Decoder[list[bytes] | str | None] = msgspec.msgpack.Decoder(
-    list[bytes] | str | None
-)
 
 
 def version_of(record: bytes, now_ms: int) -> bytes:
@@ -151,7 +120,7 @@ class Groups:
                 done(reply)
                 return
             try:
-                outcome = _outcomes.decode(reply)
+                outcome = outcomes.decode(reply)
             except msgspec.MsgspecError:
                 done(UNKNOWN)
                 return
@@ -162,7 +131,7 @@ class Groups:
 
         # One hop is counted already: a group is not passed on, and not run again by itself.
         call = Call(
-            command, [GROUP, _encoder.encode(group)], 0, False, terms, deadline_ms, 1, deadline_ms
+            command, [GROUP, encoder.encode(group)], 0, False, terms, deadline_ms, 1, deadline_ms
         )
         forwarding = self.dispatcher.forwarding
         forwarding.send(call, GROUP + peer.encode(), peer, Continuation(answered))
@@ -171,7 +140,7 @@ class Groups:
         """A peer's group. Raises `PeerError`."""
         dispatcher = self.dispatcher
         try:
-            group = _groups.decode(body)
+            group = groups.decode(body)
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed group: {wrong}") from wrong
         if not dispatcher.plans or dispatcher.now_ms > until_ms:
@@ -180,7 +149,7 @@ class Groups:
 
         def done(outcome: Outcome) -> None:
             is_word = isinstance(outcome, bytes)
-            waiter.fill(outcome if is_word else _encoder.encode(outcome))   # type: ignore[arg-type]
+            waiter.fill(outcome if is_word else encoder.encode(outcome))   # type: ignore[arg-type]
 
         try:
             self.run(group, dispatcher.now_ms + timeout_ms, done, until_ms)

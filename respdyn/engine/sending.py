@@ -19,8 +19,8 @@ from respdyn.commands.table import lookup
 from respdyn.engine import groups
 from respdyn.engine.calls import Continuation, Gathering, Part
 from respdyn.engine.forwarding import OUTCOME_UNKNOWN
-from respdyn.engine.groups import Done, Group, Outcome, Step
 from respdyn.engine.session import Session
+from respdyn.engine.steps import Done, Group, Outcome, Step
 from respdyn.engine.timing import Note, Timing
 from respdyn.resp.replies import OK
 from respdyn.ring.hashing import slot_of

@@ -1,0 +1,48 @@
+"""What `make compiled` compiles can be compiled without becoming another program."""
+
+import ast
+import tomllib
+
+from tests.tidy.sources import ROOT, SOURCES, name_of, tree_of
+
+
+def _compiled() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    hooks = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
+    return {pattern.removeprefix("/") for pattern in hooks["mypyc"]["include"]}
+
+
+def _bases(path: str) -> dict[str, list[str]]:
+    """Each class of a module with the names of what it inherits from."""
+    return {
+        node.name: [
+            name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")
+            for name in (
+                base.value if isinstance(base, ast.Subscript) else base for base in node.bases
+            )
+        ]
+        for node in ast.walk(tree_of(ROOT / path)) if isinstance(node, ast.ClassDef)
+    }
+
+
+def test_each_module_that_is_compiled_is_there() -> None:
+    assert _compiled() <= {name_of(path) for path in SOURCES}
+
+
+def test_no_module_that_is_compiled_defines_messages() -> None:
+    for path in _compiled():
+        assert not any("Struct" in bases for bases in _bases(path).values()), path
+
+
+def test_no_interpreted_class_inherits_from_a_compiled_one() -> None:
+    for path in map(name_of, SOURCES):
+        if path in _compiled():
+            continue
+        imported = {
+            alias.asname or alias.name
+            for node in ast.walk(tree_of(ROOT / path)) if isinstance(node, ast.ImportFrom)
+            if f"{(node.module or '').replace('.', '/')}.py" in _compiled()
+            for alias in node.names
+        }
+        for name, bases in _bases(path).items():
+            assert not imported & set(bases), f"{path}: {name} inherits from what is compiled"
