@@ -144,7 +144,7 @@ def end(world: "World") -> None:
     read_all(world, "r", world.hosts)
     # One reader meets all copies; read repair must bring the join to each of them.
     one = Chance(world.plan.seed, "end").pick(world.hosts)
-    read_all(world, "a", [one], (b"R", b"ALL"))
+    read_all(world, "a", [one], (b"R", b"ALL", b"SLOPPY", b"no"))
     world.run_until(world.now_us + 1_000_000)
     compare_copies(world)
     asked_us = world.now_us

@@ -7,7 +7,7 @@ from typing import Any
 
 from respdyn.engine.groups import Running
 from respdyn.node import Node
-from tests.sim.mutants import Bug
+from tests.sim.bugs import SMALL, Bug
 
 
 class HalfRunning(Running):
@@ -55,12 +55,9 @@ class IgnoresWatches(Node):
         self.dispatcher.groups.running_class = lambda: NeverChanged   # type: ignore[method-assign]
 
 
-CALM = {
-    "faults": (), "leaves_one_out": False, "harms_early": False, "transactors": 4, "nodes": 3,
-    "n": 3, "r": 2, "w": 2, "max_inflight": 100_000,
-}
+CALM = SMALL | {"transactors": 4}
 
 MUTANTS = (
-    Bug(AppliesGroupsInTwoTurns, 200, CALM),
-    Bug(IgnoresWatches, 200, CALM),
+    Bug(AppliesGroupsInTwoTurns, CALM),
+    Bug(IgnoresWatches, CALM),
 )

@@ -11,7 +11,8 @@ from respdyn.engine.handoff import Handoff
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.ring.ring import Member
-from tests.sim.mutants import Bug, Swapped, widened
+from tests.sim.bugs import SMALL, Bug, keys
+from tests.sim.mutants import Swapped, widened
 
 
 class SwappedHandoff(Node):
@@ -108,6 +109,7 @@ class ClaimsWhileItStandsIn(Swapped):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
             w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            early: str = "", number: int = 0,
         ) -> None:
             if not plan.is_owner:
                 mine = self._replica._identity
@@ -116,30 +118,27 @@ class ClaimsWhileItStandsIn(Swapped):
                 self._hints.keep(owner, locator, delta, True)
             super().write(
                 plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
-                until_ms,
+                until_ms, early, number,
             )
 
 
-# Owners of a key are lost all together, and come back. Exchange would mend what others know too.
-STANDING_IN = {
-    "nodes": 5, "n": 3, "r": 2, "w": 2, "sloppy": True, "engine": "rocksdb", "partitions": 64,
-    "durability": "always", "harms_early": False, "fault_every_ms": 300, "harm_ms": 9000,
-    "faults": ("halves", "isolate", "kill"), "leaves_one_out": False, "max_inflight": 100_000,
-    "keys": tuple((f"key:{index}", ("context", "register")[index % 2]) for index in range(6)),
-    "exchange_ms": 0, "heartbeat_ms": 100, "failure_timeout_ms": 200, "operations": 1_000,
-}
-# Messages are long on their way, and lost with their connections or with the power.
-BREAKING = {
-    "faults": ("halves", "reset", "power", "slow-disk"), "delay_us": 10_000, "jitter_us": 20_000,
-    "sync_us": 8_000,
+# A node that is cut off from all others is the only one that has what it acknowledges, and for
+# some keys it stands in. Exchange would mend what others know too.
+ALONE = SMALL | {
+    "nodes": 5, "r": 1, "w": 1, "sloppy": True, "partitions": 16, "harm_ms": 2_500,
+    "faults": ("isolate",), "keys": keys(6, "context", "register"), "failure_timeout_ms": 300,
 }
 
 MUTANTS = (
-    Bug(ForgetsHintsBeforeTheyAreStored, 200, STANDING_IN | BREAKING),
-    Bug(GivesHintsToSomebodyElse, 200, STANDING_IN),
-    Bug(DropsHintsWhenSomebodyComesOrGoes, 200, STANDING_IN),
-    Bug(ForgetsHintsOnRestart, 200, STANDING_IN),
-    Bug(KeepsNothing, 200, STANDING_IN),
-    Bug(BelievesWhoeverFindsNothing, 200, STANDING_IN),
-    Bug(ClaimsWhileItStandsIn, 200, STANDING_IN),
+    Bug(ForgetsHintsBeforeTheyAreStored, ALONE | {
+        "faults": ("isolate", "power", "slow-disk"), "fault_every_ms": 100, "sync_us": 30_000,
+        "keys": keys(40, "context"), "operations": 500, "pipeline": 4, "harm_ms": 2_000,
+        "failure_timeout_ms": 200,
+    }, first=3, within=20),
+    Bug(GivesHintsToSomebodyElse, ALONE),
+    Bug(DropsHintsWhenSomebodyComesOrGoes, ALONE),
+    Bug(ForgetsHintsOnRestart, ALONE | {"faults": ("isolate", "kill"), "fault_every_ms": 150}),
+    Bug(KeepsNothing, ALONE),
+    Bug(BelievesWhoeverFindsNothing, ALONE | {"faults": ("isolate", "halves")}),
+    Bug(ClaimsWhileItStandsIn, ALONE | {"keys": keys(6, "context")}),
 )

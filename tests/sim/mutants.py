@@ -1,13 +1,12 @@
 """Deliberate bugs: nodes that each break one rule, to prove that the simulator can fail.
 
 Each is a subclass of `Node`, given to the world in the real one's place. `MUTANTS`, at the end,
-says within how many seeds, counted from 1, the simulator must notice each of them.
+says under which plan and within how many seeds the simulator must notice each of them.
 
 Source: SEMANTICS 1 to 5; riak_kv issue 679 and its kin for most of the ideas.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from respdyn.causal.codec import LIVE, VALUE, context_of, decode, digest, encode
@@ -20,14 +19,13 @@ from respdyn.cluster.messages import pair, read_header
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader, ReadOp, Waiter, WriteRound
 from respdyn.config import Settings
-from respdyn.engine.asking import Promise
 from respdyn.engine.calls import Updating
-from respdyn.engine.collection import Collection, Name, Promised
 from respdyn.engine.drained import Drained
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.resp.replies import OK
 from respdyn.ring.ring import Member
+from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 
 
 class Swapped(Node):
@@ -229,14 +227,23 @@ class ReadsItselfOnly(Swapped):
     """A read-modify-write looks at this node's copy alone: DEL, GETDEL, SETNX."""
 
     class coordinator_class(Coordinator):
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            self.updating: list[Updating] = []
+
         def read(
             self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int,
             is_sloppy: bool, deadline_ms: int,
         ) -> None:
             if isinstance(reader, Updating):
-                reader.agree()
+                self.updating.append(reader)
             else:
                 super().read(plan, reader, locator, record, r, is_sloppy, deadline_ms)
+
+        def seal(self) -> None:
+            while self.updating:
+                self.updating.pop(0).agree()
+            super().seal()
 
 
 class IgnoresDeadlines(Swapped):
@@ -429,117 +436,55 @@ class CoordinatesWithAnyClock(Node):
         self.dispatcher.sends_away = False
 
 
-# ---- forgetting ----
-
-
-class Collecting(Node):
-    """A node with another way to collect tombstones."""
-
-    collection_class = Collection
-
-    def _assemble(self, here: Member) -> None:
-        super()._assemble(here)
-        self.collection = self.collection_class(self)
-
-
-class CollectsWithoutTheAbsent(Collecting):
-    """Owners that cannot be reached are not asked."""
-
-    class collection_class(Collection):
-        def _others(self, partition: int) -> list[str] | None:
-            node = self._node
-            plan = self._plan(partition)
-            if plan is None or not plan.is_owner:
-                return None
-            return [owner for owner in plan.owners if (
-                owner in node.links and node.links[owner].is_up
-            )]
-
-
-class CollectsWithoutTheirWord(Collecting):
-    """What owners say about a tombstone is not listened to."""
-
-    class collection_class(Collection):
-        def _agreed(self, question: Promise, told: list[Promised | None]) -> list[Name]:
-            return question.names
-
-        def _has_settled(self, locator: bytes) -> bool:
-            return True
-
-
-class KeepsWhatOthersForgot(Collecting):
-    """An older copy of a disk is kept although tombstones were collected since."""
-
-    class collection_class(Collection):
-        def _give_up(self, partition: int, number: int) -> None:
-            self._promise(partition, number)
-
-
-@dataclass(frozen=True)
-class Bug:
-    """A deliberate bug, and within how many seeds it must be found.
-
-    `changes` to the plan make rare circumstances common, so that the test is short.
-    """
-
-    node: type[Node]
-    within: int
-    changes: dict[str, Any] = field(default_factory=dict)
-
-
-LOSING = {
-    "durability": "no", "engine": "rocksdb", "faults": ("power", "cut"), "flushes": False,
+CONTEXTS = SMALL | {"keys": keys(2, "context")}
+KILLS = SMALL | {"faults": ("kill",)}
+CUTS = SMALL | {"faults": ("cut", "isolate")}
+# What is acknowledged too early is still on its way when its sender dies.
+FAR = SMALL | {"faults": ("kill", "isolate"), "delay_us": 20_000, "jitter_us": 20_000}
+# A node that was away misses the last that was done to a key.
+RESTING = KILLS | {"keys": keys(60, "delete"), "operations": 200}
+DELETING = KILLS | {
+    "keys": keys(30, "delete"), "fault_every_ms": 200, "operations": 800,
+    "failure_timeout_ms": 300,
 }
+LOSING = SMALL | {"durability": "no", "faults": ("power", "cut")}
+# An EXPIRE after a restart, at a node that has forgotten the SET before it.
 EXPIRING = {
-    "keys": (("key:0", "session"), ("key:1", "session")), "nodes": 3, "n": 3, "r": 1, "w": 2,
-    "faults": ("power",), "fault_every_ms": 300, "heartbeat_ms": 100, "failure_timeout_ms": 200,
+    "keys": keys(2, "session"), "nodes": 3, "n": 3, "r": 1, "w": 2, "durability": "no",
+    "engine": "rocksdb", "faults": ("power",), "fault_every_ms": 300, "heartbeat_ms": 100,
+    "failure_timeout_ms": 200, "exchange_ms": 0,
 }
-DELETING = {"keys": (("key:0", "delete"), ("key:1", "delete")), "faults": ("cut", "isolate")}
-JUMPING = {
-    "keys": (("key:0", "expiry"), ("key:1", "volatile")), "faults": ("jump",), "nodes": 3, "n": 3,
-    "r": 2, "w": 2, "fault_every_ms": 700,
-}
-# Without exchange, which mends in time what these bugs leave behind.
-ALONE = {"exchange_ms": 0}
-# Tombstones are collected within the run: keys rest for long, and so do nodes that are away.
-FORGETTING = {
-    "grace_ms": 2_500, "heartbeat_ms": 100, "failure_timeout_ms": 1_000, "harm_ms": 15_000,
-    "keys": tuple((f"key:{index}", "delete") for index in range(30)), "engine": "rocksdb",
-    "operations": 400, "pipeline": 1, "nodes": 3, "n": 3, "r": 2, "w": 2,
-}
+JUMPING = SMALL | {"keys": keys(2, "expiry", "volatile"), "faults": ("jump",), "harm_ms": 3_000}
 
 MUTANTS = (
-    Bug(ClaimsEverything, 100),
-    Bug(ClaimsBelowItsFloor, 100, LOSING | EXPIRING | ALONE),
-    Bug(CoversWhatItHasNotSeen, 100),
-    Bug(CoversNothing, 100),
-    Bug(CoversSiblingsUnread, 100),
-    Bug(HearsNoConflicts, 100),
-    Bug(DropsTombstones, 100, DELETING),
-    Bug(AnswersBeforeW, 100),
-    Bug(CountsItselfTwice, 100),
-    Bug(AnswersBeforeDurable, 100, LOSING | {"durability": "always", "fault_every_ms": 300}),
-    Bug(AcknowledgesWhatItDropped, 100),
-    Bug(ReadsItselfOnly, 100, DELETING),
-    Bug(IgnoresDeadlines, 100),
-    Bug(RepairsWithTheWinner, 100),
-    Bug(RepairsNobody, 100, ALONE),
-    Bug(ComparesValuesOnly, 100, DELETING | ALONE),
-    Bug(ForgetsOnRestart, 100),
-    Bug(MintsTwice, 100, LOSING),
-    Bug(KeepsItsNameWithoutItsMemory, 100),
-    Bug(RunsForwardsTwice, 100),
-    Bug(AnswersWhatItForwards, 100),
-    Bug(TakesRepeatedFrames, 100),
-    Bug(AnswersOutOfOrder, 100),
-    Bug(NeverExpires, 100),
-    Bug(GoesByItsClock, 100, JUMPING),
-    Bug(CoordinatesWithAnyClock, 100, JUMPING),
-
-
-    Bug(CollectsWithoutTheAbsent, 100, FORGETTING | {"faults": ("pause", "kill", "isolate")}),
-    Bug(CollectsWithoutTheirWord, 100, FORGETTING | {"faults": ("cut", "kill"), "exchange_ms": 0}),
-    Bug(KeepsWhatOthersForgot, 100, FORGETTING | {
-        "faults": ("restore",), "fault_every_ms": 2_000,
+    Bug(ClaimsEverything, CONTEXTS),
+    Bug(ClaimsBelowItsFloor, EXPIRING, first=28, within=60),
+    Bug(CoversWhatItHasNotSeen, CONTEXTS),
+    Bug(CoversNothing, SMALL),
+    Bug(CoversSiblingsUnread, CONTEXTS),
+    Bug(HearsNoConflicts, CUTS | {"skew_ms": 200}),
+    Bug(DropsTombstones, DELETING, first=2),
+    Bug(AnswersBeforeW, FAR),
+    Bug(CountsItselfTwice, FAR),
+    Bug(AnswersBeforeDurable, SMALL | {"faults": ("power",), "sync_us": 8_000}),
+    Bug(AcknowledgesWhatItDropped, SMALL | {"r": 1, "w": 3}),
+    Bug(ReadsItselfOnly, DELETING | {
+        "faults": ("isolate", "reset"), "keys": keys(8, "delete"),
+    }, first=6),
+    Bug(IgnoresDeadlines, CUTS | {
+        "request_timeout_ms": 300, "failure_timeout_ms": 1_500, "heartbeat_ms": 500,
     }),
+    Bug(RepairsWithTheWinner, CUTS | {"keys": keys(2, "context")}),
+    Bug(RepairsNobody, RESTING | {"r": 1}),
+    Bug(ComparesValuesOnly, RESTING),
+    Bug(ForgetsOnRestart, KILLS),
+    Bug(MintsTwice, LOSING),
+    Bug(KeepsItsNameWithoutItsMemory, SMALL | EXCHANGING | {"faults": ("wipe",)}),
+    Bug(RunsForwardsTwice, CONTEXTS),
+    Bug(AnswersWhatItForwards, FAR),
+    Bug(TakesRepeatedFrames, CONTEXTS | {"faults": ("repeat",)}),
+    Bug(AnswersOutOfOrder, SMALL | {"pipeline": 8}),
+    Bug(NeverExpires, SMALL | {"keys": keys(2, "volatile")}),
+    Bug(GoesByItsClock, JUMPING),
+    Bug(CoordinatesWithAnyClock, JUMPING),
 )

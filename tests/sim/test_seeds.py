@@ -4,6 +4,7 @@ A failure shows the seed's story and the command that tells it again.
 """
 
 import random
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,34 +35,39 @@ def known_seeds() -> list[tuple[int, str]]:
     return [(int(seed), text) for seed, text in pairs]
 
 
-def passes(seed: int) -> Outcome:
-    """Run a seed; a failure is shown as the command line shows it."""
-    outcome = run(draw(seed), Node)
+def go(seed: int) -> Outcome:
+    """Run a seed."""
+    return run(draw(seed), Node)
+
+
+def passed(outcome: Outcome) -> Outcome:
+    """A failure is shown as the command line shows it."""
     if outcome.failure:
         pytest.fail("\n".join(outcome.lines()), pytrace=False)
     return outcome
 
 
 @pytest.mark.slow
-def test_fixed_seeds_keep_every_promise_and_meet_every_fault() -> None:
+def test_fixed_seeds_keep_every_promise_and_meet_every_fault(cores: ProcessPoolExecutor) -> None:
     counts = dict.fromkeys(WANTED, 0)
-    for seed in range(1, FIXED + 1):
-        for what, count in passes(seed).counts.items():
+    for outcome in cores.map(go, range(1, FIXED + 1)):
+        for what, count in passed(outcome).counts.items():
             if what in counts:
                 counts[what] += count
     assert not [what for what, count in counts.items() if not count]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "text"), known_seeds())
-def test_seeds_that_once_found_a_bug(seed: int, text: str) -> None:
-    assert text
-    passes(seed)
+def test_seeds_that_once_found_a_bug(cores: ProcessPoolExecutor) -> None:
+    seeds = known_seeds()
+    assert all(text for _, text in seeds)
+    for outcome in cores.map(go, [seed for seed, _ in seeds]):
+        passed(outcome)
 
 
 @pytest.mark.slow
-def test_seeds_never_tried_before() -> None:
+def test_seeds_never_tried_before(cores: ProcessPoolExecutor) -> None:
     first = random.SystemRandom().randrange(10**6, 10**9)
     print(f"seeds {first} to {first + FRESH - 1}")
-    for seed in range(first, first + FRESH):
-        passes(seed)
+    for outcome in cores.map(go, range(first, first + FRESH)):
+        passed(outcome)

@@ -1,0 +1,68 @@
+"""Deliberate bugs of how tombstones are collected; as in `mutants`."""
+
+from respdyn.engine.asking import Promise
+from respdyn.engine.collection import Collection, Name, Promised
+from respdyn.node import Node
+from respdyn.ring.ring import Member
+from tests.sim.bugs import Bug, keys
+
+
+class Collecting(Node):
+    """A node with another way to collect tombstones."""
+
+    collection_class = Collection
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.collection = self.collection_class(self)
+
+
+class CollectsWithoutTheAbsent(Collecting):
+    """Owners that cannot be reached are not asked."""
+
+    class collection_class(Collection):
+        def _others(self, partition: int) -> list[str] | None:
+            node = self._node
+            plan = self._plan(partition)
+            if plan is None or not plan.is_owner:
+                return None
+            return [owner for owner in plan.owners if (
+                owner in node.links and node.links[owner].is_up
+            )]
+
+
+class CollectsWithoutTheirWord(Collecting):
+    """What owners say about a tombstone is not listened to."""
+
+    class collection_class(Collection):
+        def _agreed(self, question: Promise, told: list[Promised | None]) -> list[Name]:
+            return question.names
+
+        def _has_settled(self, locator: bytes) -> bool:
+            return True
+
+
+class KeepsWhatOthersForgot(Collecting):
+    """An older copy of a disk is kept although tombstones were collected since."""
+
+    class collection_class(Collection):
+        def _give_up(self, partition: int, number: int) -> None:
+            self._promise(partition, number)
+
+
+# Tombstones are collected within the run: keys rest for long, and so do nodes that are away.
+RESTING = {
+    "grace_ms": 2_500, "heartbeat_ms": 100, "failure_timeout_ms": 1_000, "harm_ms": 15_000,
+    "keys": keys(30, "delete"), "engine": "rocksdb", "operations": 400, "pipeline": 1,
+    "nodes": 3, "n": 3, "r": 2, "w": 2,
+}
+
+MUTANTS = (
+    Bug(CollectsWithoutTheAbsent, RESTING | {
+        "faults": ("pause", "kill", "isolate"),
+    }, first=24, within=60),
+    Bug(CollectsWithoutTheirWord, RESTING | {"faults": ("cut", "kill"), "exchange_ms": 0}),
+    Bug(KeepsWhatOthersForgot, RESTING | {
+        "faults": ("restore",), "fault_every_ms": 2_000,
+    }, first=9, within=20),
+)
