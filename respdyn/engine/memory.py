@@ -20,7 +20,7 @@ from respdyn.engine.session import Session
 
 # What a connection costs besides what is buffered for it: session, reader, transport and sockets,
 # as measured with 10,000 of them.
-CONNECTION_BYTES: Final = 7000
+CONNECTION_BYTES: Final = 5500
 
 # Clients that are looked at in one go: two milliseconds' worth.
 LOOKS_MAX: Final = 1000

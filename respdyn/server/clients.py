@@ -4,8 +4,8 @@ A client whose replies pile up is not given more work: beyond `client-output-sof
 or while its socket takes nothing, its commands stay unread, first here and then in its own socket.
 One that lets replies pile up beyond `client-output-limit` is disconnected; one that listens to
 channels beyond `pubsub-output-limit`, or after `pubsub-output-seconds` above `pubsub-output-soft`.
-No client gets more than `COMMANDS_PER_TURN` commands into a turn, however many it pipelined, so the
-others are heard.
+No client gets more than `COMMANDS_PER_TURN` commands into a turn, however many it pipelined, nor
+any more once they have taken `SHARE_S`, so the others are heard.
 
 Replies that already wait are still delivered to a client that half-closed, sent nonsense or said
 QUIT, for `LINGER_S` seconds.
@@ -13,6 +13,7 @@ QUIT, for `LINGER_S` seconds.
 
 import asyncio
 import socket
+from time import perf_counter as clock_s
 from typing import Final, cast
 
 from respdyn.config import Settings, is_loopback_only
@@ -23,6 +24,8 @@ from respdyn.server.gate import Gates
 from respdyn.server.turn import Turn
 
 COMMANDS_PER_TURN: Final = 1000
+HELPING: Final = 100                # commands after which the time is looked at
+SHARE_S: Final = 0.002              # of a turn, for one client
 LINGER_S: Final = 5.0
 STRANGER_COMMANDS: Final = 16       # in a turn, before AUTH
 STRANGER_BYTES: Final = 16 * 1024   # unread replies before AUTH at which commands wait
@@ -366,6 +369,7 @@ class Client(asyncio.Protocol):
         pending = session.pending
         ready = reader.ready
         most = COMMANDS_PER_TURN if self._is_free else STRANGER_COMMANDS
+        began_s = 0.0
         try:
             while most > 0:
                 if not self._is_free and session.authenticated:
@@ -379,8 +383,14 @@ class Client(asyncio.Protocol):
                         self._read_on()
                     return
                 before = len(ready)
-                run(session, ready, most, soft)
-                most -= before - len(ready)
+                run(session, ready, most if most < HELPING else HELPING, soft)
+                ran = before - len(ready)
+                most -= ran
+                if ran >= HELPING:          # a small pipeline is not timed at all
+                    now_s = clock_s()
+                    if began_s and now_s - began_s > SHARE_S:
+                        break
+                    began_s = began_s or now_s
                 if (
                     session.out_bytes > soft or len(pending) > PENDING_MAX
                     or self._is_stuck or session.closing

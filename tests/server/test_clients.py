@@ -63,6 +63,19 @@ def test_a_long_pipeline_leaves_room_for_others(
     assert server.node.drains >= 200
 
 
+def test_slow_commands_of_one_client_leave_room_for_others(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "HELPING", 10)
+    monkeypatch.setattr(clients, "SHARE_S", 0.0)        # all are slow
+    greedy, modest = Wire(server.client_port), Wire(server.client_port)
+    greedy.send(command(b"PING") * 2000)
+    modest.send(command(b"PING"))
+    modest.expect(b"+PONG\r\n")
+    greedy.expect(b"+PONG\r\n" * 2000)
+    assert server.node.drains >= 100
+
+
 def test_pending_commands_of_one_client_are_bounded(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
