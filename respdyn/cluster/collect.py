@@ -27,7 +27,6 @@ _PROMISED = META + b"promised"
 _COLLECTED = META + b"collected"
 
 LOOK_RECORDS = 2048          # looked at in one go, unless one slot has more
-LOOK_SLOTS = 4096            # the same, of empty slots
 MOST_DUE = 8192              # found and not yet dealt with; the rest is found again
 
 Due = dict[int, dict[bytes, bytes]]     # by partition: locator -> record as it was found
@@ -71,23 +70,21 @@ class Remains:
         replica = self._replica
         width = replica.width
         seen = 0
-        for _ in range(LOOK_SLOTS):
-            slot = self._slot
+        for slot in replica.filled(self._slot, SLOTS):
             partition = slot // width
             place = owned.get(partition)
             if place is None:
-                self._next((partition + 1) * width)
                 continue
             table = replica.slots[slot]
-            if table:
-                seen += len(table)
-                wait_ms = place * stagger_ms
-                self._look_into(
-                    table, partition, now_ms, grace_ms + wait_ms, wall_ms - margin_ms - wait_ms
-                )
-            self._next(slot + 1)
+            seen += len(table)
+            wait_ms = place * stagger_ms
+            self._look_into(
+                table, partition, now_ms, grace_ms + wait_ms, wall_ms - margin_ms - wait_ms
+            )
             if seen >= LOOK_RECORDS or self.due >= MOST_DUE:
-                break
+                self._next(slot + 1)
+                return
+        self._next(SLOTS)
 
     def _look_into(
         self, table: dict[bytes, bytes], partition: int, now_ms: int, grace_ms: int, limit_ms: int

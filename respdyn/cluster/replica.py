@@ -12,6 +12,7 @@ This room knows nothing of quorums, peers or commands.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import compress
 from zlib import crc32
 
 from respdyn.causal.codec import (
@@ -301,6 +302,10 @@ class Replica:
             self.bytes += len(locator) + len(record)
             self._count(locator, b"", record)
         return damaged
+
+    def filled(self, first: int, last: int) -> Iterator[int]:
+        """The slots from `first` up to, not including, `last` that hold records: most hold none."""
+        return compress(range(first, last), self.slots[first:last])
 
     # ---- damage ----
 

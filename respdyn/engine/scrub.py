@@ -49,15 +49,16 @@ class Scrub:
             return
         replica = node.replica
         checked = 0
-        for _ in range(SLOTS):
-            checked += len(replica.slots[self._slot])
-            for locator in replica.damaged_in(self._slot):
+        for slot in replica.filled(self._slot, SLOTS):
+            checked += len(replica.slots[slot])
+            for locator in replica.damaged_in(slot):
                 self._lost(locator)
-            self._slot = (self._slot + 1) % SLOTS
-            if not self._slot:
-                node.counters.scrubs += 1
             if checked >= RECORDS:
+                self._slot = slot + 1
                 break
+        else:
+            self._slot = 0
+            node.counters.scrubs += 1
         node.counters.scrub_records += checked
         node.admission.spend(SCRUB, checked * CHECKED_BYTES)
 
