@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from compat import clients, dashboard, scope
+from compat import clients, dashboard, rolling, scope
 from compat.apps import run as apps
 from compat.machine import machine
 from compat.places import CompatError
@@ -22,6 +22,8 @@ PARTS: dict[str, tuple[str, Callable[[], int]]] = {
                 lambda: machine.run(1)),
     "machine-three": ("the same at three nodes", lambda: machine.run(3)),
     "clients": ("redis-py, ioredis and node-redis while a node dies and returns", clients.run),
+    "rolling": ("redis-py and node-redis, retries off, while all nodes are restarted (ROUNDS=2)",
+                rolling.run),
     "apps": ("Flask, Django, rate limits and a counter", apps.run),
     "dashboard": ("the queries of docker's dashboard, put to a Prometheus", dashboard.run),
 }

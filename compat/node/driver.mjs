@@ -60,6 +60,9 @@ async function ioredis() {
   };
 }
 
+// node-redis runs no command twice that it has written; this lets it not even connect again.
+const once = process.env.COMPAT_RETRIES === "off" ? { socket: { reconnectStrategy: false } } : {};
+
 async function nodeRedis() {
   const url = (node) => ({ url: `redis://${node.host}:${node.port}` });
   const client = mode === "cluster"
@@ -68,7 +71,7 @@ async function nodeRedis() {
         // How long it tries a lost node before it asks the others; by default five seconds.
         topologyRefreshOnReconnectionAttemptStrategy: 200,
       })
-    : createClient(url(nodes[0]));
+    : createClient({ ...url(nodes[0]), ...once });
   client.on("error", () => {});
   await client.connect();
   return {
@@ -163,7 +166,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
 
 async function load(name) {
   for (let i = 0; !isOver; i++) {
-    const key = `l:${name}:${i % 200}`;
+    const key = `l:${process.pid}:${name}:${i % 200}`;
     try {
       await to.set(key, String(i));
       written.set(key, i);

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ from collections import Counter
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _LOOPS = 8
 _KEYS = 200         # of each loop
@@ -44,7 +47,10 @@ def main() -> None:
 
 
 def _standalone(nodes: list[tuple[str, int]], index: int) -> Any:
-    return redis.Redis(*nodes[index], decode_responses=True, socket_timeout=5)
+    once: dict[str, Any] = {}
+    if os.environ.get("COMPAT_RETRIES") == "off":
+        once = {"retry": Retry(NoBackoff(), 0), "retry_on_error": []}
+    return redis.Redis(*nodes[index], decode_responses=True, socket_timeout=5, **once)
 
 
 def _cluster(nodes: list[tuple[str, int]], index: int) -> Any:
@@ -130,7 +136,7 @@ class Load:
         """One loop, until it is over."""
         number = 0
         while not self.is_over:
-            key = f"l:{name}:{number % _KEYS}"
+            key = f"l:{os.getpid()}:{name}:{number % _KEYS}"
             try:
                 self._client.set(key, number)
                 self._wrote(key, number)

@@ -32,6 +32,18 @@ STORIES = {
         c: ACL WHOAMI / c: RESET / c: ACL WHOAMI / c: AUTH x / c: AUTH default z / c: ACL WHOAMI
         c: AUTH nobody x / c: AUTH a b c
     """,
+    "rights revoked in the midst of a transaction": r"""
+        ACL SETUSER x on >one ~* &* +@all / a: AUTH x one / a: MULTI / a: SET a 1 / a: GET a
+        ACL SETUSER x -set / a: EXEC / a: MULTI / a: SET a 1 / a: GET a / a: EXEC / a: GET a
+        ACL SETUSER x +set / a: MULTI / a: SET k 1 / a: SET b 1 / a: MSET b 2 k 2 / a: COPY b k
+        ACL SETUSER x resetkeys ~b* / a: EXEC / a: GET b / GET k / ACL SETUSER x ~*
+        a: MULTI / a: PUBLISH c m / a: ECHO hi / ACL SETUSER x resetchannels / a: EXEC
+        a: MULTI / a: GET b / ACL SETUSER x -exec / a: EXEC / a: DISCARD / a: GET b
+        ACL SETUSER x +exec / a: MULTI / a: GET b / ACL SETUSER x off / a: EXEC / a: GET b
+        b: AUTH x one
+        ACL SETUSER x on / a: MULTI / a: CLIENT SETNAME me / a: ACL WHOAMI / ACL SETUSER x -client
+        a: EXEC / ACL SETUSER x +client|setname / a: MULTI / a: CLIENT SETNAME me / a: CLIENT ID
+    """,
     "words": r"""
         ACL SETUSER x reset / ACL LIST / ACL SETUSER x ON / ACL SETUSER x allkeys / ACL LIST
         ACL SETUSER x ~a / ACL SETUSER x resetkeys ~a ~b ~a / ACL LIST / ACL SETUSER x &c

@@ -285,3 +285,28 @@ def test_requirepass_follows_where_the_default_user_was_changed() -> None:
     assert stranger.say("FLUSHALL").startswith(b"-NOPERM")
     admin.say("CONFIG SET requirepass ")
     assert alone.connect().say("PING") == b"+PONG\r\n"
+
+
+def test_a_right_revoked_within_a_transaction_is_told_once_and_leaks_nothing() -> None:
+    alone = Alone()
+    admin, client = alone.connect(), alone.connect()
+    admin.say("ACL SETUSER x on >p ~* +@all")
+    client.say("AUTH x p")
+    for _ in range(3):
+        client.say("MULTI")
+        client.say("SET account s3cret")
+        admin.say("ACL SETUSER x -set")
+        told = client.say("EXEC")
+        assert told.startswith(b"*1\r\n-NOPERM ACLs rules changed") and b"s3cret" not in told
+        assert admin.say("GET account") == b"$-1\r\n"
+        admin.say("ACL SETUSER x +set")
+    log = admin.say("ACL LOG")
+    assert log.startswith(b"*1\r\n") and b"count\r\n:3\r\n" in log and b"multi\r\n" in log
+    assert b"s3cret" not in log and b"s3cret" not in admin.say("INFO everything")
+    assert b"s3cret" not in admin.say("CLIENT LIST")
+    gone = alone.connect()
+    gone.say("AUTH x p")
+    gone.say("MULTI")
+    gone.say("SET account s3cret")
+    admin.say("ACL DELUSER x")
+    assert gone.session.closing and admin.say("GET account") == b"$-1\r\n"
