@@ -222,12 +222,22 @@ class Link:
         """When the oldest frame was sent that the peer has not applied; None for none."""
         return self.unapplied[0].sent_ms if self.unapplied else None
 
+    def _is_silent(self) -> bool:
+        """Whether the outbox is empty."""
+        return not (
+            self.wants_beat or self.writes or self.reads or self.verifies or self.feedbacks
+            or self.stores or self.differs or self.forwards or self.answers or self.asks
+            or self.tolds or self.gossips
+        )
+
     def seal(self, now_ms: int, clock: int, flags: int) -> bytes | None:
         """This turn's frame, or None when there is nothing to say. The outbox is empty after."""
         if not self.is_connected:
             self._clear()      # nobody hears it; requests that wait were told by `lose`
             self.gossips.clear()
             self.speak_by_ms = NEVER
+            return None
+        if now_ms < self.speak_by_ms and self._is_silent():
             return None
         answers = [pair(encode_numbers(numbers), reply) for reply, numbers in self.answers]
         early: dict[bytes, list[bytes]] = {}
@@ -241,9 +251,7 @@ class Link:
             len(self.verifies), len(self.feedbacks), len(self.stores), len(self.differs),
             self.forward_count, len(answers), len(self.asks), len(self.tolds), len(self.gossips),
         )
-        has_content = self.wants_beat or any(counts)
-        if not has_content and now_ms < self.speak_by_ms:
-            return None
+        has_content = not self._is_silent()
         number = 0
         if has_content:
             self.number = number = self.number + 1

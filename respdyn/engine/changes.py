@@ -138,15 +138,15 @@ class Changes:
 
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
-        node = self._node
-        times = [self.decision.next_deadline(), self.work.next_deadline()]
-        transfers = node.transfers
-        if transfers.ring is not None:
-            if transfers.has_changed or transfers.own.version != transfers.ring.version:
-                times.append(self._told_ms + TELL_MS)
-            if is_changing(transfers.ring):
-                times.append(self._next_ms)
-        return min(times)
+        first_ms = min(self.decision.next_deadline(), self.work.next_deadline())
+        transfers = self._node.transfers
+        ring = transfers.ring
+        if ring is not None:
+            if transfers.has_changed or transfers.own.version != ring.version:
+                first_ms = min(first_ms, self._told_ms + TELL_MS)
+            if is_changing(ring):
+                first_ms = min(first_ms, self._next_ms)
+        return first_ms
 
     def tick(self) -> None:
         """Tell what has changed here, and propose what may go on."""
