@@ -318,12 +318,14 @@ def links(context: LocalContext, session: Session, argv: Argv) -> bytes:
         if not link.is_connected:
             continue
         since_ms = node.wall_ms - (node.now_ms - link.changed_ms)
-        rows.append(map_([
-            (text("direction"), text("to")), (text("node"), text(name)),
-            (text("create-time"), integer(since_ms)), (text("events"), text("rw")),
-            (text("send-buffer-allocated"), integer(0)),
-            (text("send-buffer-used"), integer(0)),
-        ], session.resp == 3))
+        # One connection each way. That theirs stands is known once a question came back.
+        for direction, events in (("to", "rw"), ("from", "r"))[: 1 + link.is_up]:
+            rows.append(map_([
+                (text("direction"), text(direction)), (text("node"), text(name)),
+                (text("create-time"), integer(since_ms)), (text("events"), text(events)),
+                (text("send-buffer-allocated"), integer(0)),
+                (text("send-buffer-used"), integer(0)),
+            ], session.resp == 3))
     return array(rows)
 
 

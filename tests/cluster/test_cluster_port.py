@@ -289,3 +289,18 @@ def test_the_client_port_sees_everything_still() -> None:
     assert little.client("B", "cluster")("SELECT", "1") == (
         "ERR SELECT is not allowed in cluster mode"
     )
+
+
+def test_cluster_links_tells_of_both_connections_to_each_node() -> None:
+    little = Little(3).ready()
+    client = little.client("A", "cluster")
+
+    def told() -> list[tuple[bytes, bytes]]:
+        rows = cast(list[list[bytes]], client("CLUSTER", "LINKS"))
+        return [(row[1], row[3]) for row in rows]
+
+    others = sorted(little.machines[at].name.encode() for at in (1, 2))
+    assert told() == [(way, name) for name in others for way in (b"to", b"from")]
+    little.kill("C")
+    little.run(10)
+    assert told() == [(way, little.machines[1].name.encode()) for way in (b"to", b"from")]
