@@ -184,6 +184,7 @@ def _persistence(context: LocalContext) -> Fields:
 
 def _stats(context: LocalContext) -> Fields:
     front = context.node.front
+    trackers = context.node.telling.trackers
     return {
         "total_connections_received": front.connections,
         "total_commands_processed": sum(front.calls.values()),
@@ -198,7 +199,7 @@ def _stats(context: LocalContext) -> Fields:
         "sync_full": 0,
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
-        "expired_keys": 0,
+        "expired_keys": context.node.counters.expired_reduced,
         "expired_stale_perc": "0.00",
         "evicted_keys": 0,
         "evicted_clients": 0,
@@ -215,9 +216,9 @@ def _stats(context: LocalContext) -> Fields:
         "active_defrag_misses": 0,
         "active_defrag_key_hits": 0,
         "active_defrag_key_misses": 0,
-        "tracking_total_keys": 0,
-        "tracking_total_items": 0,
-        "tracking_total_prefixes": 0,
+        "tracking_total_keys": trackers.keys,
+        "tracking_total_items": trackers.items(),
+        "tracking_total_prefixes": trackers.prefixes(),
         "unexpected_error_replies": 0,
         "total_error_replies": sum(front.errors.values()),
         "dump_payload_sanitizations": 0,

@@ -82,6 +82,15 @@ class Trackers:
         """How many keys are remembered."""
         return len(self._keys)
 
+    def items(self) -> int:
+        """How many pairs of a key and a client that has read it. Costs a look at each key."""
+        return sum(map(len, self._keys.values()))
+
+    def prefixes(self) -> int:
+        """How many different prefixes clients have named (BCAST)."""
+        named = [one.tracking for one in self.sessions.values() if one.tracking is not None]
+        return len({prefix for tracking in named for prefix in tracking.prefixes})
+
     # ---- clients ----
 
     def enable(self, session: Session, tracking: Tracking) -> None:

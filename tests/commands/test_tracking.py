@@ -145,6 +145,33 @@ def test_a_key_that_expires_is_told() -> None:
     assert a.session.take() == b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n"
 
 
+def test_info_counts_what_is_tracked_as_redis_does(server: Redis) -> None:
+    alone = Alone()
+    a, b, c = (alone.connect() for _ in range(3))
+    x, y, z = (server.connect() for _ in range(3))
+    for mine, theirs, lines in (
+        (a, x, ("HELLO 3", "CLIENT TRACKING ON", "MGET k l m", "GET k")),
+        (b, y, ("HELLO 3", "CLIENT TRACKING ON", "GET k", "SET n 1")),
+        (c, z, ("HELLO 3", "CLIENT TRACKING ON BCAST PREFIX p PREFIX q", "GET o")),
+    ):
+        for line in lines:
+            mine.say(line)
+            theirs.call(*line.encode().split(b" "))
+
+    def told(text: bytes) -> list[str]:
+        return [
+            line for line in text.decode().split("\r\n") if line.startswith("tracking_")
+        ]
+
+    for section in ("stats", "clients"):
+        mine_told, theirs_told = (
+            told(one) for one in (a.say(f"INFO {section}"), x.call(b"INFO", section.encode()))
+        )
+        assert mine_told == theirs_told and mine_told, section
+    for each in (x, y, z):
+        each.close()
+
+
 def test_who_is_gone_is_forgotten() -> None:
     alone = Alone()
     w = alone.connect()
