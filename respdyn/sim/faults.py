@@ -99,6 +99,18 @@ class Faults:
             return False
         return how == "power" or host.disk.is_full
 
+    def _is_known(self, host: Host, how: str) -> bool:
+        """Whether a node that lost something knows, when it comes back, that it is to be filled.
+
+        With a backup it does not know, but that has what all owners were given in the beginning.
+        """
+        plan = self.world.plan
+        if plan.engine == "memory" or how == "wipe":
+            return True
+        if host.disk.is_full:
+            return False
+        return how == "rot" or (how == "restore" and plan.durability == "always")
+
     def may_end(self, host: Host, how: str) -> bool:
         """Whether the atlas allows it now."""
         history = self.world.history
@@ -112,6 +124,8 @@ class Faults:
         if self._loses(host, how):
             self.world.history.damage(self.world.now_us)
             self.world.count("acknowledged data taken away")
+            if not self._is_known(host, how):
+                self.world.history.has_lost_tails = True
         host.end(how)
         self.world.after(lasts_us, self._restart, (host, host.life))
         return True
@@ -172,6 +186,7 @@ class Faults:
             return False
         if self._loses(host, "stop"):
             self.world.history.damage(self.world.now_us)
+            self.world.history.has_lost_tails |= self.world.plan.engine != "memory"
         host.stop()
         self.world.after(lasts_us, self._restart_stopped, (host, host.life))
         return True

@@ -13,7 +13,8 @@ acknowledged: a SET or DEL that began after the value's own acknowledgement, whe
 or a context that was read together with the value.
 
 *Not found?* A key that all owners were given, and that nothing has removed since, must not be
-called absent, whoever can be reached: owners know it, and nobody else may say so.
+called absent, whoever can be reached: owners know it, and nobody else may say so. An owner whose
+disk was wiped knows that it knows nothing; only one that has lost a tail of its disk does not.
 
 Where the promise does not hold, the question is not asked: quorums that need not overlap, and the
 time between a crash that took away acknowledged data and its repair. In doubt it stays silent: a
@@ -205,6 +206,8 @@ class History:
         # Since when acknowledged data is missing somewhere that nothing has repaired yet.
         self.damaged_us = NEVER
         self._damages: list[tuple[int, int]] = []
+        # Some node has lost the tail of its disk, and cannot know it.
+        self.has_lost_tails = False
         self._open: dict[int, Op] = {}      # not answered yet, the oldest first
         # By client and key: the latest operation of its own that covers what it meets.
         self._own: dict[tuple[str, bytes], Op] = {}
@@ -317,8 +320,7 @@ class History:
             raise Wrong(f"{op} of {op.client} shows a value twice: it was written twice", op.key)
         if (
             op.was_absent and history.anchored_us < op.invoke_us
-            and op.end_us < history.removable_us
-            and self.damaged_us == NEVER and not self._damages
+            and op.end_us < history.removable_us and not self.has_lost_tails
         ):
             raise Wrong(
                 f"{op} of {op.client} finds nothing, although all owners have had a value since"

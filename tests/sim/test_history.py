@@ -93,6 +93,15 @@ def test_a_key_that_all_owners_have_is_not_absent(told: Told) -> None:
     told.read(10)
 
 
+def test_a_wiped_disk_is_no_excuse_for_not_found_but_a_lost_tail_is(told: Told) -> None:
+    told.op(operations.everywhere(operations.set_(KEY, b"a")), 2, 3, b"OK")
+    told.history.damage(4)
+    with pytest.raises(Wrong, match="finds nothing"):
+        told.read(6)
+    told.history.has_lost_tails = True
+    told.read(8)
+
+
 def test_two_writes_do_not_excuse_each_other(told: Told) -> None:
     told.set(b"a", 1, 5)
     told.set(b"b", 2, 4)
