@@ -7,6 +7,9 @@ digests have become equal was a write in flight; one that has changed is looked 
 that is the same on both sides and still differs is a difference. Then the peer's record is
 fetched and joined here, and the join is sent back if the peer was behind. Nothing else is sent.
 
+What hints have changed at an owner is compared with the other owners soon after: where only two
+nodes could stand in for three owners, one of them was kept no hint.
+
 One exchange runs at a time, a batch of partitions with one peer, the peers in turn, so a round over
 all takes batches x `exchange-interval`. A peer that comes up is compared at once. Every question
 and answer is bounded in entries and bytes, and a turn hashes about five hundred records at most,
@@ -50,6 +53,7 @@ BATCH = 16                   # partitions of an exchange in the regular round
 URGENT_BATCH = 64            # and with a peer that has come up
 URGENT_PAUSE_MS = 10         # between two of those
 HANDOFF_MS = 1000            # hints go first, if there are nodes that may have kept some
+QUIET_MS = 500               # without a hint, until what hints have changed is compared
 PAUSE_MS = 200               # until a suspect is looked at again
 LOOKS = 4                    # at a suspect, before it is left to the next round
 MOST_RECORDS = 512           # hashed for one question, unless a single partition has more
@@ -100,6 +104,8 @@ class Exchange:
         self._mend_ms = 0                                # when a repair was last asked for
         self._repaired_before = 0
         self._repaired: set[tuple[str, int]] = set()     # and not found clean since
+        self._hinted: set[int] = set()                   # partitions that hints have changed
+        self._hinted_ms = 0                              # and the last time that one did
         self._turn = 0                                   # rotates the peers
         self._places: dict[str, int] = {}                # where each peer's round stands
         # Of the exchange under way.
@@ -204,6 +210,18 @@ class Exchange:
         """Whether a comparison that was asked for has not begun."""
         return partition in self._urgent.get(peer, {})
 
+    def hinted(self, partition: int) -> None:
+        """A hint has changed this owner's copy: the other owners may have been kept none."""
+        self._hinted.add(partition)
+        self._hinted_ms = self._node.now_ms
+
+    def _hasten_hinted(self) -> None:
+        """When no more hints come: compare what they have changed, with everybody."""
+        if self._hinted and self._node.now_ms >= self._hinted_ms + QUIET_MS:
+            for peer in sorted(self._shared):
+                self.hasten(peer, sorted(self._hinted))
+            self._hinted.clear()
+
     def suspect(self, partition: int) -> None:
         """Something of this partition is missing here: compare it with everybody at once."""
         for peer, partitions in self._shared.items():
@@ -230,6 +248,7 @@ class Exchange:
         if self.is_running or not interval_ms or now_ms < self._next_ms or not self._shared:
             return
         self._next_ms = now_ms + interval_ms
+        self._hasten_hinted()
         if node.dispatcher.cannot_store:
             self._again = None
             return

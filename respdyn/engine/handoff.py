@@ -135,13 +135,16 @@ class Handoff:
                 node.counters.hints_dropped += 1
             elif name[:1] == CLEARING:
                 replica.clear(partition, name[1], decode_tops(content))
+                node.exchange.hinted(partition)
             else:
                 try:
                     replica.check(content)
                 except DamagedError:        # it would be no better the next time
                     node.counters.hints_dropped += 1
                     continue
-                replica.receive(name, content)
+                before = replica.get(name)
+                if replica.receive(name, content) != before:
+                    node.exchange.hinted(partition)
                 node.counters.records_received += 1
         return TAKEN
 

@@ -230,3 +230,36 @@ def test_a_damaged_or_senseless_question_does_no_harm() -> None:
     assert exchange.answer(Segments(-5)).leaves == b""      # type: ignore[attr-defined]
     exchange.answer(Keys(0, [-1, 1 << 40], -1, -1))
     assert exchange.answer(Fetch([(b"", b""), (b"\xff\xffcleared", b"x")])) == [(b"", b"")] * 2
+
+
+def test_the_owner_for_whom_nobody_could_keep_a_hint_is_not_left_to_the_next_round() -> None:
+    """All owners on one side of a cut, two nodes on the other: two hints, and three owners."""
+    little = Little(5, n=3).ready()
+    ring = little["A"].membership.ring
+    assert ring is not None
+    inside = sorted(little.machines[at].name for at in range(3))
+    keys = [
+        key for key in map("key{}".format, range(1000))
+        if sorted(ring.owners_of(ring.partition_of(slot_of(key.encode())))) == inside
+    ]
+    little.until(lambda: all(
+        m.node.exchange.clean_age_ms() >= 0 and not m.node.exchange.due() for m in little.machines
+    ))
+    for one in "ABC":
+        for other in "DE":
+            little.cut(one, other)
+    little.run(10)
+    client = little.client("D")
+    for key in keys[:40]:
+        assert client("SET", key, "from outside") == b"OK"
+    little.heal()
+
+    def are_alike() -> bool:
+        held = [
+            [little[name].replica.get(locator_of(key)) for key in keys[:40]] for name in "ABC"
+        ]
+        return held[0] == held[1] == held[2] and all(held[0])
+
+    begun_ms = little.now_ms
+    little.until(lambda: little.now_ms % 100 == 0 and are_alike(), 60_000)
+    assert little.now_ms - begun_ms < 6_000, f"{little.now_ms - begun_ms} ms"
