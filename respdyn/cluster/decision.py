@@ -13,7 +13,8 @@ What a member has promised and accepted is durable before it is told. One that l
 not know what it has accepted; it votes again only when every other member has told what *it* has
 accepted for this version and promised to accept nothing older, and fewer than a majority have
 forgotten. Its promises need not come back: an acceptance is asked for only in the life that gave
-the promise.
+the promise. If a majority has forgotten, as in a cluster that was restored from backups, all must
+be there and tell for a minute that they know of nothing newer.
 
 Data needs none of this. Messages may be lost, repeated or late; a proposer tries again with a
 higher ballot after a while.
@@ -32,6 +33,7 @@ from respdyn.ports import Random, random_bits
 from respdyn.ring.ring import Ring, decode_ring
 
 VOTE = META + b"vote"
+AMNESIA_MS = 60_000         # a majority has forgotten: for so long all must know of nothing newer
 RETRY_MS = 400              # after so long without an answer a proposer begins a higher ballot
 _LARGEST_ROUND = 1 << 40
 
@@ -134,6 +136,8 @@ class Decision:
         self._recalled: dict[str, Recalled] = {}
         self._recall_ballot: Ballot = (0, 0)
         self._next_recall_ms = 0
+        self._now_ms = 0
+        self._amnesia_ms: int | None = None     # since when all have told, and most have forgotten
         # The proposal under way.
         self._wanted: Ring | None = None
         self._ballot: Ballot = (0, 0)
@@ -173,6 +177,7 @@ class Decision:
         if self._kept.version != ring.version + 1:
             self._kept = _Kept(ring.version + 1, has_forgotten=self.has_forgotten)
         self._recalled = {}
+        self._amnesia_ms = None
         self._drop_proposal()
         if len(ring.members) == 1:
             self._kept.has_forgotten = False    # nobody else could have had its vote
@@ -196,6 +201,7 @@ class Decision:
 
     def tick(self, now_ms: int) -> None:
         """Try again what got no answer; ask again what was forgotten."""
+        self._now_ms = now_ms
         if self._wanted is not None and now_ms >= self._retry_ms:
             self._begin_ballot(now_ms)
         if self.has_forgotten and self._members() and now_ms >= self._next_recall_ms:
@@ -356,11 +362,17 @@ class Decision:
             return
         forgotten = 1 + sum(self._recalled[name].has_forgotten for name in others)
         if self._is_majority(forgotten):
-            return
+            # Restored from backups, most likely: what they may have decided is in nobody's memory,
+            # unless somebody who became a member by it turns up and tells that ring.
+            if self._amnesia_ms is None:
+                self._amnesia_ms = self._now_ms
+            if self._now_ms - self._amnesia_ms < AMNESIA_MS:
+                return
         best = max(self._recalled.values(), key=lambda one: one.accepted)
         self._kept = _Kept(told.version, told.promised, best.accepted, best.ring)
         self._recalled = {}
         self._keep_votes()
+        self._amnesia_ms = None
 
     # ---- the proposer ----
 

@@ -372,6 +372,8 @@ class Changes:
         return error(
             f"NOMAJORITY a change needs {len(ring.members) // 2 + 1} of {len(ring.members)} "
             f"members, {up} can be reached: {outcome}"
+            + ("; this node has lost its votes with its disk, and learns from the others what was "
+               "decided: try again in a minute" if self.decision.has_forgotten else "")
         )
 
     # ---- draining ----

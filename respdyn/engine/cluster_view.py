@@ -331,22 +331,36 @@ class ClusterView:
         node = self._node
         ring = node.membership.ring
         assert ring is not None, "commands wait for the ring"
-        below_n, below_w = self._weak_partitions()
+        below_n, below_w, below_r = self._weak_partitions()
+        terms = node.front.terms
         return ClusterFacts(
-            partitions=ring.partitions, below_n=below_n, below_w=below_w, w=node.front.terms.w,
+            partitions=ring.partitions, below_n=below_n, below_w=below_w, w=terms.w,
+            below_r=below_r, r=terms.r,
             ring_version=ring.version, clock_limit_ms=node.settings.max_clock_offset_ms,
             is_compared=bool(node.settings.exchange_interval_ms) and len(ring.members) > 1,
         )
 
-    def _weak_partitions(self) -> tuple[int, int]:
-        """How many partitions have fewer reachable owners than N, and fewer than W."""
+    def _weak_partitions(self) -> tuple[int, int, int]:
+        """How many partitions lack owners in reach; and how many refuse writes, and reads, as far
+        as this node can tell. Nodes that stand in count as they do for a request.
+        """
         node = self._node
-        below_n = below_w = 0
+        terms = node.front.terms
+        here = node.identity.node_id
+        can_store = not node.dispatcher.cannot_store
+        below_n = below_w = below_r = 0
         for plan in node.dispatcher.plans[:: node.replica.width]:
             able = sum(1 for owner in plan.owners if self.state_of(owner) == "up")
+            replicas = plan.replicas
+            copies = len(replicas.shipped) + (
+                can_store and (here in plan.owners or plan.stands_in_for != "")
+            )
+            owners = len(replicas.readers) + plan.is_owner
+            answers = owners + len(replicas.stand_ins) + (plan.stands_in_for != "")
             below_n += able < len(plan.owners)
-            below_w += able < node.front.terms.w
-        return below_n, below_w
+            below_w += not plan.coordinator or copies < min(terms.w, plan.n)
+            below_r += not owners or answers < min(terms.r, plan.n)
+        return below_n, below_w, below_r
 
     def _members(self, resp3: bool) -> bytes:
         ring = self._node.membership.ring

@@ -7,8 +7,8 @@ digests have become equal was a write in flight; one that has changed is looked 
 that is the same on both sides and still differs is a difference. Then the peer's record is
 fetched and joined here, and the join is sent back if the peer was behind. Nothing else is sent.
 
-What hints have changed at an owner is compared with the other owners soon after: where only two
-nodes could stand in for three owners, one of them was kept no hint.
+What hints have changed at an owner is compared with the others soon after: where only two nodes
+could stand in for three owners, one of them was kept no hint.
 
 One exchange runs at a time, a batch of partitions with one peer, the peers in turn, so a round over
 all takes batches x `exchange-interval`. A peer that comes up is compared at once. Every question
@@ -180,8 +180,9 @@ class Exchange:
         transfers = self._node.transfers
         for plan in self._node.dispatcher.plans[:: self._node.replica.width]:
             if plan.is_holder:
+                lost = transfers.has_lost(here, plan.partition)     # so did it: each other's hope
                 for owner in plan.holders:
-                    if owner != here and not transfers.lacks(owner, plan.partition):
+                    if owner != here and (lost or not transfers.lacks(owner, plan.partition)):
                         shared.setdefault(owner, []).append(plan.partition)
         if shared == self._shared:
             return
@@ -289,9 +290,8 @@ class Exchange:
     def _may_begin(self, peer: str) -> bool:
         """Whether a peer may be compared with: one that has just come up is given its hints first.
         """
-        if not self._is_able(peer):
-            return False
-        return self._node.now_ms >= self._node.links[peer].changed_ms + self._lead_ms()
+        now_ms = self._node.now_ms
+        return self._is_able(peer) and now_ms >= self._node.links[peer].changed_ms + self._lead_ms()
 
     def _choose(self) -> tuple[str, list[int]]:
         """The next peer, and the partitions to compare with it."""

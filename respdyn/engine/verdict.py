@@ -47,6 +47,8 @@ class ClusterFacts:
     ring_version: int
     clock_limit_ms: int
     is_compared: bool                   # exchange is on, and there is somebody to compare with
+    below_r: int = 0                    # who refuse reads: owners are down, or are to be filled
+    r: int = 1
     moving: int = 0                     # partitions that change hands
     filling: int = 0                    # of these, or lost: some owner does not hold all yet
     eta_ms: int = -1                    # until the asked node has filled its own; -1: unknown
@@ -61,7 +63,12 @@ def verdict(facts: ClusterFacts) -> list[str]:
     if facts.below_w:
         head = (
             f"WRITES REFUSED: {facts.below_w} of {facts.partitions} partitions have fewer than"
-            f" W={facts.w} owners in reach"
+            f" W={facts.w} nodes in reach to write to"
+        )
+    elif facts.below_r:
+        head = (
+            f"READS REFUSED: {facts.below_r} of {facts.partitions} partitions have fewer than"
+            f" R={facts.r} nodes in reach to read from"
         )
     elif wrong:
         head = f"clients are served, but {wrong[0][0]}"

@@ -74,6 +74,26 @@ def test_refused_writes_come_first() -> None:
     assert "is down" in lines[1] and "is down" in lines[2]
 
 
+def test_reads_that_are_refused_are_told_though_all_nodes_are_up() -> None:
+    lines = verdict(facts(below_r=256, r=2, filling=256))
+    assert lines[0].startswith("READS REFUSED: 256 of 256 partitions have fewer than R=2 nodes")
+    assert lines[1:] == ["256 partitions have an owner that is being filled"]
+
+
+def test_two_of_five_down_refuse_nothing_since_others_stand_in() -> None:
+    little = Little(5, n=3).ready()
+    for name in "BC":
+        little.kill(name)
+    little.run(20)
+    client = little.client("A")
+    for number in range(50):
+        assert client("SET", f"key{number}", "1") == b"OK"
+        assert client("GET", f"key{number}") == b"1"
+    status = call(little, "A", "DYN.CLUSTER", "STATUS")
+    assert status[b"verdict"] == b"clients are served, but 10.0.0.2:6379 is down for 0s"
+    assert status[b"partitions-below-n"] and not status[b"partitions-below-w"]
+
+
 def test_partitions_on_their_way_are_told_with_the_time_that_is_left() -> None:
     lines = verdict(facts(moving=12, filling=5, eta_ms=90_000))
     assert lines[0].startswith("well, and mending itself: 3 of 3")

@@ -55,10 +55,12 @@ def run(seed: int, harms: list[str], seconds: float, durability: str = "always")
         with load:
             time.sleep(CALM_S)
             for name in harms:
+                before = load.total()
                 HARMS[name](machines, rng, seconds)
                 machines.heal()
                 machines.wait_until_ready(HEALED_S)
                 time.sleep(CALM_S)
+                load.by_harm[name] = load.total().since(before).share()
         load.equal_s = settle(machines)
         wrong = load.judge()
         story = [*wrong[:40], f"{len(wrong)} things are wrong", machines.logs()]
@@ -94,6 +96,7 @@ def main() -> int:
         print(f"    {told.share()}, {times},"
               f" longest gap {told.gap_s:.1f} s, copies equal {told.equal_s:.1f} s after the end,"
               f" errors {told.errors}", flush=True)
+        print("".join(f"        {name}: {share}\n" for name, share in told.by_harm.items()), end="")
     return 1 if failed else 0
 
 

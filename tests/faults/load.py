@@ -47,16 +47,25 @@ class Told:
 
     answered: int = 0
     refused: int = 0                # answered with an error
-    unanswered: int = 0
+    unanswered: int = 0             # by nodes that lived, and could be reached, all the while
+    elsewhere: int = 0              # asked of nodes that were down, stopped, or badly connected
     worst_s: float = 0.0
     gap_s: float = 0.0              # the longest time at live nodes with nothing but errors
     late_s: float = 0.0             # the longest answer, less what the node could not help
     equal_s: float = 0.0            # until all copies were the same
     times_s: array[float] = field(default_factory=lambda: array("d"))
     errors: dict[str, int] = field(default_factory=dict)
+    by_harm: dict[str, str] = field(default_factory=dict)
+
+    def since(self, before: Told) -> Told:
+        """What was counted since then."""
+        return Told(
+            self.answered - before.answered, self.refused - before.refused,
+            self.unanswered - before.unanswered,
+        )
 
     def share(self) -> str:
-        """How much was answered without an error."""
+        """How much was answered without an error, of what was asked of nodes that live."""
         asked = self.answered + self.refused + self.unanswered
         return f"{asked} asked, {100 * self.answered / max(asked, 1):.2f} % answered"
 
@@ -116,30 +125,38 @@ class Writer(threading.Thread):
                     self._write(name, self.keys[name])
             time.sleep(PAUSE_S)
 
-    def _ask(self, *words: object) -> tuple[bool, object]:
+    def _ask(self, *command: object) -> tuple[bool, object]:
         """(whether it was answered without an error, the answer)."""
         asked: Asked | None = None
+        was_running = True
         try:
             if self._client is None:
                 self._client = self._connect()
+            was_running = self._machine.is_running()
             asked = Asked(self._machine)
-            answer = self._client.execute_command(*words)
+            answer = self._client.execute_command(*command)
         except redis.ResponseError as wrong:
             self.told.refused += 1
             # For words that it knows the client has classes, and takes the word away.
             kind = type(wrong)
-            word = str(wrong).split(" ", 1)[0] if kind is redis.ResponseError else kind.__name__
+            words = str(wrong).split()[:2]
+            word = " ".join(words) if kind is redis.ResponseError else kind.__name__
             self.told.errors[word] = self.told.errors.get(word, 0) + 1
             if asked is not None:
                 self._measure(asked)
             return False, wrong
         except (redis.RedisError, OSError):
-            self.told.unanswered += 1
+            machine = self._machine
+            if asked is None or not (was_running and machine.is_running()) or (
+                machine.rough_until_s >= asked.begun_s
+            ):
+                self.told.elsewhere += 1
+                self._last_s = time.monotonic()     # what counts are gaps at nodes that live
+            else:
+                self.told.unanswered += 1
             if self._client is not None:
                 self._client.close()
             self._client = None
-            if self._machine.rough_until_s >= self._last_s:
-                self._last_s = time.monotonic()     # what counts are gaps at nodes that live
             return False, None
         self.told.answered += 1
         self._measure(asked)
@@ -204,6 +221,7 @@ class Load:
 
     def __init__(self, machines: Machines, writers: int, seed: int) -> None:
         self.machines = machines
+        self.by_harm: dict[str, str] = {}
         self.equal_s = 0.0              # after healing, until all copies were the same
         self.writers = [Writer(machines, number, seed * 100 + number) for number in range(writers)]
 
@@ -220,11 +238,12 @@ class Load:
 
     def total(self) -> Told:
         """All writers together."""
-        total = Told(equal_s=self.equal_s)
+        total = Told(equal_s=self.equal_s, by_harm=self.by_harm)
         for told in (writer.told for writer in self.writers):
             total.answered += told.answered
             total.refused += told.refused
             total.unanswered += told.unanswered
+            total.elsewhere += told.elsewhere
             total.worst_s = max(total.worst_s, told.worst_s)
             total.gap_s = max(total.gap_s, told.gap_s)
             total.late_s = max(total.late_s, told.late_s)
