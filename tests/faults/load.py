@@ -48,7 +48,7 @@ class Told:
     answered: int = 0
     refused: int = 0                # answered with an error
     unanswered: int = 0             # by nodes that lived, and could be reached, all the while
-    elsewhere: int = 0              # asked of nodes that were down, stopped, or badly connected
+    elsewhere: int = 0              # of nodes that were down, stopped, badly connected, or full
     worst_s: float = 0.0
     gap_s: float = 0.0              # the longest time at live nodes with nothing but errors
     late_s: float = 0.0             # the longest answer, less what the node could not help
@@ -136,12 +136,18 @@ class Writer(threading.Thread):
             asked = Asked(self._machine)
             answer = self._client.execute_command(*command)
         except redis.ResponseError as wrong:
-            self.told.refused += 1
             # For words that it knows the client has classes, and takes the word away.
             kind = type(wrong)
-            words = str(wrong).split()[:2]
+            words = str(wrong).split()[:3]
             word = " ".join(words) if kind is redis.ResponseError else kind.__name__
             self.told.errors[word] = self.told.errors.get(word, 0) + 1
+            if word.startswith("MISCONF"):      # as meant while its disk is full: go elsewhere
+                self.told.elsewhere += 1
+                assert self._client is not None
+                self._client.close()
+                self._client = None
+            else:
+                self.told.refused += 1
             if asked is not None:
                 self._measure(asked)
             return False, wrong
