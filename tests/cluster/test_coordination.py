@@ -1,5 +1,7 @@
 """Writes and reads with N, R and W on a little cluster, and what happens when they cannot."""
 
+import pytest
+
 from respdyn.causal.codec import decode
 from respdyn.ring.hashing import PREFIX, slot_of
 from tests.little import Little
@@ -411,3 +413,24 @@ def test_a_key_takes_no_more_siblings_than_the_limit_and_can_be_merged_or_set() 
     assert "TOOMANY" in str(a("DYN.PUTCTX", "k", "", "more"))
     assert a("SET", "k", "one") == b"OK"
     assert b("GET", "k") == b"one"
+
+
+@pytest.mark.parametrize("at", ["A", "B"])
+def test_a_command_that_reads_and_then_writes_has_one_deadline(at: str) -> None:
+    """Its read is answered late, its write not at all."""
+    little = Little(3, failure_timeout_ms=60_000, heartbeat_ms=20_000).ready()
+    key = little.key_of("A")
+    client = little.client(at)
+    assert client("SET", key, "1") == b"OK"
+    little.run(10)
+    begun_ms = little.now_ms
+    client.send("GETDEL", key)
+    little.step()
+    little.holds |= {(1, 0), (2, 0)}            # nobody answers A
+    little.run(1900)
+    little.holds.clear()
+    little.run(2)
+    little.holds |= {(1, 0), (2, 0), (0, 1), (0, 2)}
+    reply = str(client.receive(5000))
+    assert little.now_ms - begun_ms <= 2010, reply
+    assert reply.startswith(("NOQUORUM W=2 acknowledged=1", "TIMEOUT"))
