@@ -21,6 +21,7 @@ What a command promises when several nodes work at once:
 
 # What is known to differ. A command's summary in docs/commands.md says more of what it does.
 DIFFERS = {
+    "client|list": "buffers are not allocated ahead: `qbuf-free`, `rbs`, `rbp`, `obl` are 0",
     "cluster|count-failure-reports": "always 0: every node judges for itself",
     "command|docs": "has respdyn's own words, and `promise`",
     "config|get": "other settings, other defaults",
@@ -29,12 +30,19 @@ DIFFERS = {
     "dbsize": "counts what has expired until it is overwritten or collected",
     "bitop": "not one step: reads, then writes",
     "flushall": "also what was written before it at nodes that are away",
+    "info": "`used_memory` is counted from what is held; `# Dynamo` beside Redis's sections",
     "keys": "of the whole cluster on the client port",
+    "latency|latest": "events of quorum, forwarding, disk and turn beside those of commands",
     "lcs": "at most 4 million pairs of bytes",
+    "lolwut": "draws the ring, whatever version is asked for",
+    "memory|usage": "what one replica spends",
     "mset": "not one step: others may see some keys before the rest",
     "msetnx": "not one step: answers an error if another client came between",
     "move": "not one step: writes there, then removes here; the event `move_to` is told first",
+    "monitor": "what clients ask of this node",
     "object|encoding": "follows from the value; `raw` only for what is long",
+    "object|freq": "the error that Redis gives without an LFU policy: no frequency is kept",
+    "object|idletime": "since the last write: reads leave no trace",
     "rename": "not one step: writes, then removes; the event `rename_to` is told first",
     "renamenx": "not one step: writes, then removes; the event `rename_to` is told first",
     "role": "master without replicas, whatever node is asked",
