@@ -105,3 +105,42 @@ def test_a_node_that_comes_later_learns_who_asks() -> None:
     little.client("C")("SET", key, "v")
     little.run(5)
     assert events(ear) == [(b"set", key.encode())]
+
+
+def test_a_key_that_moves_between_nodes_is_told_as_such_at_every_node() -> None:
+    little = Little(3, notify_keyspace_events="KEA").ready()
+    ears = [listener(little, name) for name in "ABC"]
+    for through in "ABC":
+        one, two = little.key_of("A", f"{through}1"), little.key_of("B", f"{through}2")
+        client = little.client(through)
+        client("SET", one, "v")
+        assert client("RENAME", one, two) == b"OK"
+        assert client("COPY", two, one) == 1
+        assert client("MOVE", one, 5) == 1
+        little.run(5)
+        first, second = one.encode(), two.encode()
+        for ear in ears:
+            assert events(ear) == [
+                (b"set", first), (b"rename_to", second), (b"rename_from", first),
+                (b"copy_to", first), (b"move_to", first), (b"move_from", first),
+            ]
+
+
+def test_a_rename_that_ends_halfway_tells_what_has_happened() -> None:
+    little = Little(3, notify_keyspace_events="KEA").ready()
+    one, two = little.key_of("A"), little.key_of("B")
+    client, ear = little.client("C"), listener(little, "B")
+    client("SET", one, "v")
+    little.run(5)
+    events(ear)
+    client.send("RENAME", one, two)
+    for _ in range(100):
+        little.step()
+        told = events(ear)
+        if told:
+            assert told == [(b"rename_to", two.encode())]
+            break
+    little.kill("A")                # the node of the old key
+    little.run(3000)
+    assert little.client("B")("GET", two) == b"v"
+    assert events(ear) in ([], [(b"rename_from", one.encode())])
