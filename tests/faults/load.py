@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import redis
 
-from tests.faults.machines import Machine, Machines, starved_s
+from tests.faults.machines import Machine, Machines, starved_here_s
 
 KEYS_EACH = 40
 COUNTERS = 4
@@ -81,13 +81,13 @@ class Asked:
     def __init__(self, machine: Machine) -> None:
         self.begun_s = time.monotonic()
         self._machine = machine
-        self._starved_s = machine.starved_s() + starved_s("thread-self")
+        self._starved_s = machine.starved_s() + starved_here_s()
 
     def blamed_s(self, took_s: float) -> float:
         """For how much of that time the node had a processor, and its client could reach it."""
         if self._machine.rough_until_s >= self.begun_s:
             return 0.0
-        starved = self._machine.starved_s() + starved_s("thread-self") - self._starved_s
+        starved = self._machine.starved_s() + starved_here_s() - self._starved_s
         return took_s - max(starved, 0.0)
 
 

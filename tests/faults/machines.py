@@ -32,13 +32,18 @@ def sh(*words: str) -> str:
     return done.stdout
 
 
-def starved_s(process: int | str) -> float:
-    """For how long a process (its main thread) was ready to run, and had no processor."""
+def starved_s(process: int | str, thread: int | str = "") -> float:
+    """For how long the main thread of a process, or another one, was ready and had no processor."""
     try:
-        words = Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()
-    except OSError:
+        place = Path(f"/proc/{process}/task/{thread or process}/schedstat")
+        return int(place.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError):
         return 0.0
-    return int(words[1]) / 1e9
+
+
+def starved_here_s() -> float:
+    """The same of all threads of the tests: while one holds the interpreter the others wait."""
+    return sum(starved_s("self", task.name) for task in Path("/proc/self/task").iterdir())
 
 
 class Machine:
