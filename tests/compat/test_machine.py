@@ -42,6 +42,25 @@ def test_a_difference_is_found_wherever_it_is() -> None:
                 [*before, b"*2\r\n:9\r\n$1\r\nv\r\n"])
 
 
+def test_what_is_answered_late_is_told_again_but_not_for_ever() -> None:
+    class Side:
+        def __init__(self, lates: int) -> None:
+            self.lates = lates
+
+        def tell(self, story: list[list[bytes]]) -> list[bytes]:
+            if story[0] == [b"GET", b"k"] and self.lates:
+                self.lates -= 1
+                return [b"-TIMEOUT no answer\r\n"]
+            return [b"*0\r\n" if words[0] == b"KEYS" else b"+OK\r\n" for words in story]
+
+    for lates in (0, 1, 2):
+        pair = Pair(Side(0), [Side(lates)])             # type: ignore[arg-type, list-item]
+        pair.tell([[b"GET", b"k"]], False, 0)
+        assert (pair.late, pair.stories) == (lates, 1)
+    with pytest.raises(Differs, match="TIMEOUT"):
+        Pair(Side(0), [Side(3)]).tell([[b"GET", b"k"]], False, 0)   # type: ignore[arg-type, list-item]
+
+
 @pytest.mark.parametrize("reply", [
     b"+OK\r\n", b"$-1\r\n", b"$0\r\n\r\n", b"*-1\r\n", b"*2\r\n:1\r\n*1\r\n$1\r\na\r\n", b"_\r\n",
     b"%1\r\n+a\r\n:1\r\n", b"~1\r\n+a\r\n", b"=5\r\ntxt:a\r\n", b",1.5\r\n", b"#t\r\n",
