@@ -16,8 +16,11 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.cli.bench_servers import BenchError, Running
+from respdyn.cli.client import Reply
 
 BEGUN_S: Final = 30.0
+CALM_S: Final = 1.0
+COMPARED: Final = (b"hints", b"comparisons-due")
 KINDS: Final = ("hints", "transfer", "exchange")
 _BYTES: Final = re.compile(rb"dynamo_background_(\w+)_bytes:(\d+)")
 
@@ -52,18 +55,34 @@ def keep_busy(running: Running, write_all: Callable[[], None]) -> Work:
 
 
 def settle(running: Running, within_s: float = 120.0) -> None:
-    """Wait until nothing is left of the work before."""
-    running.servers[0].until("settled", lambda: not left(running), within_s)
+    """Wait until nothing is left of the work before: all is filled, handed over and compared."""
+    running.servers[0].until("settled", lambda: not left(running, COMPARED), within_s)
+    time.sleep(CALM_S)
 
 
-def left(running: Running) -> int:
-    """Partitions that somebody is still to be given, and hints that wait."""
-    facts = running.servers[0].ask("DYN.CLUSTER", "STATUS")
-    if not isinstance(facts, list):
-        raise BenchError(f"no status: {facts!r}")
-    status = dict(zip(facts[::2], facts[1::2], strict=True))
-    filling = status[b"partitions-filling"]
-    return int(filling) if isinstance(filling, int) else 0
+def left(running: Running, also: tuple[bytes, ...] = ()) -> int:
+    """Partitions that somebody is still to be given; and of these figures of all members the sum.
+
+    Something that was never compared counts as one more.
+    """
+    status = _named(running.servers[0].ask("DYN.CLUSTER", "STATUS"))
+    count = _number(status, b"partitions-filling")
+    members = status[b"members"]
+    for member in map(_named, members if also and isinstance(members, list) else ()):
+        count += sum(_number(member, name) for name in also)
+        count += _number(member, b"clean-exchange-age-ms", -1) < 0
+    return count
+
+
+def _named(reply: Reply) -> dict[Reply, Reply]:
+    if not isinstance(reply, list):
+        raise BenchError(f"no status: {reply!r}")
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _number(facts: dict[Reply, Reply], name: bytes, otherwise: int = 0) -> int:
+    value = facts.get(name)
+    return value if isinstance(value, int) else otherwise
 
 
 def moved(running: Running) -> dict[str, int]:
