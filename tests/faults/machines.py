@@ -274,6 +274,10 @@ class Machines:
     def remove(self, machine: Machine) -> None:
         """Take away a machine whose node has left the cluster."""
         assert machine.end() == 0
+        self.discard(machine)
+
+    def discard(self, machine: Machine) -> None:
+        """Take away a machine whose node has ended."""
         self.all.remove(machine)
         self._unplug(machine)
 

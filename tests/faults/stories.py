@@ -265,7 +265,8 @@ def two_for_good(seconds: float) -> str:
             took_s = change(
                 machines, *(("FORCE-REMOVE", f"{one.host}:{PORT}") for one in gone)
             )
-            machines.all = machines.all[:3]
+            for one in gone:
+                machines.discard(one)
             time.sleep(seconds / 2)
         settle(machines)
         verify(machines)
