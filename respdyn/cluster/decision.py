@@ -40,59 +40,49 @@ _LARGEST_ROUND = 1 << 40
 Ballot = tuple[int, int]    # a round, and chance: no two attempts have the same
 
 
-class Prepare(msgspec.Struct, frozen=True, array_like=True, tag="prepare"):
+class _Said(msgspec.Struct, frozen=True, array_like=True):
+    """What members say to each other: all of it about one attempt to decide one version."""
+
+    version: int
+    ballot: Ballot
+
+
+class Prepare(_Said, frozen=True, tag="prepare"):
     """A proposer asks for a promise."""
 
-    version: int
-    ballot: Ballot
 
-
-class Promise(msgspec.Struct, frozen=True, array_like=True, tag="promise"):
+class Promise(_Said, frozen=True, tag="promise"):
     """No lower ballot will be accepted; `ring` is what was accepted at ballot `accepted`."""
 
-    version: int
-    ballot: Ballot
     life: bytes
     accepted: Ballot = (0, 0)
     ring: bytes = b""
 
 
-class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):
+class Accept(_Said, frozen=True, tag="accept"):
     """A proposer asks to accept a ring; `life` is the one that promised."""
 
-    version: int
-    ballot: Ballot
     life: bytes
     ring: bytes
 
 
-class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):
+class Accepted(_Said, frozen=True, tag="accepted"):
     """The ring of this ballot is accepted."""
 
-    version: int
-    ballot: Ballot
 
-
-class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
+class Refused(_Said, frozen=True, tag="refused"):
     """A higher ballot was promised."""
 
-    version: int
-    ballot: Ballot
     promised: Ballot
 
 
-class Recall(msgspec.Struct, frozen=True, array_like=True, tag="recall"):
+class Recall(_Said, frozen=True, tag="recall"):
     """A member that has forgotten asks what others have accepted, and for a promise."""
 
-    version: int
-    ballot: Ballot
 
-
-class Recalled(msgspec.Struct, frozen=True, array_like=True, tag="recalled"):
+class Recalled(_Said, frozen=True, tag="recalled"):
     """What the sender has accepted, unless it has forgotten too."""
 
-    version: int
-    ballot: Ballot
     has_forgotten: bool
     promised: Ballot
     accepted: Ballot = (0, 0)

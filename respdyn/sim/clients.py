@@ -1,6 +1,6 @@
 """Clients: they connect to some node, send commands, believe the replies, and give up in time.
 
-A `Client` is one connection after another; a `Worker` is a client with a will of its own, which
+A `Client` is one connection after another; a `Worker` is one with a will of its own, which
 reads, writes, deletes, expires and puts with contexts on a few keys. Values are unique, so that
 every value read tells which write it came from. What a worker does with a key depends on the key's
 profile, because a key that is sometimes deleted proves less about lost writes than one that never
@@ -226,37 +226,33 @@ class Client:
         self.idle()
 
 
-class Worker(Client):
-    """A client that works on the plan's keys until it is told to stop."""
+class Busy(Client):
+    """A client with a will of its own, which goes on until it is told to stop.
+
+    Subclasses `choose` what to send next.
+    """
+
+    leaves_before = 0.0     # how often it hangs up instead of sending more
+    leaves_after = 0.0      # and how often at once after it has sent something
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
         self.is_stopped = False
+        self.will = self.chance     # what it does is drawn from here
+        self.written = 0            # values, which are numbered
         self._sleeps = False
-        self._written = 0
-        self._flushes = world.plan.flushes
-        self._profiles = [(key.encode(), profile) for key, profile in world.plan.keys]
-        # Key -> the context that was read last, and the values that it was read with.
-        self._tokens: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
 
     def start(self) -> None:
         """Begin to work, soon."""
-        self._sleep(self.chance.between(0, 50_000))
+        self._sleep(self.will.between(0, 50_000))
 
     def idle(self) -> None:
         """See `Client.idle`: think, then go on."""
-        self._sleep(self.chance.wait(self.world.plan.think_us))
+        self._sleep(self.will.wait(self.world.plan.think_us))
 
-    def heard(self, op: Op) -> None:
-        """See `Client.heard`: keep the context."""
-        if op.outcome != operations.DONE or not isinstance(op.result, bytes):
-            return
-        if op.read is not None and op.argv[0] == b"DYN.GETCTX":
-            self._tokens[op.key] = (op.result, frozenset(op.read))
-        elif op.kind == "put":
-            self._tokens[op.key] = (op.result, op.covers | {op.value})
-        elif op.kind == "cut":
-            self._tokens[op.key] = (op.result, op.covers)
+    def choose(self) -> list[Op]:
+        """What to send at once."""
+        raise NotImplementedError
 
     def _sleep(self, wait_us: int) -> None:
         if not self._sleeps:
@@ -270,30 +266,59 @@ class Worker(Client):
             return
         if self.waiting:
             return
-        chance = self.chance
-        if self.host is not None and chance.happens(0.03):
+        will = self.will
+        if self.host is not None and self.leaves_before and will.happens(self.leaves_before):
             self.hang_up()
             return
-        if self.host is None and not self.connect(chance.pick(self.world.hosts)):
+        if self.host is None and not self.connect(will.pick(self.world.hosts)):
             self._sleep(20_000)
             return
-        count = chance.between(1, self.world.plan.pipeline)
-        self.send([self._choose() for _ in range(count)])
-        if chance.happens(0.005):
+        self.send(self.choose())
+        if will.happens(self.leaves_after):
             self.hang_up()
+
+
+class Worker(Busy):
+    """A client that works on the plan's keys."""
+
+    leaves_before = 0.03
+    leaves_after = 0.005
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self._flushes = world.plan.flushes
+        self._profiles = [(key.encode(), profile) for key, profile in world.plan.keys]
+        # Key -> the context that was read last, and the values that it was read with.
+        self._tokens: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
+
+    def heard(self, op: Op) -> None:
+        """See `Client.heard`: keep the context."""
+        if op.outcome != operations.DONE or not isinstance(op.result, bytes):
+            return
+        if op.read is not None and op.argv[0] == b"DYN.GETCTX":
+            self._tokens[op.key] = (op.result, frozenset(op.read))
+        elif op.kind == "put":
+            self._tokens[op.key] = (op.result, op.covers | {op.value})
+        elif op.kind == "cut":
+            self._tokens[op.key] = (op.result, op.covers)
+
+    def choose(self) -> list[Op]:
+        """See `Busy.choose`."""
+        count = self.chance.between(1, self.world.plan.pipeline)
+        return [self._choose() for _ in range(count)]
 
     # ---- choosing ----
 
     def _value(self, key: bytes) -> bytes:
-        self._written += 1
+        self.written += 1
         padding = self.chance.pick((0, 0, 0, 20, 200, 5_000))
-        return b"%b/%b/%d~%b" % (key, self.name.encode(), self._written, b"." * padding)
+        return b"%b/%b/%d~%b" % (key, self.name.encode(), self.written, b"." * padding)
 
     def _choose(self) -> Op:
         chance = self.chance
         if chance.happens(0.03):
-            self._written += 1
-            return operations.echo(b"%b/%d" % (self.name.encode(), self._written))
+            self.written += 1
+            return operations.echo(b"%b/%d" % (self.name.encode(), self.written))
         if self._flushes and chance.happens(0.02):
             return operations.flush(sorted(self.world.history.keys))
         key, profile = chance.pick(self._profiles)

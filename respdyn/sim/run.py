@@ -7,7 +7,7 @@ stopped it. Either way the seed is run once more, now with a story.
 import traceback
 
 from respdyn.sim import checks
-from respdyn.sim.clients import Worker
+from respdyn.sim.clients import Busy, Worker
 from respdyn.sim.faults import Faults
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import NodeFactory
@@ -67,9 +67,7 @@ def run_once(
 def _course(world: World) -> None:
     plan = world.plan
     faults = Faults(world)
-    workers: list[Worker | Transactor] = [
-        Worker(world, f"c{index + 1}") for index in range(plan.clients)
-    ]
+    workers: list[Busy] = [Worker(world, f"c{index + 1}") for index in range(plan.clients)]
     workers += [Transactor(world, f"t{index + 1}") for index in range(plan.transactors)]
     for host in world.hosts:
         host.start()

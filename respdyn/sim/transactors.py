@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import hiredis
 
 from respdyn.sim.chance import Chance
-from respdyn.sim.clients import Client
+from respdyn.sim.clients import Busy
+from respdyn.sim.host import Host
 from respdyn.sim.operations import DONE, DOUBTS, NOTHING, REFUSALS, UNKNOWN, Op, Unexpected
 
 if TYPE_CHECKING:
@@ -27,50 +28,28 @@ COUNTER = b"{pair}:counter"
 _ERROR_WORDS = (*REFUSALS, *DOUBTS)
 
 
-class Transactor(Client):
-    """A client that works on the shared keys until it is told to stop."""
+class Transactor(Busy):
+    """A client that works on the shared keys."""
+
+    leaves_after = 0.01
 
     def __init__(self, world: "World", name: str) -> None:
         super().__init__(world, name)
-        self.is_stopped = False
-        self._sleeps = False
-        self._written = 0
+        self.will = Chance(world.plan.seed, f"transactor {name}")
         self._count: int | None = None      # the counter's number, when it was read under WATCH
-        self._chance = Chance(world.plan.seed, f"transactor {name}")
 
-    def start(self) -> None:
-        """Begin to work, soon."""
-        self._sleep(self._chance.between(0, 50_000))
+    def connect(self, host: Host) -> bool:
+        """See `Client.connect`: what was watched on another connection is not watched here."""
+        self._count = None
+        return super().connect(host)
 
-    def idle(self) -> None:
-        """See `Client.idle`: think, then go on."""
-        self._sleep(self._chance.wait(self.world.plan.think_us))
-
-    def _sleep(self, wait_us: int) -> None:
-        if not self._sleeps:
-            self._sleeps = True
-            self.world.after(wait_us, self._work, None)
-
-    def _work(self, _: None) -> None:
-        self._sleeps = False
-        if self.is_stopped:
-            self.hang_up()
-            return
-        if self.waiting:
-            return
-        if self.host is None:
-            self._count = None
-            if not self.connect(self._chance.pick(self.world.hosts)):
-                self._sleep(20_000)
-                return
+    def choose(self) -> list[Op]:
+        """See `Busy.choose`."""
         if self._count is not None:
-            self.send(self._increment())
-        else:
-            choose = self._chance.pick((self._write, self._read, self._read, self._watch))
-            # A WATCH may stand whose GET was refused.
-            self.send([_plain([b"UNWATCH"]), *choose()])
-        if self._chance.happens(0.01):
-            self.hang_up()
+            return self._increment()
+        choose = self.will.pick((self._write, self._read, self._read, self._watch))
+        # A WATCH may stand whose GET was refused.
+        return [_plain([b"UNWATCH"]), *choose()]
 
     def heard(self, op: Op) -> None:
         """See `Client.heard`: the number to count on from."""
@@ -80,8 +59,8 @@ class Transactor(Client):
     # ---- what is sent ----
 
     def _write(self) -> list[Op]:
-        self._written += 1
-        tag = b"%b/%d" % (self.name.encode(), self._written)
+        self.written += 1
+        tag = b"%b/%d" % (self.name.encode(), self.written)
         pairs = [(key, b"%b/%b" % (tag, key)) for key in PAIR]
         parts = tuple(Op("set", [b"EXEC"], _settle_part, key, value) for key, value in pairs)
         return [
@@ -103,10 +82,10 @@ class Transactor(Client):
 
     def _increment(self) -> list[Op]:
         assert self._count is not None
-        self._written += 1
+        self.written += 1
         number = self._count + 1
         self._count = None
-        value = b"%d/%b/%d" % (number, self.name.encode(), self._written)
+        value = b"%d/%b/%d" % (number, self.name.encode(), self.written)
         part = Op("set", [b"EXEC"], _settle_part, COUNTER, value)
         return [
             _plain([b"MULTI"]), _plain([b"SET", COUNTER, value]),

@@ -30,7 +30,7 @@ TABLE: dict[str, set[str]] = {
     "engine": {"commands", "cluster", "ring", "types", "resp", "config", "config_values",
                "config_view", "metrics"},
     "node": {"engine", "cluster", "ring", "causal", "config", "metrics"},
-    "sim": {"node", "engine.session", "commands", "storage.memory", "config"},
+    "sim": {"node", "engine.session", "commands", "storage.memory", "types.strings", "config"},
     "server": {"node", "engine.session", "engine.host", "storage", "resp", "config",
                "config_values", "metrics"},
     "dashboard": {"server", "sim", "commands.table", "config"},
