@@ -28,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these faults, separated by commas, or none: " + " ".join(FAULTS),
     )
     parser.add_argument(
-        "--operators", action="store_true",
-        help="with operators who join, replace and remove nodes meanwhile",
+        "--operators", nargs="?", const="yes", choices=("yes", "no"),
+        help="with operators who join, replace and remove nodes meanwhile, or without, whatever is"
+             " drawn",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes (default 1)")
     parser.add_argument(
@@ -79,10 +80,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(
-    seed: int, changes: tuple[int | None, tuple[str, ...] | None], with_operators: bool
+    seed: int, changes: tuple[int | None, tuple[str, ...] | None], operators: str | None
 ) -> Plan:
-    plan = draw(seed).changed(*changes)
-    return plan.with_operators() if with_operators else plan
+    plan = draw(seed)
+    if operators is not None:
+        plan = plan.without_operators()
+    plan = plan.changed(*changes)
+    return plan.with_operators() if operators == "yes" else plan
 
 
 def _range(text: str) -> range:

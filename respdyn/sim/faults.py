@@ -16,6 +16,7 @@ from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Client
 from respdyn.sim.host import DOWN, PAUSED, UP, Host
 from respdyn.sim.operations import DONE, NEVER, Op
+from respdyn.sim.plan import LOSING
 
 if TYPE_CHECKING:
     from respdyn.sim.world import World
@@ -93,7 +94,7 @@ class Faults:
     def _loses(self, host: Host, how: str) -> bool:
         """Whether ending its life this way takes away what was acknowledged."""
         plan = self.world.plan
-        if plan.engine == "memory" or how in ("wipe", "rot", "restore"):
+        if plan.engine == "memory" or how in LOSING:
             return True
         if plan.durability == "always":
             return False
@@ -113,10 +114,7 @@ class Faults:
 
     def may_end(self, host: Host, how: str) -> bool:
         """Whether the atlas allows it now."""
-        history = self.world.history
-        return not self._loses(host, how) or (
-            self.world.plan.w >= 2 and history.damaged_us == NEVER
-        )
+        return not self._loses(host, how) or self.world.may_lose()
 
     def _end(self, host: Host | None, how: str, lasts_us: int) -> bool:
         if host is None or not self.may_end(host, how):
@@ -137,7 +135,8 @@ class Faults:
 
     def _restart(self, what: tuple[Host, int]) -> None:
         host, life = what
-        if host.life == life and host.state == DOWN and host is not self.left_out:
+        is_over = host is self.left_out or host.is_given_up
+        if host.life == life and host.state == DOWN and not is_over:
             host.start()
             if self.world.history.damaged_us != NEVER:
                 self.world.after(self.chance.between(0, _REPAIR_LATEST_US), self._repair, None)
@@ -401,8 +400,9 @@ class Faults:
             host.stall_us = 0
             host.slow_disk = 1
             host.clock.set_right()
-            if host is out:
+            if host is out or (host.is_given_up and host in self.world.retired):
                 continue
+            host.is_given_up = False
             self._end_full_disk(host)
             if host.state == PAUSED:
                 host.resume()

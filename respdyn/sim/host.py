@@ -77,6 +77,7 @@ class Host:
         self.stall_us = 0                   # how much longer turns are for now
         self.slow_disk = 1                  # how many times slower it is for now
         self.disturbed_us = 0               # when a pause or a stall last ended
+        self.is_given_up = False            # it is being removed by force, and stays down
         self._has_turn = False              # a turn is due
         self._busy_us = 0                   # the end of the turn under way
         self._wake_us = 0                   # the earliest wake-up under way; 0 for none

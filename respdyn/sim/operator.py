@@ -1,9 +1,10 @@
 """An operator, who changes the membership of a world that is in use and in trouble.
 
-Spare machines are started with the seeds of the cluster and joined; members leave or are replaced,
-some of them while they are out of reach, which removes them by force; weights change. Two operators
-do so at once and know nothing of each other. Many of their commits fail, as they should: there is
-no majority, or a race was lost.
+Spare machines are started with the seeds of the cluster and joined; members leave or are replaced;
+one that is gone for good is removed by force, as long as others have what it had; weights change.
+Two operators do so at once and know nothing of each other. Many of their commits fail, as they
+should: there is no majority, or a race was lost. Some worlds begin with a single node, of which
+they make a cluster.
 
 In the end, when all is well, whoever is not in the newest ring is out of the world; whoever is has
 nothing left to move, to fill or to hand over, and all know the same ring.
@@ -72,6 +73,8 @@ class Operator(Client):
             host for host in world.spares
             if host.state == UP and ring.member(host.settings.node_id) is None
         ]
+        if len(members) > 2 and may_force(world, ring) and chance.happens(0.15):
+            return [b"FORCE-REMOVE", address(self._write_off(chance.pick(members), ring))]
         lot = chance.random()
         if lot < 0.15:
             one = chance.pick(members)
@@ -80,10 +83,19 @@ class Operator(Client):
             return [b"JOIN", address(chance.pick(waiting))]
         least = max(2, world.plan.n)
         if len(members) <= least:
-            if waiting and len(members) > 1:
+            if waiting and len(members) > 1 and may_force(world, ring):
+                world.exposed_since = ring.version      # if it cannot be reached, it is forced out
                 return [b"REPLACE", address(chance.pick(members)), address(chance.pick(waiting))]
             return []
         return [b"LEAVE", address(chance.pick(members))]
+
+    def _write_off(self, host: Host, ring: Ring) -> Host:
+        """A machine is gone for good, with its disk, unless its removal fails."""
+        host.is_given_up = True
+        self.world.exposed_since = ring.version
+        if host.state != DOWN:
+            host.end("power")
+        return host
 
 
 def address(host: Host) -> bytes:
@@ -100,11 +112,18 @@ def newest_ring(world: "World") -> Ring | None:
     return max(rings, key=lambda ring: ring.version, default=None)
 
 
+def may_force(world: "World", ring: Ring) -> bool:
+    """Whether a member may go without handing over: the others have all that it has."""
+    return world.may_lose() and not ring.goal and not ring.moves
+
+
 def take_stock(world: "World") -> None:
     """Who is a member by the newest ring is one of the world's hosts; nobody else is."""
     ring = newest_ring(world)
     if ring is None:
         return
+    if ring.version > world.exposed_since and not ring.goal and not ring.moves:
+        world.exposed_since = 0
     for host in list(world.spares):
         if ring.member(host.settings.node_id) is not None:
             world.spares.remove(host)
@@ -127,6 +146,9 @@ def settled(world: "World") -> None:
         ring = newest_ring(world)
         slow = next(host for host in world.hosts if ring is None or _moves(host, ring))
         raise Wrong(f"changes of membership do not end: {slow.name} {_state(slow)}")
+    ring = newest_ring(world)
+    if world.plan.grows and ring is not None and ring.copies() == world.plan.n:
+        world.count("grown from one")
     for host in [*world.retired, *world.spares]:
         if host.state != DOWN:
             host.end("kill")

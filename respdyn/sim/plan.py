@@ -34,6 +34,8 @@ FAULTS = (
 )
 # Drawn apart from the others, so that the seeds that once found something still draw the same.
 _LATER_FAULTS = ("restore",)
+# What takes away what was acknowledged, whatever is promised of the disk.
+LOSING = ("wipe", "rot", "restore")
 
 # What the clients do with a key; see `clients`.
 PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "mixed")
@@ -87,6 +89,11 @@ class Plan:
         return int(1_000 * self.harm_ms * at_once / self.operations)
 
     @property
+    def grows(self) -> bool:
+        """Whether operators make a cluster of one node."""
+        return self.nodes == 1 and self.spares > 0
+
+    @property
     def is_calm(self) -> bool:
         """Nothing fails, from the forming of the cluster to the end."""
         return not self.faults and not self.leaves_one_out and not self.harms_early
@@ -117,20 +124,36 @@ class Plan:
         """The same plan with another number of nodes, or with these faults only."""
         plan = self
         if nodes is not None:
+            plan = plan.without_operators()
             n = min(3, nodes)
             plan = replace(plan, nodes=nodes, n=n, r=min(plan.r, n), w=min(plan.w, n))
         if faults is not None:
             plan = replace(plan, faults=faults)
+            if plan.grows:
+                plan = plan.with_operators()
         return plan
 
     def with_operators(self) -> "Plan":
-        """The same plan, with operators who change the membership of at least three nodes."""
+        """The same plan with operators, who change the membership of at least three nodes.
+
+        Or who make three of one: then nothing may be lost that only the first one has.
+        """
         chance = Chance(self.seed, "members")
-        plan = self if self.nodes > 1 else self.changed(nodes=3)
-        return replace(
+        plan = self if self.nodes > 1 or self.grows else self.changed(nodes=3)
+        plan = replace(
             plan, spares=chance.between(1, 2), sloppy=plan.sloppy and chance.happens(0.3),
             leaves_one_out=False, harms_early=False, transactors=0, exchange_ms=100,
         )
+        if Chance(self.seed, "growth").happens(0.8):
+            return plan
+        return replace(
+            plan, nodes=1, n=3, r=2, w=2, spares=3, sloppy=False, engine="rocksdb",
+            durability="always", faults=tuple(one for one in plan.faults if one not in LOSING),
+        )
+
+    def without_operators(self) -> "Plan":
+        """As the seed is drawn where it draws no operators."""
+        return _draw_without_operators(self.seed) if self.spares else self
 
     def lines(self) -> list[str]:
         """For a reader: `name=value`, a few to a line."""
@@ -146,6 +169,11 @@ class Plan:
 
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
+    plan = _draw_without_operators(seed)
+    return plan.with_operators() if Chance(seed, "operators").happens(0.15) else plan
+
+
+def _draw_without_operators(seed: int) -> Plan:
     chance = Chance(seed, "plan")
     nodes = chance.pick((1, 3, 3, 3, 3, 3, 3, 4, 5, 5))
     n = min(3, nodes)

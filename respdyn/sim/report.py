@@ -71,7 +71,10 @@ class Outcome:
     def replay(self) -> str:
         """The command that shows it again."""
         plan, drawn = self.plan, draw(self.plan.seed)
-        operators = " --operators" if plan.spares else ""
+        operators = ""
+        if bool(plan.spares) != bool(drawn.spares):
+            operators = " --operators" if plan.spares else " --operators no"
+            drawn = drawn.with_operators() if plan.spares else drawn.without_operators()
         command = f"respdyn sim --seed {plan.seed}{operators}"
         if plan.nodes != drawn.nodes:
             command += f" --nodes {plan.nodes}"

@@ -18,6 +18,7 @@ from respdyn.sim.disk import Disk
 from respdyn.sim.history import History
 from respdyn.sim.host import Host, NodeFactory
 from respdyn.sim.network import Network
+from respdyn.sim.operations import NEVER
 from respdyn.sim.plan import Plan
 from respdyn.sim.report import Story
 
@@ -52,6 +53,8 @@ class World:
         # Machines that are no members: not yet, and not any more.
         self.spares = [self._make_host(plan.nodes + index) for index in range(plan.spares)]
         self.retired: list[Host] = []
+        # Since this ring a member is missing whose copies others are still to get.
+        self.exposed_since = 0
         machines = [*self.hosts, *self.spares]
         self._by_address = {f"{host.settings.host}:{PEER_PORT}": host for host in machines}
         self._by_id = {host.settings.node_id: host for host in machines}
@@ -122,6 +125,10 @@ class World:
         """Hosts whose process is there."""
         return [host for host in self.hosts if host.is_running()]
 
+    def may_lose(self) -> bool:
+        """Whether what one node has may be lost now: others have it, all of it."""
+        return self.plan.w >= 2 and self.history.damaged_us == NEVER and not self.exposed_since
+
     # ---- what is told ----
 
     def stamp(self, who: int, data: bytes) -> None:
@@ -151,7 +158,8 @@ class World:
 
 def _settings(plan: Plan, index: int, node_id: str) -> Settings:
     """What one node is told."""
-    alone = plan.nodes == 1
+    alone = plan.nodes == 1 and not plan.spares
+    is_first = plan.nodes == 1 and index == 0       # it founds a cluster of its own
     settings = Settings(
         node_id=node_id,
         host=f"10.0.0.{index + 1}",
@@ -161,10 +169,10 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         peer_port=PEER_PORT,
         http_port=0,
         zone=f"zone{index % 3}",
-        seeds=() if alone else tuple(
+        seeds=() if is_first else tuple(
             f"10.0.0.{other + 1}:{PEER_PORT}" for other in range(min(plan.nodes, 3))
         ),
-        cluster_size=0 if alone or index >= plan.nodes else plan.nodes,
+        cluster_size=0 if is_first or index >= plan.nodes else plan.nodes,
         peer_secret="" if alone else "the simulator's",
         n=plan.n, r=plan.r, w=plan.w,
         partitions=plan.partitions,

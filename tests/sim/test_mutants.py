@@ -23,7 +23,7 @@ BUGS = {
 def plans(bug: Bug) -> list[Plan]:
     """Where the bug is looked for, one plan after the other."""
     seeds = range(bug.first, bug.first + bug.within)
-    return [replace(draw(seed), **bug.changes) for seed in seeds]
+    return [replace(draw(seed).without_operators(), **bug.changes) for seed in seeds]
 
 
 def search(name: str) -> str:

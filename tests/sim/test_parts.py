@@ -95,7 +95,16 @@ def test_every_fault_is_drawn_and_so_is_calm() -> None:
     assert any(not plan.faults for plan in plans)
     for plan in plans:
         assert plan.failure_timeout_ms > plan.heartbeat_ms
-        assert max(plan.r, plan.w) <= plan.n <= plan.nodes
+        assert max(plan.r, plan.w) <= plan.n <= plan.nodes + plan.spares
+
+
+def test_operators_are_drawn_in_some_seeds_and_so_is_growth() -> None:
+    plans = [draw(seed) for seed in range(1, 300)]
+    assert 20 < sum(plan.spares > 0 for plan in plans) < 80
+    assert any(plan.grows for plan in plans) and any(plan.spares and plan.n == 3 for plan in plans)
+    for plan in plans:
+        assert not plan.without_operators().spares
+        assert plan.with_operators().with_operators() == plan.with_operators()
 
 
 def test_a_plan_can_be_changed_and_told_again() -> None:
