@@ -71,7 +71,7 @@ class Coordinator:
         self._stamp = stamp
         self._plan_for = plan_for
         self._link_to = link_to
-        self._tell_cleared = tell_cleared
+        self.tell_cleared = tell_cleared
         self._opened: list[WriteRound] = []              # this turn's, for this node's own answer
         self._touched: list[ReplicaSet] = []             # with open rounds
         self._undurable: deque[tuple[int, list[WriteRound]]] = deque()
@@ -318,6 +318,9 @@ class Coordinator:
         """Join here what the others held, and send the join to those that were behind."""
         assert op.answers is not None
         if op.joined:
+            # A replica that differed has told, before it did, what was cleared.
+            op.joined = self._replica.uncleared(op.locator, op.joined)
+        if op.joined:
             self._replica.receive(op.locator, op.joined)
         held = dict(op.answers)
         for peer in asked:
@@ -330,7 +333,7 @@ class Coordinator:
             if op.joined:
                 link.stores.append(pair(op.locator, self._replica.get(op.locator)))
             else:
-                self._tell_cleared(link, op.locator)
+                self.tell_cleared(link, op.locator)
 
     # ---- answers ----
 

@@ -163,8 +163,13 @@ class Receiver:
         self._coordinator.acknowledge(link, applied, durable)
 
     def _verify(self, link: Link, number: int, items: list[bytes], end: int) -> None:
-        """Compare digests; send what we hold where it differs."""
+        """Compare digests; send what we hold where it differs.
+
+        If something was cleared that the peer may not have heard of, it hears of that first: what
+        it holds may lie below.
+        """
         slots = self._replica.slots
+        told: set[bytes] = set()
         for at in range(1, end, 2):
             locator, theirs = items[at], items[at + 1]
             if len(locator) < 3 or locator[0] > 63:
@@ -177,6 +182,9 @@ class Receiver:
             if record or theirs:
                 position = POSITION.pack(number, IN_VERIFY, (at - 1) // 2)
                 link.differs.append(pair(position, record))
+                if theirs and self._replica.cleared and locator[:3] not in told:
+                    told.add(locator[:3])
+                    self._coordinator.tell_cleared(link, locator)
 
     def _probed(
         self, link: Link, number: int, index: int, name: bytes, theirs: bytes

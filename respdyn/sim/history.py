@@ -25,6 +25,7 @@ Source: Lu et al., Existential Consistency (2015), for judging registers by uniq
 
 from collections.abc import Collection
 
+from respdyn.sim import operations
 from respdyn.sim.operations import DONE, NEVER, NOTHING, OPEN, UNKNOWN, Op
 from respdyn.sim.plan import Plan
 
@@ -209,6 +210,8 @@ class History:
         # Some node has lost the tail of its disk, and cannot know it.
         self.has_lost_tails = False
         self._open: dict[int, Op] = {}      # not answered yet, the oldest first
+        # Each FLUSHALL that may still take effect: it removes keys too that are used later only.
+        self._flushes: list[Op] = []
         # By client and key: the latest operation of its own that covers what it meets.
         self._own: dict[tuple[str, bytes], Op] = {}
         self.operations = 0
@@ -219,6 +222,11 @@ class History:
         found = self.keys.get(key)
         if found is None:
             found = self.keys[key] = KeyHistory(key)
+            for flush in self._flushes:
+                part = operations.flushed(flush, key)
+                part.outcome = OPEN if id(flush) in self._open else UNKNOWN
+                flush.parts += (part,)
+                found.add(part)
         return found
 
     def damage(self, now_us: int) -> None:
@@ -247,6 +255,9 @@ class History:
         self.operations += 1
         op.invoke_us = now_us
         self._open[id(op)] = op
+        if op.kind == "flush":
+            op.parts = tuple(operations.flushed(op, key) for key in sorted(self.keys))
+            self._flushes.append(op)
         for part in op.all():
             part.serial = self.operations
             part.client = op.client
@@ -269,6 +280,8 @@ class History:
     def complete(self, op: Op, now_us: int) -> None:
         """The client has heard, and `answer` has said what. Raises `Wrong`."""
         del self._open[id(op)]
+        if op.kind == "flush" and op.result == b"OK":
+            self._flushes.remove(op)
         for part in op.all():
             if part.outcome == UNKNOWN:
                 self.doubts += 1

@@ -5,6 +5,7 @@ An operation has one of a few *kinds*, by its effect on a key's versions:
     set      a write that covers what is there (SET, SETNX, MSET)
     put      a write that covers exactly what its context was read with (DYN.PUTCTX)
     remove   a removal of what is there (DEL, GETDEL)
+    flush    as many removals as there are keys (FLUSHALL)
     cut      a removal of exactly what its context was read with (DYN.DELCTX)
     expire   a time to live, or its end (EXPIRE, PERSIST)
     read     GET, MGET, DYN.GETCTX
@@ -185,11 +186,16 @@ def _settle_delete(op: Op, reply: object) -> None:
         part.claims = reply == len(parts)
 
 
-def flush(keys: list[bytes]) -> Op:
-    """FLUSHALL, which concerns these keys."""
-    argv = [b"FLUSHALL"]
-    parts = tuple(Op("remove", argv, _settle_ok, key) for key in keys)
-    return Op("remove", argv, _settle_ok, parts=parts)
+def flush() -> Op:
+    """FLUSHALL: a removal of every key; the history knows of which."""
+    return Op("flush", [b"FLUSHALL"], _settle_ok)
+
+
+def flushed(op: Op, key: bytes) -> Op:
+    """What a FLUSHALL is for one key."""
+    part = Op("remove", op.argv, _settle_ok, key)
+    part.client, part.serial, part.invoke_us = op.client, op.serial, op.invoke_us
+    return part
 
 
 def getdel(key: bytes) -> Op:

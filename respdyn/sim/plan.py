@@ -201,8 +201,7 @@ def _draw_without_operators(seed: int) -> Plan:
         clients=chance.between(2, 6),
         operations=chance.pick((200, 500, 1_000)),
         pipeline=chance.pick((1, 1, 2, 8)),
-        # Off: the history does not yet tell what a FLUSHALL in the middle of a pipeline explains.
-        flushes=chance.happens(0.0),
+        flushes=chance.happens(0.0),        # see `_flushing`
         exchange_ms=100,
         hint_bytes=Chance(seed, "hints").pick((1 << 28, 1 << 28, 1 << 28, 2_000)),
         request_timeout_ms=chance.pick((300, 1000, 2000)),
@@ -223,7 +222,13 @@ def _draw_without_operators(seed: int) -> Plan:
         spares=0,
     )
     plan = _forgetting(plan, Chance(seed, "grace"))
-    return _transacting(plan, Chance(seed, "transactors"))
+    plan = _transacting(plan, Chance(seed, "transactors"))
+    return _flushing(plan, Chance(seed, "flushes"))
+
+
+def _flushing(plan: Plan, chance: Chance) -> Plan:
+    """With FLUSHALL, in some; not where numbers are counted that nothing takes back."""
+    return replace(plan, flushes=chance.happens(0.1) and not plan.transactors)
 
 
 def _transacting(plan: Plan, chance: Chance) -> Plan:

@@ -305,6 +305,21 @@ def test_nothing_is_acknowledged_before_it_is_durable() -> None:
     assert a.receive(50) == b"OK"
 
 
+def test_a_read_meets_an_acknowledged_flushall_as_it_meets_a_write() -> None:
+    little = Little(3).ready()
+    a, b, c = (little.client(name) for name in "ABC")
+    keys = [little.key_of(name) for name in "ABC"]
+    for key in keys:
+        a("SET", key, "v")
+    little.run(20)
+    little.cut("A", "C")                    # C does not hear of the flush, and B does
+    little.run(500)
+    assert a("FLUSHALL") == b"OK"
+    assert b("SET", keys[1], "after") == b"OK"
+    assert [c("GET", key) for key in keys] == [None, b"after", None]
+    assert c("DYN.GETCTX", keys[1])[1] == [b"after"]    # type: ignore[index]
+
+
 def test_flushall_empties_all_nodes_and_spares_later_writes() -> None:
     little = Little(3).ready()
     a, b, c = (little.client(name) for name in "ABC")

@@ -54,7 +54,7 @@ class KeepsWhatOthersForgot(Collecting):
 RESTING = {
     "grace_ms": 2_500, "heartbeat_ms": 100, "failure_timeout_ms": 1_000, "harm_ms": 15_000,
     "keys": keys(30, "delete"), "engine": "rocksdb", "operations": 400, "pipeline": 1,
-    "nodes": 3, "n": 3, "r": 2, "w": 2,
+    "nodes": 3, "n": 3, "r": 2, "w": 2, "flushes": False,
 }
 
 MUTANTS = (

@@ -317,6 +317,15 @@ class ComparesValuesOnly(Swapped):
         super().frame(peer, items)
 
 
+class KeepsFlushesToItself(Swapped):
+    """Who has flushed what a reader asks about says that it has nothing, and not why."""
+
+    class coordinator_class(Coordinator):
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            self.tell_cleared = lambda link, locator: None
+
+
 # ---- lives ----
 
 
@@ -452,7 +461,7 @@ LOSING = SMALL | {"durability": "no", "faults": ("power", "cut")}
 EXPIRING = {
     "keys": keys(2, "session"), "nodes": 3, "n": 3, "r": 1, "w": 2, "durability": "no",
     "engine": "rocksdb", "faults": ("power",), "fault_every_ms": 300, "heartbeat_ms": 100,
-    "failure_timeout_ms": 200, "exchange_ms": 0,
+    "failure_timeout_ms": 200, "exchange_ms": 0, "flushes": False,
 }
 JUMPING = SMALL | {"keys": keys(2, "expiry", "volatile"), "faults": ("jump",), "harm_ms": 3_000}
 
@@ -477,6 +486,9 @@ MUTANTS = (
     Bug(RepairsWithTheWinner, CUTS | {"keys": keys(2, "context")}),
     Bug(RepairsNobody, RESTING | {"r": 1}),
     Bug(ComparesValuesOnly, RESTING),
+    Bug(KeepsFlushesToItself, CUTS | {
+        "flushes": True, "keys": keys(8, "delete"), "failure_timeout_ms": 400,
+    }, first=6),
     Bug(ForgetsOnRestart, KILLS),
     Bug(MintsTwice, LOSING),
     Bug(KeepsItsNameWithoutItsMemory, SMALL | EXCHANGING | {"faults": ("wipe",)}),
