@@ -120,8 +120,9 @@ def may_force(world: "World", ring: Ring) -> bool:
 def take_stock(world: "World") -> None:
     """Who is a member by the newest ring is one of the world's hosts; nobody else is."""
     ring = newest_ring(world)
-    if ring is None:
-        return
+    if ring is None or ring.version < world.newest_version:
+        return              # those who know a newer one are down
+    world.newest_version = ring.version
     if ring.version > world.exposed_since and not ring.goal and not ring.moves:
         world.exposed_since = 0
     for host in list(world.spares):

@@ -53,6 +53,7 @@ class World:
         # Machines that are no members: not yet, and not any more.
         self.spares = [self._make_host(plan.nodes + index) for index in range(plan.spares)]
         self.retired: list[Host] = []
+        self.newest_version = 0             # of the rings that were ever seen
         # Since this ring a member is missing whose copies others are still to get.
         self.exposed_since = 0
         machines = [*self.hosts, *self.spares]
