@@ -213,7 +213,7 @@ def fill(running: Running, keys: int, value_bytes: int = 3) -> None:
 def run_apart(load: Load, running: Running) -> Report:
     """A load in an interpreter of its own. Raises `BenchError` with what went wrong."""
     name = running.setup.name
-    words = [sys.executable, "-m", "respdyn.cli.load", *arguments(load)]
+    words = [sys.executable, "-P", "-m", "respdyn.cli.load", *arguments(load)]
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, check=False,

@@ -196,7 +196,8 @@ def _start_respdyn(running: Running) -> None:
     engine = ["--engine=rocksdb", f"--durability={setup.durability}"]
     for index, (host, port) in enumerate(zip(hosts, ports, strict=True)):
         words = [
-            sys.executable, "-m", "respdyn.cli.main", "serve", f"--bind={host}", f"--port={port}",
+            sys.executable, "-P", "-m", "respdyn.cli.main", "serve",
+            f"--bind={host}", f"--port={port}",
             "--http-port=0", f"--data-dir={place / f'node-{index + 1}'}",
             *(engine if setup.durability else ["--engine=memory", f"--node-id={index + 1:040x}"]),
         ]

@@ -125,7 +125,7 @@ def program() -> list[str]:
     script = Path(sys.argv[0])
     if script.name == "respdyn" and os.access(script, os.X_OK):
         return [str(script)]
-    return [sys.executable, "-m", "respdyn.cli.main"]
+    return [sys.executable, "-P", "-m", "respdyn.cli.main"]
 
 
 def _places(count: int, base: Settings) -> list[tuple[str, int, int]]:

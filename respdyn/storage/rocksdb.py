@@ -343,7 +343,7 @@ class RocksStore(Store):
             self._die()
 
     def _spawn(self, link: int) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-m", "respdyn.storage.process", self.directory]
+        argv = [sys.executable, "-P", "-m", "respdyn.storage.process", self.directory]
         argv += ["--link", str(link), "--owner", str(os.getpid())]
         argv += ["--write-buffer-bytes", str(self._write_buffer_bytes)]
         if self._policy == "everysec":
