@@ -17,9 +17,10 @@ be reached this node may itself stand in: then what it keeps is a hint as well.
 *Early answers*: a node that forwarded a plain SET and is itself one of the replicas is told which
 record is that of its command. Once it holds it without a sibling beside, two nodes do, it and this
 one, and with W of 2 it answers its client itself: no acknowledgement and no answer need travel,
-and theirs may wait for company. A conflict is covered only if that very node reports it, because
-then it has not answered. What it does not answer by itself (it holds a sibling, it cannot store,
-it is lost) it is told after all. Not where the answer waits for a disk.
+and theirs may wait for company. A conflict is covered only if that very node reports it too,
+because then it has not answered; so the round ends with that node's word, however many others have
+the record. What it does not answer by itself (it holds a sibling, it cannot store, it is lost) it
+is told after all. Not where the answer waits for a disk.
 
 Everything is counted in rounds (see `quorum`), which belong to a turn: there is no object, timer or
 task per operation beyond the tuple that says whom to answer.
@@ -170,13 +171,12 @@ class Coordinator:
     def _finish_write(self, write_round: WriteRound) -> None:
         conflicts = write_round.conflicts
         ops = write_round.ops
-        if write_round.early:
-            if write_round.is_settled:
-                write_round.ops = []
-            for index, held in (conflicts or {}).items():
-                self._cover(ops[index], held, write_round)
-            return
         write_round.ops = []
+        if write_round.early:       # it has answered all but those of which it has told
+            for index in write_round.told:
+                assert conflicts is not None
+                self._cover(ops[index], conflicts[index], write_round)
+            return
         self.latencies.wrote(self.now_ms - write_round.began_ms, len(ops))
         for index, op in enumerate(ops):
             if conflicts is not None and index in conflicts:
@@ -348,8 +348,6 @@ class Coordinator:
                 if write_round.early == link.peer:
                     write_round.is_settled = True
                     link.working -= len(write_round.numbers)
-                    if write_round.is_done:
-                        write_round.ops = []
                 if write_round.acknowledge():
                     self._finish_write(write_round)
 
@@ -365,13 +363,10 @@ class Coordinator:
             if index >= len(flight.writes):
                 raise PeerError("a differing entry for a write that was never sent")
             write_round, place = flight.writes[index]
-            if write_round.early and write_round.early != link.peer:
-                return          # its sender may have answered the client: too late to cover
             if write_round.is_done:
-                if write_round.early and not write_round.is_settled and write_round.ops:
-                    waiter, reply, *_ = write_round.ops[place]
-                    waiter.fill(reply)      # it holds a sibling and waits; two others have it
                 return
+            if write_round.early == link.peer:
+                write_round.told[place] = None
             if write_round.conflicts is None:
                 write_round.conflicts = {}
             held = write_round.conflicts.get(place)
@@ -414,10 +409,8 @@ class Coordinator:
             if write_round.early == link.peer and not write_round.is_settled:
                 write_round.early = ""
                 link.working -= len(write_round.numbers)
-                if write_round.is_done:
-                    for waiter, reply, *_ in write_round.ops:
-                        waiter.fill(reply)
-                    write_round.ops = []
+                if write_round.is_now_done():
+                    self._finish_write(write_round)
             was_done = write_round.is_done
             write_round.lose()
             if write_round.is_done and not was_done:

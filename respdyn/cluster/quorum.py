@@ -69,7 +69,7 @@ class WriteRound:
 
     __slots__ = (
         "acknowledged", "began_ms", "conflicts", "deadline_ms", "early", "is_done", "is_settled",
-        "is_sloppy", "numbers", "open_answers", "ops", "w",
+        "is_sloppy", "numbers", "open_answers", "ops", "told", "w",
     )
 
     def __init__(
@@ -81,7 +81,8 @@ class WriteRound:
         # The peer that asked for all of these and finds the answer by itself (see `coordinator`).
         self.early = early
         self.numbers: list[int] = []      # of its commands, like `ops`
-        self.is_settled = False           # it has found them, but for those in `conflicts`
+        self.is_settled = False           # it has found them, but for those in `told`
+        self.told: dict[int, None] = {}   # positions of those beside which it holds siblings
         self.began_ms = began_ms
         self.acknowledged = 0
         self.open_answers = replicas      # this node's own, and each peer's that was sent it
@@ -95,10 +96,14 @@ class WriteRound:
         """One more replica has it. True the one time that this makes W."""
         self.open_answers -= 1
         self.acknowledged += 1
-        if self.acknowledged >= self.w and not self.is_done:
-            self.is_done = True
-            return True
-        return False
+        return self.is_now_done()
+
+    def is_now_done(self) -> bool:
+        """Whether W have it, and who may answer by itself has had its say. True only once."""
+        if self.acknowledged < self.w or self.is_done or (self.early and not self.is_settled):
+            return False
+        self.is_done = True
+        return True
 
     def lose(self) -> None:
         """One replica's answer will not come. Fails the round when W is out of reach."""

@@ -70,10 +70,15 @@ def test_a_sibling_beside_it_is_covered_first() -> None:
         assert little.client(name)("DYN.GETCTX", key)[1] == [b"mine"]    # type: ignore[index]
 
 
-def test_a_sibling_is_no_reason_to_wait_when_two_others_have_it() -> None:
-    """C's acknowledgement comes first and makes W; then A says that it holds a sibling."""
-    little, a, key = forwarding()
-    sibling(little, a, key)
+def test_what_was_acknowledged_before_is_covered_whoever_speaks_first() -> None:
+    """A and C hold a value that B has missed; C's word comes first and would make W."""
+    little, a, key = forwarding(exchange_interval_ms=0)
+    for other in ("A", "C"):
+        little.cut("B", other)
+    little.run(3000)
+    assert a("SET", key, "other") == b"OK"
+    little.heal()
+    little.ready()
     a.send("SET", key, "mine")
     little.run(1)                           # the command gets through
     little.holds.add((0, 1))                # what A says of it does not, for a while
@@ -82,6 +87,8 @@ def test_a_sibling_is_no_reason_to_wait_when_two_others_have_it() -> None:
     little.holds.discard((0, 1))
     little.run(20)
     assert a.session.take() == b"+OK\r\n"
+    for name in "ABC":
+        assert little.client(name)("DYN.GETCTX", key)[1] == [b"mine"]    # type: ignore[index]
 
 
 def test_what_another_replica_holds_beside_it_is_left_to_repair() -> None:
