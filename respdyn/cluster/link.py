@@ -237,7 +237,8 @@ class Link:
             self.gossips.clear()
             self.speak_by_ms = NEVER
             return None
-        if now_ms < self.speak_by_ms and self._is_silent():
+        has_content = not self._is_silent()
+        if not has_content and now_ms < self.speak_by_ms:
             return None
         answers = [pair(encode_numbers(numbers), reply) for reply, numbers in self.answers]
         early: dict[bytes, list[bytes]] = {}
@@ -251,7 +252,6 @@ class Link:
             len(self.verifies), len(self.feedbacks), len(self.stores), len(self.differs),
             self.forward_count, len(answers), len(self.asks), len(self.tolds), len(self.gossips),
         )
-        has_content = not self._is_silent()
         number = 0
         if has_content:
             self.number = number = self.number + 1

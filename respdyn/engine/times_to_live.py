@@ -4,6 +4,7 @@ Each time it is asked, a look is taken at the next records that have an expiry, 
 and among `RECORDS_MAX`; where there are no more, the average is exact.
 """
 
+from itertools import chain
 from typing import Final
 
 from respdyn.cluster.replica import Replica
@@ -25,11 +26,9 @@ class TimesToLive:
     def average_ms(self, db: int, wall_ms: int) -> int:
         """Of the keys of a database that are looked at now; 0 if none of them has an expiry."""
         total = looked = records = 0
-        for _ in range(SLOTS):
-            slot, self._next = self._next, (self._next + 1) % SLOTS
+        filled, first = self._replica.filled, self._next
+        for slot in chain(filled(first, SLOTS), filled(0, first)):
             table = self._replica.slots[slot]
-            if not table:
-                continue
             for locator, record in table.items():
                 if record[1] & _EXPIRES and locator[2] == db:
                     at = strings.expire_at(record, wall_ms)
@@ -38,5 +37,6 @@ class TimesToLive:
                         looked += 1
             records += len(table)
             if looked >= LOOKS_MAX or records >= RECORDS_MAX:
+                self._next = (slot + 1) % SLOTS
                 break
         return total // looked if looked else 0

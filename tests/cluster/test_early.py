@@ -25,11 +25,11 @@ def sent_by(little: Little, source: int) -> list[tuple[int, list[bytes]]]:
     return seen
 
 
-def sibling(little: Little, client: Client, key: str) -> None:
-    """A value of the key at A that the two others have not seen."""
-    for other in ("B", "C"):
-        little.cut("A", other)
-    client("DYN.WITH", "W", "1", "TIMEOUT", "100", "SET", key, "other")
+def sibling(little: Little, at: str, key: str) -> None:
+    """A value of the key at one node that the two others have not seen."""
+    for other in "ABC".replace(at, ""):
+        little.cut(at, other)
+    little.client(at)("DYN.WITH", "W", "1", "TIMEOUT", "100", "SET", key, "other")
     little.run(200)
     little.heal()
     little.ready()
@@ -61,7 +61,7 @@ def test_the_coordinator_forgets_what_was_answered_early() -> None:
 
 def test_a_sibling_beside_it_is_covered_first() -> None:
     little, a, key = forwarding()
-    sibling(little, a, key)
+    sibling(little, "A", key)
     before = little["B"].counters.conflicts_covered
     assert a("SET", key, "mine") == b"OK"
     assert little["B"].counters.conflicts_covered == before + 1
@@ -94,13 +94,7 @@ def test_what_was_acknowledged_before_is_covered_whoever_speaks_first() -> None:
 def test_what_another_replica_holds_beside_it_is_left_to_repair() -> None:
     """By then the client may have its answer, and may have deleted the key elsewhere."""
     little, a, key = forwarding()
-    c = little.client("C")
-    for other in ("A", "B"):
-        little.cut("C", other)
-    c("DYN.WITH", "W", "1", "TIMEOUT", "100", "SET", key, "other")
-    little.run(200)
-    little.heal()
-    little.ready()
+    sibling(little, "C", key)
     before = little["B"].counters.conflicts_covered
     assert a("SET", key, "mine") == b"OK"
     little.run(20)

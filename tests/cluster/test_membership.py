@@ -65,6 +65,15 @@ def fill(little: Little, name: str = "A") -> None:
         assert client("SET", key, "v-" + key) == b"OK"
 
 
+def expect_empty_handed(little: Little, name: str) -> None:
+    """A node has everything to be filled, and nobody is told nil for a key that exists."""
+    assert len(little[name].transfers.to_fill()) == 16
+    for key in KEYS[:20]:
+        for each in "ABC":
+            told = little.client(each)("DYN.WITH", "R", 1, "GET", key)
+            assert told == b"v-" + key.encode() or str(told).startswith("NOQUORUM")
+
+
 def read(little: Little, names: str, *terms: object) -> None:
     """Every key, through every node."""
     for name in names:
@@ -124,11 +133,7 @@ def test_a_wiped_node_is_refilled_and_is_no_reader_before() -> None:
     little.run(20)
     little.boot("C")
     little.until(lambda: little["C"].membership.ring is not None)
-    assert len(little["C"].transfers.to_fill()) == 16
-    for key in KEYS[:20]:
-        for name in "ABC":
-            told = little.client(name)("DYN.WITH", "R", 1, "GET", key)
-            assert told == b"v-" + key.encode() or str(told).startswith("NOQUORUM")
+    expect_empty_handed(little, "C")
     settle(little, "ABC")
     assert not little["C"].transfers.to_fill() and not little["C"].changes.decision.has_forgotten
     read(little, "ABC", "R", 1)

@@ -51,15 +51,20 @@ def test_a_command_arrives_in_any_pieces(server: Served) -> None:
     wire.expect(b"$4\r\na\r\nb\r\n")
 
 
-def test_a_long_pipeline_leaves_room_for_others(
-    server: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clients, "COMMANDS_PER_TURN", 10)
+def one_is_greedy(server: Served) -> None:
+    """Two thousand commands of one client, and one of another that comes after them."""
     greedy, modest = Wire(server.client_port), Wire(server.client_port)
     greedy.send(command(b"PING") * 2000)
     modest.send(command(b"PING"))
     modest.expect(b"+PONG\r\n")
     greedy.expect(b"+PONG\r\n" * 2000)
+
+
+def test_a_long_pipeline_leaves_room_for_others(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "COMMANDS_PER_TURN", 10)
+    one_is_greedy(server)
     assert server.node.drains >= 200
 
 
@@ -68,11 +73,7 @@ def test_slow_commands_of_one_client_leave_room_for_others(
 ) -> None:
     monkeypatch.setattr(clients, "HELPING", 10)
     monkeypatch.setattr(clients, "SHARE_S", 0.0)        # all are slow
-    greedy, modest = Wire(server.client_port), Wire(server.client_port)
-    greedy.send(command(b"PING") * 2000)
-    modest.send(command(b"PING"))
-    modest.expect(b"+PONG\r\n")
-    greedy.expect(b"+PONG\r\n" * 2000)
+    one_is_greedy(server)
     assert server.node.drains >= 100
 
 
