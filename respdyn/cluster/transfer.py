@@ -337,9 +337,16 @@ class Transfers:
         self.has_changed = True
 
     def lacks(self, name: str, partition: int) -> bool:
-        """Whether a node is still to be filled: comparing with it would send everything twice."""
+        """Whether a node is still to be filled: comparing with it would send everything twice.
+
+        An owner that is to stay one, of fewer than before, has what it had.
+        """
+        assert self.ring is not None
         move = self.moving.get(partition)
-        if move is not None and move.phase == FILL and name in self.coming(move):
+        if (
+            move is not None and move.phase == FILL and name in self.coming(move)
+            and name not in self.ring.owners_of(partition)
+        ):
             state = self.state_of(name)
             return state is None or (partition, move.begun) not in state.filled
         return self.has_lost(name, partition)

@@ -1,5 +1,7 @@
 """Nodes join, leave, are replaced and removed; data moves with them and is never missing."""
 
+import pytest
+
 from respdyn.cluster.transfer import is_changing
 from respdyn.ring.hashing import PREFIX, slot_of
 from respdyn.ring.ring import Ring
@@ -122,6 +124,17 @@ def test_three_nodes_grow_to_five_and_shrink_to_three_and_nothing_is_missing() -
     little.until(lambda: little["A"].front.is_out)
     assert str(little.client("A")("GET", "key1")).startswith("CLUSTERDOWN this node has left")
     assert little["A"].replica.records == 0
+
+
+@pytest.mark.parametrize(("r", "w"), [(1, 1), (2, 2), (1, 3)])
+def test_fewer_nodes_than_copies_are_left(r: int, w: int) -> None:
+    """Those who stay are owners already, and each proves to the other that it misses nothing."""
+    little = Little(3, **{**FAST, "r": r, "w": w}).ready()
+    fill(little)
+    change(little, "A", f"LEAVE {little.machines[1].name}")
+    settle(little, "AC")
+    assert len(ring_of(little).members) == ring_of(little).copies() == 2
+    read(little, "AC", "R", 1)
 
 
 def test_a_wiped_node_is_refilled_and_is_no_reader_before() -> None:
