@@ -484,7 +484,7 @@ class Node:
             plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
         )
         self.front.is_out = not self.membership.is_member()
-        self.front.set_quorums(ring.copies())
+        self.front.set_quorums(ring.most_copies())
         self.exchange.planned()
         self.handoff.planned()
         self.collection.planned()

@@ -81,6 +81,7 @@ class Link:
         # What the peer has told of itself on the connection that stands, and which partitions it
         # has lost. None: nothing yet, so it is no reader of anything.
         self.state: State | None = None
+        self.is_behind = True             # it may go by an older ring than this node
         self.unfilled: frozenset[int] | None = None
         self.epoch = 0
         self.number = 0                   # of the last frame with content
@@ -144,6 +145,7 @@ class Link:
         self.peer_epoch = epoch
         self.peer_epoch_ms = now_ms
         self.state = self.unfilled = None
+        self.is_behind = True
         self.peer_number = self.durable_number = 0
         self.clock_base = None
         self.mono_error = UNKNOWN_MS

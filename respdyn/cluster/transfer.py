@@ -111,7 +111,14 @@ class Transfers:
         self.note_leftovers()
         self._keep()
         self.has_changed = True
+        for link in self._links.values():
+            self._look_behind(link)
         return serves - before
+
+    def _look_behind(self, link: Link) -> None:
+        link.is_behind = (
+            self.ring is None or link.state is None or link.state.version < self.ring.version
+        )
 
     def _served(self) -> set[int]:
         if self.ring is None:
@@ -183,6 +190,7 @@ class Transfers:
         before = link.state
         link.state = state
         link.unfilled = frozenset(state.unfilled)
+        self._look_behind(link)
         return before is None or before.unfilled != state.unfilled
 
     def state_of(self, name: str) -> State | None:

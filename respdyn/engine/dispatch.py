@@ -27,7 +27,7 @@ from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.replica import LIVE, Replica
-from respdyn.cluster.terms import Terms
+from respdyn.cluster.terms import ANY, Terms
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import (
@@ -88,6 +88,7 @@ class Dispatcher:
         self.can_mint = can_mint
         self.sends_away = False         # this node's clock is off: others are to run commands
         self.working_max = 100_000      # commands that one peer may have waiting here
+        self.least = ANY                # R and W of those, at least, who may go by an older ring
         self.siblings_max = 100
         self.siblings_warn = 25         # counted beyond this
         self.token_secret = b""         # goes before the locator in what tokens are bound to
@@ -458,20 +459,20 @@ class Dispatcher:
 
         `echo_ms`: this node's time when it sent what the peer had last seen before the frame.
         """
-        envelope = items[at]
-        if len(envelope) != ENVELOPE.size:
+        if len(items[at]) != ENVELOPE.size:
             raise PeerError("a forwarded command without a proper envelope")
-        fields: tuple[int, ...] = ENVELOPE.unpack(envelope)
+        fields: tuple[int, ...] = ENVELOPE.unpack(items[at])
         number, db, protocol, hops, r, w, sloppy, timeout_ms, window_ms, size = fields
         end = at + 1 + size
         if end > len(items) or not size or db > 15 or not hops or not r or not w:
             raise PeerError("a forwarded command that is cut short")
         argv = items[at + 1 : end]
         waiter = PeerReply(link, number)
+        least = self.least if link.is_behind else ANY
         if argv[0] == GROUP:
-            self.groups.forwarded(argv[-1], timeout_ms, echo_ms + window_ms, waiter)
+            self.groups.forwarded(argv[-1], timeout_ms, echo_ms + window_ms, waiter, least)
             return end
-        sloppy &= IS_SLOPPY
+        r, w, sloppy = max(r, least.r), max(w, least.w), sloppy & IS_SLOPPY
         terms = self._terms.get((r, w, sloppy, timeout_ms))
         if terms is None:
             if len(self._terms) > 1000:

@@ -30,7 +30,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import Gathering, Part
-from respdyn.engine.consistency import parse_terms
+from respdyn.engine.consistency import follow, parse_terms
 from respdyn.engine.groups import keys_in
 from respdyn.engine.sending import NO_AGREEMENT, TRIES, Batch, Item, Sender, fill
 from respdyn.engine.session import Inside, Session
@@ -159,6 +159,7 @@ class Execution:
         """Nothing was done."""
         session = self._session
         session.db, session.resp, session.terms, session.reply_mode = self._before
+        follow(session.terms, self._front.terms, self._front.n)
         self._later.clear()
         self._finish(reply)
 

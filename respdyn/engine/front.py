@@ -19,7 +19,7 @@ from respdyn.engine import caching, channels, local, monitoring, storing, transa
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
 from respdyn.engine.calls import FULL
-from respdyn.engine.consistency import parse_terms
+from respdyn.engine.consistency import follow, parse_terms
 from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
 from respdyn.engine.groups import keys_in
@@ -51,12 +51,9 @@ class Front:
     """All sessions of this node."""
 
     def __init__(self, node: Node) -> None:
-        settings = node.settings
         self.sessions: dict[int, Session] = {}
-        self.terms = Terms(
-            settings.r or 1, settings.w or 1, True, settings.request_timeout_ms
-        )
-        self.n = 1
+        self.terms = Terms(1, 1, True, node.settings.request_timeout_ms)
+        self.n = 0                              # how many copies of each key there are
         self.stopping = False
         self.is_out = False                     # this node was dropped from the ring
         self.connections = 0                    # since the start
@@ -140,9 +137,7 @@ class Front:
         """A transaction was refused for its size."""
         self._node.counters.transactions_too_large += 1
 
-    def run_local(
-        self, session: Session, command: Command, argv: list[bytes]
-    ) -> bytes | None:
+    def run_local(self, session: Session, command: Command, argv: list[bytes]) -> bytes | None:
         """Answer a command from this connection or this node. Raises `ReplyError`."""
         return local.run(self.context, session, command, argv)
 
@@ -162,8 +157,8 @@ class Front:
 
     def look_at_memory(self) -> None:
         """Whether clients' writes are refused from now on."""
-        self.is_full = 0 < self._node.settings.maxmemory < self.memory.used()
-        self._node.dispatcher.is_full = self.is_full
+        is_full = 0 < self._node.settings.maxmemory < self.memory.used()
+        self.is_full = self.dispatcher.is_full = is_full
 
     def turned(self, took_ms: int) -> None:
         """A turn took so long."""
@@ -178,10 +173,15 @@ class Front:
 
     def set_quorums(self, n: int) -> None:
         """The ring says how many copies there are; quorums that were not given follow."""
+        if n == self.n:
+            return
         settings = self._node.settings
         self.n = n
         self.terms.r = min(settings.r or n // 2 + 1, n)
         self.terms.w = min(settings.w or n // 2 + 1, n)
+        self.dispatcher.least = self.terms
+        for session in self.sessions.values():
+            follow(session.terms, self.terms, n)
 
     # ---- commands ----
 

@@ -136,8 +136,10 @@ class Groups:
         forwarding = self.dispatcher.forwarding
         forwarding.send(call, GROUP + peer.encode(), peer, Continuation(answered))
 
-    def forwarded(self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter) -> None:
-        """A peer's group. Raises `PeerError`."""
+    def forwarded(
+        self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms
+    ) -> None:
+        """A peer's group, with R and W as in `least` or more. Raises `PeerError`."""
         dispatcher = self.dispatcher
         try:
             group = groups.decode(body)
@@ -152,7 +154,7 @@ class Groups:
             waiter.fill(outcome if is_word else encoder.encode(outcome))   # type: ignore[arg-type]
 
         try:
-            self.run(group, dispatcher.now_ms + timeout_ms, done, until_ms)
+            self.run(group.with_least(least), dispatcher.now_ms + timeout_ms, done, until_ms)
         except ReplyError as wrong:
             raise PeerError(f"a group with a command that is none: {wrong}") from wrong
 

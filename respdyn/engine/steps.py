@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from respdyn.cluster.terms import Terms
+
 
 class Step(msgspec.Struct, array_like=True, frozen=True):
     """One command, or `WATCH key`, whose reply is the key's version."""
@@ -22,6 +24,14 @@ class Group(msgspec.Struct, array_like=True, frozen=True):
     steps: list[Step]
     watches: list[tuple[bytes, bytes]]      # locator, version
     r: int                                  # for reading the watched keys
+
+    def with_least(self, least: Terms) -> "Group":
+        """The same with R and W as in `least` or more."""
+        steps = [
+            msgspec.structs.replace(step, r=max(step.r, least.r), w=max(step.w, least.w))
+            for step in self.steps
+        ]
+        return Group(steps, self.watches, max(self.r, least.r))
 
 
 # The replies; None if a watched key has changed; a text if nothing was done for another reason;

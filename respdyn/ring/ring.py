@@ -121,6 +121,13 @@ class Ring(msgspec.Struct, frozen=True, array_like=True):
         """How many copies of each key there are once all moves are done."""
         return min(self.n, sum(member.state == "member" for member in self.members))
 
+    def most_copies(self) -> int:
+        """How many there are of some key, now or once all moves are done, whichever is more.
+
+        A majority of so many meets any other in both.
+        """
+        return max(self.copies(), *map(len, self.owners))
+
     def wanted(self) -> Owners:
         """The owners once all moves are done."""
         return self.goal or self.owners

@@ -119,14 +119,17 @@ class Faults:
     def _end(self, host: Host | None, how: str, lasts_us: int) -> bool:
         if host is None or not self.may_end(host, how):
             return False
+        self._note_loss(host, how)
+        host.end(how)
+        self.world.after(lasts_us, self._restart, (host, host.life))
+        return True
+
+    def _note_loss(self, host: Host, how: str) -> None:
         if self._loses(host, how):
             self.world.history.damage(self.world.now_us)
             self.world.count("acknowledged data taken away")
             if not self._is_known(host, how):
                 self.world.history.has_lost_tails = True
-        host.end(how)
-        self.world.after(lasts_us, self._restart, (host, host.life))
-        return True
 
     def _end_all(self, how: str, lasts_us: int) -> bool:
         for host in self.world.running():
@@ -402,7 +405,9 @@ class Faults:
             host.clock.set_right()
             if host is out or (host.is_given_up and host in self.world.retired):
                 continue
-            host.is_given_up = False
+            if host.is_given_up:        # by a power cut; and now it is back after all
+                host.is_given_up = False
+                self._note_loss(host, "power")
             self._end_full_disk(host)
             if host.state == PAUSED:
                 host.resume()

@@ -48,11 +48,9 @@ class Operator(Client):
         if self.waiting:
             return
         self.hang_up()
-        hosts = [host for host in self.world.hosts if host.state == UP]
-        if not hosts or not self.connect(self.chance.pick(hosts)):
-            return
         words = self._choose()
-        if words:
+        hosts = [host for host in self.world.hosts if host.state == UP]
+        if words and hosts and self.connect(self.chance.pick(hosts)):
             self.change(words)
 
     def change(self, words: list[bytes]) -> None:

@@ -101,11 +101,11 @@ def _course(world: World) -> None:
         checks.serve(world, "l", [host for host in world.hosts if host is not faults.left_out])
         world.count("served without one")
         faults.left_out = None
+    for operator in operators:
+        operator.is_over = True
     faults.heal()
     world.run_until(world.now_us + 1_000_000)
     if operators:
-        for operator in operators:
-            operator.is_over = True
         settled(world)
     for worker in workers:
         worker.is_stopped = True

@@ -78,6 +78,10 @@ class Terminal:
                 self.shown += piece.decode("utf-8", "replace")
         return found[0]
 
+    def until_prompt(self, pattern: str) -> None:
+        """Read until this was shown and the prompt after it: keys pressed before that are lost."""
+        self.until(pattern + r"[\s\S]*\d> $")
+
     def type(self, keys: str) -> None:
         """Press these keys; what was shown before is forgotten."""
         self.shown = ""
@@ -104,14 +108,14 @@ def test_hints_and_help_of_our_own_commands(terminal: Terminal) -> None:
     terminal.type("dyn.getctx ")
     terminal.until(re.escape(f"dyn.getctx {GRAY}key"))
     terminal.type("cart\r")
-    terminal.until(r'1\) ""\r\n2\) \(empty array\)')
+    terminal.until_prompt(r'1\) ""\r\n2\) \(empty array\)')
     terminal.type("dyn.pu\t")
     terminal.until(re.escape(f"DYN.PUTCTX{GRAY} key context value [EX seconds|PX milliseconds]"))
     terminal.type(' a "" ')
     terminal.until(re.escape(f'a "" {GRAY}value [EX seconds|PX milliseconds]'))
     terminal.type("\x15help dyn.cas\r")
     terminal.until("Stores a value if nothing happened to the key since the context")
-    terminal.until("group:.* string")
+    terminal.until_prompt("group:.* string")
     terminal.type("set k v ")
     terminal.until(re.escape(f"set k v {GRAY}[NX|XX] [GET] [EX seconds|"))
 
@@ -224,7 +228,7 @@ def test_passwords_and_users() -> None:
         terminal = Terminal("-p", str(port))
         terminal.until(r"\d> $")
         terminal.type("AUTH ann hunter2\r")
-        terminal.until("OK")
+        terminal.until_prompt("OK")
         terminal.type("GET k\r")
         terminal.until('"v"')
         terminal.close()

@@ -467,7 +467,7 @@ JUMPING = SMALL | {"keys": keys(2, "expiry", "volatile"), "faults": ("jump",), "
 
 MUTANTS = (
     Bug(ClaimsEverything, CONTEXTS),
-    Bug(ClaimsBelowItsFloor, EXPIRING, first=28, within=60),
+    Bug(ClaimsBelowItsFloor, EXPIRING, first=170, within=80),
     Bug(CoversWhatItHasNotSeen, CONTEXTS),
     Bug(CoversNothing, SMALL),
     Bug(CoversSiblingsUnread, CONTEXTS),
