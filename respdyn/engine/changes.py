@@ -55,7 +55,7 @@ class Changes:
         self.work = TransferWork(node)
         self._node = node
         self._planned: tuple[int, tuple[Staged, ...]] | None = None
-        self._committing = False
+        self.is_committing = False
         self._next_ms = 0
         self._told_ms = 0
         self._adopted_ms = 0
@@ -179,7 +179,7 @@ class Changes:
 
     def _carry_on(self, ring: Ring) -> None:
         node = self._node
-        if self._committing or self.decision.is_proposing() or not node.membership.is_member():
+        if self.is_committing or self.decision.is_proposing() or not node.membership.is_member():
             return
         here = node.identity.node_id
         before = sum(
@@ -332,7 +332,7 @@ class Changes:
     def _commit(self, ring: Ring) -> Task:
         if self._planned != (ring.changes, tuple(self.staged)):
             raise ReplyError("ERR look at DYN.CLUSTER PLAN first: a commit does what it has shown")
-        if self._committing:
+        if self.is_committing:
             raise ReplyError("ERR a commit is under way here")
         return self._decide(ring.changes)
 
@@ -341,7 +341,7 @@ class Changes:
         token = f"{random_bits(node.random, 64):016x}"
         staged = list(self.staged)
         end_ms = node.now_ms + COMMIT_MS
-        self._committing = True
+        self.is_committing = True
         try:
             while True:
                 ring = node.membership.ring
@@ -361,7 +361,7 @@ class Changes:
                     self.decision.propose(commit(ring, staged, self._is_up, token), node.now_ms)
                 yield [Pause(_POLL_MS)]
         finally:
-            self._committing = False
+            self.is_committing = False
 
     def _gave_up(self, ring: Ring) -> bytes:
         up = sum(self._is_up(member.node_id) for member in ring.members)

@@ -168,6 +168,7 @@ def _moves(host: Host, ring: Ring) -> bool:
     return bool(
         node.membership.ring.version != ring.version or ring.goal or transfers.to_fill()
         or transfers.leftovers or transfers.own.version != ring.version
+        or node.changes.is_committing
         or any(member.state == "leaving" for member in ring.members)
     )
 
@@ -181,4 +182,5 @@ def _state(host: Host) -> str:
         f"is at ring {ring.version}, settled at {transfers.own.version}, with "
         f"{[(move.partition, move.phase) for move in ring.moves][:4]} moving, "
         f"{transfers.to_fill()[:4]} to fill, {sorted(transfers.leftovers)[:4]} to hand over"
+        f"{', a commit is under way' * node.changes.is_committing}"
     )
