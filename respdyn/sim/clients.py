@@ -175,6 +175,8 @@ class Client:
             if op.kind == "flush":      # what stands behind it begins only now
                 for behind in self.waiting:
                     behind.given_us = max(behind.given_us, sent_us)
+            elif self.waiting and self.waiting[0].kind == "flush":      # nor does it before now
+                self.waiting[0].given_us = max(self.waiting[0].given_us, sent_us)
             world.history.complete(op, world.now_us)
             self.heard(op)
         if not self.waiting:
