@@ -80,6 +80,8 @@ class Little:
         self.cuts: set[tuple[int, int]] = set()            # (from, to): connections are refused
         self.lost: set[tuple[int, int]] = set()            # (from, to): frames vanish in silence
         self.holds: set[tuple[int, int]] = set()           # (from, to): frames wait
+        # Why connections were broken off by who was sent something; None: that fails the test.
+        self.refused: list[str] | None = None
         self.waiting: list[tuple[int, int, list[bytes]]] = []
         self._open: dict[tuple[int, int], hiredis.Reader] = {}
         self.tap: Callable[[int, int, list[bytes]], None] | None = None
@@ -158,8 +160,16 @@ class Little:
     def deliver(self, source: int, target: int, items: list[bytes]) -> None:
         if self.tap is not None:
             self.tap(source, target, items)
-        if (source, target) not in self.lost:
+        if (source, target) in self.lost:
+            return
+        try:
             self.machines[target].node.frame(self.machines[source].name, items)
+        except PeerError as wrong:
+            if self.refused is None:
+                raise
+            self.refused.append(str(wrong))
+            del self._open[source, target]
+            self.machines[source].node.link(self.machines[target].name, False)
 
     def _drain(self, index: int, machine: Machine) -> list[tuple[int, int, list[bytes]]]:
         out = machine.node.drain()

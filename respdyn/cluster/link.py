@@ -101,6 +101,7 @@ class Link:
         self.mono_gap = 0                 # our monotonic time less its, about
         self.mono_error = UNKNOWN_MS      # and by how much that may be wrong
         self.old_epochs: deque[int] = deque(maxlen=16)
+        self.strays = 0                   # frames of these since the last of `peer_epoch`
         self.peer_number = 0              # the last of its frames that took effect
         self.speak_by_ms = NEVER          # when a frame must leave even if it has nothing to say
         self.is_touched = False           # a frame of the peer took effect this turn

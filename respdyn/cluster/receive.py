@@ -33,6 +33,9 @@ from respdyn.cluster.replica import LIVE, Replica
 from respdyn.errors import DamagedError, PeerError
 from respdyn.types import strings
 
+# So many frames of earlier connections, with none of the latest between them, are too many.
+STRAYS_MAX = 8
+
 
 class Receiver:
     """Applies frames."""
@@ -84,7 +87,10 @@ class Receiver:
             self._peer_began(link)
         if epoch != link.peer_epoch or 0 < number <= link.peer_number:
             self._counters.frames_dropped += 1
+            if epoch != link.peer_epoch:
+                self._stray(link)
             return
+        link.strays = 0
         if number > link.peer_number + 1:
             raise PeerError(f"frame {number} came after frame {link.peer_number}")
         heard_ms = max(link.peer_epoch_ms, echo_ms if echo_ms <= self.now_ms else 0)
@@ -147,6 +153,16 @@ class Receiver:
             self._asked(link, item)
         for item in items[at + asks : at + asks + tolds]:
             self._told(link, item)
+
+    def _stray(self, link: Link) -> None:
+        """A frame of an earlier connection. Raises `PeerError` where no other come any more.
+
+        Which of two connections is the later one is told from whose frames came first. If those of
+        the earlier did, the one that stands must end: on the next all is well again.
+        """
+        link.strays += 1
+        if link.strays > STRAYS_MAX:
+            raise PeerError("frames of an earlier connection, and none of a later one")
 
     def _acknowledged(self, link: Link, applied: int, durable: int) -> None:
         if applied > link.number or durable > applied:

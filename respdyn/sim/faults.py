@@ -11,12 +11,11 @@ Source: TigerBeetle's fault atlas; FoundationDB's swizzle-clog.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from respdyn.sim import operations
 from respdyn.sim.chance import Chance
-from respdyn.sim.clients import Client
 from respdyn.sim.host import DOWN, PAUSED, UP, Host
-from respdyn.sim.operations import DONE, NEVER, Op
+from respdyn.sim.operations import NEVER
 from respdyn.sim.plan import LOSING
+from respdyn.sim.repairer import Repairer
 
 if TYPE_CHECKING:
     from respdyn.sim.world import World
@@ -56,6 +55,7 @@ class Faults:
             "full-disk": self._full_disk,
             "jump": self._jump,
             "restore": self._restore,
+            "decay": self._decay,
         }
 
     def start(self) -> None:
@@ -170,6 +170,23 @@ class Faults:
 
     def _rot(self, lasts_us: int) -> bool:
         return self._end(self._any(UP, PAUSED), "rot", lasts_us)
+
+    def _decay(self, _: int) -> bool:
+        host = self._any(UP)
+        if host is None or host.node is None or not self.world.may_lose():
+            return False
+        tables = [table for table in host.node.replica.slots if table]
+        if not tables:
+            return False
+        table = self.chance.pick(tables)
+        locator = self.chance.pick(sorted(table))
+        record = table[locator]
+        self._tell(f"a record of {host.name} no longer passes its checksum")
+        # The checksum itself: what is read until the scrub comes by is what was written.
+        table[locator] = record[:2] + bytes([record[2] ^ 1]) + record[3:]
+        self.world.history.damage(self.world.now_us)
+        self.world.after(self.chance.between(0, _REPAIR_LATEST_US), self._repair, None)
+        return True
 
     def _restore(self, lasts_us: int) -> bool:
         """The first time a backup is made, the second time it is put back."""
@@ -419,93 +436,3 @@ class Faults:
 
 def _names(paths: list[tuple[int, int]]) -> str:
     return " ".join(f"n{one + 1}->n{other + 1}" for one, other in paths)
-
-
-class Repairer(Client):
-    """Reads every key from all replicas, so that read repair brings back what one has lost.
-
-    A pass counts when nothing broke or began meanwhile; then a second one proves the first.
-    """
-
-    def __init__(self, world: "World", name: str, repaired: Callable[[], None]) -> None:
-        super().__init__(world, name)
-        self.is_active = False
-        self._tell_repaired = repaired
-        self._todo: list[bytes] = []
-        self._passes = 0
-        self._ticket = 0
-        self._signs: tuple[object, ...] = ()
-
-    def start(self) -> None:
-        """Begin, or begin again."""
-        if not self.is_active:
-            self.is_active = True
-            self._begin()
-
-    def heard(self, op: Op) -> None:
-        """See `Client.heard`."""
-        if op.key and op.outcome == DONE and self._todo:
-            self._todo.pop()
-
-    def idle(self) -> None:
-        """See `Client.idle`."""
-        if self._todo or self.host is None:
-            self._later(30_000, self._step)
-        else:
-            self._later(300_000, self._end_pass)
-
-    def _later(self, wait_us: int, act: Callable[[], None]) -> None:
-        """Go on with `act`, and with nothing that was planned before."""
-        self._ticket += 1
-        self.world.after(wait_us, self._go_on, (self._ticket, act))
-
-    def _go_on(self, what: tuple[int, Callable[[], None]]) -> None:
-        ticket, act = what
-        if ticket == self._ticket and self.is_active:
-            act()
-
-    def _begin(self) -> None:
-        self._signs = self._look()
-        self._passes = 0
-        self._fill()
-
-    def _fill(self) -> None:
-        self._todo = sorted(self.world.history.keys)
-        self._later(0, self._step)
-
-    def _step(self) -> None:
-        if self.waiting:
-            return
-        if self.host is None and not self.connect(self.chance.pick(self.world.hosts)):
-            self._later(50_000, self._step)
-            return
-        if self._todo:
-            self.send([operations.getctx(
-                self._todo[-1], (b"R", b"ALL", b"SLOPPY", b"no")
-            )])
-        else:
-            self._later(300_000, self._end_pass)
-
-    def _look(self) -> tuple[object, ...]:
-        world = self.world
-        return (
-            world.network.broken, tuple((host.state, host.life) for host in world.hosts),
-            tuple(host.disk.is_full for host in world.hosts),
-        )
-
-    def _end_pass(self) -> None:
-        is_calm = all(
-            host.state == UP and not host.disk.is_full
-            and host.node is not None and not host.node.hints.count
-            for host in self.world.hosts
-        )
-        if self._look() != self._signs or not is_calm:
-            self._begin()
-            return
-        self._passes += 1
-        if self._passes < 2:
-            self._fill()
-            return
-        self.is_active = False
-        self.hang_up()
-        self._tell_repaired()

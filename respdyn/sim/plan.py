@@ -31,9 +31,10 @@ FAULTS = (
     "full-disk",    # nothing can be stored
     "jump",         # a wall clock errs by up to an hour
     "restore",      # its data directory is put back as it was some time ago
+    "decay",        # a record in its memory is damaged
 )
 # Drawn apart from the others, so that the seeds that once found something still draw the same.
-_LATER_FAULTS = ("restore",)
+_LATER_FAULTS = ("restore", "decay")
 # What takes away what was acknowledged, whatever is promised of the disk.
 LOSING = ("wipe", "rot", "restore")
 

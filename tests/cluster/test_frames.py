@@ -41,6 +41,7 @@ def test_a_frame_is_refused_when_any_of_its_items_is_missing_or_damaged() -> Non
     little.tap = None
     node, peer = little["B"], little.machines[0].name
     assert len(frames) > 20
+    little.refused = []
     for items in frames:
         for drop in range(len(items)):
             survives(node, peer, items[:drop] + items[drop + 1 :])
@@ -107,3 +108,18 @@ def test_a_frame_of_an_earlier_connection_is_dropped() -> None:
     assert little["B"].counters.frames_dropped == dropped + len(old)
     little.run(10)
     assert little.client("B")("SET", "k", "v") == b"OK"
+
+
+def test_a_connection_that_is_taken_for_an_earlier_one_ends() -> None:
+    """What was sent on an earlier connection came only after frames of the later one."""
+    little = Little(3, heartbeat_ms=50).ready()
+    link = little["B"].link_to(little.machines[0].name)
+    late = HEADER.pack(
+        PROTOCOL_VERSION, 0, link.peer_epoch + 1, 1, 1, 0, 0, 1, 2, little.now_ms, *[0] * 9
+    )
+    little["B"].frame(little.machines[0].name, [late])
+    little.refused = []
+    little.run(2_000)
+    assert little.refused == ["frames of an earlier connection, and none of a later one"]
+    assert link.is_up and link.strays == 0
+    assert little.client("A")("SET", little.key_of("B"), "v") == b"OK"

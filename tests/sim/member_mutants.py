@@ -3,9 +3,11 @@
 With a single owner for each partition there is nobody else who could answer in its place.
 """
 
-from respdyn.cluster.transfer import UNFILLED, Transfers
+import msgspec
+
+from respdyn.cluster.transfer import Transfers
 from respdyn.node import Node
-from respdyn.ring.ring import FILL, Member, Ring
+from respdyn.ring.ring import FILL, JOINT, READ, Member, Ring
 from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 
 
@@ -46,15 +48,19 @@ class CountsBeforeItIsFilled(SwappedTransfers):
             return []
 
 
-class ForgetsWhatItLacks(Node):
-    """A node that was wiped, and is restarted before it is filled, believes that it is whole."""
+class SkipsTheJointPhase(SwappedTransfers):
+    """Once the new owners are filled all is read from them, while some still write to the old."""
 
-    def restore(self, pairs: list[bytes]) -> None:
-        kept: list[bytes] = []
-        for at in range(0, len(pairs), 2):
-            if pairs[at] != UNFILLED:
-                kept += pairs[at : at + 2]
-        super().restore(kept)
+    class transfers_class(Transfers):
+        def next_ring(self, now_ms: int) -> Ring | None:
+            ring = super().next_ring(now_ms)
+            if ring is None:
+                return None
+            moves = (
+                msgspec.structs.replace(move, phase=READ) if move.phase == JOINT else move
+                for move in ring.moves
+            )
+            return msgspec.structs.replace(ring, moves=tuple(moves))
 
 
 # Members come and go without any other trouble.
@@ -63,13 +69,16 @@ MOVING = SMALL | EXCHANGING | {
     "keys": keys(12, "register"),
 }
 
+# Three are made of one, while clients write to a single key and messages take their time.
+GROWING = MOVING | {
+    "nodes": 1, "n": 3, "r": 2, "w": 2, "spares": 3, "partitions": 1, "keys": keys(1, "register"),
+    "clients": 8, "operations": 1_600, "harm_ms": 6_000, "delay_us": 20_000, "jitter_us": 20_000,
+}
+
 MUTANTS = (
     Bug(DropsBeforeOthersHaveIt, MOVING),
     Bug(CountsBeforeItIsFilled, MOVING | {
         "keys": keys(60, "register"), "exchange_ms": 5_000,
     }, first=4),
-    Bug(ForgetsWhatItLacks, SMALL | EXCHANGING | {
-        "faults": ("wipe", "kill"), "r": 1, "partitions": 64, "keys": keys(30, "register"),
-        "fault_every_ms": 150, "delay_us": 5_000,
-    }, first=2),
+    Bug(SkipsTheJointPhase, GROWING, first=4, within=60),
 )

@@ -8,14 +8,20 @@ import pytest
 from respdyn.node import Node
 from respdyn.sim.plan import Plan, draw
 from respdyn.sim.run import run_once
-from tests.sim import forgetting_mutants, group_mutants, hint_mutants, member_mutants
+from tests.sim import (
+    forgetting_mutants,
+    group_mutants,
+    hint_mutants,
+    loss_mutants,
+    member_mutants,
+)
 from tests.sim.bugs import Bug
 from tests.sim.mutants import MUTANTS
 
 BUGS = {
     bug.node.__name__: bug for bug in (
         *MUTANTS, *forgetting_mutants.MUTANTS, *hint_mutants.MUTANTS, *group_mutants.MUTANTS,
-        *member_mutants.MUTANTS,
+        *member_mutants.MUTANTS, *loss_mutants.MUTANTS,
     )
 }
 
