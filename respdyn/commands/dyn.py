@@ -88,7 +88,7 @@ def _put(
     actor, counter, floor, clock = stamp
     if rec:
         stamp = (actor, counter, floor, max(clock, max_clock(rec) + 1))
-    token = encode_token(loc, strings.context_with_dot(context, stamp))
+    token = encode_token(loc, strings.context_with_dot(context, stamp, rec))
     return bulk(token), strings.put(context, stamp, value, when, rec)
 
 

@@ -196,11 +196,11 @@ def put(
 ) -> bytes:
     """PUTCTX: a delta with one value that covers what the client has read, and nothing else.
 
-    `record`: the key's, for the sums of counters that are covered. The stamp's clock should be
-    above its `codec.max_clock`.
+    `record`: the key's, for the sums of counters that are covered, and for what the new dot may
+    claim. The stamp's clock should be above its `codec.max_clock`.
     """
     actor, counter, _, clock = stamp
-    rows = codec.encode_rows(context_with_dot(context, stamp))
+    rows = codec.encode_rows(context_with_dot(context, stamp, record))
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
     reset = counters.baselines(record, stamp, codec.edges_of(codec.encode_rows(context)))
     if not reset:
@@ -220,14 +220,19 @@ def remove_context(context: Context, stamp: Stamp | None = None, record: bytes =
         return codec.encode_tombstone(rows)
     reset = counters.baselines(record, stamp, codec.edges_of(rows))
     if reset:
-        rows = codec.encode_rows(context_with_dot(context, stamp))
+        rows = codec.encode_rows(context_with_dot(context, stamp, record))
     return codec.encode_entries(rows, reset)
 
 
-def context_with_dot(context: Context, stamp: Stamp) -> Context:
-    """PUTCTX's reply: the client's context and the new dot, never what else the server holds."""
-    actor, counter, _, _ = stamp
-    return context.add(actor, counter - 1, counter)
+def context_with_dot(context: Context, stamp: Stamp, record: bytes = b"") -> Context:
+    """PUTCTX's reply: the client's context and the new dot, never what else the server holds.
+
+    With the dot comes what `context.claim` allows: nothing of this key, but else there would be one
+    interval more for each such write.
+    """
+    actor, counter, floor, _ = stamp
+    held = codec.context_of(record) if record else Context()
+    return context.add(actor, *claim(held, actor, counter, floor))
 
 
 def _clock_above(highest: int) -> int:

@@ -193,7 +193,7 @@ class World:
                 event = Event("remark", frozenset(remarks) if target else NOTHING,
                               dot, clock, expire_at, target=target)
             case 7:
-                delta = strings.put(context, stamp, value, expire_at)
+                delta = strings.put(context, stamp, value, expire_at, record)
                 kept = NOTHING
                 event = Event("value", seen, dot, stamp[3], expire_at, value)
             case _:

@@ -137,6 +137,23 @@ def test_putctxs_reply_covers_the_new_value_but_no_unread_sibling():
     assert strings.siblings(left, NOW) == [b"two", b"one"]
 
 
+def test_putctx_claims_what_its_node_used_for_other_keys():
+    """Whoever writes on and on, and has read or has not, leaves one interval for each node."""
+    record, context = b"", Context()
+    for counter in range(10, 1000, 7):
+        is_read = counter % 3 == 0
+        stamp = by(A, counter)
+        read = context if is_read else Context()
+        written = strings.put(read, stamp, b"%d" % counter, 0, record)
+        context = strings.context_with_dot(read, stamp, record)
+        assert codec.context_of(written) == context
+        record = join_records(record, written)
+        assert len(list(codec.context_of(record).rows())) == 1
+        assert b"%d" % counter in strings.siblings(record, NOW)
+    shipped = strings.put(Context(), (A, 2000, 2000, 7), b"after a restart", 0, record)
+    assert list(codec.context_of(shipped).rows()) == [(A, 1999, 2000)]
+
+
 def test_putctx_writes_its_own_dot_even_if_the_context_goes_beyond_it():
     delta = strings.put(Context({A: (2, 20)}), by(A, 9), b"mine", 0)
     codec.verify(delta)
