@@ -143,6 +143,8 @@ def read_all(
 def end(world: "World") -> None:
     """Everything that must be true in the end. Raises `Wrong`."""
     assert all(host.state == UP for host in world.hosts)
+    for host in world.hosts:
+        host.note_dropped_hints()
     read_all(world, "r", world.hosts)
     # One reader meets all copies; read repair must bring the join to each of them.
     one = Chance(world.plan.seed, "end").pick(world.hosts)

@@ -209,6 +209,8 @@ class History:
         self._damages: list[tuple[int, int]] = []
         # Some node has lost the tail of its disk, and cannot know it.
         self.has_lost_tails = False
+        # Hints became too old before their owners came back: what was only there may be gone.
+        self.has_dropped_hints = False
         self._open: dict[int, Op] = {}      # not answered yet, the oldest first
         # Each FLUSHALL that may still take effect: it removes keys too that are used later only.
         self._flushes: list[Op] = []
@@ -392,7 +394,7 @@ class History:
         lost = history.unexplained(
             siblings, NEVER, now_us, history.floor_us, self.margin_us, self._covers_meet()
         )
-        if lost is not None:
+        if lost is not None and not self.has_dropped_hints:
             raise Wrong(
                 f"{_name(lost.value)} is lost: acknowledged at {lost.end_us} us, not there in the"
                 " end, and nothing can have removed it", key,

@@ -132,6 +132,7 @@ class Host:
         assert self.state != DOWN
         world = self.world
         self.state = DOWN
+        self.note_dropped_hints()
         self.node = None
         self._has_turn = False
         self.inbox.clear()
@@ -159,6 +160,12 @@ class Host:
         clients, self.clients = self.clients, []
         for client in clients:
             client.host_died()
+
+    def note_dropped_hints(self) -> None:
+        """Where hints have an age that they can reach, those that were too old are forgiven."""
+        plan = self.world.plan
+        if self.node is not None and plan.sloppy and plan.grace_ms:
+            self.world.history.has_dropped_hints |= self.node.counters.hints_dropped > 0
 
     def pause(self) -> None:
         """SIGSTOP."""

@@ -36,7 +36,7 @@ FAULTS = (
 # Drawn apart from the others, so that the seeds that once found something still draw the same.
 _LATER_FAULTS = ("restore", "decay")
 # What takes away what was acknowledged, whatever is promised of the disk.
-LOSING = ("wipe", "rot", "restore")
+LOSING = ("wipe", "rot", "restore", "decay")
 
 # What the clients do with a key; see `clients`.
 PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "mixed")
