@@ -196,6 +196,8 @@ class Client:
         host = self.host
         assert host is not None
         timeout_ms = op.timeout_ms or self.world.plan.request_timeout_ms
+        if op.kind == "flush":
+            timeout_ms *= 2         # it asks twice: what there is, then to forget that
         limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
         return now_us - op.given_us > limit_us and host.disturbed_us < op.given_us
 
