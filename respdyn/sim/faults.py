@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from respdyn.sim.world import World
 
 _HOUR_MS = 3_600_000
+_AGREEING_MS = 500          # `max-clock-offset`, as nodes have it here
 # Somebody notices that a node has lost data, and has it repaired, after so long at the latest.
 _REPAIR_LATEST_US = 2_000_000
 
@@ -389,6 +390,13 @@ class Faults:
         host = self.chance.pick(self.world.hosts)
         far_ms = self.chance.pick((100, 1_000, 10_000, _HOUR_MS))
         offset_ms = self.chance.between(-far_ms, far_ms)
+        # Two that agree about a wrong time would be the majority that the third one goes by.
+        if abs(offset_ms) > _AGREEING_MS and any(
+            abs(other.clock.offset_ms) > _AGREEING_MS
+            and abs(other.clock.offset_ms - offset_ms) < 2 * _AGREEING_MS
+            for other in self.world.hosts if other is not host
+        ):
+            return False
         self._tell(f"the wall clock of {host.name} is wrong by {offset_ms} ms")
         host.clock.jump(offset_ms)
         self.world.note_clocks()
