@@ -32,7 +32,7 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.replica import Replica
-from respdyn.cluster.terms import Terms
+from respdyn.cluster.terms import ANY, Terms
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.commands.table import find, lookup
 from respdyn.engine.calls import Call, Continuation, Turn, Updating
@@ -154,7 +154,9 @@ class Groups:
             waiter.fill(outcome if is_word else encoder.encode(outcome))   # type: ignore[arg-type]
 
         try:
-            self.run(group.with_least(least), dispatcher.now_ms + timeout_ms, done, until_ms)
+            if least is not ANY:
+                group = group.with_least(least)
+            self.run(group, dispatcher.now_ms + timeout_ms, done, until_ms)
         except ReplyError as wrong:
             raise PeerError(f"a group with a command that is none: {wrong}") from wrong
 

@@ -107,7 +107,7 @@ class Faults:
         With a backup it does not know, but that has what all owners were given in the beginning.
         """
         plan = self.world.plan
-        if plan.engine == "memory" or how == "wipe":
+        if plan.engine == "memory" or how in ("wipe", "decay"):
             return True
         if host.disk.is_full:
             return False
@@ -143,7 +143,10 @@ class Faults:
         if host.life == life and host.state == DOWN and not is_over:
             host.start()
             if self.world.history.damaged_us != NEVER:
-                self.world.after(self.chance.between(0, _REPAIR_LATEST_US), self._repair, None)
+                self._repair_later()
+
+    def _repair_later(self) -> None:
+        self.world.after(self.chance.between(0, _REPAIR_LATEST_US), self._repair, None)
 
     def _repair(self, _: None) -> None:
         if self.world.history.damaged_us != NEVER:
@@ -174,7 +177,7 @@ class Faults:
 
     def _decay(self, _: int) -> bool:
         host = self._any(UP)
-        if host is None or host.node is None or not self.world.may_lose():
+        if host is None or host.node is None or not self.may_end(host, "decay"):
             return False
         tables = [table for table in host.node.replica.slots if table]
         if not tables:
@@ -185,8 +188,8 @@ class Faults:
         self._tell(f"a record of {host.name} no longer passes its checksum")
         # The checksum itself: what is read until the scrub comes by is what was written.
         table[locator] = record[:2] + bytes([record[2] ^ 1]) + record[3:]
-        self.world.history.damage(self.world.now_us)
-        self.world.after(self.chance.between(0, _REPAIR_LATEST_US), self._repair, None)
+        self._note_loss(host, "decay")
+        self._repair_later()
         return True
 
     def _restore(self, lasts_us: int) -> bool:
