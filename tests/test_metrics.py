@@ -1,5 +1,6 @@
 """Histograms count what they were told, in the bucket that its bound says."""
 
+from respdyn.cluster.counters import Counters
 from respdyn.metrics import LATENCY_BOUNDS_US, Histogram
 
 
@@ -19,3 +20,9 @@ def test_quantiles_are_bounds() -> None:
     histogram.observe(10**9)
     assert histogram.quantile(0.5) == 100
     assert histogram.quantile(0.999) == LATENCY_BOUNDS_US[-1]
+
+
+def test_every_counter_has_its_row() -> None:
+    counters = Counters()
+    counters.timeouts = 7
+    assert dict(counters.rows()) == vars(counters) and counters.rows()[8] == ("timeouts", 7)

@@ -1,5 +1,19 @@
 """What a node counts about Dynamo's work: plain integers, read by INFO and the exposition."""
 
+from typing import Final
+
+NAMES: Final = (
+    "reads_coordinated", "writes_coordinated", "commands_forwarded", "digest_mismatches",
+    "read_repairs", "conflicts_covered", "speculative_reads", "quorum_failures", "timeouts",
+    "overloads", "transactions", "transactions_too_large", "keyspace_hits", "keyspace_misses",
+    "siblings_warned", "frames_sent", "frames_received", "frames_dropped", "records_received",
+    "clocks_refused", "peers_lost", "scrubs", "scrub_records", "scrub_damages",
+    "scrub_disk_damages", "exchanges", "exchange_differences", "exchange_keys_repaired",
+    "records_filled", "sloppy_writes", "sloppy_reads", "copies_unkept", "hints_stored",
+    "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
+    "partitions_given_up",
+)
+
 
 class Counters:
     """Totals since the node started. Each name is a field of INFO's `# Dynamo` section."""
@@ -47,6 +61,10 @@ class Counters:
         self.tombstones_collected = 0
         self.expired_reduced = 0
         self.partitions_given_up = 0
+
+    def rows(self) -> list[tuple[str, int]]:
+        """Each name with its total. Asked for by name: once compiled there is no `__dict__`."""
+        return [(name, getattr(self, name)) for name in NAMES]
 
     def looked_up(self, was_there: bool) -> None:
         """A command has read a key."""

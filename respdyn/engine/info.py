@@ -338,7 +338,7 @@ def _dynamo(context: LocalContext) -> Fields:
             f"count={histogram.count},p50_usec={histogram.quantile(0.5)},"
             f"p99_usec={histogram.quantile(0.99)},p999_usec={histogram.quantile(0.999)}"
         )
-    fields.update({f"dynamo_{name}": value for name, value in vars(node.counters).items()})
+    fields.update({f"dynamo_{name}": value for name, value in node.counters.rows()})
     return fields
 
 

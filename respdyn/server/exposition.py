@@ -115,11 +115,8 @@ class NodeCollector(Collector):
 
     def _dynamo(self) -> Iterator[Metric]:
         node = self._node
-        for name, value in vars(node.counters).items():
-            if isinstance(value, int):
-                yield _counter(f"respdyn_{name}", name.replace("_", " "), value)
-            elif isinstance(value, Histogram):
-                yield _histogram(f"respdyn_{name}", name.replace("_", " "), value)
+        for name, value in node.counters.rows():
+            yield _counter(f"respdyn_{name}", name.replace("_", " "), value)
         yield _gauge("respdyn_records", "Records held, tombstones included", node.replica.records)
         yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.front.held())
         yield _gauge("respdyn_hints_pending", "Hints kept for owners", node.hints.count)

@@ -46,3 +46,14 @@ def test_no_interpreted_class_inherits_from_a_compiled_one() -> None:
         }
         for name, bases in _bases(path).items():
             assert not imported & set(bases), f"{path}: {name} inherits from what is compiled"
+
+
+def test_nobody_looks_into_an_object_by_its_dict() -> None:
+    """What is compiled has none: a page of metrics then dies where only a release shows it."""
+    for path in SOURCES:
+        if name_of(path).startswith("respdyn/cli/"):        # sees no node
+            continue
+        for node in ast.walk(tree_of(path)):
+            looks = isinstance(node, ast.Attribute) and node.attr == "__dict__"
+            looks |= isinstance(node, ast.Name) and node.id == "vars"
+            assert not looks, f"{name_of(path)}:{getattr(node, 'lineno', 0)}"
