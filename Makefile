@@ -62,8 +62,9 @@ docker:  ## the image respdyn:latest (docs/docker.md)
 wheel: .venv/installed  ## a wheel in dist/
 	@$(PIP) wheel --no-deps --wheel-dir dist .
 
-check: lint type  ## before a commit: as test, but with examples and simulator seeds never tried before
+check: lint type $(if $(IS_COMPILED),.compiled/made)  ## before a commit: as test, with examples and seeds never tried before, and what is compiled
 	$(BIN)/python -m pytest --hypothesis-seed=$(FRESH)
+	$(if $(IS_COMPILED),TRIED_PYTHON=$(CURDIR)/.compiled/bin/python $(BIN)/python -m pytest tests/server tests/cli)
 	$(BIN)/respdyn sim --seeds $(FRESH)..$$(($(FRESH) + 49))
 
 clean:  ## remove what make made, except data

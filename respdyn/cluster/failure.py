@@ -183,7 +183,7 @@ class FailureDetector:
         has_changed = False
         for link in up:
             if link.is_leaving:
-                reason = "leaving"
+                reason = "starting or stopping"
             elif link.is_busy:
                 reason = "busy"
             elif link.peer in sick:

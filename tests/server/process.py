@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-m", "respdyn.cli.main"]
+# `make check` names the interpreter of what `make compiled` has built, so that it is tried too.
+PROGRAM = [os.environ.get("TRIED_PYTHON") or sys.executable, "-P", "-m", "respdyn.cli.main"]
 
 
 def free_port() -> int:
