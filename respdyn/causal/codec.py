@@ -28,6 +28,7 @@ Functions other than `decode` and `verify` may be given only records that were m
 
 from bisect import bisect_left
 from struct import Struct
+from typing import Final
 from zlib import crc32
 
 from blake3 import blake3
@@ -37,43 +38,45 @@ from respdyn.causal.dot import Actor, Dot, intern_actor
 from respdyn.causal.dotted_map import DottedMap, join
 from respdyn.errors import DamagedError
 
-VERSION = 1
-PLAIN, EXPIRES, LIVE = 1, 2, 4
+VERSION: Final = 1
+PLAIN: Final = 1
+EXPIRES: Final = 2
+LIVE: Final = 4
 
-_GENERAL_FORMS = (0, EXPIRES, LIVE, EXPIRES | LIVE)
+_GENERAL_FORMS: Final = (0, EXPIRES, LIVE, EXPIRES | LIVE)
 
-VALUE = b"s"           # the element of a string's value; alone it is the whole kind `s`
+VALUE: Final = b"s"           # the element of a string's value; alone it is the whole kind `s`
 
-HEAD_BYTES = 6         # where a body begins: at the clock
-ROWS = 18              # where the intervals of the GENERAL form begin
-ROW_BYTES = 32
-PLAIN_VALUE = 46       # where a PLAIN value without an expiry begins
-PLAIN_EXPIRING = 54    # where one with an expiry begins
-ENTRY_BYTES = 32       # of an entry, before its element
-_PAYLOAD_MIN = {b"b": 10, b"c": 10, b"s": 16, b"x": 16}     # of other kinds: 8
+HEAD_BYTES: Final = 6         # where a body begins: at the clock
+ROWS: Final = 18              # where the intervals of the GENERAL form begin
+ROW_BYTES: Final = 32
+PLAIN_VALUE: Final = 46       # where a PLAIN value without an expiry begins
+PLAIN_EXPIRING: Final = 54    # where one with an expiry begins
+ENTRY_BYTES: Final = 32       # of an entry, before its element
+_PAYLOAD_MIN: Final = {b"b": 10, b"c": 10, b"s": 16, b"x": 16}     # of other kinds: 8
 
-_pack_head = Struct(">BBI").pack
-_pack_plain = Struct(">Q16sQQ").pack
-_pack_expiring = Struct(">Q16sQQQ").pack
-_unpack_row = Struct(">16sQQ").unpack_from
-_pack_general = Struct(">QI").pack
-_pack_row = Struct(">16sQQ").pack
-_iterate_rows = Struct(">16sQQ").iter_unpack
-_pack_entry = Struct(">II16sQ").pack
-_pack_sizes = Struct(">II").pack
-_unpack_entry = Struct(">II24s").unpack_from
-_unpack_dot = Struct(">II16sQ").unpack_from
-_pack_lone = Struct(">II16sQ1sQQ").pack
-_unpack_check = Struct(">HI24xQQ").unpack_from
-unpack_plain = Struct(">6xQ16sQQ").unpack_from     # of a PLAIN record: clock, actor, lo, hi
-_u64 = int.from_bytes
+_pack_head: Final = Struct(">BBI").pack
+_pack_plain: Final = Struct(">Q16sQQ").pack
+_pack_expiring: Final = Struct(">Q16sQQQ").pack
+_unpack_row: Final = Struct(">16sQQ").unpack_from
+_pack_general: Final = Struct(">QI").pack
+_pack_row: Final = Struct(">16sQQ").pack
+_iterate_rows: Final = Struct(">16sQQ").iter_unpack
+_pack_entry: Final = Struct(">II16sQ").pack
+_pack_sizes: Final = Struct(">II").pack
+_unpack_entry: Final = Struct(">II24s").unpack_from
+_unpack_dot: Final = Struct(">II16sQ").unpack_from
+_pack_lone: Final = Struct(">II16sQ1sQQ").pack
+_unpack_check: Final = Struct(">HI24xQQ").unpack_from
+unpack_plain: Final = Struct(">6xQ16sQQ").unpack_from     # of a PLAIN record: clock, actor, lo, hi
+_u64: Final = int.from_bytes
 
-_ZERO = bytes(8)
+_ZERO: Final = bytes(8)
 
 # The checksum starts from version and form, so that these two bytes are covered as well.
-_SEED = VERSION << 8
-_SEED_LIVE = _SEED | PLAIN | LIVE
-_SEED_EXPIRING = _SEED | PLAIN | EXPIRES | LIVE
+_SEED: Final = VERSION << 8
+_SEED_LIVE: Final = _SEED | PLAIN | LIVE
+_SEED_EXPIRING: Final = _SEED | PLAIN | EXPIRES | LIVE
 
 
 def encode(state: DottedMap) -> bytes:

@@ -7,7 +7,7 @@ knows time: causality comes from dots and contexts only.
 Source: SEMANTICS 1.1 and 1.2; Preguica et al., "Dotted Version Vectors" (2010), for the word.
 """
 
-from typing import NewType
+from typing import Final, NewType
 
 Actor = NewType("Actor", bytes)
 Dot = tuple[Actor, int]
@@ -17,12 +17,12 @@ Dot = tuple[Actor, int]
 # to the counter for "claim nothing but the dot"; the clock is the hybrid clock's.
 Stamp = tuple[Actor, int, int, int]
 
-ACTOR_BYTES = 16
-COUNTER_MAX = 2**64 - 1
+ACTOR_BYTES: Final = 16
+COUNTER_MAX: Final = 2**64 - 1
 
 # Lives of nodes seen by this process. A cluster meets a few thousand in its time; a peer that
 # sends more of them than this costs us a fresh table, not our memory.
-_ACTORS_MAX = 65536
+_ACTORS_MAX: Final = 65536
 _actors: dict[bytes, Actor] = {}
 
 

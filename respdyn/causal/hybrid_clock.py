@@ -8,8 +8,10 @@ It never decides causality; dots do.
 Source: SEMANTICS 1.5; Kulkarni et al., "Logical Physical Clocks" (2014).
 """
 
-CLOCK_MAX = 2**64 - 1
-_COUNTER_BITS = 16
+from typing import Final
+
+CLOCK_MAX: Final = 2**64 - 1
+_COUNTER_BITS: Final = 16
 
 
 def ms_of(clock: int) -> int:

@@ -206,12 +206,10 @@ class Decision:
 
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
-        times = [NEVER]
-        if self._wanted is not None:
-            times.append(self._retry_ms)
+        first_ms = NEVER if self._wanted is None else self._retry_ms
         if self.has_forgotten and self._members():
-            times.append(self._next_recall_ms)
-        return min(times)
+            first_ms = min(first_ms, self._next_recall_ms)
+        return first_ms
 
     def _drop_proposal(self) -> None:
         self._wanted = None

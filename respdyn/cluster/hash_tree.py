@@ -15,6 +15,7 @@ has changed. That is fine for the usual slot with tens of records and bad for on
 Source: Dynamo 4.7; decision 0012.
 """
 
+from typing import Final
 from zlib import crc32
 
 from blake3 import blake3
@@ -24,9 +25,9 @@ from respdyn.cluster.cleared import Cleared
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
 
-SEGMENTS = 1024          # of a partition, unless it has more slots
-LEAF_BYTES = 8
-ROOT_BYTES = 16
+SEGMENTS: Final = 1024          # of a partition, unless it has more slots
+LEAF_BYTES: Final = 8
+ROOT_BYTES: Final = 16
 
 Position = tuple[int, int]      # slot, and the CRC-32 of a key in it
 

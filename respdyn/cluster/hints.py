@@ -20,6 +20,7 @@ restart); Scylla issue 23712 (an old hint brought back what was deleted).
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Final
 from zlib import crc32
 
 from respdyn.causal.codec import VALUE, entries_of, is_live, join_records, verify
@@ -30,16 +31,16 @@ from respdyn.cluster.identity import META
 from respdyn.cluster.replica import HINT, Replica
 from respdyn.errors import DamagedError
 
-ID_BYTES = 20               # a stored name is HINT + owner (so many bytes) + partition (2) + name
+ID_BYTES: Final = 20          # a stored name is HINT + owner (so many bytes) + partition (2) + name
 # A record is kept under its locator, whose first byte is below 64; a cleared context under this,
 # the database (1 byte) and the partition (2).
-CLEARING = b"\x80"
+CLEARING: Final = b"\x80"
 # A record no larger than this travels as a hint in one piece, not as the change alone, so that a
 # reader can be answered from it. Larger ones, say a set of a million members, do not.
-WHOLE_BYTES = 4096
-_VERSION = 1
-_HEAD_BYTES = 10            # version, is it whole?, since when (8)
-_ROOM_AGAIN = 0.9           # of `limit_bytes`: at which a full node takes hints again
+WHOLE_BYTES: Final = 4096
+_VERSION: Final = 1
+_HEAD_BYTES: Final = 10            # version, is it whole?, since when (8)
+_ROOM_AGAIN: Final = 0.9           # of `limit_bytes`: at which a full node takes hints again
 
 # A hint on its way: its name, since when it is kept (ms since 1970), its content.
 Entry = tuple[bytes, int, bytes]

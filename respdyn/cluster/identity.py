@@ -16,15 +16,16 @@ Source: SEMANTICS 1.1 and 1.2; riak_kv issue 679 is the bug that these two rules
 
 from collections.abc import Mapping
 from struct import Struct
+from typing import Final
 
 from respdyn.causal.dot import Actor, intern_actor
 from respdyn.ports import Random, random_bits
 
-META = b"\xff\xff"            # no slot: what a node stores of itself has locators that begin so
-NODE = META + b"node"           # the node id
-LIFE = META + b"life"           # the actor, and the end of its lease
-_LIFE = Struct(">B16sQ")        # version, actor, end of the lease
-_VERSION = 1
+META: Final = b"\xff\xff"         # no slot: what a node stores of itself has locators that begin so
+NODE: Final = META + b"node"           # the node id
+LIFE: Final = META + b"life"           # the actor, and the end of its lease
+_LIFE: Final = Struct(">B16sQ")        # version, actor, end of the lease
+_VERSION: Final = 1
 
 
 class Identity:

@@ -12,7 +12,7 @@ in this epoch. Only peers that are up are asked for anything.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.messages import (
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 # How long a forwarded command may take to its coordinator before it is not begun there: four round
 # trips, and at least this. A read that was lost with its node is run elsewhere after that time.
-SHORTEST_WINDOW_MS = 250
-UNKNOWN_MS = 1 << 40
+SHORTEST_WINDOW_MS: Final = 250
+UNKNOWN_MS: Final = 1 << 40
 
 # How long an acknowledgement that nobody waits for may wait for a frame to ride in.
-LAZY_MS = 5
+LAZY_MS: Final = 5
 
 # A reply, and the commands in a row that have it.
 Answers = tuple[bytes, list[int]]

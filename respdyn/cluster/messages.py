@@ -38,68 +38,69 @@ Source: cumulative acknowledgement as in TCP; decision 0003.
 """
 
 from struct import Struct, pack, unpack
+from typing import Final
 
 from respdyn.errors import PeerError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION: Final = 1
 
 # version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, its
 # monotonic time in ms and the last such time that it has seen of the receiver, and how many verify,
 # feedback, store, differ, forward, answer, ask, told and gossip entries follow.
-HEADER = Struct(">BBQQQQQQQQIIIIIIIII")
-FLAG_SPARE = 8           # the sender would rather not coordinate: too busy, or its clock is off
-FLAG_CANNOT_STORE = 1    # the sender's disk fails: it serves reads, and must not be sent writes
-FLAG_NO_ROOM = 2         # the sender keeps as many hints as it may: others should stand in
-FLAG_HURRY = 128         # the sender waits for the acknowledgement of this frame
+HEADER: Final = Struct(">BBQQQQQQQQIIIIIIIII")
+FLAG_SPARE: Final = 8        # the sender would rather not coordinate: too busy, or its clock is off
+FLAG_CANNOT_STORE: Final = 1    # the sender's disk fails: it serves reads, and takes no writes
+FLAG_NO_ROOM: Final = 2         # the sender keeps as many hints as it may: others should stand in
+FLAG_HURRY: Final = 128         # the sender waits for the acknowledgement of this frame
 
 # Before a locator, see above.
-HINT_PART = b"\x40"      # a change
-HINT_WHOLE = b"\x41"     # the whole state of the key, as the sender knows it
-PROBE = b"\x42"
-_ID_BYTES = 20
+HINT_PART: Final = b"\x40"      # a change
+HINT_WHOLE: Final = b"\x41"     # the whole state of the key, as the sender knows it
+PROBE: Final = b"\x42"
+_ID_BYTES: Final = 20
 
 # Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, bits, time-out in ms,
 # for how many ms it may be begun, arguments that follow.
-ENVELOPE = Struct(">QBBBBBBIII")
-IS_SLOPPY = 1            # bits of an envelope
-TAKES_EARLY = 2          # its sender can answer early: it does not wait for a disk
-NOT_RUN = b""       # an answer: it came too late and was not begun; run it again, anywhere
-UNKNOWN = b"?"      # an answer: it was passed on, and what became of it is not known
+ENVELOPE: Final = Struct(">QBBBBBBIII")
+IS_SLOPPY: Final = 1            # bits of an envelope
+TAKES_EARLY: Final = 2          # its sender can answer early: it does not wait for a disk
+NOT_RUN: Final = b""       # an answer: it came too late and was not begun; run it again, anywhere
+UNKNOWN: Final = b"?"      # an answer: it was passed on, and what became of it is not known
 
 # Of a differing entry: the frame's number, the section it was in, the position there.
-POSITION = Struct(">QBI")
-IN_VERIFY = 0
-IN_FEEDBACK = 1
+POSITION: Final = Struct(">QBI")
+IN_VERIFY: Final = 0
+IN_FEEDBACK: Final = 1
 
 # Before the reply: the records that were written for these commands are in this frame. Who asked
 # for them holds them now as well, which makes two nodes; see `coordinator`. Instead of numbers,
 # pairs: the command's number, and its record's position among the frame's feedback entries.
-EARLY = b"="
-EARLY_PAIR = Struct(">QI")
+EARLY: Final = b"="
+EARLY_PAIR: Final = Struct(">QI")
 
-NUMBER = Struct(">Q")
-_BULK_STRINGS = {bytes}
+NUMBER: Final = Struct(">Q")
+_BULK_STRINGS: Final = {bytes}
 
 # First byte of a gossip entry.
-GOSSIP_CANDIDATES = b"c"    # nodes without a cluster that this one has met
-GOSSIP_PROPOSAL = b"p"      # a first ring
-GOSSIP_PROMISE = b"y"       # "I will adopt your first ring, and no other"
-GOSSIP_RELEASE = b"z"       # "you are free of the promise you made me"
-GOSSIP_RING = b"r"          # the ring as this node has it
-GOSSIP_CLEARED = b"x"       # a partition's cleared context
-GOSSIP_MESSAGE = b"m"       # a client has published this: tell your listeners
-GOSSIP_COUNT = b"n"         # so many listeners here heard a message of yours
-GOSSIP_USER = b"u"          # what holds of a user (ACL)
-GOSSIP_EVENT = b"e"         # this has happened to a key: tell your listeners
-GOSSIP_INTEREST = b"i"      # the classes of such events that this node's clients ask for
-GOSSIP_CLOCK = b"k"         # how the sender's wall clock differs from its monotonic one
-GOSSIP_CHANGED = b"v"       # records of these keys have changed here: their caches are out of date
-GOSSIP_LEAVING = b"l"       # 1: this node is about to stop, let others coordinate; 0: it is not
-GOSSIP_COLLECTED = b"t"     # under which numbers tombstones were collected, by partition
-GOSSIP_VOTE = b"b"          # about the next ring, see `decision`
-GOSSIP_STATE = b"s"         # what the sender holds and knows, see `transfer`
-GOSSIP_HELD = b"h"          # "you were lost and are back, and not yet shown to clients"
-GOSSIP_PLACE = b"a"         # "you stand where this member stood", see `vacancy`
+GOSSIP_CANDIDATES: Final = b"c"    # nodes without a cluster that this one has met
+GOSSIP_PROPOSAL: Final = b"p"      # a first ring
+GOSSIP_PROMISE: Final = b"y"       # "I will adopt your first ring, and no other"
+GOSSIP_RELEASE: Final = b"z"       # "you are free of the promise you made me"
+GOSSIP_RING: Final = b"r"          # the ring as this node has it
+GOSSIP_CLEARED: Final = b"x"       # a partition's cleared context
+GOSSIP_MESSAGE: Final = b"m"       # a client has published this: tell your listeners
+GOSSIP_COUNT: Final = b"n"         # so many listeners here heard a message of yours
+GOSSIP_USER: Final = b"u"          # what holds of a user (ACL)
+GOSSIP_EVENT: Final = b"e"         # this has happened to a key: tell your listeners
+GOSSIP_INTEREST: Final = b"i"      # the classes of such events that this node's clients ask for
+GOSSIP_CLOCK: Final = b"k"         # how the sender's wall clock differs from its monotonic one
+GOSSIP_CHANGED: Final = b"v"       # records of these keys have changed here: caches are out of date
+GOSSIP_LEAVING: Final = b"l"    # 1: this node is about to stop, let others coordinate; 0: it is not
+GOSSIP_COLLECTED: Final = b"t"     # under which numbers tombstones were collected, by partition
+GOSSIP_VOTE: Final = b"b"          # about the next ring, see `decision`
+GOSSIP_STATE: Final = b"s"         # what the sender holds and knows, see `transfer`
+GOSSIP_HELD: Final = b"h"          # "you were lost and are back, and not yet shown to clients"
+GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `vacancy`
 
 
 def pair(first: bytes, second: bytes) -> bytes:

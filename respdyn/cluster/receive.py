@@ -6,6 +6,7 @@ belongs to; then verifies, before the writes of the same turn; forwarded command
 """
 
 from collections.abc import Callable, Collection
+from typing import Final
 
 from respdyn.causal.codec import digest, join_records
 from respdyn.cluster.coordinator import Coordinator
@@ -34,7 +35,7 @@ from respdyn.errors import DamagedError, PeerError
 from respdyn.types import strings
 
 # So many frames of earlier connections, with none of the latest between them, are too many.
-STRAYS_MAX = 8
+STRAYS_MAX: Final = 8
 
 
 class Receiver:

@@ -13,6 +13,7 @@ This room knows nothing of quorums, peers or commands.
 
 from collections.abc import Callable, Iterator
 from itertools import compress
+from typing import Final
 from zlib import crc32
 
 from respdyn.causal.codec import (
@@ -38,11 +39,11 @@ from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
 from respdyn.types.strings import LONE_EXPIRING
 
-LIVE = 4                  # the bit of a record's second byte that says: a value is alive
-_REMARKED = LIVE | 2      # the second byte of a value whose expiry is looked for in its remarks
-HINT = META + b"hint"     # what `hints` keeps is stored under names that begin so
-_CLEARED = META + b"cleared"
-_CONTEXT_NEAR = 400       # where a record's context is, for all but the longest contexts
+LIVE: Final = 4                  # the bit of a record's second byte that says: a value is alive
+_REMARKED: Final = LIVE | 2   # the second byte of a value whose expiry is looked for in its remarks
+HINT: Final = META + b"hint"     # what `hints` keeps is stored under names that begin so
+_CLEARED: Final = META + b"cleared"
+_CONTEXT_NEAR: Final = 400       # where a record's context is, for all but the longest contexts
 
 
 def is_timed(record: bytes) -> bool:

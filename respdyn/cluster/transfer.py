@@ -65,6 +65,7 @@ class Transfers:
 
     def __init__(self, here: str, replica: Replica, links: dict[str, Link]) -> None:
         self.ring: Ring | None = None
+        self.is_changing = False        # whether that ring is
         self.own = State()
         self.unfilled: set[int] = set()
         self.filled: dict[int, int] = {}
@@ -92,6 +93,7 @@ class Transfers:
         """
         before = self._served()
         self.ring = ring
+        self.is_changing = is_changing(ring)
         self.moving = ring.moving()
         here = self._here
         serves = self._served()
@@ -220,7 +222,7 @@ class Transfers:
         """The ring after this one, as far as what is known here allows; None if nothing may go on.
         """
         ring = self.ring
-        if ring is None or not is_changing(ring):
+        if ring is None or not self.is_changing:
             return None
         states = {
             member.node_id: self.state_of(member.node_id) or State() for member in ring.members

@@ -5,6 +5,7 @@ the command, one part of a command on several keys, or a task of the control pat
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.quorum import Reader, Waiter
@@ -12,7 +13,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.resp.replies import error
 
-FULL = "OOM command not allowed when used memory > 'maxmemory'."
+FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
 
 class Call:
     """One command on one key, wherever it runs: what it says, and on which terms.

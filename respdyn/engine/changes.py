@@ -13,12 +13,11 @@ Source: Dynamo 4.8.1 and 4.9; Riak's `cluster plan` and `cluster commit`; decisi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.decision import VOTE, Decision
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.link import Link
-from respdyn.cluster.transfer import is_changing
 from respdyn.commands.declare import Argv
 from respdyn.config import Settings
 from respdyn.engine.asking import Pause, Sizes, Task, answer_as
@@ -33,13 +32,13 @@ from respdyn.ring.ring import MAX_WEIGHT, Member, Ring
 if TYPE_CHECKING:
     from respdyn.node import Node
 
-DRIVE_MS = 150              # between two proposals of those who carry on
-STEP_IN_MS = 1_500          # for each member before this one that should have proposed
-TELL_MS = 30                # between two states told: many partitions are filled in that time
-COMMIT_MS = 10_000          # until a commit gives up
-DRAIN_MS = 5_000            # until a drain says that something is still under way
-DRAINED_S = 600             # for so long clients that are told to move stay away
-_POLL_MS = 10
+DRIVE_MS: Final = 150              # between two proposals of those who carry on
+STEP_IN_MS: Final = 1_500          # for each member before this one that should have proposed
+TELL_MS: Final = 30               # between two states told: many partitions are filled in that time
+COMMIT_MS: Final = 10_000          # until a commit gives up
+DRAIN_MS: Final = 5_000            # until a drain says that something is still under way
+DRAINED_S: Final = 600             # for so long clients that are told to move stay away
+_POLL_MS: Final = 10
 
 
 class Changes:
@@ -138,13 +137,16 @@ class Changes:
 
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
-        first_ms = min(self.decision.next_deadline(), self.work.next_deadline())
+        first_ms = self.decision.next_deadline()
+        work_ms = self.work.next_deadline()
+        if work_ms < first_ms:
+            first_ms = work_ms
         transfers = self._node.transfers
         ring = transfers.ring
         if ring is not None:
             if transfers.has_changed or transfers.own.version != ring.version:
                 first_ms = min(first_ms, self._told_ms + TELL_MS)
-            if is_changing(ring):
+            if transfers.is_changing:
                 first_ms = min(first_ms, self._next_ms)
         return first_ms
 
@@ -164,7 +166,7 @@ class Changes:
             if transfers.has_changed:
                 transfers.has_changed = False
                 node.gossip.tell_state()
-        if is_changing(ring) and node.now_ms >= self._next_ms:
+        if transfers.is_changing and node.now_ms >= self._next_ms:
             self._next_ms = node.now_ms + DRIVE_MS
             self._carry_on(ring)
 

@@ -17,6 +17,7 @@ Source: Dynamo 4.5, 4.6 and 6.4; SEMANTICS 2.
 from binascii import crc_hqx
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
@@ -47,15 +48,14 @@ from respdyn.engine.notices import Notices
 from respdyn.engine.standing_in import StandIn
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
-from respdyn.ring.hashing import PREFIX, slot_of
+from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.types.strings import Stamp, exists
 
-CANNOT_STORE = (
+CANNOT_STORE: Final = (
     "MISCONF this node cannot store: {}. Writes are refused here until the cause is gone; "
     "reads and other nodes go on"
 )
-_MAX_HOPS = 2
-_BRACE = 123              # "{": the key may have a hash tag (an int is found ten times faster)
+_MAX_HOPS: Final = 2
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
 _NO_AGREEMENT = "TRYAGAIN the nodes do not agree yet on who owns this key"
@@ -110,7 +110,7 @@ class Dispatcher:
         `until_ms` are those of a forwarded command: how often, and when it must have been begun.
         """
         key = argv[command.keys.first]
-        slot = slot_of(key) if _BRACE in key else crc_hqx(key, 0) & 16383
+        slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
         locator = PREFIX[db][slot] + key
         plan = self.plans[slot]
         route = command.route

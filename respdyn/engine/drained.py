@@ -1,8 +1,10 @@
 """What a node lets out at the end of a turn, and whose replies go with it."""
 
+from typing import Final
+
 from respdyn.engine.session import Session
 
-_WORTH_A_WRITE = 8192       # bytes of replies that do not wait for more
+_WORTH_A_WRITE: Final = 8192       # bytes of replies that do not wait for more
 
 
 class Drained:

@@ -53,9 +53,9 @@ _SUBSCRIBING: Final = frozenset((
     "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe",
 ))
 
-_NOT_TRIED = "PARTIAL not done: what became of the commands on watched keys is not known"
-_LATE = "TIMEOUT the commands before it took too long: this was not done"
-_UNREAD = "TIMEOUT a watched key could not be read: nothing was done"
+_NOT_TRIED: Final = "PARTIAL not done: what became of the commands on watched keys is not known"
+_LATE: Final = "TIMEOUT the commands before it took too long: this was not done"
+_UNREAD: Final = "TIMEOUT a watched key could not be read: nothing was done"
 
 
 class _Slot(Waiter):

@@ -20,6 +20,7 @@ Source: SEMANTICS 1.7; riak_kv issues 1188 and 1754 are what becomes of it other
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import NEVER, Deadlines
@@ -30,12 +31,12 @@ from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import READ
 from respdyn.engine.calls import Away, Call, Retry, Waiting
 
-OUTCOME_UNKNOWN = "TIMEOUT no answer from the coordinator: the outcome is unknown"
+OUTCOME_UNKNOWN: Final = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 
-_OVERLOAD = b"-OVERLOAD"
+_OVERLOAD: Final = b"-OVERLOAD"
 
 # After a window has passed: clocks tick in whole milliseconds.
-_MARGIN_MS = 10
+_MARGIN_MS: Final = 10
 
 
 class Forwarding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
@@ -43,7 +43,7 @@ _AWAITS = "CLUSTERDOWN this node waits to be joined: DYN.CLUSTER JOIN at a membe
 _LEFT = "CLUSTERDOWN this node has left the cluster and can be stopped"
 _WAITED = "TIMEOUT the commands before it were not answered in time: nothing was done"
 _STOPPING = "LOADING this node is stopping"
-_NOQUORUM = b"-NOQUORUM"
+_NOQUORUM: Final = b"-NOQUORUM"
 _OVERLOAD = "OVERLOAD {} requests are in flight already; try again"
 
 

@@ -15,7 +15,7 @@ Source: Dynamo 4.6; decision 0013; riak_kv issues 715 and 1706 (handoff that wai
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.admission import HINTS, cost
 from respdyn.cluster.cleared import decode_tops
@@ -28,9 +28,9 @@ from respdyn.resp.replies import integer
 if TYPE_CHECKING:
     from respdyn.node import Node
 
-MESSAGE_BYTES = 64 * 1024    # of a message, unless a single hint has more
-MESSAGE_HINTS = 100          # a millisecond for the owner; several may come in one turn
-LOOK_MS = 20                 # how often DYN.SYNCWAIT looks whether everything is delivered
+MESSAGE_BYTES: Final = 64 * 1024    # of a message, unless a single hint has more
+MESSAGE_HINTS: Final = 100          # a millisecond for the owner; several may come in one turn
+LOOK_MS: Final = 20                 # how often DYN.SYNCWAIT looks whether everything is delivered
 TAKEN, NOT_NOW, NOT_MINE = 1, 0, 2     # what an owner says to hints that it is given
 
 

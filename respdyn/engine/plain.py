@@ -10,6 +10,7 @@ no quorum in reach, a record of the general form) ends the run, and that command
 from binascii import crc_hqx
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
@@ -22,12 +23,11 @@ from respdyn.engine.calls import Answering, Call, PeerReply
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.session import PENDING_MAX, Session
 from respdyn.resp.replies import NULL2, NULL3, OK
-from respdyn.ring.hashing import PREFIX, slot_of
+from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, Stamp, assign, value
 
-_GET = TABLE[b"GET"]
-_SET = TABLE[b"SET"]
-_BRACE = 123              # "{", as in `dispatch`
+_GET: Final = TABLE[b"GET"]
+_SET: Final = TABLE[b"SET"]
 
 
 class Plain:
@@ -83,7 +83,7 @@ class Plain:
             else:
                 break
             key = argv[1]
-            slot = slot_of(key) if _BRACE in key else crc_hqx(key, 0) & 16383
+            slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
             locator = prefixes[slot] + key
             plan = plans[slot]
             if (
@@ -192,7 +192,7 @@ class Plain:
             return dispatcher.forwarded(link, items, at, echo_ms)
         number, db, _, hops, r, w, bits, timeout_ms, window_ms, size = ENVELOPE.unpack(envelope)
         key = items[at + 2]
-        slot = slot_of(key) if _BRACE in key else crc_hqx(key, 0) & 16383
+        slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
         if size != 3 or db > 15 or not hops or not r or not w or not dispatcher.plans:
             return dispatcher.forwarded(link, items, at, echo_ms)
         locator = PREFIX[db][slot] + key

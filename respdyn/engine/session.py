@@ -52,10 +52,10 @@ ERRORS_MAX: Final = 128
 PENDING_MAX: Final = 1000
 
 # Keys that are kept for WAIT, once a connection has said it.
-WRITTEN_MAX = 10_000
+WRITTEN_MAX: Final = 10_000
 
 # In place of a key: any of them.
-ALL_KEYS = b"all keys"
+ALL_KEYS: Final = b"all keys"
 
 
 class Cell(Waiter):

@@ -30,8 +30,9 @@ _COUNTS: Final = {b"*%d" % count: count for count in range(1, 1024)}
 _BULK_HEADERS: Final = tuple(b"$%d" % size for size in range(16384))
 _BULK_SIZES: Final = {header: size for size, header in enumerate(_BULK_HEADERS)}
 
-_LENGTH = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_STAR, _DOLLAR = 0x2A, 0x24
+_LENGTH: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_STAR: Final = 0x2A
+_DOLLAR: Final = 0x24
 
 # What a browser that was lured here would send first (cross-protocol scripting).
 HTTP_WORDS: Final = (b"post", b"host:")
@@ -323,7 +324,7 @@ def _collect(tokens: list[bytes], last: int, commands: deque[list[bytes]]) -> in
 
 
 _BLANK: Final = rb"[ \t\n\v\f\r]"
-_WORD = re.compile(
+_WORD: Final = re.compile(
     rb"""
     [^ \t\n\r"']+                             # as it stands; \v and \f end a word only at its start
     | "((?:\\x[0-9a-fA-F]{2}|\\.|[^"\\])*)"(?![^ \t\n\v\f\r])
@@ -331,7 +332,7 @@ _WORD = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
 

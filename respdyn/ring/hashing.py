@@ -9,10 +9,11 @@ Source: Redis Cluster specification, "Key distribution model" and "Hash tags"; D
 """
 
 from binascii import crc_hqx
+from typing import Final
 
-SLOTS = 16384
+SLOTS: Final = 16384
 
-_BRACE = ord("{")   # an int: CPython finds it in bytes ten times faster than it finds b"{"
+BRACE: Final = ord("{")   # an int: CPython finds it in bytes ten times faster than it finds b"{"
 
 
 class _Prefixes(dict[int, tuple[bytes, ...]]):
@@ -28,7 +29,7 @@ class _Prefixes(dict[int, tuple[bytes, ...]]):
         return prefixes
 
 
-PREFIX = _Prefixes()
+PREFIX: Final = _Prefixes()
 
 
 def slot_of(key: bytes) -> int:
@@ -44,7 +45,7 @@ def slot_of(key: bytes) -> int:
     >>> slot_of(b"{}a") == slot_of(b"{}b")
     False
     """
-    if _BRACE in key:
+    if BRACE in key:
         return crc_hqx(_tag(key), 0) & 16383
     return crc_hqx(key, 0) & 16383
 
@@ -57,7 +58,7 @@ def locator(db: int, key: bytes) -> bytes:
     >>> locator(1, b"123456789")
     b'1\\xc3\\x01123456789'
     """
-    if _BRACE in key:
+    if BRACE in key:
         return PREFIX[db][crc_hqx(_tag(key), 0) & 16383] + key
     return PREFIX[db][crc_hqx(key, 0) & 16383] + key
 

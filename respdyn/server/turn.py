@@ -14,7 +14,7 @@ Nothing is decided here; `respdyn.node` says what a driver owes it.
 import asyncio
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from respdyn.engine.session import Session
 from respdyn.metrics import ServerMetrics
@@ -23,8 +23,8 @@ from respdyn.ports import Store
 if TYPE_CHECKING:
     from respdyn.node import Node
 
-MILLISECOND_NS = 1_000_000
-SHORTEST_TIMER_MS = 1       # a deadline in the past must not make the loop spin
+MILLISECOND_NS: Final = 1_000_000
+SHORTEST_TIMER_MS: Final = 1       # a deadline in the past must not make the loop spin
 
 
 class Turn:

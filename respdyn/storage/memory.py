@@ -5,10 +5,11 @@ Such a node serves from its own table and never loads, so for it the dict can be
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from respdyn.storage.store import Store
 
-CHUNK_PAIRS = 4096
+CHUNK_PAIRS: Final = 4096
 
 
 class MemoryStore(Store):

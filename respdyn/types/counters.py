@@ -37,14 +37,15 @@ Operation-based" (2014), with baselines instead of causal stability.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Final
 
 from respdyn.causal import codec
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import CLOCK_MAX
 from respdyn.types.long_double import UNIT, exact_units, print_units, read, units_of
 
-COUNT = b"c"
-BASELINE = b"b"
+COUNT: Final = b"c"
+BASELINE: Final = b"b"
 
 # (element, dot as 24 bytes, payload), as from `codec.entries_of`
 Entry = tuple[bytes, bytes, bytes]
@@ -52,7 +53,7 @@ Entry = tuple[bytes, bytes, bytes]
 Ranked = tuple[bytes, int, bytes]
 
 _COUNT_LETTER, _BASELINE_LETTER = COUNT[0], BASELINE[0]
-_u64 = int.from_bytes
+_u64: Final = int.from_bytes
 
 
 def has_runs(record: bytes) -> bool:

@@ -21,9 +21,10 @@ Source: SEMANTICS 3, 4 and 5; Redis src/t_string.c and src/expire.c for what a c
 """
 
 from bisect import bisect_left
+from typing import Final
 
 from respdyn.causal import codec
-from respdyn.causal.codec import PLAIN_EXPIRING, PLAIN_VALUE, VALUE
+from respdyn.causal.codec import PLAIN_EXPIRING, PLAIN_VALUE, VALUE, encode_plain, unpack_plain
 from respdyn.causal.context import Context, claim
 from respdyn.causal.dot import Stamp, intern_actor
 from respdyn.causal.dotted_map import DottedMap
@@ -39,13 +40,12 @@ __all__ = [
 
 # Forms of a record with one value that everybody has seen, without and with an expiry. The value of
 # the first begins at `LONE_VALUE`.
-LONE, LONE_EXPIRING = 5, 7
-LONE_VALUE = PLAIN_VALUE
+LONE: Final = 5
+LONE_EXPIRING: Final = 7
+LONE_VALUE: Final = PLAIN_VALUE
 
-_u64 = int.from_bytes
-_CLOCK_BITS = 16        # of a hybrid clock, below its milliseconds
-_encode_plain = codec.encode_plain
-_unpack_plain = codec.unpack_plain
+_u64: Final = int.from_bytes
+_CLOCK_BITS: Final = 16        # of a hybrid clock, below its milliseconds
 
 
 def value(record: bytes, now_ms: int) -> bytes | None:
@@ -116,9 +116,9 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
     """SET: the new state of the key, one value that covers everything `record` holds."""
     actor, counter, floor, clock = stamp
     if not record:
-        return _encode_plain(clock, actor, counter - 1, counter, expire_at, value)
+        return encode_plain(clock, actor, counter - 1, counter, expire_at, value)
     if record[1] & 1:
-        highest, last, lo, previous = _unpack_plain(record)
+        highest, last, lo, previous = unpack_plain(record)
     else:
         highest, last = _u64(record[6:14]), b""
     if clock <= highest:
@@ -126,7 +126,7 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
     if last == actor:
         assert counter > previous
         if previous > floor or previous == counter - 1:     # `context.claim` in short
-            return _encode_plain(clock, actor, lo, counter, expire_at, value)
+            return encode_plain(clock, actor, lo, counter, expire_at, value)
     rows = codec.claim_rows(codec.rows_of(record), actor, counter, floor)
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
     if record[1] & codec.PLAIN or not (

@@ -48,6 +48,17 @@ def test_no_interpreted_class_inherits_from_a_compiled_one() -> None:
             assert not imported & set(bases), f"{path}: {name} inherits from what is compiled"
 
 
+def test_constants_of_what_is_compiled_are_final() -> None:
+    """Else each use is a search in the module's dictionary. Types have their name in CamelCase."""
+    for path in _compiled():
+        names = [
+            target.id for node in tree_of(ROOT / path).body if isinstance(node, ast.Assign)
+            for target in node.targets if isinstance(target, ast.Name)
+            if not isinstance(getattr(node.value, "value", None), str)      # text for people
+        ]
+        assert not [n for n in names if n.strip("_").isupper() and len(n) > 1], path
+
+
 def test_nobody_looks_into_an_object_by_its_dict() -> None:
     """What is compiled has none: a page of metrics then dies where only a release shows it."""
     for path in SOURCES:
