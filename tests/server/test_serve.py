@@ -51,6 +51,9 @@ def test_a_node_serves_reports_and_stops() -> None:
         names = {family.name for family in text_string_to_metric_families(text)}
         assert len(names) > 40 and all(name.startswith(("redis_", "respdyn_")) for name in names)
         assert get(port + 2000, "/x?y")[0] == 404
+        wire.send(b"INFO everything\r\nQUIT\r\n")
+        told = wire.rest()
+        assert b"dynamo_writes_coordinated:1\r\n" in told and told.endswith(b"+OK\r\n")
         assert one.stop() == 0
         assert "stopped flushed=yes" in one.output
 
