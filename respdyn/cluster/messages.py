@@ -48,7 +48,7 @@ PROTOCOL_VERSION: Final = 1
 # monotonic time in ms and the last such time that it has seen of the receiver, and how many verify,
 # feedback, store, differ, forward, answer, ask, told and gossip entries follow.
 HEADER: Final = Struct(">BBQQQQQQQQIIIIIIIII")
-FLAG_SPARE: Final = 8        # the sender would rather not coordinate: too busy, or its clock is off
+FLAG_SPARE: Final = 8           # the sender would rather not coordinate: busy, or its clock is off
 FLAG_CANNOT_STORE: Final = 1    # the sender's disk fails: it serves reads, and takes no writes
 FLAG_NO_ROOM: Final = 2         # the sender keeps as many hints as it may: others should stand in
 FLAG_HURRY: Final = 128         # the sender waits for the acknowledgement of this frame
@@ -95,7 +95,7 @@ GOSSIP_EVENT: Final = b"e"         # this has happened to a key: tell your liste
 GOSSIP_INTEREST: Final = b"i"      # the classes of such events that this node's clients ask for
 GOSSIP_CLOCK: Final = b"k"         # how the sender's wall clock differs from its monotonic one
 GOSSIP_CHANGED: Final = b"v"       # records of these keys have changed here: caches are out of date
-GOSSIP_LEAVING: Final = b"l"    # 1: this node is about to stop, let others coordinate; 0: it is not
+GOSSIP_LEAVING: Final = b"l"       # 1: this node stands aside: others are to coordinate; 0: not
 GOSSIP_COLLECTED: Final = b"t"     # under which numbers tombstones were collected, by partition
 GOSSIP_VOTE: Final = b"b"          # about the next ring, see `decision`
 GOSSIP_STATE: Final = b"s"         # what the sender holds and knows, see `transfer`

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 DRIVE_MS: Final = 150              # between two proposals of those who carry on
 STEP_IN_MS: Final = 1_500          # for each member before this one that should have proposed
-TELL_MS: Final = 30               # between two states told: many partitions are filled in that time
+TELL_MS: Final = 30                # between two states told: many partitions fill in that time
 COMMIT_MS: Final = 10_000          # until a commit gives up
 DRAIN_MS: Final = 5_000            # until a drain says that something is still under way
 DRAINED_S: Final = 600             # for so long clients that are told to move stay away

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from respdyn.sim.world import World
 
 _HOUR_MS = 3_600_000
-_AGREEING_MS = 500          # `max-clock-offset`, as nodes have it here
 # Somebody notices that a node has lost data, and has it repaired, after so long at the latest.
 _REPAIR_LATEST_US = 2_000_000
 
@@ -394,9 +393,10 @@ class Faults:
         far_ms = self.chance.pick((100, 1_000, 10_000, _HOUR_MS))
         offset_ms = self.chance.between(-far_ms, far_ms)
         # Two that agree about a wrong time would be the majority that the third one goes by.
-        if abs(offset_ms) > _AGREEING_MS and any(
-            abs(other.clock.offset_ms) > _AGREEING_MS
-            and abs(other.clock.offset_ms - offset_ms) < 2 * _AGREEING_MS
+        limit_ms = host.settings.max_clock_offset_ms
+        if abs(offset_ms) > limit_ms and any(
+            abs(other.clock.offset_ms) > limit_ms
+            and abs(other.clock.offset_ms - offset_ms) < 2 * limit_ms
             for other in self.world.hosts if other is not host
         ):
             return False

@@ -166,10 +166,9 @@ def _moves(host: Host, ring: Ring) -> bool:
         return True
     transfers = node.transfers
     return bool(
-        node.membership.ring.version != ring.version or ring.goal or transfers.to_fill()
+        node.membership.ring.version != ring.version or transfers.is_changing or transfers.to_fill()
         or transfers.leftovers or transfers.own.version != ring.version
         or node.changes.is_committing
-        or any(member.state == "leaving" for member in ring.members)
     )
 
 

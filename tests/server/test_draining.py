@@ -3,7 +3,6 @@
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.server.process import ROOT, free_port
+from tests.server.process import PROGRAM, ROOT, free_port
 from tests.server.stub import until
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
@@ -24,10 +23,10 @@ class Node:
     def __init__(self, host: str, port: int, data: Path) -> None:
         self.host = host
         seeds = ",".join(f"{one}:{port + 10_000}" for one in HOSTS)
-        self._words = shlex.split(
-            f"{sys.executable} -m respdyn.cli.main serve --bind {host} --port {port} --http-port 0"
+        self._words = [*PROGRAM, *shlex.split(
+            f"serve --bind {host} --port {port} --http-port 0"
             f" --seeds {seeds} --cluster-size 3 --engine memory --data-dir {data / host}"
-        )
+        )]
         self._log = data / f"{host}.log"
         self.start()
 
