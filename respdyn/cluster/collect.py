@@ -17,17 +17,19 @@ Source: SEMANTICS 4 and 5; "all three agree" alone brought deleted data back in 
 simulated schedules. Decision 0017.
 """
 
+from typing import Final
+
 from respdyn.causal.codec import EXPIRES, LIVE
 from respdyn.cluster.identity import META
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
 
-_PROMISED = META + b"promised"
-_COLLECTED = META + b"collected"
+_PROMISED: Final = META + b"promised"
+_COLLECTED: Final = META + b"collected"
 
-LOOK_RECORDS = 2048          # looked at in one go, unless one slot has more
-MOST_DUE = 8192              # found and not yet dealt with; the rest is found again
+LOOK_RECORDS: Final = 2048   # looked at in one go, unless one slot has more
+MOST_DUE: Final = 8192       # found and not yet dealt with; the rest is found again
 
 Due = dict[int, dict[bytes, bytes]]     # by partition: locator -> record as it was found
 

@@ -23,85 +23,34 @@ Source: Lamport, Paxos Made Simple (2001); decision 0014.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
 from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.identity import META
+from respdyn.cluster.votes import (
+    Accept,
+    Accepted,
+    Ballot,
+    Kept,
+    Message,
+    Prepare,
+    Promise,
+    Recall,
+    Recalled,
+    Refused,
+    decoder,
+    encoder,
+)
 from respdyn.errors import PeerError
 from respdyn.ports import Random, random_bits
 from respdyn.ring.ring import Ring, decode_ring
 
-VOTE = META + b"vote"
-AMNESIA_MS = 60_000         # a majority has forgotten: for so long all must know of nothing newer
-RETRY_MS = 400              # after so long without an answer a proposer begins a higher ballot
-_LARGEST_ROUND = 1 << 40
-
-Ballot = tuple[int, int]    # a round, and chance: no two attempts have the same
-
-
-class _Said(msgspec.Struct, frozen=True, array_like=True):
-    """What members say to each other: all of it about one attempt to decide one version."""
-
-    version: int
-    ballot: Ballot
-
-
-class Prepare(_Said, frozen=True, tag="prepare"):
-    """A proposer asks for a promise."""
-
-
-class Promise(_Said, frozen=True, tag="promise"):
-    """No lower ballot will be accepted; `ring` is what was accepted at ballot `accepted`."""
-
-    life: bytes
-    accepted: Ballot = (0, 0)
-    ring: bytes = b""
-
-
-class Accept(_Said, frozen=True, tag="accept"):
-    """A proposer asks to accept a ring; `life` is the one that promised."""
-
-    life: bytes
-    ring: bytes
-
-
-class Accepted(_Said, frozen=True, tag="accepted"):
-    """The ring of this ballot is accepted."""
-
-
-class Refused(_Said, frozen=True, tag="refused"):
-    """A higher ballot was promised."""
-
-    promised: Ballot
-
-
-class Recall(_Said, frozen=True, tag="recall"):
-    """A member that has forgotten asks what others have accepted, and for a promise."""
-
-
-class Recalled(_Said, frozen=True, tag="recalled"):
-    """What the sender has accepted, unless it has forgotten too."""
-
-    has_forgotten: bool
-    promised: Ballot
-    accepted: Ballot = (0, 0)
-    ring: bytes = b""
-
-
-Message = Prepare | Promise | Accept | Accepted | Refused | Recall | Recalled
-_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-_encoder = msgspec.msgpack.Encoder()
-
-
-class _Kept(msgspec.Struct, array_like=True):
-    """An acceptor's memory for one ring version."""
-
-    version: int = 0
-    promised: Ballot = (0, 0)
-    accepted: Ballot = (0, 0)
-    ring: bytes = b""
-    has_forgotten: bool = False
+VOTE: Final = META + b"vote"
+AMNESIA_MS: Final = 60_000  # a majority has forgotten: for so long all must know of nothing newer
+RETRY_MS: Final = 400       # after so long without an answer a proposer begins a higher ballot
+_LARGEST_ROUND: Final = 1 << 40
 
 
 class Decision:
@@ -122,7 +71,7 @@ class Decision:
         self._send = send
         self._decided = decided
         self._tell_ring = tell_ring
-        self._kept = _Kept()
+        self._kept = Kept()
         self._recalled: dict[str, Recalled] = {}
         self._recall_ballot: Ballot = (0, 0)
         self._next_recall_ms = 0
@@ -145,14 +94,14 @@ class Decision:
         self.life = life
         if kept and not is_new_life:
             try:
-                self._kept = msgspec.msgpack.decode(kept, type=_Kept)
+                self._kept = msgspec.msgpack.decode(kept, type=Kept)
             except msgspec.MsgspecError:
-                self._kept = _Kept(has_forgotten=True)
+                self._kept = Kept(has_forgotten=True)
 
     def begin_life(self, life: bytes) -> None:
         """This node has forgotten things: its votes may be among them."""
         self.life = life
-        self._kept = _Kept(has_forgotten=True)
+        self._kept = Kept(has_forgotten=True)
         self._keep_votes()
 
     @property
@@ -165,7 +114,7 @@ class Decision:
         self.ring = ring
         self._has_offered = False
         if self._kept.version != ring.version + 1:
-            self._kept = _Kept(ring.version + 1, has_forgotten=self.has_forgotten)
+            self._kept = Kept(ring.version + 1, has_forgotten=self.has_forgotten)
         self._recalled = {}
         self._amnesia_ms = None
         self._drop_proposal()
@@ -242,7 +191,7 @@ class Decision:
     def heard(self, peer: str, data: bytes) -> None:
         """A member's message. Raises `PeerError` or `DamagedError` when it is malformed."""
         try:
-            message = _decoder.decode(data)
+            message = decoder.decode(data)
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed vote: {wrong}") from wrong
         self._take(peer, message)
@@ -264,7 +213,7 @@ class Decision:
         if peer == self._here:
             self._take(peer, message)
         else:
-            self._send(peer, _encoder.encode(message))
+            self._send(peer, encoder.encode(message))
 
     def _take(self, peer: str, message: Message) -> None:
         ring = self.ring
@@ -357,7 +306,7 @@ class Decision:
             if self._now_ms - self._amnesia_ms < AMNESIA_MS:
                 return
         best = max(self._recalled.values(), key=lambda one: one.accepted)
-        self._kept = _Kept(told.version, told.promised, best.accepted, best.ring)
+        self._kept = Kept(told.version, told.promised, best.accepted, best.ring)
         self._recalled = {}
         self._keep_votes()
         self._amnesia_ms = None

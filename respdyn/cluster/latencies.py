@@ -6,9 +6,15 @@ node that ran it. Counted in rounds where there are rounds, so the cost is per t
 time has whole milliseconds; the histograms are in microseconds, as all others are.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from typing import Final
 
-from respdyn.metrics import Histogram
+from respdyn.cluster.deadlines import NEVER
+from respdyn.metrics import LATENCY_BOUNDS_US, Histogram
+
+# Where so many milliseconds fall among the bounds.
+_PLACES: Final = [bisect_left(LATENCY_BOUNDS_US, 1000 * ms) for ms in range(64)]
 
 
 class Latencies:
@@ -16,8 +22,9 @@ class Latencies:
 
     def __init__(self, waited: Callable[[int, int], None]) -> None:
         self._waited = waited
-        # Hears of each wait: its name among the latency events, and milliseconds.
+        # Hears of each wait that long: its name among the latency events, and milliseconds.
         self.tell: Callable[[str, int], None] = lambda kind, took_ms: None
+        self.tell_ms = NEVER
         self.reset()
 
     def reset(self) -> None:
@@ -29,21 +36,27 @@ class Latencies:
 
     def read(self, took_ms: int, requests: int) -> None:
         """So many reads of a round have their quorum."""
-        self.coordinated_reads.observe_many(1000 * took_ms, requests)
+        self._note("quorum-read", self.coordinated_reads, took_ms, requests)
         self._waited(took_ms, requests)
-        self.tell("quorum-read", took_ms)
 
     def wrote(self, took_ms: int, requests: int) -> None:
         """So many writes of a round have their quorum."""
-        self.coordinated_writes.observe_many(1000 * took_ms, requests)
+        self._note("quorum-write", self.coordinated_writes, took_ms, requests)
         self._waited(took_ms, requests)
-        self.tell("quorum-write", took_ms)
 
     def forwarded(self, took_ms: int, is_read: bool) -> None:
         """Another node has run a command for a client of this one."""
         histogram = self.forwarded_reads if is_read else self.forwarded_writes
-        histogram.observe(1000 * took_ms)
-        self.tell("forward", took_ms)
+        self._note("forward", histogram, took_ms, 1)
+
+    def _note(self, kind: str, histogram: Histogram, took_ms: int, times: int) -> None:
+        if 0 <= took_ms < len(_PLACES):
+            histogram.counts[_PLACES[took_ms]] += times
+            histogram.total += 1000 * took_ms * times
+        else:
+            histogram.observe_many(1000 * took_ms, times)
+        if took_ms >= self.tell_ms:
+            self.tell(kind, took_ms)
 
     def rows(self) -> Iterator[tuple[str, str, Histogram]]:
         """Operation, role and histogram."""

@@ -38,6 +38,9 @@ UNKNOWN_MS: Final = 1 << 40
 # How long an acknowledgement that nobody waits for may wait for a frame to ride in.
 LAZY_MS: Final = 5
 
+# Frames with nothing but writes that nobody waits for leave at most this often.
+GATHER_MS: Final = 2
+
 # A reply, and the commands in a row that have it.
 Answers = tuple[bytes, list[int]]
 
@@ -104,6 +107,7 @@ class Link:
         self.strays = 0                   # frames of these since the last of `peer_epoch`
         self.peer_number = 0              # the last of its frames that took effect
         self.speak_by_ms = NEVER          # when a frame must leave even if it has nothing to say
+        self.spoke_ms = 0                 # when the last frame with content left
         self.is_touched = False           # a frame of the peer took effect this turn
         self.has_stored = False           # and asked to store something
         self.durable_number = 0           # the last of its frames that is durable here
@@ -233,16 +237,35 @@ class Link:
             or self.tolds or self.gossips
         )
 
+    def _is_unhurried(self) -> bool:
+        """Whether the outbox holds only writes whose answer the client gets without this peer."""
+        if (
+            self.forwards or self.answers or self.stores or self.verifies or self.wants_beat
+            or self.differs or self.asks or self.tolds or self.gossips
+        ):
+            return False
+        for write_round in self.write_rounds:
+            if not write_round.early or write_round.early == self.peer:
+                return False
+        return True
+
     def seal(self, now_ms: int, clock: int, flags: int) -> bytes | None:
-        """This turn's frame, or None when there is nothing to say. The outbox is empty after."""
+        """This turn's frame, or None when there is nothing to say, or nothing that cannot wait.
+
+        The outbox is empty after a frame.
+        """
         if not self.is_connected:
             self._clear()      # nobody hears it; requests that wait were told by `lose`
             self.gossips.clear()
             self.speak_by_ms = NEVER
             return None
         has_content = not self._is_silent()
-        if not has_content and now_ms < self.speak_by_ms:
-            return None
+        if now_ms < self.speak_by_ms:
+            if not has_content:
+                return None
+            if now_ms < self.spoke_ms + GATHER_MS and self._is_unhurried():
+                self.speak_by_ms = min(self.speak_by_ms, self.spoke_ms + GATHER_MS)
+                return None
         answers = [pair(encode_numbers(numbers), reply) for reply, numbers in self.answers]
         early: dict[bytes, list[bytes]] = {}
         for index, (write_round, place) in enumerate(self.writes):
@@ -282,6 +305,7 @@ class Link:
         ]
         self.speak_by_ms = NEVER
         if has_content:
+            self.spoke_ms = now_ms
             self._clear()
             self.gossips.clear()
         return b"".join(parts)

@@ -38,7 +38,7 @@ Source: cumulative acknowledgement as in TCP; decision 0003.
 """
 
 from struct import Struct, pack, unpack
-from typing import Final
+from typing import Final, cast
 
 from respdyn.errors import PeerError
 
@@ -79,7 +79,6 @@ EARLY: Final = b"="
 EARLY_PAIR: Final = Struct(">QI")
 
 NUMBER: Final = Struct(">Q")
-_BULK_STRINGS: Final = {bytes}
 
 # First byte of a gossip entry.
 GOSSIP_CANDIDATES: Final = b"c"    # nodes without a cluster that this one has met
@@ -137,9 +136,10 @@ def decode_numbers(item: bytes) -> tuple[int, ...]:
 
 def read_header(items: list[bytes]) -> tuple[int, ...]:
     """The header's fields, in `HEADER`'s order. Raises `PeerError` when it is none."""
-    if set(map(type, items)) != _BULK_STRINGS:
-        raise PeerError("a frame of something else than bulk strings")
-    if len(items[0]) != HEADER.size:
+    for item in cast("list[object]", items):
+        if type(item) is not bytes:
+            raise PeerError("a frame of something else than bulk strings")
+    if not items or len(items[0]) != HEADER.size:
         raise PeerError("a frame without a proper header")
     fields = HEADER.unpack(items[0])
     if fields[0] != PROTOCOL_VERSION:

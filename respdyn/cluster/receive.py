@@ -13,7 +13,7 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.hints import Hints
-from respdyn.cluster.link import LAZY_MS, Link
+from respdyn.cluster.link import LAZY_MS, Flight, Link
 from respdyn.cluster.messages import (
     EARLY,
     EARLY_PAIR,
@@ -169,12 +169,16 @@ class Receiver:
         if applied > link.number or durable > applied:
             raise PeerError("an acknowledgement of a frame that was never sent")
         if applied > link.applied:
-            sent_ms = next(
-                (one.sent_ms for one in reversed(link.unapplied) if one.number <= applied), None
-            )
             link.applied = applied
-            if sent_ms is not None:
-                self._detector.heard(link, sent_ms, link.unapplied[0].sent_ms, self.now_ms)
+            newest: Flight | None = None
+            for flight in link.unapplied:
+                if flight.number > applied:
+                    break
+                newest = flight
+            if newest is not None:
+                self._detector.heard(
+                    link, newest.sent_ms, link.unapplied[0].sent_ms, self.now_ms
+                )
         if durable > link.durable:
             link.durable = durable
         self._coordinator.acknowledge(link, applied, durable)

@@ -13,13 +13,14 @@ began. Any node can read any key, so that is always possible.
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Final
 
 from respdyn.cluster.plan import Plan
 from respdyn.ring.hashing import SLOTS
 
-HOLD_MS = 5000
+HOLD_MS: Final = 5000
 # Numbers that a cursor may carry. It is to stay below 2 ** 53, which JavaScript can count to.
-NUMBERS = 63
+NUMBERS: Final = 63
 
 Mine = tuple[bool, ...]     # by partition: presented by this node?
 

@@ -20,7 +20,8 @@ from respdyn.cluster.identity import Identity
 from respdyn.cluster.link import Link
 from respdyn.commands.declare import Argv
 from respdyn.config import Settings
-from respdyn.engine.asking import Pause, Sizes, Task, answer_as
+from respdyn.engine.asking import Task, answer_as
+from respdyn.engine.questions import Pause, Sizes
 from respdyn.engine.transfer import TransferWork
 from respdyn.errors import ReplyError
 from respdyn.ports import random_bits

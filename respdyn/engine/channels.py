@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.arguments import quoted
 from respdyn.commands.declare import Command
-from respdyn.engine.asking import Answer, Listening, Task, Wish, answer_as
+from respdyn.engine.asking import Answer, Task, Wish, answer_as
 from respdyn.engine.introspection import help_text
 from respdyn.engine.pubsub import CHANNEL, PATTERN, SHARD, PubSub
+from respdyn.engine.questions import Listening
 from respdyn.engine.session import ALL_KEYS, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import array, bulk, bulks, integer, null, push

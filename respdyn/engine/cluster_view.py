@@ -15,8 +15,9 @@ from respdyn.cluster.membership import address_of
 from respdyn.cluster.versions import Version, version_of
 from respdyn.commands.dyn import parse_wait
 from respdyn.engine import channels
-from respdyn.engine.asking import (
-    Answer,
+from respdyn.engine.asking import Answer, Task, Wish, answer_as
+from respdyn.engine.calls import Continuation
+from respdyn.engine.questions import (
     Clear,
     ClearHint,
     Count,
@@ -44,12 +45,8 @@ from respdyn.engine.asking import (
     Segments,
     Sizes,
     Status,
-    Task,
     Tops,
-    Wish,
-    answer_as,
 )
-from respdyn.engine.calls import Continuation
 from respdyn.engine.verdict import ClusterFacts, NodeFacts, verdict
 from respdyn.engine.verify import Verification, repair
 from respdyn.errors import ReplyError

@@ -23,7 +23,7 @@ Source: SEMANTICS 4 and 5; decision 0017.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -32,29 +32,23 @@ from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import pair
 from respdyn.cluster.plan import Plan
-from respdyn.engine.asking import Answer, Drop, OldestHints, Promise, Same, Task, Wish, answer_as
+from respdyn.engine.asking import Answer, Task, Wish, answer_as
+from respdyn.engine.questions import Drop, OldestHints, Promise, Promised, Same
 from respdyn.errors import PeerError
 from respdyn.types import strings
 
 if TYPE_CHECKING:
     from respdyn.node import Node
 
-BATCH = 1024                 # locators dealt with at once
-PARTITIONS = 64              # that they may be of
-BUSY_PAUSE_MS = 10           # until the next, while more is due
+BATCH: Final = 1024          # locators dealt with at once
+PARTITIONS: Final = 64       # that they may be of
+BUSY_PAUSE_MS: Final = 10    # until the next, while more is due
 # Expiries are dealt with when they are past by the clock offset that is allowed and this.
-EXPIRY_MARGIN_MS = 1000
-_STAGGER_MS = 10_000         # how much longer the second owner waits than the first, at the most
+EXPIRY_MARGIN_MS: Final = 1000
+_STAGGER_MS: Final = 10_000  # how much longer the second owner waits than the first, at the most
 
 
 Name = tuple[bytes, bytes]      # a locator, and the digest of what should be there
-
-
-class Promised(msgspec.Struct, array_like=True):
-    """The answer to `Promise`. Number 0: nothing is promised, `same` is empty."""
-
-    number: int
-    same: list[bool]
 
 
 class Collection:

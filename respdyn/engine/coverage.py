@@ -30,18 +30,8 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import Mine
 from respdyn.cluster.terms import Terms
 from respdyn.commands.scan import ScanRequest, glob_match
-from respdyn.engine.asking import (
-    Answer,
-    Clear,
-    ClearHint,
-    Count,
-    Run,
-    Scan,
-    Task,
-    Tops,
-    Wish,
-    answer_as,
-)
+from respdyn.engine.asking import Answer, Task, Wish, answer_as
+from respdyn.engine.questions import Clear, ClearHint, Count, Run, Scan, Tops
 from respdyn.resp.replies import OK, array, bulk, error, integer, null
 from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings

@@ -58,7 +58,6 @@ CANNOT_STORE: Final = (
 _MAX_HOPS: Final = 2
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
-_NO_AGREEMENT = "TRYAGAIN the nodes do not agree yet on who owns this key"
 _OVERLOAD = "OVERLOAD {} commands of one node wait at the coordinator already: nothing was done"
 _WAITED = "TIMEOUT an earlier command on this key is not answered yet: nothing was done"
 
@@ -426,7 +425,7 @@ class Dispatcher:
             self._counters.quorum_failures += 1
             return error(_NO_OWNER)
         if call.hops >= _MAX_HOPS:
-            return error(_NO_AGREEMENT)
+            return NOT_RUN
         self.forwarding.send(call, locator, peer, target.hold())
         return None
 

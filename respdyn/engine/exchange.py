@@ -24,70 +24,37 @@ Source: Dynamo 4.7; decision 0012.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.admission import EXCHANGE, cost
 from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.hash_tree import HashTrees, Position
 from respdyn.cluster.messages import pair
-from respdyn.engine.asking import (
-    Answer,
-    Fetch,
-    Keys,
-    Mend,
-    Roots,
-    Segments,
-    Task,
-    Wish,
-    answer_as,
-)
+from respdyn.engine.asking import Answer, Task, Wish, answer_as
+from respdyn.engine.questions import Fetch, Keys, Leaves, Mend, Mending, Page, Roots, Segments
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 
 if TYPE_CHECKING:
     from respdyn.node import Node
 
-BATCH = 16                   # partitions of an exchange in the regular round
-URGENT_BATCH = 64            # and with a peer that has come up
-URGENT_PAUSE_MS = 10         # between two of those
-HANDOFF_MS = 1000            # hints go first, if there are nodes that may have kept some
-QUIET_MS = 500               # without a hint, until what hints have changed is compared
-PAUSE_MS = 200               # until a suspect is looked at again
-LOOKS = 4                    # at a suspect, before it is left to the next round
-MOST_RECORDS = 512           # hashed for one question, unless a single partition has more
-HASHED_BYTES = 64            # what hashing a record costs, as bytes moved
-MOST_SUSPECTS = 8192         # of an exchange; the rest is for the next
-PAGE_KEYS = 500              # of an answer to `Keys`
-PAGE_BYTES = 256 * 1024      # the same
-FETCH_KEYS = 64              # of a `Fetch`
-FETCH_BYTES = 256 * 1024     # of records in an answer to it, unless a single one has more
+BATCH: Final = 16            # partitions of an exchange in the regular round
+URGENT_BATCH: Final = 64     # and with a peer that has come up
+URGENT_PAUSE_MS: Final = 10  # between two of those
+HANDOFF_MS: Final = 1000     # hints go first, if there are nodes that may have kept some
+QUIET_MS: Final = 500        # without a hint, until what hints have changed is compared
+PAUSE_MS: Final = 200        # until a suspect is looked at again
+LOOKS: Final = 4             # at a suspect, before it is left to the next round
+MOST_RECORDS: Final = 512    # hashed for one question, unless a single partition has more
+HASHED_BYTES: Final = 64     # what hashing a record costs, as bytes moved
+MOST_SUSPECTS: Final = 8192  # of an exchange; the rest is for the next
+PAGE_KEYS: Final = 500       # of an answer to `Keys`
+PAGE_BYTES: Final = 256 * 1024  # the same
+FETCH_KEYS: Final = 64       # of a `Fetch`
+FETCH_BYTES: Final = 256 * 1024  # of records in an answer to it, unless a single one has more
 
 Suspects = dict[bytes, tuple[bytes, bytes]]      # locator -> (digest here, digest there)
 _Steps = Generator[list[Wish], list[Answer], bool]
-
-
-class Leaves(msgspec.Struct, array_like=True):
-    """The answer to `Segments`."""
-
-    leaves: bytes
-    cleared: list[tuple[int, dict[bytes, int]]]      # by database
-
-
-class Page(msgspec.Struct, array_like=True):
-    """The answer to `Keys`; it goes on from a position."""
-
-    entries: list[tuple[bytes, bytes]]
-    slot: int
-    place: int
-
-
-class Mending(msgspec.Struct, array_like=True):
-    """The answer to `Mend`."""
-
-    left: int           # comparisons that were not clean since the repair began
-    repaired: int       # keys that this node has repaired since, here or at others
 
 
 class Exchange:

@@ -31,8 +31,9 @@ from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import Gathering, Part
 from respdyn.engine.consistency import follow, parse_terms
+from respdyn.engine.forwarding import NO_AGREEMENT
 from respdyn.engine.groups import keys_in
-from respdyn.engine.sending import NO_AGREEMENT, TRIES, Batch, Item, Sender, fill
+from respdyn.engine.sending import TRIES, Batch, Item, Sender, fill
 from respdyn.engine.session import Inside, Session
 from respdyn.engine.steps import Outcome, Step
 from respdyn.errors import ReplyError

@@ -7,7 +7,9 @@ could bring back a value that was overwritten or deleted meanwhile. So a forward
 *window*, and its receiver does not begin it when it may be older than that (see `messages`).
 
 A read that was lost is run again when the window has passed. A write is run again only if the other
-node said that it has not begun it; of any other the client is told that the outcome is unknown. Not
+node said that it has not begun it, a little later, until its deadline (while nodes start, stop or
+take over from each other they may for moments disagree on who coordinates a key, and pass a command
+on until its hops are used up); of any other the client is told that the outcome is unknown. Not
 even a plain SET may be run twice: the first run is an event of its own, and may exist on that node
 alone, unseen, while the second is acknowledged and then overwritten or deleted. When the node comes
 back, the first would survive as a sibling: what was deleted would be there again.
@@ -32,11 +34,17 @@ from respdyn.commands.declare import READ
 from respdyn.engine.calls import Away, Call, Retry, Waiting
 
 OUTCOME_UNKNOWN: Final = "TIMEOUT no answer from the coordinator: the outcome is unknown"
+NO_AGREEMENT: Final = (
+    "TRYAGAIN the nodes do not agree yet on who owns this key: nothing was done"
+)
 
 _OVERLOAD: Final = b"-OVERLOAD"
 
 # After a window has passed: clocks tick in whole milliseconds.
 _MARGIN_MS: Final = 10
+
+# Before a command is sent again that nobody has begun: the nodes are about to agree.
+RETRY_MS: Final = 5
 
 
 class Forwarding:
@@ -114,7 +122,7 @@ class Forwarding:
         if reply[:9] == _OVERLOAD:
             self.failed(link.peer)
         if reply == NOT_RUN:
-            call.again_ms = self.now_ms
+            call.again_ms = self.now_ms + RETRY_MS
             self._again([call], True)
         elif reply == UNKNOWN:
             self._again([call], False)
@@ -153,7 +161,7 @@ class Forwarding:
                 was_not_run or call.command.route is READ
             ):
                 self._counters.timeouts += 1
-                call.waiter.fail(OUTCOME_UNKNOWN)
+                call.waiter.fail(NO_AGREEMENT if was_not_run else OUTCOME_UNKNOWN)
             else:
                 lines.setdefault(call.locator, []).append(call)
         for locator, line in lines.items():

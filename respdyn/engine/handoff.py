@@ -21,7 +21,8 @@ from respdyn.cluster.admission import HINTS, cost
 from respdyn.cluster.cleared import decode_tops
 from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.hints import CLEARING, Entry
-from respdyn.engine.asking import Deliver, HintSerial, HintsUpto, Pause, Task, Wish, answer_as
+from respdyn.engine.asking import Task, Wish, answer_as
+from respdyn.engine.questions import Deliver, HintSerial, HintsUpto, Pause
 from respdyn.errors import DamagedError
 from respdyn.resp.replies import integer
 

@@ -31,8 +31,8 @@ SHARD: Final = 2
 
 # Of a message: number, kind (CHANNEL or SHARD), length of the channel's name; name and text follow.
 # Number 0 wants no count.
-_MESSAGE = Struct(">QBI")
-_COUNT = Struct(">QI")
+_MESSAGE: Final = Struct(">QBI")
+_COUNT: Final = Struct(">QI")
 
 Listeners = dict[bytes, dict[Session, None]]
 

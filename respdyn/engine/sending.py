@@ -18,7 +18,7 @@ from respdyn.commands.folding import payload_of
 from respdyn.commands.table import lookup
 from respdyn.engine import groups
 from respdyn.engine.calls import Continuation, Gathering, Part
-from respdyn.engine.forwarding import OUTCOME_UNKNOWN
+from respdyn.engine.forwarding import NO_AGREEMENT, OUTCOME_UNKNOWN
 from respdyn.engine.session import Session
 from respdyn.engine.steps import Done, Group, Outcome, Step
 from respdyn.engine.timing import Note, Timing
@@ -33,7 +33,6 @@ Argv = list[bytes]
 TRIES: Final = 3
 
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
-NO_AGREEMENT = "TRYAGAIN the nodes do not agree yet on who owns this key: nothing was done"
 _PARTIAL = "PARTIAL a watched key changed while the transaction ran: this was not done"
 
 

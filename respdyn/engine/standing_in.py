@@ -15,7 +15,8 @@ from respdyn.cluster.hints import Hints, stands_alone
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader
 from respdyn.cluster.replica import Replica
-from respdyn.engine.asking import Asking, Held, Pause, Task, answer_as
+from respdyn.engine.asking import Asking, Task, answer_as
+from respdyn.engine.questions import Held, Pause
 from respdyn.errors import DamagedError
 
 NOBODY_KNOWS = "NOQUORUM no owner of this key can be reached, and no hint has it: nothing was done"

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.arguments import INT64_MAX, integer_of, parse_integer, quoted, word
 from respdyn.engine import info
-from respdyn.engine.asking import Answer, Digests, Pause, Task, Wish, answer_as
+from respdyn.engine.asking import Answer, Task, Wish, answer_as
 from respdyn.engine.introspection import help_text
 from respdyn.engine.memory import CONNECTION_BYTES
+from respdyn.engine.questions import Digests, Pause
 from respdyn.engine.session import WRITTEN_MAX, Session
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, double, integer, map_, status, text

@@ -21,40 +21,30 @@ Source: Dynamo 4.9; Riak's product advisory on handoff to 127.0.0.1; decision 00
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
-
-import msgspec
 
 from respdyn.cluster.admission import TRANSFER, cost
 from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.transfer import Progress
-from respdyn.engine.asking import Answer, Give, Offer, Pause, Pull, Sizes, Task, answer_as
+from respdyn.engine.asking import Answer, Task, answer_as
+from respdyn.engine.questions import Give, Offer, Pause, Pull, Records, Sizes
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 
 if TYPE_CHECKING:
     from respdyn.node import Node
 
-LOOK_MS = 50                 # between two looks at what is to be done
-PULL_PARTITIONS = 16         # of a pull
-PAGE_BYTES = 128 * 1024      # of records in an answer, unless a single one has more
-PAGE_RECORDS = 300           # of an answer: to take them is a millisecond or two
-PAUSE_MS = 2                 # after each page: others may have a turn
-AGAIN_MS = 1_000             # until a comparison that was not clean is asked for again
-OFFER_KEYS = 1000            # of an `Offer`
-DROPPED = 2000               # records dropped in one turn
-HANDED_PARTITIONS = 32       # that are handed over before the next look
-_SAMPLE = 64                 # records that stand for all of a partition when bytes are estimated
-
-
-class Records(msgspec.Struct, array_like=True):
-    """The answer to `Pull`; it goes on from a position, slot `SLOTS` is the end."""
-
-    records: list[tuple[bytes, bytes]]
-    cleared: list[tuple[int, int, dict[bytes, int]]]      # database, partition, tops
-    slot: int
-    place: int
+LOOK_MS: Final = 50          # between two looks at what is to be done
+PULL_PARTITIONS: Final = 16  # of a pull
+PAGE_BYTES: Final = 128 * 1024  # of records in an answer, unless a single one has more
+PAGE_RECORDS: Final = 300    # of an answer: to take them is a millisecond or two
+PAUSE_MS: Final = 2          # after each page: others may have a turn
+AGAIN_MS: Final = 1_000      # until a comparison that was not clean is asked for again
+OFFER_KEYS: Final = 1000     # of an `Offer`
+DROPPED: Final = 2000        # records dropped in one turn
+HANDED_PARTITIONS: Final = 32  # that are handed over before the next look
+_SAMPLE: Final = 64          # records that stand for all of a partition when bytes are estimated
 
 
 class TransferWork:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from respdyn.cluster.deadlines import NEVER
+
 if TYPE_CHECKING:
     from respdyn.node import Node
 
@@ -17,6 +19,7 @@ def tune(node: Node) -> None:
     node.dispatcher.siblings_warn = settings.siblings_warn
     node.coordinator.speculative_ms = settings.speculative_ms
     node.front.settings_changed()
+    node.latencies.tell_ms = settings.latency_ms or NEVER
     node.admission.most = settings.background_rate
     node.admission.least = settings.background_floor
     node.admission.slow_ms = settings.background_latency_ms

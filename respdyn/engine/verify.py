@@ -16,25 +16,18 @@ from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.admission import EXCHANGE
 from respdyn.cluster.hash_tree import LEAF_BYTES
-from respdyn.engine.asking import (
-    Answer,
+from respdyn.engine.asking import Answer, Task, Wish, answer_as
+from respdyn.engine.exchange import FETCH_KEYS, PAUSE_MS, URGENT_BATCH
+from respdyn.engine.questions import (
     Fetch,
     Keys,
+    Leaves,
     Mend,
+    Mending,
+    Page,
     Pause,
     Roots,
     Segments,
-    Task,
-    Wish,
-    answer_as,
-)
-from respdyn.engine.exchange import (
-    FETCH_KEYS,
-    PAUSE_MS,
-    URGENT_BATCH,
-    Leaves,
-    Mending,
-    Page,
 )
 from respdyn.resp.replies import array, bulk, integer, map_, text
 from respdyn.ring.hashing import SLOTS

@@ -31,8 +31,8 @@ class Turn:
     """Between two drains. Who has input for the node calls `begin` first."""
 
     __slots__ = (
-        "_call_soon", "_durable", "_loop", "_started_ns", "_store", "_timer", "_timer_ms",
-        "_wanted", "flush", "is_open", "metrics", "node", "send", "submit",
+        "_call_soon", "_deadline_ms", "_durable", "_loop", "_started_ns", "_store", "_timer",
+        "_timer_ms", "_wanted", "flush", "is_open", "metrics", "node", "send", "submit",
     )
 
     def __init__(
@@ -52,6 +52,7 @@ class Turn:
         self._started_ns = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
+        self._deadline_ms = 0       # as the node last said
 
     def begin(self) -> None:
         """Open the turn, if it is not: the node learns the time and what became durable."""
@@ -97,7 +98,8 @@ class Turn:
         self._arm(self.node.next_deadline())
 
     def _arm(self, deadline_ms: int) -> None:
-        """Wake at the deadline or before. An earlier timer stays: waking for nothing is cheap."""
+        """Wake at the deadline. An earlier timer stays: when it wakes, it is set anew."""
+        self._deadline_ms = deadline_ms
         timer = self._timer
         if timer is not None:
             if self._timer_ms <= deadline_ms:
@@ -109,4 +111,9 @@ class Turn:
 
     def _wake(self) -> None:
         self._timer = None
-        self.begin()
+        if self.is_open:
+            return              # its end sets a timer
+        if self._deadline_ms > monotonic_ns() // MILLISECOND_NS:
+            self._arm(self._deadline_ms)
+        else:
+            self.begin()

@@ -3,6 +3,7 @@
 import hiredis
 import pytest
 
+from respdyn.engine.forwarding import RETRY_MS
 from respdyn.ring.hashing import slot_of
 from tests.cluster.test_pubsub import heard
 from tests.little import Client, Little
@@ -191,3 +192,38 @@ def test_what_a_peer_forwarded_keeps_a_node_busy() -> None:
     little.heal()
     assert client.receive() == b"OK"
     little.until(lambda: not little["A"].draining.works_for_others(), 100)
+
+
+def test_a_write_waits_while_nodes_disagree_on_who_coordinates() -> None:
+    """A sends to B, which stands aside; C has not heard of it, and would send it back to B."""
+    little = Little(3).ready()
+    ring = little["A"].membership.ring
+    assert ring is not None
+    names = [machine.name for machine in little.machines]
+    key = next(
+        one for one in map(str, range(1000))
+        if ring.owners_of(ring.partition_of(slot_of(one.encode())))[:2] == (names[1], names[2])
+    )
+    client = little.client("A")
+    draining = little["B"].draining
+    draining.is_leaving = True          # and has not said so
+    little["B"].replan()
+    client.send("SET", key, "1")
+    little.run(100)
+    assert client.session.take() == b"", "neither refused nor done"
+    assert little["C"].replica.records == 0
+    draining.end()
+    assert client.receive() == b"OK" and client("GET", key) == b"1"
+    assert sum(little[name].counters.writes_coordinated for name in "ABC") == 1
+
+    draining.is_leaving = True
+    little["B"].replan()
+    forwarded = little["A"].counters.commands_forwarded
+    assert client("SET", key, "2") == (
+        "TRYAGAIN the nodes do not agree yet on who owns this key: nothing was done"
+    )
+    timeout_ms = little["A"].settings.request_timeout_ms
+    assert little["A"].counters.commands_forwarded - forwarded < timeout_ms / RETRY_MS
+    draining.end()
+    little.run(100)
+    assert client("GET", key) == b"1"

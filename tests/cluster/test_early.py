@@ -1,8 +1,9 @@
 """Who forwards a plain SET and is one of the replicas answers as soon as it has the record."""
 
+import hiredis
 import pytest
 
-from respdyn.cluster.messages import EARLY
+from respdyn.cluster.messages import EARLY, FLAG_HURRY, read_header
 from tests.little import Client, Little
 
 
@@ -144,3 +145,46 @@ def test_what_is_owed_to_a_peer_that_is_gone_keeps_nobody_awake() -> None:
     little.run(1)
     node = little["A"]
     assert node.links[little.machines[1].name].speak_by_ms > little.now_ms + 1000
+
+
+def test_copies_that_nobody_waits_for_travel_together() -> None:
+    little, a, key = forwarding()
+    seen = sent_by(little, 1)
+    for number in range(20):
+        a.send("SET", f"{key}:{{{key}}}:{number}", "v")
+        little.step()
+    little.run(3)
+    assert a.session.take() == b"+OK\r\n" * 20
+    assert [target for target, _ in seen].count(0) >= 20, "what A waits for leaves at once"
+    assert 5 <= [target for target, _ in seen].count(2) <= 12
+    assert little["C"].replica.records == 20
+
+
+def test_a_copy_after_a_while_of_silence_leaves_at_once() -> None:
+    """So a client that reads elsewhere what it has just written finds it there."""
+    little, a, key = forwarding()
+    for number in range(5):
+        seen = sent_by(little, 1)
+        a.send("SET", key, str(number))
+        while not seen:
+            little.step()
+        assert sorted(target for target, _ in seen) == [0, 2]
+        little.run(50)
+
+
+def test_a_copy_is_hurried_when_its_answer_is_needed_after_all() -> None:
+    """B holds a copy for C back, and then loses A, which would have answered."""
+    little, a, key = forwarding()
+    a.send("SET", key, "1")
+    little.step()
+    a.send("SET", key, "2")
+    little.step()                           # B passes on the first
+    seen = sent_by(little, 1)
+    little.step()
+    assert [target for target, _ in seen] == [0], "the copy of the second waits"
+    little.cut("A", "B")
+    ((peer, frame),) = little["B"].drain().frames
+    assert peer == little["C"].identity.node_id
+    reader = hiredis.Reader()
+    reader.feed(frame)
+    assert read_header(reader.gets())[1] & FLAG_HURRY

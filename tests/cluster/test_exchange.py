@@ -223,7 +223,7 @@ def test_status_tells_of_the_last_clean_exchange() -> None:
 
 
 def test_a_damaged_or_senseless_question_does_no_harm() -> None:
-    from respdyn.engine.asking import Fetch, Keys, Roots, Segments
+    from respdyn.engine.questions import Fetch, Keys, Roots, Segments
 
     exchange = Little(1).ready()["A"].exchange
     assert exchange.answer(Roots([-1, 99999])) == []

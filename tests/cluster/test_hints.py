@@ -7,7 +7,7 @@ from respdyn.cluster.counters import Counters
 from respdyn.cluster.hints import WHOLE_BYTES, Hints
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.replica import Replica
-from respdyn.engine.asking import Deliver
+from respdyn.engine.questions import Deliver
 from respdyn.ring.hashing import PREFIX, slot_of
 from tests.little import Client, Little
 

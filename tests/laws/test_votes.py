@@ -2,7 +2,8 @@
 
 import pytest
 
-from respdyn.cluster.decision import Accept, Decision, Prepare
+from respdyn.cluster.decision import Decision
+from respdyn.cluster.votes import Accept, Prepare
 from tests.laws.voting import Vote
 
 SCHEDULES = 600

@@ -1,7 +1,7 @@
 """Deliberate bugs of how tombstones are collected; as in `mutants`."""
 
-from respdyn.engine.asking import Promise
 from respdyn.engine.collection import Collection, Name, Promised
+from respdyn.engine.questions import Promise
 from respdyn.node import Node
 from respdyn.ring.ring import Member
 from tests.sim.bugs import Bug, keys

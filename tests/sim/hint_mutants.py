@@ -6,8 +6,9 @@ from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.replica import HINT
 from respdyn.config import Settings
-from respdyn.engine.asking import Answer, Deliver, Held, Question, Task
+from respdyn.engine.asking import Answer, Task
 from respdyn.engine.handoff import Handoff
+from respdyn.engine.questions import Deliver, Held, Question
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.ring.ring import Member
