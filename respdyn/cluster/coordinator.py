@@ -31,7 +31,7 @@ Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from respdyn.causal.codec import VALUE, context_of, decode, digest, join_records
+from respdyn.causal.codec import PLAIN, VALUE, context_of, decode, digest, join_records
 from respdyn.causal.dot import Dot, Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import NEVER, Deadlines
@@ -228,6 +228,14 @@ class Coordinator:
             plan, waiter, reply, locator, cover, write_round.w, write_round.is_sloppy,
             write_round.deadline_ms, False,
         )
+
+    def is_contested(self, locator: bytes) -> bool:
+        """Whether a key here has siblings that a write of this node may be about to cover."""
+        record = self._replica.get(locator)
+        if not record or record[1] & PLAIN or len(strings.siblings(record, 0)) < 2:
+            return False
+        open_ops = (op for write_round in self._writes.open() for op in write_round.ops)
+        return any(op[2] == locator for op in open_ops)
 
     # ---- reading ----
 

@@ -13,6 +13,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.resp.replies import error
 
+LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
 FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
 
 class Call:
@@ -153,11 +154,16 @@ class Continuation(Waiter):
 class Away:
     """A key with a write that was forwarded: where to, and how many commands on it are there."""
 
-    __slots__ = ("commands", "peer")
+    __slots__ = ("begun", "commands", "has_line", "peer", "refused")
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.commands = 0
+        # Of those that have come back: the last that the peer may have begun, by its number, and
+        # those that nobody has, in order, which must not be run behind it.
+        self.begun = 0
+        self.refused: list[Waiting] | None = None
+        self.has_line = False       # these are first in the key's line, for nobody else to run
 
 
 class Retry:

@@ -33,6 +33,7 @@ from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import (
     FULL,
+    LAST,
     Answering,
     Call,
     Gathering,
@@ -272,25 +273,21 @@ class Dispatcher:
     def _read_first(
         self, call: Call, locator: bytes, plan: Plan, target: Target
     ) -> bytes | None:
-        terms = call.terms
-        r = min(terms.r, plan.n)
-        answers = (plan.replicas if terms.sloppy else plan.strict).answers
+        r, is_sloppy = min(call.terms.r, plan.n), call.terms.sloppy
+        answers = (plan.replicas if is_sloppy else plan.strict).answers
         if answers < r:
             return self._too_few("R", r, answers)
         waiter = target.hold()
         self.busy[locator] = deque()
 
-        def run() -> None:
-            self._finish(call, locator, waiter)
-
         def failed(text: str) -> None:
             waiter.fail(text)
             self.next_in_line(locator)
 
-        reader = Updating(run, failed)
+        reader = Updating(lambda: self._finish(call, locator, waiter), failed)
         if plan.is_owner:
             self._coordinator.read(
-                plan, reader, locator, self._replica.get(locator), r, terms.sloppy,
+                plan, reader, locator, self._replica.get(locator), r, is_sloppy,
                 call.deadline_ms,
             )
         else:
@@ -303,6 +300,11 @@ class Dispatcher:
         plan = self.plans[locator[0] << 8 | locator[1]]
         if call.hops and self.now_ms > call.until_ms:
             waiter.fill(NOT_RUN)
+        elif plan.is_owner and self._coordinator.is_contested(locator):
+            # A SET before it may yet cover a sibling: read again after that.
+            self.line_up(locator, [Waiting(call, waiter)], 0)
+            self.forwarding.run_later(locator)
+            return
         else:
             reply = self._elsewhere(call, locator, plan, waiter) if (
                 not plan.is_owner and plan.coordinator != self._here
@@ -314,16 +316,17 @@ class Dispatcher:
                 waiter.fill(reply)
         self.next_in_line(locator)
 
-    def line_up(self, locator: bytes, waiting: list[Waiting]) -> bool:
+    def line_up(self, locator: bytes, waiting: list[Waiting], at: int = LAST) -> bool:
         """Put commands in a key's line. True if it was free: then somebody must run the line."""
         for one in waiting:
             self._waiting.add(one, one.deadline_ms - self.now_ms)
         line = self.busy.get(locator)
-        if line is not None:
-            line.extend(waiting)
-            return False
-        self.busy[locator] = deque(waiting)
-        return True
+        if line is None:
+            self.busy[locator] = deque(waiting)
+        else:
+            for one in reversed(waiting):
+                line.insert(at, one)
+        return line is None
 
     def next_in_line(self, locator: bytes) -> None:
         """The key is free: run what waited for it, until one of those makes it busy again."""
@@ -403,9 +406,7 @@ class Dispatcher:
 
     # ---- elsewhere ----
 
-    def _elsewhere(
-        self, call: Call, locator: bytes, plan: Plan, target: Target
-    ) -> bytes | None:
+    def _elsewhere(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
         """Have a call run by a node that may."""
         away = self._away.get(locator)
         if away is not None:

@@ -15,8 +15,9 @@ alone, unseen, while the second is acknowledged and then overwritten or deleted.
 back, the first would survive as a sibling: what was deleted would be there again.
 
 While a write to a key is away, whatever comes after it on the same key follows it to the same node
-on the same connection, and is run again behind it if it is run again. So one client's pipeline
-takes effect in order.
+on the same connection, and is run again behind it if it is run again. Where that node has begun a
+later one but not an earlier, the earlier is given up: its client is told that it was not done. So
+one client's pipeline takes effect in order.
 
 Source: SEMANTICS 1.7; riak_kv issues 1188 and 1754 are what becomes of it otherwise.
 """
@@ -31,7 +32,7 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TAKES_EARLY, UNKNOWN, bulk
 from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import READ
-from respdyn.engine.calls import Away, Call, Retry, Waiting
+from respdyn.engine.calls import LAST, Away, Call, Retry, Waiting
 
 OUTCOME_UNKNOWN: Final = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 NO_AGREEMENT: Final = (
@@ -52,7 +53,7 @@ class Forwarding:
 
     def __init__(
         self, counters: Counters, link_to: Callable[[str], Link],
-        line_up: Callable[[bytes, list[Waiting]], bool], run_line: Callable[[bytes], None],
+        line_up: Callable[[bytes, list[Waiting], int], bool], run_line: Callable[[bytes], None],
     ) -> None:
         self.now_ms = 0
         self.bits = TAKES_EARLY         # of envelopes
@@ -118,14 +119,17 @@ class Forwarding:
         call = self._calls.get(number)
         if call is None or call.peer != link.peer:
             return
-        self._returned(call)
+        self._returned(call, reply != NOT_RUN)
         if reply[:9] == _OVERLOAD:
             self.failed(link.peer)
         if reply == NOT_RUN:
-            call.again_ms = self.now_ms + RETRY_MS
-            self._again([call], True)
+            if call.hops:
+                call.waiter.fill(NOT_RUN)
+            elif call.away is None:
+                call.again_ms = self.now_ms + RETRY_MS
+                self._read_again([call], NO_AGREEMENT)
         elif reply == UNKNOWN:
-            self._again([call], False)
+            self._lost([call])
         else:
             if not call.hops:
                 took_ms = self.now_ms - call.deadline_ms + call.terms.timeout_ms
@@ -136,38 +140,86 @@ class Forwarding:
         """The peer will not answer."""
         lost = [call for call in self._calls.values() if call.peer == peer]
         for call in lost:
-            self._returned(call)
-        self._again(lost, False)
+            self._returned(call, True)
+        self._lost(lost)
 
-    def _returned(self, call: Call) -> None:
+    def _returned(self, call: Call, may_have_begun: bool) -> None:
         """The command is no longer away."""
         del self._calls[call.number]
         call.is_done = True
         away = call.away
-        if away is not None:
-            away.commands -= 1
-            if away.commands == 0:
-                del self.away[call.locator]
+        if away is None:
+            return
+        away.commands -= 1
+        if may_have_begun:
+            if call.number > away.begun:
+                away.begun = call.number
+        elif not call.hops:
+            self._refused(call, away)
+        if away.commands == 0:
+            del self.away[call.locator]
+            if away.refused is not None:
+                self._send_again(call.locator, away, away.refused)
 
-    def _again(self, lost: list[Call], was_not_run: bool) -> None:
-        """Have those run again that may be, key by key in their order; tell the others."""
-        lines: dict[bytes, list[Call]] = {}
-        for call in lost:
-            if was_not_run and call.hops:
-                call.waiter.fill(NOT_RUN)
-            elif call.hops:
-                call.waiter.fill(UNKNOWN)
-            elif call.deadline_ms <= call.again_ms or not (
-                was_not_run or call.command.route is READ
-            ):
+    def _refused(self, call: Call, away: Away) -> None:
+        """Nobody has begun it: it waits until all commands on its key are back."""
+        if call.number < away.begun or call.deadline_ms <= self.now_ms + RETRY_MS:
+            self._counters.timeouts += 1
+            call.waiter.fail(NO_AGREEMENT)
+            return
+        refused = away.refused
+        if refused is None:
+            refused = away.refused = []
+        at = len(refused)
+        while at and refused[at - 1].call.number > call.number:
+            at -= 1
+        waiting = Waiting(call, call.waiter)
+        refused.insert(at, waiting)
+        if self._line_up(call.locator, [waiting], at):
+            away.has_line = True
+
+    def _send_again(self, locator: bytes, away: Away, refused: list[Waiting]) -> None:
+        """All commands on a key are back: those that nobody has begun may be sent once more.
+
+        Not where one behind them was begun: a pipeline's earlier SET would undo its later one.
+        """
+        for waiting in refused:
+            if waiting.call.number < away.begun and not waiting.is_done:
+                waiting.is_done = True
                 self._counters.timeouts += 1
-                call.waiter.fail(NO_AGREEMENT if was_not_run else OUTCOME_UNKNOWN)
+                waiting.waiter.fail(NO_AGREEMENT)
+        if away.has_line:
+            self.run_later(locator)
+
+    def run_later(self, locator: bytes) -> None:
+        """Have a key's line run after a moment."""
+        self._retries.add(Retry(locator, self.now_ms + RETRY_MS), RETRY_MS)
+
+    def _lost(self, lost: list[Call]) -> None:
+        """Have reads run again when they may be; the outcome of the others is unknown."""
+        reads = []
+        for call in lost:
+            if call.hops:
+                call.waiter.fill(UNKNOWN)
+            elif call.command.route is READ:
+                reads.append(call)
+            else:
+                self._counters.timeouts += 1
+                call.waiter.fail(OUTCOME_UNKNOWN)
+        self._read_again(reads, OUTCOME_UNKNOWN)
+
+    def _read_again(self, reads: list[Call], too_late: str) -> None:
+        """Have reads run again, key by key in their order, if there is time left."""
+        lines: dict[bytes, list[Call]] = {}
+        for call in reads:
+            if call.deadline_ms <= call.again_ms:
+                self._counters.timeouts += 1
+                call.waiter.fail(too_late)
             else:
                 lines.setdefault(call.locator, []).append(call)
         for locator, line in lines.items():
-            waiting = [Waiting(one, one.waiter) for one in line]
-            if self._line_up(locator, waiting):
-                again_ms = max(self.now_ms, *(one.again_ms for one in line))
+            again_ms = max(self.now_ms, *(one.again_ms for one in line))
+            if self._line_up(locator, [Waiting(one, one.waiter) for one in line], LAST):
                 self._retries.add(Retry(locator, again_ms), again_ms - self.now_ms)
 
     # ---- time ----
@@ -186,7 +238,7 @@ class Forwarding:
             (call.deadline_ms for call in calls if call.deadline_ms > now_ms), default=NEVER
         )
         for call in overdue:
-            self._returned(call)
+            self._returned(call, True)
             self._counters.timeouts += 1
             self.failed(call.peer)
             if call.hops:

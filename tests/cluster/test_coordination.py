@@ -148,6 +148,34 @@ def test_a_later_set_wins_whatever_the_clocks_say() -> None:
         assert little.client(name)("GET", key) == b"second"
 
 
+@pytest.mark.parametrize(("words", "reply", "left"), [
+    (("GETDEL",), b"mine", None), (("APPEND", "+"), 5, b"mine+"), (("EXPIRE", "100"), 1, b"mine"),
+])
+@pytest.mark.parametrize("through", ["A", "C"])
+def test_what_reads_behind_a_set_does_not_read_what_that_is_about_to_cover(
+    through: str, words: tuple[str, ...], reply: object, left: object
+) -> None:
+    """The read finds an earlier value with a higher clock elsewhere, before the SET covers it."""
+    little = Little(3, exchange_interval_ms=0).ready()
+    key = little.key_of("A")
+    little.cut("A", "B")
+    little.cut("A", "C")
+    little.run(10)
+    for name in "BC":
+        little[name].clock.last = little.wall_ms + 100_000 << 16     # too far ahead to follow
+    assert little.client("B")("SET", key, "other") == b"OK"
+    little.heal()
+    little.ready()
+    assert little["A"].replica.records == 0
+    client = little.client(through)
+    client.send("SET", key, "mine")
+    client.send(words[0], key, *words[1:])
+    assert [client.receive(), client.receive()] == [b"OK", reply]
+    little.run(20)
+    for name in "ABC":
+        assert little.client(name)("GET", key) == left
+
+
 def test_a_delete_removes_what_its_coordinator_has_not_seen() -> None:
     little = Little(3).ready()
     key = little.key_of("C")

@@ -194,36 +194,87 @@ def test_what_a_peer_forwarded_keeps_a_node_busy() -> None:
     little.until(lambda: not little["A"].draining.works_for_others(), 100)
 
 
-def test_a_write_waits_while_nodes_disagree_on_who_coordinates() -> None:
+class Disagreement:
     """A sends to B, which stands aside; C has not heard of it, and would send it back to B."""
-    little = Little(3).ready()
-    ring = little["A"].membership.ring
-    assert ring is not None
-    names = [machine.name for machine in little.machines]
-    key = next(
-        one for one in map(str, range(1000))
-        if ring.owners_of(ring.partition_of(slot_of(one.encode())))[:2] == (names[1], names[2])
-    )
-    client = little.client("A")
-    draining = little["B"].draining
-    draining.is_leaving = True          # and has not said so
-    little["B"].replan()
+
+    def __init__(self) -> None:
+        self.little = Little(3).ready()
+        ring = self.little["A"].membership.ring
+        assert ring is not None
+        names = [machine.name for machine in self.little.machines]
+        self.key = next(
+            one for one in map(str, range(1000))
+            if ring.owners_of(ring.partition_of(slot_of(one.encode())))[:2] == (names[1], names[2])
+        )
+        self.client = self.little.client("A")
+        self.begin()
+
+    def begin(self) -> None:
+        self.little["B"].draining.is_leaving = True     # and does not say so
+        self.little["B"].replan()
+
+    def end(self) -> None:
+        self.little["B"].draining.end()
+
+    def writes(self) -> int:
+        return sum(self.little[name].counters.writes_coordinated for name in "ABC")
+
+
+TRY_AGAIN = "TRYAGAIN the nodes do not agree yet on who owns this key: nothing was done"
+
+
+def test_a_write_waits_while_nodes_disagree_on_who_coordinates() -> None:
+    they = Disagreement()
+    little, client, key = they.little, they.client, they.key
     client.send("SET", key, "1")
     little.run(100)
     assert client.session.take() == b"", "neither refused nor done"
-    assert little["C"].replica.records == 0
-    draining.end()
+    assert they.writes() == 0
+    they.end()
     assert client.receive() == b"OK" and client("GET", key) == b"1"
-    assert sum(little[name].counters.writes_coordinated for name in "ABC") == 1
-
-    draining.is_leaving = True
-    little["B"].replan()
+    assert they.writes() == 1
+    they.begin()
     forwarded = little["A"].counters.commands_forwarded
-    assert client("SET", key, "2") == (
-        "TRYAGAIN the nodes do not agree yet on who owns this key: nothing was done"
-    )
+    assert client("SET", key, "2") == TRY_AGAIN
     timeout_ms = little["A"].settings.request_timeout_ms
     assert little["A"].counters.commands_forwarded - forwarded < timeout_ms / RETRY_MS
-    draining.end()
+    they.end()
     little.run(100)
     assert client("GET", key) == b"1"
+
+
+@pytest.mark.parametrize("gap", [0, 1, 3, 6])
+def test_what_was_refused_is_sent_again_in_the_order_in_which_it_came(gap: int) -> None:
+    they = Disagreement()
+    for number in range(1, 9):
+        they.client.send("SET", they.key, number)
+        they.little.run(gap)
+    they.little.run(20)
+    they.end()
+    assert [they.client.receive() for _ in range(8)] == [b"OK"] * 8
+    assert they.client("GET", they.key) == b"8"
+    assert they.writes() == 8
+
+
+@pytest.mark.parametrize(("late", "refused"), [((0, 1), 1), ((2, 1), 2)])
+def test_what_was_refused_is_not_run_behind_a_later_write_of_its_client(
+    late: tuple[int, int], refused: int
+) -> None:
+    """B has agreed when what is behind it comes; the refusal arrives before that, or after."""
+    they = Disagreement()
+    they.client.send("SET", they.key, 1)
+    they.little.run(2)
+    they.little.holds.add(late)
+    they.client.send("SET", they.key, 2)
+    they.little.run(3)
+    they.end()
+    they.client.send("SET", they.key, 3)
+    they.little.run(3)
+    they.little.heal()
+    assert [they.client.receive() for _ in range(3)] == (
+        [TRY_AGAIN] * refused + [b"OK"] * (3 - refused)
+    )
+    assert they.client("GET", they.key) == b"3"
+    assert they.writes() == 3 - refused
+    they.little.run(50)
+    assert not they.little["A"].dispatcher.busy and they.little["A"].is_idle()
