@@ -81,6 +81,9 @@ class Link:
         self.has_room = True              # False while it keeps as many hints as it may
         self.changed_ms = 0               # when `is_up` last changed
         self.working = 0                  # commands that it forwarded and that wait here
+        # Keys of which one of them was refused as too late, and the number of the frame that says
+        # so: what the peer has sent of such a key before it heard that is refused as well.
+        self.refused: dict[bytes, int] = {}
         # What the peer has told of itself on the connection that stands, and which partitions it
         # has lost. None: nothing yet, so it is no reader of anything.
         self.state: State | None = None
@@ -140,6 +143,7 @@ class Link:
         self.is_connected = True
         self.epoch = epoch
         self.number = self.applied = self.durable = 0
+        self.refused.clear()
         self.wants_beat = True
         self.speak_by_ms = 0
 

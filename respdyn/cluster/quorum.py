@@ -32,6 +32,10 @@ class Waiter(Target):
         """Itself: the place is there already."""
         return self
 
+    def source(self) -> object:
+        """Whose commands take effect in their order; this is one of them."""
+        return self
+
     @abstractmethod
     def fill(self, reply: bytes) -> None:
         """The reply, encoded."""

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.cluster.link import Link
-from respdyn.cluster.quorum import Reader, Waiter
+from respdyn.cluster.messages import NOT_RUN
+from respdyn.cluster.quorum import Reader, Target, Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.resp.replies import error
 
+REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
 LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
 FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
 
@@ -52,12 +54,13 @@ class Call:
 class PeerReply(Waiter):
     """A reply that goes back to the node that forwarded the command."""
 
-    __slots__ = ("_epoch", "_is_counted", "_is_filled", "_link", "_number")
+    __slots__ = ("_epoch", "_heard", "_is_counted", "_is_filled", "_link", "_number")
 
     def __init__(self, link: Link, number: int) -> None:
         self._link = link
         self._number = number
         self._epoch = link.peer_epoch
+        self._heard = link.applied      # the last frame of this node that its sender had seen
         self._is_filled = False
         self._is_counted = False
 
@@ -67,6 +70,22 @@ class PeerReply(Waiter):
             self._is_counted = True
             self._link.working += 1
         return self
+
+    def is_behind_refused(self, locator: bytes) -> bool:
+        """Whether one before it was refused, and its sender had not heard of that."""
+        refused = self._link.refused
+        number = refused.get(locator) if refused else None
+        if number is None or self._heard < number:
+            return number is not None
+        del refused[locator]
+        return False
+
+    def refuse(self, locator: bytes) -> None:
+        """It is not begun, nor what its sender has sent of this key before it hears of that."""
+        refused = self._link.refused
+        if len(refused) >= REFUSED_MAX:
+            refused.clear()
+        refused[locator] = self._link.number + 1
 
     def fill(self, reply: bytes) -> None:
         """Put the reply into the next frame, unless the peer's connection was made anew."""
@@ -81,6 +100,18 @@ class PeerReply(Waiter):
     def fail(self, text: str) -> None:
         """An error as the reply."""
         self.fill(error(text))
+
+
+def must_refuse(target: Target, locator: bytes, is_late: bool) -> bool:
+    """Whether a forwarded command must not be begun: it is late, or behind one that was."""
+    return is_late or (isinstance(target, PeerReply) and target.is_behind_refused(locator))
+
+
+def refuse(target: Target, locator: bytes) -> bytes:
+    """Begin a forwarded command not at all: the reply that says so."""
+    if isinstance(target, PeerReply):
+        target.refuse(locator)
+    return NOT_RUN
 
 
 class Gathering:
@@ -98,6 +129,10 @@ class Gathering:
         self._missing = parts
         self._fold = fold
         self._waiter = waiter
+
+    def source(self) -> object:
+        """Whose command it is."""
+        return self._waiter.source()
 
     def part(self, index: int, reply: bytes) -> None:
         """One part's reply. An error of any part is the reply of the whole."""
@@ -122,6 +157,10 @@ class Part(Waiter):
         self._gathering = gathering
         self._index = index
         self._is_filled = False
+
+    def source(self) -> object:
+        """That of the whole."""
+        return self._gathering.source()
 
     def fill(self, reply: bytes) -> None:
         """The part's reply; only the first counts."""
@@ -159,11 +198,23 @@ class Away:
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.commands = 0
-        # Of those that have come back: the last that the peer may have begun, by its number, and
-        # those that nobody has, in order, which must not be run behind it.
-        self.begun = 0
+        # Of those that have come back: the last of each source that the peer may have begun, by its
+        # number, and those that nobody has, in order, which must not be run behind it.
+        self.begun: dict[object, int] | None = None
         self.refused: list[Waiting] | None = None
         self.has_line = False       # these are first in the key's line, for nobody else to run
+
+    def begin(self, call: Call) -> None:
+        """The peer may have begun it."""
+        if self.begun is None:
+            self.begun = {}
+        source = call.waiter.source()
+        if call.number > self.begun.get(source, 0):
+            self.begun[source] = call.number
+
+    def is_behind(self, call: Call) -> bool:
+        """Whether a later command of the same source may have been begun."""
+        return self.begun is not None and call.number < self.begun.get(call.waiter.source(), 0)
 
 
 class Retry:

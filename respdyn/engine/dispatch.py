@@ -42,6 +42,8 @@ from respdyn.engine.calls import (
     Turn,
     Updating,
     Waiting,
+    must_refuse,
+    refuse,
 )
 from respdyn.engine.forwarding import Forwarding
 from respdyn.engine.groups import GROUP, Groups
@@ -114,14 +116,13 @@ class Dispatcher:
         locator = PREFIX[db][slot] + key
         plan = self.plans[slot]
         route = command.route
-        if not deadline_ms:
-            deadline_ms = self.now_ms + terms.timeout_ms
+        deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
         if self.busy and locator in self.busy:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             self.line_up(locator, [Waiting(call, target.hold())])
             return None
-        if hops and self.now_ms > until_ms:
-            return NOT_RUN
+        if hops and must_refuse(target, locator, self.now_ms > until_ms):
+            return refuse(target, locator)
         if (
             not plan.is_owner
             or (
@@ -299,7 +300,7 @@ class Dispatcher:
         """The second half of a read-modify-write."""
         plan = self.plans[locator[0] << 8 | locator[1]]
         if call.hops and self.now_ms > call.until_ms:
-            waiter.fill(NOT_RUN)
+            waiter.fill(refuse(waiter, locator))
         elif plan.is_owner and self._coordinator.is_contested(locator):
             # A SET before it may yet cover a sibling: read again after that.
             self.line_up(locator, [Waiting(call, waiter)], 0)
@@ -362,8 +363,7 @@ class Dispatcher:
         parts = command.parts(argv)
         if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
             raise ReplyError("ERR source and destination objects are the same")
-        waiter = target.hold()
-        then = command.then
+        waiter, then = target.hold(), command.then
         deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
 
         def run_parts(
@@ -426,7 +426,7 @@ class Dispatcher:
             self._counters.quorum_failures += 1
             return error(_NO_OWNER)
         if call.hops >= _MAX_HOPS:
-            return NOT_RUN
+            return refuse(target, locator)
         self.forwarding.send(call, locator, peer, target.hold())
         return None
 

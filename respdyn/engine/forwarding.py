@@ -15,9 +15,10 @@ alone, unseen, while the second is acknowledged and then overwritten or deleted.
 back, the first would survive as a sibling: what was deleted would be there again.
 
 While a write to a key is away, whatever comes after it on the same key follows it to the same node
-on the same connection, and is run again behind it if it is run again. Where that node has begun a
-later one but not an earlier, the earlier is given up: its client is told that it was not done. So
-one client's pipeline takes effect in order.
+on the same connection, and is run again behind it if it is run again. What a node refuses, it
+refuses with all that was sent of that key before this was known. Where a later one of the same
+client was begun all the same, the earlier is given up: its client is told that it was not done.
+So one client's pipeline takes effect in order.
 
 Source: SEMANTICS 1.7; riak_kv issues 1188 and 1754 are what becomes of it otherwise.
 """
@@ -32,7 +33,7 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TAKES_EARLY, UNKNOWN, bulk
 from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import READ
-from respdyn.engine.calls import LAST, Away, Call, Retry, Waiting
+from respdyn.engine.calls import LAST, Away, Call, Retry, Waiting, refuse
 
 OUTCOME_UNKNOWN: Final = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 NO_AGREEMENT: Final = (
@@ -124,7 +125,7 @@ class Forwarding:
             self.failed(link.peer)
         if reply == NOT_RUN:
             if call.hops:
-                call.waiter.fill(NOT_RUN)
+                call.waiter.fill(refuse(call.waiter, call.locator))
             elif call.away is None:
                 call.again_ms = self.now_ms + RETRY_MS
                 self._read_again([call], NO_AGREEMENT)
@@ -151,11 +152,12 @@ class Forwarding:
         if away is None:
             return
         away.commands -= 1
-        if may_have_begun:
-            if call.number > away.begun:
-                away.begun = call.number
-        elif not call.hops:
+        if call.hops:
+            pass                # whose order that is, another node knows
+        elif not may_have_begun:
             self._refused(call, away)
+        elif away.commands or away.refused is not None:
+            away.begin(call)
         if away.commands == 0:
             del self.away[call.locator]
             if away.refused is not None:
@@ -163,7 +165,7 @@ class Forwarding:
 
     def _refused(self, call: Call, away: Away) -> None:
         """Nobody has begun it: it waits until all commands on its key are back."""
-        if call.number < away.begun or call.deadline_ms <= self.now_ms + RETRY_MS:
+        if away.is_behind(call) or call.deadline_ms <= self.now_ms + RETRY_MS:
             self._counters.timeouts += 1
             call.waiter.fail(NO_AGREEMENT)
             return
@@ -184,7 +186,7 @@ class Forwarding:
         Not where one behind them was begun: a pipeline's earlier SET would undo its later one.
         """
         for waiting in refused:
-            if waiting.call.number < away.begun and not waiting.is_done:
+            if not waiting.is_done and away.is_behind(waiting.call):
                 waiting.is_done = True
                 self._counters.timeouts += 1
                 waiting.waiter.fail(NO_AGREEMENT)

@@ -72,6 +72,10 @@ class Cell(Waiter):
         self.shown = shown
         self.command: Command | None = None     # where somebody wants to know that it failed
 
+    def source(self) -> object:
+        """Its session."""
+        return self.session
+
     def fill(self, reply: bytes) -> None:
         """Give the reply; it and all that waited behind it move to the output."""
         if self.reply is not None:
