@@ -257,19 +257,6 @@ class IgnoresDeadlines(Swapped):
 # ---- repair ----
 
 
-class TrustsWhatIsContested(Coordinator):
-    """It does not ask whether a SET is about to cover what was read."""
-
-    def is_contested(self, locator: bytes) -> bool:
-        return False
-
-
-class ReadsWhatIsAboutToBeCovered(Swapped):
-    """A read-modify-write goes by a sibling of a SET before it, whose answers are under way."""
-
-    coordinator_class = TrustsWhatIsContested
-
-
 def winner_only(record: bytes) -> bytes:
     """A record without all values but the one with the highest clock."""
     state = decode(record)
@@ -496,7 +483,6 @@ MUTANTS = (
     Bug(IgnoresDeadlines, CUTS | {
         "request_timeout_ms": 300, "failure_timeout_ms": 1_500, "heartbeat_ms": 500,
     }),
-    Bug(ReadsWhatIsAboutToBeCovered, {}, first=269),
     Bug(RepairsWithTheWinner, CUTS | {"keys": keys(2, "context")}),
     Bug(RepairsNobody, RESTING | {"r": 1}),
     Bug(ComparesValuesOnly, RESTING),
