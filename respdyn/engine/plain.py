@@ -204,7 +204,8 @@ class Plain:
             or plan.sizes is not None or replicas.copies < w or locator in self._busy
             or locator in self._away or dispatcher.now_ms > echo_ms + window_ms
             or dispatcher.cannot_store or dispatcher.is_full or not self._can_mint()
-            or link.working >= dispatcher.working_max or link.is_behind or link.refused
+            or link.working >= dispatcher.working_max or link.is_behind
+            or locator in link.refused
         ):
             return dispatcher.forwarded(link, items, at, echo_ms)
         record = self._tables[slot].get(locator, b"")
