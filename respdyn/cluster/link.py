@@ -81,7 +81,7 @@ class Link:
         self.has_room = True              # False while it keeps as many hints as it may
         self.changed_ms = 0               # when `is_up` last changed
         self.working = 0                  # commands that it forwarded and that wait here
-        # Keys of which one of them was refused as too late, and the number of the frame that says
+        # Keys of which one of them was refused, not begun, and the number of the frame that says
         # so: what the peer has sent of such a key before it heard that is refused as well.
         self.refused: dict[bytes, int] = {}
         # What the peer has told of itself on the connection that stands, and which partitions it

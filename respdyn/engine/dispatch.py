@@ -325,8 +325,8 @@ class Dispatcher:
         if line is None:
             self.busy[locator] = deque(waiting)
         else:
-            for one in reversed(waiting):
-                line.insert(at, one)
+            for place, one in enumerate(waiting, at):
+                line.insert(place, one)
         return line is None
 
     def next_in_line(self, locator: bytes) -> None:

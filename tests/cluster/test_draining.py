@@ -3,6 +3,10 @@
 import hiredis
 import pytest
 
+from respdyn.cluster.deadlines import NEVER
+from respdyn.cluster.terms import ANY
+from respdyn.commands.table import TABLE
+from respdyn.engine.calls import LAST, Call, Continuation, Waiting
 from respdyn.engine.forwarding import RETRY_MS
 from respdyn.ring.hashing import slot_of
 from tests.cluster.test_pubsub import heard
@@ -304,3 +308,13 @@ def test_sessions_do_not_wait_for_each_others_order() -> None:
         little.run(number % 3)
     replies = [client.receive() for client in clients for _ in range(25)]
     assert sorted(replies) == list(range(1, 501)), "each once"  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(("at", "order"), [(0, "bca"), (LAST, "abc"), (1, "abc")])
+def test_several_commands_keep_their_order_in_a_line(at: int, order: str) -> None:
+    dispatcher = Little(1).ready()["A"].dispatcher
+    call = Call(TABLE[b"GET"], [b"GET", b"k"], 0, False, ANY, NEVER, 0, 0)
+    a, b, c = (Waiting(call, Continuation(print)) for _ in range(3))
+    assert dispatcher.line_up(b"key", [a])
+    assert not dispatcher.line_up(b"key", [b, c], at)
+    assert list(dispatcher.busy[b"key"]) == [{"a": a, "b": b, "c": c}[name] for name in order]
