@@ -256,7 +256,7 @@ class Node:
     def meet(self, greeting: bytes) -> str:
         """Judge what a peer said of itself; its node id. Raises `PeerError` with the reason."""
         member = self.membership.meet(greeting)
-        self.link_to(member.node_id).member = member
+        self.gossip.met(self.link_to(member.node_id), member)
         return member.node_id
 
     def link(self, peer: str, up: bool) -> None:

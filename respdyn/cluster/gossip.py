@@ -5,6 +5,9 @@ there is none, this node's state, and the cleared contexts of the partitions tha
 that a statement travels when something changed, and the candidates once a heartbeat while the
 cluster forms.
 
+A ring says where members were when they joined. Where one has moved, whoever meets it tells
+everybody, so that two that have moved find each other, and a visitor finds all.
+
 Once a heartbeat a member also tells visitors where they stand (see `vacancy`).
 
 Within a frame statements come first, and a connection never reorders. So whatever a node answers
@@ -24,6 +27,7 @@ from respdyn.cluster.messages import (
     GOSSIP_CLEARED,
     GOSSIP_COLLECTED,
     GOSSIP_HELD,
+    GOSSIP_MOVED,
     GOSSIP_PLACE,
     GOSSIP_PROMISE,
     GOSSIP_PROPOSAL,
@@ -38,7 +42,7 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.transfer import Transfers
 from respdyn.cluster.vacancy import Vacancies
 from respdyn.errors import DamagedError, PeerError
-from respdyn.ring.ring import Ring, decode_ring
+from respdyn.ring.ring import Member, Ring, decode_ring
 
 _Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
 
@@ -82,6 +86,8 @@ class Gossip:
             _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
             return
         self.tell_ring(link)
+        if moved := self._moved():
+            _tell(link, GOSSIP_MOVED, moved)
         if membership.ring.member(link.peer) is None:
             return
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
@@ -95,6 +101,29 @@ class Gossip:
         """Tell a peer the ring."""
         assert self._membership.ring is not None
         _tell(link, GOSSIP_RING, self._membership.ring.encode())
+
+    def met(self, link: Link, member: Member) -> None:
+        """A peer has said who and where it is."""
+        before, link.member = link.member, member
+        if before is not None and address_of(before) == address_of(member):
+            return
+        if moved := self._moved():
+            for other in self._connected():
+                _tell(other, GOSSIP_MOVED, moved)
+
+    def _moved(self) -> bytes:
+        """Which members are somewhere else than the ring says, as they have told themselves."""
+        membership = self._membership
+        if membership.ring is None:
+            return b""
+        found = {}
+        for member in membership.ring.members:
+            link = self._links.get(member.node_id)
+            if link is not None and link.member is not None and (
+                address_of(link.member) != address_of(member)
+            ):
+                found[member.node_id] = link.member.host, link.member.peer_port
+        return msgspec.msgpack.encode(found) if found else b""
 
     def tell_state(self) -> None:
         """Tell every member what has changed here."""
@@ -200,6 +229,8 @@ class Gossip:
                     self._replan()
             elif kind == GOSSIP_HELD:
                 self._held_back()
+            elif kind == GOSSIP_MOVED:
+                self._membership.learn_moved(body)
             elif kind == GOSSIP_PLACE:
                 self.vacancies.heard(link.peer, body, self._now_ms)
             else:
@@ -265,13 +296,14 @@ class Gossip:
         membership = self._membership
         own = address_of(membership.here)
         wanted: dict[str, str | None] = {}
-        members = membership.ring.members if membership.ring else ()
-        if not members:
-            members = tuple(membership.candidates[name] for name in sorted(membership.candidates))
-        for member in members:
+        for member in membership.known():
             link = self._links.get(member.node_id)
             newest = link.member if link is not None and link.member is not None else member
             wanted[address_of(newest)] = member.node_id
+            if (moved := membership.moved.get(member.node_id)) and (
+                link is None or not link.is_connected
+            ):
+                wanted.setdefault(f"{moved[0]}:{moved[1]}", member.node_id)
         for name, visitor in sorted(membership.visitors.items()):
             wanted[address_of(visitor.member)] = name       # perhaps in a dead member's place
         if not membership.is_member():

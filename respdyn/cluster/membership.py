@@ -8,8 +8,9 @@ and from then on tells it to everybody who is in it and has none. A promise ends
 has been out of reach for ten seconds, so that a proposer that died can be replaced.
 
 A node with seeds of a cluster that exists already is not in its ring: it waits, and is a *visitor*
-to the members, until somebody has it join. Whoever was dropped from the ring has left: it serves
-nobody any more.
+to the members, until somebody has it join. The first member that it meets tells it the ring; from
+then on it dials all members, so all of them know of it. Whoever was dropped from the ring has left:
+it serves nobody any more.
 
 An outage changes nothing here: nobody leaves a ring by being unreachable.
 
@@ -66,7 +67,9 @@ class Membership:
         self.candidates: dict[str, Member] = {here.node_id: here}
         self.own_addresses: set[str] = set()      # seeds that turned out to be this node
         self.visitors: dict[str, Visitor] = {}
-        self.awaits = ""                          # the cluster that this node waits to join
+        self.awaited: Ring | None = None          # of the cluster that this node waits to join
+        # Host and peer port of members that have moved since, as another member has met them.
+        self.moved: dict[str, tuple[str, int]] = {}
         self.now_ms = 0
         self._cluster_size = cluster_size
         self._n = n
@@ -138,6 +141,31 @@ class Membership:
                 now_ms - visitor.seen_ms > _VISIT_MS
             ):
                 del self.visitors[name]
+
+    @property
+    def awaits(self) -> str:
+        """The id of the cluster that this node waits to join, or ""."""
+        return self.awaited.cluster_id if self.awaited is not None else ""
+
+    def known(self) -> tuple[Member, ...]:
+        """Everybody to keep a connection to but visitors: the members of the ring, of the ring of
+        the cluster that this node waits to join, or who forms one with it.
+        """
+        ring = self.ring or self.awaited
+        if ring is not None:
+            return ring.members
+        return tuple(self.candidates[name] for name in sorted(self.candidates))
+
+    def learn_moved(self, data: bytes) -> None:
+        """Where a peer has met members that are not where the ring says."""
+        try:
+            told = msgspec.msgpack.decode(data, type=dict[str, tuple[str, int]])
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"a malformed control message: {wrong}") from wrong
+        ids = {member.node_id for member in self.known()}
+        self.moved = {
+            name: place for name, place in {**self.moved, **told}.items() if name in ids
+        }
 
     def is_member(self) -> bool:
         """Whether this node is in the ring that it knows."""
@@ -239,13 +267,15 @@ class Membership:
             if not ring.newer_than(self.ring):
                 return False
         elif ring.member(self.here.node_id) is None:
-            if not self.awaits:
+            known = self.awaited
+            if known is None:
                 self.trace.event("waits_to_join", cluster=ring.cluster_id[:8])
-            self.awaits = ring.cluster_id
+            if known is None or known.cluster_id != ring.cluster_id or ring.newer_than(known):
+                self.awaited = ring
             return False
         before = self.ring
         self.ring = ring
-        self.awaits = ""
+        self.awaited = None
         self.candidates = {self.here.node_id: self.here}
         self._proposal = None
         if before is None or before.members != ring.members or bool(before.goal) != bool(ring.goal):

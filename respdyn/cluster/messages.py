@@ -99,6 +99,7 @@ GOSSIP_COLLECTED: Final = b"t"     # under which numbers tombstones were collect
 GOSSIP_VOTE: Final = b"b"          # about the next ring, see `decision`
 GOSSIP_STATE: Final = b"s"         # what the sender holds and knows, see `transfer`
 GOSSIP_HELD: Final = b"h"          # "you were lost and are back, and not yet shown to clients"
+GOSSIP_MOVED: Final = b"w"         # where members are that have moved since they joined
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `vacancy`
 
 

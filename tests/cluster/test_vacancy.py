@@ -10,11 +10,13 @@ from respdyn.engine.host import NoHost
 from respdyn.errors import PeerError
 from tests.cluster.test_membership import (
     FAST,
+    change,
     expect_empty_handed,
     fill,
     read,
     ring_of,
     settle,
+    waits,
 )
 from tests.little import Little
 
@@ -71,6 +73,62 @@ def test_a_node_with_an_empty_disk_takes_the_place_that_it_had_in_a_new_life() -
     read(little, "ABC", "R", 1)
     assert ring_of(little).members == before.members
     assert not little["A"].membership.visitors, "it does not wait any more"
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_it_finds_its_place_in_a_cluster_that_has_grown_beyond_its_seeds(others: int) -> None:
+    little = Little(3, **FAST, seeds=2 if others == 2 else 3).ready()
+    for number in range(others):
+        little.add(**FAST)
+        waits(little, "DE"[number])
+    change(little, "A", *(f"JOIN 10.0.0.{4 + number}:6379" for number in range(others)))
+    names = "ABCDE"[: 3 + others]
+    settle(little, names)
+    fill(little)
+    lost = little.machines[2].name
+    little.kill("C")
+    little.run(20)
+    process = start_empty(little, "C")
+    stranger = little.machines[2].name
+    little.until(lambda: all(little["C"].link_to(m.name).is_up for m in little.machines[3:]))
+    assert all(stranger in little[name].membership.visitors for name in names if name != "C")
+    little.until(lambda: process.place == lost, 5000)
+    begin_again(little, "C", process)
+    little.until(lambda: little["C"].membership.ring is not None)
+    settle(little, names)
+    read(little, names, "R", 1)
+
+
+def test_who_waits_to_join_is_known_to_all_members_though_it_was_told_of_one() -> None:
+    little = Little(3, **FAST).ready()
+    little.add(**FAST, seeds=("10.0.0.2:16379",))
+    stranger = little.machines[3].name
+    little.until(lambda: all(stranger in little[name].membership.visitors for name in "ABC"))
+    little.until(lambda: all(little["D"].link_to(m.name).is_up for m in little.machines[:3]))
+    change(little, "C", "JOIN 10.0.0.4:6379")
+    settle(little, "ABCD")
+
+
+def test_members_that_have_all_moved_find_each_other_by_one_that_has_not() -> None:
+    little = Little(4, **FAST).ready()
+    fill(little)
+    for name in "ABC":
+        little.kill(name)
+    for number, name in enumerate("ABC"):
+        machine = little.machines[number]
+        machine.settings = replace(machine.settings, host=f"10.0.1.{number + 1}", seeds=())
+        little.boot(name)
+    little.ready()
+    read(little, "ABCD")
+
+
+def test_nonsense_about_members_that_moved_is_a_peers_mistake() -> None:
+    little = Little(3, **FAST).ready()
+    membership = little["A"].membership
+    with pytest.raises(PeerError, match="malformed"):
+        membership.learn_moved(msgspec.msgpack.encode({"b" * 40: "10.0.0.9"}))
+    membership.learn_moved(msgspec.msgpack.encode({STRANGE: ("10.0.0.9", 1)}))
+    assert membership.moved == {}, "nobody that it knows"
 
 
 def test_killed_between_its_two_names_it_is_no_reader_either() -> None:
