@@ -44,9 +44,10 @@ type: .venv/installed-test  ## mypy --strict
 sim: $(BUILT)  ## simulated clusters under faults (SEEDS=200 for seeds 1 to 200, or SEED=42)
 	@exec $(BEST)/respdyn sim $(if $(SEED),--seed $(SEED),--seeds 1..$(SEEDS))
 
-faults: .venv/installed-test  ## real nodes in network namespaces under every fault, then stories; as root (FAULTS="--seeds 1..3")
+faults: .venv/installed-test  ## real nodes in network namespaces under every fault; as root (FAULTS="--seeds 1..3")
 	@$(BIN)/python -m tests.faults.course $(FAULTS)
 	@$(BIN)/python -m tests.faults.stories
+	@$(BIN)/python -m tests.faults.trials $(TRIALS)
 
 bench: $(BUILT)  ## side by side with what else is installed
 	@exec $(BEST)/respdyn bench

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -63,6 +64,7 @@ class Machine:
         self.env: dict[str, str] = {}
         # Until then it cannot be blamed: it was stopped, or its cable to clients was bad.
         self.rough_until_s = 0.0
+        self._late: subprocess.Popen[bytes] | None = None
 
     # ---- the node ----
 
@@ -217,13 +219,35 @@ class Machine:
             "rate", str(bits_per_s), "burst", "16kb", "latency", "500ms",
         )
 
+    def delay(self, mean_ms: float, spread_ms: float, seed: int) -> None:
+        """What it sends is late, each packet by a time of its own."""
+        self.rough_until_s = math.inf
+        words = [sys.executable, "-m", "tests.faults.late", "--seed", str(seed)]
+        words += ["--mean-ms", str(mean_ms), "--spread-ms", str(spread_ms)]
+        self._late = subprocess.Popen(
+            ["ip", "netns", "exec", self.space, *words], cwd=ROOT, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert self._late.stdout is not None
+        said = self._late.stdout.readline()
+        assert said == b"late\n", f"no packets can be queued (NFQUEUE): {said!r}"
+        self.filter("-A", "OUTPUT", "-o", self.inner, "-j", "NFQUEUE", "--queue-num", "1")
+
     def free(self) -> None:
         """Everything arrives again, and at once."""
-        self.filter("-F", "INPUT")
+        self.filter("-F")
+        self.end_delay()
         subprocess.run(
             ["tc", "-n", self.space, "qdisc", "del", "dev", self.inner, "root"],
             capture_output=True, check=False,
         )
+
+    def end_delay(self) -> None:
+        """What it sends is not late any more; what waits is lost."""
+        if self._late is not None:
+            self._late.kill()
+            self._late.wait()
+            self._late = None
 
 
 class Machines:
@@ -326,6 +350,7 @@ class Machines:
         for machine in self.all:
             if machine.is_running():
                 machine.end(signal.SIGKILL)
+            machine.end_delay()
         self._clean_up()
         shutil.rmtree(self.folder, ignore_errors=True)
 

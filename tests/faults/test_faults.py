@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.faults import course, stories
+from tests.faults import course, stories, trials
 from tests.faults.machines import sh
 
 
@@ -22,6 +22,14 @@ def test_nothing_acknowledged_is_lost_by_kills_cuts_pauses_wiped_disks_and_power
 @pytest.mark.parametrize("name", ["rolling-restart", "grow-and-shrink", "two-for-good"])
 def test_a_client_with_one_retry_notices_nothing(name: str) -> None:
     stories.STORIES[name](2.0)
+
+
+@pytest.mark.slow
+@pytest.mark.needs("ip", "iptables", "mkfs.ext4", "gcc")
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces, which only root may")
+@pytest.mark.parametrize("name", ["late", "clock-back"])
+def test_a_trial_reports_what_its_clients_saw(name: str) -> None:
+    assert any("acknowledged" in line or "answered" in line for line in trials.TRIALS[name](1, 1.5))
 
 
 @pytest.mark.needs("ip", "iptables", "mkfs.ext4")
