@@ -310,7 +310,8 @@ class Node:
 
     def _storing_here(self) -> None:
         """What this node can store has changed: tell everybody."""
-        self.receiver.can_store = not self.dispatcher.cannot_store
+        can_store = not self.dispatcher.cannot_store
+        self.receiver.can_store = self.coordinator.can_store = self.coverage.can_store = can_store
         for link in self.links.values():
             link.speak_by_ms = 0
         self.replan()
@@ -480,6 +481,9 @@ class Node:
             self.standing.clock.is_doubted or leaves, leaves, self.link_to,
         )
         self.dispatcher.plans = self.coverage.plans = plans
+        self.dispatcher.nobody_stores = bool(self.dispatcher.cannot_store) and not any(
+            plan.coordinator for plan in plans[:: self.replica.width]
+        )
         self.slot_map.replan(
             plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
         )

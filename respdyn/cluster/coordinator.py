@@ -64,6 +64,7 @@ class Coordinator:
     ) -> None:
         self.now_ms = 0
         self.waits_for_disk = False
+        self.can_store = True           # False while this node's disk fails
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._replica = replica
         self._hints = hints
@@ -323,13 +324,17 @@ class Coordinator:
                 op.reader.differ(op.joined)
 
     def _reconcile(self, op: ReadOp, asked: list[str]) -> None:
-        """Join here what the others held, and send the join to those that were behind."""
+        """Join here what the others held, and send the join to those that were behind.
+
+        A node whose disk fails keeps nothing: it would not know an end.
+        """
         assert op.answers is not None
         if op.joined:
             # A replica that differed has told, before it did, what was cleared.
             op.joined = self._replica.uncleared(op.locator, op.joined)
-        if op.joined:
-            self._replica.receive(op.locator, op.joined)
+        joined = op.joined
+        if joined and self.can_store:
+            joined = self._replica.receive(op.locator, joined)
         held = dict(op.answers)
         for peer in asked:
             if held.get(peer, op.record) == op.joined:
@@ -339,7 +344,7 @@ class Coordinator:
                 continue
             self._counters.read_repairs += 1
             if op.joined:
-                link.stores.append(pair(op.locator, self._replica.get(op.locator)))
+                link.stores.append(pair(op.locator, joined))
             else:
                 self.tell_cleared(link, op.locator)
 

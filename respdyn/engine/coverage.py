@@ -63,6 +63,7 @@ class Coverage:
         self, replica: Replica, hints: Hints, here: str, now_ms: Callable[[], int]
     ) -> None:
         self.plans: list[Plan] = []
+        self.can_store = True           # False while this node's disk fails
         self._replica = replica
         self._hints = hints
         self._here = here
@@ -100,13 +101,17 @@ class Coverage:
         ]
 
     def answer_clear(self, ask: Clear) -> bool:
-        """Raise cleared contexts."""
+        """Raise cleared contexts. False: nothing was done, as it could not be kept."""
+        if not self.can_store:
+            return False
         for db, partition, tops in ask.entries:
             self._replica.clear(partition, db, tops)
         return True
 
     def answer_clear_hint(self, ask: ClearHint) -> bool:
-        """Keep cleared contexts for an owner."""
+        """Keep cleared contexts for an owner, if there is a disk to keep them on."""
+        if not self.can_store:
+            return False
         for db, partition, tops in ask.entries:
             self._hints.keep_cleared(ask.owner, partition, db, tops)
         return True
@@ -320,7 +325,7 @@ class Coverage:
                 nodes = self._ask_from(plan, terms.r, terms.sloppy)
             except Unreachable as why:
                 return str(why)
-            everyone = [(self._here, "")] if plan.is_holder else []
+            everyone = [(self._here, "")] if plan.is_holder and self.can_store else []
             everyone += [(link.peer, "") for link in plan.replicas.writers]
             if terms.sloppy:
                 everyone += self.stand_ins_of(plan)

@@ -32,6 +32,7 @@ from respdyn.cluster.terms import ANY, Terms
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
 from respdyn.commands.table import lookup
 from respdyn.engine.calls import (
+    CANNOT_STORE,
     FULL,
     LAST,
     Answering,
@@ -54,10 +55,6 @@ from respdyn.resp.replies import error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.types.strings import Stamp, exists
 
-CANNOT_STORE: Final = (
-    "MISCONF this node cannot store: {}. Writes are refused here until the cause is gone; "
-    "reads and other nodes go on"
-)
 _MAX_HOPS: Final = 2
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
@@ -77,6 +74,7 @@ class Dispatcher:
         self.wall_ms = 0                # for expiry
         self.plans: list[Plan] = []
         self.cannot_store = ""          # the reason, while the disk fails
+        self.nobody_stores = False      # and no other node can store either
         self.is_full = False            # maxmemory is reached
         self.forwarding = Forwarding(counters, link_to, self.line_up, self.next_in_line)
         self._away = self.forwarding.away
@@ -308,7 +306,7 @@ class Dispatcher:
             return
         else:
             reply = self._elsewhere(call, locator, plan, waiter) if (
-                not plan.is_owner and plan.coordinator != self._here
+                (not plan.is_owner or self.cannot_store) and plan.coordinator != self._here
             ) else self.apply(
                 call.command, call.argv, locator, plan, call.resp3, call.terms,
                 call.deadline_ms, waiter, call.until_ms,
@@ -423,6 +421,8 @@ class Dispatcher:
             if peer == self._here:
                 return self._run_here(call, locator, plan, target)
         if not peer:
+            if self.cannot_store and call.command.route is not READ:
+                return error(CANNOT_STORE.format(self.cannot_store))
             self._counters.quorum_failures += 1
             return error(_NO_OWNER)
         if call.hops >= _MAX_HOPS:

@@ -18,10 +18,10 @@ from respdyn.commands.table import find, lookup
 from respdyn.engine import caching, channels, local, monitoring, storing, transactions
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
-from respdyn.engine.calls import FULL
+from respdyn.engine.calls import CANNOT_STORE, FULL
 from respdyn.engine.consistency import follow, parse_terms
 from respdyn.engine.coverage import untag
-from respdyn.engine.dispatch import CANNOT_STORE, Dispatcher
+from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.groups import keys_in
 from respdyn.engine.journal import Journal
 from respdyn.engine.memory import Memory
@@ -395,11 +395,11 @@ class Front:
         session.note_write(name, self._node.dispatcher.plans[name[0] << 8 | name[1]].group)
 
     def check_ready(self, command: Command) -> None:
-        """Raises `ReplyError` if this node cannot run commands on keys, or none that write."""
+        """Raises `ReplyError` if this node cannot run commands on keys, or none can that write."""
         dispatcher = self._node.dispatcher
         if not dispatcher.plans or self.stopping or self.is_out:
             raise self.not_ready()
-        if dispatcher.cannot_store and "write" in command.flag_words:
+        if dispatcher.nobody_stores and "write" in command.flag_words:
             raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
 
     def check_room(self, command: Command) -> None:

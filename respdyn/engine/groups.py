@@ -249,7 +249,10 @@ class Running:
             return NOT_RUN
         plans = dispatcher.plans
         if self._w and dispatcher.cannot_store:
-            return _CANNOT_STORE.format(dispatcher.cannot_store)
+            # Whoever asked has not heard of it yet: another owner can do it.
+            return _CANNOT_STORE.format(dispatcher.cannot_store) if dispatcher.nobody_stores else (
+                NOT_RUN
+            )
         if self._dots and not dispatcher.can_mint(self._dots):
             return _NO_LEASE
         for name in self._locators:

@@ -96,7 +96,7 @@ class Plain:
                 break
             record = tables[slot].get(locator, b"")
             if is_write:
-                if not plan.has_owner or dispatcher.cannot_store:
+                if not plan.has_owner:
                     break
                 if plan.coordinator != self._here:
                     call = Call(
@@ -109,6 +109,7 @@ class Plain:
                     copies = (plan.replicas if terms.sloppy else plan.strict).copies
                     if (
                         copies < terms.w or plan.sizes is not None or not self._can_mint()
+                        or dispatcher.cannot_store
                     ):
                         break
                     delta = assign(record, self._stamp(plan.partition), argv[2], 0)

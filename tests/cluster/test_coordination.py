@@ -287,23 +287,6 @@ def test_an_unrepeatable_command_is_coordinated_once_and_its_outcome_unknown() -
     assert little.client("C")("DYN.GETCTX", key)[1] == [b"once"]    # type: ignore[index]
 
 
-def test_a_node_whose_disk_fails_refuses_writes_and_serves_reads() -> None:
-    little = Little(3).ready()
-    a, b = little.client("A"), little.client("B")
-    key = little.key_of("A")
-    assert a("SET", key, "v") == b"OK"
-    little["A"].storage_failed("no space left on device")
-    little.run(5)
-    assert "MISCONF" in str(a("SET", key, "w"))
-    assert a("GET", key) == b"v"
-    assert b("SET", key, "w") == b"OK"
-    assert a("GET", key) == b"w"
-    little["A"].storage_recovered()
-    little.run(5)
-    assert a("SET", key, "x") == b"OK"
-    assert b("GET", key) == b"x"
-
-
 def test_what_a_peer_could_not_store_is_no_copy() -> None:
     """Its acknowledgement and its word that it cannot store come in one frame."""
     little = Little(3).ready()
