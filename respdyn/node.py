@@ -487,7 +487,7 @@ class Node:
         self.slot_map.replan(
             plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
         )
-        self.front.is_out = not self.membership.is_member()
+        self.front.is_out = not (self.membership.is_member() or self.draining.retires)
         self.front.set_quorums(ring.most_copies())
         self.exchange.planned()
         self.handoff.planned()

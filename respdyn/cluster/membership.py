@@ -68,6 +68,8 @@ class Membership:
         self.own_addresses: set[str] = set()      # seeds that turned out to be this node
         self.visitors: dict[str, Visitor] = {}
         self.awaited: Ring | None = None          # of the cluster that this node waits to join
+        # Members that are no more. One that runs still forwards what its clients ask of it.
+        self.parted: dict[str, Member] = {}
         # Host and peer port of members that have moved since, as another member has met them.
         self.moved: dict[str, tuple[str, int]] = {}
         self.now_ms = 0
@@ -132,8 +134,10 @@ class Membership:
         return member
 
     def forget_visitors(self, now_ms: int, is_connected: Callable[[str], bool]) -> None:
-        """Drop visitors that have gone, or are members by now."""
+        """Drop visitors that have gone, or are members by now, and members of old that have."""
         self.now_ms = now_ms
+        for name in [name for name in self.parted if not is_connected(name)]:
+            del self.parted[name]
         for name, visitor in list(self.visitors.items()):
             if is_connected(name):
                 visitor.seen_ms = now_ms
@@ -148,12 +152,13 @@ class Membership:
         return self.awaited.cluster_id if self.awaited is not None else ""
 
     def known(self) -> tuple[Member, ...]:
-        """Everybody to keep a connection to but visitors: the members of the ring, of the ring of
-        the cluster that this node waits to join, or who forms one with it.
+        """Everybody to keep a connection to but visitors: the members of the ring and those of old
+        that are still there, of the ring of the cluster that this node waits to join, or who forms
+        one with it.
         """
         ring = self.ring or self.awaited
         if ring is not None:
-            return ring.members
+            return (*(self.parted[name] for name in sorted(self.parted)), *ring.members)
         return tuple(self.candidates[name] for name in sorted(self.candidates))
 
     def learn_moved(self, data: bytes) -> None:
@@ -274,6 +279,12 @@ class Membership:
                 self.awaited = ring
             return False
         before = self.ring
+        if before is not None:
+            self.parted.update(
+                {one.node_id: one for one in before.members if one.node_id != self.here.node_id}
+            )
+        for member in ring.members:
+            self.parted.pop(member.node_id, None)
         self.ring = ring
         self.awaited = None
         self.candidates = {self.here.node_id: self.here}

@@ -21,6 +21,7 @@ from respdyn.cluster.link import Link
 from respdyn.commands.declare import Argv
 from respdyn.config import Settings
 from respdyn.engine.asking import Task, answer_as
+from respdyn.engine.draining import GONE_S
 from respdyn.engine.questions import Pause, Sizes
 from respdyn.engine.transfer import TransferWork
 from respdyn.errors import ReplyError
@@ -38,7 +39,6 @@ STEP_IN_MS: Final = 1_500          # for each member before this one that should
 TELL_MS: Final = 30                # between two states told: many partitions fill in that time
 COMMIT_MS: Final = 10_000          # until a commit gives up
 DRAIN_MS: Final = 5_000            # until a drain says that something is still under way
-DRAINED_S: Final = 600             # for so long clients that are told to move stay away
 _POLL_MS: Final = 10
 
 
@@ -390,7 +390,7 @@ class Changes:
             return _at_once(OK)
         if not node.draining.is_leaving:
             node.trace.event("draining")
-            node.draining.begin(DRAINED_S)
+            node.draining.begin(GONE_S)
         return self._finish(list(node.coordinator.unfinished()))
 
     def _finish(self, rounds: list[object]) -> Task:

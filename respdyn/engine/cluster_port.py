@@ -317,7 +317,7 @@ def links(context: LocalContext, session: Session, argv: Argv) -> bytes:
         link = node.links[name]
         if not link.is_connected:
             continue
-        since_ms = node.wall_ms - (node.now_ms - link.changed_ms)
+        since_ms = node.wall_ms - (node.now_ms - (link.changed_ms or node.standing.started_ms))
         # One connection each way. That theirs stands is known once a question came back.
         for direction, events in (("to", "rw"), ("from", "r"))[: 1 + link.is_up]:
             rows.append(map_([

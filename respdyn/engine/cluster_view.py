@@ -261,16 +261,25 @@ class ClusterView:
         facts = self._facts()
         facts.moving, facts.filling = progress.moving, progress.filling + progress.unfilled
         facts.eta_ms = progress.eta_ms if progress.incoming else -1
+        facts.to_hand_over = sum(
+            told_state.leftovers for member in ring.members
+            if (told_state := node.transfers.state_of(member.node_id)) is not None
+        )
         for member in ring.members:
             state = self.state_of(member.node_id)
             up += state == "up"
             pairs = self._where(member.node_id)
-            one = NodeFacts(f"{member.host}:{member.client_port}", state)
+            one = NodeFacts(f"{member.host}:{member.client_port}", state, zone=member.zone)
             one.has_successor = node.gossip.vacancies.has_successor(member.node_id)
+            one.is_here = member.node_id == node.identity.node_id
             facts.nodes.append(one)
             link = node.links.get(member.node_id)
             if link is not None:
-                one.down_ms = node.now_ms - link.changed_ms
+                one.is_unmet = not link.changed_ms
+                one.down_ms = node.now_ms - (link.changed_ms or node.standing.started_ms)
+                one.reason = node.standing.unreached.get(address_of(link.member or member), "")
+                if link.is_connected:
+                    one.reason = "a connection stands, and nothing comes back"
                 one.spared = link.spared
             pairs.append((b"state", text(state)))
             pairs.append((b"spared", text(one.spared)))

@@ -1,4 +1,4 @@
-"""A node that is about to stop: others coordinate in its place, its clients move, nobody waits.
+"""A node that stops, or leaves the ring: others coordinate for it, its clients move, nobody waits.
 
 On `begin` the peers hear that this node is *leaving*, and spare it: from then on another owner
 coordinates its keys and cluster-aware clients are shown that one, while the node goes on serving
@@ -11,6 +11,9 @@ on the client port: connect there for so long, finish here what is under way. On
 is `SMIGRATED sequence [[from, to, slots], ...]`. Whoever connects meanwhile is told at once. The
 node may stop when all who were told have gone (`is_clear`); those who do not know the message are
 served until it does.
+
+A member that leaves the cluster does the same from the moment it knows that it is to leave. Once it
+is out of the ring it forwards what its clients still ask, for `drain-timeout`, and then refuses.
 
 A node that has just started stands aside in the same way until all its peers are in reach, or for
 `ARRIVING_MS`: they may see it before it sees them, and it would refuse what they forward for want
@@ -31,11 +34,14 @@ from respdyn.cluster.messages import bulk as statement
 from respdyn.config import Settings
 from respdyn.engine.moved_slots import Ranges, migrations
 from respdyn.engine.session import Session
+from respdyn.ports import Trace
 from respdyn.resp.replies import array, bulk, integer, push, text
-from respdyn.ring.ring import Member
+from respdyn.ring.ring import Member, Ring
 
 ARRIVING_MS: Final = 3000
+GONE_S: Final = 600             # for so long clients stay away from a node that does not come back
 NOWHERE: Final = b"none"        # an endpoint type: the client knows where to connect anew
+
 
 class Surroundings(Protocol):
     """What is asked of the node."""
@@ -45,6 +51,7 @@ class Surroundings(Protocol):
     wall_ms: int
     settings: Settings
     membership: Membership
+    trace: Trace
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer."""
@@ -62,7 +69,10 @@ class Draining:
         # a quorum of them itself. Until it does, or for a while, others coordinate as well.
         self.is_arriving = True
         self._arrived_by_ms = node.now_ms + ARRIVING_MS
+        self.retires = False            # it leaves the ring for good, and still serves clients
         self.told = 0                   # clients that were told to move
+        self._ring: Ring | None = None          # that was looked at last
+        self._refuses_ms = NEVER                # out of the ring: from then on clients are refused
         self._node = node
         self._sessions = sessions
         self._replan = replan
@@ -95,10 +105,15 @@ class Draining:
         return self.is_leaving or self.is_arriving
 
     def tick(self, now_ms: int) -> None:
-        """See whether this node has arrived: all its peers, or enough time."""
+        """See whether this node has arrived: all its peers, or enough time. And whether it leaves
+        the ring.
+        """
+        ring = self._node.membership.ring
+        if ring is not self._ring or self.retires:
+            self._ring = ring
+            self._retire(now_ms, ring)
         if not self.is_arriving:
             return
-        ring = self._node.membership.ring
         if now_ms >= self._arrived_by_ms or (ring is not None and all(
             member.node_id == self._here.node_id or self._node.link_to(member.node_id).is_up
             for member in ring.members
@@ -110,7 +125,27 @@ class Draining:
 
     def next_deadline(self) -> int:
         """When `tick` has work at the latest."""
-        return self._arrived_by_ms if self.is_arriving else NEVER
+        return self._arrived_by_ms if self.is_arriving else self._refuses_ms
+
+    def _retire(self, now_ms: int, ring: Ring | None) -> None:
+        """A member that leaves: its clients go first, and are refused when it has been out long
+        enough. One that was removed by force knows nothing before it is out: it refuses at once.
+        """
+        here = ring.member(self._here.node_id) if ring is not None else None
+        if not self.retires:
+            if here is not None and here.state == "leaving":
+                self.retires = True
+                self._node.trace.event("draining", reason="leaves the cluster")
+                self.begin(GONE_S)
+        elif here is None and self._refuses_ms == NEVER:
+            self._refuses_ms = now_ms + self._node.settings.drain_timeout_ms
+        elif here is None and (now_ms >= self._refuses_ms or not self._sessions):
+            self.retires = False
+            self._refuses_ms = NEVER
+            self._node.trace.event(
+                "drained", told=self.told, clients_left=len(self._sessions)
+            )
+            self._replan()
 
     # ---- clients ----
 

@@ -29,8 +29,9 @@ class Standing:
         )
         self._node = node
         self._replan = replan
+        self.unreached: dict[str, str] = {}     # peer addresses, and why nobody was met there
         self._told_clock_offset = False
-        self._started_ms = node.now_ms
+        self.started_ms = node.now_ms
         self._is_ready = False      # once ready, it stays so: then its replies speak for it
         self.clock.start(node.now_ms, node.wall_ms)
 
@@ -50,7 +51,9 @@ class Standing:
         node = self._node
         if node.front.stopping:
             return "the node is stopping"
-        if self._is_ready:
+        if node.draining.retires:
+            return "the node leaves the cluster"
+        if self._is_ready and not node.front.is_out:
             return ""
         ring = node.membership.ring
         if node.membership.awaits or (ring is not None and node.front.is_out):
@@ -60,7 +63,7 @@ class Standing:
             return f"the cluster is forming: {met} of {node.settings.cluster_size or '?'} nodes"
         up = 1 + sum(1 for link in node.links.values() if link.is_up)
         terms = node.front.terms
-        is_patient = node.now_ms < self._started_ms + COMPANY_MS
+        is_patient = node.now_ms < self.started_ms + COMPANY_MS
         wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
         if up < wanted:
             return f"{up} of {wanted} nodes are in reach"

@@ -5,6 +5,7 @@ is one thing that is wrong, the worst first, with the next step. What mends itse
 """
 
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import Final
 
 OLD_EXCHANGE_MS: Final = 600_000     # copies that were not found the same for so long
@@ -15,6 +16,22 @@ SPARED: Final = {
     "busy": ("has more to do than it can", "slow the clients down"),
 }
 
+# Why a node cannot be reached, by words of the reason; else it is gone as far as one can tell.
+CAUSES: Final = (
+    ("peer secret", "give it the peer-secret of the others"),
+    ("belongs to cluster", "another cluster's node is at its address: see its data-dir and seeds"),
+    ("this node's id", "a data directory was copied: start the copy empty"),
+    ("protocol version", "run versions that go together"),
+    ("TLS", "look at the certificates of both"),
+    ("no respdyn peer port", "something else listens at its address"),
+    ("handshake took too long", "its process hangs or is stopped: look at its machine"),
+    ("no answer", "its machine is off, or the network is cut: look at both"),
+    ("nothing comes back", "it does not reach this node: look at its network and its log"),
+    ("unreachable", "the network is cut: look at it"),
+    ("No route", "the network is cut: look at it"),
+    ("not known", "look at the name service"),
+)
+
 Problem = tuple[str, str]            # what is wrong, and what to do
 
 
@@ -24,7 +41,11 @@ class NodeFacts:
 
     name: str                           # address, for people
     state: str                          # up, down, cannot-store
+    zone: str = ""
+    is_here: bool = False               # the one that is asked
     down_ms: int = 0                    # for so long, as seen from here
+    is_unmet: bool = False              # since the node that is asked has started
+    reason: str = ""                    # why it cannot be reached, as far as that is known
     has_successor: bool = False         # a node with an empty directory waits at its address
     spared: str = ""
     disk: str = ""                      # why it cannot store
@@ -51,6 +72,7 @@ class ClusterFacts:
     r: int = 1
     moving: int = 0                     # partitions that change hands
     filling: int = 0                    # of these, or lost: some owner does not hold all yet
+    to_hand_over: int = 0               # held by nodes that own them no more
     eta_ms: int = -1                    # until the asked node has filled its own; -1: unknown
     nodes: list[NodeFacts] = field(default_factory=list)
 
@@ -82,14 +104,22 @@ def verdict(facts: ClusterFacts) -> list[str]:
 
 
 def _lost(facts: ClusterFacts) -> list[Problem]:
-    down = [node for node in facts.nodes if node.state == "down"]
     lines: list[Problem] = []
-    for node in down:
+    zones = _lost_zones(facts)
+    for zone, lost in zones.items():
+        names = " and ".join(node.name for node in lost)
+        reasons = sorted({_because(node) for node in lost})
         lines.append((
-            f"{node.name} is down for {age(node.down_ms)}",
-            "a node with an empty disk is there and takes its place when most members reach it"
-            if node.has_successor else "see its log, start it again with the same settings",
+            f"zone {zone} is lost: {names} down for {age(min(node.down_ms for node in lost))}"
+            + reasons[0] * (len(reasons) == 1),
+            "bring its machines or its network back" if len(reasons) > 1 else _step(lost[0]),
         ))
+    for node in facts.nodes:
+        if node.state == "down" and node.zone not in zones:
+            since = age(node.down_ms)
+            what = f"was not met in the {since} since the start of the node asked" * node.is_unmet
+            lines.append((f"{node.name} {what or f'is down for {since}'}{_because(node)}",
+                          _step(node)))
     for node in facts.nodes:
         if node.disk or node.state == "cannot-store":
             reason = node.disk or "by its own word"
@@ -104,13 +134,36 @@ def _lost(facts: ClusterFacts) -> list[Problem]:
     return lines
 
 
-def _sick(facts: ClusterFacts) -> list[Problem]:
-    lines: list[Problem] = []
+def _lost_zones(facts: ClusterFacts) -> dict[str, list[NodeFacts]]:
+    """Zones of which no node is up, while other zones have some."""
+    zones: dict[str, list[NodeFacts]] = {}
     for node in facts.nodes:
-        if node.is_clock_doubted or abs(node.clock_offset_ms) > facts.clock_limit_ms:
-            far = f", {node.clock_offset_ms:+} ms from here" if node.clock_offset_ms else ""
-            lines.append((f"{node.name} has a wrong clock{far}", "set it right (NTP)"))
-        elif node.spared in SPARED and node.state != "down":
+        zones.setdefault(node.zone, []).append(node)
+    lost = {
+        zone: nodes for zone, nodes in zones.items()
+        if zone and all(node.state == "down" for node in nodes)
+    }
+    return lost if len(lost) < len(zones) else {}
+
+
+def _because(node: NodeFacts) -> str:
+    return f" ({node.reason})" if node.reason else ""
+
+
+def _step(node: NodeFacts) -> str:
+    """What to do about a node that is down."""
+    if node.has_successor:
+        return "a node with an empty disk is there and takes its place when most members reach it"
+    for words, step in CAUSES:
+        if words in node.reason:
+            return step
+    return "see its log, start it again with the same settings"
+
+
+def _sick(facts: ClusterFacts) -> list[Problem]:
+    lines = _clocks(facts)
+    for node in facts.nodes:
+        if node.spared in SPARED and node.state != "down":
             what, step = SPARED[node.spared]
             lines.append((f"{node.name} {what}", step))
         if facts.is_compared and node.clean_age_ms > OLD_EXCHANGE_MS:
@@ -118,6 +171,34 @@ def _sick(facts: ClusterFacts) -> list[Problem]:
                 f"{node.name} has not found its copies the same for {age(node.clean_age_ms)}",
                 "run DYN.CLUSTER VERIFY",
             ))
+    return lines
+
+
+def _clocks(facts: ClusterFacts) -> list[Problem]:
+    """Whose clock is wrong: who differs from most, be it the node that is asked. Of two nodes
+    nobody can tell which it is.
+    """
+    up = [node for node in facts.nodes if node.state != "down"]
+    limit_ms = facts.clock_limit_ms
+    doubted = [node for node in up if node.is_clock_doubted]
+    if len(up) == 2 and not doubted:
+        apart_ms = up[1].clock_offset_ms - up[0].clock_offset_ms
+        if abs(apart_ms) <= limit_ms:
+            return []
+        return [(
+            f"the clocks of {up[0].name} and {up[1].name} differ by {abs(apart_ms)} ms",
+            "set the wrong one right (NTP)",
+        )]
+    # Who doubts its own clock tells what it was set to; the others agree among themselves.
+    trusted = [node for node in up if not node.is_clock_doubted] or up
+    middle_ms = median_low(node.clock_offset_ms for node in trusted) if trusted else 0
+    lines = []
+    for node in up:
+        away_ms = node.clock_offset_ms - middle_ms
+        if node.is_clock_doubted or abs(away_ms) > limit_ms:
+            far = f", {away_ms:+} ms from the others" if away_ms else ""
+            here = " (the node asked)" * node.is_here
+            lines.append((f"{node.name}{here} has a wrong clock{far}", "set it right (NTP)"))
     return lines
 
 
@@ -131,6 +212,10 @@ def _mending(facts: ClusterFacts) -> list[str]:
     if facts.filling:
         eta = f"; here in about {age(facts.eta_ms)}" if facts.eta_ms >= 0 else ""
         lines.append(f"{facts.filling} partitions have an owner that is being filled{eta}")
+    if facts.to_hand_over:
+        lines.append(
+            f"{facts.to_hand_over} partitions are still to be handed over by nodes that owned them"
+        )
     hints = sum(node.hints for node in facts.nodes)
     if hints:
         oldest = age(max(node.hint_age_ms for node in facts.nodes))

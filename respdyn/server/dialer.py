@@ -95,6 +95,7 @@ class Dial:
         """The attempt or the connection is over; try again later, ever later."""
         self.outgoing = None
         if reason:
+            self._peers.unreached(self.address, reason)
             self._peers.refuse(self.address, reason, counts=False)
         self._later()
 
@@ -120,9 +121,10 @@ class Dial:
         except ssl.SSLError as wrong:       # an OSError as well, but somebody was there
             self.is_busy = False
             self.ended(f"TLS: {reason_of(wrong)}")
-        except (OSError, TimeoutError, UnicodeError):
-            # An absent peer is no news here: the failure detector tells who is away.
+        except (OSError, TimeoutError, UnicodeError) as wrong:
+            # An absent peer is no news in the log: the failure detector tells who is away.
             self.is_busy = False
+            peers.unreached(self.address, _why(wrong))
             self._later()
 
     async def _resolve(self, host: str, port: int) -> str:
@@ -263,3 +265,14 @@ def _is_ip(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _why(wrong: Exception) -> str:
+    """Why there is no connection, in words."""
+    if isinstance(wrong, TimeoutError):     # an OSError as well, and so are the next two
+        return f"no answer within {CONNECT_S:g} s"
+    if isinstance(wrong, ConnectionRefusedError):
+        return "nobody listens there"
+    if isinstance(wrong, socket.gaierror):
+        return "its name is not known"
+    return (isinstance(wrong, OSError) and wrong.strerror) or str(wrong)

@@ -97,6 +97,11 @@ class Peers:
             told[key] = 1
             self._trace.event("peer_refused", address=address, reason=reason)
 
+    def unreached(self, address: str, reason: str) -> None:
+        """An attempt to reach somebody has failed. Whoever asks the node for its status hears why.
+        """
+        self.turn.node.standing.unreached[address] = reason
+
     def established(self, outgoing: Outgoing, peer: str) -> None:
         """A connection of ours is proved. It replaces an older one to the same peer.
 
@@ -105,6 +110,7 @@ class Peers:
         """
         node = self.turn.node
         self.turn.begin()
+        node.standing.unreached.pop(outgoing.dial.address, None)
         older = self.links.pop(peer, None)
         if older is not None:
             older.close()
@@ -151,6 +157,7 @@ class Peers:
         This is the usual case: a seed is found to be a member, and known by its own address.
         """
         dial = self._dials.pop(address)
+        self.turn.node.standing.unreached.pop(address, None)
         outgoing = dial.outgoing
         if outgoing is not None and dial.peer:
             for other, peer in self._wanted.items():

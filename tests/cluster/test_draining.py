@@ -9,6 +9,7 @@ from respdyn.commands.table import TABLE
 from respdyn.engine.calls import LAST, Call, Continuation, Waiting
 from respdyn.engine.forwarding import RETRY_MS
 from respdyn.ring.hashing import slot_of
+from tests.cluster.test_membership import KEYS, change, fill, read
 from tests.cluster.test_pubsub import heard
 from tests.little import Client, Little
 
@@ -106,6 +107,50 @@ def test_a_pipeline_that_meets_the_change_goes_through() -> None:
         reply for number in range(10) for reply in (b"OK", number + 1)
     ]
     assert client("GET", key) == b"10"
+
+
+def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refuses_them() -> None:
+    little = Little(4, n=3, partitions=16, exchange_interval_ms=100).ready()
+    fill(little)
+    told, plain, slots = aware(little, "A"), little.client("A"), aware(little, "A", "cluster")
+    before = little["A"].wall_ms
+    change(little, "B", "LEAVE 10.0.0.1:6379")
+
+    def is_out() -> bool:
+        ring = little["A"].membership.ring
+        return ring is not None and len(ring.members) == 3
+
+    served = 0
+    while not is_out():
+        assert plain("SET", "key1", "v-key1") == b"OK" and plain("GET", "key2") == b"v-key2"
+        served += 1
+    assert served > 3 and little["A"].standing.unready() == "the node leaves the cluster"
+    ((word, sequence, seconds, where),) = heard(told)  # type: ignore[misc]
+    assert (word, seconds) == (b"MOVING", 600) and sequence >= before // 1000
+    assert where in [b"10.0.0.%d:6379" % number for number in (2, 3, 4)]
+    assert heard(slots)[0][0] == b"SMIGRATED"  # type: ignore[index]
+    out_ms = little.now_ms
+    late = aware(little, "A")
+    assert heard(late)[0][0] == b"MOVING"  # type: ignore[index]
+    while little.now_ms < out_ms + little["A"].settings.drain_timeout_ms - 100:
+        assert plain("SET", "key1", "v-key1") == b"OK" and plain("GET", "key2") == b"v-key2"
+        assert plain("DBSIZE") == len(KEYS) and plain("MULTI") == b"OK"
+        assert [plain("INCR", "n"), plain("EXEC")][0] == b"QUEUED"
+        plain("DEL", "n")
+        little.run(50)
+    little.run(500)
+    assert str(plain("GET", "key1")).startswith("CLUSTERDOWN this node has left")
+    assert "has left" in little["A"].standing.unready()
+    assert "drained" in little.machines[0].diary.names
+    little.kill("A")
+    little.until(lambda: not little["B"].membership.parted)
+    read(little, "BCD")
+
+
+def test_a_member_without_clients_has_left_when_the_ring_says_so() -> None:
+    little = Little(4, n=3, partitions=16, exchange_interval_ms=100).ready()
+    change(little, "B", "LEAVE 10.0.0.1:6379")
+    little.until(lambda: little["A"].front.is_out, 2000)
 
 
 def test_on_the_cluster_port_the_slots_are_told_that_have_moved() -> None:

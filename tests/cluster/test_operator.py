@@ -65,6 +65,83 @@ def test_each_trouble_is_named_with_what_to_do(
     assert lines[0].startswith(head) and any(line in one for one in lines[1:]), lines
 
 
+def test_a_lost_zone_is_named_and_not_only_its_nodes() -> None:
+    known = facts()
+    for node, zone in zip(known.nodes, ("a", "b", "b"), strict=True):
+        node.zone = zone
+    for node in known.nodes[1:]:
+        node.state, node.down_ms = "down", 61_000
+    lines = verdict(known)
+    assert lines[0] == (
+        "clients are served, but zone b is lost: 10.0.0.2:6379 and 10.0.0.3:6379 down for 61s"
+    )
+    assert len(lines) == 2
+    known.nodes[2].state = "up"
+    assert "zone" not in "".join(verdict(known)), "half of it is there"
+    for node in known.nodes:
+        node.state, node.zone = "down", "a"
+    assert "zone" not in "".join(verdict(known)), "there is only one"
+
+
+@pytest.mark.parametrize(("reason", "step"), [
+    ("refused: wrong peer secret", "peer-secret"),
+    ("the peer belongs to cluster 1b2c3d4e, this node to b1001234", "another cluster"),
+    ("no answer within 2 s", "network is cut"),
+    ("nobody listens there", "start it again with the same settings"),
+    ("a connection stands, and nothing comes back", "does not reach this node"),
+])
+def test_why_a_node_cannot_be_reached_is_said(reason: str, step: str) -> None:
+    known = facts()
+    one = known.nodes[1]
+    one.state, one.down_ms, one.reason = "down", 61_000, reason
+    lines = verdict(known)
+    assert f"10.0.0.2:6379 is down for 61s ({reason})" in lines[0] and step in lines[1]
+
+
+def test_a_node_that_was_never_met_is_not_said_to_be_down_for_long() -> None:
+    little = Little(3).ready()
+    little.kill("A")
+    little.kill("C")
+    little.now_ms += 7_200_000
+    little.boot("A")
+    little.run(3000)
+    status = call(little, "A", "DYN.CLUSTER", "STATUS")
+    assert b"10.0.0.3:6379 was not met in the 3s since the start of the node asked" in b"".join(
+        cast(list[bytes], status[b"problems"])
+    )
+
+
+@pytest.mark.parametrize(("offsets", "named"), [
+    ([0, 5000, 5000], "10.0.0.1:6379 (the node asked) has a wrong clock, -5000 ms"),
+    ([0, 5000, 5100], "10.0.0.1:6379 (the node asked) has a wrong clock, -5000 ms"),
+    ([0, 0, 5000], "10.0.0.3:6379 has a wrong clock, +5000 ms"),
+])
+def test_the_clock_that_differs_from_most_is_named(offsets: list[int], named: str) -> None:
+    known = facts()
+    known.nodes[0].is_here = True
+    for node, offset_ms in zip(known.nodes, offsets, strict=True):
+        node.clock_offset_ms = offset_ms
+    lines = verdict(known)
+    assert lines[0].startswith(f"clients are served, but {named}") and len(lines) == 2
+    if offsets[1]:
+        known.nodes[0].is_clock_doubted = True
+        assert verdict(known) == lines
+
+
+def test_of_two_clocks_that_differ_neither_is_accused() -> None:
+    known = facts()
+    known.nodes.pop()
+    known.nodes[1].clock_offset_ms = 5000
+    lines = verdict(known)
+    assert lines[0].endswith("the clocks of 10.0.0.1:6379 and 10.0.0.2:6379 differ by 5000 ms")
+
+
+def test_what_is_still_to_be_handed_over_is_not_all_well() -> None:
+    lines = verdict(facts(to_hand_over=102))
+    assert lines[0].startswith("well, and mending itself")
+    assert "102 partitions are still to be handed over" in lines[1]
+
+
 def test_refused_writes_come_first() -> None:
     known = facts(below_n=256, below_w=85)
     for node in known.nodes[:2]:

@@ -67,6 +67,13 @@ class Front:
         pass
 
 
+class StubStanding:
+    """Is told who could not be reached."""
+
+    def __init__(self) -> None:
+        self.unreached: dict[str, str] = {}
+
+
 class StubNode:
     """Answers PING, ECHO, SET, GET, BIG bytes, LATER (held until `release`), AUTH and QUIT."""
 
@@ -74,6 +81,7 @@ class StubNode:
         self.settings = settings
         self.name = name
         self.cluster = "one"
+        self.standing = StubStanding()
         self.table: dict[bytes, bytes] = {}
         self.dirty: list[Session] = []
         self.sessions: list[Session] = []

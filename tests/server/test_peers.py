@@ -72,6 +72,22 @@ def test_a_lost_peer_is_dialled_until_it_is_back(server: Served) -> None:
     listener.close()
 
 
+def test_the_node_hears_why_somebody_cannot_be_reached_until_he_is(server: Served) -> None:
+    unreached = server.node.standing.unreached
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+    server.node.wanted = {f"{LOOPBACK}:{port}": None}
+    until(lambda: unreached == {f"{LOOPBACK}:{port}": "nobody listens there"}, "it is told")
+    with served("b", peer_secret="other") as other:
+        introduce(server, other)
+        address = f"{LOOPBACK}:{other.peer_port}"
+        until(lambda: unreached == {address: "refused: wrong peer secret"}, "and so it is")
+    with served("b", peer_secret="s") as other:
+        introduce(server, other)
+        until(lambda: server.node.links == [("b", True)], "the link is up")
+        assert unreached == {}
+
+
 def test_pauses_between_attempts_grow(server: Served) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
