@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from respdyn.config_tls import TLS_SETTINGS
+from respdyn.config_access import ACCESS_SETTINGS
+from respdyn.config_redis import BY_NAME as REDIS_NAMES
+from respdyn.config_redis import check_accepted, read
 from respdyn.config_values import (
     GIB,
     HOUR,
@@ -75,7 +77,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "rocksdb survives a restart; memory does not", choices=("rocksdb", "memory")),
     Setting("durability", "durability", "choice", "everysec",
             "when a write is on disk: always = before its reply, which costs a disk flush",
-            choices=("everysec", "always", "no"), redis="appendfsync"),
+            choices=("everysec", "always", "no")),
     Setting("lease-block", "lease_block", "int", 1_000_000,
             "counters reserved per durable write; a restart skips the rest of a block",
             1000, 1 << 32),
@@ -91,21 +93,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("hint-interval", "hint_interval_ms", "ms", 10 * SECOND,
             "how often hints are offered to owners that are up, besides when they come up",
             10, HOUR, runtime=True),
-    # Who may speak.
-    Setting("requirepass", "requirepass", "secret", "",
-            "password that clients must give", runtime=True, redis="requirepass"),
-    Setting("requirepass-file", "requirepass_file", "text", "",
-            "file that holds that password, read at the start; not on the command line"),
-    Setting("aclfile", "aclfile", "text", "",
-            "file of users at start and for ACL SAVE and LOAD; the same at all nodes",
-            redis="aclfile"),
-    Setting("acllog-max-len", "acllog_max_len", "int", 128,
-            "refusals kept for ACL LOG; each costs about 1 KB", 0, 100_000, (), True,
-            "acllog-max-len"),
-    Setting("protected-mode", "protected_mode", "flag", True,
-            "without a password, serve only clients of this machine", runtime=True,
-            redis="protected-mode"),
-    *TLS_SETTINGS,
+    *ACCESS_SETTINGS,
     # Time.
     Setting("request-timeout", "request_timeout_ms", "ms", 2 * SECOND,
             "no reply waits longer; raising it turns quick refusals into slow ones",
@@ -230,6 +218,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 class Settings:
     """The settings of one node, as declared in `SETTINGS`. Built by `load`, changed by `change`.
 
+    `accepted` alone is not declared: it holds what Redis's settings without effect were set to.
     In a settled one (`settle`) no port and no n is left at 0 = "not given"; r and w may be: then
     they follow the n of the ring that this node is in.
     """
@@ -264,6 +253,7 @@ class Settings:
     aclfile: str = ""
     acllog_max_len: int = 128
     protected_mode: bool = True
+    enable_debug_command: str = "no"
     tls_port: int = 0
     tls_cluster_port: int = 0
     tls_replication: bool = False
@@ -318,6 +308,7 @@ class Settings:
     tcp_keepalive: int = 300
     notify_keyspace_events: str = ""
     log_format: str = "text"
+    accepted: tuple[tuple[str, str], ...] = ()  # of `config_redis`: what was set, by name
 
 
 ENV_PREFIX: Final = "RESPDYN_"
@@ -337,8 +328,16 @@ def load(
     Raises `ConfigError` for what is unknown, cannot be read, or contradicts itself.
     """
     given: dict[str, Value] = {}
+    accepted: dict[str, str] = {}
     for name, text in file_values(file_text, file_name).items():
-        _take(given, name, text, f"{file_name}: {name}")
+        shown = f"{file_name}: {name}"
+        if name in REDIS_NAMES:
+            try:
+                accepted[REDIS_NAMES[name].name] = read(REDIS_NAMES[name], text)
+            except ConfigError as wrong:
+                raise ConfigError(f"{shown}: {_reason(text, wrong)}") from None
+        else:
+            _take(given, name, text, shown)
     for variable in sorted(env):
         text = env[variable]
         if not variable.startswith(ENV_PREFIX) or variable == ENV_FILE or text == "":
@@ -349,7 +348,8 @@ def load(
         _take(given, name, text, variable)
     for name, text in flags.items():
         _take(given, name, text, f"--{name}")
-    return settle(with_values(Settings(), given))
+    settings = with_values(Settings(), given)
+    return settle(replace(settings, accepted=tuple(sorted(accepted.items()))))
 
 
 def settle(settings: Settings) -> Settings:
@@ -408,6 +408,7 @@ def check(settings: Settings) -> None:
                 f" ({s.proto_max_bulk_len}) by 1mb, or a large value could not be replicated")
     if s.peer_secret and s.peer_secret_file:
         _refuse("peer-secret-file", s.peer_secret_file, "peer-secret is given as well; give one")
+    check_accepted(s.accepted, s.engine, s.durability)
     if s.requirepass and s.requirepass_file:
         _refuse("requirepass-file", s.requirepass_file, "requirepass is given as well; give one")
 
@@ -490,9 +491,14 @@ def _take(given: dict[str, Value], name: str, text: str, shown: str) -> None:
     try:
         given[setting.field] = parse(setting, text)
     except ConfigError as wrong:
-        value = "" if setting.kind == "secret" else f" {text!r}"
-        reason = str(wrong).removeprefix("argument ").removeprefix("argument(s) ")
-        raise ConfigError(f"{shown}:{value} {reason}") from None
+        value = "" if setting.kind == "secret" else text
+        raise ConfigError(f"{shown}: {_reason(value, wrong)}") from None
+
+
+def _reason(text: str, wrong: ConfigError) -> str:
+    """The value, if it may be shown, and what is wrong with it."""
+    reason = str(wrong).removeprefix("argument ").removeprefix("argument(s) ")
+    return f"{text!r} {reason}" if text else reason
 
 
 def _named(name: str, shown: str) -> Setting:

@@ -38,12 +38,13 @@ SECOND, HOUR = 1000, 3_600_000      # in milliseconds
 PORT, SLOTS = 65535, 16384
 
 _SCALES: Final[dict[str, dict[str, int]]] = {
-    "int": {"": 1},
     "bytes": {"": 1, "b": 1, "k": 1000, "kb": KIB, "m": 10**6, "mb": MIB, "g": 10**9, "gb": GIB},
     "ms": {"": 1, "ms": 1, "s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": 24 * HOUR},
     "seconds": {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400},
 }
 _NUMBER: Final = re.compile(r"(-?[0-9]{1,19})([a-z]*)", re.ASCII | re.IGNORECASE)
+_MEMORY: Final = re.compile(r"([0-9]{0,127})([a-z]*)", re.ASCII | re.IGNORECASE)
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 _BOOLEANS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
@@ -66,6 +67,27 @@ def shown_events(classes: str) -> str:
     return classes.replace("n", "") if "A" in classes else classes
 
 
+def whole_number(text: str) -> int | None:
+    """An integer of 64 bits as Redis reads it: no zeros before it, no plus, no unit.
+
+    >>> whole_number("-5"), whole_number("05")
+    (-5, None)
+    """
+    number = int(text) if _WHOLE.fullmatch(text) else 1 << 63
+    return number if -(1 << 63) <= number < 1 << 63 else None
+
+
+def memory(text: str) -> int | None:
+    """Bytes as Redis reads them: digits, perhaps none, and a unit, perhaps none.
+
+    >>> memory("10kb"), memory("10k"), memory(""), memory("-1")
+    (10240, 10000, 0, None)
+    """
+    match = _MEMORY.fullmatch(text)
+    scale = _SCALES["bytes"].get(match[2].lower()) if match else None
+    return None if match is None or scale is None else int(match[1] or "0") * scale
+
+
 def parse(setting: Setting, text: str) -> Value:
     """The value of a text. Raises `ConfigError` with Redis's description of what is wrong."""
     kind = setting.kind
@@ -86,16 +108,26 @@ def parse(setting: Setting, text: str) -> Value:
             choices = ", ".join(setting.choices)
             raise ConfigError(f"argument(s) must be one of the following: {choices}")
         return text.lower()
-    match = _NUMBER.fullmatch(text)
-    scale = _SCALES[kind].get(match[2].lower()) if match else None
-    if match is None or scale is None:
+    number = _number(kind, text)
+    if number is None:
         raise ConfigError({"bytes": "argument must be a memory value",
                            "ms": "argument must be a time, for example 500ms, 2s or 3h",
                            }.get(kind, "argument couldn't be parsed into an integer"))
-    number = int(match[1]) * scale
     if not setting.low <= number <= setting.high:
         raise ConfigError(f"argument must be between {setting.low} and {setting.high} inclusive")
     return number
+
+
+def _number(kind: str, text: str) -> int | None:
+    """In base units."""
+    if kind == "bytes":
+        return memory(text)
+    if kind == "int":
+        return whole_number(text)
+    match = _NUMBER.fullmatch(text)
+    scale = _SCALES[kind].get(match[2].lower()) if match else None
+    number = whole_number(match[1]) if match else None
+    return None if number is None or scale is None else number * scale
 
 
 def file_values(text: str, file_name: str) -> dict[str, str]:

@@ -3,26 +3,16 @@
 Source: Redis `config.c`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from respdyn.config import SETTINGS, Settings, check, show, with_values
+from respdyn.config_redis import BY_NAME as REDIS_NAMES
+from respdyn.config_redis import FIXED, PROTECTED, read
 from respdyn.config_values import ConfigError, Value, parse
 
-# Names that Redis has and clients ask for; each has one value that is true here.
-FIXED: Final[dict[str, str]] = {
-    "databases": "16", "save": "", "maxmemory-policy": "noeviction",
-    "maxmemory-samples": "5", "maxmemory-clients": "0", "cluster-enabled": "no",
-    "cluster-node-timeout": "15000", "cluster-require-full-coverage": "no",
-        "latency-tracking": "no", "lfu-decay-time": "1",
-    "lfu-log-factor": "10", "loglevel": "notice", "logfile": "", "daemonize": "no",
-    "supervised": "no", "pidfile": "", "unixsocket": "", "io-threads": "1",
-    "hz": "10", "activedefrag": "no", "replicaof": "", "masterauth": "", "replica-read-only": "yes",
-    "repl-backlog-size": "1048576", "min-replicas-to-write": "0", "min-replicas-max-lag": "10",
-    "dbfilename": "", "stop-writes-on-bgsave-error": "yes",
-}
 HIDDEN: Final = frozenset({"peer-secret", "tls-key-file-pass"})
-FROM_ENGINE: Final = frozenset({"appendonly"})
 
 _BY_CONFIG_NAME: Final = (
     {setting.name: setting for setting in SETTINGS} | {s.redis: s for s in SETTINGS if s.redis}
@@ -32,10 +22,12 @@ _BY_CONFIG_NAME: Final = (
 def redis_view(settings: Settings) -> dict[str, str]:
     """What CONFIG GET answers, sorted: our names, and Redis's where it has another."""
     view = dict(FIXED)
+    accepted = _accepted(settings)
+    for name, one in REDIS_NAMES.items():
+        view[name] = accepted.get(one.name, one.default)
     for setting in SETTINGS:
         if setting.name not in HIDDEN:
             view[setting.name] = view[setting.redis or setting.name] = show(setting, settings)
-    view["appendonly"] = "no" if settings.engine == "memory" else "yes"
     most = settings.client_output_limit
     view["client-output-buffer-limit"] = (
         f"normal {most} 0 0 slave {settings.peer_output_limit} 0 0"
@@ -45,42 +37,74 @@ def redis_view(settings: Settings) -> dict[str, str]:
     return dict(sorted(view.items()))
 
 
-def change(settings: Settings, changes: Mapping[str, str]) -> Settings:
+def accepted_value(settings: Settings, name: str) -> str:
+    """What one of Redis's settings without effect was set to, or its default."""
+    return _accepted(settings).get(name, REDIS_NAMES[name].default)
+
+
+def _accepted(settings: Settings) -> dict[str, str]:
+    follows = {
+        "appendonly": "no" if settings.engine == "memory" else "yes",
+        "appendfsync": settings.durability,
+    }
+    return follows | dict(settings.accepted)
+
+
+def change(settings: Settings, changes: Sequence[tuple[str, str]]) -> Settings:
     """What CONFIG SET makes of it: all changes or, by `ConfigError`, none.
 
-    The error's text is the whole error reply in Redis's words, beginning with `ERR `. A name that
-    is fixed here may be set to the value it has, as tools do that set `save ""` to be sure.
+    The error's text is the whole error reply in Redis's words, beginning with `ERR `. As in Redis
+    all names are looked at before any value.
     """
+    _check_names([name for name, _ in changes])
     given: dict[str, Value] = {}
-    last = ""
-    for spelled, text in changes.items():
-        last = name = spelled.lower()
+    accepted = dict(settings.accepted)
+    for spelled, text in changes:
+        name = spelled.lower()
         setting = _BY_CONFIG_NAME.get(name)
-        if name == "client-output-buffer-limit":
-            try:
+        try:
+            if name == "client-output-buffer-limit":
                 given.update(_buffer_limits(text))
-            except ConfigError as wrong:
-                raise _failed(name, str(wrong)) from None
-        elif setting is None or setting.name in HIDDEN:
-            if name not in FIXED and name not in FROM_ENGINE:
-                raise ConfigError(
-                    f"ERR Unknown option or number of arguments for CONFIG SET - '{spelled}'"
-                )
-            if redis_view(settings)[name] != text:
-                raise _failed(name, "not supported by respdyn, which has one value for it")
-        elif not setting.runtime:
-            raise _failed(name, "can't set immutable config")
-        else:
-            try:
+            elif setting is not None:
                 given[setting.field] = parse(setting, text)
-            except ConfigError as wrong:
-                raise _failed(name, str(wrong)) from None
-    changed = with_values(settings, given)
+            else:
+                one = REDIS_NAMES[name]
+                accepted[one.name] = read(one, text)
+                if accepted[one.name] == one.default:
+                    del accepted[one.name]
+        except ConfigError as wrong:
+            raise _failed(name, str(wrong)) from None
+    changed = replace(with_values(settings, given), accepted=tuple(sorted(accepted.items())))
     try:
         check(changed)
     except ConfigError as wrong:
-        raise _failed(last, str(wrong)) from None
+        blamed = str(wrong).split(" ", 1)[0]
+        names = [name.lower() for name, _ in changes]
+        raise _failed(blamed if blamed in names else names[-1], str(wrong)) from None
     return changed
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuse what may not be set at all, or is set twice. Raises `ConfigError`."""
+    for at, spelled in enumerate(names):
+        name = spelled.lower()
+        if not _is_known(name):
+            raise ConfigError(
+                f"ERR Unknown option or number of arguments for CONFIG SET - '{spelled}'"
+            )
+        setting = _BY_CONFIG_NAME.get(name)
+        if name in FIXED or (setting is not None and not setting.runtime):
+            kind = "protected" if name in PROTECTED else "immutable"
+            raise _failed(spelled, f"can't set {kind} config")
+        if name in map(str.lower, names[:at]):
+            raise _failed(spelled, "duplicate parameter")
+
+
+def _is_known(name: str) -> bool:
+    setting = _BY_CONFIG_NAME.get(name)
+    if setting is not None:
+        return setting.name not in HIDDEN
+    return name in FIXED or name in REDIS_NAMES or name == "client-output-buffer-limit"
 
 
 def rewritten(content: str, first: Settings, now: Settings) -> str:
@@ -90,13 +114,20 @@ def rewritten(content: str, first: Settings, now: Settings) -> str:
     everything else stays as it is.
     """
     lines = content.splitlines()
-    for setting in SETTINGS:
-        if not setting.runtime or getattr(first, setting.field) == getattr(now, setting.field):
-            continue
-        line = f"{setting.name} = {_toml(getattr(now, setting.field))}"
+    changed: dict[str, object] = {
+        setting.name: getattr(now, setting.field) for setting in SETTINGS
+        if setting.runtime and getattr(first, setting.field) != getattr(now, setting.field)
+    }
+    for name in dict(first.accepted + now.accepted):
+        if accepted_value(first, name) != accepted_value(now, name):
+            changed[name] = accepted_value(now, name)
+    for written, value in changed.items():
+        line = f"{written} = {_toml(value)}"
         for at, old in enumerate(lines):
             name = old.partition("=")[0].strip().strip("\"'").replace("_", "-")
-            if "=" in old and name == setting.name:
+            if name in REDIS_NAMES:
+                name = REDIS_NAMES[name].name
+            if "=" in old and name == written:
                 lines[at] = line
                 break
         else:

@@ -12,8 +12,10 @@ from respdyn.config import (
     settle,
     show,
 )
+from respdyn.config_redis import ACCEPTED, FIXED
+from respdyn.config_redis import BY_NAME as REDIS_NAMES
 from respdyn.config_values import ConfigError
-from respdyn.config_view import _BY_CONFIG_NAME, FIXED, change, redis_view
+from respdyn.config_view import _BY_CONFIG_NAME, change, redis_view
 
 THREE = {"seeds": "127.0.0.1:16379,127.0.0.2:16379,127.0.0.3:16379", "cluster-size": "3"}
 
@@ -27,9 +29,10 @@ def refusal(flags: dict[str, str]) -> str:
 def test_declarations_and_fields_agree() -> None:
     declared = {setting.field: setting.default for setting in SETTINGS}
     typed = {field.name: field.default for field in fields(Settings)}
+    assert typed.pop("accepted") == ()
     assert declared == typed
     assert list(declared) == list(typed)
-    for field in fields(Settings):
+    for field in fields(Settings)[:-1]:
         assert type(declared[field.name]).__name__ in str(field.type)
 
 
@@ -43,6 +46,8 @@ def test_declarations_are_sane() -> None:
         if setting.kind == "choice":
             assert setting.default in setting.choices
     assert not set(FIXED) & set(_BY_CONFIG_NAME)
+    assert not set(REDIS_NAMES) & {*_BY_CONFIG_NAME, *FIXED}
+    assert len(REDIS_NAMES) == len(ACCEPTED) + sum(1 for one in ACCEPTED if one.also)
 
 
 def test_shown_values_parse_back_to_themselves() -> None:
@@ -165,15 +170,28 @@ def test_config_get_answers_what_tools_ask() -> None:
 
 def test_config_set_changes_all_or_nothing() -> None:
     settings = load({}, {})
-    changed = change(settings, {"MaxClients": "5", "request-timeout": "1s", "save": ""})
+    changed = change(
+        settings, [("MaxClients", "5"), ("request-timeout", "1s"), ("save", "3600 1"), ("HZ", "5")]
+    )
     assert (changed.max_clients, changed.request_timeout_ms) == (5, 1000)
-    assert change(changed, {"max-clients": "10000", "request-timeout": "2000"}) == settings
+    assert changed.accepted == (("hz", "5"), ("save", "3600 1"))
+    again = [("max-clients", "10000"), ("request-timeout", "2000"), ("save", ""), ("hz", "10")]
+    assert change(changed, again) == settings
 
 
 @pytest.mark.parametrize(("changes", "text"), [
     ({"foo": "1"}, "ERR Unknown option or number of arguments for CONFIG SET - 'foo'"),
     ({"port": "1"}, "(possibly related to argument 'port') - can't set immutable config"),
-    ({"databases": "3"}, "(possibly related to argument 'databases') - not supported"),
+    ({"databases": "3"}, "(possibly related to argument 'databases') - can't set immutable"),
+    ({"dir": "/x"}, "(possibly related to argument 'dir') - can't set protected config"),
+    ({"maxclients": "05"}, "'maxclients') - argument couldn't be parsed into an integer"),
+    ({"maxmemory": "-1"}, "'maxmemory') - argument must be a memory value"),
+    ({"hz": "x", "foo": "1"}, "ERR Unknown option or number of arguments for CONFIG SET - 'foo'"),
+    ({"hz": "5", "save": "1"}, "'save') - Invalid save parameters"),
+    ({"maxmemory-policy": "allkeys-lru"}, "'maxmemory-policy') - respdyn evicts nothing"),
+    ({"min-slaves-to-write": "1"}, "'min-slaves-to-write') - there are no replicas: set w"),
+    ({"appendfsync": "always", "hz": "5"}, "'appendfsync') - appendfsync always: durability"),
+    ({"enable-debug-command": "yes"}, "can't set immutable config"),
     ({"maxclients": "abc"}, "'maxclients') - argument couldn't be parsed into an integer"),
     ({"maxclients": "0"}, "'maxclients') - argument must be between 1 and 4294967295 inclusive"),
     ({"protected-mode": "x"}, "'protected-mode') - argument must be 'yes' or 'no'"),
@@ -183,9 +201,32 @@ def test_config_set_changes_all_or_nothing() -> None:
 ])
 def test_config_set_refuses_in_redis_words(changes: dict[str, str], text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        change(load({}, {}), changes)
+        change(load({}, {}), list(changes.items()))
     assert str(caught.value).startswith("ERR ")
     assert text in str(caught.value)
+
+
+def test_what_asks_for_less_than_there_is_is_accepted() -> None:
+    for name, text in (("appendfsync", "no"), ("appendfsync", "everysec"), ("appendonly", "no"),
+                       ("appendonly", "yes")):
+        settings = change(load({}, {}), [(name, text)])
+        assert redis_view(settings)[name] == text
+        assert (settings.durability, settings.engine) == ("everysec", "rocksdb")
+    with pytest.raises(ConfigError, match="appendonly yes: engine is memory"):
+        change(load({"engine": "memory"}, {}), [("appendonly", "yes")])
+
+
+def test_settings_without_effect_may_stand_in_the_file() -> None:
+    settings = load({}, {}, 'hz = 50\nlua-time-limit = 7\nsave = "900 1"\n', "r.toml")
+    view = redis_view(settings)
+    assert (view["hz"], view["busy-reply-threshold"], view["lua-time-limit"]) == ("50", "7", "7")
+    assert view["save"] == "900 1"
+    for line, reason in (("hz = -1", "r.toml: hz: '-1' must be between 0 and 2147483647"),
+                         ('maxmemory-policy = "allkeys-lru"', "respdyn evicts nothing"),
+                         ('appendfsync = "always"', "durability, which is fixed"),
+                         ("databases = 3", "unknown setting")):
+        with pytest.raises(ConfigError, match=reason):
+            load({}, {}, line, "r.toml")
 
 
 def test_check_accepts_what_the_simulator_builds() -> None:

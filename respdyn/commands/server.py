@@ -84,7 +84,8 @@ _CONFIG_SUBCOMMANDS = (
     ),
     Command(
         "config|set", "CONFIG SET parameter value [parameter value ...]",
-        "Changes settings of this node while it runs: all of them, or none.",
+        "Changes settings of this node while it runs: all of them, or none. Those of Redis that"
+        " mean nothing here are checked and remembered, and have no effect.",
         since="2.0.0", group="server", flags="admin noscript loading stale",
         tips=("request_policy:all_nodes", "response_policy:all_succeeded"),
         complexity="O(N) with N the number of settings", promise="local", route=LOCAL,

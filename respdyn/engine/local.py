@@ -131,16 +131,9 @@ class LocalContext:
 
     def config_set(self, pairs: list[tuple[str, str]]) -> None:
         """Change all of these settings, or by a `ReplyError` none."""
-        known = redis_view(self.settings)
         names = [name.lower() for name, _ in pairs]
-        for position, name in enumerate(names):
-            if name in known and name in names[:position]:
-                raise ReplyError(
-                    f"ERR CONFIG SET failed (possibly related to argument '{name}') - "
-                    "duplicate parameter"
-                )
         try:
-            settings = change(self.settings, dict(pairs))
+            settings = change(self.settings, pairs)
             self.host.apply(settings)
         except ConfigError as wrong:
             raise ReplyError(str(wrong)) from None

@@ -409,18 +409,24 @@ def test_config_rewrite_writes_what_was_changed(desk: tuple[Client, Desk]) -> No
 
 def test_what_is_rewritten_is_read_again() -> None:
     first = load({}, {})
-    now = change(first, {
-        "requirepass": "x y", "timeout": "5", "tls-ciphers": "a:b", "protected-mode": "no",
-        "notify-keyspace-events": "KEA", "client-output-buffer-limit": "pubsub 10mb 5mb 30",
-    })
+    now = change(first, [
+        ("requirepass", "x y"), ("timeout", "5"), ("tls-ciphers", "a:b"), ("protected-mode", "no"),
+        ("notify-keyspace-events", "KEA"),
+        ("client-output-buffer-limit", "pubsub 10mb 5mb 30"),
+        ("save", "900 1 300 10"), ("slave-priority", "7"), ("appendonly", "no"),
+    ])
     again = load({}, {}, rewritten("", first, now))
     assert again == now
     assert rewritten(rewritten("", first, now), first, now) == rewritten("", first, now)
+    old = load({}, {}, "slave-priority = 5  # low\n")
+    assert rewritten("slave-priority = 5  # low\n", old, load({}, {})) == (
+        'replica-priority = "100"\n'
+    )
 
 
 def test_buffer_limits_under_redis_names() -> None:
     settings = change(load({}, {}), {
-        "client-output-buffer-limit": "normal 100mb 0 0 slave 256mb 64mb 60 pubsub 16mb 4mb 10",
+        ("client-output-buffer-limit", "normal 100mb 0 0 slave 256mb 64mb 60 pubsub 16mb 4mb 10"),
     })
     assert settings.client_output_limit == 100 << 20
     assert (settings.pubsub_output_limit, settings.pubsub_output_soft) == (16 << 20, 4 << 20)

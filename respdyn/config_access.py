@@ -1,10 +1,30 @@
-"""The settings of TLS, with Redis's names where it has them. `server/tls.py` does what they say."""
+"""Settings about who may speak to a node and how that is proved: passwords, users, TLS.
+
+With Redis's names where it has them. What those of TLS say, `server/tls.py` does.
+"""
 
 from typing import Final
 
 from respdyn.config_values import PORT, Setting
 
-TLS_SETTINGS: Final[tuple[Setting, ...]] = (
+ACCESS_SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting("requirepass", "requirepass", "secret", "",
+            "password that clients must give", runtime=True, redis="requirepass"),
+    Setting("requirepass-file", "requirepass_file", "text", "",
+            "file that holds that password, read at the start; not on the command line"),
+    Setting("aclfile", "aclfile", "text", "",
+            "file of users at start and for ACL SAVE and LOAD; the same at all nodes",
+            redis="aclfile"),
+    Setting("acllog-max-len", "acllog_max_len", "int", 128,
+            "refusals kept for ACL LOG; each costs about 1 KB", 0, 100_000, (), True,
+            "acllog-max-len"),
+    Setting("protected-mode", "protected_mode", "flag", True,
+            "without a password, serve only clients of this machine", runtime=True,
+            redis="protected-mode"),
+    Setting("enable-debug-command", "enable_debug_command", "choice", "no",
+            "who may use DEBUG: no, local (from this machine) or yes",
+            choices=("no", "yes", "local"), redis="enable-debug-command"),
+    # TLS.
     Setting("tls-port", "tls_port", "int", 0, "where clients connect over TLS; 0: not served",
             0, PORT, redis="tls-port"),
     Setting("tls-cluster-port", "tls_cluster_port", "int", 0,
