@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from compat import clients, dashboard, rolling, scope
 from compat.apps import run as apps
-from compat.machine import machine
+from compat.machine import machine, several
 from compat.places import CompatError
 from compat.servers import BenchError
 from compat.suite import run as suite
@@ -21,6 +21,8 @@ PARTS: dict[str, tuple[str, Callable[[], int]]] = {
     "machine": ("random commands, answered as by Redis (STORIES=2000 SEED=)",
                 lambda: machine.run(1)),
     "machine-three": ("the same at three nodes", lambda: machine.run(3)),
+    "machine-several": ("the same from several connections, with all that they hear unasked",
+                        several.run),
     "clients": ("redis-py, ioredis and node-redis while a node dies and returns", clients.run),
     "rolling": ("redis-py and node-redis, retries off, while all nodes are restarted (ROUNDS=2)",
                 rolling.run),

@@ -12,19 +12,12 @@ Same = Callable[[Words, bytes, bytes], bool]
 
 # Declared, but not told by the machine.
 NOT_TOLD = {
-    "quit": "ends the connection that the story is told on",
-    "client|reply": "from then on the number of replies is no longer that of the commands",
-    "client|kill": "would kill the machine's own connections",
     "config|set": "changes the server for all stories to come",
     "config|resetstat": "harmless, and nothing that could be compared follows",
     "command|docs": "a page for each command; its shape and its tokens have tests of their own",
     **dict.fromkeys(
         ("acl|deluser", "acl|load", "acl|save", "acl|setuser"),
         "changes who may do what for all stories to come",
-    ),
-    **dict.fromkeys(
-        ("psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"),
-        "answered once for each channel, so the number of replies is not that of the commands",
     ),
     **dict.fromkeys(
         ("bgrewriteaof", "bgsave", "config|rewrite", "save"),
@@ -34,13 +27,23 @@ NOT_TOLD = {
         ("failover", "psync", "replconf", "replicaof", "slaveof", "sync"),
         "would make Redis follow another; refused here",
     ),
-    "client|tracking": "from then on pushes come between the replies",
-    "client|pause": "holds the story up",
     "debug": "respdyn has SLEEP alone, which holds the story up",
     "wait": "counts replicas, which Redis alone has not",
-    "monitor": "from then on replies come that nobody asked for",
     "shutdown": "ends the server",
     "cluster": "Redis without cluster mode does not answer; see compat/clients.py",
+}
+
+# Told to several connections step by step (`scenes`), not in one go to one: what one command leads
+# to need not be one reply.
+TOLD_BY_STEPS = {
+    **dict.fromkeys(("quit", "client|kill"), "ends the connection that the story is told on"),
+    **dict.fromkeys(
+        ("psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"),
+        "answered once for each channel",
+    ),
+    **dict.fromkeys(("client|tracking", "monitor"), "things come that nobody asked for"),
+    "client|reply": "fewer replies than commands",
+    "client|pause": "holds the story up",
 }
 
 # The same type of reply is all that can be asked.
@@ -144,6 +147,17 @@ _ENCODINGS = frozenset((b"$3\r\nint\r\n", b"$6\r\nembstr\r\n", b"$3\r\nraw\r\n")
 
 def _of_a_string(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return {mine, theirs} <= _ENCODINGS
+
+
+def unheard(argv: Words) -> set[bytes]:
+    """Events that one of the two does not tell of this command."""
+    name = argv[0].lower()
+    events = set()
+    if name in (b"copy", b"msetnx", b"renamenx"):
+        events.add(b"keymiss")      # which of its keys it looks at, and how, is its own affair
+    if name in (b"mset", b"msetnx") and len(set(argv[1::2])) < len(argv[1::2]):
+        events.add(b"set")          # here a key that is named twice is set once
+    return events
 
 
 # Differences of single commands: what to look at, and why it is so.

@@ -5,7 +5,8 @@ to choose. Then mistakes are put in: a word left out, doubled, or replaced by so
 random value expires while a test runs: times are far ahead or long past.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from respdyn.commands.syntax import Argument
 
 Words = list[bytes]
 Several = st.SearchStrategy[tuple[bytes, ...]]
+Choices = Mapping[str, Sequence[bytes]]
 
 KEYS = (b"a", b"b", b"{a}c", b"", b"\x00\xff\r\n")
 _VALUES = (b"", b"v", b"10", b"-1", b"0.5", b"\r\n", b"\x00\xff", b"hello world", b"abcabba" * 3)
@@ -64,10 +66,15 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
 _LONGEST = 3            # repetitions of what may repeat
 
 
-def command_strategy(command: Command) -> st.SearchStrategy[Words]:
-    """Words that call this command, mostly right."""
+def command_strategy(
+    command: Command, choices: Mapping[str, Sequence[bytes]] = MappingProxyType({})
+) -> st.SearchStrategy[Words]:
+    """Words that call this command, mostly right.
+
+    `choices`: by name of an argument, what else may stand there than usual.
+    """
     name = [part.encode() for part in command.name.split("|")]
-    right = st.tuples(*map(_argument, command.arguments)).map(
+    right = st.tuples(*(_argument(one, choices) for one in command.arguments)).map(
         lambda parts: [word for part in parts for word in part]
     )
     return st.tuples(right, _mistake(), _SPELLINGS).map(
@@ -78,9 +85,9 @@ def command_strategy(command: Command) -> st.SearchStrategy[Words]:
 _SPELLINGS = st.sampled_from((bytes.upper, bytes.upper, bytes.lower, bytes.title))
 
 
-def _argument(argument: Argument) -> Several:
+def _argument(argument: Argument, choices: Choices) -> Several:
     """The words of one argument, those of its repetitions included."""
-    one = _once(argument)
+    one = _once(argument, choices)
     if argument.multiple:
         least = 0 if argument.optional else 1
         return st.lists(one, min_size=least, max_size=_LONGEST).map(_flat)
@@ -89,25 +96,27 @@ def _argument(argument: Argument) -> Several:
     return one
 
 
-def _once(argument: Argument) -> Several:
+def _once(argument: Argument, choices: Choices) -> Several:
     inner: Several
     if argument.kind == "pure-token":
         return st.sampled_from(
             ((argument.token.encode(),), (argument.token.lower().encode(),))
         )
     if argument.kind == "oneof":
-        inner = st.one_of(*map(_argument, argument.children))
+        inner = st.one_of(*(_argument(child, choices) for child in argument.children))
     elif argument.kind == "block":
-        inner = st.tuples(*map(_argument, argument.children)).map(_flat)
+        inner = st.tuples(*(_argument(child, choices) for child in argument.children)).map(_flat)
     else:
-        inner = st.sampled_from(_choices(argument)).map(lambda word: (word,))
+        inner = st.sampled_from(_words_of(argument, choices)).map(lambda word: (word,))
     if argument.token:
         token = argument.token.encode()
         return inner.map(lambda words: (token, *words))
     return inner
 
 
-def _choices(argument: Argument) -> Sequence[bytes]:
+def _words_of(argument: Argument, choices: Choices) -> Sequence[bytes]:
+    if argument.name in choices:
+        return choices[argument.name]
     if argument.kind == "key":
         return KEYS
     if argument.name in _BY_NAME:

@@ -7,14 +7,14 @@ hypothesis to the shortest story that still differs, and printed.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
 from compat import servers
-from compat.machine.differences import NOT_TOLD, same
+from compat.machine.differences import NOT_TOLD, TOLD_BY_STEPS, same
 from compat.machine.generate import story_strategy
 from compat.machine.wire import Wire, members
 from compat.scope import redis_commands
@@ -40,11 +40,11 @@ class Late(Differs):
 
 
 def told() -> list[Command]:
-    """The commands that stories are made of: declared here, known to Redis, not left out."""
+    """The commands that stories in one go are made of: declared, known to Redis, not left out."""
     found = [sub for command in COMMANDS for sub in (command.subcommands or (command,))]
     return [
         one for one in found
-        if one.name in redis_commands()
+        if one.name in redis_commands() and one.name not in TOLD_BY_STEPS
         and one.name not in NOT_TOLD and one.name.partition("|")[0] not in NOT_TOLD
         and one.group != "cluster" and one.promise != "refused"
     ]
@@ -150,13 +150,14 @@ def compare(
 def _tell_of(
     story: Story, at: int, mine: list[bytes], theirs: list[bytes], before: Sequence[Words]
 ) -> str:
-    lines = ["", *("  " + _readable(words) for words in [*before, *story[:at + 1]])]
+    lines = ["", *("  " + readable(words) for words in [*before, *story[:at + 1]])]
     lines.append(f"  respdyn: {mine[at] if at < len(mine) else 'hung up'!r}")
     lines.append(f"  Redis:   {theirs[at] if at < len(theirs) else 'hung up'!r}")
     return "\n".join(lines)
 
 
-def _readable(words: Words) -> str:
+def readable(words: Words) -> str:
+    """A command in one line."""
     shown = [repr(word)[1:] for word in words]
     return " ".join(
         word[1:-1] if word[1:-1].isprintable() and " " not in word and len(word) > 2
@@ -183,42 +184,58 @@ def tell_stories(
 
 
 def run(nodes: int, count: int = 0) -> int:
-    """Stories at one node or three; 0 if all were answered alike.
+    """Stories at one node or three; 0 if all were answered alike."""
+    with servers.redis() as theirs, servers.respdyn(nodes) as mine:
+        pair = Pair(Wire(theirs.host, theirs.port), [Wire(one.host, one.port) for one in mine])
+        print(f"{len(told())} commands")
+        differs = in_rounds(
+            lambda most, number: tell_stories(pair, most, number=number),
+            lambda: (pair.stories, pair.commands), count, lambda: pair.before,
+        )
+        alive = sum(one.is_alive() for one in mine)
+    print(f"{pair.late} told again")
+    if alive < nodes:
+        print(f"{nodes - alive} nodes have died")
+    return int(differs or alive < nodes)
 
-    Told in rounds, each with the next seed: hypothesis remembers all stories of a round, so that a
-    long one would become slow and large. A round that differs is the last.
+
+def in_rounds(
+    tell: Callable[[int, int], None], told_so_far: Callable[[], tuple[int, int]], count: int = 0,
+    before: Callable[[], Story] = list,
+) -> bool:
+    """Tell stories in rounds, each with the next seed; whether one differed.
+
+    Hypothesis remembers all stories of a round, so that a long one would become slow and large. A
+    round that differs is the last. `tell` tells so many with that seed, `told_so_far` counts
+    stories and commands, `before` has the story that was told last.
     """
     count = count or int(os.environ.get("STORIES", "2000"))
     number = int(os.environ.get("SEED", "0")) or time.time_ns() % 1_000_000
     differs = ""
-    with servers.redis() as theirs, servers.respdyn(nodes) as mine:
-        pair = Pair(Wire(theirs.host, theirs.port), [Wire(one.host, one.port) for one in mine])
-        began = time.monotonic()
-        while pair.stories < count and not differs:
-            differs = _round(pair, min(ROUND, count - pair.stories), number)
-            print(f"  {pair.stories} stories, {pair.commands} commands in"
-                  f" {time.monotonic() - began:.0f} s, SEED={number}", flush=True)
-            number += 1
-        took = time.monotonic() - began
-        alive = sum(one.is_alive() for one in mine)
-    print(f"{len(told())} commands, {pair.stories} stories, {pair.commands} commands told in"
-          f" {took:.0f} s ({pair.stories / took:.0f} stories a second), {pair.late} told again")
+    began = time.monotonic()
+    stories = commands = 0
+    while stories < count and not differs:
+        differs = _round(tell, min(ROUND, count - stories), number, before)
+        stories, commands = told_so_far()
+        print(f"  {stories} stories, {commands} commands in"
+              f" {time.monotonic() - began:.0f} s, SEED={number}", flush=True)
+        number += 1
     if differs:
         print(differs)
-    if alive < nodes:
-        print(f"{nodes - alive} nodes have died")
-    return int(bool(differs) or alive < nodes)
+    return bool(differs)
 
 
-def _round(pair: Pair, count: int, number: int) -> str:
+def _round(
+    tell: Callable[[int, int], None], count: int, number: int, before: Callable[[], Story]
+) -> str:
     """So many stories of this seed: the one that differs, if one does."""
     try:
-        tell_stories(pair, count, number=number)
+        tell(count, number)
     except Differs as found:
         return str(found)
     except FlakyFailure as found:
         return "\n".join([
             "not every time:", *map(str, found.exceptions), "and told before it:",
-            *map(_readable, pair.before),
+            *map(readable, before()),
         ])
     return ""

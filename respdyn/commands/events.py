@@ -39,7 +39,7 @@ _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
 _ANEW: Final = frozenset(("dyn.place", "restore"))
 
-_MISSING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
+_LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
 
 
 def of_write(
@@ -48,7 +48,7 @@ def of_write(
     """What a write has done to its key; the records are the same if it did nothing."""
     events: list[Event] = []
     existed = strings.exists(before, now_ms)
-    if not existed and command.name in _MISSING:
+    if not existed and _looks(command, argv):
         events.append(MISS)
     if after == before:
         return events
@@ -68,6 +68,15 @@ def of_write(
     if event[1] == b"set" and at and not any(word(one) == b"KEEPTTL" for one in argv[3:]):
         events.append(TIMED)
     return events
+
+
+def _looks(command: Command, argv: Argv) -> bool:
+    """Whether it reads the key for its reply. BITFIELD does if it changes nothing."""
+    if command.name == "bitfield":
+        return not any(word(one) in (b"SET", b"INCRBY") for one in argv[2:])
+    return command.name in _LOOKING or (
+        command.name == "set" and any(word(one) == b"GET" for one in argv[3:])
+    )
 
 
 def _event_of(command: Command, argv: Argv) -> Event:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.terms import Terms
-from respdyn.commands import scan
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import find, lookup
-from respdyn.engine import caching, channels, local, monitoring, storing, transactions
+from respdyn.engine import caching, channels, covering, local, monitoring, transactions
 from respdyn.engine.acl import Users
 from respdyn.engine.asking import Task
 from respdyn.engine.calls import CANNOT_STORE, FULL
 from respdyn.engine.consistency import follow, parse_terms
-from respdyn.engine.coverage import untag
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.groups import keys_in
 from respdyn.engine.journal import Journal
@@ -235,6 +232,11 @@ class Front:
     def _command(self, session: Session, argv: list[bytes]) -> None:
         if session.has_barrier or session.backlog:
             session.backlog.append((argv, self._node.now_ms))
+            if self.pausing.is_on:
+                self.pausing.overhear(
+                    argv, lambda command: not self.users.check_queued(session, command, argv),
+                    self._node.now_ms,
+                )
             return
         if session.closing:
             return
@@ -268,11 +270,8 @@ class Front:
         try:
             command = lookup(argv)
             session.last_command = command.name
-            if session.guard is not None:
-                self.users.check(session, command, argv)
-            if session.subscriptions is not None and session.resp == 2:
-                channels.check_allowed(command)
-            if self.pausing.is_on and self.pausing.stops(command):
+            self._check_allowed(session, command, argv)
+            if self.pausing.is_on and self.pausing.stops(session, command):
                 self.put_back(session)
                 self.pausing.waiting[session] = None
                 return
@@ -281,8 +280,6 @@ class Front:
             else:
                 is_accepted = True
                 if self.monitors.sessions:
-                    if session.is_monitor:
-                        monitoring.check_allowed(command)
                     shown = self.monitors.look(session, command, argv)
                 runs = True
                 if session.tracking is None:
@@ -296,6 +293,9 @@ class Front:
             if not is_accepted:
                 reply = transactions.refused(session, argv, wrong.text) or reply
             command = command or find(argv)
+            session.last_command = "" if command is None else command.name
+            if self.monitors.sessions and argv[0].upper() == b"EXEC" and command is not None:
+                shown = [(command, argv)]
             if command is None and argv[0].lower() in HTTP_WORDS:
                 session.cut()
                 self.attacked(session)
@@ -305,6 +305,15 @@ class Front:
             session.reply(reply)
         if shown:
             self.monitors.tell(session, shown, self._node.wall_ms)
+
+    def _check_allowed(self, session: Session, command: Command, argv: list[bytes]) -> None:
+        """Raises `ReplyError` for what this client may not say, whatever the words are."""
+        if session.guard is not None:
+            self.users.check(session, command, argv)
+        if session.is_monitor:
+            monitoring.check_allowed(session, command)
+        if session.subscriptions is not None and session.resp == 2:
+            channels.check_allowed(command)
 
     def attacked(self, session: Session) -> None:
         """A client spoke HTTP: somebody's browser was lured here. Told once for each address."""
@@ -486,35 +495,4 @@ class Front:
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
     ) -> Task:
         """The task of a command that concerns every partition, or the cluster."""
-        coverage = self._node.coverage
-        name = command.name
-        mine = None
-        if session.listener == "cluster":
-            slot_map = self._node.slot_map
-            slot_map.look(self._node.now_ms)
-            mine = slot_map.mine()
-        if name == "scan":
-            request = scan.parse_scan(argv)
-            tag = 0
-            if mine is not None:
-                tag, cursor = untag(request.cursor)
-                tag, mine = slot_map.mine_for(tag)
-                request = replace(request, cursor=cursor)
-            return coverage.scan(request, session.db, terms, mine, tag)
-        if name == "keys":
-            return coverage.keys(scan.parse_keys(argv), session.db, terms, mine)
-        if name == "dbsize":
-            return coverage.size(session.db, mine)
-        if name == "randomkey":
-            return coverage.random_key(
-                self._node.random.random(), session.db, session.resp == 3, terms, mine
-            )
-        if name == "swapdb":
-            raise storing.swapdb(argv)
-        if name in ("flushdb", "flushall"):
-            scan.parse_flush(argv)
-            dbs = [session.db] if name == "flushdb" else list(range(16))
-            return coverage.flush(dbs, terms, mine)
-        if mine is not None and name.startswith("pubsub|"):
-            return channels.task([self._node.identity.node_id], name, argv)
-        return self._node.view.task(name, argv, session.db, session.resp == 3)
+        return covering.task(self._node, session, command, argv, terms)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Argv = list[bytes]
 
 _KEYSPACE: Final = frozenset(("readonly", "write"))
+_REPLICATED: Final = frozenset(("publish", "spublish"))
 _ESCAPES: Final = {
     0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a",
     0x08: b"\\b",
@@ -76,10 +77,11 @@ class Monitors:
                     monitor.push(line)
 
 
-def check_allowed(command: Command) -> None:
+def check_allowed(session: Session, command: Command) -> None:
     """Raises `ReplyError` unless a connection that monitors may give this command."""
-    if not _KEYSPACE.isdisjoint(command.flag_words):
-        raise ReplyError("ERR Replica can't interact with the keyspace")
+    for one in session.runs(command):
+        if not _KEYSPACE.isdisjoint(one.flag_words) or one.name in _REPLICATED:
+            raise ReplyError("ERR Replica can't interact with the keyspace")
 
 
 def monitor(context: LocalContext, session: Session, argv: Argv) -> bytes | None:

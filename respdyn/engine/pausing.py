@@ -4,16 +4,21 @@ Only clients of this node wait; what other nodes forward, and what nodes do amon
 on. A command that waited is begun as if it had come when the pause ended, so the pause does not
 count against its deadline.
 
+However long it is, CLIENT UNPAUSE ends it: neither it nor what a client says to open a connection
+waits, and where a client says it behind commands that wait, it is heard all the same.
+
 Source: Redis `networking.c` (pauseClients), `server.c` (processCommand).
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.arguments import integer_of, parse_integer, word
 from respdyn.commands.declare import Command
+from respdyn.commands.table import find
 from respdyn.engine.acl_commands import unknown_subcommand
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, ZERO
@@ -26,7 +31,12 @@ Argv = list[bytes]
 
 NEVER: Final = 1 << 62
 # They change something though they are not declared to write.
-_CHANGING: Final = frozenset(("publish", "spublish", "exec"))
+_CHANGING: Final = frozenset(("publish", "spublish"))
+# What clients say before they can say anything else, and what ends a pause.
+_NEVER_WAIT: Final = frozenset((
+    "auth", "client|maint_notifications", "client|setinfo", "client|setname", "client|unpause",
+    "hello", "quit", "select",
+))
 
 
 class Pausing:
@@ -45,18 +55,31 @@ class Pausing:
         self._stops_all = (self.is_on and self._stops_all) or stops_all
         self.is_on = True
 
-    def stops(self, command: Command) -> bool:
-        """Whether this command must wait now."""
-        return self._stops_all or "write" in command.flag_words or command.name in _CHANGING
+    def stops(self, session: Session, command: Command) -> bool:
+        """Whether this command must wait now. Who monitors never waits."""
+        if self._stops_all:
+            return command.name not in _NEVER_WAIT and not session.is_monitor
+        return any(
+            "write" in one.flag_words or one.name in _CHANGING for one in session.runs(command)
+        )
 
     def end(self, now_ms: int) -> None:
         """Whoever waited goes on."""
         self.is_on = self._stops_all = False
         self._until_ms = NEVER
-        for session in self.waiting:
+        for session in reversed(self.waiting):      # the last to be ready is the first to go on
             session.backlog = deque((argv, now_ms) for argv, _ in session.backlog)
             self._ready.append(session)
         self.waiting.clear()
+
+    def overhear(self, argv: Argv, is_allowed: Callable[[Command], bool], now_ms: int) -> None:
+        """A command takes its place behind others that wait: if it is UNPAUSE, they go on."""
+        command = find(argv)
+        if (
+            command is not None and command.name == "client|unpause" and len(argv) == 2
+            and is_allowed(command)
+        ):
+            self.end(now_ms)
 
     def expire(self, now_ms: int) -> None:
         """Time passes."""

@@ -209,6 +209,12 @@ class Session(Target):
         self.inside: Inside | None = None   # set while a command of an EXEC is answered here
         self.watched: dict[tuple[int, bytes], bytes] = {}   # (database, key) -> its version
 
+    def runs(self, command: Command) -> list[Command]:
+        """What a command stands for: EXEC runs what was queued."""
+        if command.name == "exec" and self.transaction is not None:
+            return [queued for queued, _ in self.transaction.queue]
+        return [command]
+
     def reply(self, reply: bytes) -> None:
         """Answer the command at hand, behind everything that still waits."""
         if self.reply_mode != "on" and not self._is_shown():

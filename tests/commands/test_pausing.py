@@ -46,14 +46,17 @@ def test_only_writes_wait_when_only_writes_are_paused() -> None:
         assert writer.say(line) == b""
     assert stats(admin, "clients")["blocked_clients"] == "1"
     multi = alone.connect()
-    assert multi.say("MULTI") == b"+OK\r\n"
-    assert multi.say("EXEC") == b""
+    for line, reply in (("MULTI", b"+OK\r\n"), ("GET k", b"+QUEUED\r\n"),
+                        ("EXEC", b"*1\r\n$1\r\nv\r\n"), ("MULTI", b"+OK\r\n")):
+        assert multi.say(line) == reply
+    for line in ("SET k x", "EXEC"):
+        assert multi.say(line) == b""
     assert admin.say("CLIENT UNPAUSE") == b"+OK\r\n"
     alone.turn()
     assert writer.session.take() == b"+OK\r\n$1\r\nw\r\n:0\r\n"
-    assert multi.session.take() == b"*0\r\n"
+    assert multi.session.take() == b"+QUEUED\r\n*1\r\n+OK\r\n"
     assert stats(admin, "clients")["blocked_clients"] == "0"
-    assert stats(admin, "commandstats")["cmdstat_set"].startswith("calls=2,")
+    assert stats(admin, "commandstats")["cmdstat_set"].startswith("calls=3,")
 
 
 def test_a_second_pause_makes_it_longer_and_never_weaker() -> None:
@@ -84,3 +87,33 @@ def test_who_leaves_during_a_pause_is_forgotten(ends: bool) -> None:
     else:
         later(alone, 2000)
         assert admin.say("EXISTS k") == b":1\r\n"
+
+
+@pytest.mark.parametrize("timeout", [
+    "9223372036854775807", "9223372036854775806", "4611686018427387904", "4294967296",
+])
+def test_unpause_ends_a_pause_however_long_it_is(timeout: str) -> None:
+    alone = Alone()
+    admin, client = alone.connect(), alone.connect()
+    assert admin.say(f"CLIENT PAUSE {timeout}") == b"+OK\r\n"
+    assert client.say("SET k v") == b""
+    later(alone, 1 << 31)
+    assert client.session.take() == b""
+    other = alone.connect()
+    assert other.say("HELLO 2").startswith(b"*14\r\n")
+    assert other.say("CLIENT SETINFO LIB-NAME x") == b"+OK\r\n"
+    assert other.say("PING") == b""
+    # Its own commands wait, and yet it is heard.
+    assert other.say("CLIENT UNPAUSE") == b"+PONG\r\n+OK\r\n"
+    assert client.session.take() == b"+OK\r\n"
+    assert client.say("GET k") == b"$1\r\nv\r\n"
+
+
+def test_who_may_not_end_a_pause_does_not_end_it_from_behind() -> None:
+    alone = Alone()
+    admin, client = alone.connect(), alone.connect()
+    admin.say("ACL SETUSER u on nopass ~* +get +auth +ping")
+    assert client.say("AUTH u x") == b"+OK\r\n"
+    assert admin.say("CLIENT PAUSE 1000000") == b"+OK\r\n"
+    assert client.say("PING") == b"" and client.say("CLIENT UNPAUSE") == b""
+    assert alone.node.front.pausing.is_on

@@ -3,13 +3,16 @@
 import pytest
 
 from compat.machine import machine
-from compat.machine.differences import NOT_TOLD, OWN_CONTENT
+from compat.machine.cast import Cast
+from compat.machine.differences import NOT_TOLD, OWN_CONTENT, TOLD_BY_STEPS
 from compat.machine.machine import Differs, Pair, compare, told
+from compat.machine.scenes import NAMES, Scene, declared
+from compat.machine.several import Stage, alike
 from compat.machine.wire import Wire, end_of, members
 from compat.scope import redis_commands
 from respdyn.commands.declare import Command
 from respdyn.commands.table import COMMANDS
-from tests.commands.real import Redis
+from tests.commands.real import Redis, running
 from tests.server.process import node
 
 
@@ -80,7 +83,7 @@ def _all() -> list[Command]:
 
 
 def test_every_command_is_told_or_there_is_a_reason() -> None:
-    names = {one.name for one in told()}
+    names = {*(one.name for one in told()), *NAMES}
     for command in _all():
         container = command.name.partition("|")[0]
         assert (
@@ -89,3 +92,45 @@ def test_every_command_is_told_or_there_is_a_reason() -> None:
             or command.name not in redis_commands()
         ), command.name
     assert not (set(NOT_TOLD) | set(OWN_CONTENT)) - set(redis_commands())
+    assert set(TOLD_BY_STEPS) <= set(NAMES)
+    assert all(declared(name).name == name for name in NAMES)
+
+
+@pytest.mark.slow
+def test_what_connections_hear_of_each_other_is_compared() -> None:
+    """Two servers of one kind, and one that is in a state of its own: the machine sees it."""
+    scene = Scene(b"KEA", (True, False, True), (
+        (0, (b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", b"<id 2>")), (0, (b"GET", b"a")),
+        (1, (b"SUBSCRIBE", b"x")), (0, (b"SET", b"a", b"1")), (0, (b"PUBLISH", b"x", b"m")),
+        (0, (b"CLIENT", b"GETREDIR")), (2, (b"CLIENT", b"LIST")), (2, (b"MONITOR",)),
+        (0, (b"CLIENT", b"KILL", b"<addr 1>")), (0, (b"CLIENT", b"PAUSE", b"100000", b"WRITE")),
+        (0, (b"DEL", b"a")),
+    ))
+    with running() as one, running() as other:
+        theirs, mine = Cast("127.0.0.1", one.port), Cast("127.0.0.1", other.port)
+        stage = Stage(theirs, mine)
+        stage.tell(scene)
+        stage.tell(scene)
+        assert stage.stories == 2
+        mine.prompt([[b"ACL", b"SETUSER", b"default", b"-publish"]])
+        with pytest.raises(Differs, match="NOPERM"):
+            stage.tell(scene)
+
+
+def test_messages_of_patterns_and_forgotten_channels_come_in_any_order() -> None:
+    def message(kind: bytes, name: bytes) -> bytes:
+        return b"*2\r\n$%d\r\n%b\r\n$1\r\n%b\r\n" % (len(kind), kind, name)
+
+    one, two = message(b"pmessage", b"a"), message(b"pmessage", b"b")
+    words = [b"PUBLISH", b"a", b"b"]
+    assert alike(words, [one, two, b"+OK\r\n"], [two, one, b"+OK\r\n"])
+    assert not alike(words, [one, two], [one]) and not alike(words, [one], [two])
+    first = [message(b"unsubscribe", b"a"), message(b"unsubscribe", b"b")]
+    assert not alike([b"UNSUBSCRIBE", b"a", b"b"], first, first[::-1])
+
+    def left(name: bytes, count: int) -> bytes:
+        return b"*3\r\n$11\r\nunsubscribe\r\n$1\r\n%b\r\n:%d\r\n" % (name, count)
+
+    in_order = [left(b"a", 1), left(b"b", 0)]
+    assert alike([b"unsubscribe"], in_order, [left(b"b", 1), left(b"a", 0)])
+    assert not alike([b"UNSUBSCRIBE"], in_order, [left(b"a", 1), left(b"b", 1)])
