@@ -18,13 +18,14 @@ from respdyn.engine.coverage import untag
 from respdyn.engine.session import Session
 
 if TYPE_CHECKING:
-    from respdyn.node import Node
+    from respdyn.engine.local import LocalContext
 
 
 def task(
-    node: Node, session: Session, command: Command, argv: list[bytes], terms: Terms
+    context: LocalContext, session: Session, command: Command, argv: list[bytes], terms: Terms
 ) -> Task:
     """The task of it. Raises `ReplyError`."""
+    node = context.node
     coverage = node.coverage
     name = command.name
     mine = None

@@ -495,4 +495,4 @@ class Front:
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
     ) -> Task:
         """The task of a command that concerns every partition, or the cluster."""
-        return covering.task(self._node, session, command, argv, terms)
+        return covering.task(self.context, session, command, argv, terms)
