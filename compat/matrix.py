@@ -41,7 +41,7 @@ DIFFERS = {
     "move": "not one step: writes there, then removes here; the event `move_to` is told first",
     "monitor": "what clients ask of this node",
     "object|encoding": "follows from the value; `raw` only for what is long",
-    "object|freq": "the error that Redis gives without an LFU policy: no frequency is kept",
+    "object|freq": "the error that Redis gives without an LFU policy, but for its advice",
     "object|idletime": "since the last write: reads leave no trace",
     "rename": "not one step: writes, then removes; the event `rename_to` is told first",
     "renamenx": "not one step: writes, then removes; the event `rename_to` is told first",

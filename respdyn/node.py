@@ -95,6 +95,7 @@ class Node:
         self.now_ms = 0
         self.wall_ms = 0
         self.damaged = 0                  # records that the store gave and that were left out
+        self.is_restored = False          # the store is a copy of an earlier state of another
         self.generation = 0
         self.durable_to = 0
         self._lease_ends: list[tuple[int, int]] = []      # (generation, end of lease)
@@ -116,7 +117,7 @@ class Node:
     def start(self, now_ms: int, wall_ms: int) -> None:
         """Begin: take up an identity, found or find the cluster. Commands are accepted after.
 
-        Raises `ConfigError` when `aclfile` cannot be read or makes no sense.
+        Raises `ConfigError` when `aclfile` makes no sense, or no cluster can be found or founded.
         """
         settings = self.settings
         identity = self.identity
@@ -124,7 +125,7 @@ class Node:
         self.wall_ms = self.hints.wall_ms = wall_ms
         identity.begin(
             self.replica.meta, self.random, settings.node_id,
-            settings.engine != "memory" and not self.damaged,
+            settings.engine != "memory" and not (self.damaged or self.is_restored),
         )
         self.replica.put_meta(NODE, bytes.fromhex(identity.node_id))
         here = member_of(settings, identity)
@@ -134,9 +135,7 @@ class Node:
         self.gossip.restore(self.is_named)
         begin_users(self.front.context)
         self.changes.restore()
-        if self.membership.ring is None and not settings.seeds:
-            self.membership.found_alone()
-            self.gossip.keep_ring()
+        self.changes.found()
         self.changes.go_by_ring()
         self.replan()
         self.trace.event(

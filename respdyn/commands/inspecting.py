@@ -27,8 +27,8 @@ _EMBEDDED_MAX: Final = 44
 ENTRY_BYTES: Final = 170
 
 _NO_FREQUENCY = (
-    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that"
-    " when switching between policies at runtime LRU and LFU data will take some time to adjust."
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. There is none here:"
+    " nothing is evicted, at maxmemory writes are refused."
 )
 _WRONG_FOOTER = "ERR DUMP payload version or checksum are wrong"
 _BUSY = "BUSYKEY Target key name already exists."

@@ -20,6 +20,7 @@ from respdyn.cluster.identity import Identity
 from respdyn.cluster.link import Link
 from respdyn.commands.declare import Argv
 from respdyn.config import Settings
+from respdyn.config_values import ConfigError
 from respdyn.engine.asking import Task, answer_as
 from respdyn.engine.draining import GONE_S
 from respdyn.engine.questions import Pause, Sizes
@@ -75,6 +76,27 @@ class Changes:
         self.decision.restore(
             node.replica.meta.get(VOTE), node.identity.actor, node.identity.is_new_life
         )
+
+    def found(self) -> None:
+        """Without a ring and seeds: found a cluster of one. Raises `ConfigError` if that cannot be
+        what is wanted: a size is given, or this directory was begun with seeds.
+        """
+        node = self._node
+        size = node.settings.cluster_size
+        if node.membership.ring is not None or node.settings.seeds:
+            return
+        if size > 1:
+            raise ConfigError(
+                f"cluster-size {size}: without seeds this node would be a cluster of one, with "
+                "one copy of everything; give --seeds, or leave cluster-size out"
+            )
+        if not node.identity.is_new_life:
+            raise ConfigError(
+                "seeds (empty): this data directory was begun with seeds and knows no cluster yet; "
+                "give them again, or start a cluster of one with an empty directory"
+            )
+        node.membership.found_alone()
+        node.gossip.keep_ring()
 
     def adopted(self) -> None:
         """A new ring is known, and will be stored with this turn's batch."""

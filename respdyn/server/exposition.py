@@ -135,7 +135,11 @@ class NodeCollector(Collector):
             "respdyn_clock_offset_seconds", "How far the peer's clock is ahead", labels=["peer"]
         )
         clock = node.standing.clock
+        here = node.identity.node_id
+        ids = {one.node_id for one in ring.members if one.node_id != here} if ring else set()
         for peer, link in list(node.links.items()):
+            if peer not in ids:
+                continue            # a member of old, or nobody that is expected to be there
             up.add_metric([peer[:8]], 1 if link.is_up else 0)
             delay.add_metric([peer[:8]], link.round_trip_ms / 1000)
             spared.add_metric([peer[:8]], 1 if link.spared else 0)

@@ -238,6 +238,7 @@ class Server:
                 expected = store.estimated_pairs if isinstance(store, RocksStore) else 0
                 self._trace.event("loading", records=records, of_about=expected)
         self._node.restore_damaged(store.damaged)
+        self._node.is_restored = store.is_restored
         gc.collect()
         gc.freeze()
         if records:

@@ -47,7 +47,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from respdyn.storage.store import StoreError, seal, unseal
+from respdyn.storage.store import RESTORED, StoreError, seal, unseal
 
 FORMAT = b"respdyn storage 1\n"
 
@@ -231,7 +231,7 @@ class Database:
             Checkpoint(self._rocks()).create_checkpoint(str(partial / "rocksdb"))
         with self._system_errors():
             _write_file(partial / "format", FORMAT)
-            _write_file(partial / "damaged", b"this is a backup that was restored\n")
+            _write_file(partial / "damaged", f"{RESTORED}\n".encode())
             _sync_directory(partial)
             os.rename(partial, target)
             _sync_directory(target.parent)

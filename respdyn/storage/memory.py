@@ -21,6 +21,7 @@ class MemoryStore(Store):
 
     def __init__(self, keeps: bool = True) -> None:
         self.damaged = 0
+        self.is_restored = False
         self._keeps = keeps
         self._table: dict[bytes, bytes] = {}
         self._generation = 0

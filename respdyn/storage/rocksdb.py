@@ -48,6 +48,7 @@ from respdyn.storage.store import (
     PAIRS,
     RECOVERED,
     REFUSED,
+    RESTORED,
     ROTTEN,
     SCRUBBED,
     SYNC,
@@ -93,6 +94,8 @@ class RocksStore(Store):
         self.directory = os.path.abspath(directory)
         self.damaged = 0
         """Damages found: records left out at loading, or logs and files that lost some."""
+        self.is_restored = False
+        """This was a backup: a new life begins, though nothing is missing."""
         self.estimated_pairs = 0
         """About how many pairs `load` will give; known once open."""
         self.loaded_pairs = 0
@@ -418,9 +421,7 @@ class RocksStore(Store):
             self._disk_failure = ""
             self._tell()
         elif frame.kind == DAMAGED:
-            self.damaged += frame.generation
-            notes = b"; ".join(frame.items).decode()
-            self._event("record_damaged", count=frame.generation, what=notes)
+            self._note_damages(frame.generation, [item.decode() for item in frame.items])
 
     def _acknowledge(self, generation: int) -> None:
         unanswered = self._unanswered
@@ -432,6 +433,17 @@ class RocksStore(Store):
             self._is_stalled = False
             self._is_behind = self.pending_bytes > self._max_pending_bytes // 2
             self._tell()
+
+    def _note_damages(self, count: int, notes: list[str]) -> None:
+        """What was left out. That this is a backup is no damage, and has the same consequence."""
+        if RESTORED in notes:
+            self.is_restored = True
+            notes.remove(RESTORED)
+            count -= 1
+            self._event("backup_restored", directory=self.directory)
+        self.damaged += count
+        if count:
+            self._event("record_damaged", count=count, what="; ".join(notes))
 
     # Telling
 

@@ -44,6 +44,7 @@ __all__ = [
     "PAIRS",
     "RECOVERED",
     "REFUSED",
+    "RESTORED",
     "ROTTEN",
     "SCRUBBED",
     "SYNC",
@@ -55,6 +56,9 @@ __all__ = [
     "seal",
     "unseal",
 ]
+
+# The mark that a backup bears; it is no damage, and has the same consequence: a new life.
+RESTORED = "this is a backup that was restored"
 
 VERSION = 1
 

@@ -1,7 +1,10 @@
 """The first ring: seeds, candidates, promises; and who is refused."""
 
+from dataclasses import replace
+
 import pytest
 
+from respdyn.config_values import ConfigError
 from respdyn.errors import PeerError
 from tests.little import Little
 
@@ -130,3 +133,26 @@ def test_a_node_that_was_given_an_older_data_directory_mints_under_a_new_name() 
     for name in "ABC":
         assert little.client(name)("GET", key) == b"after"
     assert little["A"].identity.actor != actor
+
+
+@pytest.mark.parametrize("given", [{"cluster_size": 3}, {"cluster_size": 3, "n": 3}])
+def test_a_size_without_seeds_is_no_cluster_of_one(given: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="cluster-size 3: without seeds"):
+        Little(1, **given)
+
+
+def test_who_still_forms_and_is_started_without_seeds_founds_nothing() -> None:
+    little = Little(3)
+    little.run(1)
+    little.kill("B")
+    little.kill("C")
+    little.run(50)
+    assert little["A"].membership.ring is None
+    little.kill("A")
+    machine = little.machines[0]
+    machine.settings = replace(machine.settings, seeds=(), cluster_size=0)
+    with pytest.raises(ConfigError, match="begun with seeds"):
+        little.boot("A")
+    little.wipe("A")
+    little.boot("A")
+    assert little["A"].membership.ring is not None

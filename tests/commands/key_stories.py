@@ -29,7 +29,7 @@ MOVING = {
 LOOKING = {
     "object": "OBJECT ENCODING no / SET k 1 / OBJECT ENCODING k / SET k abc / OBJECT ENCODING k"
               f" / SET k {'a' * 44} / OBJECT ENCODING k / SET k {'a' * 45} / OBJECT ENCODING k"
-              " / OBJECT REFCOUNT k / OBJECT IDLETIME k / OBJECT FREQ k / OBJECT FREQ no"
+              " / OBJECT REFCOUNT k / OBJECT IDLETIME k / OBJECT FREQ no"
               " / OBJECT REFCOUNT no / OBJECT IDLETIME no / OBJECT ENCODING a b / OBJECT ENCODING"
               " / INCR c / OBJECT ENCODING c / SET k 9223372036854775808 / OBJECT ENCODING k"
               " / SET k 1.5 / OBJECT ENCODING k / SET k 01 / OBJECT ENCODING k / OBJECT nope k"

@@ -46,6 +46,8 @@ def test_a_backup_is_a_data_directory_of_a_new_life(tmp_path: Path) -> None:
     with node(f"--data-dir={kept}") as (one, port):
         client = connect(port)
         one.says("life=new")
+        one.says("backup_restored")
+        assert "record_damaged" not in one.output and one.says(r"damaged=(\d+)")[1] == "0"
         assert one.says(r"actor=(\w+)")[1] != life
         assert client.dbsize() == 2000
         assert client.get("k0") == "v0" and client.get("k1999") == "v1999"
