@@ -98,7 +98,6 @@ class Node:
         self.is_restored = False          # the store is a copy of an earlier state of another
         self.generation = 0
         self.durable_to = 0
-        self._lease_ends: list[tuple[int, int]] = []      # (generation, end of lease)
         self._dirty: list[Session] = []
         self._synced_generation = 0       # the last that must be on disk
         self._speak_by_ms = NEVER         # when a frame must leave even if it says nothing new
@@ -138,6 +137,7 @@ class Node:
         self.changes.found()
         self.changes.go_by_ring()
         self.replan()
+        self.front.arrival.look(now_ms)
         self.trace.event(
             "node_started", node=here.node_id[:8], actor=identity.actor.hex()[:8],
             life="new" if identity.is_new_life else "same", records=self.replica.records,
@@ -284,8 +284,7 @@ class Node:
             return
         self.durable_to = generation
         self.front.journal.stored(generation, self.now_ms, self._waits_for_disk)
-        while self._lease_ends and self._lease_ends[0][0] <= generation:
-            self.identity.leased(self._lease_ends.pop(0)[1])
+        self.identity.durable(generation)
         self.changes.durable(generation)
         self.coordinator.durable(generation)
         if self._waits_for_disk:
@@ -355,7 +354,7 @@ class Node:
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(), self.handoff.next_deadline(),
             self.collection.next_deadline(), self.front.pausing.next_deadline(),
-            self.changes.next_deadline(), self._speak_by_ms,
+            self.front.arrival.next_deadline(), self.changes.next_deadline(), self._speak_by_ms,
         ))
 
     # ---- the end of the turn ----
@@ -369,8 +368,7 @@ class Node:
         sync = self._waits_for_disk
         generation = 0
         if identity.wants_lease():
-            replica.put_meta(LIFE, identity.lease())
-            self._lease_ends.append((self.generation + 1, identity.lease_end))
+            replica.put_meta(LIFE, identity.lease(self.generation + 1))
             sync = True
         if replica.must_sync:
             replica.must_sync = False
@@ -427,6 +425,7 @@ class Node:
     def stop(self) -> None:
         """Refuse new commands; what is pending finishes or fails by its deadline."""
         self.front.stopping = True
+        self.front.arrival.end(self.now_ms)
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
@@ -512,7 +511,6 @@ class Node:
 
     def _lost_memory(self) -> None:
         """This node has forgotten dots that it minted: a new life begins."""
-        self._lease_ends.clear()
         self.identity.begin_life(self.random)
         self.changes.lost_memory()
         self.trace.event("memory_lost", actor=self.identity.actor.hex()[:8])

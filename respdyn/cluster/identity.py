@@ -41,6 +41,7 @@ class Identity:
         self.floors: dict[int, int] = {}    # and when it last took over a partition, if later
         self.is_new_life = False
         self._block = lease_block
+        self._leases: list[tuple[int, int]] = []    # not durable yet: (generation, end)
 
     def begin(
         self, kept: Mapping[bytes, bytes], rng: Random, node_id: str, is_same_life: bool
@@ -68,20 +69,25 @@ class Identity:
         self.actor = intern_actor(random_bits(rng, 128).to_bytes(16, "big"))
         self.counter = self.floor = self.safe_end = self.lease_end = 0
         self.floors.clear()
+        self._leases.clear()
 
     def wants_lease(self) -> bool:
         """Whether less than half a block is left."""
         return self.lease_end - self.counter < self._block // 2
 
-    def lease(self) -> bytes:
-        """Extend the lease by a block: the value to store, durably, under `LIFE`."""
+    def lease(self, generation: int) -> bytes:
+        """Extend the lease by a block: the value to store, durably, under `LIFE`.
+
+        `generation`: of the batch that it goes into.
+        """
         self.lease_end += self._block
+        self._leases.append((generation, self.lease_end))
         return _LIFE.pack(_VERSION, self.actor, self.lease_end)
 
-    def leased(self, end: int) -> None:
-        """The lease up to `end` is durable."""
-        if end > self.safe_end:
-            self.safe_end = end
+    def durable(self, generation: int) -> None:
+        """What was stored up to this generation is durable, leases among it."""
+        while self._leases and self._leases[0][0] <= generation:
+            self.safe_end = max(self.safe_end, self._leases.pop(0)[1])
 
     def can_mint(self, count: int = 1) -> bool:
         """Whether so many dots may be minted now. A block grows with what is asked of it."""

@@ -158,6 +158,7 @@ class Link:
         self.peer_number = self.durable_number = 0
         self.clock_base = None
         self.mono_error = UNKNOWN_MS
+        self.wants_beat = True      # what was sent before counts no more: prove the way anew
         self.undurable_here.clear()
         self.differs.clear()
         self.answers.clear()

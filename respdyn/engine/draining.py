@@ -15,9 +15,8 @@ served until it does.
 A member that leaves the cluster does the same from the moment it knows that it is to leave. Once it
 is out of the ring it forwards what its clients still ask, for `drain-timeout`, and then refuses.
 
-A node that has just started stands aside in the same way until all its peers are in reach, or for
-`ARRIVING_MS`: they may see it before it sees them, and it would refuse what they forward for want
-of a quorum.
+A node that has just started stands aside in the same way until it has met the others (`arrival`):
+they may see it before it sees them, and it would refuse what they forward for want of a quorum.
 
 Source: redis-py and node-redis, whose parsers say what these messages look like.
 """
@@ -38,7 +37,6 @@ from respdyn.ports import Trace
 from respdyn.resp.replies import array, bulk, integer, push, text
 from respdyn.ring.ring import Member, Ring
 
-ARRIVING_MS: Final = 3000
 GONE_S: Final = 600             # for so long clients stay away from a node that does not come back
 NOWHERE: Final = b"none"        # an endpoint type: the client knows where to connect anew
 
@@ -66,9 +64,8 @@ class Draining:
     ) -> None:
         self.is_leaving = False
         # The other way round: a node that has just started can be seen by its peers before it sees
-        # a quorum of them itself. Until it does, or for a while, others coordinate as well.
+        # a quorum of them itself. Until it does, or for a while, others coordinate.
         self.is_arriving = True
-        self._arrived_by_ms = node.now_ms + ARRIVING_MS
         self.retires = False            # it leaves the ring for good, and still serves clients
         self.told = 0                   # clients that were told to move
         self._ring: Ring | None = None          # that was looked at last
@@ -105,27 +102,22 @@ class Draining:
         return self.is_leaving or self.is_arriving
 
     def tick(self, now_ms: int) -> None:
-        """See whether this node has arrived: all its peers, or enough time. And whether it leaves
-        the ring.
-        """
+        """See whether this node leaves the ring."""
         ring = self._node.membership.ring
         if ring is not self._ring or self.retires:
             self._ring = ring
             self._retire(now_ms, ring)
-        if not self.is_arriving:
-            return
-        if now_ms >= self._arrived_by_ms or (ring is not None and all(
-            member.node_id == self._here.node_id or self._node.link_to(member.node_id).is_up
-            for member in ring.members
-        )):
-            self.is_arriving = False
-            for link in self._node.links.values():
-                self.greet(link)
-            self._replan()
+
+    def arrived(self) -> None:
+        """This node has met its peers, or waited for them long enough."""
+        self.is_arriving = False
+        for link in self._node.links.values():
+            self.greet(link)
+        self._replan()
 
     def next_deadline(self) -> int:
         """When `tick` has work at the latest."""
-        return self._arrived_by_ms if self.is_arriving else self._refuses_ms
+        return self._refuses_ms
 
     def _retire(self, now_ms: int, ring: Ring | None) -> None:
         """A member that leaves: its clients go first, and are refused when it has been out long

@@ -15,6 +15,7 @@ from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Comman
 from respdyn.commands.table import find, lookup
 from respdyn.engine import caching, channels, covering, local, monitoring, transactions
 from respdyn.engine.acl import Users
+from respdyn.engine.arrival import Arrival
 from respdyn.engine.asking import Task
 from respdyn.engine.calls import CANNOT_STORE, FULL
 from respdyn.engine.consistency import follow, parse_terms
@@ -25,7 +26,7 @@ from respdyn.engine.memory import Memory
 from respdyn.engine.pausing import Pausing
 from respdyn.engine.plain import Plain
 from respdyn.engine.sending import read_watched
-from respdyn.engine.session import ALL_KEYS, PENDING_MAX, Load, Session
+from respdyn.engine.session import ALL_KEYS, Load, Session
 from respdyn.engine.times_to_live import TimesToLive
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
@@ -48,6 +49,7 @@ class Front:
     """All sessions of this node."""
 
     def __init__(self, node: Node) -> None:
+        self._node = node
         self.sessions: dict[int, Session] = {}
         self.terms = Terms(1, 1, True, node.settings.request_timeout_ms)
         self.n = 0                              # how many copies of each key there are
@@ -63,12 +65,12 @@ class Front:
         )
         # Nanoseconds; the driver's runs within a turn too.
         self.clock_ns: Callable[[], int] = lambda: 1_000_000 * node.now_ms
-        self._node = node
         self.monitors = monitoring.Monitors()
         self.times_to_live = TimesToLive(node.replica)
         self._load = Load()
         self._load.note_failed = self._failed
         self.pausing = Pausing(self._load.ready)
+        self.arrival = Arrival(self, self._load.ready)
         self.errors = self._load.errors         # error replies, by first word
         self.users = Users(node, self.sessions)
         self.plain = Plain(
@@ -101,6 +103,7 @@ class Front:
         """A connection is gone."""
         self.sessions.pop(session.id, None)
         self.pausing.waiting.pop(session, None)
+        self.arrival.waiting.pop(session, None)
         self.memory.forget(session)
         self._node.telling.forget(session)
         self.monitors.forget(session)
@@ -113,7 +116,12 @@ class Front:
         self.journal.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
         self.look_at_memory()
 
-    # ---- for transactions ----
+    # ---- for transactions, and for other rooms ----
+
+    @property
+    def node(self) -> Node:
+        """The node whose front this is."""
+        return self._node
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -188,10 +196,9 @@ class Front:
         """Run commands of a client, in order; their replies join its output, now or later.
 
         Ends when none is left, when `most` were run, or when the client has enough to read: more
-        than `soft_bytes` of output, or `PENDING_MAX` replies that are waited for.
+        than `soft_bytes` of output, or `PENDING_MAX` replies or commands that wait.
         """
         last = len(ready) - most
-        pending = session.pending
         while ready and len(ready) > last:
             if self._is_usual(session):
                 room = self._node.settings.max_inflight - self._load.held
@@ -205,7 +212,7 @@ class Front:
                     self.journal.ran_plain(session, gets, sets, first, took_ns)
                 if not ready:
                     return
-            if session.out_bytes > soft_bytes or len(pending) > PENDING_MAX:
+            if session.out_bytes > soft_bytes or session.is_full():
                 return
             if len(ready) > last:
                 self._command(session, ready.popleft())
@@ -226,6 +233,7 @@ class Front:
             and not self.stopping and bool(self._node.dispatcher.plans)
             and self._node.dispatcher.notices is None
             and not self.is_full and not self.journal.times_each and not self.pausing.is_on
+            and self.arrival.is_over
             and self._load.held < self._node.settings.max_inflight
         )
 
@@ -243,7 +251,9 @@ class Front:
         self._begin(session, argv, self._node.now_ms)
 
     def resume(self) -> None:
-        """Go on with the commands of sessions whose barrier has fallen."""
+        """Go on with the commands of sessions whose barrier has fallen. Once a turn."""
+        if not self.arrival.is_over:
+            self.arrival.look(self._node.now_ms)
         ready = self._load.ready
         while ready:
             session = ready.pop()
@@ -253,6 +263,7 @@ class Front:
                 self._begin(session, *backlog.popleft())
                 if len(backlog) == before:      # it went back in line, to wait for those before
                     break
+            session.mark()      # there is room for more of its commands
 
     def is_ready(self) -> bool:
         """Whether `resume` has work."""
@@ -274,6 +285,9 @@ class Front:
             if self.pausing.is_on and self.pausing.stops(session, command):
                 self.put_back(session)
                 self.pausing.waiting[session] = None
+                return
+            if not self.arrival.is_over and self.arrival.stops(command):
+                self.arrival.hold(session)
                 return
             if session.transaction is not None and command.name not in transactions.AT_ONCE:
                 reply: bytes | None = transactions.enqueue(self, session, command, argv)

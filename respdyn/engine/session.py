@@ -48,7 +48,8 @@ class Load:
 # Different first words of errors that are counted.
 ERRORS_MAX: Final = 128
 
-# How many replies one client may wait for; what it asks beyond that is left unread.
+# How many replies one client may wait for, and how many of its commands may wait to be begun; what
+# it asks beyond that is left unread.
 PENDING_MAX: Final = 1000
 
 # Keys that are kept for WAIT, once a connection has said it.
@@ -230,6 +231,16 @@ class Session(Target):
             self.is_dirty = True
             self.dirty.append(self)
 
+    def is_full(self) -> bool:
+        """Whether so much of it waits that no more is taken."""
+        return len(self.pending) > PENDING_MAX or len(self.backlog) > PENDING_MAX
+
+    def mark(self) -> None:
+        """Have the driver look at it at the end of the turn."""
+        if not self.is_dirty:
+            self.is_dirty = True
+            self.dirty.append(self)
+
     @property
     def listens(self) -> bool:
         """Whether it gets messages that it does not ask for one by one."""
@@ -256,9 +267,7 @@ class Session(Target):
         self.pushed_bytes = 0
         self.out.append(message)
         self.out_bytes += len(message)
-        if not self.is_dirty:
-            self.is_dirty = True
-            self.dirty.append(self)
+        self.mark()
 
     def cut(self) -> None:
         """Close the connection at once, without the replies that it waits for."""
@@ -267,9 +276,7 @@ class Session(Target):
         self.pending.clear()
         self.out.clear()
         self.out_bytes = 0
-        if not self.is_dirty:
-            self.is_dirty = True
-            self.dirty.append(self)
+        self.mark()
 
     def hold(self) -> Waiter:
         """A place for a reply that comes later."""

@@ -67,6 +67,8 @@ class Standing:
         wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
         if up < wanted:
             return f"{up} of {wanted} nodes are in reach"
+        if not node.front.arrival.is_over:
+            return "the other nodes are being met"
         if left := len(node.transfers.to_fill()):
             return f"the copy here is being filled: {left} partitions are left"
         self._is_ready = True

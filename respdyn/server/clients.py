@@ -17,7 +17,7 @@ from time import perf_counter as clock_s
 from typing import Final, cast
 
 from respdyn.config import Settings, is_loopback_only
-from respdyn.engine.session import PENDING_MAX, Session
+from respdyn.engine.session import Session
 from respdyn.metrics import ServerMetrics
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
 from respdyn.server.gate import Gates
@@ -345,7 +345,7 @@ class Client(asyncio.Protocol):
     def _may_take(self, session: Session) -> bool:
         return (
             not self._is_stuck and session.out_bytes <= self._soft
-            and len(session.pending) <= PENDING_MAX
+            and not session.is_full()
         )
 
     def _limit_output(self) -> None:
@@ -366,7 +366,6 @@ class Client(asyncio.Protocol):
         self._has_more = False
         run = turn.node.commands
         soft = self._soft
-        pending = session.pending
         ready = reader.ready
         most = COMMANDS_PER_TURN if self._is_free else STRANGER_COMMANDS
         began_s = 0.0
@@ -392,7 +391,7 @@ class Client(asyncio.Protocol):
                         break
                     began_s = began_s or now_s
                 if (
-                    session.out_bytes > soft or len(pending) > PENDING_MAX
+                    session.out_bytes > soft or session.is_full()
                     or self._is_stuck or session.closing
                 ):
                     self._hold()
@@ -438,7 +437,12 @@ class Client(asyncio.Protocol):
 
     def _finish(self) -> None:
         """Everything was asked: answer it and close."""
-        if self._session is not None:
+        session = self._session
+        if session is None:
+            return
+        if session.backlog:
+            self._hold()        # what waits to be begun comes first
+        else:
             self.close()
 
     def _hang_up(self) -> None:

@@ -199,7 +199,11 @@ class Client:
         if op.kind == "flush":
             timeout_ms *= 2         # it asks twice: what there is, then to forget that
         limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
-        return now_us - op.given_us > limit_us and host.disturbed_us < op.given_us
+        # A node that has just started lets clients wait until it has met the others.
+        met_us = host.started_us + 1_010 * self.world.plan.request_timeout_ms
+        return (
+            now_us - max(op.given_us, met_us) > limit_us and host.disturbed_us < op.given_us
+        )
 
     def _give_up(self, what: tuple[int, int]) -> None:
         link, gives_up_us = what

@@ -77,6 +77,7 @@ class Host:
         self.stall_us = 0                   # how much longer turns are for now
         self.slow_disk = 1                  # how many times slower it is for now
         self.disturbed_us = 0               # when a pause or a stall last ended
+        self.started_us = 0                 # when this life began
         self.is_given_up = False            # it is being removed by force, and stays down
         self._has_turn = False              # a turn is due
         self._busy_us = 0                   # the end of the turn under way
@@ -100,6 +101,7 @@ class Host:
         assert self.state == DOWN
         self.life += 1
         self.state = UP
+        self.started_us = self.world.now_us
         if abs(self.clock.offset_ms) > self.settings.max_clock_offset_ms:
             self.world.has_started_wrong = True
             self.world.note_clocks()

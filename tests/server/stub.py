@@ -19,7 +19,7 @@ import uvloop
 
 from respdyn.cluster.terms import Terms
 from respdyn.config import Settings, settle
-from respdyn.engine.session import PENDING_MAX, Cell, Load, Session
+from respdyn.engine.session import Cell, Load, Session
 from respdyn.errors import PeerError
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import Random, Trace
@@ -114,7 +114,7 @@ class StubNode:
         for _ in range(min(most, len(ready))):
             if not session.closing:
                 self.command(session, ready.popleft())
-            if session.out_bytes > soft_bytes or len(session.pending) > PENDING_MAX:
+            if session.out_bytes > soft_bytes or session.is_full():
                 return
 
     def command(self, session: Session, argv: list[bytes]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from respdyn.engine import session
 from respdyn.server import clients
 from respdyn.server.facts import resident_bytes
-from tests.server import stub
 from tests.server.stub import Served, Wire, served, until
 
 MB = 1024 * 1024
@@ -80,8 +80,7 @@ def test_slow_commands_of_one_client_leave_room_for_others(
 def test_pending_commands_of_one_client_are_bounded(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "PENDING_MAX", 10)
-    monkeypatch.setattr(stub, "PENDING_MAX", 10)
+    monkeypatch.setattr(session, "PENDING_MAX", 10)
     wire = Wire(server.client_port)
     wire.send(command(b"LATER") * 100)
     answered = 0
