@@ -1,8 +1,9 @@
 """Commands on the bits of a string, and on integers of any width within it.
 
-As with ranges of bytes, a change writes the whole value anew. Bit 0 is the highest bit of the first
-byte; behind the end of a string there are zeros. A string is one big-endian integer here, so that
-a field of any width is a shift and a mask of the few bytes that hold it.
+As with ranges of bytes, a change writes the whole value anew; what changes no bit writes nothing.
+Bit 0 is the highest bit of the first byte; behind the end of a string there are zeros. A string is
+one big-endian integer here, so that a field of any width is a shift and a mask of the few bytes
+that hold it.
 
 Source: Redis `bitops.c`.
 """
@@ -38,12 +39,13 @@ def setbit(
     offset = _offset(argv[2])
     if argv[3] not in (b"0", b"1"):
         raise ReplyError(_BAD_BIT)
-    found = bytearray(value(rec, now_ms) or b"")
+    held = value(rec, now_ms) or b""
     place, mask = offset >> 3, 128 >> (offset & 7)
-    if place >= len(found):
-        found.extend(bytes(place + 1 - len(found)))
+    found = bytearray(held.ljust(place + 1, b"\0"))
     old = ONE if found[place] & mask else ZERO
     found[place] = found[place] | mask if argv[3] == b"1" else found[place] & ~mask
+    if found == held:
+        return old, b""
     return old, rewrite(rec, now_ms, stamp, bytes(found))
 
 
@@ -176,12 +178,14 @@ def bitfield(
     found = value(rec, now_ms) or b""
     ends = [one[3] + one[2] for one in operations if one[0] != b"GET"]
     if not ends:
-        return _run(operations, bytearray(found), resp3), b""
+        return _run(operations, bytearray(found), resp3)[0], b""
     size = (max(ends) + 7) >> 3
     if size > STRING_MAX:
         raise ReplyError(_BAD_OFFSET)
     held = bytearray(found.ljust(size, b"\0"))
-    reply = _run(operations, held, resp3)
+    reply, has_changed = _run(operations, held, resp3)
+    if not has_changed and len(held) == len(found):
+        return reply, b""
     return reply, rewrite(rec, now_ms, stamp, bytes(held))
 
 
@@ -189,7 +193,7 @@ def bitfield_ro(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     operations = _operations(argv)
     if any(one[0] != b"GET" for one in operations):
         raise ReplyError(_READ_ONLY)
-    return _run(operations, bytearray(value(rec, now_ms) or b""), resp3)
+    return _run(operations, bytearray(value(rec, now_ms) or b""), resp3)[0]
 
 
 def _operations(argv: Argv) -> list[Operation]:
@@ -225,9 +229,12 @@ def _type(argument: bytes) -> tuple[bool, int]:
     return argument[:1] == b"i", width
 
 
-def _run(operations: list[Operation], held: bytearray, resp3: bool) -> bytes:
-    """The replies of the operations, which change `held` in place."""
+def _run(
+    operations: list[Operation], held: bytearray, resp3: bool
+) -> tuple[bytes, bool]:
+    """The replies of the operations, which change `held` in place; whether one of them did."""
     replies = []
+    has_changed = False
     for name, is_signed, width, offset, operand, overflow in operations:
         first, end = offset >> 3, (offset + width + 7) >> 3
         shift = end * 8 - offset - width
@@ -246,10 +253,11 @@ def _run(operations: list[Operation], held: bytearray, resp3: bool) -> bytes:
         if new is None:
             replies.append(null(resp3))
             continue
+        has_changed = has_changed or new != old
         window = window & ~(mask << shift) | (new & mask) << shift
         held[first:end] = window.to_bytes(end - first)
         replies.append(integer(old if name == b"SET" else new))
-    return array(replies)
+    return array(replies), has_changed
 
 
 def _fitted(wanted: int, is_signed: bool, width: int, overflow: bytes) -> int | None:

@@ -15,6 +15,10 @@ from respdyn.types import strings
 
 Event = tuple[str, bytes]       # class, name
 
+# A time that is over for so long when a key is written is told at once, with the write. Nobody
+# waits for it: of a record that comes by a repair it would be old news.
+LONG_PAST_MS: Final = 5000
+
 GENERIC: Final = "g"
 STRING: Final = "$"
 EXPIRED: Final[Event] = ("x", b"expired")
@@ -59,14 +63,14 @@ def of_write(
         return events
     if not existed or command.name in _ANEW:
         events.append(NEW)
-    if event[1] == b"setbit" and existed and _same_value(before, after, now_ms):
-        return events
     at = strings.expire_at(after, 0)
     if command.name == "getex" and not at:
         event = (GENERIC, b"persist")
     events.append(event)
     if event[1] == b"set" and at and not any(word(one) == b"KEEPTTL" for one in argv[3:]):
         events.append(TIMED)
+    if 0 < (at or 0) <= now_ms - LONG_PAST_MS:
+        events.append(EXPIRED)
     return events
 
 
@@ -83,10 +87,6 @@ def _event_of(command: Command, argv: Argv) -> Event:
     if command.name in _STEPS:
         return GENERIC, argv[3].lower()
     return EVENTS.get(command.name, (GENERIC, command.name.encode()))
-
-
-def _same_value(before: bytes, after: bytes, now_ms: int) -> bool:
-    return strings.value(before, now_ms) == strings.value(after, now_ms)
 
 
 def of_read(command: Command, reply: bytes, argv: Argv, now_ms: int, resp3: bool) -> list[Event]:

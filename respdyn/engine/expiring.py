@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
+from respdyn.commands.events import LONG_PAST_MS
 from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
 
@@ -73,7 +74,7 @@ class Expiring:
 
     def _keep(self, locator: bytes, record: bytes) -> None:
         at = strings.expire_at(record, 0)
-        if not at or at <= self._wall_ms - GRACE_MS:        # old news, by way of a repair
+        if not at or at <= self._wall_ms - LONG_PAST_MS:    # told with its write, if it was one
             self._times.pop(locator, None)
         elif self._times.get(locator) != at:
             self._times[locator] = at

@@ -4,7 +4,7 @@ A node tells the classes that any node it is connected to asks for, so `CONFIG S
 notify-keyspace-events` at one node is enough for its subscribers to hear of all keys. An event
 leaves when the quorum has the write, or when it failed: then the write may still appear, so it is
 told as well. At least once: a write that is run again, or a coordinator that changes at the moment
-of an expiry, tells twice.
+of an expiry, tells twice. A key that expires before its write was told is told to expire behind it.
 
 Subscribers on the client port hear the events of all nodes; those on the cluster port, who
 subscribe at each node as they must with Redis Cluster, hear those of the node that they are at.
@@ -55,10 +55,15 @@ class Announcing(Waiter):
         self._tell()
         self._waiter.fail(text)
 
+    def add(self, events: list[Event]) -> None:
+        """These have happened since, and are told behind."""
+        self._events += events
+
     def _tell(self) -> None:
         if not self._is_told:
             self._is_told = True
             self._notices.tell(self._locator, self._events)
+            self._notices.has_told(self._locator, self)
 
 
 class Looking(Waiter):
@@ -90,6 +95,7 @@ class Notices:
         self._own = ""
         self._own_tracks = b"-"
         self._asked: dict[str, str] = {}        # by peer
+        self._untold: dict[bytes, Announcing] = {}      # by locator: the last that waits
         self._pubsub = pubsub
         self._links = links
 
@@ -143,7 +149,10 @@ class Notices:
     ) -> Waiter:
         """Whom a write's outcome goes to, so that its events are told."""
         events = self._chosen(of_write(command, argv, before, after, now_ms))
-        return Announcing(waiter, self, locator, events) if events else waiter
+        if not events:
+            return waiter
+        announcing = self._untold[locator] = Announcing(waiter, self, locator, events)
+        return announcing
 
     def written(
         self, command: Command, argv: Argv, locator: bytes, before: bytes, after: bytes,
@@ -173,7 +182,17 @@ class Notices:
 
     def expired(self, locator: bytes) -> None:
         """A key's time has come."""
-        self.tell(locator, self._chosen([EXPIRED]))
+        events = self._chosen([EXPIRED])
+        waiting = self._untold.get(locator)
+        if waiting is None:
+            self.tell(locator, events)
+        else:
+            waiting.add(events)
+
+    def has_told(self, locator: bytes, announcing: Announcing) -> None:
+        """Its events are told."""
+        if self._untold.get(locator) is announcing:
+            del self._untold[locator]
 
     def _chosen(self, events: list[Event]) -> list[Event]:
         return [event for event in events if self._is_asked(event[0])]

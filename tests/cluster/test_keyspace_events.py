@@ -144,3 +144,29 @@ def test_a_rename_that_ends_halfway_tells_what_has_happened() -> None:
     little.run(3000)
     assert little.client("B")("GET", two) == b"v"
     assert events(ear) in ([], [(b"rename_from", one.encode())])
+
+
+def test_a_short_life_ends_after_it_was_told_to_begin() -> None:
+    """The expiry comes while the SET still waits for its quorum: it is told behind the SET."""
+    little = Little(3, notify_keyspace_events="KEA").ready()
+    ears = [listener(little, name) for name in "ABC"]
+    key = little.key_of("A")
+    for through in "AB":
+        little.holds |= {(0, 1), (0, 2)} if through == "A" else {(1, 0)}
+        little.client(through).send("SET", key, "v", "PX", 20)
+        little.run(60)
+        little.holds.clear()
+        little.run(60)
+        for ear in ears:
+            assert [name for name, _ in events(ear)] == [b"set", b"expire", b"expired"]
+
+
+def test_a_life_that_is_long_over_is_told_to_end() -> None:
+    little = Little(3, notify_keyspace_events="KEA").ready()
+    ears = [listener(little, name) for name in "ABC"]
+    key = little.key_of("B")
+    for words in (("EXAT", 1), ("PXAT", 1), ("EXAT", little.wall_ms // 1000 - 2)):
+        assert little.client("A")("SET", key, "v", *words) == b"OK"
+        little.run(7000)
+        for ear in ears:
+            assert [name for name, _ in events(ear)] == [b"set", b"expire", b"expired"], words
