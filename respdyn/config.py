@@ -183,7 +183,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "keys remembered for clients that cache; each costs about 300 bytes",
             1, 1 << 32, runtime=True, redis="tracking-table-max-keys"),
     Setting("maxmemory", "maxmemory", "bytes", 0,
-            "memory of this process at which clients' writes are refused (-OOM); 0: no limit",
+            "memory for data and clients at which clients' writes are refused (-OOM); 0: no limit",
             0, 1 << 50, runtime=True, redis="maxmemory"),
     Setting("slowlog-log-slower-than", "slowlog_us", "int", 10_000,
             "microseconds from which a command is kept for SLOWLOG; 0: every one, -1: none",

@@ -74,9 +74,10 @@ class ServerMetrics:
     """What the sockets did. One per process; read by INFO and the exposition."""
 
     __slots__ = (
-        "client_bytes_in", "client_bytes_out", "clients_connected", "clients_idle_closed",
-        "clients_opened", "clients_output_closed", "clients_paused", "clients_protected",
-        "clients_protocol_errors", "clients_refused", "http_refused", "http_requests",
+        "client_bytes_in", "client_bytes_out", "client_reads", "client_writes",
+        "clients_connected", "clients_idle_closed", "clients_opened", "clients_output_closed",
+        "clients_paused", "clients_protected", "clients_protocol_errors", "clients_refused",
+        "http_refused", "http_requests",
         "peer_bytes_in", "peer_bytes_out", "peer_dials", "peer_frames_in", "peer_frames_lost",
         "peer_frames_out", "peer_links", "peer_output_dropped", "peer_protocol_errors",
         "peer_refused", "storage_failed", "storage_failures", "turn_us", "turns",
@@ -85,6 +86,8 @@ class ServerMetrics:
     def __init__(self) -> None:
         self.client_bytes_in = 0
         self.client_bytes_out = 0
+        self.client_reads = 0               # pieces that sockets gave, and were given
+        self.client_writes = 0
         self.clients_connected = 0
         self.clients_opened = 0
         self.clients_refused = 0            # max-clients

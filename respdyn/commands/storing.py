@@ -64,7 +64,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "debug", "DEBUG <SLEEP seconds | HELP>",
-        "DEBUG SLEEP answers later, and nobody else notices. Nothing else of DEBUG is offered.",
+        "Is refused unless enable-debug-command says otherwise. SLEEP answers later, and nobody"
+        " else notices. Nothing else of DEBUG is offered.",
         since="1.0.0", group="server", flags="admin noscript loading stale", arity=-2,
         promise="local", route=LOCAL,
     ),

@@ -1,8 +1,8 @@
 """CLIENT: what this node knows of its connections, and what may be done to them.
 
 The lines of CLIENT LIST have every field of Redis 7, and the library's name and version of 7.2.
-What has no counterpart here reads zero or none: no buffer is allocated before it is filled
-(`qbuf-free`, `rbs`, `rbp`, `obl`).
+What has no counterpart here reads zero: no buffer is allocated before it is filled (`qbuf-free`,
+`rbs`, `rbp`, `obl`). As in Redis, `qbuf` has the command in it that this client is just served.
 
 Source: Redis `networking.c` (catClientInfoString, clientCommand).
 """
@@ -35,6 +35,9 @@ def describe(context: LocalContext, session: Session, argv: Argv | None = None) 
     now_ms = context.now_ms
     read, written = context.host.buffered(session.tag)
     argv_bytes = sum(map(len, argv or ()))
+    if argv:
+        read += len(b"*%d\r\n" % len(argv)) + sum(len(b"$%d\r\n\r\n" % len(one)) for one in argv)
+        read += argv_bytes
     transaction = session.transaction
     flags = "O" if session.is_monitor else ""
     flags += "P" if session.subscriptions is not None else ""
@@ -50,7 +53,7 @@ def describe(context: LocalContext, session: Session, argv: Argv | None = None) 
         ("id", session.id),
         ("addr", session.address),
         ("laddr", session.local_address),
-        ("fd", -1),
+        ("fd", context.host.descriptor(session.tag)),
         ("name", session.name.decode("latin-1")),
         ("age", max(0, now_ms - session.created_ms) // 1000),
         ("idle", max(0, now_ms - session.last_ms) // 1000),

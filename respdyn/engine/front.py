@@ -162,7 +162,7 @@ class Front:
 
     def look_at_memory(self) -> None:
         """Whether clients' writes are refused from now on."""
-        is_full = 0 < self._node.settings.maxmemory < self.memory.used()
+        is_full = 0 < self._node.settings.maxmemory < self.memory.held()
         self.is_full = self.dispatcher.is_full = is_full
 
     def turned(self, took_ms: int) -> None:

@@ -54,6 +54,10 @@ class Host(ABC):
         """
 
     @abstractmethod
+    def descriptor(self, tag: object) -> int:
+        """The number that the system gave to a session's connection; -1 if there is none."""
+
+    @abstractmethod
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """Copy the data as it is now to `backups/name` in the data directory.
 
@@ -89,6 +93,10 @@ class NoHost(Host):
     def buffered(self, tag: object) -> tuple[int, int]:
         """See `Host`."""
         return 0, 0
+
+    def descriptor(self, tag: object) -> int:
+        """See `Host`."""
+        return -1
 
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """See `Host`."""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.arguments import word
+from respdyn.config_view import accepted_value
 from respdyn.engine.journal import Cost
 from respdyn.engine.pubsub import CHANNEL, PATTERN, SHARD
 from respdyn.resp.replies import verbatim
@@ -36,7 +37,9 @@ def reply(context: LocalContext, wanted: list[bytes], resp3: bool, listener: str
     names = [word(one).decode("latin-1").lower() for one in wanted] or ["default"]
     chosen = set(names)
     if "all" in chosen:
-        chosen.update(name for name in SECTIONS if name != "modules")
+        chosen.update(SECTIONS)
+    if "module_list" in chosen:
+        chosen.add("modules")
     if "everything" in chosen:
         chosen.update(SECTIONS)
     if "default" in chosen:
@@ -62,6 +65,7 @@ def _server(context: LocalContext) -> Fields:
     identity = context.node.identity
     settings = context.settings
     up_s = max(0, context.now_ms - context.started_ms) // 1000
+    hertz = accepted_value(settings, "hz")
     return {
         "redis_version": REDIS_VERSION,
         "server_name": "respdyn",
@@ -83,11 +87,11 @@ def _server(context: LocalContext) -> Fields:
         "server_time_usec": context.now_ms * 1000,
         "uptime_in_seconds": up_s,
         "uptime_in_days": up_s // 86400,
-        "hz": 10,
-        "configured_hz": 10,
+        "hz": hertz,
+        "configured_hz": hertz,
         "lru_clock": context.now_ms // 1000 & 0xFFFFFF,
         "executable": "",
-        "config_file": "",
+        "config_file": context.host.config_file(),
         "io_threads_active": 0,
     }
 
@@ -104,6 +108,23 @@ def _clients(context: LocalContext) -> Fields:
         "tracking_clients": len(context.node.telling.trackers.sessions),
         "clients_in_timeout_table": 0,
     }
+
+
+_OF_SCRIPTS: Final[Fields] = {
+    "used_memory_lua": 0,
+    "used_memory_vm_eval": 0,
+    "used_memory_lua_human": "0B",
+    "used_memory_scripts_eval": 0,
+    "number_of_cached_scripts": 0,
+    "number_of_functions": 0,
+    "number_of_libraries": 0,
+    "used_memory_vm_functions": 0,
+    "used_memory_vm_total": 0,
+    "used_memory_vm_total_human": "0B",
+    "used_memory_functions": 0,
+    "used_memory_scripts": 0,
+    "used_memory_scripts_human": "0B",
+}
 
 
 def memory(context: LocalContext) -> Fields:
@@ -128,22 +149,26 @@ def memory(context: LocalContext) -> Fields:
         "used_memory_startup": startup,
         "used_memory_dataset": dataset,
         "used_memory_dataset_perc": f"{100 * dataset / max(1, used - startup):.2f}%",
+        "allocator_allocated": used,        # as Redis tells it where malloc says nothing itself
+        "allocator_active": rss,
+        "allocator_resident": rss,
         "total_system_memory": total,
         "total_system_memory_human": human(total),
-        "used_memory_lua": 0,
-        "used_memory_lua_human": human(0),
-        "number_of_cached_scripts": 0,
-        "number_of_functions": 0,
-        "number_of_libraries": 0,
-        "used_memory_scripts": 0,
-        "used_memory_scripts_human": human(0),
+        **_OF_SCRIPTS,
         "maxmemory": context.settings.maxmemory,
         "maxmemory_human": human(context.settings.maxmemory),
-        "maxmemory_policy": "noeviction",
+        "maxmemory_policy": accepted_value(context.settings, "maxmemory-policy"),
+        "allocator_frag_ratio": f"{rss / used if used else 1:.2f}",
+        "allocator_frag_bytes": rss - used,
+        "allocator_rss_ratio": "1.00",
+        "allocator_rss_bytes": 0,
+        "rss_overhead_ratio": "1.00",
+        "rss_overhead_bytes": 0,
         "mem_fragmentation_ratio": f"{rss / used if used else 1:.2f}",
         "mem_fragmentation_bytes": rss - used,
-        "mem_not_counted_for_evict": 0,
+        "mem_not_counted_for_evict": startup,
         "mem_replication_backlog": 0,
+        "mem_total_replication_buffers": 0,
         "mem_clients_slaves": 0,
         "mem_clients_normal": clients,
         "mem_cluster_links": 0,
@@ -162,7 +187,13 @@ def _persistence(context: LocalContext) -> Fields:
     return {
         "loading": 0,
         "async_loading": 0,
-        "rdb_changes_since_last_save": 0,
+        "current_cow_peak": 0,
+        "current_cow_size": 0,
+        "current_cow_size_age": 0,
+        "current_fork_perc": "0.00",
+        "current_save_keys_processed": 0,
+        "current_save_keys_total": 0,
+        "rdb_changes_since_last_save": backups.unsaved(context.node.counters),
         "rdb_bgsave_in_progress": int(backups.is_running),
         "rdb_last_save_time": (backups.last_ms or context.started_ms) // 1000,
         "rdb_last_bgsave_status": "ok" if backups.is_well else "err",
@@ -171,14 +202,20 @@ def _persistence(context: LocalContext) -> Fields:
             (context.now_ms - backups.began_ms) // 1000 if backups.is_running else -1,
         "rdb_saves": backups.count,
         "rdb_last_cow_size": 0,
+        "rdb_last_load_keys_expired": 0,
+        "rdb_last_load_keys_loaded": context.loaded,
         "aof_enabled": 0 if settings.engine == "memory" else 1,
         "aof_rewrite_in_progress": 0,
         "aof_rewrite_scheduled": 0,
         "aof_last_rewrite_time_sec": -1,
         "aof_current_rewrite_time_sec": -1,
         "aof_last_bgrewrite_status": "ok",
+        "aof_rewrites": 0,
+        "aof_rewrites_consecutive_failures": 0,
         "aof_last_write_status": "err" if is_failing else "ok",
         "aof_last_cow_size": 0,
+        "module_fork_in_progress": 0,
+        "module_fork_last_cow_size": 0,
     }
 
 
@@ -195,14 +232,20 @@ def _stats(context: LocalContext) -> Fields:
         "total_net_repl_output_bytes": 0,
         "instantaneous_input_kbps": "0.00",
         "instantaneous_output_kbps": "0.00",
+        "instantaneous_input_repl_kbps": "0.00",
+        "instantaneous_output_repl_kbps": "0.00",
         "rejected_connections": 0,
         "sync_full": 0,
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
         "expired_keys": context.node.counters.expired_reduced,
         "expired_stale_perc": "0.00",
+        "expired_time_cap_reached_count": 0,
+        "expire_cycle_cpu_milliseconds": 0,
         "evicted_keys": 0,
         "evicted_clients": 0,
+        "total_eviction_exceeded_time": 0,
+        "current_eviction_exceeded_time": 0,
         "keyspace_hits": context.node.counters.keyspace_hits,
         "keyspace_misses": context.node.counters.keyspace_misses,
         "pubsub_channels": len(context.node.telling.pubsub.listeners[CHANNEL]),
@@ -216,6 +259,8 @@ def _stats(context: LocalContext) -> Fields:
         "active_defrag_misses": 0,
         "active_defrag_key_hits": 0,
         "active_defrag_key_misses": 0,
+        "total_active_defrag_time": 0,
+        "current_active_defrag_time": 0,
         "tracking_total_keys": trackers.keys,
         "tracking_total_items": trackers.items(),
         "tracking_total_prefixes": trackers.prefixes(),
@@ -224,6 +269,10 @@ def _stats(context: LocalContext) -> Fields:
         "dump_payload_sanitizations": 0,
         "total_reads_processed": 0,
         "total_writes_processed": 0,
+        "io_threaded_reads_processed": 0,
+        "io_threaded_writes_processed": 0,
+        "reply_buffer_shrinks": 0,
+        "reply_buffer_expands": 0,
     }
 
 
@@ -237,7 +286,7 @@ def _replication(context: LocalContext) -> Fields:
         "master_repl_offset": 0,
         "second_repl_offset": -1,
         "repl_backlog_active": 0,
-        "repl_backlog_size": 1048576,
+        "repl_backlog_size": accepted_value(context.settings, "repl-backlog-size"),
         "repl_backlog_first_byte_offset": 0,
         "repl_backlog_histlen": 0,
     }
@@ -270,10 +319,10 @@ def _commandstats(context: LocalContext) -> Fields:
 
 def _latencystats(context: LocalContext) -> Fields:
     costs = context.journal.costs
+    wanted = accepted_value(context.settings, "latency-tracking-info-percentiles").split()
     return {
         f"latency_percentiles_usec_{command.name}": ",".join(
-            f"p{shown}={costs[command].quantile(share):.3f}"
-            for shown, share in (("50", 0.5), ("99", 0.99), ("99.9", 0.999))
+            f"p{share}={costs[command].quantile(float(share) / 100):.3f}" for share in wanted
         )
         for command in sorted(costs, key=lambda one: one.name) if costs[command].timed
     }

@@ -74,6 +74,7 @@ class LocalContext:
         self.started_ms = node.wall_ms
         self.first_settings = node.settings     # before CONFIG SET
         self.backups = operating.Backups()
+        self.loaded = 0                         # records that the store held at the start
         # What only the driver knows, by field of INFO: used_memory, process_id, used_cpu_sys ...
         self.outside: Callable[[], Mapping[str, str]] = dict
 
@@ -150,7 +151,9 @@ class LocalContext:
     def reset_statistics(self) -> None:
         """CONFIG RESETSTAT."""
         front = self.node.front
-        self.node.counters.reset()
+        counters = self.node.counters
+        self.backups.forget(counters.writes_coordinated + counters.records_received)
+        counters.reset()
         self.node.latencies.reset()
         front.calls.clear()
         front.journal.reset()

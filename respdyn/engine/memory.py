@@ -7,7 +7,9 @@ data at once, rises and falls with it, and is the same for the same data. Reside
 (`used_memory_rss`) is another figure: it has in it what was freed and has not gone back to the
 system, and the frames of the moment.
 
-`maxmemory` is compared with this figure, once a millisecond at most.
+`maxmemory` is compared with what data and clients hold (`held`), once a millisecond at most. What
+the interpreter needs before it holds anything (about 40 MB, `startup`) does not count: a limit of
+10 MB is one of 10 MB of data, as with Redis, whose own need is small.
 """
 
 from collections.abc import Callable, Mapping
@@ -83,8 +85,12 @@ class Memory:
         """A client is gone."""
         self._seen_bytes -= self._seen.pop(session.id, 0)
 
+    def held(self) -> int:
+        """What data and clients need: what `maxmemory` bounds."""
+        return self._clients + self.dataset()
+
     def used(self) -> int:
         """All of it, with clients as they were when somebody last looked."""
-        used = self.startup + self._clients + self.dataset()
+        used = self.startup + self.held()
         self.peak = max(self.peak, used)
         return used

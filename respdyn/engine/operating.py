@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from respdyn.cluster.counters import Counters
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
 from respdyn.config_view import rewritten
 from respdyn.engine import introspection
@@ -59,7 +60,33 @@ class Backups:
         self.took_ms = -1           # the last one
         self.is_well = True         # the last one succeeded, or there was none
         self.count = 0              # that succeeded
-        self.records = 0            # that changed before it began
+        self._saved = 0             # writes that are in the last one, or were counted before
+        self._before = 0            # writes that there were when the present one began
+
+    def unsaved(self, counters: Counters) -> int:
+        """Writes coordinated or received since the last backup, or since the start."""
+        return counters.writes_coordinated + counters.records_received - self._saved
+
+    def begin(self, now_ms: int, counters: Counters) -> None:
+        """One begins."""
+        self.is_running = True
+        self.began_ms = now_ms
+        self._before = counters.writes_coordinated + counters.records_received
+
+    def end(self, now_ms: int, is_well: bool) -> None:
+        """It has ended."""
+        self.is_running = False
+        self.is_well = is_well
+        self.took_ms = now_ms - self.began_ms
+        if is_well:
+            self.last_ms = now_ms
+            self.count += 1
+            self._saved = self._before
+
+    def forget(self, counted: int) -> None:
+        """The counters, which had come to so much, begin again at 0."""
+        self._saved -= counted
+        self._before -= counted
 
 
 def role(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -98,14 +125,10 @@ def _begin(context: LocalContext, done: Callable[[str], None]) -> None:
     name = f"backup-{context.now_ms}"
 
     def finished(reason: str) -> None:
-        backups.is_running = False
-        backups.is_well = not reason
-        backups.took_ms = context.now_ms - backups.began_ms
+        backups.end(context.now_ms, not reason)
         if reason:
             context.node.trace.event("backup_failed", reason=reason)
         else:
-            backups.last_ms = context.now_ms
-            backups.count += 1
             context.node.trace.event("backup_made", backup=name, took_ms=backups.took_ms)
         done(reason)
 
@@ -113,8 +136,7 @@ def _begin(context: LocalContext, done: Callable[[str], None]) -> None:
         context.host.back_up(name, finished)
     except HostError as wrong:
         raise ReplyError(f"ERR {wrong}") from None
-    backups.is_running = True
-    backups.began_ms = context.now_ms
+    backups.begin(context.now_ms, context.node.counters)
 
 
 def shutdown(context: LocalContext, session: Session, argv: Argv) -> None:

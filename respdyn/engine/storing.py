@@ -17,6 +17,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.arguments import INT64_MAX, integer_of, parse_integer, quoted, word
+from respdyn.commands.inspecting import ENTRY_BYTES
+from respdyn.config import Settings, is_loopback_only
 from respdyn.engine import info
 from respdyn.engine.asking import Answer, Task, Wish, answer_as
 from respdyn.engine.introspection import help_text
@@ -45,6 +47,11 @@ _DEBUG_HELP = (
     b"    Answer this connection after <seconds>. Nobody else waits. Decimals allowed.",
     b"HELP",
     b"    Prints this help.",
+)
+_DEBUG_REFUSED = (
+    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can'
+    " run it from a local connection, otherwise you need to set this option in the configuration"
+    " file, and then restart the server."
 )
 _SWAP_REFUSED = (
     "ERR SWAPDB is not offered: a database is part of every key's place, so all keys of both"
@@ -151,7 +158,16 @@ def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
 # ---- DEBUG ----
 
 
+def check_debug(settings: Settings, session: Session) -> None:
+    """Raises `ReplyError` unless `enable-debug-command` lets this client say DEBUG."""
+    allowed = settings.enable_debug_command
+    host = session.address.rpartition(":")[0].strip("[]")
+    if allowed == "no" or (allowed == "local" and not is_loopback_only([host])):
+        raise ReplyError(_DEBUG_REFUSED)
+
+
 def debug(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    check_debug(context.settings, session)
     subcommand = word(argv[1])
     if subcommand == b"HELP" and len(argv) == 2:
         return array([status(line) for line in _DEBUG_HELP])
@@ -214,31 +230,64 @@ def memory_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def memory_stats(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    """Redis's names, of those that mean something here."""
+    """Redis's rows in its order. Of a database it tells what its table costs, data included."""
     fields = info.memory(context)
-    used, peak, rss, overhead, data, startup, clients = (
+    replica = context.node.replica
+    resp3 = session.resp == 3
+
+    def row(name: str, field: str) -> tuple[bytes, bytes]:
+        return text(name), integer(int(str(fields[field])))
+
+    def share(name: str, part: str, whole: int) -> tuple[bytes, bytes]:
+        return text(name), double(int(str(fields[part])) / max(1, whole), resp3)
+
+    used, peak, rss, startup, data = (
         int(str(fields[name])) for name in (
-            "used_memory", "used_memory_peak", "used_memory_rss", "used_memory_overhead",
-            "used_memory_dataset", "used_memory_startup", "mem_clients_normal",
+            "used_memory", "used_memory_peak", "used_memory_rss", "used_memory_startup",
+            "used_memory_dataset",
         )
     )
-    replica = context.node.replica
     keys = sum(map(sum, replica.live))
-    resp3 = session.resp == 3
-    pairs = [
-        ("peak.allocated", integer(peak)), ("total.allocated", integer(used)),
-        ("startup.allocated", integer(startup)), ("clients.normal", integer(clients)),
-        ("overhead.total", integer(overhead)),
-        ("keys.count", integer(keys)),
-        ("keys.bytes-per-key", integer(data // keys if keys else 0)),
-        ("dataset.bytes", integer(data)),
-        ("dataset.percentage", double(100 * data / max(1, used - startup), resp3)),
-        ("peak.percentage", double(100 * used / peak if peak else 0.0, resp3)),
-        ("records.count", integer(replica.records)),
-        ("fragmentation", double(rss / used if used else 1.0, resp3)),
-        ("fragmentation.bytes", integer(rss - used)),
+    pairs = [row(*one) for one in _BEFORE_DATABASES]
+    for db, live in enumerate(replica.live):
+        if count := sum(live):
+            table = [
+                (text("overhead.hashtable.main"), integer(ENTRY_BYTES * count)),
+                (text("overhead.hashtable.expires"), integer(0)),
+                (text("overhead.hashtable.slot-to-keys"), integer(0)),
+            ]
+            pairs.append((text(f"db.{db}"), map_(table, resp3)))
+    pairs += [
+        row("overhead.total", "used_memory_overhead"),
+        (text("keys.count"), integer(keys)),
+        (text("keys.bytes-per-key"), integer((used - startup) // keys if keys else 0)),
+        row("dataset.bytes", "used_memory_dataset"),
+        (text("dataset.percentage"), double(100 * data / max(1, used - startup), resp3)),
+        (text("peak.percentage"), double(100 * used / peak if peak else 0.0, resp3)),
+        row("allocator.allocated", "allocator_allocated"),
+        row("allocator.active", "allocator_active"),
+        row("allocator.resident", "allocator_resident"),
+        share("allocator-fragmentation.ratio", "allocator_active", used),
+        row("allocator-fragmentation.bytes", "allocator_frag_bytes"),
+        share("allocator-rss.ratio", "allocator_resident", rss),
+        row("allocator-rss.bytes", "allocator_rss_bytes"),
+        share("rss-overhead.ratio", "used_memory_rss", rss),
+        row("rss-overhead.bytes", "rss_overhead_bytes"),
+        share("fragmentation", "used_memory_rss", used),
+        row("fragmentation.bytes", "mem_fragmentation_bytes"),
+        (text("records.count"), integer(replica.records)),      # respdyn's own: tombstones as well
     ]
-    return map_([(text(name), value) for name, value in pairs], resp3)
+    return map_(pairs, resp3)
+
+
+_BEFORE_DATABASES: Final = (
+    ("peak.allocated", "used_memory_peak"), ("total.allocated", "used_memory"),
+    ("startup.allocated", "used_memory_startup"),
+    ("replication.backlog", "mem_replication_backlog"),
+    ("clients.slaves", "mem_clients_slaves"), ("clients.normal", "mem_clients_normal"),
+    ("cluster.links", "mem_cluster_links"), ("aof.buffer", "mem_aof_buffer"),
+    ("lua.caches", "used_memory_scripts_eval"), ("functions.caches", "used_memory_functions"),
+)
 
 
 def swapdb(argv: Argv) -> ReplyError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.declare import LOCAL, Command
 from respdyn.commands.table import find
+from respdyn.engine import storing
 from respdyn.engine.execution import Execution
 from respdyn.engine.sending import Watching
 from respdyn.engine.session import Session, Transaction
@@ -113,6 +114,8 @@ def enqueue(front: Front, session: Session, command: Command, argv: Argv) -> byt
     assert transaction is not None
     if "no_multi" in command.flag_words:
         raise ReplyError("ERR Command not allowed inside a transaction")
+    if command.name == "debug":
+        storing.check_debug(front.context.settings, session)
     if command.route is not LOCAL:
         front.check_ready(command)
     front.check_room(command)

@@ -225,7 +225,9 @@ class Client(asyncio.Protocol):
         session = self._session
         if reader is None or session is None or session.closing:
             return
-        self._clients.metrics.client_bytes_in += len(data)
+        metrics = self._clients.metrics
+        metrics.client_bytes_in += len(data)
+        metrics.client_reads += 1
         self._is_active = True
         reader.feed(data)
         if not self._has_more:
@@ -278,7 +280,9 @@ class Client(asyncio.Protocol):
                 self.abort()
                 return
             data = session.take()
-            self._clients.metrics.client_bytes_out += len(data)
+            metrics = self._clients.metrics
+            metrics.client_bytes_out += len(data)
+            metrics.client_writes += 1
             transport.write(data)
         if session.closing:
             if not session.pending:
@@ -298,6 +302,11 @@ class Client(asyncio.Protocol):
             return False
         self._slow_since = self._slow_since or now
         return now - self._slow_since >= clients.pubsub_seconds
+
+    def descriptor(self) -> int:
+        """The socket's number in this process; -1 when it is closed."""
+        socket = None if self._transport is None else self._transport.get_extra_info("socket")
+        return -1 if socket is None else int(socket.fileno())
 
     def buffered(self) -> tuple[int, int]:
         """Bytes of commands that were not run yet, and of replies that the socket has not taken."""

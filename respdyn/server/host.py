@@ -57,6 +57,10 @@ class Process(Host):
         """See `Host.buffered`."""
         return tag.buffered() if isinstance(tag, Client) else (0, 0)
 
+    def descriptor(self, tag: object) -> int:
+        """See `Host.descriptor`."""
+        return tag.descriptor() if isinstance(tag, Client) else -1
+
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """See `Host.back_up`."""
         store = self._store

@@ -158,6 +158,7 @@ class Server:
         self._loop = loop
         self._metrics = ServerMetrics()
         self._started = time.time()
+        self._loaded = 0                    # records that the store held
         self._empty_bytes = 0               # resident, before any record was loaded
         self._stopping = asyncio.Event()
         self._reason = ""
@@ -241,6 +242,7 @@ class Server:
         self._node.is_restored = store.is_restored
         gc.collect()
         gc.freeze()
+        self._loaded = records
         if records:
             took_ms = int((time.monotonic() - began) * 1000)
             self._trace.event("loaded", records=records, damaged=store.damaged, took_ms=took_ms)
@@ -251,6 +253,7 @@ class Server:
         self._node.front.context.outside = self._facts
         self._node.front.clock_ns = time.perf_counter_ns
         self._node.front.memory.startup = self._empty_bytes
+        self._node.front.context.loaded = self._loaded
         if self._disk is not None:
             self._disk.start()
         self._turn.begin()

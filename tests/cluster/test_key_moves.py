@@ -143,7 +143,7 @@ def test_the_first_wait_of_a_connection_covers_all_that_it_wrote() -> None:
 
 
 def test_debug_sleep_holds_up_nobody_else() -> None:
-    little = Little(1).ready()
+    little = Little(1, enable_debug_command="yes").ready()
     sleeper, other = little.client("A"), little.client("A")
     began = little.now_ms
     sleeper.send("DEBUG", "SLEEP", "0.5")

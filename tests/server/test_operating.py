@@ -102,7 +102,7 @@ def test_memory_beyond_the_limit_refuses_writes(tmp_path: Path) -> None:
     with node(f"--data-dir={tmp_path / 'd'}") as (_, port):
         client = connect(port)
         client.set("k", "v")
-        client.config_set("maxmemory", "1mb")
+        client.config_set("maxmemory", "1kb")
         time.sleep(2.2)
         with pytest.raises(redis.OutOfMemoryError):
             client.set("k", "w")
