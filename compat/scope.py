@@ -19,14 +19,14 @@ LATER_GROUPS = {
     "stream": "streams", "geo": "geo", "hyperloglog": "HyperLogLog", "scripting": "scripting",
 }
 
-# Commands of the groups that are there, left out: what they do has no counterpart.
+# Commands of the groups that are there, left out or refused: what they do has no counterpart.
 NO_COUNTERPART = {
     **dict.fromkeys(
         ("failover", "psync", "replconf", "replicaof", "slaveof", "sync"),
         "replication with a leader",
     ),
     **dict.fromkeys(
-        ("module", "module|load", "module|loadex", "module|unload"), "modules of Redis",
+        ("module|load", "module|loadex", "module|unload"), "modules of Redis",
     ),
     **dict.fromkeys(
         ("cluster|addslots", "cluster|addslotsrange", "cluster|bumpepoch", "cluster|delslots",
@@ -36,9 +36,7 @@ NO_COUNTERPART = {
         "slots moved by hand and replicas as nodes of their own",
     ),
     **dict.fromkeys(("pfdebug", "pfselftest", "restore-asking"), "inside Redis"),
-    **dict.fromkeys(("bgrewriteaof", "save"), "files of Redis"),
     "migrate": "refused: a node connects to no other server for a client; DUMP and RESTORE do it",
-    "sort": "lists, sets and sorted sets", "sort_ro": "lists, sets and sorted sets",
 }
 
 # Redis has these, but hides them from its list.

@@ -205,7 +205,7 @@ def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
     chosen = [one for one in context.sessions.values() if all(test(one) for test in tests)]
     for one in chosen:
         if one is session:
-            session.closing = True      # once this reply is written
+            context.leave(one)
         else:
             context.kill(one)
     if is_old_form:

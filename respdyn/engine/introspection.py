@@ -58,7 +58,7 @@ def names(arguments: list[bytes]) -> bytes:
     """COMMAND LIST, with its FILTERBY."""
     everything = list(_everything())
     if not arguments:
-        return array([text(command.name) for command in COMMANDS])
+        return array([text(command.name) for command in everything])
     if len(arguments) != 3 or word(arguments[0]) != b"FILTERBY":
         raise syntax_error()
     kind, wanted = word(arguments[1]), arguments[2]
@@ -99,7 +99,7 @@ def _uses(argv: list[bytes]) -> list[Use]:
         command = find(argv)
     if command is None:
         raise ReplyError("ERR Invalid command specified")
-    if not command.keys.first:
+    if not command.keys.first or command.access == "not_key":
         raise ReplyError("ERR The command has no key arguments")
     if not command.least <= len(argv) <= command.most:
         raise ReplyError("ERR Invalid number of arguments specified for command")

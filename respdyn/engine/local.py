@@ -163,6 +163,11 @@ class LocalContext:
     def kill(self, session: Session) -> None:
         """Close another client's connection at once, without the replies that it waits for."""
         session.cut()
+        self.leave(session)
+
+    def leave(self, session: Session) -> None:
+        """Nobody sees this client any more; its connection is closed when its reply is written."""
+        self.node.close_session(session)
 
 
 def run(context: LocalContext, session: Session, command: Command, argv: Argv) -> bytes | None:
@@ -186,7 +191,7 @@ def echo(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def quit_(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    session.closing = True
+    context.leave(session)
     return OK
 
 

@@ -45,6 +45,7 @@ class Telling:
             links, replica, sessions, lambda: self.notices.trackers, self._tracking_changed
         )
         self._expiring = Expiring(replica, dispatcher, here, self._expired)
+        self._now_ms = 0
         self._are_changes_wanted = False        # by clients that track, here or at a peer
         self._dispatcher = dispatcher
         self._draining = draining
@@ -61,6 +62,7 @@ class Telling:
     def settings_changed(self, settings: Settings) -> None:
         """Take over what CONFIG SET may have changed."""
         self.trackers.most_keys = settings.tracking_table_max_keys
+        self.trackers.shrink()
         self.notices.ask(settings.notify_keyspace_events)
         self._interest_changed()
 
@@ -111,13 +113,18 @@ class Telling:
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         """Time passes."""
+        self._now_ms = now_ms
         self.pubsub.expire(now_ms)
+        if self.trackers.is_over():
+            self.trackers.shrink()
         self._expiring.tick(now_ms, wall_ms)
         self._moved_slots.look(now_ms, wall_ms, self._draining.is_leaving)
         self._draining.tick(now_ms)
 
     def next_deadline(self) -> int:
         """When `advance` has work at the earliest."""
+        if self.trackers.is_over():
+            return self._now_ms + 1
         return min(
             self.pubsub.next_deadline(), self._expiring.next_deadline(),
             self._draining.next_deadline(),

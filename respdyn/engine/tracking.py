@@ -32,7 +32,7 @@ from respdyn.errors import PeerError
 from respdyn.resp.replies import bulk, bulks, integer, null, push
 
 CHANNEL: Final = b"__redis__:invalidate"
-CHANGES_MAX: Final = 10_000     # keys of one turn that are told one by one
+CHANGES_MAX: Final = 10_000     # keys of one turn that are told, or given up, one by one
 OWN_MAX: Final = 1000           # records of a NOLOOP client that are remembered as its own
 _META: Final = 64               # locators of a node's own facts begin with a byte above this
 _CLEARED: Final = b"\xff\xffcleared"
@@ -120,13 +120,24 @@ class Trackers:
             readers = self._keys.get(key)
             if readers is None:
                 readers = self._keys[key] = {}
-                if len(self._keys) > self.most_keys:
+                if self.is_over():
                     self._tell_readers(next(iter(self._keys)), b"", _LATER)
             elif len(readers) > 2 * len(self.sessions):
                 for gone in [one for one in readers if one not in self.sessions]:
                     del readers[gone]
             readers[session.id] = now
             tracking.own.pop(key, None)
+
+    def is_over(self) -> bool:
+        """Whether more keys are remembered than may be; 0 is no limit."""
+        return 0 < self.most_keys < len(self._keys)
+
+    def shrink(self) -> None:
+        """Give up keys, the oldest first, `CHANGES_MAX` in a turn, until there are few enough."""
+        for _ in range(CHANGES_MAX):
+            if not self.is_over():
+                return
+            self._tell_readers(next(iter(self._keys)), b"", _LATER)
 
     def begin_write(self) -> int:
         """A NOLOOP client's command begins; give the number to `end_write`."""
@@ -246,19 +257,19 @@ class Trackers:
             del self._keys[key]
 
     def _tell_prefixes(self, told: list[Change]) -> None:
-        """Tell those who want to hear of all keys that begin with something."""
+        """Tell those who want to hear of all keys that begin with something, of each by itself."""
         for session in list(self.sessions.values()):
             tracking = session.tracking
             if tracking is None or not tracking.is_bcast:
                 continue
-            prefixes = tuple(tracking.prefixes)
-            keys = [
-                key for key, mark in told
-                if key.startswith(prefixes) and not (mark and tracking.own.get(key) == mark)
-            ]
-            if keys:
-                self.invalidations += len(keys)
-                self._send(session, bulks(keys))
+            for prefix in sorted(tracking.prefixes):
+                keys = [
+                    key for key, mark in told
+                    if key.startswith(prefix) and not (mark and tracking.own.get(key) == mark)
+                ]
+                if keys:
+                    self.invalidations += len(keys)
+                    self._send(session, bulks(keys))
 
     def _send(self, session: Session, keys: bytes) -> None:
         """One invalidation, to the client itself or to whom it has named."""
