@@ -21,15 +21,18 @@ What a command promises when several nodes work at once:
 
 # What is known to differ. A command's summary in docs/commands.md says more of what it does.
 DIFFERS = {
+    "bgrewriteaof": "makes a backup, as BGSAVE does",
+    "client|pause": "who connects, and CLIENT UNPAUSE, never waits, also under ALL",
     "client|list": "buffers are not allocated ahead: `qbuf-free`, `rbs`, `rbp`, `obl` are 0",
     "cluster|count-failure-reports": "always 0: every node judges for itself",
     "command|docs": "has respdyn's own words, and `promise`",
     "config|get": "other settings, other defaults",
     "config|set": "only what may change at run time here",
-    "copy": "not one step: looks, then writes",
+    "copy": "not one step: looks, then writes; no event `keymiss`",
     "dbsize": "counts what has expired until it is overwritten or collected",
     "bitop": "not one step: reads, then writes",
-    "flushall": "also what was written before it at nodes that are away",
+    "flushall": "also what was written before it at nodes that are away; caches hear of it only if"
+                " there was something to clear",
     "info": "`used_memory` is counted from what is held; `# Dynamo` beside Redis's sections",
     "keys": "of the whole cluster on the client port",
     "latency|latest": "events of quorum, forwarding, disk and turn beside those of commands",

@@ -36,6 +36,8 @@ NO_COUNTERPART = {
         "slots moved by hand and replicas as nodes of their own",
     ),
     **dict.fromkeys(("pfdebug", "pfselftest", "restore-asking"), "inside Redis"),
+    "object|freq": "no frequency is kept",
+    "swapdb": "two databases that change places at all nodes at once",
     "migrate": "refused: a node connects to no other server for a client; DUMP and RESTORE do it",
 }
 

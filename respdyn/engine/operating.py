@@ -10,7 +10,7 @@ Source: Redis `rdb.c`, `db.c` (shutdownCommand), `replication.c`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from respdyn.cluster.counters import Counters
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
@@ -45,9 +45,21 @@ _OTHER_PROTOCOL: Final = (
     "ERR respdyn does not speak Redis's replication protocol: copies are kept by its own nodes"
 )
 _UNDER_WAY: Final = "ERR Background save already in progress"
+_REWRITE_UNDER_WAY: Final = "ERR Background append only file rewriting already in progress"
+_OTHER_UNDER_WAY: Final = (
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in "
+    "order to schedule a BGSAVE whenever possible."
+)
 _MARKS: Final = "#*+o.x=%@&"        # of the ring's owners, in LOLWUT
 _ROW: Final = 64
 _SIZES: Final = {5: 3, 6: 2}      # numbers that Redis's pictures take, by version
+
+
+class Waiting(NamedTuple):
+    """A backup to come, and who hears how it went: nothing, or the reason why it failed."""
+
+    is_rewrite: bool
+    done: Callable[[str], None]
 
 
 class Backups:
@@ -55,6 +67,8 @@ class Backups:
 
     def __init__(self) -> None:
         self.is_running = False
+        self.is_rewrite = False     # the one that is running was asked for by BGREWRITEAOF
+        self.waiting: list[Waiting] = []    # those to come: of each kind one, and SAVEs
         self.began_ms = 0
         self.last_ms = 0            # when the last one succeeded, wall clock
         self.took_ms = -1           # the last one
@@ -67,9 +81,14 @@ class Backups:
         """Writes coordinated or received since the last backup, or since the start."""
         return counters.writes_coordinated + counters.records_received - self._saved
 
-    def begin(self, now_ms: int, counters: Counters) -> None:
+    def waits(self, is_rewrite: bool) -> bool:
+        """Whether one of this kind is to come."""
+        return any(one.is_rewrite == is_rewrite for one in self.waiting)
+
+    def begin(self, now_ms: int, counters: Counters, is_rewrite: bool = False) -> None:
         """One begins."""
         self.is_running = True
+        self.is_rewrite = is_rewrite
         self.began_ms = now_ms
         self._before = counters.writes_coordinated + counters.records_received
 
@@ -100,24 +119,63 @@ def lastsave(context: LocalContext, session: Session, argv: Argv) -> bytes:
 def bgsave(context: LocalContext, session: Session, argv: Argv) -> bytes:
     if len(argv) > 2 or (len(argv) == 2 and word(argv[1]) != b"SCHEDULE"):
         raise syntax_error()
+    backups = context.backups
+    if backups.is_running and not backups.is_rewrite:
+        raise ReplyError(_UNDER_WAY)
+    if backups.is_running or session.inside is not None:
+        if len(argv) == 1:
+            raise ReplyError(_OTHER_UNDER_WAY)
+        _schedule(context, False)
+        return status(b"Background saving scheduled")
     _begin(context, lambda reason: None)
     return status(b"Background saving started")
 
 
 def bgrewriteaof(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    _begin(context, lambda reason: None)
+    """The same as BGSAVE, but for what it is called: there is one kind of files."""
+    backups = context.backups
+    if backups.is_running and backups.is_rewrite:
+        raise ReplyError(_REWRITE_UNDER_WAY)
+    if backups.is_running or session.inside is not None:
+        _schedule(context, True)
+        return status(b"Background append only file rewriting scheduled")
+    _begin(context, lambda reason: None, is_rewrite=True)
     return status(b"Background append only file rewriting started")
 
 
 def save(context: LocalContext, session: Session, argv: Argv) -> None:
+    backups = context.backups
+    if backups.is_running and not backups.is_rewrite:
+        raise ReplyError(_UNDER_WAY)
     cell = session.hold()
+    saving = Waiting(False, lambda reason: cell.fill(error(f"ERR {reason}") if reason else OK))
+    if backups.is_running:
+        backups.waiting.append(saving)
+    else:
+        _begin_next(context, saving)
+
+
+def _schedule(context: LocalContext, is_rewrite: bool) -> None:
+    """One of this kind when the present one has ended; at once if there is none."""
+    backups = context.backups
+    if not backups.is_running:
+        _begin_next(context, Waiting(is_rewrite, lambda reason: None))
+    elif not backups.waits(is_rewrite):
+        backups.waiting.append(Waiting(is_rewrite, lambda reason: None))
+
+
+def _begin_next(context: LocalContext, one: Waiting) -> None:
+    """Begin a backup that nobody waits for, or whose end somebody hears by `done`."""
     try:
-        _begin(context, lambda reason: cell.fill(error(f"ERR {reason}") if reason else OK))
+        _begin(context, one.done, one.is_rewrite)
     except ReplyError as wrong:
-        cell.fill(error(wrong.text))
+        context.node.trace.event("backup_failed", reason=wrong.text)
+        one.done(wrong.text.removeprefix("ERR "))
 
 
-def _begin(context: LocalContext, done: Callable[[str], None]) -> None:
+def _begin(
+    context: LocalContext, done: Callable[[str], None], is_rewrite: bool = False
+) -> None:
     """Begin a backup. Raises `ReplyError`."""
     backups = context.backups
     if backups.is_running:
@@ -131,12 +189,14 @@ def _begin(context: LocalContext, done: Callable[[str], None]) -> None:
         else:
             context.node.trace.event("backup_made", backup=name, took_ms=backups.took_ms)
         done(reason)
+        while backups.waiting and not backups.is_running:
+            _begin_next(context, backups.waiting.pop(0))
 
     try:
         context.host.back_up(name, finished)
     except HostError as wrong:
         raise ReplyError(f"ERR {wrong}") from None
-    backups.begin(context.now_ms, context.node.counters)
+    backups.begin(context.now_ms, context.node.counters, is_rewrite)
 
 
 def shutdown(context: LocalContext, session: Session, argv: Argv) -> None:

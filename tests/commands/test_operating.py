@@ -33,7 +33,9 @@ STORIES = {
         "COMMAND GETKEYSANDFLAGS SET a b / COMMAND GETKEYSANDFLAGS SET a b GET"
         " / COMMAND GETKEYSANDFLAGS MSET a b c d / COMMAND GETKEYSANDFLAGS BITOP AND a b c"
         " / COMMAND GETKEYSANDFLAGS PING / COMMAND GETKEYSANDFLAGS PING x"
-        " / COMMAND GETKEYSANDFLAGS NOPE x / COMMAND GETKEYSANDFLAGS GET a b"
+        " / COMMAND GETKEYSANDFLAGS NOPE x / COMMAND GETKEYS SSUBSCRIBE a"
+        " / COMMAND GETKEYS SPUBLISH a b"
+        " / COMMAND GETKEYSANDFLAGS SSUBSCRIBE a / COMMAND GETKEYSANDFLAGS GET a b"
         " / COMMAND GETKEYSANDFLAGS COPY a b / COMMAND GETKEYSANDFLAGS BITFIELD a GET u8 0"
         " / COMMAND GETKEYSANDFLAGS BITFIELD a SET u8 0 1 / COMMAND GETKEYSANDFLAGS DEL a b",
     "settings": "CONFIG SET maxmemory 100mb / CONFIG GET maxmemory / CONFIG SET maxmemory 0"
@@ -365,6 +367,34 @@ def test_a_shutdown_that_cannot_save_goes_on_unless_forced(desk: tuple[Client, D
     client.say("SHUTDOWN SAVE FORCE")
     process.done("disk full")
     assert process.stopped == 1
+
+
+def test_a_backup_of_the_other_kind_waits_for_the_present_one(desk: tuple[Client, Desk]) -> None:
+    client, process = desk
+    other = client.alone.connect()
+    assert client.say("BGREWRITEAOF") == b"+Background append only file rewriting started\r\n"
+    assert client.say("BGREWRITEAOF").endswith(b"file rewriting already in progress\r\n")
+    assert client.say("BGSAVE").startswith(b"-ERR Another child process is active (AOF?): can't")
+    assert client.say("BGSAVE SCHEDULE") == b"+Background saving scheduled\r\n"
+    assert client.say("BGSAVE SCHEDULE") == b"+Background saving scheduled\r\n"
+    assert other.say("SAVE") == b""
+    fields = stats(client, "persistence")
+    assert (fields["rdb_bgsave_in_progress"], fields["aof_rewrite_in_progress"]) == ("0", "1")
+    assert process.done is not None
+    process.done("")
+    fields = stats(client, "persistence")
+    assert (fields["rdb_bgsave_in_progress"], fields["aof_rewrite_in_progress"]) == ("1", "0")
+    assert client.say("BGREWRITEAOF") == b"+Background append only file rewriting scheduled\r\n"
+    assert stats(client, "persistence")["aof_rewrite_scheduled"] == "1"
+    process.done("disk full")
+    assert other.session.take() == b"" and client.say("BGSAVE").startswith(b"-ERR Background save")
+    process.done("")
+    client.alone.turn()
+    assert other.session.take() == b"+OK\r\n"
+    process.done("")
+    fields = stats(client, "persistence")
+    assert (fields["rdb_bgsave_in_progress"], fields["aof_rewrite_in_progress"]) == ("0", "0")
+    assert fields["aof_rewrite_scheduled"] == "0"
 
 
 def test_one_backup_at_a_time(desk: tuple[Client, Desk]) -> None:

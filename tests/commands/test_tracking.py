@@ -26,6 +26,9 @@ STORIES = {
     "broadcast": "a CLIENT TRACKING ON BCAST / w SET k 1 / a SET k 2 / w MSET a 1 / w DEL nokey"
                  " / a CLIENT TRACKING OFF / a CLIENT TRACKING ON BCAST PREFIX x: PREFIX y NOLOOP"
                  " / w SET x:1 v / w SET x v / w SET y v / w SET k v / a SET yes v / w SET yes w",
+    "prefixes": "a CLIENT TRACKING ON BCAST PREFIX y PREFIX x / a CLIENT TRACKING ON BCAST PREFIX z"
+                " / w MULTI / w SET x1 v / w SET z v / w SET k v / w SET y v / w EXEC"
+                " / w MSET z 1 y 2 x 3",
     "optin": "a CLIENT TRACKING ON OPTIN / a GET k / w SET k 1 / a CLIENT CACHING YES / a GET k"
              " / w SET k 2 / a CLIENT CACHING YES / a PING / a GET k / w SET k 3"
              " / a CLIENT CACHING NO / a CLIENT CACHING MAYBE",
@@ -126,6 +129,36 @@ def test_the_table_is_bounded() -> None:
     assert alone.node.telling.trackers.keys == 10
     assert alone.node.telling.trackers.invalidations == 15
     assert b" flags=t " in a.say("CLIENT INFO") and b" redir=0 " in a.say("CLIENT INFO")
+
+
+def test_a_smaller_table_gives_up_keys_at_once() -> None:
+    alone = Alone()
+    a, w = alone.connect(), alone.connect()
+    a.say("HELLO 3")
+    a.say("CLIENT TRACKING ON")
+    for number in range(25):
+        a.say(f"GET key{number}")
+    assert w.say("CONFIG SET tracking-table-max-keys 4") == b"+OK\r\n"
+    told = a.session.take()
+    assert alone.node.telling.trackers.keys == 4
+    assert told.count(b"invalidate") == 21 and b"key20\r\n" in told and b"key21" not in told
+
+
+def test_a_much_smaller_table_gives_them_up_turn_by_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("respdyn.engine.tracking.CHANGES_MAX", 10)
+    alone = Alone()
+    a = alone.connect()
+    a.say("HELLO 3")
+    a.say("CLIENT TRACKING ON")
+    for number in range(100):
+        a.say(f"GET key{number}")
+    alone.node.command(a.session, b"CONFIG SET tracking-table-max-keys 5".split(b" "))
+    assert alone.node.telling.trackers.keys == 90
+    assert alone.node.next_deadline() <= alone.now_ms + 1
+    for _ in range(10):
+        alone.now_ms += 1
+        alone.turn()
+    assert alone.node.telling.trackers.keys == 5
 
 
 def test_a_key_that_expires_is_told() -> None:

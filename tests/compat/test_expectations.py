@@ -2,7 +2,8 @@
 
 import pytest
 
-from compat.scope import redis_commands, why_out_of_scope
+from compat.matrix import declared
+from compat.scope import HIDDEN, NO_COUNTERPART, redis_commands, why_out_of_scope
 from compat.suite import expectations
 from compat.suite.expectations import read_expected, read_judged, why_test_is_out
 
@@ -24,3 +25,14 @@ def test_scope_follows_from_groups_of_commands() -> None:
     assert why_out_of_scope("json.set") == "not a command of Redis 7.0"
     assert why_test_is_out(frozenset({"get", "zadd"})) == "later, or never: sorted sets"
     assert len(redis_commands()) > 350
+
+
+def test_what_has_no_counterpart_is_absent_or_refused_and_all_else_is_here() -> None:
+    here = declared()
+    theirs = redis_commands()
+    assert set(NO_COUNTERPART) <= set(theirs) | HIDDEN
+    containers = {name.partition("|")[0] for name in theirs if "|" in name}
+    for name in {*theirs, *NO_COUNTERPART} - containers:
+        mine = here.get(name)
+        is_out = mine is None or mine.promise == "refused"
+        assert is_out == bool(why_out_of_scope(name)), name
