@@ -1,7 +1,7 @@
 """ACL, AUTH and the like: what they answer. Users and their rights are in `acl` and `acl_rules`.
 
-An ACL file has one user a line, as ACL LIST shows them. Files are the process's, so they are read
-and written through the `Host` that the node was given.
+An ACL file has one user a line, with the rules as they were given; ACL LIST shows shorter ones.
+Files are the process's, so they are read and written through the `Host` that the node was given.
 
 Source: Redis 7.0 `acl.c` (aclCommand, ACLLoadFromFile).
 """
@@ -16,6 +16,7 @@ from respdyn.commands.table import COMMANDS, find
 from respdyn.config_values import ConfigError
 from respdyn.engine import introspection
 from respdyn.engine.acl import DEFAULT, Refusal
+from respdyn.engine.acl_print import printed
 from respdyn.engine.acl_rules import UNKNOWN, RuleError, Selector, User, has_spaces, merged
 from respdyn.engine.host import HostError
 from respdyn.engine.session import Session
@@ -90,12 +91,12 @@ def users(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    return bulks(_lines(context))
+    return bulks([b" ".join((b"user", one.name, *one.shown())) for one in _users(context)])
 
 
-def _lines(context: LocalContext) -> list[bytes]:
+def _users(context: LocalContext) -> list[User]:
     found = [context.users.get(name) for name in context.users.names()]
-    return [b" ".join((b"user", user.name, *user.words())) for user in found if user is not None]
+    return [user for user in found if user is not None]
 
 
 def getuser(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -115,7 +116,7 @@ def getuser(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 def _selector(selector: Selector) -> list[tuple[bytes, bytes]]:
     return [
-        (text("commands"), bulk(b" ".join(selector.rules))),
+        (text("commands"), bulk(b" ".join(printed(selector.rules)))),
         (text("keys"), bulk(b" ".join(selector.key_words()))),
         (text("channels"), bulk(b" ".join(selector.channel_words()))),
     ]
@@ -208,7 +209,9 @@ def _refusal(one: Refusal, now_ms: int, resp3: bool) -> bytes:
 def save(context: LocalContext, session: Session, argv: Argv) -> bytes:
     name = _file(context)
     try:
-        content = b"".join(line + b"\n" for line in _lines(context))
+        content = b"".join(
+            b" ".join((b"user", one.name, *one.words())) + b"\n" for one in _users(context)
+        )
         context.host.write_text(name, content.decode("utf-8", "surrogateescape"))
     except HostError as wrong:
         context.node.trace.event("aclfile_not_saved", file=name, reason=str(wrong))

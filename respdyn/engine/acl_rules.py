@@ -9,8 +9,9 @@ first selector is the user's own, the others stand in parentheses.
 A user is changed by words as in ACL SETUSER, and is told by words that make the same user again.
 Of the rules about commands the words are kept in their order, so they mean what the operator wrote
 also where the table of commands is another (Redis 7.2 does this; 7.0 derives them from what is
-allowed). Words about commands that do not exist here are refused when an operator says them, and
-kept without effect when another node does, which may be newer.
+allowed, and so they are printed: `acl_print`). Words about commands that neither respdyn nor Redis
+7.0 has are refused when an operator says them, and kept without effect when another node does,
+which may be newer; words about Redis's that are not here yet are kept without effect.
 
 Source: Redis 7.0 `acl.c`.
 """
@@ -21,10 +22,12 @@ import hmac
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from respdyn.commands.absent import ABSENT
 from respdyn.commands.arguments import word
 from respdyn.commands.declare import CATEGORIES, Command
 from respdyn.commands.scan import glob_match
 from respdyn.commands.table import COMMANDS, find, find_by_name
+from respdyn.engine.acl_print import printed
 from respdyn.engine.key_uses import READS, WRITES, Use, uses_of
 from respdyn.errors import ReplyError
 from respdyn.resp.requests import split_inline
@@ -148,6 +151,8 @@ class Selector:
         try:
             if name[:1] == b"@":
                 self._change_category(name[1:].decode("latin-1"), may)
+            elif _is_absent(name, may):
+                pass            # it has its effect when the command comes
             elif may and b"|" in name:
                 self._allow_part(name)
             else:
@@ -211,8 +216,15 @@ class Selector:
         return [b"&" + pattern for pattern in self.channels]
 
     def words(self) -> list[bytes]:
+        return [*self._words_before(), *self.rules]
+
+    def shown(self) -> list[bytes]:
+        """The words as Redis prints them: the same rights, fewer rules."""
+        return [*self._words_before(), *printed(self.rules)]
+
+    def _words_before(self) -> list[bytes]:
         reset = [] if self.all_channels else [b"resetchannels"]
-        return [*self.key_words(), *reset, *self.channel_words(), *self.rules]
+        return [*self.key_words(), *reset, *self.channel_words()]
 
     # ---- judging ----
 
@@ -337,10 +349,17 @@ class User:
 
     def words(self) -> list[bytes]:
         """The words that make this user of a new one. Hashes of passwords are among them."""
-        root, *others = self.selectors
+        return self._told([one.words() for one in self.selectors])
+
+    def shown(self) -> list[bytes]:
+        """These words as ACL LIST prints them."""
+        return self._told([one.shown() for one in self.selectors])
+
+    def _told(self, selectors: list[list[bytes]]) -> list[bytes]:
+        root, *others = selectors
         return [
-            *self.flags(), *(b"#" + one for one in self.passwords), *root.words(),
-            *(b"(" + b" ".join(other.words()) + b")" for other in others),
+            *self.flags(), *(b"#" + one for one in self.passwords), *root,
+            *(b"(" + b" ".join(other) + b")" for other in others),
         ]
 
     # ---- judging ----
@@ -438,6 +457,16 @@ def merged(rules: list[bytes]) -> list[bytes]:
     if parts:
         raise RuleError("Unmatched parenthesis", opening)
     return out
+
+
+def _is_absent(name: bytes, may: bool) -> bool:
+    """Whether it is a command of Redis that is not here, or a first argument of one."""
+    shown = name.decode("latin-1")
+    if shown in ABSENT:
+        return True
+    container, _, part = shown.partition("|")
+    has_parts = any(one.startswith(container + "|") for one in ABSENT)
+    return may and bool(part) and container in ABSENT and not has_parts and "|" not in part
 
 
 def _command(name: bytes) -> Command:

@@ -1,14 +1,18 @@
 """Users and rights: told to respdyn and to redis-server, the same replies.
 
-Redis 7.0 tells the rules about commands in an order of its own where there are several; those are
-compared by what they allow.
+Redis 7.0 names single commands in an order of its own, so that order is not compared.
 """
 
 import random
 import re
 
+import hiredis
 import pytest
 
+from compat.scope import HIDDEN, redis_commands
+from respdyn.commands.absent import ABSENT
+from respdyn.commands.declare import CATEGORIES
+from respdyn.commands.table import COMMANDS
 from respdyn.engine.acl_rules import RuleError, User, merged
 from tests.commands.acl_stories import STORIES
 from tests.commands.alone import Alone, Client
@@ -90,6 +94,73 @@ def test_what_a_category_allows_is_what_redis_allows() -> None:
                 mine = client.call(b"ACL", b"DRYRUN", name, *words)
                 theirs = connection.call(b"ACL", b"DRYRUN", name, *words)
                 assert mine == theirs, (rules, words)
+
+
+def _every_rule() -> list[bytes]:
+    """All that a user of Redis may be told about commands."""
+    names = [name for name in redis_commands() if name not in HIDDEN]
+    categories = [b"@" + one.encode() for one in [*CATEGORIES, "all"]]
+    return [*categories * 4, *(name.encode() for name in names)]
+
+
+def test_rules_are_printed_as_redis_prints_them() -> None:
+    """Redis names single commands in the order of its hash table; categories come before them."""
+    rng = random.Random(18)
+    words = _every_rule()
+    client = Alone().connect()
+    with running() as server:
+        connection = server.connect()
+        for _ in range(400):
+            rules = [rng.choice([b"+", b"-"]) + rng.choice(words) for _ in range(rng.randrange(8))]
+            if rng.random() < 0.3:
+                rules.insert(0, b"+@all")
+            if rng.random() < 0.2:
+                rules.insert(rng.randrange(len(rules) + 1), b"+select|%d" % rng.randrange(3))
+            shown = []
+            for each in (client, connection):
+                assert each.call(b"ACL", b"SETUSER", b"x", b"reset", *rules) == b"+OK\r\n", rules
+                told = each.call(b"ACL", b"GETUSER", b"x").split(b"\r\n")
+                shown.append(told[told.index(b"commands") + 2].split(b" "))
+                line = each.call(b"ACL", b"LIST").split(b"\r\n")[-2]
+                assert line.endswith(b" ".join(shown[-1]))
+            mine, theirs = shown
+            at = sum(1 for one in mine if b"@" in one)
+            assert mine[:at] == theirs[:at], rules
+            assert sorted(_plain(mine[at:])) == sorted(_plain(theirs[at:])), rules
+
+
+def _plain(rules: list[bytes]) -> list[bytes]:
+    """Without commands that Redis 7.0 does not have."""
+    return [
+        one for one in rules
+        if one[1:].decode() in redis_commands() or one.startswith(b"+select|")
+    ]
+
+
+def test_the_table_of_absent_commands_is_what_redis_has_besides() -> None:
+    with running() as server:
+        reader = hiredis.Reader()
+        reader.feed(server.connect().call(b"COMMAND"))
+        theirs = {}
+        infos = list(reader.gets())
+        for info in infos:
+            infos += info[9]
+            theirs[info[0].decode()] = {one.decode()[1:] for one in info[6]}
+    offered = {one.name for command in COMMANDS for one in (command, *command.subcommands)}
+    assert {name: set(found) for name, found in ABSENT.items()} == {
+        name: found for name, found in theirs.items() if name not in offered
+    }
+
+
+def test_rules_are_kept_and_saved_as_they_were_given() -> None:
+    user = User(b"x").changed([b"+@read", b"-get", b"+get", b"+lpush", b"-xgroup|create"])
+    assert user.selectors[0].rules == [
+        b"-@all", b"+@read", b"+get", b"+lpush", b"-xgroup|create",
+    ]
+    assert user.shown()[-3:] == [b"-@all", b"+@read", b"+lpush"]
+    for rule in (b"+lpusch", b"+xgroup|nope", b"-eval|x", b"+xgroup|create|x"):
+        with pytest.raises(RuleError):
+            User(b"x").changed([rule])
 
 
 def test_a_user_told_and_made_again_is_the_same() -> None:

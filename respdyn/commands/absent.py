@@ -1,0 +1,102 @@
+"""Redis's commands that are not here yet, or never: their names and the categories they belong to.
+
+Rules about users may name them: who moves here from Redis brings such rules along, and what they
+allow will hold when the command comes. And rules are printed as Redis prints them, which counts all
+commands of a category.
+
+Source: `COMMAND` of redis-server 7.0.15; a test keeps table and server equal.
+"""
+
+from typing import Final
+
+_BY_CATEGORIES: Final = (
+    ("admin slow dangerous",
+     "cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|delslots "
+     "cluster|delslotsrange cluster|failover cluster|flushslots cluster|forget "
+     "cluster|meet cluster|replicas cluster|replicate cluster|reset cluster|saveconfig "
+     "cluster|set-config-epoch cluster|setslot cluster|slaves module|load module|loadex "
+     "module|unload"),
+    ("hyperloglog admin slow dangerous",
+     "pfselftest"),
+    ("keyspace write slow dangerous",
+     "migrate restore-asking"),
+    ("read geo slow",
+     "geodist geohash geopos georadius_ro georadiusbymember_ro geosearch"),
+    ("read hash fast",
+     "hexists hget hlen hmget hstrlen"),
+    ("read hash slow",
+     "hgetall hkeys hrandfield hscan hvals"),
+    ("read hyperloglog slow",
+     "pfcount"),
+    ("read list fast",
+     "llen"),
+    ("read list slow",
+     "lindex lpos lrange"),
+    ("read set fast",
+     "scard sismember smismember"),
+    ("read set slow",
+     "sdiff sinter sintercard smembers srandmember sscan sunion"),
+    ("read sortedset fast",
+     "zcard zcount zlexcount zmscore zrank zrevrank zscore"),
+    ("read sortedset slow",
+     "zdiff zinter zintercard zrandmember zrange zrangebylex zrangebyscore zrevrange "
+     "zrevrangebylex zrevrangebyscore zscan zunion"),
+    ("read stream fast",
+     "xlen"),
+    ("read stream slow",
+     "xinfo|consumers xinfo|groups xinfo|stream xpending xrange xrevrange"),
+    ("read stream slow blocking",
+     "xread"),
+    ("slow",
+     "function script xgroup xinfo"),
+    ("slow scripting",
+     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function|dump function|help "
+     "function|kill function|list function|stats script|debug script|exists script|flush "
+     "script|help script|kill script|load"),
+    ("stream slow",
+     "xgroup|help xinfo|help"),
+    ("write geo slow",
+     "geoadd georadius georadiusbymember geosearchstore"),
+    ("write hash fast",
+     "hdel hincrby hincrbyfloat hmset hset hsetnx"),
+    ("write hyperloglog admin slow dangerous",
+     "pfdebug"),
+    ("write hyperloglog fast",
+     "pfadd"),
+    ("write hyperloglog slow",
+     "pfmerge"),
+    ("write list fast",
+     "lpop lpush lpushx rpop rpush rpushx"),
+    ("write list slow",
+     "linsert lmove lmpop lrem lset ltrim rpoplpush"),
+    ("write list slow blocking",
+     "blmove blmpop blpop brpop brpoplpush"),
+    ("write set fast",
+     "sadd smove spop srem"),
+    ("write set slow",
+     "sdiffstore sinterstore sunionstore"),
+    ("write slow scripting",
+     "function|delete function|flush function|load function|restore"),
+    ("write sortedset fast",
+     "zadd zincrby zpopmax zpopmin zrem"),
+    ("write sortedset fast blocking",
+     "bzpopmax bzpopmin"),
+    ("write sortedset slow",
+     "zdiffstore zinterstore zmpop zrangestore zremrangebylex zremrangebyrank "
+     "zremrangebyscore zunionstore"),
+    ("write sortedset slow blocking",
+     "bzmpop"),
+    ("write stream fast",
+     "xack xadd xautoclaim xclaim xdel xsetid"),
+    ("write stream slow",
+     "xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid "
+     "xtrim"),
+    ("write stream slow blocking",
+     "xreadgroup"),
+)
+
+# By name; a subcommand is "xgroup|create", and its container is there as well.
+ABSENT: Final[dict[str, frozenset[str]]] = {
+    name: frozenset(categories.split()) for categories, names in _BY_CATEGORIES
+    for name in names.split()
+}
