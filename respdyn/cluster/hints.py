@@ -84,6 +84,7 @@ class Hints:
         self.count = 0
         self.bytes = 0
         self.serial = 0                 # of the last write that was kept
+        self.fresh: dict[str, None] = {}    # owners with hints that handoff has not heard of
         self._replica = replica
         self._counters = counters
         self._shelves: dict[str, dict[int, Shelf]] = {}     # by owner, by partition
@@ -119,6 +120,7 @@ class Hints:
         self, owner: str, partition: int, name: bytes, content: bytes, is_whole: bool
     ) -> bytes:
         self.serial += 1
+        self.fresh[owner] = None
         self._counters.hints_stored += 1
         shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
         hint = shelf.hints.get(name)

@@ -1,9 +1,11 @@
 """Handoff: what was kept for an owner is offered to it, and forgotten when it has it durably.
 
-Offered at once when the owner comes up, and every `hint-interval` after that for as long as there
-is something to offer; never "when nothing else is going on", which may be never. One message of
-bounded size is under way to each owner, and how soon the next may follow is for the admission
-controller to say, so that handoff runs beside clients and not before them.
+Offered at once when the owner comes up, and when something is kept for one that is up: another node
+may be cut off from an owner that this one reaches. What an owner does not take is offered again a
+second later, and every `hint-interval` for as long as there is something to offer; never "when
+nothing else is going on", which may be never. One message of bounded size is under way to each
+owner, and how soon the next may follow is for the admission controller to say, so that handoff runs
+beside clients and not before them.
 
 The owner joins what it is given as it would join a write. It takes nothing that is too old by its
 own clock, and nothing that it does not own by its ring: then this node's ring is older, or newer,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES: Final = 64 * 1024    # of a message, unless a single hint has more
 MESSAGE_HINTS: Final = 100          # a millisecond for the owner; several may come in one turn
+AGAIN_MS: Final = 1000              # until what an owner did not take is offered again
 LOOK_MS: Final = 20                 # how often DYN.SYNCWAIT looks whether everything is delivered
 TAKEN, NOT_NOW, NOT_MINE = 1, 0, 2     # what an owner says to hints that it is given
 
@@ -72,6 +75,9 @@ class Handoff:
             hints.expire()
             for owner in hints.owners():
                 self._due_ms.setdefault(owner, node.now_ms)
+        for owner in hints.fresh:       # no sooner than after what the owner has refused
+            self._due_ms.setdefault(owner, node.now_ms)
+        hints.fresh.clear()
         for owner, due_ms in list(self._due_ms.items()):
             if node.now_ms >= due_ms and owner not in self._under_way:
                 del self._due_ms[owner]
@@ -82,6 +88,9 @@ class Handoff:
         """When `tick` has work at the earliest."""
         if not self._node.hints.count:
             return NEVER
+        for owner in self._node.hints.fresh:
+            if self._is_able(owner) and owner not in self._due_ms:
+                return self._node.now_ms
         due = [at for owner, at in self._due_ms.items() if owner not in self._under_way]
         return min([self._timer_ms, *due])
 
@@ -111,7 +120,8 @@ class Handoff:
         if answer == TAKEN:
             hints.forget(owner, entries)
             self._due_ms[owner] = self._node.now_ms
-        # else the timer offers again
+        else:
+            self._due_ms[owner] = self._node.now_ms + AGAIN_MS
         return b""
 
     # ---- taking ----
