@@ -38,6 +38,7 @@ from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.gossip import Gossip
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.identity import LIFE, NODE, Identity
+from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
@@ -159,10 +160,12 @@ class Node:
         )
         self.standing = Standing(self, self.replan)
         self.slot_map = SlotMap(name, self.now_ms)
+        self.keepers = Keepers(name, self.links, self.hints, 4 * settings.failure_timeout_ms)
         self.gossip = Gossip(
             self.membership, self.replica, self.links, self.transfers, self.replan,
             lambda: self.slot_map.hold_back(self.now_ms),
             lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
+            self.hints, self.keepers,
         )
         self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
         self.coordinator = self.make_coordinator()
@@ -170,14 +173,14 @@ class Node:
         self.coordinator.latencies = self.latencies
         self.view = ClusterView(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
-        stand_in = StandIn(name, self.replica, self.hints, self.counters, self.asking)
+        stand_in = StandIn(name, self.replica, self.hints, self.coordinator, self.asking)
         self.dispatcher = Dispatcher(
             self.replica, self.coordinator, self.counters, name, self.stamp,
             self.identity.can_mint, self.link_to, stand_in,
         )
         self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
-        self.coverage = Coverage(self.replica, self.hints, name, lambda: self.wall_ms)
+        self.coverage = Coverage(self.replica, self.keepers, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
         self.changes = Changes(self)
         self.scrub = Scrub(self, self._lost_memory)
@@ -210,7 +213,7 @@ class Node:
         """The part that counts quorums."""
         return Coordinator(
             self.replica, self.hints, self.counters, self.settings.speculative_ms, self.stamp,
-            self._plan_for, self.link_to, self.gossip.tell_cleared,
+            self._plan_for, self.link_to, self.gossip.tell_cleared, self.keepers,
         )
 
     # ---- clients ----
@@ -386,6 +389,7 @@ class Node:
             self.generation = generation = self.generation + 1
         batch = replica.batch
         self.telling.turn_ends(batch)
+        self.keepers.turn_ends()
         if generation:
             replica.batch = []
             self.front.journal.handed_over(generation, self.now_ms)
@@ -400,7 +404,6 @@ class Node:
                 link.end_turn(waits)
             touched.clear()
         frames: list[tuple[str, bytes]] = []
-        clock = self.clock.last
         flags = FLAG_CANNOT_STORE if self.dispatcher.cannot_store else 0
         if self.standing.is_spared():
             flags |= FLAG_SPARE
@@ -408,7 +411,7 @@ class Node:
             flags |= FLAG_NO_ROOM
         self._speak_by_ms = NEVER
         for link in self.links.values():
-            frame = link.seal(self.now_ms, clock, flags)
+            frame = link.seal(self.now_ms, self.clock.last, flags)
             if frame is not None:
                 frames.append((link.peer, frame))
             elif link.speak_by_ms < self._speak_by_ms:

@@ -11,8 +11,9 @@ so beats every SET acknowledged earlier, whatever the clocks say.
 
 *Sloppy quorum*: a node that stands in for a missing owner is sent the write as a hint and counts
 like an owner. A read asks stand-ins for what they keep only where owners do not suffice; one that
-keeps nothing completes the quorum, for this node itself speaks for the owners. Where no owner can
-be reached this node may itself stand in: then what it keeps is a hint as well.
+keeps nothing completes the quorum, for this node itself speaks for the owners. Who keeps hints for
+owners that are asked is asked besides (see `keepers`). Where no owner can be reached this node may
+itself stand in: then what it keeps is a hint as well.
 
 *Early answers*: a node that forwarded a plain SET and is itself one of the replicas is told which
 record is that of its command. Once it holds it without a sibling beside, two nodes do, it and this
@@ -36,8 +37,9 @@ from respdyn.causal.dot import Dot, Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import NEVER, Deadlines
 from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare
+from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
-from respdyn.cluster.link import Flight, Link
+from respdyn.cluster.link import Link, find_flight
 from respdyn.cluster.messages import (
     HINT_PART,
     HINT_WHOLE,
@@ -61,17 +63,19 @@ class Coordinator:
         self, replica: Replica, hints: Hints, counters: Counters, speculative_ms: int,
         stamp: Callable[[int], Stamp], plan_for: Callable[[bytes], Plan],
         link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
+        keepers: Keepers,
     ) -> None:
         self.now_ms = 0
+        self.keepers = keepers
         self.waits_for_disk = False
         self.can_store = True           # False while this node's disk fails
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._replica = replica
         self._hints = hints
-        self._counters = counters
+        self.counters = counters
         self.speculative_ms = speculative_ms
         self._stamp = stamp
-        self._plan_for = plan_for
+        self.plan_for = plan_for
         self._link_to = link_to
         self.tell_cleared = tell_cleared
         self._opened: list[WriteRound] = []              # this turn's, for this node's own answer
@@ -129,7 +133,7 @@ class Coordinator:
     def _ship(
         self, replicas: ReplicaSet, write_round: WriteRound, op: WriteOp, wants_feedback: bool
     ) -> None:
-        self._counters.writes_coordinated += 1
+        self.counters.writes_coordinated += 1
         entry = pair(op[2], op[3])
         if wants_feedback:
             place = (write_round, len(write_round.ops))
@@ -148,10 +152,10 @@ class Coordinator:
         wants_feedback: bool,
     ) -> None:
         """Send the write of `_ship` to those who stand in, each for another owner."""
-        self._counters.copies_unkept += replicas.unkept
+        self.counters.copies_unkept += replicas.unkept
         if not replicas.stand_ins:
             return
-        self._counters.sloppy_writes += 1
+        self.counters.sloppy_writes += 1
         locator, content = op[2], op[3]
         if plan.is_owner:
             state, is_whole = self._replica.get(locator), True
@@ -162,6 +166,7 @@ class Coordinator:
         is_whole = is_whole and content == state
         kind = HINT_WHOLE if is_whole else HINT_PART
         for link, owner in replicas.stand_ins:
+            self.keepers.gave(link.peer, owner, plan.partition)
             entry = pair(b"%b%b%b" % (kind, owner, locator), content)
             if wants_feedback:
                 link.feedbacks.append(entry)
@@ -198,7 +203,7 @@ class Coordinator:
             waiter.fill(UNKNOWN)
             return
         ours = decode(delta).entries[VALUE]
-        plan = self._plan_for(locator)
+        plan = self.plan_for(locator)
         owner = plan.stands_in_for or plan.owners[0]
         if plan.is_owner:
             before = self._replica.get(locator)
@@ -211,7 +216,7 @@ class Coordinator:
         if not _lives(ours, held) or not (plan.is_owner or _lives(ours, before)):
             waiter.fill(reply)
             return
-        self._counters.conflicts_covered += 1
+        self.counters.conflicts_covered += 1
         stamp = self._stamp(plan.partition)
         if not plan.is_owner:
             stamp = bare(stamp)
@@ -246,12 +251,16 @@ class Coordinator:
     ) -> None:
         """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""
         replicas = plan.replicas if is_sloppy else plan.strict
+        keepers = self.keepers.of(plan.partition) if self.keepers.asked else NOBODY
         for read_round in replicas.open_reads:
-            if read_round.deadline_ms == deadline_ms and read_round.need == r - 1:
+            if (
+                read_round.deadline_ms == deadline_ms and read_round.need == r - 1
+                and read_round.keepers is keepers
+            ):
                 break
         else:
-            read_round = self._open_read(replicas, r - 1, deadline_ms)
-        self._counters.reads_coordinated += 1
+            read_round = self._open_read(replicas, r - 1, deadline_ms, keepers)
+        self.counters.reads_coordinated += 1
         place = (read_round, len(read_round.ops))
         read_round.ops.append(ReadOp(reader, locator, record))
         entry = pair(locator, digest(record))
@@ -259,18 +268,20 @@ class Coordinator:
             link = self._link_to(peer)
             link.verifies.append(entry)
             link.reads.append(place)
-        if read_round.probed:
-            self._counters.sloppy_reads += 1
-            for peer in read_round.probed:
+        if read_round.probed or keepers:
+            self.counters.sloppy_reads += 1
+            for peer in (*read_round.probed, *keepers):
                 self._probe(self._link_to(peer), read_round, len(read_round.ops) - 1)
 
     def _probe(self, link: Link, read_round: ReadRound, index: int) -> None:
-        """Ask one that stands in whether it keeps something else."""
+        """Ask one that stands in, or keeps hints, whether it has something else."""
         op = read_round.ops[index]
         link.verifies.append(pair(PROBE + op.locator, digest(op.record)))
         link.reads.append((read_round, index))
 
-    def _open_read(self, replicas: ReplicaSet, need: int, deadline_ms: int) -> ReadRound:
+    def _open_read(
+        self, replicas: ReplicaSet, need: int, deadline_ms: int, keepers: tuple[str, ...]
+    ) -> ReadRound:
         read_round = ReadRound(need, deadline_ms, self.now_ms + self.speculative_ms, self.now_ms)
         replicas.turns += 1
         count = len(replicas.readers)
@@ -283,7 +294,9 @@ class Coordinator:
             read_round.probed = list(replicas.probed[:missing])
             read_round.spare_probes = list(replicas.probed[missing:])
         read_round.open_answers = need
-        for peer in (*read_round.asked, *read_round.probed):
+        read_round.keepers = keepers
+        read_round.besides = list(keepers)
+        for peer in (*read_round.asked, *read_round.probed, *keepers):
             self._link_to(peer).read_rounds.append(read_round)
         replicas.open_reads.insert(0, read_round)
         self._touched.append(replicas)
@@ -310,7 +323,7 @@ class Coordinator:
                 read_round.probed.append(link.peer)
                 for index in range(len(read_round.ops)):
                     self._probe(link, read_round, index)
-            self._counters.speculative_reads += 1
+            self.counters.speculative_reads += 1
             return True
         return False
 
@@ -337,12 +350,10 @@ class Coordinator:
             joined = self._replica.receive(op.locator, joined)
         held = dict(op.answers)
         for peer in asked:
-            if held.get(peer, op.record) == op.joined:
-                continue
             link = self._link_to(peer)
-            if not link.is_up or not link.can_store:
+            if held.get(peer, op.record) == op.joined or not link.is_up or not link.can_store:
                 continue
-            self._counters.read_repairs += 1
+            self.counters.read_repairs += 1
             if op.joined:
                 link.stores.append(pair(op.locator, joined))
             else:
@@ -354,7 +365,7 @@ class Coordinator:
         """The peer has applied its frames from us up to one number, and stored up to another."""
         while link.unapplied and link.unapplied[0].number <= applied:
             for read_round in link.unapplied.popleft().read_rounds:
-                if read_round.acknowledge():
+                if read_round.acknowledge(link.peer):
                     self._finish_read(read_round)
         while link.undurable and link.undurable[0].number <= durable:
             for write_round in link.undurable.popleft().write_rounds:
@@ -369,7 +380,7 @@ class Coordinator:
         if len(position) != POSITION.size:
             raise PeerError("a differing entry without a proper position")
         number, section, index = POSITION.unpack(position)
-        flight = _find(link.undurable if section == IN_FEEDBACK else link.unapplied, number)
+        flight = find_flight(link.undurable if section == IN_FEEDBACK else link.unapplied, number)
         if flight is None:
             return
         if section == IN_FEEDBACK:
@@ -389,7 +400,7 @@ class Coordinator:
             raise PeerError("a differing entry for a read that was never sent")
         read_round, place = flight.reads[index]
         op = read_round.ops[place]
-        self._counters.digest_mismatches += 1
+        self.counters.digest_mismatches += 1
         record = self._replica.uncleared(op.locator, record)
         if op.answers is None:
             op.answers = []
@@ -404,13 +415,17 @@ class Coordinator:
         writes, reads = link.lose()
         self._lose_rounds(link, writes)
         for read_round in reads:
+            if link.peer in read_round.besides:     # as if it had never been heard of
+                if read_round.acknowledge(link.peer):
+                    self._finish_read(read_round)
+                continue
             read_round.open_answers -= 1
             if (
                 not read_round.is_done
                 and not self._ask_spare(read_round)
                 and read_round.agreed + read_round.open_answers < read_round.need
             ):
-                self._counters.quorum_failures += len(read_round.ops)
+                self.counters.quorum_failures += len(read_round.ops)
                 read_round.fail(read_round.need + 1)
 
     def lose_writes(self, link: Link) -> None:
@@ -427,7 +442,7 @@ class Coordinator:
             was_done = write_round.is_done
             write_round.lose()
             if write_round.is_done and not was_done:
-                self._counters.quorum_failures += len(write_round.ops)
+                self.counters.quorum_failures += len(write_round.ops)
                 write_round.ops = []
 
     # ---- time and the turn ----
@@ -436,7 +451,7 @@ class Coordinator:
         """Fail what has waited too long; ask once more what is slow."""
         self.now_ms = now_ms
         for write_round in self._writes.expired(now_ms):
-            self._counters.timeouts += len(write_round.ops)
+            self.counters.timeouts += len(write_round.ops)
             write_round.fail()
             write_round.ops = []
         retries = self._retries
@@ -445,7 +460,7 @@ class Coordinator:
             if not read_round.is_done:
                 self._ask_spare(read_round)
         for read_round in self._reads.expired(now_ms):
-            self._counters.timeouts += len(read_round.ops)
+            self.counters.timeouts += len(read_round.ops)
             read_round.fail(read_round.need + 1)
 
     def next_deadline(self) -> int:
@@ -494,7 +509,7 @@ class Coordinator:
         return [*self._writes.open(), *self._reads.open()]
 
     def in_flight(self) -> int:
-        """Rounds that are not yet certain, and those done whose place in the queue is not up."""
+        """Rounds that are not certain yet, and those done whose place in the queue is not up."""
         return len(self._writes) + len(self._reads)
 
 
@@ -502,7 +517,3 @@ def _lives(dots: Mapping[Dot, bytes], record: bytes) -> bool:
     """Whether any of these values is alive in a record."""
     live = decode(record).entries.get(VALUE, {}) if record else {}
     return any(dot in live for dot in dots)
-
-
-def _find(flights: deque[Flight], number: int) -> Flight | None:
-    return next((flight for flight in flights if flight.number == number), None)

@@ -1,9 +1,9 @@
 """What nodes tell each other unasked: candidates, rings, votes, states, cleared contexts, users.
 
 A new connection is greeted with what the other may have missed: the ring, or the candidates while
-there is none, this node's state, and the cleared contexts of the partitions that both hold. After
-that a statement travels when something changed, and the candidates once a heartbeat while the
-cluster forms.
+there is none, this node's state, for whom it keeps hints, and the cleared contexts of the
+partitions that both hold. After that a statement travels when something changed, and the candidates
+once a heartbeat while the cluster forms.
 
 A ring says where members were when they joined. Where one has moved, whoever meets it tells
 everybody, so that two that have moved find each other, and a visitor finds all.
@@ -19,14 +19,19 @@ from collections.abc import Callable
 
 import msgspec
 
+from respdyn.cluster.cleared import raise_to
 from respdyn.cluster.decision import Decision
+from respdyn.cluster.hints import Hints
+from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import RING, Membership, address_of
 from respdyn.cluster.messages import (
     GOSSIP_CANDIDATES,
     GOSSIP_CLEARED,
     GOSSIP_COLLECTED,
+    GOSSIP_GAVE,
     GOSSIP_HELD,
+    GOSSIP_KEEPS,
     GOSSIP_MOVED,
     GOSSIP_PLACE,
     GOSSIP_PROMISE,
@@ -54,6 +59,7 @@ class Gossip:
         self, membership: Membership, replica: Replica, links: dict[str, Link],
         transfers: Transfers, replan: Callable[[], None], held_back: Callable[[], None],
         collected: Callable[[Link], bytes], heard_collected: Callable[[bytes], None],
+        hints: Hints, keepers: Keepers,
     ) -> None:
         # The users are the engine's; it sets these two.
         self.users_told: Callable[[], list[bytes]] = list
@@ -72,6 +78,8 @@ class Gossip:
         self._held_back = held_back
         self._collected = collected
         self._heard_collected = heard_collected
+        self._hints = hints
+        self._keepers = keepers
         self._next_ms = 0
         self._now_ms = 0
 
@@ -92,6 +100,7 @@ class Gossip:
             return
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
         _tell(link, GOSSIP_STATE, self._transfers.told())
+        self._keepers.greet(link)
         for partition, dbs in sorted(self._replica.cleared.items()):
             if link.peer in self._transfers.holders(partition):
                 for db, tops in sorted(dbs.items()):
@@ -142,7 +151,8 @@ class Gossip:
     def tell_cleared(self, link: Link, locator: bytes) -> None:
         """A peer holds a record that was cleared here: tell it of the clearing."""
         partition = (locator[0] << 8 | locator[1]) // self._replica.width
-        tops = self._replica.cleared.get(partition, {}).get(locator[2])
+        tops = self._hints.cleared(locator) if self._hints.count else {}
+        raise_to(tops, self._replica.cleared.get(partition, {}).get(locator[2], {}))
         if tops:
             self.tell_tops(link, locator[2], partition, tops)
 
@@ -227,6 +237,10 @@ class Gossip:
             elif kind == GOSSIP_STATE:
                 if self._transfers.heard(link, body):
                     self._replan()
+            elif kind == GOSSIP_KEEPS:
+                self._keepers.heard(link, body)
+            elif kind == GOSSIP_GAVE:
+                self._keepers.heard_gave(body)
             elif kind == GOSSIP_HELD:
                 self._held_back()
             elif kind == GOSSIP_MOVED:

@@ -14,6 +14,9 @@ never delivered, for a deletion that it does not know of may have been forgotten
 bytes are kept than `limit_bytes`, this node says so (`is_full`) and nobody gives it more; until
 that is heard it keeps what comes, since what it acknowledged was counted toward W.
 
+A read that is under way may have asked the owner before it was given its hint, and ask here after.
+So what was delivered is known here for `remember_ms` more, for as long as a read may take.
+
 Source: Dynamo 4.6; decision 0013; riak_core issue 154 (hints that nobody looked for after a
 restart); Scylla issue 23712 (an old hint brought back what was deleted).
 """
@@ -81,10 +84,15 @@ class Hints:
         self.limit_bytes = limit_bytes
         self.max_age_ms = max_age_ms
         self.wall_ms = 0
+        self.now_ms = 0                 # monotonic
+        self.remember_ms = 0            # for so long what was delivered
         self.count = 0
         self.bytes = 0
         self.serial = 0                 # of the last write that was kept
         self.fresh: dict[str, None] = {}    # owners with hints that handoff has not heard of
+        # Owners and partitions for which the first hint has come, or the last one gone.
+        self.changed: dict[tuple[bytes, int], None] = {}
+        self._delivered: dict[bytes, tuple[int, bytes]] = {}    # until when, and what
         self._replica = replica
         self._counters = counters
         self._shelves: dict[str, dict[int, Shelf]] = {}     # by owner, by partition
@@ -125,6 +133,8 @@ class Hints:
         shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
         hint = shelf.hints.get(name)
         if hint is None:
+            if not shelf.hints:
+                self.changed[bytes.fromhex(owner), partition] = None
             if not shelf.hints or self.wall_ms < shelf.oldest_ms:
                 shelf.oldest_ms = self.wall_ms
             hint = shelf.hints[name] = Hint(b"", self.wall_ms, is_whole, self.serial)
@@ -158,6 +168,7 @@ class Hints:
         self.bytes -= len(name) + len(hint.content)
         self._replica.batch += (_stored_name(owner, partition, name), b"")
         if not shelf.hints:
+            self.changed[bytes.fromhex(owner), partition] = None
             del parts[partition]
             if not parts:
                 del self._shelves[owner]
@@ -176,10 +187,34 @@ class Hints:
         for parts in self._shelves.values():
             shelf = parts.get(partition)
             hint = shelf.hints.get(locator) if shelf is not None else None
-            if hint is not None:
+            if hint is not None and hint.since_ms >= self.wall_ms - self.max_age_ms:
                 joined = join_records(joined, hint.content)
                 is_whole = is_whole or hint.is_whole
         return joined, is_whole
+
+    def seen(self, locator: bytes) -> bytes:
+        """As `find`, for a reader who has owners' word too: what was just delivered counts."""
+        joined = self.find(locator)[0]
+        late = self._delivered.get(locator) if self._delivered else None
+        return join_records(joined, late[1]) if late is not None else joined
+
+    def places(self) -> dict[tuple[bytes, int], None]:
+        """The owners and partitions for which something is kept."""
+        return {
+            (bytes.fromhex(owner), partition): None
+            for owner, parts in sorted(self._shelves.items()) for partition in sorted(parts)
+        }
+
+    def keeps(self, partition: int) -> bool:
+        """Whether something of a partition is kept for anybody."""
+        return any(partition in parts for parts in self._shelves.values())
+
+    def cleared(self, locator: bytes) -> Tops:
+        """What was cleared of a key's database, as far as that is kept for anybody."""
+        joined: Tops = {}
+        for tops in self._clearings(self._partition_of(locator), locator[2]):
+            raise_to(joined, tops)
+        return joined
 
     def tops(self, partition: int) -> dict[int, Tops]:
         """By database, for each actor, the highest counter that hints of a partition have seen."""
@@ -204,14 +239,16 @@ class Hints:
         """Records kept for anybody, in the order and the shape of `Replica.walk`."""
         width = self._replica.width
         for partition in range(slots.start // width, -(-slots.stop // width)):
+            kept = [name for name in self._delivered if self._partition_of(name) == partition]
+            for parts in self._shelves.values():
+                kept += parts[partition].hints if partition in parts else ()
             names = {
                 (name[0] << 8 | name[1], crc32(name[3:]), name)
-                for parts in self._shelves.values() if partition in parts
-                for name in parts[partition].hints if name[0] < 64 and name[2] == db
+                for name in kept if name[0] < 64 and name[2] == db
             }
             for slot, place, name in sorted(names):
                 if slot in slots and (slot, place) >= (slots.start, position):
-                    yield slot, place, name, self.find(name)[0]
+                    yield slot, place, name, self.seen(name)
 
     def oldest_of(self, partition: int) -> int:
         """Since when (ms since 1970) the oldest hint of a partition is kept; 0 for none."""
@@ -227,6 +264,11 @@ class Hints:
             default=self.wall_ms,
         )
         return max(0, self.wall_ms - oldest)
+
+    def age_ms(self, owner: str) -> int:
+        """The age of the oldest hint for one owner; 0 if there is none."""
+        shelves = self._shelves.get(owner, {}).values()
+        return self.wall_ms - min((shelf.oldest_ms for shelf in shelves), default=self.wall_ms)
 
     def count_by_owner(self) -> dict[str, int]:
         """How many hints are kept for whom."""
@@ -261,16 +303,27 @@ class Hints:
                 taken.append((name, hint.since_ms, hint.content))
         return taken
 
-    def forget(self, owner: str, delivered: list[Entry]) -> None:
-        """The owner has these, durably. What was joined into one meanwhile stays."""
+    def forget(self, owner: str, delivered: list[Entry], serial: int, taken_ms: int) -> None:
+        """The owner has these, durably. What was joined into one meanwhile stays.
+
+        `serial` and `taken_ms` are the number of the last write, and the time, when they were
+        taken: what stays is all of later.
+        """
         touched: set[int] = set()
         for name, _, content in delivered:
             partition = self.partition_of(name)
             shelf = self._shelves.get(owner, {}).get(partition)
             hint = shelf.hints.get(name) if shelf is not None else None
             if hint is not None and hint.content == content:
+                if name[0] < 64:
+                    self._delivered.pop(name, None)     # the latest stand last
+                    self._delivered[name] = self.now_ms + self.remember_ms, content
                 self._drop(owner, partition, name)
                 self._counters.hints_delivered += 1
+                touched.add(partition)
+            elif hint is not None:
+                hint.serial = max(hint.serial, serial + 1)
+                hint.since_ms = max(hint.since_ms, taken_ms)
                 touched.add(partition)
         for partition in touched:
             shelf = self._shelves.get(owner, {}).get(partition)
@@ -282,6 +335,15 @@ class Hints:
         if name[0] >= 64:
             return int.from_bytes(name[2:4], "big")
         return self._partition_of(name)
+
+    def tick(self, now_ms: int) -> None:
+        """Forget what was delivered some time ago."""
+        self.now_ms = now_ms
+        while self._delivered:
+            name = next(iter(self._delivered))
+            if self._delivered[name][0] > now_ms:
+                break
+            del self._delivered[name]
 
     def expire(self) -> None:
         """Drop what is too old."""

@@ -314,3 +314,8 @@ class Link:
             self._clear()
             self.gossips.clear()
         return b"".join(parts)
+
+
+def find_flight(flights: deque[Flight], number: int) -> Flight | None:
+    """The frame of this number, if it is still on its way."""
+    return next((flight for flight in flights if flight.number == number), None)

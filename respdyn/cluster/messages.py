@@ -66,6 +66,8 @@ IS_SLOPPY: Final = 1            # bits of an envelope
 TAKES_EARLY: Final = 2          # its sender can answer early: it does not wait for a disk
 NOT_RUN: Final = b""       # an answer: it came too late and was not begun; run it again, anywhere
 UNKNOWN: Final = b"?"      # an answer: it was passed on, and what became of it is not known
+# An answer to a read: too few owners can be reached from here; who asked may reach others.
+TOO_FEW: Final = b"~"
 
 # Of a differing entry: the frame's number, the section it was in, the position there.
 POSITION: Final = Struct(">QBI")
@@ -100,6 +102,8 @@ GOSSIP_VOTE: Final = b"b"          # about the next ring, see `decision`
 GOSSIP_STATE: Final = b"s"         # what the sender holds and knows, see `transfer`
 GOSSIP_HELD: Final = b"h"          # "you were lost and are back, and not yet shown to clients"
 GOSSIP_MOVED: Final = b"w"         # where members are that have moved since they joined
+GOSSIP_KEEPS: Final = b"j"         # for whom the sender keeps hints, by partition; see `keepers`
+GOSSIP_GAVE: Final = b"g"          # to whom the sender has given some
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `vacancy`
 
 

@@ -143,13 +143,15 @@ class ReadOp:
 class ReadRound:
     """The reads of one turn that ask the same replicas.
 
+    Nodes that keep hints for these are asked `besides`: they must answer, and do not count.
+
     Each asked replica is sent the digest of what this node holds. Its silence about a key, once its
     frame is acknowledged, means "the same here"; otherwise it sends what it holds.
     """
 
     __slots__ = (
-        "agreed", "asked", "began_ms", "deadline_ms", "is_done", "need", "open_answers", "ops",
-        "probed", "retry_ms", "spare", "spare_probes",
+        "agreed", "asked", "began_ms", "besides", "deadline_ms", "is_done", "keepers", "need",
+        "open_answers", "ops", "probed", "retry_ms", "spare", "spare_probes",
     )
 
     def __init__(self, need: int, deadline_ms: int, retry_ms: int, began_ms: int = 0) -> None:
@@ -165,19 +167,30 @@ class ReadRound:
         self.probed: list[str] = []       # stand-ins
         self.spare: list[str] = []        # owners that were not asked yet
         self.spare_probes: list[str] = []     # and stand-ins
+        self.keepers: tuple[str, ...] = ()
+        self.besides: list[str] = []          # of the keepers, those that have not answered
 
-    def acknowledge(self) -> bool:
+    def acknowledge(self, peer: str) -> bool:
         """One more replica has answered for all keys. True the one time that makes the quorum."""
-        self.open_answers -= 1
-        self.agreed += 1
-        if self.agreed >= self.need and not self.is_done:
-            self.is_done = True
-            return True
-        return False
+        if self.besides and peer in self.besides:
+            self.besides.remove(peer)
+        else:
+            self.open_answers -= 1
+            self.agreed += 1
+        return self.is_now_done()
+
+    def is_now_done(self) -> bool:
+        """Whether all that must answer have. True only once."""
+        if self.agreed < self.need or self.besides or self.is_done:
+            return False
+        self.is_done = True
+        return True
 
     def fail(self, r: int) -> None:
         """Tell every reader that too few replicas answered."""
         self.is_done = True
         text = f"NOQUORUM R={r} answered={self.agreed + 1}: too few replicas answered"
+        if self.agreed >= self.need:
+            text = f"NOQUORUM R={r}: a node that keeps writes for one of them did not answer"
         for op in self.ops:
             op.reader.fail(text)

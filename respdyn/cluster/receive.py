@@ -214,8 +214,11 @@ class Receiver:
         locator = name[1:]
         if name[:1] != PROBE or len(locator) < 3 or locator[0] > 63:
             raise PeerError("a locator that cannot be")
-        record = join_records(self._hints.find(locator)[0], self._replica.get(locator))
-        if record and digest(record) != theirs:
+        record = join_records(self._hints.seen(locator), self._replica.get(locator))
+        is_cleared = bool(theirs and self._hints.count and self._hints.cleared(locator))
+        if is_cleared:
+            self._coordinator.tell_cleared(link, locator)
+        if is_cleared or (record and digest(record) != theirs):
             link.differs.append(pair(POSITION.pack(number, IN_VERIFY, index), record))
 
     def _store(

@@ -7,11 +7,14 @@ the command, one part of a command on several keys, or a task of the control pat
 from collections.abc import Callable
 from typing import Final
 
+from respdyn.cluster.counters import Counters
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import NOT_RUN
 from respdyn.cluster.quorum import Reader, Target, Waiter
+from respdyn.cluster.replica import Replica
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
+from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 
 REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
@@ -116,6 +119,25 @@ def refuse(target: Target, locator: bytes) -> bytes:
     if isinstance(target, PeerReply):
         target.refuse(locator)
     return NOT_RUN
+
+
+def check_siblings(
+    counters: Counters, record: bytes, delta: bytes, limits: tuple[int, int]
+) -> None:
+    """Refuse one more version of a key that has too many: its clients never merge them.
+
+    Otherwise a key grows without end (Riak's sibling explosion). SET still collapses them, and so
+    does a write whose context covers them; repair is exempt. Raises `ReplyError`.
+    """
+    most, warn = limits
+    before, after = Replica.siblings_with(record, delta)
+    if after > before and after > most:
+        raise ReplyError(
+            f"TOOMANYSIBLINGS {before} versions of this key are stored already: "
+            "read them with DYN.GETCTX and write one in their place, or SET the key"
+        )
+    if after > before and after > warn:
+        counters.siblings_warned += 1
 
 
 class Gathering:

@@ -132,12 +132,14 @@ class ClusterView:
             return [node.hints.oldest_of(partition) for partition in question.partitions]
         locator = question.locator
         if len(locator) < 3 or locator[0] > 63:
-            return False, b""
+            return False, b"", {}
         plans = node.dispatcher.plans
         if plans and plans[locator[0] << 8 | locator[1]].is_owner:
-            return True, node.replica.get(locator)
-        record, is_whole = node.hints.find(locator)
-        return is_whole, record
+            partition = node.hints.partition_of(locator)
+            cleared = node.replica.cleared.get(partition, {}).get(locator[2], {})
+            return True, node.replica.get(locator), cleared
+        _, is_whole = node.hints.find(locator)
+        return is_whole, node.hints.seen(locator), node.hints.cleared(locator)
 
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
         """Run a command for a task."""

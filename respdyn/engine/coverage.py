@@ -8,7 +8,8 @@ the position on. Where they agree on a key their word is taken; where not, the k
 with a quorum.
 
 Nodes that stand in for missing owners complete R here as for a read of one key: an owner must be
-among those who answer. What they keep, if it is not what the owners hold, is read with a quorum.
+among those who answer. Nodes that still keep something for these owners are asked besides. What any
+of them keeps, if it is not what the owners hold, is read with a quorum.
 
 FLUSHALL needs no tombstone per key. R owners of each partition tell the highest counter of every
 actor that they have seen; that vector becomes the partition's *cleared context*, W owners must
@@ -24,7 +25,7 @@ from zlib import crc32
 
 import msgspec
 
-from respdyn.cluster.hints import Hints
+from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import Mine
@@ -60,12 +61,13 @@ class Coverage:
     """Makes the tasks of these commands, and answers their questions at the replicas."""
 
     def __init__(
-        self, replica: Replica, hints: Hints, here: str, now_ms: Callable[[], int]
+        self, replica: Replica, keepers: Keepers, here: str, now_ms: Callable[[], int]
     ) -> None:
         self.plans: list[Plan] = []
         self.can_store = True           # False while this node's disk fails
         self._replica = replica
-        self._hints = hints
+        self._hints = keepers.hints
+        self._keepers = keepers
         self._here = here
         self._now_ms = now_ms
 
@@ -138,7 +140,16 @@ class Coverage:
                 f"NOQUORUM R={wanted} reachable={len(nodes)}: too few owners of "
                 f"partition {plan.partition} can be reached"
             )
-        return nodes[:wanted]
+        nodes = nodes[:wanted]
+        asked = {node for node, _ in nodes}
+        return nodes + [(one, True) for one in self._keepers_of(plan) if one not in asked]
+
+    def _keepers_of(self, plan: Plan) -> tuple[str, ...]:
+        """Who keeps something for these owners, this node too."""
+        keepers = self._keepers.asked.get(plan.partition, ())
+        if not plan.is_owner and self._keepers.must_ask(plan.partition):
+            keepers = (self._here, *keepers)
+        return keepers
 
     def _owners_of(self, plan: Plan) -> list[str]:
         """The owners of a partition that are up, this node first."""
@@ -161,7 +172,8 @@ class Coverage:
             plans[stop] is first
             or (plans[stop].is_owner == first.is_owner and plans[stop].n == first.n
                 and plans[stop].stands_in_for == first.stands_in_for
-                and plans[stop].replicas is first.replicas)
+                and plans[stop].replicas is first.replicas
+                and self._keepers_of(plans[stop]) == self._keepers_of(first))
         ):
             stop += width - stop % width
         return stop

@@ -24,7 +24,7 @@ from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.hints import bare
 from respdyn.cluster.link import Link
-from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN
+from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TOO_FEW
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.replica import LIVE, Replica
@@ -43,6 +43,7 @@ from respdyn.engine.calls import (
     Turn,
     Updating,
     Waiting,
+    check_siblings,
     must_refuse,
     refuse,
 )
@@ -76,11 +77,14 @@ class Dispatcher:
         self.cannot_store = ""          # the reason, while the disk fails
         self.nobody_stores = False      # and no other node can store either
         self.is_full = False            # maxmemory is reached
-        self.forwarding = Forwarding(counters, link_to, self.line_up, self.next_in_line)
+        self.forwarding = Forwarding(
+            counters, link_to, self.line_up, self.next_in_line, self._too_few_there
+        )
         self._away = self.forwarding.away
         self._replica = replica
         self._slots = replica.slots
         self._coordinator = coordinator
+        self._kept_for = coordinator.keepers.asked
         self._counters = counters
         self._here = here
         self._stamp = stamp
@@ -89,8 +93,7 @@ class Dispatcher:
         self.sends_away = False         # this node's clock is off: others are to run commands
         self.working_max = 100_000      # commands that one peer may have waiting here
         self.least = ANY                # R and W of those, at least, who may go by an older ring
-        self.siblings_max = 100
-        self.siblings_warn = 25         # counted beyond this
+        self.siblings = 100, 25         # at most; and counted beyond this
         self.token_secret = b""         # goes before the locator in what tokens are bound to
         self.notices: Notices | None = None     # while somebody asks for keyspace events
         self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
@@ -137,13 +140,16 @@ class Dispatcher:
             self._counters.looked_up(bool(record) and exists(record, self.wall_ms))
             reply = self.read_again(command, argv, resp3, locator, record)
             r = terms.r if terms.r <= plan.n else plan.n
-            if r <= 1:
+            asked = self._kept_for
+            if r <= 1 and not (asked and plan.partition in asked):
                 if self.notices is not None:
                     self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
                 return reply
             answers = (plan.replicas if terms.sloppy else plan.strict).answers
             if answers < r:
                 return self._too_few("R", r, answers)
+            if hops and len(plan.replicas.readers) < r - 1 and isinstance(target, PeerReply):
+                return TOO_FEW
             waiter = target.hold()
             if self.notices is not None:
                 waiter = self.notices.wait_for_read(
@@ -152,7 +158,7 @@ class Dispatcher:
             reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
             self._coordinator.read(plan, reader, locator, record, r, terms.sloppy, deadline_ms)
             return None
-        if terms.r > 1 and plan.n > 1 and (
+        if ((terms.r > 1 and plan.n > 1) or plan.partition in self._kept_for) and (
             route is UPDATE or (command.observes is not None and command.observes(argv))
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
@@ -199,7 +205,7 @@ class Dispatcher:
                     argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
                 )
                 if delta and delta[1] & LIVE:
-                    self._check_siblings(record, delta)
+                    check_siblings(self._counters, record, delta, self.siblings)
             else:
                 reply, delta = command.write(argv, record, self.wall_ms, resp3, stamp)
         except ReplyError as wrong:
@@ -247,21 +253,6 @@ class Dispatcher:
                 argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
             )[0]
         return command.write(argv, record, self.wall_ms, resp3, stamp)[0]
-
-    def _check_siblings(self, record: bytes, delta: bytes) -> None:
-        """Refuse one more version of a key that has too many: its clients never merge them.
-
-        Otherwise a key grows without end (Riak's sibling explosion). SET still collapses them, and
-        so does a write whose context covers them; repair is exempt.
-        """
-        before, after = self._replica.siblings_with(record, delta)
-        if after > before and after > self.siblings_max:
-            raise ReplyError(
-                f"TOOMANYSIBLINGS {before} versions of this key are stored already: "
-                "read them with DYN.GETCTX and write one in their place, or SET the key"
-            )
-        if after > before and after > self.siblings_warn:
-            self._counters.siblings_warned += 1
 
     def _too_few(self, letter: str, wanted: int, reachable: int) -> bytes:
         self._counters.quorum_failures += 1
@@ -413,7 +404,7 @@ class Dispatcher:
             readers = plan.replicas.readers
             good = [link for link in readers if not link.spared]
             owners = [link.peer for link in good or readers]
-            if not owners and call.terms.sloppy:
+            if call.terms.sloppy and not call.hops and self._stand_in.must_read(plan, call.terms.r):
                 return self._run_here(call, locator, plan, target)
             peer = owners[(locator[0] << 8 | locator[1]) % len(owners)] if owners else ""
         else:
@@ -436,13 +427,14 @@ class Dispatcher:
         """Run a call here, as there is nobody else: this node stands in, or was to be spared."""
         command, terms = call.command, call.terms
         if command.route is READ:
-            if plan.replicas.answers < terms.r:
-                return self._too_few("R", terms.r, plan.replicas.answers)
+            r = min(terms.r, plan.n)
+            if plan.replicas.answers < r:
+                return self._too_few("R", r, plan.replicas.answers)
             reader = Answering(
                 target.hold(), b"", command, call.argv, call.resp3, locator, self.read_again
             )
             left_ms = max(1, call.deadline_ms - self.now_ms)
-            self._stand_in.read(plan, reader, locator, terms.r, left_ms, False)
+            self._stand_in.read(plan, reader, locator, r, left_ms, False)
             return None
         if (terms.r > 1 or not plan.is_owner) and (
             command.route is UPDATE
@@ -453,6 +445,13 @@ class Dispatcher:
             command, call.argv, locator, plan, call.resp3, terms, call.deadline_ms, target,
             call.until_ms,
         )
+
+    def _too_few_there(self, call: Call) -> None:
+        """An owner that was to answer a read reaches too few others: ask those that we reach."""
+        plan = self.plans[call.locator[0] << 8 | call.locator[1]]
+        reply = self._run_here(call, call.locator, plan, call.waiter)
+        if reply is not None:
+            call.waiter.fill(reply)
 
     def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
         """A peer's forwarded command, at this position of its frame; the position behind it.

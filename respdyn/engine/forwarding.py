@@ -30,7 +30,15 @@ from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import NEVER, Deadlines
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
-from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TAKES_EARLY, UNKNOWN, bulk
+from respdyn.cluster.messages import (
+    ENVELOPE,
+    IS_SLOPPY,
+    NOT_RUN,
+    TAKES_EARLY,
+    TOO_FEW,
+    UNKNOWN,
+    bulk,
+)
 from respdyn.cluster.quorum import Waiter
 from respdyn.commands.declare import READ
 from respdyn.engine.calls import LAST, Away, Call, Retry, Waiting, refuse
@@ -55,6 +63,7 @@ class Forwarding:
     def __init__(
         self, counters: Counters, link_to: Callable[[str], Link],
         line_up: Callable[[bytes, list[Waiting], int], bool], run_line: Callable[[bytes], None],
+        too_few: Callable[[Call], None],
     ) -> None:
         self.now_ms = 0
         self.bits = TAKES_EARLY         # of envelopes
@@ -65,6 +74,7 @@ class Forwarding:
         self._link_to = link_to
         self._line_up = line_up
         self._run_line = run_line
+        self._too_few = too_few
         self._calls: dict[int, Call] = {}
         self._first_ms = NEVER      # none of them is due before this
         self._retries: Deadlines[Retry] = Deadlines()
@@ -131,6 +141,8 @@ class Forwarding:
                 self._read_again([call], NO_AGREEMENT)
         elif reply == UNKNOWN:
             self._lost([call])
+        elif reply == TOO_FEW and not call.hops:
+            self._too_few(call)
         else:
             if not call.hops:
                 took_ms = self.now_ms - call.deadline_ms + call.terms.timeout_ms

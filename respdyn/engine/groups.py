@@ -291,12 +291,16 @@ class Running:
 
     def _read(self) -> None:
         """Read a quorum for what is not written blindly."""
-        if self._r <= 1 or not self._reads:
+        plans = self._dispatcher.plans
+        kept_for = self._groups.coordinator.keepers.asked
+        if not self._reads or (self._r <= 1 and not (
+            kept_for and any(plans[name[0] << 8 | name[1]].partition in kept_for
+                             for name in self._reads)
+        )):
             self._run()
             return
         self._missing = len(self._reads)
         reader = Updating(self._has_read, self._could_not_read)
-        plans = self._dispatcher.plans
         for name in self._reads:
             slot = name[0] << 8 | name[1]
             self._groups.coordinator.read(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MESSAGE_BYTES: Final = 64 * 1024    # of a message, unless a single hint has more
 MESSAGE_HINTS: Final = 100          # a millisecond for the owner; several may come in one turn
 AGAIN_MS: Final = 1000              # until what an owner did not take is offered again
+UNHEARD_MS: Final = 100             # and until what it did not answer in time is
 LOOK_MS: Final = 20                 # how often DYN.SYNCWAIT looks whether everything is delivered
 TAKEN, NOT_NOW, NOT_MINE = 1, 0, 2     # what an owner says to hints that it is given
 
@@ -60,11 +61,14 @@ class Handoff:
         node = self._node
         if node.transfers.ring is not None:
             node.hints.retarget(node.transfers.holders, node.identity.node_id)
+            node.keepers.planned(member.node_id for member in node.transfers.ring.members)
 
     def tick(self) -> None:
         """Send what is due; drop what is too old."""
         node = self._node
         hints = node.hints
+        hints.tick(node.now_ms)
+        node.keepers.tick(node.now_ms)
         if hints.is_full() != self.is_full:
             self.is_full = not self.is_full
             self._room_changed()
@@ -115,13 +119,15 @@ class Handoff:
 
     def _give(self, owner: str, entries: list[Entry]) -> Task:
         hints = self._node.hints
+        serial, taken_ms = hints.serial, hints.wall_ms
         (answer,) = yield [(owner, Deliver(entries))]
         self._under_way.discard(owner)
         if answer == TAKEN:
-            hints.forget(owner, entries)
+            hints.forget(owner, entries, serial, taken_ms)
             self._due_ms[owner] = self._node.now_ms
         else:
-            self._due_ms[owner] = self._node.now_ms + AGAIN_MS
+            wait_ms = UNHEARD_MS if answer is None else AGAIN_MS
+            self._due_ms[owner] = self._node.now_ms + wait_ms
         return b""
 
     # ---- taking ----

@@ -66,6 +66,7 @@ class Plain:
         plans, busy, away, tables = dispatcher.plans, self._busy, self._away, self._tables
         terms = session.terms
         deadline_ms = dispatcher.now_ms + terms.timeout_ms
+        kept_for = self._coordinator.keepers.asked
         prefixes = PREFIX[session.db]
         pending, out = session.pending, session.out
         gets = sets = instant = misses = 0
@@ -144,7 +145,7 @@ class Plain:
                         reply = b"$%d\r\n%b\r\n" % (len(alive), alive)
                 else:
                     break
-                if terms.r > 1:
+                if terms.r > 1 or (kept_for and plan.partition in kept_for):
                     if (plan.replicas if terms.sloppy else plan.strict).answers < terms.r:
                         break
                     reader = Answering(

@@ -90,8 +90,8 @@ class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
-    """What a node holds of a key, and whether that is more than a part: it is an owner, or keeps
-    the whole key for one."""
+    """What a node holds of a key: whether that is more than a part (it is an owner, or keeps the
+    whole key for one), the record, and what it knows to be cleared of the key's database."""
 
     locator: bytes
 

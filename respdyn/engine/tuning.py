@@ -15,8 +15,8 @@ def tune(node: Node) -> None:
     settings = node.settings
     node.dispatcher.working_max = settings.max_inflight
     node.hints.limit_bytes = settings.hint_max_bytes
-    node.dispatcher.siblings_max = settings.siblings_max
-    node.dispatcher.siblings_warn = settings.siblings_warn
+    node.hints.remember_ms = settings.request_timeout_ms
+    node.dispatcher.siblings = settings.siblings_max, settings.siblings_warn
     node.coordinator.speculative_ms = settings.speculative_ms
     node.front.settings_changed()
     node.latencies.tell_ms = settings.latency_ms or NEVER

@@ -27,6 +27,10 @@ _RETRY_US = 50_000
 _EXCHANGE_US = 20_000_000
 # What a fallback has kept goes to an owner that is back at once, or the next time it is offered.
 _HANDOFF_US = 10_000_000
+# What is kept for an owner that is up goes to it at once.
+_PROMPT_MS = 300
+_OVERDUE_MOST = 8
+_PATHS_ONLY = frozenset(("cut", "isolate", "halves", "swizzle", "bridge"))
 # Walking all partitions takes a round trip for each, one after the other.
 _WALK_MS = 8_000
 # No inbox grows longer than this: requests are bounded by the clients, frames by turns.
@@ -193,6 +197,35 @@ def handed_off(world: "World") -> None:
             world.count("hints delivered")
         if host.node.counters.sloppy_reads:
             world.count("sloppy reads")
+
+
+def prompt(world: "World") -> None:
+    """Nobody keeps for long what the owner could be given, while only paths are cut.
+
+    Looked at every 100 ms. A cut that was too short to be noticed still holds up what is on its
+    way, so only what lasts is wrong.
+    """
+    plan, network = world.plan, world.network
+    if plan.is_strict or plan.grace_ms or plan.spares or not _PATHS_ONLY.issuperset(plan.faults):
+        return
+    limit_ms = _PROMPT_MS + (plan.delay_us + plan.jitter_us) // 100
+    for host in world.hosts:
+        for other in world.hosts:
+            node = host.node
+            link = node.links.get(other.settings.node_id) if node is not None else None
+            is_overdue = (
+                node is not None and link is not None and link.is_up
+                and network.is_open(host.index, other.index)
+                and node.now_ms - link.changed_ms > 2 * limit_ms
+                and node.hints.age_ms(link.peer) > limit_ms
+            )
+            pair = host.index, other.index
+            world.overdue[pair] = world.overdue.get(pair, 0) + 1 if is_overdue else 0
+            if world.overdue[pair] > _OVERDUE_MOST:
+                raise Wrong(
+                    f"{host.name} still keeps hints for {other.name}, which it reaches, after"
+                    f" {limit_ms + 100 * _OVERDUE_MOST} ms"
+                )
 
 
 def is_handed_off(world: "World") -> bool:

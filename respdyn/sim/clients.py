@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import hiredis
 
 from respdyn.engine.session import Session
-from respdyn.sim import operations
+from respdyn.sim import operations, views
 from respdyn.sim.chance import Chance
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import DOWN, UP, Host
@@ -75,6 +75,11 @@ class Client:
         assert self.host is not None
         for op in ops:
             op.client = self.name
+            if world.history.sessions.is_wanted:
+                op.session = f"{self.name}#{self.link}"
+                op.view = views.view_of(world, self.host)
+                op.calm = views.calm_of(world)
+                op.calm_us = views.calm_since_us(world) if op.calm is not None else 0
             world.history.begin(op, world.now_us)
             self.waiting.append(op)
             if world.story is not None:
@@ -177,6 +182,9 @@ class Client:
                     behind.given_us = max(behind.given_us, sent_us)
             elif self.waiting and self.waiting[0].kind == "flush":      # nor does it before now
                 self.waiting[0].given_us = max(self.waiting[0].given_us, sent_us)
+            if world.history.sessions.is_wanted:
+                op.end_view = views.view_of(world, self.host)
+                op.end_calm = views.calm_of(world)
             world.history.complete(op, world.now_us)
             self.heard(op)
         if not self.waiting:

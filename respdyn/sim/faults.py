@@ -56,6 +56,7 @@ class Faults:
             "jump": self._jump,
             "restore": self._restore,
             "decay": self._decay,
+            "bridge": self._bridge,
         }
 
     def start(self) -> None:
@@ -297,6 +298,18 @@ class Faults:
         paths = [(one, other) for one in left for other in right]
         paths += [(other, one) for one, other in paths]
         self._tell(f"two halves for {lasts_us} us: " + _names(paths))
+        self._block(paths, lasts_us)
+        return True
+
+    def _bridge(self, lasts_us: int) -> bool:
+        count = len(self.world.hosts)
+        if count < 3:
+            return False
+        middle, *order = self.chance.shuffled(range(count))
+        place = self.chance.between(1, count - 2)
+        paths = [(one, other) for one in order[:place] for other in order[place:]]
+        paths += [(other, one) for one, other in paths]
+        self._tell(f"only n{middle + 1} reaches all for {lasts_us} us: " + _names(paths))
         self._block(paths, lasts_us)
         return True
 

@@ -28,6 +28,7 @@ from collections.abc import Collection
 from respdyn.sim import operations
 from respdyn.sim.operations import DONE, NEVER, NOTHING, OPEN, UNKNOWN, Op
 from respdyn.sim.plan import Plan
+from respdyn.sim.sessions import Sessions
 
 
 class Wrong(Exception):
@@ -203,7 +204,8 @@ class History:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.keys: dict[bytes, KeyHistory] = {}
-        self.margin_us = 0
+        self.margin_us = 0                  # by how much an expiry may be off
+        self.clock_margin_us = 0            # and by how much two clocks may disagree
         # Since when acknowledged data is missing somewhere that nothing has repaired yet.
         self.damaged_us = NEVER
         self._damages: list[tuple[int, int]] = []
@@ -216,6 +218,7 @@ class History:
         self._flushes: list[Op] = []
         # By client and key: the latest operation of its own that covers what it meets.
         self._own: dict[tuple[str, bytes], Op] = {}
+        self.sessions = Sessions(plan)
         self.operations = 0
         self.doubts = 0
 
@@ -243,9 +246,12 @@ class History:
 
     def _is_sound(self, op: Op) -> bool:
         """Whether no damage was unrepaired while the operation ran."""
-        if op.end_us > self.damaged_us:
+        return self._was_whole(op.invoke_us, op.end_us)
+
+    def _was_whole(self, begin_us: int, end_us: int) -> bool:
+        if end_us > self.damaged_us:
             return False
-        return all(op.invoke_us > end or op.end_us < begin for begin, end in self._damages)
+        return all(begin_us > end or end_us < begin for begin, end in self._damages)
 
     def _covers_meet(self) -> bool:
         return self.plan.writes_meet and self.damaged_us == NEVER and not self._damages
@@ -296,6 +302,12 @@ class History:
             self._note_effect(part, history)
             if part.read is not None or part.was_absent:
                 self._judge_read(part, history)
+            if self.sessions.is_wanted:
+                wrong = self.sessions.heard(
+                    op, part, history, self.clock_margin_us, self._was_whole
+                )
+                if wrong:
+                    raise Wrong(wrong, part.key)
 
     def _own_floor(self, op: Op) -> int:
         """Commands of one connection take effect in order, also while they are under way."""

@@ -41,9 +41,10 @@ class Op:
     """One operation of one client; `parts` are the one-key operations of one on several keys."""
 
     __slots__ = (
-        "argv", "claims", "client", "covered_us", "covers", "end_us", "floor_us", "given_us",
-        "invoke_us", "is_everywhere", "key", "kind", "outcome", "parts", "read", "result",
-        "sent_us", "serial", "settle", "timeout_ms", "ttl_us", "value", "was_absent",
+        "argv", "calm", "calm_us", "claims", "client", "covered_us", "covers", "end_calm",
+        "end_us", "end_view", "floor_us", "given_us", "invoke_us", "is_everywhere", "key", "kind",
+        "outcome", "parts", "read", "result", "sent_us", "serial", "session", "settle",
+        "timeout_ms", "ttl_us", "value", "view", "was_absent",
     )
 
     def __init__(
@@ -74,6 +75,13 @@ class Op:
         self.floor_us = 0               # see `KeyHistory`
         self.is_everywhere = False      # its acknowledgement says that all owners have it
         self.covered_us = NEVER         # of a write: since when a context has covered it
+        # Of which connection, and how its node and all nodes saw each other; see `sessions`.
+        self.session = ""
+        self.view: tuple[int, ...] | None = None
+        self.end_view: tuple[int, ...] | None = None
+        self.calm: tuple[tuple[int, ...], ...] | None = None
+        self.end_calm: tuple[tuple[int, ...], ...] | None = None
+        self.calm_us = 0
 
     def all(self) -> tuple["Op", ...]:
         """Its one-key operations."""

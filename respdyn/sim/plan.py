@@ -32,9 +32,10 @@ FAULTS = (
     "jump",         # a wall clock errs by up to an hour
     "restore",      # its data directory is put back as it was some time ago
     "decay",        # a record in its memory is damaged
+    "bridge",       # none between two groups, but one node reaches both
 )
 # Drawn apart from the others, so that the seeds that once found something still draw the same.
-_LATER_FAULTS = ("restore", "decay")
+_LATER_FAULTS = ("restore", "decay", "bridge")
 # What takes away what was acknowledged, whatever is promised of the disk.
 LOSING = ("wipe", "rot", "restore", "decay")
 

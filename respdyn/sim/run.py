@@ -88,6 +88,7 @@ def _course(world: World) -> None:
         faults.start()
     for _ in range(plan.harm_ms // 100):
         world.run_until(world.now_us + 100_000)
+        checks.prompt(world)
         if operators:
             take_stock(world)
     # Who has lost its disk needs all others to be filled again.

@@ -30,6 +30,8 @@ CLIENT_PORT = 6379
 PEER_PORT = 16379
 # How far an expiry may be off while all clocks are right: a turn, a reply, and rounding.
 _MARGIN_US = 50_000
+# Clocks count milliseconds.
+_TICK_US = 2_000
 
 
 class World:
@@ -56,6 +58,7 @@ class World:
         self.newest_version = 0             # of the rings that were ever seen
         # Since this ring a member is missing whose copies others are still to get.
         self.exposed_since = 0
+        self.overdue: dict[tuple[int, int], int] = {}   # see `checks.prompt`
         machines = [*self.hosts, *self.spares]
         self._by_address = {f"{host.settings.host}:{PEER_PORT}": host for host in machines}
         self._by_id = {host.settings.node_id: host for host in machines}
@@ -81,7 +84,8 @@ class World:
             # A node notices by itself that its clock has jumped further than that, also when it has
             # crept there in two steps; one that starts with a wrong clock has to be told.
             worst_ms = min(worst_ms, 2 * self.hosts[0].settings.max_clock_offset_ms)
-        self.history.margin_us = 2_000 * worst_ms + 200 * self.plan.drift_ppm + _MARGIN_US
+        self.history.clock_margin_us = 2_000 * worst_ms + 200 * self.plan.drift_ppm + _TICK_US
+        self.history.margin_us = self.history.clock_margin_us + _MARGIN_US
 
     # ---- time ----
 
@@ -186,7 +190,7 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         failure_timeout_ms=plan.failure_timeout_ms,
         speculative_ms=plan.speculative_ms,
         exchange_interval_ms=plan.exchange_ms,
-        hint_interval_ms=500,
+        hint_interval_ms=3_000,
         hint_max_bytes=plan.hint_bytes,
         max_inflight=plan.max_inflight,
         collect_interval_ms=50,

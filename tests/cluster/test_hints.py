@@ -388,9 +388,9 @@ def test_what_was_written_meanwhile_is_not_forgotten_with_what_was_delivered() -
     taken = hints.take(owner, 1 << 20, 100)
     a("SET", "k", "two")
     hints.keep(owner, name, five.copies("k")[0], True)
-    hints.forget(owner, taken)
+    hints.forget(owner, taken, 1, 0)
     assert hints.count == 1 and hints.find(name)[0] == five.copies("k")[0]
-    hints.forget(owner, hints.take(owner, 1 << 20, 100))
+    hints.forget(owner, hints.take(owner, 1 << 20, 100), 2, 0)
     assert (hints.count, hints.bytes) == (0, 0)
 
 

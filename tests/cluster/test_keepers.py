@@ -1,6 +1,16 @@
 """Nodes that keep hints: they hand them over as soon as they can, and are asked until they have."""
 
+import pytest
+
+from respdyn.cluster.counters import Counters
+from respdyn.cluster.hints import Hints
+from respdyn.cluster.identity import Identity
+from respdyn.cluster.keepers import Keepers
+from respdyn.cluster.link import Link
+from respdyn.cluster.replica import Replica
+from respdyn.errors import PeerError
 from tests.cluster.test_hints import Five, locator_of
+from tests.little import Client
 
 SIDES = ("AB", "DE")
 
@@ -62,3 +72,238 @@ def test_an_owner_that_does_not_take_its_hints_is_not_asked_every_turn() -> None
     assert sides["C"].hints.count == 0
     copies = [sides[name].replica.get(locator_of(key)) for name in "ADE"]
     assert b"199" in copies[1] or b"199" in copies[2]
+
+
+def hold_back(five: Five, *names: str) -> None:
+    """These nodes deliver nothing."""
+    for name in names:
+        five[name].handoff._is_able = lambda owner: False    # type: ignore[method-assign]
+
+
+def go_on(five: Five, *names: str) -> None:
+    for name in names:
+        handoff = five[name].handoff
+        del handoff._is_able
+        for owner in five[name].hints.owners():
+            handoff.came_up(owner)
+
+
+def halved(key_owners: str = "CDE") -> tuple[Sides, str, Client]:
+    """What A and B have kept for the three owners of a key while cut off from them; all is well."""
+    sides = Sides()
+    key = sides.key(*key_owners)
+    client = sides.client("A")
+    assert client("SET", key, "old") == b"OK"
+    hold_back(sides, "A", "B")
+    for one in "AB":
+        for two in "CDE":
+            sides.cut(one, two)
+    sides.run(30)
+    assert client("SET", key, "new") == b"OK"
+    sides.heal()
+    return sides, key, client
+
+
+def test_after_a_heal_a_connection_never_reads_older_than_it_wrote() -> None:
+    sides, key, client = halved()
+    for _ in range(30):
+        assert client("GET", key) == b"new"
+        assert client("MGET", key) == [b"new"]
+    before_ms = sides.now_ms
+    sides.ready()
+    assert sides.now_ms == before_ms + 1, "nobody is down"
+    assert sides.hints() == 2, "it was not delivery that helped"
+
+
+def test_once_nobody_is_down_every_node_meets_what_only_hints_have() -> None:
+    sides, key, _ = halved()
+    sides.ready()
+    assert sides.hints() == 2
+    for name in "ABCDE":
+        client = sides.client(name)
+        assert client("GET", key) == b"new", name
+        assert client("EXISTS", key) == 1
+        assert client("DYN.GETCTX", key)[1] == [b"new", b"old"]    # type: ignore[index]
+        assert client("DYN.WITH", "SLOPPY", "no", "GET", key) == b"new"
+        assert client("MULTI") == b"OK"
+        client("GET", key)
+        assert client("EXEC") == [b"new"]
+    # One that coordinates has read it by now; of another key each is the first to know.
+    for name in "ABCDE":
+        sides, key, _ = halved()
+        sides.ready()
+        client = sides.client(name)
+        if name in "AB":
+            assert client("WATCH", key) == b"OK"
+            assert client("MULTI") == b"OK"
+            client("GET", key)
+            assert client("EXEC") == [b"new"], name
+        else:
+            assert client("DYN.WITH", "R", "1", "GET", key) == b"new", name
+
+
+def test_commands_that_read_before_they_write_meet_what_only_hints_have() -> None:
+    sides, key, client = halved()
+    sides.ready()
+    assert client("GETSET", key, "newer") == b"new"
+
+
+def test_names_and_clearings_that_only_hints_have_are_found() -> None:
+    sides, key, client = halved()
+    for one in "AB":
+        for two in "CDE":
+            sides.cut(one, two)
+    sides.run(30)
+    other = sides.like(key)
+    assert client("SET", other, "v") == b"OK"
+    sides.heal()
+    sides.ready()
+    for name in "ABCDE":
+        found = sides.client(name)("KEYS", "*")
+        assert isinstance(found, list)
+        assert {*found} == {key.encode(), other.encode()}, name
+    assert sides.client("D")("FLUSHALL") == b"OK"
+    assert sides.client("E")("GET", key) is None
+    go_on(sides, "A", "B")
+    assert client("DYN.SYNCWAIT", 4000) == 1
+    for name in "ABCDE":
+        assert sides.client(name)("MGET", key, other) == [None, None], "it is not back either"
+
+
+def test_a_clearing_that_one_owner_missed_is_met_by_its_readers() -> None:
+    sides = Sides()
+    key = sides.key("C", "D", "E")
+    client = sides.client("C")
+    assert client("SET", key, "old") == b"OK"
+    hold_back(sides, "A", "B")
+    sides.cut("C", "D")
+    sides.cut("C", "E")
+    sides.run(30)
+    assert client("FLUSHALL") == b"OK"
+    sides.heal()
+    sides.ready()
+    for name in "ADE":
+        assert sides.client(name)("GET", key) is None, name
+
+
+def test_who_sees_both_sides_of_a_cut_reads_what_its_connection_wrote() -> None:
+    sides = Sides()
+    client = sides.client("C")
+    keys = [f"k{number}" for number in range(40)]
+    for key in keys:
+        assert client("SET", key, "old") == b"OK"
+    hold_back(sides, "A", "B", "C", "D", "E")
+    sides.part()
+    for key in keys:
+        assert client("SET", key, "new") == b"OK"
+        assert client("GET", key) == b"new", (key, sides.owners(key))
+    for key in keys:
+        assert client("MGET", key) == [b"new"], (key, sides.owners(key))
+
+
+def test_an_owner_that_reaches_too_few_others_does_not_answer_for_them() -> None:
+    sides = Sides()
+    keys = [sides.key("D", "E", "A")]
+    keys += [sides.like(keys[0], f"{number}:") for number in range(8)]
+    client = sides.client("C")
+    for key in keys:
+        assert client("SET", key, "old") == b"OK"
+    for source in "DE":
+        sides.lost.add((ord(source) - 65, 0))
+    for key in keys:
+        assert client("SET", key, "new") == b"OK"
+    sides.part()
+    assert all(b"old" in sides["A"].replica.get(locator_of(key)) for key in keys)
+    before = sides["A"].counters.frames_received
+    for key in keys:
+        assert client("GET", key) == b"new"
+    assert sides["A"].counters.frames_received > before, "some went to it first"
+
+
+def test_a_read_that_asked_an_owner_before_and_its_keeper_after_delivery_meets_the_write() -> None:
+    sides, key, _ = halved()
+    sides.ready()
+    sides.holds = {(2, 0), (2, 1)}
+    client = sides.client("C")
+    client.send("DYN.WITH", "R", "3", "GET", key)
+    sides.run(5)
+    go_on(sides, "A", "B")
+    sides.holds = {(2, 0), (2, 1)}
+    sides.run(20)
+    assert b"new" in sides["D"].replica.get(locator_of(key)) + sides["E"].replica.get(
+        locator_of(key)
+    )
+    sides.holds = set()
+    assert client.receive() == b"new"
+
+
+class Heard:
+    """One node's word of who keeps what: of peers P and Q, and of the owner O."""
+
+    def __init__(self) -> None:
+        replica = Replica(Identity(1000), lambda: None)
+        self.hints = Hints(replica, Counters(), 1 << 20, 1000)
+        self.links = {name * 40: Link(name * 40) for name in "abc"}
+        for link in self.links.values():
+            link.is_up = link.is_connected = True
+        self.keepers = Keepers("f" * 40, self.links, self.hints, 500)
+        self.owner = bytes.fromhex("c" * 40)
+
+
+def test_hearsay_is_believed_for_a_while_and_a_keepers_own_word_until_it_is_taken_back() -> None:
+    heard = Heard()
+    keepers, owner = heard.keepers, heard.owner
+    keepers.gave("a" * 40, owner, 7)
+    assert keepers.asked == {7: ("a" * 40,)}
+    assert list(keepers.news) == [(bytes.fromhex("a" * 40), owner, 7)]
+    keepers.turn_ends()
+    said = heard.links["b" * 40].gossips[-1].split(b"\r\n", 1)[1][1:-2]
+    keepers.tick(499)
+    assert keepers.asked
+    keepers.tick(500)
+    assert not keepers.asked
+    other = Heard()
+    other.keepers.heard_gave(said)
+    assert other.keepers.asked == {7: ("a" * 40,)}
+    heard.links["a" * 40].is_up = False
+    keepers.heard_gave(said)
+    assert not keepers.asked, "it cannot be asked"
+    heard.links["a" * 40].is_up = True
+    keepers.planned(heard.links)
+    assert keepers.asked == {7: ("a" * 40,)}
+    heard.links["c" * 40].is_up = False
+    keepers.planned(heard.links)
+    assert not keepers.asked, "the owner is not asked either"
+
+
+def test_a_greeting_replaces_what_was_heard_before() -> None:
+    one, two = Heard(), Heard()
+    record = b""
+    five = Five()
+    assert five.client("A")("SET", "k", "v") == b"OK"
+    record = five.copies("k")[0]
+    one.hints.keep("c" * 40, locator_of("k"), record, True)
+    one.keepers.greet(one.links["b" * 40])
+    first = one.links["b" * 40].gossips.pop().split(b"\r\n", 1)[1][1:-2]
+    source = two.links["a" * 40]
+    two.keepers.heard(source, first)
+    partition = one.hints.partition_of(locator_of("k"))
+    assert two.keepers.asked == {partition: (source.peer,)}
+    one.hints.forget("c" * 40, one.hints.take("c" * 40, 1 << 20, 10), 1, 0)
+    one.keepers.turn_ends()
+    change = one.links["b" * 40].gossips.pop().split(b"\r\n", 1)[1][1:-2]
+    two.keepers.heard(source, change)
+    assert not two.keepers.asked
+    two.keepers.heard(source, first)
+    one.keepers.greet(one.links["b" * 40])
+    two.keepers.heard(source, one.links["b" * 40].gossips.pop().split(b"\r\n", 1)[1][1:-2])
+    assert not two.keepers.asked
+
+
+@pytest.mark.parametrize("told", [[(b"x", 1, True)], [(bytes(20), 1 << 20, True)]])
+def test_hints_that_cannot_be_are_not_believed(told: list[object]) -> None:
+    import msgspec
+
+    heard = Heard()
+    with pytest.raises(PeerError):
+        heard.keepers.heard(heard.links["a" * 40], msgspec.msgpack.encode((False, told)))

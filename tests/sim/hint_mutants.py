@@ -31,7 +31,7 @@ class ForgetsHintsBeforeTheyAreStored(SwappedHandoff):
 
     class handoff_class(Handoff):
         def _give(self, owner: str, entries: list[Entry]) -> Task:
-            self._node.hints.forget(owner, entries)
+            self._node.hints.forget(owner, entries, 0, 0)
             return super()._give(owner, entries)
 
 
@@ -44,7 +44,7 @@ class GivesHintsToSomebodyElse(SwappedHandoff):
             (answer,) = yield [(up[(up.index(owner) + 1) % len(up)], Deliver(entries))]
             self._under_way.discard(owner)
             if answer == 1:
-                self._node.hints.forget(owner, entries)
+                self._node.hints.forget(owner, entries, 0, 0)
             return b""
 
         def answer(self, ask: Deliver) -> int:
@@ -60,7 +60,7 @@ class DropsHintsWhenSomebodyComesOrGoes(SwappedHandoff):
         def planned(self) -> None:
             hints = self._node.hints
             for owner in hints.owners():
-                hints.forget(owner, hints.take(owner, 1 << 40, 1 << 40))
+                hints.forget(owner, hints.take(owner, 1 << 40, 1 << 40), 0, 0)
 
 
 class ForgetsHintsOnRestart(Node):
@@ -98,7 +98,7 @@ class BelievesWhoeverFindsNothing(Node):
 
         def believing(question: Question) -> Answer:
             told = answer(question)
-            return (True, told[1]) if isinstance(question, Held) else told  # type: ignore[index]
+            return (True, *told[1:]) if isinstance(question, Held) else told  # type: ignore[index]
 
         self.asking._answer_here = believing
 

@@ -36,7 +36,7 @@ class Swapped(Node):
     def make_coordinator(self) -> Coordinator:
         return self.coordinator_class(
             self.replica, self.hints, self.counters, self.settings.speculative_ms, self.stamp,
-            self._plan_for, self.link_to, self.gossip.tell_cleared,
+            self._plan_for, self.link_to, self.gossip.tell_cleared, self.keepers,
         )
 
 
