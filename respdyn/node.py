@@ -83,7 +83,7 @@ class Node:
         self.trace = trace
         self.counters = Counters()
         self.identity = Identity(settings.lease_block)
-        self.replica = Replica(self.identity, self._lost_memory)
+        self.replica = Replica(self.identity, self.lost_memory)
         self.hints = Hints(
             self.replica, self.counters, settings.hint_max_bytes, settings.hint_max_age_ms
         )
@@ -183,7 +183,7 @@ class Node:
         self.coverage = Coverage(self.replica, self.keepers, name, lambda: self.wall_ms)
         self.exchange = Exchange(self)
         self.changes = Changes(self)
-        self.scrub = Scrub(self, self._lost_memory)
+        self.scrub = Scrub(self, self.lost_memory)
         self.handoff = Handoff(self, self._storing_here)
         self.collection = Collection(self)
         self.topology = Topology(self)
@@ -193,8 +193,8 @@ class Node:
             self.transfers.holds, self._heard,
             self.front.plain.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self.standing.peer_stores, self.standing.peer_has_room,
-            self.standing.observe,
-            self._forget_requests, self.changes.peer_began, settings.message_max_age_ms,
+            self.standing.observe, self._forget_requests, self.changes.peer_began,
+            self.front.arrival.lives.told, settings.message_max_age_ms,
         )
         self.draining = Draining(
             self, self.front.sessions, self.replan, self.slot_map.ranges, here
@@ -378,6 +378,7 @@ class Node:
             self.changes.seal(self.generation + 1)
             sync = True
         coordinator.seal()
+        sync = self.front.arrival.lives.seal(self.generation + 1, sync, self.now_ms)
         if replica.batch:
             self.generation = generation = self.generation + 1
         waits = generation if self._waits_for_disk else 0
@@ -411,7 +412,7 @@ class Node:
             flags |= FLAG_NO_ROOM
         self._speak_by_ms = NEVER
         for link in self.links.values():
-            frame = link.seal(self.now_ms, self.clock.last, flags)
+            frame = link.seal(self.now_ms, self.clock.last, flags, self.front.arrival.lives.mark)
             if frame is not None:
                 frames.append((link.peer, frame))
             elif link.speak_by_ms < self._speak_by_ms:
@@ -428,7 +429,7 @@ class Node:
     def stop(self) -> None:
         """Refuse new commands; what is pending finishes or fails by its deadline."""
         self.front.stopping = True
-        self.front.arrival.end(self.now_ms)
+        self.front.arrival.stop()
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
@@ -512,9 +513,8 @@ class Node:
         self.asking.lose(link.peer)
         self.telling.lose(link.peer)
 
-    def _lost_memory(self) -> None:
+    def lost_memory(self) -> None:
         """This node has forgotten dots that it minted: a new life begins."""
         self.identity.begin_life(self.random)
         self.changes.lost_memory()
-        self.trace.event("memory_lost", actor=self.identity.actor.hex()[:8])
 

@@ -10,6 +10,9 @@ A clock that is an hour ahead expires everything at once. Two things tell a bad 
   time that it goes by: one that doubts its own clock is no witness against others. How the
   monotonic clocks of two nodes relate is measured with every frame (`Link.mono_gap`), as NTP does.
 
+A node that has just started is judged when it has met the others, before it answers anybody
+(`engine/arrival`): what it mints first is by their time if they contradict its own.
+
 Then the wall clock is not looked at any more: from the last time that was sane on, time goes by the
 monotonic clock, so nothing expires for the clock's sake (decision 0020). The node asks its peers to
 coordinate in its stead (`FLAG_SPARE`), sends its own clients' commands to them, and says so loudly.
@@ -114,6 +117,7 @@ class ClockWatch:
                 middle_ms = far[len(far) // 2]
                 self._doubt(f"{len(far)} of {members} nodes are {middle_ms} ms away from it")
                 self._sane_base = self._base + middle_ms
+                self.wall_ms = now_ms + self._sane_base
         elif self.is_doubted and (
             2 * (near + 1) > members > 1
             or (not known and now_ms - self._jumped_ms >= ALONE_MS)

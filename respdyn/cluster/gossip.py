@@ -24,6 +24,7 @@ from respdyn.cluster.decision import Decision
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
+from respdyn.cluster.lives import Lives
 from respdyn.cluster.membership import RING, Membership, address_of
 from respdyn.cluster.messages import (
     GOSSIP_CANDIDATES,
@@ -32,6 +33,8 @@ from respdyn.cluster.messages import (
     GOSSIP_GAVE,
     GOSSIP_HELD,
     GOSSIP_KEEPS,
+    GOSSIP_KNOWN,
+    GOSSIP_LIFE,
     GOSSIP_MOVED,
     GOSSIP_PLACE,
     GOSSIP_PROMISE,
@@ -67,6 +70,9 @@ class Gossip:
         # Whoever changes the ring sets these two.
         self.decision: Decision | None = None
         self.adopted: Callable[[], None] = replan
+        # And who lets this node answer only when it has met the others these two.
+        self.lives: Lives | None = None
+        self.is_silent = False      # this node does not say yet what it holds
         # And whoever can begin anew under another node id, this one.
         self.begin_again: Callable[[str], None] = lambda node_id: None
         self.vacancies = Vacancies(membership, links, membership.trace)
@@ -88,6 +94,9 @@ class Gossip:
     def greet(self, link: Link) -> None:
         """Tell a peer, newly connected or newly up, what it may have missed."""
         membership = self._membership
+        if self.lives is not None:
+            self.lives.tell(link)
+            self.lives.answer(link)
         for body in self.users_told():
             _tell(link, GOSSIP_USER, body)
         if membership.ring is None:
@@ -99,7 +108,8 @@ class Gossip:
         if membership.ring.member(link.peer) is None:
             return
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
-        _tell(link, GOSSIP_STATE, self._transfers.told())
+        if not self.is_silent:
+            _tell(link, GOSSIP_STATE, self._transfers.told())
         self._keepers.greet(link)
         for partition, dbs in sorted(self._replica.cleared.items()):
             if link.peer in self._transfers.holders(partition):
@@ -136,6 +146,8 @@ class Gossip:
 
     def tell_state(self) -> None:
         """Tell every member what has changed here."""
+        if self.is_silent:
+            return
         told = self._transfers.told()
         ring = self._membership.ring
         for link in self._connected():
@@ -241,6 +253,9 @@ class Gossip:
                 self._keepers.heard(link, body)
             elif kind == GOSSIP_GAVE:
                 self._keepers.heard_gave(body)
+            elif kind in (GOSSIP_LIFE, GOSSIP_KNOWN):
+                if self.lives is not None:
+                    self.lives.heard(link, item)
             elif kind == GOSSIP_HELD:
                 self._held_back()
             elif kind == GOSSIP_MOVED:

@@ -358,6 +358,15 @@ class Hints:
                         self._counters.hints_dropped += 1
                 shelf.look()
 
+    def give_up(self) -> int:
+        """Drop all: they are as they were some time ago. How many it were."""
+        count = self.count
+        for owner, parts in list(self._shelves.items()):
+            for partition, shelf in list(parts.items()):
+                for name in list(shelf.hints):
+                    self._drop(owner, partition, name)
+        return count
+
     # ---- the ring changes ----
 
     def retarget(self, owners_of: Callable[[int], tuple[str, ...]], here: str) -> None:

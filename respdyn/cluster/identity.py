@@ -3,9 +3,9 @@
 A node keeps its *node id* for as long as it keeps its data directory. Its *actor*, the name in its
 dots, lasts one life: it is drawn anew when the directory is empty, unknown, or another node's, when
 anything in it was found damaged, at every start of a memory engine, and when a peer shows a dot of
-it that this node has not minted yet: then the directory is an older copy. A name that outlived the
-memory of what it had minted would mint the same dot twice, and the second value would silently
-replace the first.
+it that this node has not minted yet, or remembers more of it than its disk holds (`lives`): then
+the directory is an older copy. A name that outlived the memory of what it had minted would mint the
+same dot twice, and the second value would silently replace the first.
 
 The *counter* is one for the whole node and is leased: before a dot is minted, a durable write has
 said "everything below this number may have been used". A restart continues at the lease's end, so

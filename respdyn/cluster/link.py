@@ -89,6 +89,14 @@ class Link:
         self.state: State | None = None
         self.is_behind = True             # it may go by an older ring than this node
         self.unfilled: frozenset[int] | None = None
+        # Of the peer's data, see `lives`: its actor and the mark on its disk, as it told on this
+        # connection, and the mark that proves that it went back, 0 for none.
+        self.life = b""
+        self.run = 0
+        self.mark = 0
+        self.is_past = 0
+        self.has_answered = False         # it has said what it remembers of this node
+        self.sees: frozenset[str] | None = None   # the members that it reached then
         self.epoch = 0
         self.number = 0                   # of the last frame with content
         self.applied = 0                  # the peer's acknowledgements of our frames
@@ -155,6 +163,8 @@ class Link:
         self.peer_epoch_ms = now_ms
         self.state = self.unfilled = None
         self.is_behind = True
+        self.has_answered = False
+        self.sees = None
         self.peer_number = self.durable_number = 0
         self.clock_base = None
         self.mono_error = UNKNOWN_MS
@@ -254,7 +264,7 @@ class Link:
                 return False
         return True
 
-    def seal(self, now_ms: int, clock: int, flags: int) -> bytes | None:
+    def seal(self, now_ms: int, clock: int, flags: int, mark: int) -> bytes | None:
         """This turn's frame, or None when there is nothing to say, or nothing that cannot wait.
 
         The outbox is empty after a frame.
@@ -299,7 +309,7 @@ class Link:
                 flags |= FLAG_HURRY
         header = HEADER.pack(
             PROTOCOL_VERSION, flags, self.epoch, number, self.peer_epoch, self.peer_number,
-            self.durable_number, clock, now_ms, self.peer_now_ms, *counts,
+            self.durable_number, clock, now_ms, self.peer_now_ms, mark, *counts,
         )
         items = 1 + self.forward_items + counts[6] + counts[7] + counts[8]
         items += 2 * (counts[0] + counts[1] + counts[2] + counts[3] + counts[5])

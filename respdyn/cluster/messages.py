@@ -45,9 +45,10 @@ from respdyn.errors import PeerError
 PROTOCOL_VERSION: Final = 1
 
 # version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, its
-# monotonic time in ms and the last such time that it has seen of the receiver, and how many verify,
-# feedback, store, differ, forward, answer, ask, told and gossip entries follow.
-HEADER: Final = Struct(">BBQQQQQQQQIIIIIIIII")
+# monotonic time in ms and the last such time that it has seen of the receiver, the mark that its
+# disk holds (see `lives`), and how many verify, feedback, store, differ, forward, answer, ask, told
+# and gossip entries follow.
+HEADER: Final = Struct(">BBQQQQQQQQQIIIIIIIII")
 FLAG_SPARE: Final = 8           # the sender would rather not coordinate: busy, or its clock is off
 FLAG_CANNOT_STORE: Final = 1    # the sender's disk fails: it serves reads, and takes no writes
 FLAG_NO_ROOM: Final = 2         # the sender keeps as many hints as it may: others should stand in
@@ -104,6 +105,8 @@ GOSSIP_HELD: Final = b"h"          # "you were lost and are back, and not yet sh
 GOSSIP_MOVED: Final = b"w"         # where members are that have moved since they joined
 GOSSIP_KEEPS: Final = b"j"         # for whom the sender keeps hints, by partition; see `keepers`
 GOSSIP_GAVE: Final = b"g"          # to whom the sender has given some
+GOSSIP_LIFE: Final = b"f"          # who the sender is, and how far its disk has come, see `lives`
+GOSSIP_KNOWN: Final = b"q"         # what the sender remembers of that
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `vacancy`
 
 

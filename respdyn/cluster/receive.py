@@ -53,7 +53,8 @@ class Receiver:
         room_changed: Callable[[Link, bool], None],
         observe_clock: Callable[[int], None],
         forget_requests: Callable[[Link], None],
-        peer_began: Callable[[Link], None], message_max_age_ms: int,
+        peer_began: Callable[[Link], None], told_mark: Callable[[Link, int], None],
+        message_max_age_ms: int,
     ) -> None:
         self.now_ms = 0
         self.can_store = True
@@ -75,11 +76,12 @@ class Receiver:
         self._observe_clock = observe_clock
         self._forget_requests = forget_requests
         self._peer_began = peer_began
+        self._told_mark = told_mark
 
     def frame(self, link: Link, items: list[bytes]) -> None:
         """Apply one frame. Raises `PeerError` when it breaks the protocol."""
         (
-            _, flags, epoch, number, ack_epoch, applied, durable, clock, peer_now_ms, echo_ms,
+            _, flags, epoch, number, ack_epoch, applied, durable, clock, peer_now_ms, echo_ms, mark,
             verifies, feedbacks, stores, differs, forwards, answers, asks, tolds, gossips,
         ) = read_header(items)
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
@@ -118,6 +120,8 @@ class Receiver:
         if gossips:
             for item in items[-gossips:]:
                 self._gossip(link, item)
+        if mark > link.mark:
+            self._told_mark(link, mark)
         for at in range(end_stores, end_differs, 2):
             record = items[at + 1]
             if record:

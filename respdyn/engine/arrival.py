@@ -5,10 +5,13 @@ in for owners that are there. So it accepts connections and commands, answers wh
 connection or this process alone (PING, HELLO, AUTH, CLIENT, INFO ...), and lets everything else
 wait, in order. A command that waited is begun as if it had come when the wait ended.
 
-The wait is over when every other member has been met: it is up, which takes a round trip, and its
-greeting came before that. A node alone waits for nobody, nor does one that is no member. After
-`request-timeout` the node answers, whoever is there, with what `/readyz` says or with what can be
-done. Others coordinate meanwhile (`draining`).
+First it hears what every other member remembers of it (`cluster/lives`): whether its disk went
+back, so that it must begin a new life and be filled. Only then it says what it holds, so nobody
+reads from it before. The wait is over when all others are up, which takes a round trip, and have
+said what they hold and what time it is. A member is not waited for while all that were met hold it
+for down; of those who have just started themselves the word does not count. A node alone waits for
+nobody, nor does one that is no member. After `request-timeout` the node answers, whoever is there,
+with what `/readyz` says or with what can be done. Others coordinate meanwhile (`draining`).
 """
 
 from __future__ import annotations
@@ -17,9 +20,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.deadlines import NEVER
+from respdyn.cluster.lives import Lives
 from respdyn.commands.declare import COVERAGE, LOCAL, Command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from respdyn.cluster.link import Link
     from respdyn.engine.front import Front
     from respdyn.engine.session import Session
@@ -40,6 +46,16 @@ class Arrival:
         self._node = node = front.node
         self._ready = ready
         self._until_ms = node.now_ms + node.settings.request_timeout_ms
+        settings = node.settings
+        keeps = settings.engine != "memory"
+        self.lives = lives = Lives(
+            node.replica, node.identity, node.links, keeps, keeps and settings.durability != "no",
+            node.random, node.trace,
+        )
+        lives.has_arrived = lambda: self.is_over
+        lives.went_back = self._went_back
+        node.gossip.lives = lives
+        node.gossip.is_silent = True
 
     def stops(self, command: Command) -> bool:
         """Whether this command waits until the others are met."""
@@ -59,7 +75,12 @@ class Arrival:
 
     def look(self, now_ms: int) -> None:
         """See whether it is over. Call at the end of a turn."""
-        if not self.is_over and (now_ms >= self._until_ms or self._has_met_all()):
+        node = self._node
+        is_late = now_ms >= self._until_ms
+        if node.gossip.is_silent and (is_late or self._all(_has_answered)):
+            node.gossip.is_silent = False
+            node.gossip.tell_state()
+        if is_late or self._all(_has_told):
             self.end(now_ms)
 
     def end(self, now_ms: int) -> None:
@@ -68,10 +89,14 @@ class Arrival:
             return
         self.is_over = True
         node = self._node
+        if node.gossip.is_silent:
+            node.gossip.is_silent = False
+            node.gossip.tell_state()
+        node.standing.judge_clock()
         others = self._others()
         if others:
             node.trace.event(
-                "members_met", met=sum(map(self._has_met, others)), of=len(others),
+                "members_met", met=sum(map(_has_told, others)), of=len(others),
                 clients_waited=len(self.waiting),
             )
         node.draining.arrived()
@@ -91,12 +116,36 @@ class Arrival:
         members = ring.members if ring is not None else ()
         return [node.link_to(one.node_id) for one in members if one.node_id != here]
 
-    def _has_met_all(self) -> bool:
-        node = self._node
-        membership = node.membership
+    def _all(self, is_met: Callable[[Link], bool]) -> bool:
+        """Whether this holds of all other members, but for those whom nobody reaches."""
+        membership = self._node.membership
         if membership.awaits or (membership.ring is not None and not membership.is_member()):
             return True
-        return membership.ring is not None and all(map(self._has_met, self._others()))
+        others = self._others()
+        met = [link for link in others if is_met(link)]
+        if len(met) == len(others):
+            return membership.ring is not None
+        seen = [link.sees for link in met if link.sees is not None]
+        return bool(seen) and not any(
+            link.peer in sees for link in others if not is_met(link) for sees in seen
+        )
 
-    def _has_met(self, link: Link) -> bool:
-        return link.is_up
+    def stop(self) -> None:
+        """The node stops: nobody waits, and what was heard of others is kept."""
+        self.end(self._node.now_ms)
+        self.lives.keep()
+
+    def _went_back(self) -> None:
+        """This node's data is older than what it has told others."""
+        node = self._node
+        node.counters.disks_went_back += 1
+        node.hints.give_up()
+        node.lost_memory()
+
+
+def _has_answered(link: Link) -> bool:
+    return link.is_up and link.has_answered
+
+
+def _has_told(link: Link) -> bool:
+    return link.is_up and link.has_answered and link.state is not None

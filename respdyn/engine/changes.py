@@ -137,7 +137,9 @@ class Changes:
     def lost_memory(self) -> None:
         """This node has forgotten things: its votes and its data may be among them."""
         node = self._node
+        node.trace.event("memory_lost", actor=node.identity.actor.hex()[:8])
         self.decision.begin_life(node.identity.actor)
+        node.front.arrival.lives.tell_all()
         if node.transfers.ring is not None:
             node.transfers.adopt(node.transfers.ring, True)
             node.replan()
@@ -151,6 +153,7 @@ class Changes:
 
     def durable(self, generation: int) -> None:
         """Everything up to this generation is on the disk."""
+        self._node.front.arrival.lives.durable(generation)
         while self._sealed and self._sealed[0][0] <= generation:
             _, version, votes = self._sealed.pop(0)
             self._stored_version = max(self._stored_version, version)

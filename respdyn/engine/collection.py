@@ -165,10 +165,15 @@ class Collection:
     # ---- the asking side ----
 
     def _promise_here(self, partition: int) -> int:
+        """A number under which nothing was asked before: a copy from before the question has never
+        promised it.
+        """
         promises = self.promises
-        collected = promises.collected.get(partition, 0)
-        self._promise(partition, collected + 1)
-        return promises.promised[partition]
+        number = 1 + max(
+            promises.collected.get(partition, 0), promises.promised.get(partition, 0)
+        )
+        self._promise(partition, number)
+        return number
 
     def _promise(self, partition: int, number: int) -> None:
         """Promise, and note with which batch that goes to the disk."""

@@ -126,10 +126,25 @@ class Standing:
             for link in node.links.values():
                 if link.is_connected:
                     self.tell_clock(link)
-            ring = node.membership.ring
-            self.clock.judge(node.links.values(), len(ring.members) if ring else 1, now_ms)
+            self._judge()
+        self._note_doubt(was_doubted)
+        return self.clock.wall_ms
+
+    def judge_clock(self) -> None:
+        """This node has met the others and is about to answer: by their time, if need be."""
+        node = self._node
+        was_doubted = self.clock.is_doubted
+        self._judge()
+        self._note_doubt(was_doubted)
+        node.wall_ms = node.dispatcher.wall_ms = node.hints.wall_ms = self.clock.wall_ms
+
+    def _judge(self) -> None:
+        node = self._node
+        ring = node.membership.ring
+        self.clock.judge(node.links.values(), len(ring.members) if ring else 1, node.now_ms)
+
+    def _note_doubt(self, was_doubted: bool) -> None:
         if self.clock.is_doubted != was_doubted:
-            node.dispatcher.sends_away = self.clock.is_doubted
+            self._node.dispatcher.sends_away = self.clock.is_doubted
             self._say()
             self._replan()
-        return self.clock.wall_ms

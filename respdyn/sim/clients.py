@@ -177,6 +177,7 @@ class Client:
             if world.story is not None:
                 world.tell_op(self, op, "hears of")
             self._check_deadline(op)
+            self._check_refusal(op)
             if op.kind == "flush":      # what stands behind it begins only now
                 for behind in self.waiting:
                     behind.given_us = max(behind.given_us, sent_us)
@@ -198,6 +199,19 @@ class Client:
                 f"the reply to {op} of {self.name} left {host.name} after"
                 f" {op.sent_us - op.given_us} us", op.key,
             )
+
+    def _check_refusal(self, op: Op) -> None:
+        """Where nothing happens but that nodes start, the one that does refuses nobody."""
+        host = self.host
+        assert host is not None
+        if (
+            self.world.plan.faults == ("start",) and host.life > 1
+            and all(other.state == UP for other in self.world.hosts)
+            and all(host.started_us >= other.started_us for other in self.world.hosts)
+            and isinstance(op.result, hiredis.ReplyError)
+            and str(op.result).startswith(("NOQUORUM", "CLUSTERDOWN"))
+        ):
+            raise Wrong(f"{host.name}, which has just started, answers {op} with {op.result}")
 
     def _is_late(self, op: Op, now_us: int) -> bool:
         """Whether an answer to what the node was given is overdue, through no fault of its host."""

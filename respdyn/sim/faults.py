@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from respdyn.sim.world import World
 
 _HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
 # Somebody notices that a node has lost data, and has it repaired, after so long at the latest.
 _REPAIR_LATEST_US = 2_000_000
 
@@ -57,6 +58,8 @@ class Faults:
             "restore": self._restore,
             "decay": self._decay,
             "bridge": self._bridge,
+            "start": self._start,
+            "set-right": self._set_right,
         }
 
     def start(self) -> None:
@@ -104,7 +107,7 @@ class Faults:
     def _is_known(self, host: Host, how: str) -> bool:
         """Whether a node that lost something knows, when it comes back, that it is to be filled.
 
-        With a backup it does not know, but that has what all owners were given in the beginning.
+        Of a backup that was put back the others tell it, where every batch is marked.
         """
         plan = self.world.plan
         if plan.engine == "memory" or how in ("wipe", "decay"):
@@ -202,6 +205,14 @@ class Faults:
         if host.state == DOWN:
             return False
         return self._end(host, "restore", lasts_us)
+
+    def _start(self, lasts_us: int) -> bool:
+        """Kill a node and start it again, clients at its door, while nobody else is missing."""
+        host = self._any(UP)
+        world = self.world
+        if host is None or any(other.state != UP for other in world.hosts):
+            return False
+        return self._end(host, "kill", lasts_us)
 
     def _stop(self, lasts_us: int) -> bool:
         host = self._any(UP)
@@ -414,6 +425,7 @@ class Faults:
         ):
             return False
         self._tell(f"the wall clock of {host.name} is wrong by {offset_ms} ms")
+        self.world.has_jumped = True
         host.clock.jump(offset_ms)
         self.world.note_clocks()
         self.world.after(2 * lasts_us, self._end_jump, host)
@@ -421,6 +433,21 @@ class Faults:
 
     def _end_jump(self, host: Host) -> None:
         host.clock.set_right()
+
+    def _set_right(self, lasts_us: int) -> bool:
+        """Restart a node with a clock that is wrong, and set that right a moment later."""
+        host = self._any(UP)
+        limit_ms = self.world.hosts[0].settings.max_clock_offset_ms
+        if host is None or any(
+            abs(other.clock.offset_ms) > limit_ms for other in self.world.hosts
+        ) or not self._end(host, "kill", lasts_us):
+            return False
+        host.clock.jump(self.chance.pick((-_MINUTE_MS, -_MINUTE_MS, _MINUTE_MS)))
+        self._tell(f"{host.name} starts with a clock that is wrong by {host.clock.offset_ms} ms")
+        self.world.after(
+            lasts_us + self.chance.between(0, 2_000_000), self._end_jump, host
+        )
+        return True
 
     # ---- the end ----
 

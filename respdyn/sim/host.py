@@ -14,7 +14,7 @@ from respdyn.engine.session import Session
 from respdyn.errors import PeerError
 from respdyn.ports import Trace
 from respdyn.sim.chance import Chance
-from respdyn.sim.clocks import Clock
+from respdyn.sim.clocks import EPOCH_MS, Clock
 from respdyn.sim.disk import Disk
 from respdyn.sim.history import Wrong
 from respdyn.sim.network import BROKEN, DIALLING, GREETED, OPEN, Connection
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from respdyn.sim.world import World
 
 DOWN, UP, PAUSED = range(3)
+
+# What a node keeps of itself: how far its disk has come (`cluster/lives`), and its life.
+_MARK = b"\xff\xffmark"
+_LIFE = b"\xff\xfflife"
 
 _FIRST_DIAL_US = 1_000
 _DIAL_EVERY_US = 50_000
@@ -78,6 +82,8 @@ class Host:
         self.slow_disk = 1                  # how many times slower it is for now
         self.disturbed_us = 0               # when a pause or a stall last ended
         self.started_us = 0                 # when this life began
+        self.over = b""                     # the actor of a life that others know to be over
+        self.minted = 0                     # the counter, as it was last looked at
         self.is_given_up = False            # it is being removed by force, and stays down
         self._has_turn = False              # a turn is due
         self._busy_us = 0                   # the end of the turn under way
@@ -139,6 +145,9 @@ class Host:
         self._has_turn = False
         self.inbox.clear()
         lost = self.disk.lost
+        self.over = b""
+        if how == "restore":
+            self._note_backup()
         if how == "power":
             self.disk.cut_power(world.now_us)
         elif how == "wipe":
@@ -162,6 +171,43 @@ class Host:
         clients, self.clients = self.clients, []
         for client in clients:
             client.host_died()
+
+    def _note_backup(self) -> None:
+        """The backup that is put back is older than what others remember: they must say so."""
+        backup = self.disk.backup
+        assert backup is not None
+        kept = backup.get(_MARK, b"")
+        for other in self.world.hosts:
+            if other is self or other.node is None:
+                continue
+            actor, mark = other.node.front.arrival.lives.remembered(self.settings.node_id)
+            if actor and actor == backup.get(_LIFE, b"")[1:17] and (
+                mark > int.from_bytes(kept, "big")
+            ):
+                self.over = actor
+
+    def _check_start(self, node: "Node", now_us: int) -> None:
+        """Whoever has met all others knows whether its disk went back, and what time it is.
+
+        Raises `Wrong`.
+        """
+        has_minted = node.identity.counter != self.minted
+        self.minted = node.identity.counter
+        links = list(node.links.values())
+        others = [link for link in links if link.peer != node.identity.node_id]
+        if not node.front.arrival.is_over or not all(
+            link.is_up and link.has_answered for link in others
+        ):
+            return
+        if self.over and node.identity.actor == self.over:
+            raise Wrong(f"{self.name} was put back, is told so, and goes on with its old life")
+        limit_ms = self.settings.max_clock_offset_ms
+        if has_minted and len(others) >= 2 and not self.world.has_jumped and all(
+            node.standing.clock.offset_ms(link) is not None for link in others
+        ):
+            off_ms = (node.clock.last >> 16) - EPOCH_MS - now_us // 1000
+            if abs(off_ms) > 4 * limit_ms:
+                raise Wrong(f"{self.name} mints {off_ms} ms off, although it has met the others")
 
     def note_dropped_hints(self) -> None:
         """Where hints have an age that they can reach, those that were too old are forgiven."""
@@ -293,6 +339,7 @@ class Host:
         for feed, first, second in inbox:
             feed(node, first, second)
         out = node.drain()
+        self._check_start(node, now_us)
         if out.generation:
             self.disk.submit(out.generation, out.batch, out.sync)
             self._start_disk()

@@ -33,9 +33,11 @@ FAULTS = (
     "restore",      # its data directory is put back as it was some time ago
     "decay",        # a record in its memory is damaged
     "bridge",       # none between two groups, but one node reaches both
+    "start",        # a node that clients wait for is restarted while all others are there
+    "set-right",    # a node starts with a wrong clock, which is set right a moment later
 )
 # Drawn apart from the others, so that the seeds that once found something still draw the same.
-_LATER_FAULTS = ("restore", "decay", "bridge")
+_LATER_FAULTS = ("restore", "decay", "bridge", "start", "set-right")
 # What takes away what was acknowledged, whatever is promised of the disk.
 LOSING = ("wipe", "rot", "restore", "decay")
 

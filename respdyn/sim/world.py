@@ -63,6 +63,7 @@ class World:
         self._by_address = {f"{host.settings.host}:{PEER_PORT}": host for host in machines}
         self._by_id = {host.settings.node_id: host for host in machines}
         self.network.hosts = self.hosts
+        self.has_jumped = False             # some clock that was told and trusted before
         self.has_started_wrong = False      # some node, with its clock already wrong
         self.note_clocks()
 

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from respdyn.causal.hybrid_clock import ms_of
 from tests.little import Little
 
 HOUR_MS = 3_600_000
@@ -73,6 +74,34 @@ def test_who_starts_with_a_wrong_clock_is_told_so_by_the_majority() -> None:
         assert not little[name].standing.clock.is_doubted
         offset = little[name].standing.clock.offset_ms(little[name].links[little.machines[2].name])
         assert offset is not None and abs(offset - HOUR_MS) < 50
+
+
+def test_who_starts_with_a_wrong_clock_mints_by_the_others_from_its_first_write_on() -> None:
+    """And does not go back to its own when that is set right a moment later."""
+    for off_ms in (-60_000, 60_000):
+        for right_after_ms in (0, 3, 6, 40, 1_500):
+            little = Little(3, n=1).ready()
+            little.run(1_500)
+            key = little.key_of("C")
+            little.kill("C")
+            little.run(10)
+            little.wall_ms += off_ms
+            little.boot("C")
+            little.wall_ms -= off_ms
+            node = little["C"]
+            jump(little, "C", off_ms)
+            client = little.client("C")
+            client.send("SET", key, "1")
+            little.run(right_after_ms)
+            jump(little, "C", 0)
+            client.send("SET", key, "2")
+            minted = []
+            for _ in range(2):
+                assert client.receive() == b"OK"
+                minted.append(ms_of(node.clock.last))
+            assert all(abs(at_ms - little.wall_ms) < 2_000 for at_ms in minted), right_after_ms
+            little.run(3)
+            assert not node.standing.clock.is_doubted
 
 
 def test_who_doubts_its_own_clock_is_no_witness_against_others() -> None:

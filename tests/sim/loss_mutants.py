@@ -2,6 +2,7 @@
 
 from respdyn.cluster.transfer import UNFILLED
 from respdyn.engine.scrub import Scrub
+from respdyn.engine.standing import Standing
 from respdyn.node import Node
 from respdyn.ring.ring import Member
 from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
@@ -16,7 +17,7 @@ class NeverScrubs(Node):
 
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
-        self.scrub = self.scrub_class(self, self._lost_memory)
+        self.scrub = self.scrub_class(self, self.lost_memory)
 
 
 class ForgetsWhatItLacks(Node):
@@ -30,7 +31,42 @@ class ForgetsWhatItLacks(Node):
         super().restore(kept)
 
 
+class NeverAsksWhatOthersRemember(Node):
+    """A node takes its disk for what it was, whatever others remember of it."""
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.front.arrival.lives.went_back = lambda: None
+
+
+class ServesBeforeItHasMetAnybody(Node):
+    """A node that starts answers at once."""
+
+    def start(self, now_ms: int, wall_ms: int) -> None:
+        super().start(now_ms, wall_ms)
+        self.front.arrival.end(now_ms)
+
+
+class JudgesItsClockLater(Node):
+    """A node that starts goes by its own clock until the next heartbeat."""
+
+    class standing_class(Standing):
+        def judge_clock(self) -> None:
+            pass
+
+    def _assemble(self, here: Member) -> None:
+        super()._assemble(here)
+        self.standing = self.standing_class(self, self.replan)
+
+
 MUTANTS = (
+    Bug(NeverAsksWhatOthersRemember, SMALL | EXCHANGING | {"faults": ("restore",)}),
+    Bug(ServesBeforeItHasMetAnybody, SMALL | {"faults": ("start",), "clients": 10}),
+    Bug(JudgesItsClockLater, SMALL | {
+        "faults": ("set-right",), "heartbeat_ms": 1_000, "failure_timeout_ms": 2_000,
+        "durability": "everysec", "clients": 10, "fault_every_ms": 500, "n": 1, "r": 1, "w": 1,
+        "keys": keys(12, "register"), "harm_ms": 6_000,
+    }),
     Bug(NeverScrubs, SMALL | EXCHANGING | {"faults": ("decay",)}),
     Bug(ForgetsWhatItLacks, SMALL | EXCHANGING | {
         "faults": ("wipe", "kill"), "r": 1, "partitions": 64, "keys": keys(30, "register"),

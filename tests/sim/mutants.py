@@ -350,7 +350,7 @@ class MintsTwice(Node):
         tops = [context_of(record).top(identity.actor) for record in records]
         identity.counter = identity.floor = max(tops, default=0)
 
-    def _lost_memory(self) -> None:
+    def lost_memory(self) -> None:
         pass
 
 
