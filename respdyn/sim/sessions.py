@@ -82,11 +82,10 @@ class Sessions:
             return ""
         if not part.was_absent and op.argv[-2] != b"DYN.GETCTX":
             return ""
-        before_us = min(part.invoke_us, op.calm_us - self._slack_us)
         lost = history.unexplained(
-            part.read or (), before_us, part.end_us, part.floor_us, margin_us, False
+            part.read or (), part.invoke_us, part.end_us, part.floor_us, margin_us, False
         )
-        if lost is None:
+        if lost is None or lost.end_us >= op.calm_us - self._slack_us:
             return ""
         return (
             f"{op} of {op.client} does not meet {lost}, acknowledged at {lost.end_us} us, although"
