@@ -158,6 +158,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("moving-time", "moving_seconds", "seconds", 60,
             "for how long clients that were told to move stay away; longer than a restart takes",
             1, 86400, runtime=True),
+    Setting("store-backlog", "store_backlog", "bytes", 64 * MIB,
+            "bytes waiting for the disk at which clients that write much wait; costs memory",
+            KIB, 64 * GIB),
     Setting("peer-output-limit", "peer_output_limit", "bytes", 256 * MIB,
             "unsent bytes at which the link to a peer is dropped; raising it costs memory",
             KIB, 64 * GIB),
@@ -288,6 +291,7 @@ class Settings:
     pubsub_output_seconds: int = 60
     drain_timeout_ms: int = 5 * SECOND
     moving_seconds: int = 60
+    store_backlog: int = 64 * MIB
     peer_output_limit: int = 256 * MIB
     peer_frame_limit: int = GIB
     handshake_timeout_ms: int = 5 * SECOND

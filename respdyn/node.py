@@ -42,7 +42,7 @@ from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.membership import Membership
-from respdyn.cluster.messages import FLAG_CANNOT_STORE, FLAG_NO_ROOM, FLAG_SPARE, GOSSIP_CLOCK
+from respdyn.cluster.messages import GOSSIP_CLOCK
 from respdyn.cluster.plan import Plan, Planner, spare
 from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
@@ -286,6 +286,7 @@ class Node:
         if generation <= self.durable_to:
             return
         self.durable_to = generation
+        self.front.holding.store.done(generation)
         self.front.journal.stored(generation, self.now_ms, self._waits_for_disk)
         self.identity.durable(generation)
         self.changes.durable(generation)
@@ -394,6 +395,7 @@ class Node:
         if generation:
             replica.batch = []
             self.front.journal.handed_over(generation, self.now_ms)
+            self.front.holding.store.add(generation, sum(map(len, batch)), self.now_ms)
         if generation and sync:
             self._synced_generation = generation
         if self.asking.held:
@@ -404,12 +406,9 @@ class Node:
             for link in touched:
                 link.end_turn(waits)
             touched.clear()
+        self.front.holding.look()
         frames: list[tuple[str, bytes]] = []
-        flags = FLAG_CANNOT_STORE if self.dispatcher.cannot_store else 0
-        if self.standing.is_spared():
-            flags |= FLAG_SPARE
-        if self.handoff.is_full:
-            flags |= FLAG_NO_ROOM
+        flags = self.standing.flags()
         self._speak_by_ms = NEVER
         for link in self.links.values():
             frame = link.seal(self.now_ms, self.clock.last, flags, self.front.arrival.lives.mark)
@@ -459,7 +458,7 @@ class Node:
         """The dealings with a peer, begun if there were none."""
         link = self.links.get(peer)
         if link is None:
-            link = self.links[peer] = Link(peer)
+            link = self.links[peer] = Link(peer, self.settings.peer_output_limit // 8)
         return link
 
     def _plan_for(self, locator: bytes) -> Plan:

@@ -39,6 +39,7 @@ BURST_MS: Final = 25            # at most so much of the rate is moved at once
 BURST_LEAST: Final = 64 * 1024  # and at least so many bytes of a share
 DEBT_MS: Final = 2000           # no piece is paid for longer
 ENOUGH: Final = 20              # requests in a window that say something
+HELD_MS: Final = 10             # between two looks at whether a disk still is behind
 RECORD_BYTES: Final = 512       # what a record costs beside its bytes
 STEPS: Final = 64               # from nothing to the full rate, while clients are there
 FIRST_RATE: Final = 1 << 20     # to begin with
@@ -63,6 +64,7 @@ class Admission:
         self.most = 32 << 20            # bytes a second, when nobody is in the way
         self.least = 256 << 10          # and when everybody is
         self.slow_ms = 10
+        self.is_held = False            # a disk is behind, or a peer: nothing is done meanwhile
         self.rate = FIRST_RATE
         self.calm_ms = 0.0              # the percentile while nothing was done, smoothed
         self.seen_ms = 0                # and the last one
@@ -83,7 +85,7 @@ class Admission:
         """How many bytes this kind may move now; 0 for none."""
         self._asked_ms[kind] = self._now_ms
         room = int(self._level[kind])
-        if room > 0:
+        if room > 0 and not self.is_held:
             return room
         self.refused[kind] += 1
         return 0
@@ -96,6 +98,8 @@ class Admission:
 
     def ready_ms(self, kind: int) -> int:
         """When there will be room, as far as can be told now."""
+        if self.is_held:
+            return self._now_ms + HELD_MS
         missing = 1 - self._level[kind]
         if missing <= 0:
             return self._now_ms

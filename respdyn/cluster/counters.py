@@ -11,7 +11,7 @@ NAMES: Final = (
     "scrub_disk_damages", "exchanges", "exchange_differences", "exchange_keys_repaired",
     "records_filled", "sloppy_writes", "sloppy_reads", "copies_unkept", "hints_stored",
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
-    "partitions_given_up", "disks_went_back",
+    "partitions_given_up", "disks_went_back", "writes_held",
 )
 
 
@@ -62,6 +62,7 @@ class Counters:
         self.expired_reduced = 0
         self.partitions_given_up = 0
         self.disks_went_back = 0        # this node's data was older than what others had seen of it
+        self.writes_held = 0            # times that a client's write waited for a disk or a peer
 
     def rows(self) -> list[tuple[str, int]]:
         """Each name with its total. Asked for by name: once compiled there is no `__dict__`."""

@@ -14,6 +14,7 @@ in this epoch. Only peers that are up are asked for anything.
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from respdyn.cluster.backlog import Backlog
 from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.messages import (
     EARLY,
@@ -40,6 +41,9 @@ LAZY_MS: Final = 5
 
 # Frames with nothing but writes that nobody waits for leave at most this often.
 GATHER_MS: Final = 2
+
+# Sent to a peer and not taken yet: then it is behind, and who writes much waits.
+UNTAKEN_BYTES: Final = 32 << 20
 
 # A reply, and the commands in a row that have it.
 Answers = tuple[bytes, list[int]]
@@ -69,13 +73,14 @@ class Flight:
 class Link:
     """This node's dealings with one peer."""
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, untaken_bytes: int = UNTAKEN_BYTES) -> None:
         self.peer = peer
         self.member: Member | None = None
         self.is_connected = False
         self.is_up = False
         self.can_store = True             # False while the peer's disk fails, by its own word
         self.is_busy = False              # True while it wants to be spared, by its own word
+        self.is_congested = False         # True while too much waits there, by its own word
         self.spared = ""                  # why it is better not asked while others can be
         self.is_leaving = False           # it is about to stop, by its own word
         self.has_room = True              # False while it keeps as many hints as it may
@@ -105,6 +110,7 @@ class Link:
         self.round_trip_ms = 0.0          # smoothed
         self.window_ms = SHORTEST_WINDOW_MS   # for how long a forwarded command may be begun
         self.unapplied: deque[Flight] = deque()
+        self.untaken = Backlog(untaken_bytes)   # the bytes of these
         self.undurable: deque[Flight] = deque()
 
         self.peer_epoch = 0               # of the peer's connection to us
@@ -233,6 +239,7 @@ class Link:
         for flight in self.unapplied:
             reads.extend(flight.read_rounds)
         self.unapplied.clear()
+        self.untaken.clear()
         self._clear()
         return writes, reads
 
@@ -319,11 +326,13 @@ class Link:
             *answers, *self.asks, *self.tolds, *self.gossips,
         ]
         self.speak_by_ms = NEVER
+        frame = b"".join(parts)
         if has_content:
             self.spoke_ms = now_ms
+            self.untaken.add(number, len(frame), now_ms)
             self._clear()
             self.gossips.clear()
-        return b"".join(parts)
+        return frame
 
 
 def find_flight(flights: deque[Flight], number: int) -> Flight | None:

@@ -18,6 +18,7 @@ from respdyn.cluster.messages import (
     EARLY,
     EARLY_PAIR,
     FLAG_CANNOT_STORE,
+    FLAG_CONGESTED,
     FLAG_HURRY,
     FLAG_NO_ROOM,
     FLAG_SPARE,
@@ -132,6 +133,7 @@ class Receiver:
             self._storing_changed(link, not flags & FLAG_CANNOT_STORE)
         if ack_epoch == link.epoch:
             self._acknowledged(link, applied, durable)
+        link.is_congested = bool(flags & FLAG_CONGESTED)
         if link.is_busy != bool(flags & FLAG_SPARE):
             self._detector.busy(link, not link.is_busy)
         if link.has_room == bool(flags & FLAG_NO_ROOM):
@@ -179,6 +181,7 @@ class Receiver:
                 if flight.number > applied:
                     break
                 newest = flight
+            link.untaken.done(applied)
             if newest is not None:
                 self._detector.heard(
                     link, newest.sent_ms, link.unapplied[0].sent_ms, self.now_ms

@@ -21,6 +21,7 @@ from respdyn.engine.calls import CANNOT_STORE, FULL
 from respdyn.engine.consistency import follow, parse_terms
 from respdyn.engine.dispatch import Dispatcher
 from respdyn.engine.groups import keys_in
+from respdyn.engine.holding import Holding
 from respdyn.engine.journal import Journal
 from respdyn.engine.memory import Memory
 from respdyn.engine.pausing import Pausing
@@ -71,6 +72,7 @@ class Front:
         self._load.note_failed = self._failed
         self.pausing = Pausing(self._load.ready)
         self.arrival = Arrival(self, self._load.ready)
+        self.holding = Holding(node, self._load.ready)
         self.errors = self._load.errors         # error replies, by first word
         self.users = Users(node, self.sessions)
         self.plain = Plain(
@@ -104,6 +106,7 @@ class Front:
         self.sessions.pop(session.id, None)
         self.pausing.waiting.pop(session, None)
         self.arrival.waiting.pop(session, None)
+        self.holding.forget(session)
         self.memory.forget(session)
         self._node.telling.forget(session)
         self.monitors.forget(session)
@@ -195,8 +198,8 @@ class Front:
     ) -> None:
         """Run commands of a client, in order; their replies join its output, now or later.
 
-        Ends when none is left, when `most` were run, or when the client has enough to read: more
-        than `soft_bytes` of output, or `PENDING_MAX` replies or commands that wait.
+        Ends when none is left, `most` were run, or its next is held; and when it has more than
+        `soft_bytes` of output to read, or `PENDING_MAX` replies or commands that wait.
         """
         last = len(ready) - most
         while ready and len(ready) > last:
@@ -216,6 +219,8 @@ class Front:
                 return
             if len(ready) > last:
                 self._command(session, ready.popleft())
+                if session.is_held:
+                    return
 
     def _is_usual(self, session: Session) -> bool:
         """Whether `plain` may run commands of this session.
@@ -233,7 +238,7 @@ class Front:
             and not self.stopping and bool(self._node.dispatcher.plans)
             and self._node.dispatcher.notices is None
             and not self.is_full and not self.journal.times_each and not self.pausing.is_on
-            and self.arrival.is_over
+            and self.arrival.is_over and not self.holding.is_on
             and self._load.held < self._node.settings.max_inflight
         )
 
@@ -288,6 +293,9 @@ class Front:
                 return
             if not self.arrival.is_over and self.arrival.stops(command):
                 self.arrival.hold(session)
+                return
+            if self.holding.is_on and self.holding.stops(session, command, argv):
+                self.put_back(session)
                 return
             if session.transaction is not None and command.name not in transactions.AT_ONCE:
                 reply: bytes | None = transactions.enqueue(self, session, command, argv)

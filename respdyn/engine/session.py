@@ -146,11 +146,12 @@ class Session(Target):
 
     __slots__ = (
         "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
-        "guard", "has_barrier", "id", "inside", "is_dirty", "is_met", "is_monitor", "is_put_off",
-        "is_tls", "last_command", "last_ms", "last_writes", "lib_name", "lib_version", "listener",
-        "load", "local_address", "moving", "name", "no_evict", "no_touch", "out", "out_bytes",
-        "pending", "pushed_bytes", "reads", "reply_mode", "resp", "subscriptions", "tag", "terms",
-        "tracking", "transaction", "user", "waited", "watched", "writes", "written",
+        "guard", "has_barrier", "id", "inside", "is_dirty", "is_held", "is_met", "is_monitor",
+        "is_put_off", "is_tls", "last_command", "last_ms", "last_writes", "lib_name",
+        "lib_version", "listener", "load", "local_address", "moving", "name", "no_evict",
+        "no_touch", "out", "out_bytes", "pending", "pushed_bytes", "reads", "reply_mode", "resp",
+        "subscriptions", "tag", "terms", "tracking", "transaction", "user", "waited", "watched",
+        "writes", "written",
     )
 
     def __init__(
@@ -167,6 +168,7 @@ class Session(Target):
         self.dirty = dirty                  # the node's list of sessions with output
         self.is_dirty = False
         self.is_put_off = False             # its output waits for the next turn
+        self.is_held = False                # its next write waits for a disk (`holding`)
         self.out: list[bytes] = []          # replies ready to be written, in order
         self.out_bytes = 0
         self.pending: deque[Cell] = deque()

@@ -10,7 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.clock_watch import ClockWatch
-from respdyn.cluster.messages import GOSSIP_CLOCK, bulk
+from respdyn.cluster.messages import (
+    FLAG_CANNOT_STORE,
+    FLAG_CONGESTED,
+    FLAG_NO_ROOM,
+    FLAG_SPARE,
+    GOSSIP_CLOCK,
+    bulk,
+)
 
 if TYPE_CHECKING:
     from respdyn.cluster.link import Link
@@ -92,6 +99,18 @@ class Standing:
         link.has_room = has_room
         self._node.trace.event("peer_has_room" if has_room else "peer_full", peer=link.peer[:8])
         self._replan()
+
+    def flags(self) -> int:
+        """What every frame says of this node."""
+        node = self._node
+        flags = FLAG_CANNOT_STORE if node.dispatcher.cannot_store else 0
+        if self.is_spared():
+            flags |= FLAG_SPARE
+        if node.handoff.is_full:
+            flags |= FLAG_NO_ROOM
+        if node.front.holding.is_congested:
+            flags |= FLAG_CONGESTED
+        return flags
 
     # ---- spared ----
 

@@ -5,7 +5,8 @@ or while its socket takes nothing, its commands stay unread, first here and then
 One that lets replies pile up beyond `client-output-limit` is disconnected; one that listens to
 channels beyond `pubsub-output-limit`, or after `pubsub-output-seconds` above `pubsub-output-soft`.
 No client gets more than `COMMANDS_PER_TURN` commands into a turn, however many it pipelined, nor
-any more once they have taken `SHARE_S`, so the others are heard.
+any more once they have taken `SHARE_S`, so the others are heard. And a turn that is long already
+takes no more of those who send much.
 
 Replies that already wait are still delivered to a client that half-closed, sent nonsense or said
 QUIT, for `LINGER_S` seconds.
@@ -26,6 +27,7 @@ from respdyn.server.turn import Turn
 COMMANDS_PER_TURN: Final = 1000
 HELPING: Final = 100                # commands after which the time is looked at
 SHARE_S: Final = 0.002              # of a turn, for one client
+SMALL_BYTES: Final = 16 * 1024      # a client that sent no more is heard in a long turn as well
 LINGER_S: Final = 5.0
 STRANGER_COMMANDS: Final = 16       # in a turn, before AUTH
 STRANGER_BYTES: Final = 16 * 1024   # unread replies before AUTH at which commands wait
@@ -338,7 +340,9 @@ class Client(asyncio.Protocol):
     def is_idle(self, now: float, timeout_s: int) -> bool:
         """Whether nothing came for so long. Asked once per sweep."""
         if self._is_active or (
-            self._session is not None and (self._session.pending or self._session.listens)
+            self._session is not None and (
+                self._session.pending or self._session.listens or self._session.is_held
+            )
         ):
             self._is_active = False
             self._idle_since = now
@@ -354,7 +358,7 @@ class Client(asyncio.Protocol):
     def _may_take(self, session: Session) -> bool:
         return (
             not self._is_stuck and session.out_bytes <= self._soft
-            and not session.is_full()
+            and not session.is_full() and not session.is_held
         )
 
     def _limit_output(self) -> None:
@@ -372,6 +376,9 @@ class Client(asyncio.Protocol):
             return
         if not turn.is_open:
             turn.begin()
+        elif reader.buffered > SMALL_BYTES and turn.is_long():
+            self._take_later()
+            return
         self._has_more = False
         run = turn.node.commands
         soft = self._soft
@@ -396,11 +403,11 @@ class Client(asyncio.Protocol):
                 most -= ran
                 if ran >= HELPING:          # a small pipeline is not timed at all
                     now_s = clock_s()
-                    if began_s and now_s - began_s > SHARE_S:
+                    if (began_s and now_s - began_s > SHARE_S) or turn.is_long():
                         break
                     began_s = began_s or now_s
                 if (
-                    session.out_bytes > soft or session.is_full()
+                    session.out_bytes > soft or session.is_full() or session.is_held
                     or self._is_stuck or session.closing
                 ):
                     self._hold()
@@ -408,9 +415,14 @@ class Client(asyncio.Protocol):
         except ProtocolError as wrong:
             self._refuse(session, wrong)
             return
+        self._take_later()
+
+    def _take_later(self) -> None:
+        """Go on in the next turn."""
         self._hold()
-        self._is_scheduled = True
-        self._clients.call_soon(self._resume)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._clients.call_soon(self._resume)
 
     def _resume(self) -> None:
         """The next helping of a long pipeline."""

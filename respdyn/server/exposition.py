@@ -120,6 +120,11 @@ class NodeCollector(Collector):
         yield _gauge("respdyn_records", "Records held, tombstones included", node.replica.records)
         yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.front.held())
         yield _gauge("respdyn_hints_pending", "Hints kept for owners", node.hints.count)
+        holding = node.front.holding
+        yield _gauge("respdyn_store_backlog_bytes", "Handed to the store, not yet durable",
+                     holding.store.bytes)
+        yield _gauge("respdyn_clients_held", "Clients whose writes wait for a disk or a peer",
+                     len(holding.waiting))
         yield _gauge("respdyn_hints_bytes", "Their size", node.hints.bytes)
         yield _gauge("respdyn_hints_oldest_seconds", "The age of the oldest",
                      node.hints.oldest_age_ms() / 1000)

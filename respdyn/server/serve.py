@@ -251,6 +251,8 @@ class Server:
         """Start the node and wait until the identity that it took up is durable."""
         self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
         self._node.front.context.outside = self._facts
+        holding = self._node.front.holding
+        self._turn.is_behind = lambda: holding.store.is_behind
         self._node.front.clock_ns = time.perf_counter_ns
         self._node.front.memory.startup = self._empty_bytes
         self._node.front.context.loaded = self._loaded

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from respdyn.node import Node
 
 MILLISECOND_NS: Final = 1_000_000
+LONG_NS: Final = 10 * MILLISECOND_NS    # then no more work of clients is taken into a turn
 SHORTEST_TIMER_MS: Final = 1       # a deadline in the past must not make the loop spin
 
 
@@ -32,7 +33,8 @@ class Turn:
 
     __slots__ = (
         "_call_soon", "_deadline_ms", "_durable", "_loop", "_started_ns", "_store", "_timer",
-        "_timer_ms", "_wanted", "flush", "is_open", "metrics", "node", "send", "submit",
+        "_timer_ms", "_wanted", "flush", "is_behind", "is_open", "metrics", "node", "send",
+        "submit",
     )
 
     def __init__(
@@ -43,6 +45,7 @@ class Turn:
         self.is_open = False
         self.send: Callable[[str, bytes], None] = lambda peer, frame: None
         self.flush: Callable[[Session], None] = lambda session: None
+        self.is_behind: Callable[[], bool] = lambda: False     # clients wait for the store
         self.submit: Callable[[int, list[bytes], bool], None] = store.submit
         self._loop = loop
         self._call_soon = loop.call_soon
@@ -70,9 +73,21 @@ class Turn:
             node.durable(durable)
         self._call_soon(self._end)
 
+    def is_long(self) -> bool:
+        """Whether what was taken into this turn is enough.
+
+        The next one is for the rest: peers are answered once a turn, and what leaves in one frame
+        is taken by them in one turn as well.
+        """
+        return monotonic_ns() - self._started_ns > LONG_NS
+
     def stored(self, generation: int = 0) -> None:
-        """Something may have become durable. It waits for the next turn unless it is wanted."""
-        if self._wanted and self._store.durable() > self._durable:
+        """Something may have become durable. It waits for the next turn unless it is wanted.
+
+        It is by those who wait for its word, and while clients wait since the store is behind.
+        """
+        is_wanted = self._wanted or self.is_behind()
+        if is_wanted and self._store.durable() > self._durable:
             self.begin()
 
     def _end(self) -> None:
@@ -88,7 +103,7 @@ class Turn:
         flush = self.flush
         for session in out.sessions:
             flush(session)
-        if self._wanted:
+        if self._wanted or self.is_behind():
             self.stored()
         metrics = self.metrics
         metrics.turns += 1

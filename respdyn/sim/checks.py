@@ -7,6 +7,7 @@ the copies are equal to the byte; nothing waits in any queue; walking all keys f
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from respdyn.engine.holding import HARD
 from respdyn.ring.hashing import locator
 from respdyn.sim import operations
 from respdyn.sim.chance import Chance
@@ -35,6 +36,8 @@ _PATHS_ONLY = frozenset(("cut", "isolate", "halves", "swizzle", "bridge"))
 _WALK_MS = 8_000
 # No inbox grows longer than this: requests are bounded by the clients, frames by turns.
 _LARGEST_INBOX = 200_000
+# Of what waits for a disk beside its limit: what a turn brings, and what others had sent by then.
+_TURN_BYTES = 64_000
 # Heartbeats may be under way while everything rests.
 _MOST_UNANSWERED = 8
 
@@ -323,6 +326,8 @@ def rest(world: "World") -> None:
     for host in world.hosts:
         node = host.node
         assert node is not None
+        if host.disk.most_bytes > HARD * world.plan.backlog_bytes + _TURN_BYTES:
+            raise Wrong(f"{host.disk.most_bytes} bytes waited for the disk of {host.name}")
         if host.largest_inbox > _LARGEST_INBOX:
             raise Wrong(f"{host.name} had {host.largest_inbox} inputs waiting")
         if not node.is_idle():

@@ -48,6 +48,7 @@ class Client:
         self.waiting: deque[Op] = deque()   # sent, not answered
         self.life = 0
         self._reader = hiredis.Reader()
+        self.held_us = 0                    # when its next write last waited for a disk
         self._arrival_us = 0
         self._departure_us = 0
         self._gives_up_us = 0
@@ -221,11 +222,11 @@ class Client:
         if op.kind == "flush":
             timeout_ms *= 2         # it asks twice: what there is, then to forget that
         limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
-        # A node that has just started lets clients wait until it has met the others.
+        # A node that has just started lets clients wait until it has met the others; what waited
+        # for a disk that is behind has its time from then on.
         met_us = host.started_us + 1_010 * self.world.plan.request_timeout_ms
-        return (
-            now_us - max(op.given_us, met_us) > limit_us and host.disturbed_us < op.given_us
-        )
+        given_us = max(op.given_us, met_us, self.held_us)
+        return now_us - given_us > limit_us and host.disturbed_us < op.given_us
 
     def _give_up(self, what: tuple[int, int]) -> None:
         link, gives_up_us = what

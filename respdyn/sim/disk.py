@@ -41,6 +41,8 @@ class Disk(Store):
         self.kept: dict[bytes, bytes] = {}
         self.written: deque[Batch] = deque()
         self.queued: deque[Batch] = deque()
+        self.queued_bytes = 0
+        self.most_bytes = 0                 # that were ever queued, while it was not full
         self.at_work = 0                    # of `queued`, how many the disk is busy with
         self._durable = 0
         self.lost = 0                       # batches that crashes took away
@@ -63,6 +65,9 @@ class Disk(Store):
     def submit(self, generation: int, batch: list[bytes], sync: bool) -> None:
         """Queue a batch; see `Store.submit`."""
         self.queued.append(Batch(generation, batch, sync))
+        self.queued_bytes += sum(map(len, batch))
+        if not self.is_full:
+            self.most_bytes = max(self.most_bytes, self.queued_bytes)
 
     def durable(self) -> int:
         """The newest generation that was reported."""
@@ -90,6 +95,7 @@ class Disk(Store):
             self._durable = batch.generation
             self.written.append(batch)
         self.at_work = 0
+        self.queued_bytes = sum(sum(map(len, batch.pairs)) for batch in self.queued)
         if has_sync:
             self._keep(len(self.written))
         elif self.durability == "everysec":
@@ -170,6 +176,7 @@ class Disk(Store):
         self.lost += len(self.written) + len(self.queued)
         self.written.clear()
         self.queued.clear()
+        self.queued_bytes = 0
         self.at_work = 0
         self._durable = 0
         if self.is_volatile:

@@ -352,6 +352,10 @@ class Host:
         for session in out.sessions:
             client: Client = session.tag  # type: ignore[assignment]
             client.take_output(session, now_us)
+        for session in node.front.holding.waiting:
+            client = session.tag  # type: ignore[assignment]
+            client.held_us = now_us
+            world.count("clients held")
 
     def _feed_commands(self, node: "Node", who: "tuple[Client, int]", ops: list[Op]) -> None:
         client, link = who

@@ -70,6 +70,7 @@ class Plan:
     spares: int                 # machines that operators may join; 0: nobody changes the members
     exchange_ms: int            # how often replicas are compared; 0: never
     hint_bytes: int             # how much a node keeps for others before it is passed over
+    backlog_bytes: int          # how much may wait for a disk before clients do
     request_timeout_ms: int
     heartbeat_ms: int
     failure_timeout_ms: int
@@ -208,6 +209,7 @@ def _draw_without_operators(seed: int) -> Plan:
         flushes=chance.happens(0.0),        # see `_flushing`
         exchange_ms=100,
         hint_bytes=Chance(seed, "hints").pick((1 << 28, 1 << 28, 1 << 28, 2_000)),
+        backlog_bytes=Chance(seed, "backlog").pick((1 << 26, 1 << 26, 4_000, 1_000)),
         request_timeout_ms=chance.pick((300, 1000, 2000)),
         heartbeat_ms=heartbeat_ms,
         failure_timeout_ms=heartbeat_ms * chance.pick((2, 3)),

@@ -193,6 +193,7 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         exchange_interval_ms=plan.exchange_ms,
         hint_interval_ms=3_000,
         hint_max_bytes=plan.hint_bytes,
+        store_backlog=plan.backlog_bytes,
         max_inflight=plan.max_inflight,
         collect_interval_ms=50,
     )

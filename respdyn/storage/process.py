@@ -53,7 +53,7 @@ from respdyn.storage.store import (
     encode_frame,
 )
 
-GROUP_BYTES = 16 << 20
+GROUP_BYTES = 4 << 20
 SCRUB_BYTES = 256 << 10
 SCRUB_S = 0.25
 """What is on the disk is read again and checked, so much at a time, so far apart."""

@@ -13,10 +13,13 @@ It knows no event loop; `pump` serves it with `poll` for whoever has none.
 
 Every batch is kept until its generation is reported durable. If the storage process dies, another
 is started (at once, then ever more seldom) and gets all of them again; a batch applied twice is
-the batch, since what is stored are joins. While there is trouble (disk full, no process, too much
-unwritten) `failure` says what: the node refuses writes meanwhile, and what it does not submit
-need not be kept. What it keeps has two limits: `max_pending_bytes`, where failure begins (and ends
-at half of it), and `HARD_FACTOR` times as much, where `submit` raises rather than eat the machine.
+the batch, since what is stored are joins. While there is trouble (disk full, no process, no
+progress) `failure` says what: the node refuses writes meanwhile, and what it does not submit need
+not be kept. That much waits is no trouble: the node lets its clients wait long before (`holding`);
+at `MAX_PENDING_BYTES`, which can only be a mistake of its own, `submit` raises rather than eat the
+machine.
+
+A disk that is slow has not failed, as long as the process gets on (`progress`).
 
 Source: measured with rocksdict 0.3.29, a writer thread in the same process stalls a busy main
 thread for 80 % of its writing time; hence the process.
@@ -34,6 +37,7 @@ from pathlib import Path
 
 from respdyn.errors import DamagedError
 from respdyn.ports import Trace
+from respdyn.storage.progress import STALL_S, Progress, work_of
 from respdyn.storage.store import (
     BATCH,
     COPIED,
@@ -59,13 +63,10 @@ from respdyn.storage.store import (
     encode_frame,
 )
 
-MAX_PENDING_BYTES = 256 << 20
-HARD_FACTOR = 4
+MAX_PENDING_BYTES = 1 << 30
 WRITE_BUFFER_BYTES = 32 << 20
 SOCKET_BYTES = 1 << 20
 RECEIVE_BYTES = 1 << 20
-STALL_S = 10.0
-"""After this long without an answer the disk counts as failed."""
 RESTART_FIRST_S = 0.05
 RESTART_MAX_S = 5.0
 TICK_S = 1.0
@@ -86,7 +87,6 @@ class RocksStore(Store):
         directory: str,
         policy: str = "everysec",
         trace: Trace | None = None,
-        max_pending_bytes: int = MAX_PENDING_BYTES,
         write_buffer_bytes: int = WRITE_BUFFER_BYTES,
         stall_s: float = STALL_S,
     ) -> None:
@@ -110,9 +110,7 @@ class RocksStore(Store):
         """Ranges of names that cannot be read any more: to be written again, then `healed`."""
         self._policy = policy
         self._trace = trace
-        self._max_pending_bytes = max_pending_bytes
         self._write_buffer_bytes = write_buffer_bytes
-        self._stall_s = stall_s
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
         self._is_dead = False
@@ -123,15 +121,17 @@ class RocksStore(Store):
         self._scratch = memoryview(bytearray(RECEIVE_BYTES))
         self._submitted = 0
         self._durable = 0
-        self._unanswered: deque[tuple[int, bytes, float]] = deque()
-        """Generation, frame and time of everything that is not durable."""
+        self._unanswered: deque[tuple[int, bytes]] = deque()
+        """Generation and frame of everything that is not durable."""
         self._outgoing: deque[bytes | memoryview] = deque()
         self._chunks: deque[list[bytes]] = deque()
         self._process_failure = ""
         self._disk_failure = ""
         self._copied: Callable[[str], None] | None = None
         """Hears when the copy that is being made is finished."""
-        self._is_behind = False
+        self._was_full = False
+        """The socket took no more when it was last tried."""
+        self._progress = Progress(stall_s)
         self._is_stalled = False
         self._is_told = False
         self._is_closing = False
@@ -162,20 +162,18 @@ class RocksStore(Store):
     def submit(self, generation: int, batch: list[bytes], sync: bool) -> None:
         """Hand over a batch. It enters the socket at once if there is room.
 
-        Raises `StoreError` when far more is pending than the limit at which `failure` asked to
-        stop.
+        Raises `StoreError` when more is pending than ever may be.
         """
         assert generation > self._submitted and len(batch) % 2 == 0
-        if self.pending_bytes > HARD_FACTOR * self._max_pending_bytes:
+        if self.pending_bytes > MAX_PENDING_BYTES:
             raise self._error(f"{self.pending_bytes} bytes wait to be written, too many")
         self._submitted = generation
         frame = encode_frame(BATCH, SYNC if sync else 0, generation, batch)
-        self._unanswered.append((generation, frame, time.monotonic()))
+        if not self._unanswered:
+            self._progress.spoke(time.monotonic())
+        self._unanswered.append((generation, frame))
         self.pending_bytes += len(frame)
         self._send(frame)
-        if self.pending_bytes > self._max_pending_bytes and not self._is_behind:
-            self._is_behind = True
-            self._tell()
 
     def copy(self, target: Path, done: Callable[[str], None]) -> None:
         """Have everything that was submitted copied to `target`, which must not exist.
@@ -204,9 +202,8 @@ class RocksStore(Store):
         if self._process_failure or self._disk_failure:
             return self._process_failure or self._disk_failure
         if self._is_stalled:
-            return f"data directory {self.directory}: no answer for {self._stall_s:g} seconds"
-        if self._is_behind:
-            return f"data directory {self.directory}: too much waits to be written"
+            stall_s = self._progress.stall_s
+            return f"data directory {self.directory}: no progress for {stall_s:g} seconds"
         return ""
 
     def healed(self) -> None:
@@ -281,6 +278,7 @@ class RocksStore(Store):
         assert self._link is not None
         try:
             count = self._link.recv_into(self._scratch)
+            self._progress.spoke(time.monotonic())
             for frame in self._reader.feed(self._scratch[:count]):
                 self._take(frame)
         except BlockingIOError:
@@ -299,12 +297,15 @@ class RocksStore(Store):
             while outgoing:
                 data = outgoing[0]
                 sent = self._link.send(data)
+                if self._was_full:      # so the process has taken something
+                    self._was_full = False
+                    self._progress.moved(time.monotonic())
                 if sent == len(data):
                     outgoing.popleft()
                 else:
                     outgoing[0] = memoryview(data)[sent:]
         except BlockingIOError:
-            return
+            self._was_full = True
         except ConnectionError:
             return  # Reading tells, after what the process still had to say.
 
@@ -315,8 +316,9 @@ class RocksStore(Store):
         """
         now = time.monotonic()
         if not self._is_dead:
-            if self._unanswered and now - self._unanswered[0][2] > self._stall_s:
-                self._is_stalled = True
+            if self._unanswered and not self._is_stalled:
+                self._progress.worked(work_of(self.process_id()), now)
+                self._is_stalled = self._progress.is_stuck(now)
                 self._tell()
             return TICK_S
         is_ending = self._process is not None and self._process.poll() is None
@@ -331,9 +333,9 @@ class RocksStore(Store):
 
     def _start(self) -> None:
         self._reader = FrameReader()
-        self._is_dead = False
+        self._is_dead = self._was_full = False
         self._disk_failure = ""
-        self._outgoing = deque(frame for _, frame, _ in self._unanswered)
+        self._outgoing = deque(frame for _, frame in self._unanswered)
         try:
             self._link, theirs = socket.socketpair()
             with theirs:
@@ -429,9 +431,8 @@ class RocksStore(Store):
             self.pending_bytes -= len(unanswered.popleft()[1])
         self._durable = max(self._durable, generation)
         self._restart_wait_s = RESTART_FIRST_S
-        if self._is_stalled or self._is_behind:
+        if self._is_stalled:
             self._is_stalled = False
-            self._is_behind = self.pending_bytes > self._max_pending_bytes // 2
             self._tell()
 
     def _note_damages(self, count: int, notes: list[str]) -> None:

@@ -31,6 +31,7 @@ SMALL: dict[str, Any] = {
     "durability": "always", "sloppy": False, "faults": (), "fault_every_ms": 300,
     "harm_ms": 2_000, "harms_early": False, "leaves_one_out": False, "keys": keys(2, "register"),
     "clients": 6, "operations": 400, "pipeline": 1, "exchange_ms": 0, "hint_bytes": 1 << 28,
+    "backlog_bytes": 1 << 26,
     "request_timeout_ms": 1_000, "heartbeat_ms": 100, "failure_timeout_ms": 200,
     "speculative_ms": 50, "lease_block": 64, "max_inflight": 100_000, "delay_us": 200,
     "jitter_us": 300, "turn_us": 200, "write_us": 20, "sync_us": 1_000, "skew_ms": 10,

@@ -191,6 +191,25 @@ def test_a_dead_storage_process_is_replaced_and_told_again(tmp_path: Path) -> No
     assert [name for name, _ in told.events] == ["storage_failed", "storage_recovered"]
 
 
+def test_a_storage_process_that_hangs_is_noticed_and_so_is_its_end(tmp_path: Path) -> None:
+    told = Told()
+    store = RocksStore(str(tmp_path / "data"), "no", told, stall_s=0.2)
+    store.open()
+    try:
+        put(store, 1, [b"before", b"1"])
+        os.kill(store.process_id(), signal.SIGSTOP)
+        store.submit(2, [b"during", b"1"], False)
+        until(store, lambda: "no progress for 0.2 seconds" in store.failure(), "it is noticed")
+        for generation in range(3, 60):     # more than the socket holds
+            store.submit(generation, [b"%d" % generation, bytes(1 << 16)], False)
+        os.kill(store.process_id(), signal.SIGCONT)
+        settle(store, 59)
+        assert store.failure() == "" and store.pending_bytes == 0 and store.restarts == 0
+    finally:
+        store.close(5.0)
+    assert [name for name, _ in told.events] == ["storage_failed", "storage_recovered"]
+
+
 # Who may open it
 
 
