@@ -72,7 +72,7 @@ class Front:
         self._load.note_failed = self._failed
         self.pausing = Pausing(self._load.ready)
         self.arrival = Arrival(self, self._load.ready)
-        self.holding = Holding(node, self._load.ready)
+        self.holding = Holding(self, self._load.ready)
         self.errors = self._load.errors         # error replies, by first word
         self.users = Users(node, self.sessions)
         self.plain = Plain(

@@ -26,8 +26,8 @@ from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.ring.hashing import BRACE, slot_of
 
 if TYPE_CHECKING:
+    from respdyn.engine.front import Front
     from respdyn.engine.session import Session
-    from respdyn.node import Node
 
 LIGHT_SHARE: Final = 1024   # of the limit, a client may write while a node is behind
 HARD: Final = 2             # times the limit: now everybody waits
@@ -37,12 +37,12 @@ AGE_SHARE: Final = 4        # of the request time-out, what is written may wait 
 class Holding:
     """Which clients wait, and for whom."""
 
-    def __init__(self, node: Node, ready: list[Session]) -> None:
+    def __init__(self, front: Front, ready: list[Session]) -> None:
+        self._node = node = front.node
         self.store = Backlog(node.settings.store_backlog)
         self.is_on = False              # some node is congested, as far as is known here
         self.is_congested = False       # this one is, as peers are told
         self.waiting: dict[Session, None] = {}
-        self._node = node
         self._ready = ready
         self._let_in: dict[Session, int] = {}       # bytes, since the last change
         self._congested: set[str] = set()           # peers, by their own word or by our judgement

@@ -7,7 +7,6 @@ the copies are equal to the byte; nothing waits in any queue; walking all keys f
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from respdyn.engine.holding import HARD
 from respdyn.ring.hashing import locator
 from respdyn.sim import operations
 from respdyn.sim.chance import Chance
@@ -326,7 +325,7 @@ def rest(world: "World") -> None:
     for host in world.hosts:
         node = host.node
         assert node is not None
-        if host.disk.most_bytes > HARD * world.plan.backlog_bytes + _TURN_BYTES:
+        if host.disk.most_bytes > 2 * world.plan.backlog_bytes + _TURN_BYTES:
             raise Wrong(f"{host.disk.most_bytes} bytes waited for the disk of {host.name}")
         if host.largest_inbox > _LARGEST_INBOX:
             raise Wrong(f"{host.name} had {host.largest_inbox} inputs waiting")

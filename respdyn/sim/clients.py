@@ -169,6 +169,11 @@ class Client:
                 raise Wrong(f"{self.name} got the reply {reply!r} without having asked")
             op = self.waiting.popleft()
             op.sent_us = sent_us
+            if (
+                isinstance(reply, hiredis.ReplyError) and "cannot store" in str(reply)
+                and "full-disk" not in world.plan.faults
+            ):
+                raise Wrong(f"{self.name}: {op} was answered {reply}, and no disk was full")
             try:
                 operations.answer(op, reply)
             except Unexpected as wrong:

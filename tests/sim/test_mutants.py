@@ -12,6 +12,7 @@ from tests.sim import (
     forgetting_mutants,
     group_mutants,
     hint_mutants,
+    holding_mutants,
     loss_mutants,
     member_mutants,
 )
@@ -21,7 +22,7 @@ from tests.sim.mutants import MUTANTS
 BUGS = {
     bug.node.__name__: bug for bug in (
         *MUTANTS, *forgetting_mutants.MUTANTS, *hint_mutants.MUTANTS, *group_mutants.MUTANTS,
-        *member_mutants.MUTANTS, *loss_mutants.MUTANTS,
+        *member_mutants.MUTANTS, *loss_mutants.MUTANTS, *holding_mutants.MUTANTS,
     )
 }
 
