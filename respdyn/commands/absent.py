@@ -48,11 +48,9 @@ _BY_CATEGORIES: Final = (
     ("read stream slow blocking",
      "xread"),
     ("slow",
-     "function script xgroup xinfo"),
+     "xgroup xinfo"),
     ("slow scripting",
-     "eval eval_ro evalsha evalsha_ro fcall fcall_ro function|dump function|help "
-     "function|kill function|list function|stats script|debug script|exists script|flush "
-     "script|help script|kill script|load"),
+     "eval eval_ro evalsha evalsha_ro fcall fcall_ro script|debug script|load"),
     ("stream slow",
      "xgroup|help xinfo|help"),
     ("write geo slow",
@@ -76,7 +74,7 @@ _BY_CATEGORIES: Final = (
     ("write set slow",
      "sdiffstore sinterstore sunionstore"),
     ("write slow scripting",
-     "function|delete function|flush function|load function|restore"),
+     "function|load function|restore"),
     ("write sortedset fast",
      "zadd zincrby zpopmax zpopmin zrem"),
     ("write sortedset fast blocking",

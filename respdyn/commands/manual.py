@@ -14,6 +14,7 @@ _GROUPS = {
     "transactions": "Transactions",
     "connection": "Connections",
     "server": "The server",
+    "scripting": "Scripts",
     "cluster": "The cluster",
 }
 

@@ -22,6 +22,7 @@ from respdyn.commands import (
     operating,
     pieces,
     pubsub,
+    scripting,
     server,
     storing,
     strings,
@@ -46,6 +47,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *bits.COMMANDS,
     *pubsub.COMMANDS,
     *transactions.COMMANDS,
+    *scripting.COMMANDS,
     *cluster.COMMANDS,
     *dyn.COMMANDS,
 )
