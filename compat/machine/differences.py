@@ -5,6 +5,7 @@ Everything that is not named here is compared byte for byte.
 
 from collections.abc import Callable
 
+from compat.machine.generate import SETTINGS
 from compat.machine.wire import members
 
 Words = list[bytes]
@@ -12,7 +13,6 @@ Same = Callable[[Words, bytes, bytes], bool]
 
 # Declared, but not told by the machine.
 NOT_TOLD = {
-    "config|set": "changes the server for all stories to come",
     "config|resetstat": "harmless, and nothing that could be compared follows",
     "command|docs": "a page for each command; its shape and its tokens have tests of their own",
     **dict.fromkeys(
@@ -27,7 +27,6 @@ NOT_TOLD = {
         ("failover", "psync", "replconf", "replicaof", "slaveof", "sync"),
         "would make Redis follow another; refused here",
     ),
-    "debug": "respdyn has SLEEP alone, which holds the story up",
     "wait": "counts replicas, which Redis alone has not",
     "shutdown": "ends the server",
     "cluster": "Redis without cluster mode does not answer; see compat/clients.py",
@@ -57,10 +56,8 @@ OWN_CONTENT = {
     "command|count": "another number of commands",
     "command|list": "other commands",
     "command|info": "DYN.* and lacking commands; those that both have are compared in test_table",
-    "config|get": "other settings, other defaults",
     "dump": "Redis compresses what it dumps; each restores what the other dumped",
     "hello": "its own id and version",
-    "info": "its own sections",
     "lastsave": "when either saved",
     "latency|doctor": "its own words",
     "latency|graph": "its own times",
@@ -97,6 +94,12 @@ def same(name: str, argv: Words, mine: bytes, theirs: bytes) -> bool:
         return _near(mine, theirs, _TOLERANCES[name])
     if name == "keys":
         return mine[:1] == theirs[:1] == b"*" and sorted(members(mine)) == sorted(members(theirs))
+    if name == "info":
+        return _same_fields(mine, theirs)
+    if name == "config|get":
+        return kind_of(mine) == kind_of(theirs) and not set(map(bytes.lower, argv[2:])) <= {
+            *SETTINGS
+        }
     if name == "scan":
         return _same_scan(argv, mine, theirs)
     return any(is_meant(argv, mine, theirs) for is_meant, _ in MEANT.get(name, ()))
@@ -109,6 +112,22 @@ def kind_of(reply: bytes) -> bytes:
     if reply[:1] in b"$=":
         return b"$"
     return reply[:1]
+
+
+def _same_fields(mine: bytes, theirs: bytes) -> bool:
+    """INFO: Redis's sections and fields, in its order, and more."""
+    if kind_of(mine) != kind_of(theirs):
+        return False
+    ours = [line for line in map(_field, mine.split(b"\r\n")[1:]) if line]
+    wanted = [line for line in map(_field, theirs.split(b"\r\n")[1:]) if line]
+    return [line for line in ours if line in wanted] == wanted
+
+
+def _field(line: bytes) -> bytes:
+    """A section or the name of a field; nothing of those that come with what was done before."""
+    name = line.partition(b":")[0]
+    varies = (b"cmdstat_", b"errorstat_", b"latency_percentiles", b"db")
+    return b"" if name.startswith(varies) else name
 
 
 def _near(mine: bytes, theirs: bytes, tolerance: int) -> bool:

@@ -28,6 +28,13 @@ _ODD = (
     b"4294967296", b"NX", b"XX", b"GET", b"EX", b"nope", b"\xe9\n",
 )
 
+# What CONFIG SET may change in a story, and what it is set to again: nothing that a story feels.
+SETTINGS: dict[bytes, bytes] = {
+    b"hz": b"10", b"save": b"", b"loglevel": b"notice", b"lua-time-limit": b"5000",
+    b"busy-reply-threshold": b"5000", b"hash-max-listpack-value": b"64",
+    b"list-max-listpack-size": b"-2", b"latency-tracking-info-percentiles": b"50 99 99.9",
+}
+
 # What an argument is called, and what may stand there.
 _BY_NAME: dict[str, Sequence[bytes]] = {
     "seconds": _SECONDS,
@@ -35,7 +42,8 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
     "unix-time-seconds": (b"5000000000", b"6000000000", b"7000000000", b"1", b"0", b"-3"),
     "unix-time-milliseconds": (b"5000000000001", b"6000000000000", b"7000000000499", b"1", b"-1"),
     "cursor": (b"0",),
-    "pattern": (b"*", b"a*", b"?", b"[^a]", b"\\*", b"", b"{a}c", b"*c*"),
+    "pattern": (b"*", b"a*", b"?", b"[^a]", b"\\*", b"", b"{a}c", b"*c*", b"hz", b"save",
+                b"lua-time-limit", b"LogLevel"),
     "type": (b"string", b"hash", b"STRING", b"nope"),
     "index": (b"0", b"1", b"15", b"16", b"-1"),
     "destination-db": (b"0", b"1", b"15", b"16", b"-1"),
@@ -49,8 +57,8 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
     "count": _COUNTS,
     "len": _COUNTS,
     "slot": (b"0", b"15495", b"16383", b"16384", b"-1"),
-    "section": (b"nope",),
-    "parameter": (b"maxmemory", b"timeout", b"nope"),
+    "section": (b"nope", b"server", b"memory", b"stats", b"persistence", b"modules", b"everything"),
+    "parameter": (*SETTINGS, b"nope", b"databases", b"dir", b"port"),
     "command-name": (b"get", b"SET", b"client|id", b"nope", b"object"),
     "command": (b"get", b"set", b"MSET", b"nope", b"bitop", b"client"),
     "subcommand": (b"get", b"help", b"nope"),

@@ -15,7 +15,7 @@ from hypothesis.errors import FlakyFailure
 
 from compat import servers
 from compat.machine.differences import NOT_TOLD, TOLD_BY_STEPS, same
-from compat.machine.generate import story_strategy
+from compat.machine.generate import SETTINGS, story_strategy
 from compat.machine.wire import Wire, members
 from compat.scope import redis_commands
 from respdyn.commands.declare import Command
@@ -85,7 +85,10 @@ class Pair:
         mine = self._mine[node % len(self._mine)]
         for side in (self._theirs, mine):
             side.tell(opening)
-        compare(story, mine.tell(story), self._theirs.tell(story))
+        try:
+            compare(story, mine.tell(story), self._theirs.tell(story))
+        finally:
+            self._settle(mine, story)
         self._compare_what_is_left(mine, story)
         # Redis counts an expired key until it comes across it, though KEYS does not show it.
         databases = (b"0", *_OTHER_DATABASES)
@@ -94,6 +97,13 @@ class Pair:
         self.before = story
         self.stories += 1
         self.commands += len(story)
+
+    def _settle(self, mine: Wire, story: Story) -> None:
+        """Set again what the story may have set."""
+        if any(words[0].lower() == b"config" for words in story):
+            again = [word for setting in SETTINGS.items() for word in setting]
+            for side in (mine, self._theirs):
+                side.tell([[b"RESET"], [b"CONFIG", b"SET", *again]])
 
     def _compare_what_is_left(self, mine: Wire, story: Story) -> None:
         """Every key on either side, which is deleted then: FLUSHALL costs more."""
