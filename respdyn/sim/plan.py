@@ -209,7 +209,7 @@ def _draw_without_operators(seed: int) -> Plan:
         flushes=chance.happens(0.0),        # see `_flushing`
         exchange_ms=100,
         hint_bytes=Chance(seed, "hints").pick((1 << 28, 1 << 28, 1 << 28, 2_000)),
-        backlog_bytes=Chance(seed, "backlog").pick((1 << 26, 1 << 26, 4_000, 1_000)),
+        backlog_bytes=1 << 26,
         request_timeout_ms=chance.pick((300, 1000, 2000)),
         heartbeat_ms=heartbeat_ms,
         failure_timeout_ms=heartbeat_ms * chance.pick((2, 3)),
@@ -227,6 +227,9 @@ def _draw_without_operators(seed: int) -> Plan:
         transactors=0,
         spares=0,
     )
+    if "slow-disk" in plan.faults:
+        small = Chance(seed, "backlog").pick((1 << 26, 4_000, 4_000, 16_000))
+        plan = replace(plan, backlog_bytes=small)
     plan = _forgetting(plan, Chance(seed, "grace"))
     plan = _transacting(plan, Chance(seed, "transactors"))
     return _flushing(plan, Chance(seed, "flushes"))
