@@ -123,6 +123,15 @@ class ClaimsWhileItStandsIn(Swapped):
             )
 
 
+class OffersHintsToThoseThatComeUp(SwappedHandoff):
+    """A hint for an owner that is up already waits for the timer."""
+
+    class handoff_class(Handoff):
+        def tick(self) -> None:
+            self._node.hints.fresh.clear()
+            super().tick()
+
+
 # A node that is cut off from all others is the only one that has what it acknowledges, and for
 # some keys it stands in. Exchange would mend what others know too.
 ALONE = SMALL | {
@@ -142,4 +151,9 @@ MUTANTS = (
     Bug(KeepsNothing, ALONE),
     Bug(BelievesWhoeverFindsNothing, ALONE | {"faults": ("isolate", "halves")}),
     Bug(ClaimsWhileItStandsIn, ALONE | {"keys": keys(6, "context")}),
+    Bug(OffersHintsToThoseThatComeUp, ALONE | {
+        "r": 2, "w": 2, "faults": ("bridge",), "keys": keys(3, "register"), "operations": 800,
+        "fault_every_ms": 700, "harm_ms": 4_000, "failure_timeout_ms": 1_000, "skew_ms": 0,
+        "drift_ppm": 0,
+    }, first=2),
 )
