@@ -46,6 +46,7 @@ DIFFERS = {
     "object|encoding": "follows from the value; `raw` only for what is long",
     "object|freq": "the error that Redis gives without an LFU policy, but for its advice",
     "object|idletime": "since the last write: reads leave no trace",
+    "slowlog|get": "waiting counts; a last word names the node that was waited for",
     "rename": "not one step: writes, then removes; the event `rename_to` is told first",
     "renamenx": "not one step: writes, then removes; the event `rename_to` is told first",
     "role": "master without replicas, whatever node is asked",

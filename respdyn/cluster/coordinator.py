@@ -49,7 +49,7 @@ from respdyn.cluster.messages import (
     UNKNOWN,
     pair,
 )
-from respdyn.cluster.plan import Plan, ReplicaSet
+from respdyn.cluster.plan import Plan, ReplicaSet, silent
 from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, WriteRound
 from respdyn.cluster.replica import Replica
 from respdyn.errors import PeerError
@@ -363,6 +363,7 @@ class Coordinator:
 
     def acknowledge(self, link: Link, applied: int, durable: int) -> None:
         """The peer has applied its frames from us up to one number, and stored up to another."""
+        self.latencies.whom = link.peer
         while link.unapplied and link.unapplied[0].number <= applied:
             for read_round in link.unapplied.popleft().read_rounds:
                 if read_round.acknowledge(link.peer):
@@ -374,6 +375,7 @@ class Coordinator:
                     link.working -= len(write_round.numbers)
                 if write_round.acknowledge():
                     self._finish_write(write_round)
+        self.latencies.whom = ""
 
     def differ(self, link: Link, position: bytes, record: bytes) -> None:
         """The peer holds something else than what we asked it to verify, or beside our write."""
@@ -412,6 +414,7 @@ class Coordinator:
 
     def lose(self, link: Link) -> None:
         """The peer will not answer what it was asked."""
+        self.latencies.whom = link.peer
         writes, reads = link.lose()
         self._lose_rounds(link, writes)
         for read_round in reads:
@@ -426,7 +429,9 @@ class Coordinator:
                 and read_round.agreed + read_round.open_answers < read_round.need
             ):
                 self.counters.quorum_failures += len(read_round.ops)
+                self.latencies.gave_up(self.now_ms, read_round)
                 read_round.fail(read_round.need + 1)
+        self.latencies.whom = ""
 
     def lose_writes(self, link: Link) -> None:
         """The peer cannot store what it was sent."""
@@ -443,6 +448,7 @@ class Coordinator:
             write_round.lose()
             if write_round.is_done and not was_done:
                 self.counters.quorum_failures += len(write_round.ops)
+                self.latencies.gave_up(self.now_ms, write_round)
                 write_round.ops = []
 
     # ---- time and the turn ----
@@ -452,6 +458,8 @@ class Coordinator:
         self.now_ms = now_ms
         for write_round in self._writes.expired(now_ms):
             self.counters.timeouts += len(write_round.ops)
+            self.latencies.gave_up(self.now_ms, write_round)
+            self.latencies.whom = silent(self._plan_for(write_round.ops[0][2]))
             write_round.fail()
             write_round.ops = []
         retries = self._retries
@@ -461,7 +469,10 @@ class Coordinator:
                 self._ask_spare(read_round)
         for read_round in self._reads.expired(now_ms):
             self.counters.timeouts += len(read_round.ops)
+            self.latencies.gave_up(self.now_ms, read_round)
+            self.latencies.whom = silent(self._plan_for(read_round.ops[0].locator))
             read_round.fail(read_round.need + 1)
+        self.latencies.whom = ""
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""

@@ -276,3 +276,10 @@ def _is_spared(
 def _is_whole(link: Link, partition: int) -> bool:
     """Whether the peer has said that it has lost nothing of the partition."""
     return link.unfilled is not None and partition not in link.unfilled
+
+
+def silent(plan: Plan) -> str:
+    """The replica that owes an answer to anything for longest; "" if none does."""
+    return min((
+        (link.unapplied[0].sent_ms, link.peer) for link in plan.replicas.shipped if link.unapplied
+    ), default=(0, ""))[1]

@@ -414,6 +414,12 @@ class ClusterView:
         address = f"{member.host}:{member.client_port}" if member is not None else "?"
         return [(b"node", text(node_id)), (b"address", text(address))]
 
+    def whom(self) -> tuple[str, str]:
+        """The peer that whoever is answered now has waited for, and its address; or "" twice."""
+        peer = self._node.latencies.whom
+        member = self.member(peer) if peer else None
+        return peer, f"{member.host}:{member.client_port}" if member is not None else ""
+
     def member(self, node_id: str) -> Member | None:
         """A node's places, as it last told them itself if it did."""
         node = self._node

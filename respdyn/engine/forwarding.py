@@ -147,7 +147,9 @@ class Forwarding:
             if not call.hops:
                 took_ms = self.now_ms - call.deadline_ms + call.terms.timeout_ms
                 self.latencies.forwarded(took_ms, call.command.route is READ)
+            self.latencies.whom = call.peer
             call.waiter.fill(reply)
+            self.latencies.whom = ""
 
     def lose(self, peer: str) -> None:
         """The peer will not answer."""
@@ -219,8 +221,16 @@ class Forwarding:
                 reads.append(call)
             else:
                 self._counters.timeouts += 1
-                call.waiter.fail(OUTCOME_UNKNOWN)
+                self._gave_up(call)
         self._read_again(reads, OUTCOME_UNKNOWN)
+
+    def _gave_up(self, call: Call) -> None:
+        """The client hears that nobody knows what became of its command, or who it waited for."""
+        took_ms = self.now_ms - call.deadline_ms + call.terms.timeout_ms
+        self.latencies.forwarded(took_ms, call.command.route is READ)
+        self.latencies.whom = call.peer
+        call.waiter.fail(OUTCOME_UNKNOWN)
+        self.latencies.whom = ""
 
     def _read_again(self, reads: list[Call], too_late: str) -> None:
         """Have reads run again, key by key in their order, if there is time left."""
@@ -258,7 +268,7 @@ class Forwarding:
             if call.hops:
                 call.waiter.fill(UNKNOWN)
             else:
-                call.waiter.fail(OUTCOME_UNKNOWN)
+                self._gave_up(call)
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""

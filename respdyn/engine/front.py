@@ -69,7 +69,9 @@ class Front:
         self.monitors = monitoring.Monitors()
         self.times_to_live = TimesToLive(node.replica)
         self._load = Load()
-        self._load.note_failed = self._failed
+        self._load.note_failed = self.journal.failed
+        self._load.waited = self.journal.waited
+        self.journal.whom = lambda: node.view.whom()
         self.pausing = Pausing(self._load.ready)
         self.arrival = Arrival(self, self._load.ready)
         self.holding = Holding(self, self._load.ready)
@@ -117,6 +119,7 @@ class Front:
         settings = self._node.settings
         self._load.push_limit = settings.pubsub_output_limit
         self.journal.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
+        self._load.slow_ms = self.journal.slow_ms
         self.look_at_memory()
 
     # ---- for transactions, and for other rooms ----
@@ -153,13 +156,10 @@ class Front:
         """Run a task of the control path."""
         self._node.asking.start(task, timeout_ms, done)
 
-    def _failed(self, command: Command) -> None:
-        """A command that waited for others has failed."""
-        self.journal.cost_of(command).failed += 1
-
     def advance(self, wall_ms: int) -> None:
         """Time passes."""
         self.journal.wall_ms = wall_ms
+        self._load.now_ms = self._node.now_ms
         if self._node.settings.maxmemory:
             self.look_at_memory()
 
@@ -346,10 +346,13 @@ class Front:
         runs: bool, began_ns: int,
     ) -> None:
         """Note what a command has cost, and whether it was refused (`runs` is False) or failed."""
+        is_held = False
         if reply is None:
             pending = session.pending
             if pending and pending[-1].reply is None:
-                pending[-1].command = command       # its failure, if it fails, comes later
+                is_held = True
+                cell = pending[-1]                  # its end comes later
+                cell.command, cell.argv, cell.came_ms = command, argv, self._came_ms
             elif session.backlog:
                 return                              # it went back in line
             is_error = False
@@ -361,7 +364,12 @@ class Front:
             if is_error:
                 self.journal.cost_of(command).rejected += 1
             return                                  # or it was queued
-        self.ran(session, command, argv, self.clock_ns() - began_ns, is_error)
+        took_ns = self.clock_ns() - began_ns
+        if is_held:             # if it is slow, that is told when it is answered
+            self.calls[command] = self.calls.get(command, 0) + 1
+            self.journal.cost_of(command).add(took_ns, 1)
+        else:
+            self.ran(session, command, argv, took_ns, is_error)
 
     def ran(
         self, session: Session, command: Command, argv: list[bytes], took_ns: int, is_error: bool

@@ -1,10 +1,13 @@
 """What commands cost this node: times by command, slow ones, and moments of high latency.
 
-A command's time is what it took this node to run it, as in Redis: others waited for it meanwhile.
-What it then waited for other nodes is not in it; that is in the histograms of `cluster/latencies`
-and, beyond the threshold, in the latency events `quorum-read`, `quorum-write` and `forward`. The
-other events: `command` and `fast-command` as in Redis, `turn` for a whole turn, and under Redis's
-names `aof-fsync-always` and `aof-write` for what the store took to keep a turn's batch.
+A command's time is what it took this node to run it, as in Redis, and what it then waited, for
+other nodes, for the disk or in a key's line, if that was `WAIT_MS` or more: what its client felt.
+Less is in the histograms of `cluster/latencies` alone. A wait names the node whose answer, or want
+of one, ended it: SLOWLOG as a last word of the command, the latency events as `wait-HOST:PORT`.
+
+The other events: `command` and `fast-command` as in Redis, `quorum-read`, `quorum-write` and
+`forward` for rounds, `turn` for a whole turn, and under Redis's names `aof-fsync-always` and
+`aof-write` for what the store took to keep a turn's batch.
 
 Times come from a clock that the driver supplies, since the core's own stands still within a turn.
 A run of plain GETs and SETs is timed as a whole and counted as so many equal parts.
@@ -15,19 +18,22 @@ Source: Redis `slowlog.c`, `latency.c`, and the `commandstats` of `server.c`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
 
 if TYPE_CHECKING:
-    from respdyn.engine.session import Session
+    from respdyn.engine.session import Cell, Session
 
 SAMPLES_MAX: Final = 160            # of one event, as in Redis
 EVENTS_MAX: Final = 64              # different events
 BATCHES_MAX: Final = 1024           # handed to the store, whose time is taken
 _ARGUMENTS_MAX: Final = 32          # of a slow command that are kept
 _ARGUMENT_BYTES: Final = 128
+WAIT_MS: Final = 10                 # a shorter wait is no part of a command's time
+PEERS_MAX: Final = 256              # that are remembered as waited for
 _RUN_US: Final = 1000               # below this, a run of plain commands is not timed as one
 _BUCKETS: Final = 64                # powers of two microseconds
 _NEVER_NS: Final = 1 << 70
@@ -35,6 +41,9 @@ _NEVER_NS: Final = 1 << 70
 # What stands in these is nobody's business.
 SECRETS: Final[dict[str, int]] = {"auth": 1, "acl|setuser": 2}     # from this word on
 
+
+# They are asked to wait; so long is no sign of anything.
+MAY_WAIT: Final = frozenset({"wait", "dyn.syncwait", "debug", "dyn.cluster|drain"})
 
 GET: Final = TABLE[b"GET"]
 SET: Final = TABLE[b"SET"]
@@ -73,6 +82,20 @@ class Cost:
                 return float(1 << index)
         return 0.0
 
+    def waited(self, took_ns: int) -> None:
+        """One of the calls, counted so far as what it took this node, was answered after so long.
+
+        That part is taken for one of the shortest, since there is no note of it.
+        """
+        self.nsec += took_ns
+        for index, count in enumerate(self.buckets):
+            if count:
+                self.buckets[index] -= 1
+                break
+        else:
+            self.timed += 1         # the accounts were reset meanwhile
+        self.buckets[(took_ns // 1000).bit_length()] += 1
+
 
 class Slow:
     """One entry of SLOWLOG."""
@@ -107,7 +130,11 @@ class Journal:
         self.costs: dict[Command, Cost] = {}
         self.slow: deque[Slow] = deque()            # newest first
         self.events: dict[str, Event] = {}
+        self.waits: dict[str, list[int]] = {}       # by peer: commands that waited for it, and ms
         self.slow_max = 128
+        self.slow_ms = WAIT_MS                      # from then on a wait is told
+        # For whom the command at hand has waited: node id and address, or "" twice.
+        self.whom: Callable[[], tuple[str, str]] = lambda: ("", "")
         self.event_ms = 0                           # 0: off
         # Whether every command must be timed by itself: a run of them may be slow as a whole.
         self.times_each = False
@@ -130,6 +157,7 @@ class Journal:
         self.times_each = 0 <= slow_us < _RUN_US
         self._slow_ns = 1000 * slow_us if slow_us >= 0 else _NEVER_NS
         self._told_ns = min(self._slow_ns, 1_000_000 * event_ms or _NEVER_NS)
+        self.slow_ms = min(WAIT_MS, self._told_ns // 1_000_000)
 
     def ran(self, session: Session, command: Command, argv: list[bytes], took_ns: int) -> None:
         """A command took this node so long."""
@@ -141,6 +169,32 @@ class Journal:
         cost.buckets[(took_ns // 1000).bit_length()] += 1
         if took_ns >= self._told_ns:
             self._tell(session, command, argv, took_ns)
+
+    def failed(self, cell: Cell) -> None:
+        """A command that had to wait has failed."""
+        command = command_of(cell)
+        if command is not None:
+            self.cost_of(command).failed += 1
+
+    def waited(self, cell: Cell, took_ms: int) -> None:
+        """A command was answered, or failed, so long after it came."""
+        command = command_of(cell)
+        if command is None or command.name in MAY_WAIT:
+            return
+        peer, where = self.whom()
+        took_ns = 1_000_000 * took_ms
+        if took_ms >= WAIT_MS:
+            self.cost_of(command).waited(took_ns)
+        if peer and (peer in self.waits or len(self.waits) < PEERS_MAX):
+            waits = self.waits.setdefault(peer, [0, 0])
+            waits[0] += 1
+            waits[1] += took_ms
+        if took_ns < self._told_ns:
+            return
+        argv = cell.argv
+        if where:
+            self.happened(f"wait-{where}", took_ms)
+        self._tell(cell.session, command, argv, took_ns, where)
 
     def ran_plain(
         self, session: Session, gets: int, sets: int, first: list[bytes], took_ns: int
@@ -155,20 +209,22 @@ class Journal:
             self._tell(session, GET if gets else SET, first, took_ns)
 
     def _tell(
-        self, session: Session, command: Command, argv: list[bytes], took_ns: int
+        self, session: Session, command: Command, argv: list[bytes], took_ns: int, where: str = ""
     ) -> None:
         """A command was slow, or an event, or both."""
         if took_ns >= self._slow_ns and "skip_slowlog" not in command.flag_words:
-            self._keep(session, command, argv, took_ns // 1000)
+            self._keep(session, command, argv, took_ns // 1000, where)
         kind = "fast-command" if "fast" in command.flag_words else "command"
         self.happened(kind, took_ns // 1_000_000)
 
     def _keep(
-        self, session: Session, command: Command, argv: list[bytes], took_us: int
+        self, session: Session, command: Command, argv: list[bytes], took_us: int, where: str
     ) -> None:
+        words = shortened(hidden(command, argv))
+        if where:
+            words.append(f"(waited for {where})".encode())
         self.slow.appendleft(Slow(
-            self._number, self.wall_ms // 1000, took_us, shortened(hidden(command, argv)),
-            session.address, session.name,
+            self._number, self.wall_ms // 1000, took_us, words, session.address, session.name,
         ))
         self._number += 1
         while len(self.slow) > self.slow_max:
@@ -206,6 +262,13 @@ class Journal:
     def reset(self) -> None:
         """CONFIG RESETSTAT: the accounts of commands begin anew."""
         self.costs.clear()
+
+
+def command_of(cell: Cell) -> Command | None:
+    """Whose reply it is; None if it is a message."""
+    if cell.command is not None or cell.key is None:
+        return cell.command
+    return SET if cell.is_write else GET
 
 
 def hidden(command: Command, argv: list[bytes]) -> list[bytes]:

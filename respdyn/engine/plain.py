@@ -104,7 +104,7 @@ class Plain:
                         _SET, argv, session.db, session.resp == 3, terms, deadline_ms, 0, 0
                     )
                     dispatcher.forwarding.send(
-                        call, locator, plan.coordinator, session.hold_key(key, True)
+                        call, locator, plan.coordinator, session.hold_key(argv, True)
                     )
                 else:
                     copies = (plan.replicas if terms.sloppy else plan.strict).copies
@@ -117,7 +117,7 @@ class Plain:
                     self._replica.replace(locator, record, delta)
                     if not plan.is_instant:
                         self._coordinator.write(
-                            plan, session.hold_key(key, True), OK, locator, delta, terms.w,
+                            plan, session.hold_key(argv, True), OK, locator, delta, terms.w,
                             terms.sloppy, deadline_ms, True,
                         )
                     else:
@@ -149,7 +149,7 @@ class Plain:
                     if (plan.replicas if terms.sloppy else plan.strict).answers < terms.r:
                         break
                     reader = Answering(
-                        session.hold_key(key, False), reply, _GET, argv, session.resp == 3,
+                        session.hold_key(argv, False), reply, _GET, argv, session.resp == 3,
                         locator, dispatcher.read_again,
                     )
                     self._coordinator.read(

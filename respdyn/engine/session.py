@@ -27,12 +27,18 @@ if TYPE_CHECKING:
 class Load:
     """What all sessions of a node share."""
 
-    __slots__ = ("cut", "errors", "held", "note_failed", "push_limit", "ready")
+    __slots__ = (
+        "cut", "errors", "held", "note_failed", "now_ms", "push_limit", "ready", "slow_ms", "waited"
+    )
 
     def __init__(self) -> None:
         self.errors: dict[str, int] = {}    # error replies, by first word
         # Hears of a command whose reply came later and was an error.
-        self.note_failed: Callable[[Command], None] = lambda command: None
+        self.note_failed: Callable[[Cell], None] = lambda cell: None
+        # And of one that waited for at least so many milliseconds, and how many.
+        self.waited: Callable[[Cell, int], None] = lambda cell, took_ms: None
+        self.slow_ms = 1 << 60
+        self.now_ms = 0                     # monotonic
         self.cut = 0                        # sessions that let too many messages wait
         self.push_limit = 0                 # bytes of messages that may wait for a reply
         self.held = 0                       # replies that are waited for
@@ -62,7 +68,11 @@ ALL_KEYS: Final = b"all keys"
 class Cell(Waiter):
     """A place kept in a session's order of replies."""
 
-    __slots__ = ("command", "is_barrier", "is_write", "key", "reply", "session", "shown")
+    __slots__ = (
+        "argv", "came_ms", "command", "is_barrier", "is_write", "key", "reply", "session", "shown"
+    )
+
+    argv: list[bytes]       # unless it belongs to no command
 
     def __init__(self, session: Session, shown: bool) -> None:
         self.session = session
@@ -71,7 +81,8 @@ class Cell(Waiter):
         self.is_write = False
         self.is_barrier = False             # all commands behind it wait in the backlog
         self.shown = shown
-        self.command: Command | None = None     # where somebody wants to know that it failed
+        self.command: Command | None = None     # None with a key: a plain GET or SET
+        self.came_ms = session.load.now_ms      # monotonic; of the command
 
     def source(self) -> object:
         """Its session."""
@@ -83,13 +94,15 @@ class Cell(Waiter):
             return
         self.reply = reply
         session = self.session
-        session.load.held -= 1
+        load = session.load
+        load.held -= 1
+        if load.now_ms - self.came_ms >= load.slow_ms:
+            load.waited(self, load.now_ms - self.came_ms)
         if self.is_barrier:
             session.has_barrier = False
         if reply[:1] == b"-":
-            session.load.failed(reply)
-            if self.command is not None:
-                session.load.note_failed(self.command)
+            load.failed(reply)
+            load.note_failed(self)
         if self.key is not None:
             if self.is_write:
                 session.writes -= 1
@@ -289,11 +302,12 @@ class Session(Target):
         self.pending.append(cell)
         return cell
 
-    def hold_key(self, key: bytes, is_write: bool) -> Cell:
-        """As `hold`, of a command that reads or writes this key, while `reply_mode` is "on"."""
+    def hold_key(self, argv: list[bytes], is_write: bool) -> Cell:
+        """As `hold`, of a plain GET or SET, while `reply_mode` is "on"."""
         self.load.held += 1
         cell = Cell(self, True)
-        cell.key = key
+        cell.argv = argv
+        cell.key = argv[1]
         cell.is_write = is_write
         if is_write:
             self.writes += 1

@@ -151,7 +151,16 @@ class NodeCollector(Collector):
             offset_ms = clock.offset_ms(link)
             if offset_ms is not None:
                 offset.add_metric([peer[:8]], offset_ms / 1000)
-        yield from (up, delay, spared, offset)
+        waits = CounterMetricFamily(
+            "respdyn_waits", "Clients' commands that waited 10 ms or more for this peer",
+            labels=["peer"],
+        )
+        waited = CounterMetricFamily("respdyn_wait_seconds", "How long they did", labels=["peer"])
+        for peer, (count, took_ms) in list(node.front.journal.waits.items()):
+            if peer in ids:
+                waits.add_metric([peer[:8]], count)
+                waited.add_metric([peer[:8]], took_ms / 1000)
+        yield from (up, delay, spared, offset, waits, waited)
         yield _gauge("respdyn_clock_doubted", "1 while the wall clock is not gone by",
                      1 if clock.is_doubted else 0)
 

@@ -280,3 +280,84 @@ def test_a_node_that_came_back_empty_is_ready_once_it_is_filled() -> None:
             break
     assert little["C"].replica.records == 2000
     assert "the copy here is being filled" in seen
+
+
+# ---- what took long ----
+
+
+def slowest(little: Little, name: str) -> list[object]:
+    entries = little.client(name)("SLOWLOG", "GET")
+    assert isinstance(entries, list)
+    return [[one[2] // 1000, *one[3]] for one in entries]
+
+
+def stats(little: Little, name: str, command: str) -> dict[str, float]:
+    text = cast(bytes, little.client(name)("INFO", "commandstats")).decode()
+    line = next(line for line in text.splitlines() if line.startswith(f"cmdstat_{command}:"))
+    pairs = (pair.split("=") for pair in line.partition(":")[2].split(","))
+    return {key: float(value) for key, value in pairs}
+
+
+@pytest.mark.parametrize(("words", "command"), [
+    (["SET", "{key}", "v"], "set"), (["INCR", "{key}"], "incr"), (["GET", "{key}"], "get"),
+    (["MSET", "{key}", "v", "other", "v"], "mset"),
+])
+def test_a_command_whose_coordinator_was_stopped_leaves_a_trace_that_names_it(
+    words: list[str], command: str
+) -> None:
+    little = Little(3, failure_timeout_ms=30_000, latency_ms=100, request_timeout_ms=900).ready()
+    words = [word.format(key=little.key_of("B")) for word in words]
+    client = little.client("A")
+    client("PING")
+    little.lost = {(0, 1), (1, 0)}                  # B hears and says nothing
+    if command == "get":
+        little.lost |= {(0, 2), (2, 0)}
+    reply = str(client(*words))
+    assert reply.startswith(("TIMEOUT", "NOQUORUM")), reply
+    ((took_ms, *shown),) = slowest(little, "A")  # type: ignore[misc]
+    assert took_ms >= 890 and shown[: len(words)] == [word.encode() for word in words]
+    peer = b"(waited for 10.0.0.%d:6379)"
+    assert shown[-1] in ([peer % 2] if command != "get" else [peer % 2, peer % 3])
+    told = stats(little, "A", command)
+    assert told["calls"] == told["failed_calls"] == 1 and told["usec"] >= 890_000
+    events = cast("list[list[bytes]]", little.client("A")("LATENCY", "LATEST"))
+    names = [one[0] for one in events]
+    assert any(name.startswith(b"wait-10.0.0.") for name in names), names
+    kind = b"fast-command" if command in ("get", "incr") else b"command"
+    assert kind in names
+    ((count, waited_ms),) = little["A"].front.journal.waits.values()
+    assert count == 1 and waited_ms >= 890
+
+
+def test_a_command_that_was_late_names_who_was_late() -> None:
+    little = Little(3).ready()
+    client = little.client("A")
+    key = little.key_of("C")
+    assert client("SET", key, "v") == b"OK"
+    assert slowest(little, "A") == [] and not little["A"].front.journal.waits
+    little.holds = {(0, 2), (2, 0)}
+    client.send("SET", key, "w")
+    little.run(40)
+    little.heal()
+    assert client.receive() == b"OK"
+    ((took_ms, *shown),) = slowest(little, "A")  # type: ignore[misc]
+    assert 40 <= took_ms < 60 and shown[-1] == b"(waited for 10.0.0.3:6379)"
+    told = stats(little, "A", "set")
+    assert told["failed_calls"] == 0 and 40_000 <= told["usec"] < 60_000
+    key = little.key_of("A")                        # coordinated here, and both others are late
+    little.holds = {(0, 1), (0, 2)}
+    client.send("SET", key, "x")
+    little.run(30)
+    little.heal()
+    assert client.receive() == b"OK"
+    assert b"waited for 10.0.0." in slowest(little, "A")[0][-1]  # type: ignore[index]
+
+
+def test_who_waits_because_he_asked_to_is_not_slow() -> None:
+    little = Little(3).ready()
+    client = little.client("A")
+    client("SET", "k", "v")
+    little.kill("B")
+    little.kill("C")
+    assert client("WAIT", "2", "300") == 0
+    assert slowest(little, "A") == []
