@@ -35,14 +35,14 @@ NO_COUNTERPART = {
          "cluster|saveconfig", "cluster|set-config-epoch", "cluster|setslot", "cluster|slaves"),
         "slots moved by hand and replicas as nodes of their own",
     ),
-    **dict.fromkeys(("pfdebug", "pfselftest", "restore-asking"), "inside Redis"),
+    **dict.fromkeys(("pfdebug", "pfselftest"), "inside Redis"),
     "object|freq": "no frequency is kept",
     "swapdb": "two databases that change places at all nodes at once",
     "migrate": "refused: a node connects to no other server for a client; DUMP and RESTORE do it",
 }
 
 # Redis has these, but hides them from its list.
-HIDDEN = {"psync", "replconf", "pfdebug", "pfselftest", "restore-asking"}
+HIDDEN = {"psync", "replconf", "pfdebug", "pfselftest"}
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ record is that of its command. Once it holds it without a sibling beside, two no
 one, and with W of 2 it answers its client itself: no acknowledgement and no answer need travel,
 and theirs may wait for company. A conflict is covered only if that very node reports it too,
 because then it has not answered; so the round ends with that node's word, however many others have
-the record. What it does not answer by itself (it holds a sibling, it cannot store, it is lost) it
-is told after all. Not where the answer waits for a disk.
+the record. What it does not answer by itself it is told. Not where the answer waits for a disk.
 
 Everything is counted in rounds (see `quorum`), which belong to a turn: there is no object, timer or
 task per operation beyond the tuple that says whom to answer.
@@ -363,7 +362,6 @@ class Coordinator:
 
     def acknowledge(self, link: Link, applied: int, durable: int) -> None:
         """The peer has applied its frames from us up to one number, and stored up to another."""
-        self.latencies.whom = link.peer
         while link.unapplied and link.unapplied[0].number <= applied:
             for read_round in link.unapplied.popleft().read_rounds:
                 if read_round.acknowledge(link.peer):
@@ -375,7 +373,6 @@ class Coordinator:
                     link.working -= len(write_round.numbers)
                 if write_round.acknowledge():
                     self._finish_write(write_round)
-        self.latencies.whom = ""
 
     def differ(self, link: Link, position: bytes, record: bytes) -> None:
         """The peer holds something else than what we asked it to verify, or beside our write."""
@@ -414,7 +411,6 @@ class Coordinator:
 
     def lose(self, link: Link) -> None:
         """The peer will not answer what it was asked."""
-        self.latencies.whom = link.peer
         writes, reads = link.lose()
         self._lose_rounds(link, writes)
         for read_round in reads:
@@ -429,9 +425,7 @@ class Coordinator:
                 and read_round.agreed + read_round.open_answers < read_round.need
             ):
                 self.counters.quorum_failures += len(read_round.ops)
-                self.latencies.gave_up(self.now_ms, read_round)
                 read_round.fail(read_round.need + 1)
-        self.latencies.whom = ""
 
     def lose_writes(self, link: Link) -> None:
         """The peer cannot store what it was sent."""
@@ -448,18 +442,16 @@ class Coordinator:
             write_round.lose()
             if write_round.is_done and not was_done:
                 self.counters.quorum_failures += len(write_round.ops)
-                self.latencies.gave_up(self.now_ms, write_round)
                 write_round.ops = []
 
     # ---- time and the turn ----
 
     def expire(self, now_ms: int) -> None:
         """Fail what has waited too long; ask once more what is slow."""
-        self.now_ms = now_ms
+        self.now_ms, self.latencies.whom = now_ms, ""
         for write_round in self._writes.expired(now_ms):
             self.counters.timeouts += len(write_round.ops)
-            self.latencies.gave_up(self.now_ms, write_round)
-            self.latencies.whom = silent(self._plan_for(write_round.ops[0][2]))
+            self.latencies.whom = silent(self.plan_for(write_round.ops[0][2]))
             write_round.fail()
             write_round.ops = []
         retries = self._retries
@@ -469,10 +461,8 @@ class Coordinator:
                 self._ask_spare(read_round)
         for read_round in self._reads.expired(now_ms):
             self.counters.timeouts += len(read_round.ops)
-            self.latencies.gave_up(self.now_ms, read_round)
-            self.latencies.whom = silent(self._plan_for(read_round.ops[0].locator))
+            self.latencies.whom = silent(self.plan_for(read_round.ops[0].locator))
             read_round.fail(read_round.need + 1)
-        self.latencies.whom = ""
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""

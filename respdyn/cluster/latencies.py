@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from respdyn.cluster.deadlines import NEVER
-from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.metrics import LATENCY_BOUNDS_US, Histogram
 
 # Where so many milliseconds fall among the bounds.
@@ -27,7 +26,7 @@ class Latencies:
         # Hears of each wait that long: its name among the latency events, and milliseconds.
         self.tell: Callable[[str, int], None] = lambda kind, took_ms: None
         self.tell_ms = NEVER
-        # The peer whose answer, or want of one, fills waiters just now; "" if it is none.
+        # The peer whose answer, or want of one, last filled waiters in this turn; or "".
         self.whom = ""
         self.reset()
 
@@ -52,13 +51,6 @@ class Latencies:
         """Another node has run a command for a client of this one."""
         histogram = self.forwarded_reads if is_read else self.forwarded_writes
         self._note("forward", histogram, took_ms, 1)
-
-    def gave_up(self, now_ms: int, one: ReadRound | WriteRound) -> None:
-        """The requests of a round will have no quorum."""
-        is_read = isinstance(one, ReadRound)
-        kind = "quorum-read" if is_read else "quorum-write"
-        histogram = self.coordinated_reads if is_read else self.coordinated_writes
-        self._note(kind, histogram, now_ms - one.began_ms, len(one.ops))
 
     def _note(self, kind: str, histogram: Histogram, took_ms: int, times: int) -> None:
         if 0 <= took_ms < len(_PLACES):

@@ -188,6 +188,7 @@ class Receiver:
                 )
         if durable > link.durable:
             link.durable = durable
+        self._coordinator.latencies.whom = link.peer
         self._coordinator.acknowledge(link, applied, durable)
 
     def _verify(self, link: Link, number: int, items: list[bytes], end: int) -> None:

@@ -70,7 +70,7 @@ PROMISES: Final = {
 
 # Redis's order of flags and of categories, so that replies can be compared with its own.
 _FLAGS = ("write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading",
-          "stale", "skip_slowlog", "fast", "no_auth", "no_async_loading", "no_multi",
+          "stale", "skip_slowlog", "asking", "fast", "no_auth", "no_async_loading", "no_multi",
           "movablekeys", "allow_busy")
 CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
                "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking",

@@ -34,6 +34,7 @@ EVENTS: Final[dict[str, Event]] = {
     "bitfield": (STRING, b"setbit"), "incr": (STRING, b"incrby"), "decr": (STRING, b"incrby"),
     "incrby": (STRING, b"incrby"), "decrby": (STRING, b"incrby"),
     "incrbyfloat": (STRING, b"incrbyfloat"), "del": DELETED, "unlink": DELETED,
+    "restore-asking": (GENERIC, b"restore"),
     "getdel": DELETED, "expire": TIMED, "pexpire": TIMED, "expireat": TIMED, "pexpireat": TIMED,
     "getex": TIMED, "persist": (GENERIC, b"persist"), "dyn.putctx": (STRING, b"set"),
     "dyn.cas": (STRING, b"set"), "dyn.delctx": DELETED,
@@ -41,7 +42,7 @@ EVENTS: Final[dict[str, Event]] = {
 # Steps of commands on two keys: their third argument names the event.
 _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
-_ANEW: Final = frozenset(("dyn.place", "restore"))
+_ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
 

@@ -242,6 +242,15 @@ COMMANDS: tuple[Command, ...] = (
         promise="last-writer", route=UPDATE, write=restore, wants_feedback=True,
     ),
     Command(
+        "restore-asking",
+        "RESTORE-ASKING key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds]"
+        " [FREQ frequency]",
+        "Is RESTORE, as MIGRATE of a server in cluster mode calls it.",
+        since="3.0.0", group="server", flags="write denyoom asking", access="OW update",
+        acl="keyspace dangerous", complexity="O(N) with N the length of the value",
+        promise="last-writer", route=UPDATE, write=restore, wants_feedback=True,
+    ),
+    Command(
         "sort",
         "SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC]"
         " [ALPHA] [STORE destination]",

@@ -40,6 +40,8 @@ LOOKING = {
             " / SORT_RO no STORE d / SORT / SORT_RO / SORT k nope / SET d 1 / SORT no STORE d"
             " / EXISTS d / SORT no BY nosort STORE d / SORT no BY x* GET y*->f LIMIT 0 10 ASC"
             " / SORT no BY / SORT no STORE / SORT no LIMIT / sort_ro no get a get b alpha",
+    "restore as a cluster does": "SET k v / RESTORE-ASKING k 0 x / RESTORE-ASKING k 0 x REPLACE"
+                                 " / RESTORE-ASKING k / RESTORE-ASKING no -1 x / GET k",
     "dump": "DUMP no / SET k v / DUMP k / DUMP / SET e  / DUMP e"
             + "".join(
                 f" / SET k {value} / DUMP k" for value in (
