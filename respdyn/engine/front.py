@@ -346,13 +346,10 @@ class Front:
         runs: bool, began_ns: int,
     ) -> None:
         """Note what a command has cost, and whether it was refused (`runs` is False) or failed."""
-        is_held = False
         if reply is None:
             pending = session.pending
             if pending and pending[-1].reply is None:
-                is_held = True
-                cell = pending[-1]                  # its end comes later
-                cell.command, cell.argv, cell.came_ms = command, argv, self._came_ms
+                pending[-1].note(command, argv, self._came_ms)      # its end comes later
             elif session.backlog:
                 return                              # it went back in line
             is_error = False
@@ -364,12 +361,7 @@ class Front:
             if is_error:
                 self.journal.cost_of(command).rejected += 1
             return                                  # or it was queued
-        took_ns = self.clock_ns() - began_ns
-        if is_held:             # if it is slow, that is told when it is answered
-            self.calls[command] = self.calls.get(command, 0) + 1
-            self.journal.cost_of(command).add(took_ns, 1)
-        else:
-            self.ran(session, command, argv, took_ns, is_error)
+        self.ran(session, command, argv, self.clock_ns() - began_ns, is_error)
 
     def ran(
         self, session: Session, command: Command, argv: list[bytes], took_ns: int, is_error: bool

@@ -88,6 +88,12 @@ class Cell(Waiter):
         """Its session."""
         return self.session
 
+    def note(self, command: Command | None, argv: list[bytes], came_ms: int) -> None:
+        """Whose reply it is to be, and when that came."""
+        self.command = command
+        self.argv = argv
+        self.came_ms = came_ms
+
     def fill(self, reply: bytes) -> None:
         """Give the reply; it and all that waited behind it move to the output."""
         if self.reply is not None:
