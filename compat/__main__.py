@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[str, Callable[[], int]]] = {
     "machine": ("random commands, answered as by Redis (STORIES=2000 SEED=)",
                 lambda: machine.run(1)),
     "machine-three": ("the same at three nodes", lambda: machine.run(3)),
+    "machine-cluster": ("the same on the cluster port", machine.run_in_cluster),
     "machine-several": ("the same from several connections, with all that they hear unasked",
                         several.run),
     "clients": ("redis-py, ioredis and node-redis while a node dies and returns", clients.run),

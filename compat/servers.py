@@ -26,7 +26,8 @@ from respdyn.cli.bench_servers import (
     start,
 )
 
-__all__ = ["BenchError", "Server", "kill", "redis", "redis_cluster", "respdyn"]
+__all__ = ["BenchError", "Server", "kill", "redis", "redis_cluster", "redis_cluster_of_one",
+           "respdyn"]
 
 _HOST = "127.0.0.1"
 _PATIENCE_S = 60.0
@@ -52,6 +53,28 @@ def redis() -> Iterator[Server]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def redis_cluster_of_one() -> Iterator[Server]:
+    """A redis-server in cluster mode that has all slots."""
+    with tempfile.TemporaryDirectory() as directory:
+        port, bus = free_ports([_HOST] * 2)
+        server = _redis_server(
+            Path(directory), port, "--cluster-enabled", "yes", "--cluster-port", str(bus)
+        )
+        try:
+            server.until("answered", lambda: server.ask("PING") == b"PONG")
+            server.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+            server.until("has all slots", lambda: b"cluster_state:ok" in _text(server))
+            yield server
+        finally:
+            server.stop()
+
+
+def _text(server: Server) -> bytes:
+    info = server.ask("CLUSTER", "INFO")
+    return info if isinstance(info, bytes) else b""
 
 
 @contextmanager

@@ -29,7 +29,6 @@ NOT_TOLD = {
     ),
     "wait": "counts replicas, which Redis alone has not",
     "shutdown": "ends the server",
-    "cluster": "Redis without cluster mode does not answer; see compat/clients.py",
 }
 
 # Told to several connections step by step (`scenes`), not in one go to one: what one command leads
@@ -53,6 +52,14 @@ OWN_CONTENT = {
     "client|id": "numbers of connections",
     "client|info": "addresses and numbers of connections",
     "client|list": "addresses and numbers of connections",
+    "cluster|count-failure-reports": "here it is 0 of any node",
+    "cluster|getkeysinslot": "any of them, in any order",
+    "cluster|info": "its own counts",
+    "cluster|links": "none in a cluster of one",
+    "cluster|myid": "its own id",
+    "cluster|nodes": "its own id and address",
+    "cluster|shards": "its own id and address",
+    "cluster|slots": "its own id and address",
     "command|count": "another number of commands",
     "command|list": "other commands",
     "command|info": "DYN.* and lacking commands; those that both have are compared in test_table",

@@ -126,7 +126,7 @@ def _words_of(argument: Argument, choices: Choices) -> Sequence[bytes]:
     if argument.name in choices:
         return choices[argument.name]
     if argument.kind == "key":
-        return KEYS
+        return choices.get("key", KEYS)
     if argument.name in _BY_NAME:
         return _BY_NAME[argument.name]
     return _NUMBERS if argument.kind == "integer" else _VALUES
@@ -163,29 +163,19 @@ def _mistake() -> st.SearchStrategy[Mistake]:
     )
 
 
-def story_strategy(commands: Sequence[Command], longest: int) -> st.SearchStrategy[list[Words]]:
+def story_strategy(
+    commands: Sequence[Command], longest: int, choices: Choices = MappingProxyType({})
+) -> st.SearchStrategy[list[Words]]:
     """Sequences of commands. Those that write a value are more frequent than the table has them.
 
     Every third is a transaction, and may have been spoilt before it begins.
     """
+    made = {one.name: command_strategy(one, choices) for one in commands}
     often = [one for one in commands if one.name in ("set", "incr", "append")] * 3
-    word = st.sampled_from([*commands, *often]).flatmap(_cached)
+    word = st.sampled_from([*commands, *often]).flatmap(lambda command: made[command.name])
     plain = st.lists(word, min_size=1, max_size=longest)
     before = st.lists(word, max_size=3)
     in_one = st.tuples(before, st.lists(word, max_size=longest)).map(
         lambda parts: [*parts[0], [b"MULTI"], *parts[1], [b"EXEC"]]
     )
-    return st.one_of(plain, plain, in_one) if _has(commands, "multi") else plain
-
-
-def _has(commands: Sequence[Command], name: str) -> bool:
-    return any(one.name == name for one in commands)
-
-
-_made: dict[str, st.SearchStrategy[Words]] = {}
-
-
-def _cached(command: Command) -> st.SearchStrategy[Words]:
-    if command.name not in _made:
-        _made[command.name] = command_strategy(command)
-    return _made[command.name]
+    return st.one_of(plain, plain, in_one) if "multi" in made else plain

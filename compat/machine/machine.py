@@ -8,6 +8,7 @@ hypothesis to the shortest story that still differs, and printed.
 import os
 import time
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ LONGEST = 20
 ROUND = 2000            # stories with one seed
 TRIES = 3               # of a story that was answered late
 _LATE = (b"-NOQUORUM", b"-TIMEOUT")
+_ANOTHER_SLOT = (b"-CROSSSLOT", b"-EXECABORT Transaction discarded because of: CROSSSLOT")
 _OTHER_DATABASES = (b"1", b"15")       # that a story may go to
 
 
@@ -47,6 +49,26 @@ def told() -> list[Command]:
         if one.name in redis_commands() and one.name not in TOLD_BY_STEPS
         and one.name not in NOT_TOLD and one.name.partition("|")[0] not in NOT_TOLD
         and one.group != "cluster" and one.promise != "refused"
+    ]
+
+
+# On the cluster port: what is of clusters, and enough besides that there is something to see.
+_IN_CLUSTER = frozenset((
+    "get", "set", "del", "incr", "append", "mget", "mset", "exists", "keys", "scan", "dbsize",
+    "randomkey", "flushall", "flushdb", "select", "move", "copy", "rename", "msetnx", "multi",
+    "exec", "discard", "watch", "command|getkeys", "info", "client|id", "spublish", "publish",
+))
+_ONE_SLOT = MappingProxyType({"key": (b"a", b"{a}", b"x{a}", b"{a}c"), "slot": (
+    b"15495", b"15495", b"15495", b"0", b"16383", b"16384", b"-1",
+)})
+
+
+def told_in_cluster() -> list[Command]:
+    """The commands that stories on the cluster port are made of."""
+    found = [sub for command in COMMANDS for sub in (command.subcommands or (command,))]
+    return [
+        one for one in found if one.name in redis_commands()
+        and (one.group == "cluster" or one.name in _IN_CLUSTER)
     ]
 
 
@@ -86,7 +108,10 @@ class Pair:
         for side in (self._theirs, mine):
             side.tell(opening)
         try:
-            compare(story, mine.tell(story), self._theirs.tell(story))
+            replies, others = mine.tell(story), self._theirs.tell(story)
+            if any(reply.startswith(_ANOTHER_SLOT) for reply in others):
+                return  # here keys of any slots go together: from then on other things are stored
+            compare(story, replies, others)
         finally:
             self._settle(mine, story)
         self._compare_what_is_left(mine, story)
@@ -177,14 +202,18 @@ def readable(words: Words) -> str:
 
 
 def tell_stories(
-    pair: Pair, count: int, longest: int = LONGEST, number: int | None = None
+    pair: Pair, count: int, longest: int = LONGEST, number: int | None = None,
+    is_cluster: bool = False,
 ) -> None:
     """So many random stories. Raises `Differs` with the shortest that differs."""
     # A deadline would blame a story for what a busy machine did.
     @settings(max_examples=count, deadline=None, database=None, print_blob=False,
               phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
               suppress_health_check=list(HealthCheck))
-    @given(story_strategy(told(), longest), st.booleans(), st.integers(0, 2))
+    @given(
+        story_strategy(told_in_cluster(), longest, _ONE_SLOT) if is_cluster
+        else story_strategy(told(), longest), st.booleans(), st.integers(0, 2),
+    )
     def any_story(story: Story, resp3: bool, node: int) -> None:
         pair.tell(story, resp3, node)
 
@@ -207,6 +236,18 @@ def run(nodes: int, count: int = 0) -> int:
     if alive < nodes:
         print(f"{nodes - alive} nodes have died")
     return int(differs or alive < nodes)
+
+
+def run_in_cluster(count: int = 0) -> int:
+    """Stories on the cluster port of one node, and to Redis in cluster mode; 0 if all was alike."""
+    with servers.redis_cluster_of_one() as theirs, servers.respdyn(1) as (mine,):
+        pair = Pair(Wire(theirs.host, theirs.port), [Wire(mine.host, mine.port + 1000)])
+        differs = in_rounds(
+            lambda most, number: tell_stories(pair, most, number=number, is_cluster=True),
+            lambda: (pair.stories, pair.commands), count, lambda: pair.before,
+        )
+        alive = mine.is_alive()
+    return int(differs or not alive)
 
 
 def in_rounds(

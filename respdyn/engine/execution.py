@@ -182,6 +182,7 @@ class Execution:
                     command = lookup(argv)
                 if command.single is not None and len(argv) == 2:
                     command = command.single
+                self._front.check_elsewhere(self._session, command, argv)
                 if self._is_alone(command, argv):
                     if items or self._watches:
                         break
@@ -245,7 +246,6 @@ class Execution:
             front.start_task(task, left_ms, slot.fill)
         else:
             try:
-                front.check_elsewhere(session, command, argv)
                 front.dispatcher.gather(
                     command, argv, session.db, session.resp == 3, terms, slot, self._deadline_ms
                 )

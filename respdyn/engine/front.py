@@ -446,11 +446,12 @@ class Front:
 
     def check_elsewhere(self, session: Session, command: Command, argv: list[bytes]) -> None:
         """Raises `ReplyError` for another database on the port that has only one."""
-        if (
-            session.listener == "cluster" and command.elsewhere is not None
-            and command.elsewhere(argv) is not None
-        ):
-            raise ReplyError(f"ERR {command.name.upper()}: there is one database in cluster mode")
+        if session.listener != "cluster" or command.elsewhere is None:
+            return
+        if command.name == "move":
+            raise ReplyError("ERR MOVE is not allowed in cluster mode")
+        if command.elsewhere(argv) not in (None, (0, argv[2])):
+            raise ReplyError("ERR Copying to another database is not allowed in cluster mode")
 
     def put_back(self, session: Session) -> None:
         """The command at hand waits until all before it have been answered."""

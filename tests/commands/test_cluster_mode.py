@@ -24,6 +24,9 @@ STORIES = {
                      " / CLUSTER GETKEYSINSLOT 15495 0 / DEL a / CLUSTER COUNTKEYSINSLOT 15495",
     "other nodes": "CLUSTER COUNT-FAILURE-REPORTS x / CLUSTER LINKS / CLUSTER NOPE / CLUSTER",
     "info": "INFO cluster",
+    "other databases": "SET a v / MOVE a 1 / MOVE a x / MOVE a 0 / COPY a b{a} DB 1"
+                       " / COPY a b{a} DB 0 / COPY a b{a} DB x / COPY a b{a} DB 99 / MULTI"
+                       " / MOVE a x / MOVE a 1 / COPY a b{a} DB 1 / EXEC / DEL a b{a}",
 }
 ALL_SLOTS = (b"CLUSTER", b"ADDSLOTSRANGE", b"0", b"16383")
 

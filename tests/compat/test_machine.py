@@ -5,7 +5,7 @@ import pytest
 from compat.machine import machine
 from compat.machine.cast import Cast
 from compat.machine.differences import NOT_TOLD, OWN_CONTENT, TOLD_BY_STEPS
-from compat.machine.machine import Differs, Pair, compare, told
+from compat.machine.machine import Differs, Pair, compare, told, told_in_cluster
 from compat.machine.scenes import NAMES, Scene, declared
 from compat.machine.several import Stage, alike
 from compat.machine.wire import Wire, end_of, members
@@ -83,11 +83,11 @@ def _all() -> list[Command]:
 
 
 def test_every_command_is_told_or_there_is_a_reason() -> None:
-    names = {*(one.name for one in told()), *NAMES}
+    names = {*(one.name for one in told()), *(one.name for one in told_in_cluster()), *NAMES}
     for command in _all():
         container = command.name.partition("|")[0]
         assert (
-            command.name in names or command.name.startswith("dyn.") or command.group == "cluster"
+            command.name in names or command.name.startswith("dyn.")
             or command.name in NOT_TOLD or container in NOT_TOLD or command.promise == "refused"
             or command.name not in redis_commands()
         ), command.name
