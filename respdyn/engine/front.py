@@ -446,11 +446,10 @@ class Front:
 
     def check_elsewhere(self, session: Session, command: Command, argv: list[bytes]) -> None:
         """Raises `ReplyError` for another database on the port that has only one."""
-        if session.listener != "cluster" or command.elsewhere is None:
-            return
-        if command.name == "move":
+        find_elsewhere = command.elsewhere if session.listener == "cluster" else None
+        if find_elsewhere is not None and command.name == "move":
             raise ReplyError("ERR MOVE is not allowed in cluster mode")
-        if command.elsewhere(argv) not in (None, (0, argv[2])):
+        if find_elsewhere is not None and find_elsewhere(argv) not in (None, (0, argv[2])):
             raise ReplyError("ERR Copying to another database is not allowed in cluster mode")
 
     def put_back(self, session: Session) -> None:
