@@ -73,6 +73,8 @@ _u64: Final = int.from_bytes
 
 _ZERO: Final = bytes(8)
 
+LARGE: Final = 64 << 10       # from here on bytes are not copied where that can be helped
+
 # The checksum starts from version and form, so that these two bytes are covered as well.
 _SEED: Final = VERSION << 8
 _SEED_LIVE: Final = _SEED | PLAIN | LIVE
@@ -110,11 +112,23 @@ def encode_plain(
     clock: int, actor: bytes, lo: int, hi: int, expire_at: int, value: bytes
 ) -> bytes:
     """The PLAIN record of one value with dot `(actor, hi)` and context `(lo, hi]`."""
+    if len(value) >= LARGE:
+        return _encode_large(clock, actor, lo, hi, expire_at, value)
     if expire_at:
         body = _pack_expiring(clock, actor, lo, hi, expire_at) + value
         return _pack_head(VERSION, 7, crc32(body, _SEED_EXPIRING)) + body
     body = _pack_plain(clock, actor, lo, hi) + value
     return _pack_head(VERSION, 5, crc32(body, _SEED_LIVE)) + body
+
+
+def _encode_large(
+    clock: int, actor: bytes, lo: int, hi: int, expire_at: int, value: bytes
+) -> bytes:
+    """As `encode_plain`; the value is copied once."""
+    form, start = 5, _pack_plain(clock, actor, lo, hi)
+    if expire_at:
+        form, start = 7, _pack_expiring(clock, actor, lo, hi, expire_at)
+    return _pack_head(VERSION, form, crc32(value, crc32(start, _SEED | form))) + start + value
 
 
 def seal(form: int, body: bytes) -> bytes:
@@ -171,12 +185,20 @@ def decode(record: bytes) -> DottedMap:
     return _build(record)
 
 
+def _sum(record: bytes, seed: int) -> int:
+    """The checksum of a record's body. To copy a large one costs more than to sum it up."""
+    if len(record) < LARGE:
+        return crc32(record[6:], seed)
+    with memoryview(record) as view:
+        return crc32(view[6:], seed)
+
+
 def verify(record: bytes) -> None:
     """Raise `DamagedError` unless `decode` would succeed. Builds no map."""
     size = len(record)
     if size >= PLAIN_VALUE:
         seed, checksum, lo, hi = _unpack_check(record)
-        if crc32(record[6:], seed) != checksum:
+        if _sum(record, seed) != checksum:
             raise DamagedError("wrong checksum")
         if seed == _SEED_LIVE and lo < hi:
             return
@@ -188,7 +210,7 @@ def verify(record: bytes) -> None:
         size >= ROWS
         and record[0] == VERSION
         and record[1] in _GENERAL_FORMS
-        and crc32(record[6:], _SEED | record[1]) == _u64(record[2:6])
+        and _sum(record, _SEED | record[1]) == _u64(record[2:6])
     ):
         return _verify_general(record)
     raise DamagedError("not a record of a version and form known here")
@@ -199,7 +221,7 @@ def is_sound_lone(record: bytes) -> bool:
     if len(record) < PLAIN_VALUE or record[0] != VERSION or record[1] != PLAIN | LIVE:
         return False
     checksum = record[2] << 24 | record[3] << 16 | record[4] << 8 | record[5]
-    return record[30:38] < record[38:46] and crc32(record[6:], _SEED_LIVE) == checksum
+    return record[30:38] < record[38:46] and _sum(record, _SEED_LIVE) == checksum
 
 
 def digest(record: bytes) -> bytes:

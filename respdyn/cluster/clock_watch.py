@@ -11,7 +11,8 @@ A clock that is an hour ahead expires everything at once. Two things tell a bad 
   monotonic clocks of two nodes relate is measured with every frame (`Link.mono_gap`), as NTP does.
 
 A node that has just started is judged when it has met the others, before it answers anybody
-(`engine/arrival`): what it mints first is by their time if they contradict its own.
+(`engine/arrival`): what it mints first is by their time if they contradict its own. Whoever is met
+later is counted in the turn after his clock is known, for he may make the majority.
 
 Then the wall clock is not looked at any more: from the last time that was sane on, time goes by the
 monotonic clock, so nothing expires for the clock's sake (decision 0020). The node asks its peers to
@@ -101,11 +102,19 @@ class ClockWatch:
             raise PeerError("a malformed statement about a clock")
         link.clock_base, link.clock_believed = BASE.unpack(item[1:])
 
+    def has_news(self, links: Collection[Link]) -> bool:
+        """Whether somebody's clock has become known since the majority was last asked."""
+        for link in links:
+            if link.is_up and not link.is_timed and self.offset_ms(link) is not None:
+                return True
+        return False
+
     def judge(self, links: Collection[Link], members: int, now_ms: int) -> None:
         """Ask the majority. `members`: of the ring, this node included."""
         for link in links:
             if link.mono_error < UNKNOWN_MS:
                 link.mono_error += 1
+            link.is_timed = self.offset_ms(link) is not None
         known = [(link, offset) for link in links if (offset := self.offset_ms(link)) is not None]
         far = sorted(
             self._believed_ms(link) for link, offset in known

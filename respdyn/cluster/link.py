@@ -118,6 +118,7 @@ class Link:
         self.peer_now_ms = 0              # its monotonic time, as it last told
         self.clock_base: int | None = None    # its wall clock less that, as it last told
         self.clock_believed = 0               # and the time that it goes by less that
+        self.is_timed = False                 # the last judgement has counted it (`clock_watch`)
         self.mono_gap = 0                 # our monotonic time less its, about
         self.mono_error = UNKNOWN_MS      # and by how much that may be wrong
         self.old_epochs: deque[int] = deque(maxlen=16)
@@ -173,6 +174,7 @@ class Link:
         self.sees = None
         self.peer_number = self.durable_number = 0
         self.clock_base = None
+        self.is_timed = False
         self.mono_error = UNKNOWN_MS
         self.wants_beat = True      # what was sent before counts no more: prove the way anew
         self.undurable_here.clear()

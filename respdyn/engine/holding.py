@@ -69,7 +69,8 @@ class Holding:
     def _is_full(self) -> bool:
         """Whether nobody may write any more."""
         return self.store.bytes > HARD * self.store.most or any(
-            link.untaken.bytes > HARD * link.untaken.most for link in self._node.links.values()
+            link.is_up and link.untaken.bytes > HARD * link.untaken.most
+            for link in self._node.links.values()
         )
 
     def _concerns(self, session: Session, command: Command, argv: list[bytes]) -> bool:
@@ -109,7 +110,9 @@ class Holding:
         congested = self._congested
         for link in node.links.values():
             untaken = link.untaken
-            if untaken.bytes or untaken.is_behind:
+            if not link.is_up:
+                untaken.is_behind = False       # it is sent nothing but heartbeats
+            elif untaken.bytes or untaken.is_behind:
                 untaken.judge(now_ms, link.window_ms // 2)
             is_congested = is_congested or untaken.is_behind
             if link.is_up and (link.is_congested or untaken.is_behind):

@@ -1,6 +1,7 @@
 """Stored values are checked against their checksums, in the background, in memory and on the disk.
 
-Memory is walked slot by slot, a few hundred records at a time. A record that fails is dropped, its
+Memory is walked slot by slot, a few hundred records or a megabyte at a time; a value that is larger
+is paid for with a longer pause. A record that fails is dropped, its
 node begins a new life (it has forgotten something that it told others), and exchange brings the
 record back from the other owners at once. The disk is walked by the storage process; what it finds
 damaged comes back as a range of names, and this node writes what it holds there once more: while it
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from respdyn.node import Node
 
 RECORDS: Final = 256            # checked at once, unless a slot has more
+BYTES: Final = 1 << 20          # and of so many bytes; a checksum takes 1 ms for them
 CHECKED_BYTES: Final = 32       # what checking a record costs, as bytes moved
 
 
@@ -48,18 +50,20 @@ class Scrub:
             self._next_ms = max(self._next_ms, node.admission.ready_ms(SCRUB))
             return
         replica = node.replica
-        checked = 0
+        checked = size = 0
         for slot in replica.filled(self._slot, SLOTS):
             checked += len(replica.slots[slot])
+            size += sum(map(len, replica.slots[slot].values()))
             for locator in replica.damaged_in(slot):
                 self._lost(locator)
-            if checked >= RECORDS:
+            if checked >= RECORDS or size >= BYTES:
                 self._slot = slot + 1
                 break
         else:
             self._slot = 0
             node.counters.scrubs += 1
         node.counters.scrub_records += checked
+        self._next_ms += interval_ms * (size // BYTES)
         node.admission.spend(SCRUB, checked * CHECKED_BYTES)
 
     def next_deadline(self) -> int:

@@ -146,6 +146,8 @@ class Standing:
                 if link.is_connected:
                     self.tell_clock(link)
             self._judge()
+        elif self.clock.has_news(node.links.values()):
+            self._judge()
         self._note_doubt(was_doubted)
         return self.clock.wall_ms
 

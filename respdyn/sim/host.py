@@ -84,6 +84,7 @@ class Host:
         self.started_us = 0                 # when this life began
         self.over = b""                     # the actor of a life that others know to be over
         self.minted = 0                     # the counter, as it was last looked at
+        self.knew_clocks = False            # of all others, when this turn began
         self.is_given_up = False            # it is being removed by force, and stays down
         self._has_turn = False              # a turn is due
         self._busy_us = 0                   # the end of the turn under way
@@ -195,6 +196,7 @@ class Host:
         self.minted = node.identity.counter
         links = list(node.links.values())
         others = [link for link in links if link.peer != node.identity.node_id]
+        knew_clocks, self.knew_clocks = self.knew_clocks, False
         if not node.front.arrival.is_over or not all(
             link.is_up and link.has_answered for link in others
         ):
@@ -202,9 +204,11 @@ class Host:
         if self.over and node.identity.actor == self.over:
             raise Wrong(f"{self.name} was put back, is told so, and goes on with its old life")
         limit_ms = self.settings.max_clock_offset_ms
-        if has_minted and len(others) >= 2 and not self.world.has_jumped and all(
+        self.knew_clocks = all(
             node.standing.clock.offset_ms(link) is not None for link in others
-        ):
+        )
+        # Whose clock has become known in this turn is counted from the next one on.
+        if has_minted and knew_clocks and len(others) >= 2 and not self.world.has_jumped:
             off_ms = (node.clock.last >> 16) - EPOCH_MS - now_us // 1000
             if abs(off_ms) > 4 * limit_ms:
                 raise Wrong(f"{self.name} mints {off_ms} ms off, although it has met the others")

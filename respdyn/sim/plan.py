@@ -227,9 +227,8 @@ def _draw_without_operators(seed: int) -> Plan:
         transactors=0,
         spares=0,
     )
-    if "slow-disk" in plan.faults:
-        small = Chance(seed, "backlog").pick((1 << 26, 4_000, 4_000, 16_000))
-        plan = replace(plan, backlog_bytes=small)
+    small = Chance(seed, "backlog").pick((1 << 26, 1_000, 4_000, 16_000))
+    plan = replace(plan, backlog_bytes=small)
     plan = _forgetting(plan, Chance(seed, "grace"))
     plan = _transacting(plan, Chance(seed, "transactors"))
     return _flushing(plan, Chance(seed, "flushes"))

@@ -104,6 +104,30 @@ def test_who_starts_with_a_wrong_clock_mints_by_the_others_from_its_first_write_
             assert not node.standing.clock.is_doubted
 
 
+def test_who_meets_the_last_that_makes_a_majority_is_judged_before_it_mints_again() -> None:
+    """Not at the next heartbeat: a second of writes by a wrong clock would be that much off."""
+    little = Little(4).ready()
+    little.run(1_500)
+    key = little.key_of("D")
+    little.kill("C")
+    little.kill("D")
+    little.run(10)
+    little.wall_ms += HOUR_MS
+    little.boot("D")
+    little.wall_ms -= HOUR_MS
+    node = little["D"]
+    jump(little, "D", HOUR_MS)
+    little.until(lambda: node.front.arrival.is_over)
+    little.run(200)
+    assert not node.standing.clock.is_doubted, "two of four are no majority"
+    little.boot("C")
+    link = node.link_to(little.machines[2].name)
+    little.until(lambda: node.standing.clock.offset_ms(link) is not None)
+    client = little.client("D")
+    assert client("SET", key, "v") == b"OK"
+    assert node.standing.clock.is_doubted
+
+
 def test_who_doubts_its_own_clock_is_no_witness_against_others() -> None:
     """Two of three have jumped, and know it: the third must not take their time."""
     little = Little(3).ready()

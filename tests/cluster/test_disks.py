@@ -260,3 +260,16 @@ def test_a_peer_that_does_not_take_what_it_is_sent_holds_who_writes_much() -> No
     for _ in range(300):
         assert client.receive() == b"OK"
     assert link.untaken.bytes < 3_000
+
+
+def test_a_peer_that_is_down_holds_nobody_although_it_takes_no_heartbeat() -> None:
+    little = Little(3, peer_output_limit=200_000).ready()
+    little.run(2_000)
+    little.holds |= {(0, 2), (2, 0)}            # its process was stopped: its connections stand
+    client = little.client("A")
+    link = little["A"].link_to(little["C"].identity.node_id)
+    little.run(8_000)
+    assert not link.is_up and link.untaken.bytes * 64 > link.untaken.most, "heartbeats wait"
+    for number in range(20):
+        assert client("SET", f"k{number}", b"x" * 1000) == b"OK"
+    assert not little["A"].front.holding.is_congested and not client.session.is_held

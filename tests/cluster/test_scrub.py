@@ -45,6 +45,22 @@ def test_the_scrub_walks_over_everything_and_can_be_switched_off() -> None:
     assert silent["A"].counters.scrub_records == 0
 
 
+def test_a_turn_checks_so_many_bytes_and_large_values_are_paid_for_with_time() -> None:
+    little = Little(1, scrub_interval_ms=10).ready()
+    client = little.client("A")
+    for i in range(12):
+        assert client("SET", f"key{i}", bytes(1 << 20)) == b"OK"
+    assert client("SET", "huge", bytes(8 << 20)) == b"OK"
+    counters = little["A"].counters
+    little.until(lambda: counters.scrub_records > 26)
+    before, rounds, started_ms = counters.scrub_records, counters.scrubs, little.now_ms
+    while counters.scrubs < rounds + 2:
+        little.run(1)
+        assert counters.scrub_records <= before + 1, "a megabyte is enough for a turn"
+        before = counters.scrub_records
+    assert little.now_ms - started_ms >= 200, "so is what is checked in a time"
+
+
 def test_what_the_disk_lost_is_written_again_records_facts_and_hints() -> None:
     little = Little(5).ready()
     client = little.client("A")
