@@ -101,7 +101,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("heartbeat", "heartbeat_ms", "ms", SECOND,
             "how often idle peers speak; raising it notices failures later", 10, 60 * SECOND),
     Setting("failure-timeout", "failure_timeout_ms", "ms", 1500,
-            "silence after which a peer is suspected; too low accuses busy peers", 10, HOUR),
+            "silence after which a peer is down for sure; too low accuses busy peers", 10, HOUR),
     Setting("speculative", "speculative_ms", "ms", 50,
             "after so long a read asks one more replica; lower costs more messages",
             1, 60 * SECOND, runtime=True),

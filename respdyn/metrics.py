@@ -79,8 +79,9 @@ class ServerMetrics:
         "clients_paused", "clients_protected", "clients_protocol_errors", "clients_refused",
         "http_refused", "http_requests",
         "peer_bytes_in", "peer_bytes_out", "peer_dials", "peer_frames_in", "peer_frames_lost",
-        "peer_frames_out", "peer_links", "peer_output_dropped", "peer_protocol_errors",
-        "peer_refused", "storage_failed", "storage_failures", "turn_us", "turns",
+        "peer_frames_out", "peer_links", "peer_links_abandoned", "peer_output_dropped",
+        "peer_protocol_errors", "peer_refused", "storage_failed", "storage_failures", "turn_us",
+        "turns",
     )
 
     def __init__(self) -> None:
@@ -97,6 +98,7 @@ class ServerMetrics:
         self.clients_output_closed = 0      # client-output-limit
         self.clients_idle_closed = 0        # timeout
         self.peer_links = 0
+        self.peer_links_abandoned = 0
         self.peer_dials = 0
         self.peer_refused = 0               # strangers, wrong secrets, other clusters
         self.peer_protocol_errors = 0

@@ -157,6 +157,7 @@ class Node:
         self.detector = FailureDetector(
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
             self._reachability_changed, self.replan,
+            lambda peer: self.dispatcher.forwarding.fell_silent(peer),
         )
         self.standing = Standing(self, self.replan)
         self.slot_map = SlotMap(name, self.now_ms)
@@ -239,10 +240,7 @@ class Node:
     def commands(
         self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
     ) -> None:
-        """A client's commands, at most so many of them: what is left in `ready` was not taken.
-
-        Of a client with more than `soft_bytes` of output to read no more are taken.
-        """
+        """Take at most so many of `ready`, none of a client with `soft_bytes` of output to read."""
         self.front.commands(session, ready, most, soft_bytes)
 
     # ---- peers ----

@@ -4,24 +4,27 @@ There is no global verdict: A may hold B for down while C does not. The evidence
 frames and their acknowledgements; an idle link carries a heartbeat each second.
 
 **Down** is a peer whose connection broke, or whose oldest unanswered frame is so old that its
-silence is beyond doubt: suspicion phi of 8 (see `suspicion`), and after `failure-timeout` in any
-case. Since an acknowledgement needs both directions, a cut of one direction silences both sides:
-the one that can still send hears no answer to what it sends, the other none to its own heartbeats.
+silence is beyond doubt: suspicion phi of 8 (see `suspicion`), which takes a third of
+`failure-timeout` on a link that was quick, and all of it in any case. A silence that the peer has
+come back from lately, on a line that loses packets, is no proof: it must be longer than that.
+Since an acknowledgement needs both directions, a cut of one direction silences both sides: the one
+that can still send hears no answer to what it sends, the other none to its own heartbeats.
 
 **Up** it is again only after a round trip: it has acknowledged a frame of this connection.
 
-**Spared** is a peer that is up and of little use: it answers too late or its commands time out
-(*slow*), it was lost and found three times in short order or more (*unsteady*), or it says itself
-that it would rather not (*busy*; see `FLAG_SPARE`). It is still sent every write and counts for
-every quorum; only it is not the coordinator while another owner can be, and reads ask others first.
-So a doubtful judgement costs nobody an answer, and what clients see does not flap: each return
-within a short time doubles how long a peer is spared.
+**Spared** is a peer that is up and of little use: it has said nothing for longer than it usually
+does (*silent*: phi 2, long before it would be down), it answers too late, or much later than it
+used to, or its commands time out (*slow*), it was lost in silence a short time ago (*unsteady*), or
+it says itself that it would rather not (*busy*; see `FLAG_SPARE`). It is still sent every write and
+counts for every quorum; only it is not the coordinator while another owner can be, and reads ask
+others first. So a doubtful judgement costs nobody an answer, and what clients see does not flap:
+each return within a short time doubles how long a peer is spared.
 
 A node that is slow itself would find all others slow. So when most of its peers look sick, none is
-held for it; and what it has slept through, in a long pause or a stopped process, is not counted as
-anybody's silence.
+held for it; what it has slept through, because its turn was late or its process was stopped, is not
+counted as anybody's silence; nor is what may have come in since its last turn and is not yet read.
 
-Source: Dynamo 4.8.3; Lifeguard's lesson that a slow node should doubt itself first.
+Source: Dynamo 4.8.3; Lifeguard's lesson that a slow node should doubt itself first; decision 0030.
 """
 
 from collections import deque
@@ -29,29 +32,44 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from respdyn.cluster.link import SHORTEST_WINDOW_MS, Link
-from respdyn.cluster.suspicion import Answers, Delays
+from respdyn.cluster.suspicion import Answers, Delays, Pace
 from respdyn.ports import Trace
 
 PHI_DOWN: Final = 8.0
+PHI_SILENT: Final = 2.0
+BEYOND: Final = 1.25                # times the longest silence that it has come back from lately
 # Parts of `failure-timeout`.
-LEAST_DEVIATION: Final = 1 / 10     # so phi 8 is not reached before about half of it
+LEAST_DEVIATION: Final = 1 / 18     # phi 8 is not reached before a third of it, phi 2 before 1/8
 LATE: Final = 1 / 4                 # an answer that took longer is a bad one
-PAUSE: Final = 1 / 5                # between two looks; what is longer, this node slept through
+LATER: Final = 1 / 20               # answers that take longer lately, and `TIMES` as long as usual
+TIMES: Final = 4.0
+PAUSE: Final = 1 / 20               # a look that was later than this: this node has slept
+SAMPLE: Final = 1 / 10              # one delay is remembered in so long
+LOOK: Final = 1 / 40                # pause between two looks while somebody owes an answer
+SPARED: Final = 1                   # for how long one is spared that was silent and is no more
 UNSTEADY: Final = 20                # up for less, and down again: that was a flap
 SPARED_MOST: Final = 8              # for how long a peer that flaps is spared at most
 PAUSES_MOST: Final = 64
+
+SILENT: Final = "silent"
 
 
 class Evidence:
     """What is known of one peer."""
 
-    __slots__ = ("answers", "delays", "flaps", "spared_until_ms", "worst_ms")
+    __slots__ = (
+        "answers", "delays", "flaps", "pace", "silent_until_ms", "spared_until_ms", "was_silent",
+        "worst_ms",
+    )
 
     def __init__(self, least_deviation_ms: float) -> None:
         self.delays = Delays(least_deviation_ms)
+        self.pace = Pace()
         self.answers = Answers()
         self.worst_ms = -1              # of this interval; -1: nothing was heard
         self.flaps = 0
+        self.was_silent = False         # when it was lost last
+        self.silent_until_ms = 0        # and a little longer
         self.spared_until_ms = 0
 
 
@@ -61,27 +79,30 @@ class FailureDetector:
     def __init__(
         self, heartbeat_ms: int, timeout_ms: int, trace: Trace,
         changed: Callable[[Link], None], spared: Callable[[], None],
+        fell_silent: Callable[[str], None],
     ) -> None:
         self._heartbeat_ms = heartbeat_ms
         self._timeout_ms = timeout_ms
         self._trace = trace
         self._changed = changed
         self._spared = spared
+        self._fell_silent = fell_silent
         self._evidence: dict[str, Evidence] = {}
         self._pauses: deque[tuple[int, int]] = deque(maxlen=PAUSES_MOST)   # (end, length)
         self._last_look_ms = 0
         self._next_beat_ms = 0
         self._next_look_ms = 0
+        self._next_sample_ms = 0
         self._next_part_ms = 0
 
     # ---- what happens ----
 
     def look(self, links: Collection[Link], now_ms: int) -> None:
         """Send heartbeats that are due and judge silence. Call at every turn."""
-        gap_ms = now_ms - self._last_look_ms
-        if self._last_look_ms and gap_ms > PAUSE * self._timeout_ms:
-            self._pauses.append((now_ms, gap_ms - int(PAUSE * self._timeout_ms)))
-        self._last_look_ms = now_ms
+        read_ms, self._last_look_ms = self._last_look_ms, now_ms    # what came by then is read
+        slept_ms = now_ms - max(read_ms, self.next_deadline()) - int(PAUSE * self._timeout_ms)
+        if read_ms and slept_ms > 0:
+            self._pauses.append((now_ms, slept_ms))
         if now_ms >= self._next_beat_ms:
             self._next_beat_ms = now_ms + self._heartbeat_ms
             for link in links:
@@ -89,22 +110,34 @@ class FailureDetector:
                     link.wants_beat = True
         if now_ms < self._next_look_ms:
             return
-        self._next_look_ms = now_ms + self._timeout_ms // 10
+        is_sampled = now_ms >= self._next_sample_ms
+        if is_sampled:
+            self._next_sample_ms = now_ms + int(SAMPLE * self._timeout_ms)
+        pause = SAMPLE
         for link in links:
             evidence = self._of(link)
-            if evidence.worst_ms >= 0:
+            if is_sampled and evidence.worst_ms >= 0:
                 evidence.delays.note(evidence.worst_ms)
+                evidence.pace.settle()
                 evidence.worst_ms = -1
             sent_ms = link.oldest_unanswered_ms()
             if link.is_up and sent_ms is not None:
-                silence_ms = self._age(sent_ms, now_ms)
-                if (
-                    silence_ms > self._timeout_ms
-                    or evidence.delays.phi(silence_ms) >= PHI_DOWN
-                ):
-                    evidence.delays.note(silence_ms)
-                    self._mark(link, False, now_ms, "silent")
+                pause = LOOK
+                self._judge(link, evidence, self._age(sent_ms, read_ms), now_ms)
+        self._next_look_ms = now_ms + max(1, int(pause * self._timeout_ms))
         self._spare(links, now_ms)
+
+    def _judge(self, link: Link, evidence: Evidence, silence_ms: int, now_ms: int) -> None:
+        """Somebody owes an answer for so long."""
+        phi = evidence.delays.phi(silence_ms)
+        if silence_ms > self._timeout_ms or (
+            phi >= PHI_DOWN and silence_ms > BEYOND * evidence.delays.worst_ms()
+        ):
+            evidence.delays.note(silence_ms)
+            self._mark(link, False, now_ms, "silent")
+            evidence.was_silent = True
+        elif phi >= PHI_SILENT:
+            evidence.silent_until_ms = now_ms + SPARED * self._timeout_ms
 
     def heard(self, link: Link, sent_ms: int, oldest_ms: int, now_ms: int) -> None:
         """The peer has acknowledged frames, the newest sent at `sent_ms`, the oldest before."""
@@ -113,14 +146,17 @@ class FailureDetector:
         link.window_ms = max(SHORTEST_WINDOW_MS, int(4 * link.round_trip_ms))
         evidence = self._of(link)
         delay_ms = self._age(oldest_ms, now_ms)
-        evidence.worst_ms = max(evidence.worst_ms, delay_ms)
+        if link.is_up:
+            evidence.worst_ms = max(evidence.worst_ms, delay_ms)
+            evidence.pace.note(delay_ms)
         if delay_ms > LATE * self._timeout_ms:
             evidence.answers.bad()
         else:
             evidence.answers.good()
         if not link.is_up and link.is_connected and now_ms - sent_ms <= self._timeout_ms:
-            if evidence.flaps >= 2:
-                lasts_ms = self._timeout_ms * min(2 ** (evidence.flaps - 1), SPARED_MOST)
+            if evidence.flaps >= 2 or evidence.was_silent:
+                lasts_ms = SPARED * self._timeout_ms
+                lasts_ms *= min(2 ** max(evidence.flaps - 1, 0), SPARED_MOST)
                 evidence.spared_until_ms = now_ms + lasts_ms
                 link.spared = "unsteady"
                 self._trace.event("peer_spared", peer=link.peer[:8], reason="unsteady")
@@ -155,7 +191,7 @@ class FailureDetector:
 
     def _age(self, sent_ms: int, now_ms: int) -> int:
         """How long ago that was, less what this node has slept through since."""
-        slept_ms = sum(length for end, length in self._pauses if end > sent_ms)
+        slept_ms = sum(length for end, length in self._pauses if sent_ms < end <= now_ms)
         return max(0, now_ms - sent_ms - slept_ms)
 
     def _mark(self, link: Link, is_up: bool, now_ms: int, reason: str) -> None:
@@ -163,6 +199,9 @@ class FailureDetector:
             evidence = self._of(link)
             was_short = now_ms - link.changed_ms < UNSTEADY * self._timeout_ms
             evidence.flaps = min(evidence.flaps + 1, 10) if was_short and link.changed_ms else 0
+            evidence.was_silent = False
+            evidence.silent_until_ms = 0
+            evidence.pace.forget()
             link.is_busy = False
             link.spared = ""
         link.is_up = is_up
@@ -177,21 +216,20 @@ class FailureDetector:
             for link in links:
                 self._of(link).answers.roll()
         up = [link for link in links if link.is_up]
-        sick = {link.peer for link in up if self._of(link).answers.judge()}
-        if 2 * len(sick) > len(up):
+        sick = {link.peer: self._sickness(link, now_ms) for link in up}
+        if 2 * sum(1 for reason in sick.values() if reason) > len(up):
             sick.clear()
         has_changed = False
+        fell_silent: list[str] = []
         for link in up:
             if link.is_leaving:
                 reason = "starting or stopping"
             elif link.is_busy:
                 reason = "busy"
-            elif link.peer in sick:
-                reason = "slow"
             elif now_ms < self._of(link).spared_until_ms:
                 reason = "unsteady"
             else:
-                reason = ""
+                reason = sick.get(link.peer, "")
             if reason != link.spared:
                 link.spared = reason
                 has_changed = True
@@ -199,5 +237,19 @@ class FailureDetector:
                     self._trace.event("peer_spared", peer=link.peer[:8], reason=reason)
                 else:
                     self._trace.event("peer_spared_no_more", peer=link.peer[:8])
+                if reason == SILENT:
+                    fell_silent.append(link.peer)
         if has_changed:
             self._spared()
+        for peer in fell_silent:
+            self._fell_silent(peer)
+
+    def _sickness(self, link: Link, now_ms: int) -> str:
+        evidence = self._of(link)
+        if evidence.answers.judge():
+            return "slow"
+        if now_ms < evidence.silent_until_ms:
+            return SILENT
+        if evidence.pace.judge(LATER * self._timeout_ms, TIMES):
+            return "slow"
+        return ""

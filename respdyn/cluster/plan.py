@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.quorum import ReadRound, WriteRound
+from respdyn.cluster.terms import Terms
 from respdyn.cluster.transfer import Transfers
 from respdyn.ring.hashing import SLOTS
 from respdyn.ring.preference import preference_list, stand_ins
@@ -80,6 +81,16 @@ class Plan:
         self.is_holder = is_owner
         # In the middle of a transfer: how many old owners, new owners, old only, new only.
         self.sizes: tuple[int, int, int, int] | None = None
+
+    def may_be_last(self, terms: Terms) -> bool:
+        """Whether this node, the last that a write is passed on to, may coordinate it itself.
+
+        Nodes that see different nodes up would pass it on in turns, until each has heard of the
+        others; an owner, or who stands in where no owner is in reach, need not wait for that.
+        """
+        return self.is_owner or (
+            terms.sloppy and not self.has_owner and self.stands_in_for != ""
+        )
 
     def writes_needed(self, w: int) -> int:
         """How many of those that are sent a write, and this node, make W.

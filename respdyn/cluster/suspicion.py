@@ -7,6 +7,9 @@ The delays are taken as normally distributed, with a least deviation, since a qu
 nothing yet of the pauses that there will be. One sample is the worst delay of an interval, not that
 of a message: a busy link would otherwise forget a bad second within a tenth of one.
 
+The *pace* is for the peer that answers later than it used to: its delays lately, beside its usual
+ones. A peer that always was far away is not late by that.
+
 The *success ratio* is for the peer that is there and no use: it answers, but too late, or its
 commands time out.
 
@@ -21,6 +24,9 @@ from typing import Final
 SAMPLES: Final = 100        # intervals that are remembered
 ENOUGH: Final = 8           # below so many, phi is not asked
 PHI_MAX: Final = 40.0
+
+LATELY: Final = 8           # answers that make a pace
+USUALLY: Final = 400        # intervals that make it the usual one: a minute of traffic
 
 PARTS: Final = 10           # of the time over which answers are counted
 BAD_LEAST: Final = 5        # fewer bad answers than these say nothing
@@ -49,6 +55,10 @@ class Delays:
         self._sum += delay_ms
         self._squares += delay_ms * delay_ms
 
+    def worst_ms(self) -> int:
+        """The longest of those that are remembered."""
+        return max(self._samples, default=0)
+
     def phi(self, silence_ms: int) -> float:
         """How suspicious a silence of this length is; 0.0 while too little is known.
 
@@ -70,6 +80,40 @@ class Delays:
             return 0.0
         e = exp(-power)
         return -log10(e / (1 + e))
+
+
+class Pace:
+    """How quick a peer is lately, and how quick it usually is. Both are running means."""
+
+    __slots__ = ("is_late", "lately_ms", "usual_ms")
+
+    def __init__(self) -> None:
+        self.lately_ms = 0.0
+        self.usual_ms = -1.0        # nothing is known
+        self.is_late = False
+
+    def note(self, delay_ms: int) -> None:
+        """An answer took so long."""
+        self.lately_ms += (delay_ms - self.lately_ms) / LATELY
+
+    def settle(self) -> None:
+        """One more interval: what is lately so becomes usual, a little."""
+        if self.usual_ms < 0:
+            self.usual_ms = self.lately_ms
+        else:
+            self.usual_ms += (self.lately_ms - self.usual_ms) / USUALLY
+
+    def judge(self, least_ms: float, times: float) -> bool:
+        """Whether it is so many times slower than usual; well again it is at half of that."""
+        bound_ms = max(least_ms, times * self.usual_ms)
+        if self.is_late:
+            bound_ms /= 2
+        self.is_late = self.usual_ms >= 0 and self.lately_ms > bound_ms
+        return self.is_late
+
+    def forget(self) -> None:
+        """What was lately so was before it was lost."""
+        self.lately_ms = max(self.usual_ms, 0.0)
 
 
 class Answers:

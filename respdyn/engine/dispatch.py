@@ -276,10 +276,8 @@ class Dispatcher:
 
         reader = Updating(lambda: self._finish(call, locator, waiter), failed)
         if plan.is_owner:
-            self._coordinator.read(
-                plan, reader, locator, self._replica.get(locator), r, is_sloppy,
-                call.deadline_ms,
-            )
+            record = self._replica.get(locator)
+            self._coordinator.read(plan, reader, locator, record, r, is_sloppy, call.deadline_ms)
         else:
             left_ms = max(1, call.deadline_ms - self.now_ms)
             self._stand_in.read(plan, reader, locator, r, left_ms, True)
@@ -417,13 +415,14 @@ class Dispatcher:
             self._counters.quorum_failures += 1
             return error(_NO_OWNER)
         if call.hops >= _MAX_HOPS:
+            can_write = not self.cannot_store and self.can_mint(1)
+            if call.command.route is not READ and can_write and plan.may_be_last(call.terms):
+                return self._run_here(call, locator, plan, target)
             return refuse(target, locator)
         self.forwarding.send(call, locator, peer, target.hold())
         return None
 
-    def _run_here(
-        self, call: Call, locator: bytes, plan: Plan, target: Target
-    ) -> bytes | None:
+    def _run_here(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
         """Run a call here, as there is nobody else: this node stands in, or was to be spared."""
         command, terms = call.command, call.terms
         if command.route is READ:

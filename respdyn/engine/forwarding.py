@@ -158,6 +158,18 @@ class Forwarding:
             self._returned(call, True)
         self._lost(lost)
 
+    def fell_silent(self, peer: str) -> None:
+        """The peer says nothing for longer than it should: reads need not wait for its end.
+
+        Not those that stand behind a write on their key, which may be begun there.
+        """
+        waits = self._calls.values()
+        reads = [one for one in waits if one.peer == peer and one.command.route is READ]
+        reads = [one for one in reads if one.away is None]
+        for call in reads:
+            self._returned(call, True)
+        self._lost(reads)
+
     def _returned(self, call: Call, may_have_begun: bool) -> None:
         """The command is no longer away."""
         del self._calls[call.number]

@@ -13,6 +13,7 @@ OLD_EXCHANGE_MS: Final = 600_000     # copies that were not found the same for s
 SPARED: Final = {
     "slow": ("answers too late", "look at its load and its network"),
     "unsteady": ("comes and goes", "look at its log and its network"),
+    "silent": ("has just fallen silent", "look at its log and its network"),
     "busy": ("has more to do than it can", "slow the clients down"),
 }
 

@@ -3,14 +3,23 @@
 A `Dial` wants to be connected to one address, for ever, with growing pauses. An `Outgoing` is the
 connection: the handshake, then frames out and nothing in. `peers` says what is wanted, and hears
 what became of it.
+
+After a cut TCP is a bad messenger: what it has not delivered it sends again after 0.2, 0.4, 0.8 s
+and so on, so a link would return seconds after its network. So a connection to a peer that is down,
+over which bytes are under way and none arrives, is given up, and a new one is tried several times a
+second, each try no longer than a connection usually takes a few times over. Where bytes arrive, the
+peer is busy or stopped, or a great frame is on its way: that connection stays. Decision 0030.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import secrets
 import socket
 import ssl
+import termios
+from array import array
 from typing import TYPE_CHECKING, Final, cast
 
 from respdyn.errors import PeerError
@@ -22,8 +31,15 @@ if TYPE_CHECKING:
     from respdyn.server.peers import Peers
 
 CONNECT_S: Final = 2.0
+CONNECT_LEAST_S: Final = 0.25   # an attempt where connections were quick
+CONNECT_TIMES: Final = 8        # and as long as the last one took so many times
+CONNECT_FULL: Final = 8         # each so many attempts one has all its time: the way may be longer
+HANDSHAKE_TIMES: Final = 4      # the time of an attempt, for the handshake
 BACKOFF_FIRST_S: Final = 0.05
+BACKOFF_SOON_S: Final = 0.2     # pauses to a peer that was there `SOON_S` ago
+SOON_S: Final = 60.0
 BACKOFF_MAX_S: Final = 2.0
+STUCK_LEAST_S: Final = 0.3      # and no byte has arrived for so long, or as long as an attempt
 DEAD_PEER_MS: Final = 10_000    # sent bytes unacknowledged so long: the connection is dead
 
 
@@ -38,6 +54,10 @@ class Dial:
         self._peers = peers
         self._pause_s = BACKOFF_FIRST_S
         self._next_try = 0.0                    # loop time
+        self._tries = 0                         # since the last connection
+        self._last_there_s = -SOON_S            # loop time: when a connection ended
+        self._connect_s = CONNECT_S             # for how long an attempt may last, usually
+        self.limit_s = CONNECT_S                # and this one
         self._is_self = False
         self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
@@ -58,6 +78,17 @@ class Dial:
         self._pause_s = BACKOFF_FIRST_S
         self._next_try = 0.0
         self.attend()
+
+    def judge(self, is_up: bool) -> None:
+        """Give the connection up if it is stuck and the node holds its peer for down.
+
+        Called again and again, for it looks at what has arrived since the last time.
+        """
+        outgoing = self.outgoing
+        if outgoing is not None:
+            is_stuck = outgoing.stuck_s() > max(STUCK_LEAST_S, self._connect_s)
+            if is_stuck and not is_up:
+                outgoing.abandon()
 
     def stop(self) -> None:
         """Want it no more."""
@@ -84,6 +115,7 @@ class Dial:
         """The connection stands."""
         self.peer = peer
         self._pause_s = BACKOFF_FIRST_S
+        self._tries = 0
 
     def is_self(self) -> None:
         """This node answered. An IP address stays that; a name may lead elsewhere next time."""
@@ -93,6 +125,8 @@ class Dial:
 
     def ended(self, reason: str) -> None:
         """The attempt or the connection is over; try again later, ever later."""
+        if self.outgoing is not None and self.outgoing.is_proved():
+            self._last_there_s = self._peers.loop.time()
         self.outgoing = None
         if reason:
             self._peers.unreached(self.address, reason)
@@ -100,10 +134,15 @@ class Dial:
         self._later()
 
     def _later(self) -> None:
-        """Pauses grow to 2 s; each is drawn from its upper half, lest all nodes come at once."""
+        """Pauses grow to 0.2 s, and after a minute to 2 s.
+
+        Each is drawn from its upper half, lest all nodes come at once.
+        """
+        now_s = self._peers.loop.time()
         pause_s = self._pause_s * (0.5 + 0.5 * self._peers.random.random())
-        self._next_try = self._peers.loop.time() + pause_s
-        self._pause_s = min(self._pause_s * 2, BACKOFF_MAX_S)
+        self._next_try = now_s + pause_s
+        is_soon = now_s < self._last_there_s + SOON_S
+        self._pause_s = min(self._pause_s * 2, BACKOFF_SOON_S if is_soon else BACKOFF_MAX_S)
         if not self._is_stopped:
             self._peers.loop.call_later(pause_s, self.attend)
 
@@ -112,12 +151,17 @@ class Dial:
         peers = self._peers
         peers.metrics.peer_dials += 1
         host, _, port = self.address.rpartition(":")
+        self._tries += 1
+        begun_s = peers.loop.time()
+        self.limit_s = self._connect_s if self._tries % CONNECT_FULL else CONNECT_S
         try:
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(self.limit_s):
                 await peers.loop.create_connection(
                     lambda: Outgoing(peers, self), await self._resolve(host.strip("[]"), int(port)),
                     int(port), ssl=peers.tls.dialer,
                 )
+            took_s = peers.loop.time() - begun_s
+            self._connect_s = min(max(CONNECT_TIMES * took_s, CONNECT_LEAST_S), CONNECT_S)
         except ssl.SSLError as wrong:       # an OSError as well, but somebody was there
             self.is_busy = False
             self.ended(f"TLS: {reason_of(wrong)}")
@@ -145,6 +189,9 @@ class Outgoing(asyncio.Protocol):
         self._peers = peers
         self._transport: asyncio.Transport | None = None
         self._peer = ""
+        self._sent = 0                  # bytes of frames
+        self._arrived = 0               # of those, by what the system says
+        self._arrived_s = 0.0           # loop time: when that last grew, or there was nothing
         self._buffer = b""
         self._nonce = b""
         self._nonce2 = b""
@@ -159,8 +206,9 @@ class Outgoing(asyncio.Protocol):
             transport.abort()
             return
         tune(transport.get_extra_info("socket"))
+        limit_s = min(self._peers.handshake_s, HANDSHAKE_TIMES * self.dial.limit_s)
         self._deadline = self._peers.loop.call_later(
-            self._peers.handshake_s, self._fail, "handshake took too long"
+            limit_s, self._fail, "handshake took too long"
         )
 
     def data_received(self, data: bytes) -> None:
@@ -198,6 +246,7 @@ class Outgoing(asyncio.Protocol):
         metrics = self._peers.metrics
         metrics.peer_frames_out += 1
         metrics.peer_bytes_out += len(frame)
+        self._sent += len(frame)
         transport.write(frame)
         if transport.get_write_buffer_size() > self._peers.output_limit:
             metrics.peer_output_dropped += 1
@@ -208,6 +257,27 @@ class Outgoing(asyncio.Protocol):
         """Close when what was sent is out."""
         if self._transport is not None:
             self._transport.close()
+
+    def is_proved(self) -> bool:
+        """Whether the handshake was done."""
+        return bool(self._peer)
+
+    def stuck_s(self) -> float:
+        """For how long bytes have been under way and none has arrived at the other machine."""
+        now_s = self._peers.loop.time()
+        transport = self._transport
+        if transport is not None:
+            waiting = transport.get_write_buffer_size() + unacknowledged(transport)
+            if not waiting or self._sent - waiting > self._arrived:
+                self._arrived = max(self._arrived, self._sent - waiting)
+                self._arrived_s = now_s
+        return now_s - self._arrived_s
+
+    def abandon(self) -> None:
+        """Nobody answers: away with it, and what it has not delivered."""
+        self._peers.metrics.peer_links_abandoned += 1
+        if self._transport is not None:
+            self._transport.abort()
 
     def _answer(self, items: list[bytes]) -> None:
         """The offer is there: prove that we know the secret."""
@@ -232,6 +302,7 @@ class Outgoing(asyncio.Protocol):
         self._stop_clock()
         peers.turn.begin()
         self._peer = peer = peers.turn.node.meet(greeting)
+        self._arrived_s = peers.loop.time()
         self.dial.proved(peer)
         peers.established(self, peer)
 
@@ -256,6 +327,16 @@ def tune(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+
+
+def unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes that the system has and the other machine has not acknowledged; 0 where unknown."""
+    count = array("i", [0])
+    try:
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, count)
+    except OSError:
+        return 0
+    return count[0]
 
 
 def _is_ip(host: str) -> bool:

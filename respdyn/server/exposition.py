@@ -32,6 +32,9 @@ SERVER_COUNTERS = {
     "clients_output_closed": ("respdyn_clients_output_closed", "Closed by client-output-limit"),
     "clients_idle_closed": ("respdyn_clients_idle_closed", "Closed by timeout"),
     "peer_dials": ("respdyn_peer_dials", "Attempts to connect to peers"),
+    "peer_links_abandoned": (
+        "respdyn_peer_links_abandoned", "Connections given up because a peer was silent"
+    ),
     "peer_refused": ("respdyn_peer_refused", "Peer connections refused before proof"),
     "peer_protocol_errors": ("respdyn_peer_protocol_errors", "Malformed bytes of proved peers"),
     "peer_frames_in": ("respdyn_peer_frames_received", "Frames from peers"),

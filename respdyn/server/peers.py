@@ -25,7 +25,7 @@ from respdyn.server.dialer import Dial, Outgoing, tune
 from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
 
-REFRESH_S: Final = 0.2
+REFRESH_S: Final = 0.1
 UNPROVED_MAX: Final = 128       # connections whose secret is not yet proved; the oldest goes first
 TOLD_MAX: Final = 1000          # addresses and reasons remembered as logged
 
@@ -120,7 +120,7 @@ class Peers:
         node.link(peer, True)
 
     def came(self, peer: str) -> None:
-        """A peer has connected to us: whoever wants to be connected to it need wait no longer.
+        """A peer has connected to us or spoken: who wants to be connected to it need wait no more.
 
         After its restart it is up as soon as it has answered, not up to two seconds later.
         """
@@ -140,6 +140,12 @@ class Peers:
     def _refresh(self) -> None:
         """Follow what the node wants dialled, and dial what is due."""
         self._timer = self.loop.call_later(REFRESH_S, self._refresh)
+        for peer, outgoing in list(self.links.items()):
+            outgoing.dial.judge(self.turn.node.link_to(peer).is_up)
+        for peer, incoming in self.incoming.items():
+            if incoming.has_spoken and peer not in self.links:
+                self.came(peer)
+            incoming.has_spoken = False
         wanted = self.turn.node.dials()
         if wanted != self._wanted:
             self._wanted = dict(wanted)
@@ -173,6 +179,7 @@ class Incoming(asyncio.Protocol):
     """A peer's connection to us: the handshake, then frames in and nothing out."""
 
     def __init__(self, peers: Peers) -> None:
+        self.has_spoken = False         # lately
         self._peers = peers
         self._transport: asyncio.Transport | None = None
         self._address = ""
@@ -276,6 +283,7 @@ class Incoming(asyncio.Protocol):
         reader = self._reader
         frame = turn.node.frame
         peer = self._peer
+        self.has_spoken = True
         self._unfinished += len(data)
         try:
             reader.feed(data)

@@ -60,6 +60,7 @@ class Faults:
             "bridge": self._bridge,
             "start": self._start,
             "set-right": self._set_right,
+            "flap": self._flap,
         }
 
     def start(self) -> None:
@@ -337,6 +338,21 @@ class Faults:
             self.world.after(place * step_us, self._block_one, path)
         for place, path in enumerate(self.chance.shuffled(paths)):
             self.world.after(lasts_us + place * step_us, self._free, [path])
+        return True
+
+    def _flap(self, lasts_us: int) -> bool:
+        count = len(self.world.hosts)
+        if count < 2:
+            return False
+        one = self.chance.below(count)
+        paths = [(one, other) for other in range(count) if other != one]
+        paths += [(other, one) for one, other in paths]
+        half_us = self.chance.between(100_000, 1_000_000)
+        self._tell(f"n{one + 1} flaps, {half_us} us off and on")
+        for at_us in range(0, max(lasts_us, 4 * half_us), 2 * half_us):
+            for path in paths:
+                self.world.after(at_us, self._block_one, path)
+            self.world.after(at_us + half_us, self._free, paths)
         return True
 
     def _block_one(self, path: tuple[int, int]) -> None:

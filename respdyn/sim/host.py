@@ -405,6 +405,11 @@ class Host:
         node = self.node
         if node is None or self.state != UP:
             return
+        for connection in list(self._links.values()):
+            is_up = node.link_to(connection.peer).is_up
+            if connection.was_up and not is_up and connection.state == OPEN:
+                self.world.network.reset(connection)        # nobody answers: a new one is better
+            connection.was_up = is_up
         wanted = node.dials()
         for address in [each for each in self._out if each not in wanted]:
             self.world.network.break_down(self._out[address], "not wanted any more")

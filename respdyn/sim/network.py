@@ -29,7 +29,7 @@ class Connection:
 
     __slots__ = (
         "address", "arrival_us", "held", "in_flight", "is_refused", "last_frame", "life", "number",
-        "peer", "source", "source_id", "state", "target", "target_life",
+        "peer", "source", "source_id", "state", "target", "target_life", "was_up",
     )
 
     def __init__(self, number: int, source: "Host", target: "Host", address: str) -> None:
@@ -47,6 +47,7 @@ class Connection:
         self.in_flight: deque[bytes] = deque()
         self.held: deque[bytes] = deque()   # frames that a cut keeps from arriving
         self.last_frame = b""
+        self.was_up = False                 # the target was held for up lately
 
     def __str__(self) -> str:
         return f"{self.source.name}->{self.target.name}#{self.number}"

@@ -35,9 +35,10 @@ FAULTS = (
     "bridge",       # none between two groups, but one node reaches both
     "start",        # a node that clients wait for is restarted while all others are there
     "set-right",    # a node starts with a wrong clock, which is set right a moment later
+    "flap",         # all links of one node go silent and speak again, several times
 )
 # Drawn apart from the others, so that the seeds that once found something still draw the same.
-_LATER_FAULTS = ("restore", "decay", "bridge", "start", "set-right")
+_LATER_FAULTS = ("restore", "decay", "bridge", "start", "set-right", "flap")
 # What takes away what was acknowledged, whatever is promised of the disk.
 LOSING = ("wipe", "rot", "restore", "decay")
 

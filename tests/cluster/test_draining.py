@@ -244,7 +244,10 @@ def test_what_a_peer_forwarded_keeps_a_node_busy() -> None:
 
 
 class Disagreement:
-    """A sends to B, which stands aside; C has not heard of it, and would send it back to B."""
+    """A sends to B, which stands aside; C has not heard of it, and would send it back to B.
+
+    It cannot run it itself either: its lease is not stored yet.
+    """
 
     def __init__(self) -> None:
         self.little = Little(3).ready()
@@ -261,9 +264,11 @@ class Disagreement:
     def begin(self) -> None:
         self.little["B"].draining.is_leaving = True     # and does not say so
         self.little["B"].replan()
+        self.little["C"].dispatcher.can_mint = lambda count: False
 
     def end(self) -> None:
         self.little["B"].draining.end()
+        self.little["C"].dispatcher.can_mint = self.little["C"].identity.can_mint
 
     def writes(self) -> int:
         return sum(self.little[name].counters.writes_coordinated for name in "ABC")
@@ -290,6 +295,15 @@ def test_a_write_waits_while_nodes_disagree_on_who_coordinates() -> None:
     they.end()
     little.run(100)
     assert client("GET", key) == b"1"
+
+
+def test_where_the_last_node_can_it_runs_the_write_itself() -> None:
+    they = Disagreement()
+    they.little["C"].dispatcher.can_mint = they.little["C"].identity.can_mint
+    begun_ms = they.little.now_ms
+    assert they.client("SET", they.key, "1") == b"OK"
+    assert they.little.now_ms - begun_ms < 10
+    assert they.writes() == 1
 
 
 @pytest.mark.parametrize("gap", [0, 1, 3, 6])

@@ -21,11 +21,12 @@ class Watch:
         self.diary = Diary()
         self.changes: list[tuple[int, str, bool]] = []
         self.replans = 0
+        self.silent: list[tuple[int, str]] = []
         self.now_ms = 1000
         self.links = [Link(f"peer{i}") for i in range(peers)]
         self.delays: list[int | None] = [1] * peers
         self.detector = FailureDetector(
-            BEAT_MS, TIMEOUT_MS, self.diary, self._changed, self._spared
+            BEAT_MS, TIMEOUT_MS, self.diary, self._changed, self._spared, self._fell_silent
         )
         for link in self.links:
             link.is_connected = True
@@ -37,6 +38,9 @@ class Watch:
 
     def _spared(self) -> None:
         self.replans += 1
+
+    def _fell_silent(self, peer: str) -> None:
+        self.silent.append((self.now_ms, peer))
 
     def sleep(self, ms: int) -> None:
         self.now_ms += ms
@@ -112,20 +116,24 @@ def test_a_silent_peer_is_down_within_the_timeout_and_a_quick_one_never(
     seed: int, delay_ms: int, traffic_ms: int
 ) -> None:
     dice = random.Random(seed)
-    watch = Watch()
+    watch = Watch(2)
     for _ in range(dice.randrange(5, 30)):
         watch.delays[0] = dice.randrange(delay_ms)
         watch.run(500, 10, traffic_ms)
-    assert [is_up for _, _, is_up in watch.changes] == [True]
+    assert [is_up for _, _, is_up in watch.changes] == [True, True]
     watch.delays[0] = None
     fell_silent_ms = watch.now_ms
     watch.run(BEAT_MS + TIMEOUT_MS + 500, 10, traffic_ms)
-    down_ms, _, is_up = watch.changes[-1]
-    assert not is_up
+    down_ms, peer, is_up = watch.changes[-1]
+    assert (peer, is_up, len(watch.changes)) == ("peer0", False, 3)
     bound_ms = TIMEOUT_MS + (0 if traffic_ms else BEAT_MS) + TIMEOUT_MS // 10 + 20
     assert down_ms - fell_silent_ms <= bound_ms
-    # A link that was quick is given up before the time-out, but not for a pause of half of it.
-    assert down_ms - fell_silent_ms >= TIMEOUT_MS // 2
+    # A link that was quick is given up before the time-out, but not for a pause of a quarter.
+    assert down_ms - fell_silent_ms >= TIMEOUT_MS // 4
+    if traffic_ms:      # and long before that it is not the one that coordinates
+        assert down_ms - fell_silent_ms <= TIMEOUT_MS // 2
+        silent_ms = watch.silent[-1][0] - fell_silent_ms
+        assert TIMEOUT_MS // 10 <= silent_ms <= TIMEOUT_MS // 4
 
 
 def test_a_link_that_is_known_to_be_slow_is_given_more_time() -> None:
@@ -205,6 +213,49 @@ def test_who_answers_too_late_is_spared_until_it_is_well_for_a_while() -> None:
     assert watch.links[1].spared == ""
 
 
+def test_who_answers_later_than_it_used_to_is_spared_but_not_who_was_always_far() -> None:
+    watch = Watch(3)
+    watch.delays[2] = 150
+    watch.run(20_000, 10, 50)
+    assert not any(link.spared for link in watch.links)
+    watch.delays[1] = 120
+    watch.run(1000, 10, 50)
+    assert [link.spared for link in watch.links] == ["", "slow", ""]
+    watch.delays[1] = 1
+    watch.run(1000, 10, 50)
+    assert not any(link.spared for link in watch.links)
+    watch.delays[1] = 120                       # what lasts becomes usual
+    watch.run(60_000, 10, 50)
+    assert not any(link.spared for link in watch.links)
+
+
+def test_a_silence_that_was_come_back_from_lately_is_no_proof() -> None:
+    watch = Watch(3)
+    watch.run(10_000, 10, 50)
+    for _ in range(4):                          # packets are lost, once or twice each
+        watch.delays[1] = None
+        watch.run(400, 10, 50)
+        watch.delays[1] = 1
+        watch.run(600, 10, 50)
+    watch.delays[1] = None
+    watch.run(510, 10, 50)
+    assert watch.links[1].is_up and watch.links[1].spared
+    watch.run(500, 10, 50)
+    assert not watch.links[1].is_up
+
+
+def test_a_short_silence_spares_for_a_moment_and_drops_nobody() -> None:
+    watch = Watch(3)
+    watch.run(10_000, 10, 50)
+    watch.delays[1] = None
+    watch.run(280, 10, 50)
+    watch.delays[1] = 1
+    assert [link.spared for link in watch.links] == ["", "silent", ""]
+    watch.run(TIMEOUT_MS + 200, 10, 50)
+    assert [link.spared for link in watch.links] == ["", "", ""]
+    assert all(link.is_up for link in watch.links)
+
+
 def test_one_whose_commands_time_out_is_spared_although_its_frames_are_answered() -> None:
     watch = Watch(3)
     watch.run(3000)
@@ -226,6 +277,7 @@ def test_who_flaps_is_spared_ever_longer_but_not_for_ever() -> None:
     watch = Watch(2)
     watch.run(40_000)
     spared: list[bool] = []
+    still: list[bool] = []
     for _ in range(6):
         watch.delays[0] = None
         watch.run(3000)
@@ -234,7 +286,10 @@ def test_who_flaps_is_spared_ever_longer_but_not_for_ever() -> None:
         watch.run(1200)
         assert watch.links[0].is_up
         spared.append(watch.links[0].spared == "unsteady")
-    assert spared == [False] * 2 + [True] * 4
+        watch.run(500)
+        still.append(watch.links[0].spared == "unsteady")
+    assert spared == [True] * 6                 # who was lost in silence, for a moment
+    assert still == [False] * 2 + [True] * 4
     watch.run(TIMEOUT_MS * (SPARED_MOST - 2))
     assert watch.links[0].spared == "unsteady"
     watch.run(TIMEOUT_MS * 3)

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import uvloop
 
+from respdyn.cluster.link import Link
 from respdyn.cluster.terms import Terms
 from respdyn.config import Settings, settle
 from respdyn.engine.session import Cell, Load, Session
@@ -94,6 +95,12 @@ class StubNode:
         self.links: list[tuple[str, bool]] = []
         self.frames: list[tuple[str, list[bytes]]] = []
         self.out: list[tuple[str, bytes]] = []
+        self.down: set[str] = set()
+
+    def link_to(self, peer: str) -> Link:
+        link = Link(peer)
+        link.is_up = peer not in self.down
+        return link
 
     def open_session(self, address: str, local: str, listener: str, tag: object) -> Session:
         terms = Terms(1, 1, True, 1000)

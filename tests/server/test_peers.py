@@ -1,6 +1,7 @@
 """Peers find each other, prove themselves, and lose nothing but a connection to a bad one."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -86,6 +87,62 @@ def test_the_node_hears_why_somebody_cannot_be_reached_until_he_is(server: Serve
         introduce(server, other)
         until(lambda: server.node.links == [("b", True)], "the link is up")
         assert unreached == {}
+
+
+def test_a_connection_to_who_is_down_is_replaced_if_nothing_arrives(server: Served) -> None:
+    with served("b", peer_secret="s") as other:
+        introduce(server, other)
+        until(lambda: server.node.links == [("b", True)], "the link is up")
+        frame = array([bulk(bytes(20_000_000))])        # more than the system takes
+        over = threading.Event()
+        other._loop.call_soon_threadsafe(over.wait, 5)   # nobody reads there
+        server.call(lambda: server.node.out.append(("b", frame)))
+        time.sleep(0.8)
+        assert server.metrics.peer_links_abandoned == 0, "it is stuck, but not down"
+        server.node.down.add("b")
+        until(lambda: server.node.links == [("b", True), ("b", False)], "it is given up")
+        assert server.metrics.peer_links_abandoned == 1
+        over.set()
+        until(lambda: server.node.links[2:] == [("b", True)], "and made anew")
+        # The peer is still held for down, but what is sent arrives.
+        for _ in range(10):
+            server.call(lambda: server.node.out.append(("b", array([bulk(b"small")]))))
+            time.sleep(0.1)
+        assert server.metrics.peer_links_abandoned == 1
+
+
+def test_an_attempt_lasts_no_longer_than_a_connection_usually_takes(server: Served) -> None:
+    with served("b", peer_secret="s") as other:
+        introduce(server, other)
+        until(lambda: server.node.links == [("b", True)], "the link is up")
+        dial = server.peers._dials[f"{LOOPBACK}:{other.peer_port}"]
+        assert dial._connect_s < 2.0
+    until(lambda: server.node.links == [("b", True), ("b", False)], "the link is down")
+    dials = server.metrics.peer_dials
+    time.sleep(1.5)
+    assert server.metrics.peer_dials >= dials + 4       # it was there a moment ago
+
+
+def test_who_speaks_is_dialled_at_once(server: Served) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+    address = f"{LOOPBACK}:{port}"
+    incoming = enter(server, b"x")
+    server.node.wanted = {address: "x"}
+    until(lambda: server.metrics.peer_dials > 1, "nobody is there")
+    dial = server.peers._dials[address]
+    until(lambda: not dial.is_busy, "the attempt is over")
+
+    def rest_long() -> None:
+        dial._pause_s = 60.0
+        dial._later()
+
+    server.call(rest_long)
+    with socket.create_server((LOOPBACK, port)) as listener:
+        listener.settimeout(5)
+        incoming.send(array([bulk(b"a frame")]))
+        connection, _ = listener.accept()
+        connection.close()
 
 
 def test_pauses_between_attempts_grow(server: Served) -> None:
