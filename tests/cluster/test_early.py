@@ -9,7 +9,7 @@ from tests.little import Client, Little
 
 def forwarding(**changes: object) -> tuple[Little, Client, str]:
     """A cluster of three, a client at A, and a key that B coordinates."""
-    little = Little(3, **changes).ready()
+    little = Little(3, **{"exchange_interval_ms": 0, **changes}).ready()
     little.run(50)
     return little, little.client("A"), little.key_of("B")
 

@@ -64,7 +64,7 @@ def test_arbitrary_items_are_refused_or_harmless(
 ) -> None:
     little = Little(2, cluster_size=2)
     little.run(10)
-    header = HEADER.pack(PROTOCOL_VERSION, 0, 7, number, 1, 0, 0, 1, 2, 3, *given_counts)
+    header = HEADER.pack(PROTOCOL_VERSION, 0, 7, number, 1, 0, 0, 1, 2, 3, 4, *given_counts)
     survives(little["B"], little.machines[0].name, [header, *items])
     assert little["B"].drain() is not None
 
@@ -115,7 +115,7 @@ def test_a_connection_that_is_taken_for_an_earlier_one_ends() -> None:
     little = Little(3, heartbeat_ms=50).ready()
     link = little["B"].link_to(little.machines[0].name)
     late = HEADER.pack(
-        PROTOCOL_VERSION, 0, link.peer_epoch + 1, 1, 1, 0, 0, 1, 2, little.now_ms, *[0] * 9
+        PROTOCOL_VERSION, 0, link.peer_epoch + 1, 1, 1, 0, 0, 1, 2, little.now_ms, 0, *[0] * 9
     )
     little["B"].frame(little.machines[0].name, [late])
     little.refused = []

@@ -308,7 +308,7 @@ class ComparesValuesOnly(Swapped):
                 link.verifies = [wrong if one == right else one for one in link.verifies]
 
     def frame(self, peer: str, items: list[bytes]) -> None:
-        verifies = read_header(items)[10]
+        verifies = read_header(items)[11]
         items = list(items)
         for at in range(1, 1 + 2 * verifies, 2):
             record = self.replica.get(items[at])
@@ -381,7 +381,7 @@ class RunsForwardsTwice(Node):
         dropped = self.counters.frames_dropped
         super().frame(peer, items)
         fields = read_header(items)
-        verifies, feedbacks, stores, differs, forwards = fields[10:15]
+        verifies, feedbacks, stores, differs, forwards = fields[11:16]
         at = 1 + 2 * (verifies + feedbacks + stores + differs)
         if dropped == self.counters.frames_dropped:
             for _ in range(forwards):
