@@ -82,7 +82,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "counters reserved per durable write; a restart skips the rest of a block",
             1000, 1 << 32),
     Setting("tombstone-grace", "tombstone_grace_ms", "ms", 24 * HOUR,
-            "how long a deletion is remembered; longer outages are forgiven, at a cost in memory",
+            "how long deletions are remembered while a member is away; more costs memory",
             1, 366 * 24 * HOUR),
     Setting("hint-max-age", "hint_max_age_ms", "ms", 3 * HOUR,
             "how long a write is kept for an absent owner; longer costs disk on the stand-in",
@@ -109,8 +109,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "pause between two looks for what may be forgotten; raising it frees memory later;"
             " 0: off", 0, HOUR, (), True),
     Setting("message-max-age", "message_max_age_ms", "ms", 60 * SECOND,
-            "a peer's frame that may be older is refused; raising it needs a longer"
-            " tombstone-grace", SECOND, HOUR),
+            "a peer's frame that may be older is refused; deletions are remembered for longer than"
+            " that, so raising it costs memory and needs a longer tombstone-grace", SECOND, HOUR),
     Setting("exchange-interval", "exchange_interval_ms", "ms", 2 * SECOND,
             "pause between comparing copies; raising it repairs later; 0: off", 0, HOUR, (), True),
     Setting("scrub-interval", "scrub_interval_ms", "ms", 200,

@@ -171,6 +171,7 @@ class Node:
         self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
+        self.coordinator.message_max_age_ms = self.settings.message_max_age_ms
         self.coordinator.latencies = self.latencies
         self.view = ClusterView(self)
         self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
@@ -325,8 +326,9 @@ class Node:
         self.now_ms = now_ms
         self.wall_ms = self.standing.time(now_ms, wall_ms)
         self.dispatcher.wall_ms = self.hints.wall_ms = self.wall_ms
+        self.coordinator.wall_ms = self.exchange.trees.wall_ms = self.wall_ms
         self.front.advance(self.wall_ms)
-        self.receiver.now_ms = now_ms
+        self.receiver.now_ms = self.hints.now_ms = now_ms
         self.admission.advance(now_ms)
         self.coordinator.expire(now_ms)
         self.dispatcher.expire(now_ms)

@@ -11,10 +11,11 @@ itself or because it was no owner at that time, meets a higher number than it ha
 comes back. It may hold what the others deleted and forgot: it gives its copy up and is filled anew.
 
 An expired value becomes a tombstone first, by a rule computed from its `expire_at`, and is
-collected like any other.
+collected like any other. One that covers nothing but itself (`strings.ends_ms`) leaves nothing:
+each replica drops it alone once nobody's clock can take it for alive.
 
 Source: SEMANTICS 4 and 5; "all three agree" alone brought deleted data back in 39-61 of 3000
-simulated schedules. Decision 0017.
+simulated schedules. Decisions 0017 and 0033.
 """
 
 from typing import Final
@@ -27,6 +28,7 @@ from respdyn.types import strings
 
 _PROMISED: Final = META + b"promised"
 _COLLECTED: Final = META + b"collected"
+_EARLY: Final = META + b"early"
 
 LOOK_RECORDS: Final = 2048   # looked at in one go, unless one slot has more
 MOST_DUE: Final = 8192       # found and not yet dealt with; the rest is found again
@@ -59,16 +61,18 @@ class Remains:
 
     def look(
         self, owned: dict[int, int], now_ms: int, wall_ms: int, grace_ms: int, margin_ms: int,
-        stagger_ms: int,
-    ) -> None:
-        """Walk on for a while and note what is due.
+        stagger_ms: int, over_ms: int,
+    ) -> int:
+        """Walk on for a while, note what is due, and drop what leaves nothing; how many that was.
 
         `owned`: partition -> this node's place among its owners. The first owner finds a thing due
         after `grace_ms` (a tombstone) or `margin_ms` (an expired value); the others wait longer by
-        `stagger_ms` for each place, so that they step in only if it does not.
+        `stagger_ms` for each place, so that they step in only if it does not. `over_ms`: what was
+        over before that (ms since 1970) is dropped if it leaves nothing.
         """
         if self.due >= MOST_DUE:
-            return
+            return 0
+        dropped = 0
         replica = self._replica
         width = replica.width
         seen = 0
@@ -80,24 +84,35 @@ class Remains:
             table = replica.slots[slot]
             seen += len(table)
             wait_ms = place * stagger_ms
-            self._look_into(
-                table, partition, now_ms, grace_ms + wait_ms, wall_ms - margin_ms - wait_ms
-            )
+            for locator in self._look_into(
+                table, partition, now_ms, grace_ms + wait_ms, wall_ms - margin_ms - wait_ms,
+                over_ms,
+            ):
+                replica.let_go(locator)
+                dropped += 1
             if seen >= LOOK_RECORDS or self.due >= MOST_DUE:
                 self._next(slot + 1)
-                return
+                return dropped
         self._next(SLOTS)
+        return dropped
 
     def _look_into(
-        self, table: dict[bytes, bytes], partition: int, now_ms: int, grace_ms: int, limit_ms: int
-    ) -> None:
+        self, table: dict[bytes, bytes], partition: int, now_ms: int, grace_ms: int,
+        limit_ms: int, over_ms: int,
+    ) -> list[bytes]:
+        """Note what is due in a slot; which values are over and leave nothing."""
         since = self._since
+        over: list[bytes] = []
         for locator, record in table.items():
             form = record[1]
             if form & (LIVE | EXPIRES) == LIVE:
                 continue
             if form & LIVE:
-                if strings.is_expired(record, limit_ms):
+                ends_ms = strings.ends_ms(record)
+                if ends_ms:
+                    if ends_ms < over_ms:
+                        over.append(locator)
+                elif strings.is_expired(record, limit_ms):
                     self._note(self.expired, partition, locator, record)
                 continue
             known = since.get(locator)
@@ -108,6 +123,7 @@ class Remains:
             self._oldest_ms = max(self._oldest_ms, age_ms)
             if age_ms >= grace_ms:
                 self._note(self.tombstones, partition, locator, record)
+        return over
 
     def _note(
         self, due: Due, partition: int, locator: bytes, record: bytes
@@ -161,6 +177,7 @@ class Promises:
         self._replica = replica
         self.promised = _restored(replica, _PROMISED)
         self.collected = _restored(replica, _COLLECTED)
+        self.early = _restored(replica, _EARLY)     # of these, before the grace was over
 
     def promise(self, partition: int, number: int) -> bool:
         """Promise a number; True if that is news, and must be made durable before it is told."""
@@ -170,13 +187,15 @@ class Promises:
         self._replica.put_meta(_PROMISED + partition.to_bytes(2, "big"), number.to_bytes(8, "big"))
         return True
 
-    def collect(self, partition: int, number: int) -> None:
+    def collect(self, partition: int, number: int, is_early: bool) -> None:
         """Tombstones are forgotten under this number."""
+        stored, partition_name = number.to_bytes(8, "big"), partition.to_bytes(2, "big")
         if number > self.collected.get(partition, 0):
             self.collected[partition] = number
-            self._replica.put_meta(
-                _COLLECTED + partition.to_bytes(2, "big"), number.to_bytes(8, "big")
-            )
+            self._replica.put_meta(_COLLECTED + partition_name, stored)
+        if is_early and number > self.early.get(partition, 0):
+            self.early[partition] = number
+            self._replica.put_meta(_EARLY + partition_name, stored)
 
     def has_missed(self, partition: int, collected: int) -> bool:
         """Whether others have collected under a number that this node never promised."""

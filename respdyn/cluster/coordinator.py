@@ -35,7 +35,7 @@ from respdyn.causal.codec import PLAIN, VALUE, context_of, decode, digest, join_
 from respdyn.causal.dot import Dot, Stamp
 from respdyn.cluster.counters import Counters
 from respdyn.cluster.deadlines import NEVER, Deadlines
-from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare
+from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare, is_remark
 from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link, find_flight
@@ -64,8 +64,9 @@ class Coordinator:
         link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
         keepers: Keepers,
     ) -> None:
-        self.now_ms = 0
+        self.now_ms = self.wall_ms = 0
         self.keepers = keepers
+        self.message_max_age_ms = NEVER
         self.waits_for_disk = False
         self.can_store = True           # False while this node's disk fails
         self.latencies = Latencies(lambda took_ms, requests: None)
@@ -160,7 +161,7 @@ class Coordinator:
             state, is_whole = self._replica.get(locator), True
         else:
             state, is_whole = self._hints.find(locator)
-        if state and len(state) <= WHOLE_BYTES:
+        if state and (len(state) <= WHOLE_BYTES or is_remark(content)):
             content = state
         is_whole = is_whole and content == state
         kind = HINT_WHOLE if is_whole else HINT_PART
@@ -198,7 +199,7 @@ class Coordinator:
         write has come that has not seen the siblings either: they are removed, without a value.
         """
         waiter, reply, locator, delta, until_ms = op
-        if self.now_ms > until_ms:
+        if self.now_ms > min(until_ms, write_round.began_ms + self.message_max_age_ms):
             waiter.fill(UNKNOWN)
             return
         ours = decode(delta).entries[VALUE]
@@ -261,7 +262,7 @@ class Coordinator:
             read_round = self._open_read(replicas, r - 1, deadline_ms, keepers)
         self.counters.reads_coordinated += 1
         place = (read_round, len(read_round.ops))
-        read_round.ops.append(ReadOp(reader, locator, record))
+        read_round.ops.append(ReadOp(reader, locator, record, self.now_ms))
         entry = pair(locator, digest(record))
         for peer in read_round.asked:
             link = self._link_to(peer)
@@ -344,6 +345,10 @@ class Coordinator:
         if op.joined:
             # A replica that differed has told, before it did, what was cleared.
             op.joined = self._replica.uncleared(op.locator, op.joined)
+        if 0 < strings.ends_ms(op.joined) < self.wall_ms:
+            return      # each replica drops it, and some have
+        if self.now_ms - op.began_ms > self.message_max_age_ms:
+            return      # it may be deleted since, and the deletion forgotten
         joined = op.joined
         if joined and self.can_store:
             joined = self._replica.receive(op.locator, joined)

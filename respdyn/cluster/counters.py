@@ -11,7 +11,7 @@ NAMES: Final = (
     "scrub_disk_damages", "exchanges", "exchange_differences", "exchange_keys_repaired",
     "records_filled", "sloppy_writes", "sloppy_reads", "copies_unkept", "hints_stored",
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
-    "partitions_given_up", "disks_went_back", "writes_held",
+    "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held",
 )
 
 
@@ -59,6 +59,7 @@ class Counters:
         self.hints_delivered = 0
         self.hints_dropped = 0          # too old, damaged, or for nobody
         self.tombstones_collected = 0
+        self.expired_dropped = 0        # expired values that left nothing
         self.expired_reduced = 0
         self.partitions_given_up = 0
         self.disks_went_back = 0        # this node's data was older than what others had seen of it

@@ -6,8 +6,10 @@ of the hashes of its keys, each over locator and digest of the record, so the or
 came does not matter. The root is a hash over all leaves and the partition's cleared context.
 
 A write pays for none of this: it marks its slot as stale (`Replica.stale`, one byte for each slot),
-and the leaves of stale slots are made anew when somebody asks. Time does not change a tree: an
-expired value has the same bytes as before.
+and the leaves of stale slots are made anew when somebody asks. An expired value has the same bytes
+as before, with one exception: what each replica drops by itself when its time is over
+(`strings.ends_ms`) is left out from then on, so that nobody gives it back to who was quicker. Each
+slot knows when the first of its values comes to that.
 
 The price is that a slot is hashed whole, about a microsecond for each record, however little of it
 has changed. That is fine for the usual slot with tens of records and bad for one with a million.
@@ -24,10 +26,12 @@ from respdyn.causal.codec import digest
 from respdyn.cluster.cleared import Cleared
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
+from respdyn.types.strings import ends_ms
 
 SEGMENTS: Final = 1024          # of a partition, unless it has more slots
 LEAF_BYTES: Final = 8
 ROOT_BYTES: Final = 16
+_NEVER: Final = 1 << 62
 
 Position = tuple[int, int]      # slot, and the CRC-32 of a key in it
 
@@ -36,8 +40,10 @@ class HashTrees:
     """The trees of all partitions of a replica."""
 
     def __init__(self, replica: Replica) -> None:
+        self.wall_ms = 0
         self._replica = replica
         self._width = 0
+        self._ends_ms = [_NEVER] * SLOTS            # when something in a slot is to be left out
         self._fit()
 
     def _fit(self) -> None:
@@ -64,6 +70,7 @@ class HashTrees:
     def cost(self, partition: int) -> int:
         """How many records must be hashed before the root is known."""
         slots = self.slots_of(partition)
+        self._age(slots)
         tables, find = self._replica.slots, self._replica.stale.find
         records = 0
         slot = find(1, slots.start, slots.stop)
@@ -121,7 +128,9 @@ class HashTrees:
             last = (-1, -1)
             for place, locator in sorted((crc32(name[3:]), name) for name in table):
                 here = (slot, place)
-                if here < start or place >> self._shift not in parts:
+                if here < start or place >> self._shift not in parts or (
+                    0 < ends_ms(table[locator]) <= self.wall_ms
+                ):
                     continue
                 if here >= stop:
                     break
@@ -135,6 +144,7 @@ class HashTrees:
 
     def _refresh(self, partition: int) -> None:
         slots = self.slots_of(partition)
+        self._age(slots)
         stale = self._replica.stale
         slot = stale.find(1, slots.start, slots.stop)
         if slot < 0:
@@ -142,18 +152,35 @@ class HashTrees:
         self._hashes.pop(partition, None)
         while slot >= 0:
             stale[slot] = 0
-            self._leaves[slot] = self._hash(self._replica.slots[slot])
+            self._leaves[slot] = self._hash(slot)
             slot = stale.find(1, slot + 1, slots.stop)
 
-    def _hash(self, table: dict[bytes, bytes]) -> bytes:
+    def _age(self, slots: range) -> None:
+        """Slots in which the time of a value is over are stale."""
+        wall_ms, stale = self.wall_ms, self._replica.stale
+        for slot in slots:
+            if self._ends_ms[slot] <= wall_ms:
+                self._ends_ms[slot] = _NEVER
+                stale[slot] = 1
+
+    def _hash(self, slot: int) -> bytes:
         """The leaves of a slot."""
+        table, wall_ms = self._replica.slots[slot], self.wall_ms
+        first_ms = _NEVER
         if not table:
+            self._ends_ms[slot] = first_ms
             return self._empty
         shift = self._shift
         leaves = [0] * self._per_slot
         for locator, record in table.items():
+            over_ms = ends_ms(record)
+            if over_ms:
+                if over_ms <= wall_ms:
+                    continue
+                first_ms = min(first_ms, over_ms)
             hashed = blake3(locator + digest(record)).digest(LEAF_BYTES)
             leaves[crc32(locator[3:]) >> shift] ^= int.from_bytes(hashed, "big")
+        self._ends_ms[slot] = first_ms
         return b"".join(leaf.to_bytes(LEAF_BYTES, "big") for leaf in leaves)
 
 

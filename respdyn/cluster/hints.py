@@ -26,7 +26,7 @@ from itertools import islice
 from typing import Final
 from zlib import crc32
 
-from respdyn.causal.codec import VALUE, entries_of, is_live, join_records, verify
+from respdyn.causal.codec import EXPIRES, LIVE, VALUE, entries_of, is_live, join_records, verify
 from respdyn.causal.dot import Stamp
 from respdyn.cluster.cleared import Tops, above, decode_tops, encode_tops, raise_by, raise_to
 from respdyn.cluster.counters import Counters
@@ -52,9 +52,11 @@ Entry = tuple[bytes, int, bytes]
 class Hint:
     """What is kept for one owner under one name."""
 
-    __slots__ = ("content", "is_whole", "serial", "since_ms")
+    __slots__ = ("added", "content", "is_restored", "is_whole", "serial", "since_ms")
 
     def __init__(self, content: bytes, since_ms: int, is_whole: bool, serial: int) -> None:
+        self.is_restored = False        # it was on the disk when this node started
+        self.added = b""                # if so: what has come since then
         self.content = content          # a record, or a cleared context
         self.since_ms = since_ms        # when the oldest write in it came
         self.is_whole = is_whole
@@ -97,6 +99,7 @@ class Hints:
         self._counters = counters
         self._shelves: dict[str, dict[int, Shelf]] = {}     # by owner, by partition
         self._is_full = False
+        self._touched: dict[int, int] = {}      # partition -> when a hint of it last came or went
 
     # ---- keeping ----
 
@@ -129,6 +132,7 @@ class Hints:
     ) -> bytes:
         self.serial += 1
         self.fresh[owner] = None
+        self._touched[partition] = self.now_ms
         self._counters.hints_stored += 1
         shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
         hint = shelf.hints.get(name)
@@ -143,6 +147,8 @@ class Hints:
             joined = content
         else:
             joined = content if name[0] >= 64 else join_records(hint.content, content)
+            if hint.is_restored and name[0] < 64:
+                hint.added = join_records(hint.added, content)
             if joined == hint.content:
                 return joined
             if joined == content:       # all that was kept before is superseded
@@ -161,6 +167,7 @@ class Hints:
         self._replica.batch += (_stored_name(owner, partition, name), _head(hint) + new)
 
     def _drop(self, owner: str, partition: int, name: bytes) -> None:
+        self._touched[partition] = self.now_ms
         parts = self._shelves[owner]
         shelf = parts[partition]
         hint = shelf.hints.pop(name)
@@ -255,6 +262,17 @@ class Hints:
         return min(
             (parts[partition].oldest_ms for parts in self._shelves.values() if partition in parts),
             default=0,
+        )
+
+    def is_free(self, partition: int, for_ms: int) -> bool:
+        """Whether no hint of a partition is kept here, nor was for so long.
+
+        What came before this node started is not known of. What was delivered counts for as long
+        as readers are told of it.
+        """
+        for_ms += self.remember_ms
+        return not self.oldest_of(partition) and (
+            self.now_ms - self._touched.get(partition, -for_ms) >= for_ms
         )
 
     def oldest_age_ms(self) -> int:
@@ -367,6 +385,20 @@ class Hints:
                     self._drop(owner, partition, name)
         return count
 
+    def give_up_restored(self, partition: int) -> None:
+        """The disk is an older copy of itself: what it held of a partition was delivered long ago.
+
+        Since then it may have been deleted, and the deletion forgotten. What has come since this
+        node started is kept; so are cleared contexts, which bring nothing back.
+        """
+        for owner, parts in list(self._shelves.items()):
+            shelf = parts.get(partition)
+            for name, hint in list(shelf.hints.items()) if shelf is not None else ():
+                if hint.is_restored and name[0] < 64:
+                    hint.is_restored = False
+                    self._replace(owner, partition, name, hint, hint.added)
+                    self._counters.hints_dropped += not hint.added
+
     # ---- the ring changes ----
 
     def retarget(self, owners_of: Callable[[int], tuple[str, ...]], here: str) -> None:
@@ -398,9 +430,15 @@ class Hints:
         if name[0] >= 64:
             self.keep_cleared(owner, partition, name[1], decode_tops(hint.content))
         else:
+            known = self._shelves.get(owner, {}).get(partition, Shelf()).hints.get(name)
+            added = hint.added
+            if known is not None:
+                added = join_records(added, known.added if known.is_restored else known.content)
             self.keep(owner, name, hint.content, hint.is_whole)
         shelf = self._shelves.get(owner, {}).get(partition)
         moved = shelf.hints.get(name) if shelf is not None else None
+        if moved is not None and hint.is_restored and name[0] < 64:
+            moved.is_restored, moved.added = True, added
         if shelf is not None and moved is not None:
             moved.since_ms = min(moved.since_ms, hint.since_ms)
             shelf.oldest_ms = min(shelf.oldest_ms, hint.since_ms)
@@ -445,7 +483,8 @@ class Hints:
         shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
         if not shelf.hints or since_ms < shelf.oldest_ms:
             shelf.oldest_ms = since_ms
-        shelf.hints[name] = Hint(content, since_ms, bool(value[1]), 0)
+        hint = shelf.hints[name] = Hint(content, since_ms, bool(value[1]), 0)
+        hint.is_restored = True
         self.count += 1
         self.bytes += len(name) + len(content)
         return True
@@ -472,6 +511,15 @@ def bare(stamp: Stamp) -> Stamp:
     """
     actor, counter, _, clock = stamp
     return actor, counter, counter, clock
+
+
+def is_remark(record: bytes) -> bool:
+    """Whether it speaks of the expiry of values that it does not hold: half of what was done.
+
+    >>> is_remark(b"")
+    False
+    """
+    return bool(record) and record[1] & (LIVE | EXPIRES) == EXPIRES
 
 
 def stands_alone(record: bytes) -> bool:

@@ -129,9 +129,10 @@ class WriteRound:
 class ReadOp:
     """One key of a read round."""
 
-    __slots__ = ("answers", "joined", "locator", "reader", "record")
+    __slots__ = ("answers", "began_ms", "joined", "locator", "reader", "record")
 
-    def __init__(self, reader: Reader, locator: bytes, record: bytes) -> None:
+    def __init__(self, reader: Reader, locator: bytes, record: bytes, began_ms: int) -> None:
+        self.began_ms = began_ms
         self.reader = reader
         self.locator = locator
         self.record = record              # what this node held when it asked; b"" for nothing

@@ -69,6 +69,8 @@ class Replica:
         self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
         self.timed = [[0] * (SLOTS // 64) for _ in range(16)]  # of these, with a time to live
         self.cleared: dict[int, Cleared] = {}        # by partition
+        # By partition and database: the tops of what was let go, as in a record.
+        self._gone: dict[int, dict[int, dict[bytes, bytes]]] = {}
         self.meta: dict[bytes, bytes] = {}
         self.must_sync = False                       # this turn's batch holds what must not wait
 
@@ -178,7 +180,21 @@ class Replica:
             record = self.uncleared(locator, record)
             if not record:
                 return self.get(locator)
+        if record.find(self._identity.actor, 0, _CONTEXT_NEAR) >= 0:
+            self._recall(locator, record)
         return self.join(locator, record)
+
+    def _recall(self, locator: bytes, record: bytes) -> None:
+        """If it tells of this node's dots for the key that are forgotten here, later ones may be.
+
+        Then none of those before now may be claimed: the floor of the partition rises (`claim`).
+        """
+        identity = self._identity
+        held = self.get(locator)
+        known = context_of(held).top(identity.actor) if held else 0
+        if context_of(record).top(identity.actor) > known:
+            partition = (locator[0] << 8 | locator[1]) // self.width
+            identity.floors[partition] = identity.counter
 
     # ---- cleared contexts ----
 
@@ -200,7 +216,9 @@ class Replica:
 
     def tops(self, partition: int) -> Cleared:
         """By database, for each actor, the highest counter that the partition has seen."""
-        found: dict[int, dict[bytes, bytes]] = {}     # counters as in a record: they compare
+        found: dict[int, dict[bytes, bytes]] = {      # counters as in a record: they compare
+            db: dict(tops) for db, tops in self._gone.get(partition, {}).items()
+        }
         for slot in range(partition * self.width, (partition + 1) * self.width):
             for locator, record in self.slots[slot].items():
                 tops = found.get(locator[2])
@@ -230,6 +248,14 @@ class Replica:
         self.put_meta(
             _CLEARED + bytes([db]) + partition.to_bytes(2, "big"), encode_tops(cleared)
         )
+
+    def let_go(self, locator: bytes) -> None:
+        """Drop a value that is over. A FLUSHALL still speaks of it: who has prolonged it loses it.
+        """
+        partition = (locator[0] << 8 | locator[1]) // self.width
+        gone = self._gone.setdefault(partition, {}).setdefault(locator[2], {})
+        raise_by(gone, self.get(locator))
+        self.drop(locator)
 
     def forget(self, locator: bytes) -> None:
         """Drop a record, tombstones included, as if it had never been."""

@@ -17,11 +17,21 @@ import msgspec
 from respdyn.cluster.deadlines import Deadlines
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import NUMBER, bulk
-from respdyn.engine.questions import Clear, ClearHint, Deliver, Give, Pause, Promise, Question, Run
+from respdyn.engine.questions import (
+    Clear,
+    ClearHint,
+    Deliver,
+    Give,
+    Pause,
+    Promise,
+    Question,
+    Run,
+    Vow,
+)
 from respdyn.errors import PeerError
 
 # Answered only once what they asked to store is durable.
-_STORING: Final = (Clear, ClearHint, Deliver, Promise, Give)
+_STORING: Final = (Clear, ClearHint, Deliver, Promise, Vow, Give)
 
 Wish = tuple[str, Question] | Run | Pause
 Answer = object

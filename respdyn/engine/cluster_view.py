@@ -34,10 +34,10 @@ from respdyn.engine.questions import (
     Listening,
     Mend,
     Offer,
-    OldestHints,
     Promise,
     Pull,
     Question,
+    Remnants,
     Roots,
     Run,
     Same,
@@ -46,6 +46,7 @@ from respdyn.engine.questions import (
     Sizes,
     Status,
     Tops,
+    Vow,
 )
 from respdyn.engine.verdict import ClusterFacts, NodeFacts, verdict
 from respdyn.engine.verify import Verification, repair
@@ -107,7 +108,7 @@ class ClusterView:
                 self._node.replica.get(question.locator)
             )
             return version_of(held, self._node.wall_ms)
-        if isinstance(question, Held | HintSerial | HintsUpto | OldestHints):
+        if isinstance(question, Held | HintSerial | HintsUpto):
             return self._about_hints(question)
         if isinstance(question, Roots | Segments | Keys | Fetch | Mend):
             return self._node.exchange.answer(question)
@@ -116,20 +117,18 @@ class ClusterView:
             return [self._node.replica.digest(rec) if rec else b"" for rec in records]
         if isinstance(question, Listening):
             return channels.answer(self._node.telling.pubsub, question)
-        if isinstance(question, Promise | Drop | Same):
+        if isinstance(question, Promise | Vow | Remnants | Drop | Same):
             return self._node.collection.answer(question)
         if isinstance(question, Pull | Offer | Give | Sizes):
             return self._node.changes.work.answer(question)
         return self._health()
 
-    def _about_hints(self, question: Held | HintSerial | HintsUpto | OldestHints) -> Answer:
+    def _about_hints(self, question: Held | HintSerial | HintsUpto) -> Answer:
         node = self._node
         if isinstance(question, HintSerial):
             return node.hints.serial
         if isinstance(question, HintsUpto):
             return node.hints.count_upto(question.serial)
-        if isinstance(question, OldestHints):
-            return [node.hints.oldest_of(partition) for partition in question.partitions]
         locator = question.locator
         if len(locator) < 3 or locator[0] > 63:
             return False, b"", {}

@@ -33,8 +33,9 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import pair
 from respdyn.cluster.plan import Plan
 from respdyn.engine.asking import Answer, Task, Wish, answer_as
-from respdyn.engine.questions import Drop, OldestHints, Promise, Promised, Same
+from respdyn.engine.questions import Drop, Promise, Promised, Remnants, Same, Vow
 from respdyn.errors import PeerError
+from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 BATCH: Final = 1024          # locators dealt with at once
 PARTITIONS: Final = 64       # that they may be of
 BUSY_PAUSE_MS: Final = 10    # until the next, while more is due
+PAUSE_MS: Final = 1000       # between two collections of less than a batch: each costs a sync
 # Expiries are dealt with when they are past by the clock offset that is allowed and this.
 EXPIRY_MARGIN_MS: Final = 1000
 _STAGGER_MS: Final = 10_000  # how much longer the second owner waits than the first, at the most
@@ -57,8 +59,11 @@ class Collection:
     def __init__(self, node: Node) -> None:
         self.remains = Remains(node.replica)
         self.promises = Promises(node.replica)
+        self.disturbed_ms = 0
         self._node = node
         self._next_ms = 0
+        self._next_collect_ms = 0
+        self._planned_version = -1
         self._is_running = False
         self._owned: dict[int, int] = {}            # partition -> this node's place
         self._generation_of: dict[int, int] = {}    # partition -> when the promise was stored
@@ -69,6 +74,9 @@ class Collection:
         """The ring or somebody's reachability has changed."""
         node = self._node
         here = node.identity.node_id
+        if self._version() != self._planned_version:
+            self._planned_version = self._version()
+            self.disturb()
         self._owned = {
             plan.partition: plan.owners.index(here)
             for plan in node.dispatcher.plans[:: node.replica.width] if plan.is_owner
@@ -91,24 +99,44 @@ class Collection:
         if node.dispatcher.cannot_store:
             return
         remains = self.remains
-        grace_ms = 0 if self._is_alone() else settings.tombstone_grace_ms
-        remains.look(
-            self._owned, node.now_ms, node.wall_ms, grace_ms,
-            self._margin_ms(), min(_STAGGER_MS, grace_ms // 4),
-        )
+        grace_ms = self._grace_ms()
         # With a clock that is off nothing is taken for expired; tombstones have another clock.
         is_off = node.dispatcher.sends_away
+        node.counters.expired_dropped += remains.look(
+            self._owned, node.now_ms, node.wall_ms, grace_ms,
+            self._margin_ms(), min(_STAGGER_MS, grace_ms // 4),
+            0 if is_off else node.wall_ms - self._over_ms(),
+        )
         due = {} if is_off else remains.take(remains.expired, BATCH, PARTITIONS)
         if due:
             self._run(self._reduce(due))
             return
+        if node.now_ms < self._next_collect_ms and remains.due < BATCH:
+            return
         due = remains.take(remains.tombstones, BATCH, PARTITIONS)
         if due:
+            self._next_collect_ms = node.now_ms + min(PAUSE_MS, grace_ms // 4)
             self._run(self._collect(due))
+
+    def _grace_ms(self) -> int:
+        """For how long this owner holds a tombstone, as things are now."""
+        if self._is_alone():
+            return 0
+        grace_ms = self._node.settings.tombstone_grace_ms
+        return min(grace_ms, self._settled_ms()) if self._asked_members()[1] else grace_ms
 
     def _margin_ms(self) -> int:
         """So long after it expired a value is expired by everybody's clock."""
         return self._node.settings.max_clock_offset_ms + EXPIRY_MARGIN_MS
+
+    def _over_ms(self) -> int:
+        """So long after its end a value that leaves nothing is dropped.
+
+        By then nobody's clock can take it for alive, and a remark on it that travels without it
+        has come, for it was made long before the end.
+        """
+        late_ms = max(0, self._settled_ms() - strings.REMARK_LEAD_MS)
+        return 2 * self._node.settings.max_clock_offset_ms + EXPIRY_MARGIN_MS + late_ms
 
     def _is_alone(self) -> bool:
         """A cluster of one keeps no memory of deletions: nobody could bring anything back."""
@@ -120,7 +148,7 @@ class Collection:
 
         def done(_: bytes) -> None:
             self._is_running = False
-            if self.remains.due:
+            if self.remains.expired or self.remains.due >= BATCH:
                 self._next_ms = min(self._next_ms, self._node.now_ms + BUSY_PAUSE_MS)
 
         self._node.asking.start_quietly(task, self._node.settings.request_timeout_ms, done)
@@ -143,15 +171,48 @@ class Collection:
                 return None
         return others
 
-    def _others_up(self) -> list[str]:
-        """All other members that can be asked, owners or not: any may keep hints."""
+    def _members(self) -> list[str]:
+        """All other members, owners or not: any may keep hints, or a copy that it once owned."""
+        ring = self._node.membership.ring
+        here = self._node.identity.node_id
+        members = ring.members if ring is not None else ()
+        return [member.node_id for member in members if member.node_id != here]
+
+    def _is_up(self, member: str) -> bool:
+        link = self._node.links.get(member)
+        return link is not None and link.is_up
+
+    def _asked_members(self) -> tuple[list[str], bool]:
+        """Those that can be asked, and whether that is everybody."""
+        members = self._members()
+        up = [member for member in members if self._is_up(member)]
+        return up, len(up) == len(members)
+
+    def _settled_ms(self) -> int:
+        """What was sent so long ago has arrived or never will: clocks may drift by a sixteenth."""
+        age_ms = self._node.settings.message_max_age_ms
+        return age_ms + age_ms // 16
+
+    def _is_free(self, partition: int) -> bool:
+        """Whether nothing older of a partition can come from this node any more.
+
+        It keeps no hint of it, and no copy unless it is an owner; and for so long that whatever it
+        has sent of those has arrived.
+        """
         node = self._node
-        ring = node.membership.ring
-        members = [member.node_id for member in ring.members] if ring is not None else []
-        return [
-            member for member in members
-            if (link := node.links.get(member)) is not None and link.is_up
-        ]
+        for_ms = self._settled_ms()
+        width = node.replica.width
+        if not 0 <= partition < SLOTS // width or not node.transfers.is_at_rest(partition):
+            return False
+        if node.now_ms - self.disturbed_ms < for_ms or not node.hints.is_free(partition, for_ms):
+            return False
+        if node.identity.node_id in node.transfers.holders(partition):
+            return True
+        return not any(node.replica.slots[partition * width : (partition + 1) * width])
+
+    def disturb(self) -> None:
+        """The ring has changed here, or a copy that was another's was given back."""
+        self.disturbed_ms = self._node.now_ms
 
     def _plan(self, partition: int) -> Plan | None:
         plans = self._node.dispatcher.plans
@@ -166,7 +227,7 @@ class Collection:
 
     def _promise_here(self, partition: int) -> int:
         """A number under which nothing was asked before: a copy from before the question has never
-        promised it.
+        promised it, and it is on the disk only with all that came before it.
         """
         promises = self.promises
         number = 1 + max(
@@ -186,41 +247,90 @@ class Collection:
 
     def _collect(self, due: Due) -> Task:
         """Have tombstones forgotten by all owners."""
-        node = self._node
-        version = self._version()
-        digest = node.replica.digest
-        asked: list[tuple[Promise, list[str]]] = []
-        for partition, found in due.items():
-            others = self._others(partition)
-            if others is None:
-                continue
-            if not others:
+        members, is_early = self._asked_members()
+        if self._is_alone():
+            for found in due.values():
                 self._forget(found)
-                continue
-            names = [(locator, digest(record)) for locator, record in found.items()]
-            number = self._promise_here(partition)
-            asked.append((Promise(partition, version, number, names), others))
+            return b""
+        asked = self._questions(due, is_early)
         if not asked:
             return b""
-        members = self._others_up()
-        hints = OldestHints([question.partition for question, _ in asked])
-        wishes: list[Wish] = [(member, hints) for member in members]
-        wishes += [(owner, question) for question, owners in asked for owner in owners]
-        answers = iter((yield wishes))
-        hinted = [answer_as(list[int], next(answers)) for _ in members]
+        # First everybody promises; then, after all owners have told since when they hold the
+        # tombstones, everybody is asked what else is left.
+        wishes: list[Wish] = [(owner, question) for question, owners in asked for owner in owners]
+        version = self._version()
+        vows = self._vows(asked, members) if is_early else []
+        answers = iter((yield [*wishes, *vows]))
+        promised = [
+            [answer_as(Promised, next(answers)) for _ in owners] for _, owners in asked
+        ]
+        refused = self._refused(vows, [answer_as(list[int], answer) for answer in answers])
+        remnants = Remnants(version, [question.partition for question, _ in asked])
+        told = yield [(member, remnants) for member in members]
+        free = [answer_as(list[bool], answer) for answer in told]
         drops: list[Wish] = []
         for at, (question, owners) in enumerate(asked):
-            promised = [answer_as(Promised, next(answers)) for _ in owners]
-            if not all(oldest is not None and oldest[at:at + 1] == [0] for oldest in hinted):
+            partition, number = question.partition, question.number
+            is_free = all(words is not None and words[at : at + 1] == [True] for words in free)
+            if not is_free or not self._is_free(partition) or partition in refused:
                 continue
-            agreed = self._agreed(question, promised)
-            agreed = self._drop(question.partition, question.number, agreed)
+            agreed = self._agreed(question, promised[at])
+            agreed = self._drop(partition, number, agreed, is_early)
             if agreed:
-                drop = Drop(question.partition, version, question.number, agreed)
+                drop = Drop(partition, version, number, agreed, is_early)
                 drops += [(owner, drop) for owner in owners]
         if drops:
             yield drops
         return b""
+
+    def _questions(self, due: Due, is_early: bool) -> list[tuple[Promise, list[str]]]:
+        """What to ask of whom; nothing about a partition of which something is in doubt here."""
+        node = self._node
+        digest = node.replica.digest
+        asked = []
+        for partition, found in due.items():
+            others = self._others(partition)
+            if others is None or not self._is_free(partition):
+                continue
+            names = [
+                (locator, digest(record)) for locator, record in found.items()
+                if is_early or self._is_over(locator, record)
+            ]
+            if names:
+                number = self._promise_here(partition)
+                asked.append((Promise(partition, self._version(), number, names), others))
+        return asked
+
+    def _is_over(self, locator: bytes, record: bytes) -> bool:
+        """Whether the grace of a tombstone is over."""
+        age_ms = self.remains.age_ms(locator, record, self._node.now_ms)
+        return age_ms >= self._node.settings.tombstone_grace_ms
+
+    def _vows(
+        self, asked: list[tuple[Promise, list[str]]], members: list[str]
+    ) -> list[tuple[str, Vow]]:
+        """What those members are asked to promise who are no owners."""
+        vows = []
+        for member in members:
+            numbers = [
+                (question.partition, question.number)
+                for question, owners in asked if member not in owners
+            ]
+            if numbers:
+                vows.append((member, Vow(self._version(), numbers)))
+        return vows
+
+    def _refused(self, vows: list[tuple[str, Vow]], told: list[list[int] | None]) -> set[int]:
+        """Partitions of which somebody has not promised the number."""
+        refused = set()
+        for (_, vow), numbers in zip(vows, told, strict=True):
+            if numbers is None or len(numbers) != len(vow.numbers):
+                numbers = [0] * len(vow.numbers)
+            for (partition, number), promised in zip(vow.numbers, numbers, strict=True):
+                if promised != number:
+                    refused.add(partition)
+                    self._promise(partition, promised)
+        return refused
 
     def _agreed(self, question: Promise, told: list[Promised | None]) -> list[Name]:
         """What all owners have promised to let go; nothing while anything is in doubt."""
@@ -246,7 +356,7 @@ class Collection:
                 self._node.counters.tombstones_collected += 1
 
     def _drop(
-        self, partition: int, number: int, names: list[Name]
+        self, partition: int, number: int, names: list[Name], is_early: bool
     ) -> list[Name]:
         """Forget those that are still as they were; which they are."""
         replica = self._node.replica
@@ -256,7 +366,7 @@ class Collection:
             and replica.digest(replica.get(locator)) == digested != b""
         ]
         if dropped:
-            self.promises.collect(partition, number)
+            self.promises.collect(partition, number, is_early)
         for locator, _ in dropped:
             self.remains.forget(locator)
         self._node.counters.tombstones_collected += len(dropped)
@@ -309,10 +419,15 @@ class Collection:
 
     # ---- the answering side ----
 
-    def answer(self, question: Promise | Drop | Same) -> Answer:
+    def answer(self, question: Promise | Vow | Remnants | Drop | Same) -> Answer:
         """This node's word on what another owner would forget."""
+        is_alike = question.version == self._version()
+        if isinstance(question, Remnants):
+            return [is_alike and self._is_free(partition) for partition in question.partitions]
+        if isinstance(question, Vow):
+            return [self._vow(*one) if is_alike else 0 for one in question.numbers]
         partition = question.partition
-        is_sure = question.version == self._version() and self._others(partition) is not None
+        is_sure = is_alike and self._others(partition) is not None
         if isinstance(question, Same):
             is_sure = is_sure and not self._node.dispatcher.sends_away
             limit_ms = self._node.wall_ms - self._margin_ms()
@@ -324,18 +439,27 @@ class Collection:
         if isinstance(question, Drop):
             if not is_sure or self.promises.has_missed(partition, question.number):
                 return False
-            self._drop(partition, question.number, question.names[:BATCH])
+            self._drop(partition, question.number, question.names[:BATCH], question.is_early)
             return True
         if not is_sure:
             return Promised(0, [])
-        promised = self.promises.promised.get(partition, 0)
-        if question.number < promised:
-            return Promised(promised, [False] * len(question.names))
-        self._promise(partition, question.number)
+        number = self._vow(partition, question.number)
+        if number != question.number:
+            return Promised(number, [False] * len(question.names))
         return Promised(question.number, [
             self._holds(partition, *name) and self._has_settled(name[0])
             for name in question.names[:BATCH]
         ])
+
+    def _vow(self, partition: int, number: int) -> int:
+        """Promise a number to another; which one is promised now, 0 for none."""
+        if self._node.dispatcher.cannot_store or self._plan(partition) is None:
+            return 0
+        promised = self.promises.promised.get(partition, 0)
+        if number <= promised:      # what has come since that was promised may not be on the disk
+            return promised if promised > number else 0
+        self._promise(partition, number)
+        return number
 
     def _holds(self, partition: int, locator: bytes, digested: bytes) -> bool:
         replica = self._node.replica
@@ -348,25 +472,32 @@ class Collection:
         """Whether whatever was sent here before the tombstone came has arrived or never will."""
         node = self._node
         age_ms = self.remains.age_ms(locator, node.replica.get(locator), node.now_ms)
-        return age_ms >= node.settings.message_max_age_ms
+        return age_ms >= self._settled_ms()
 
     # ---- who was away ----
 
     def told(self, link: Link) -> bytes:
         """What this node has collected. A peer that is no owner may be one later, or have been."""
-        return msgspec.msgpack.encode(dict(sorted(self.promises.collected.items())))
+        promises = self.promises
+        return msgspec.msgpack.encode((
+            dict(sorted(promises.collected.items())), dict(sorted(promises.early.items())),
+        ))
 
     def heard(self, body: bytes) -> None:
         """What a peer has collected. Raises `PeerError` when it is malformed."""
-        collected = msgspec.msgpack.decode(body, type=dict[int, int])
+        collected, early = msgspec.msgpack.decode(body, type=tuple[dict[int, int], dict[int, int]])
         if not self._node.dispatcher.plans:
             return
+        promises = self.promises
+        forgotten = [one for one, number in early.items() if promises.has_missed(one, number)]
         for partition, number in sorted(collected.items()):
             plan = self._plan(partition)
             if plan is None:
                 raise PeerError("a number collected of a partition that does not exist")
-            if self.promises.has_missed(partition, number):
+            if promises.has_missed(partition, number):
                 self._give_up(partition, number)
+        for partition in sorted(forgotten):
+            self._node.hints.give_up_restored(partition)
 
     def _give_up(self, partition: int, number: int) -> None:
         """Others forgot deletions without asking this node: its copy may bring back what they did.

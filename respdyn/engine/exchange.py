@@ -462,7 +462,7 @@ class Exchange:
                 replica.check(record)
             except DamagedError:
                 return                      # the peer finds out when it looks at its own
-            joined = replica.join(name, record)
+            joined = replica.receive(name, record)
             node.counters.exchange_keys_repaired += joined != held
         if joined != record and link.is_connected and link.can_store:
             link.stores.append(pair(name, joined))

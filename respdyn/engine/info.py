@@ -238,7 +238,9 @@ def _stats(context: LocalContext) -> Fields:
         "sync_full": 0,
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
-        "expired_keys": context.node.counters.expired_reduced,
+        "expired_keys": (
+            context.node.counters.expired_reduced + context.node.counters.expired_dropped
+        ),
         "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
         "expire_cycle_cpu_milliseconds": 0,

@@ -122,9 +122,21 @@ class HintsUpto(msgspec.Struct, frozen=True, array_like=True, tag="hintsupto"):
     serial: int
 
 
-class OldestHints(msgspec.Struct, frozen=True, array_like=True, tag="oldesthints"):
-    """Since when (ms since 1970) the oldest hint of each of these partitions is kept; 0: none."""
+class Vow(msgspec.Struct, frozen=True, array_like=True, tag="vow"):
+    """Promise numbers, as in `Promise`, of partitions that the asked node need not own.
 
+    Answered, once that is durable, with the highest number promised of each; 0: none is.
+    """
+
+    version: int
+    numbers: list[tuple[int, int]]      # partition, number
+
+
+class Remnants(msgspec.Struct, frozen=True, array_like=True, tag="remnants"):
+    """Can nothing older of these partitions come from the asked node any more? One word for each:
+    it keeps no hint and no copy that it does not own, nor did while a message may be under way."""
+
+    version: int
     partitions: list[int]
 
 
@@ -144,6 +156,7 @@ class Drop(msgspec.Struct, frozen=True, array_like=True, tag="drop"):
     version: int
     number: int
     names: list[tuple[bytes, bytes]]
+    is_early: bool = False      # before the grace was over
 
 
 class Same(msgspec.Struct, frozen=True, array_like=True, tag="same"):
@@ -190,8 +203,8 @@ class Sizes(msgspec.Struct, frozen=True, array_like=True, tag="sizes"):
 
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
-    | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | OldestHints | Mend
-    | Promise | Drop | Same | Digests | Pull | Offer | Give | Sizes
+    | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | Mend
+    | Promise | Vow | Remnants | Drop | Same | Digests | Pull | Offer | Give | Sizes
 )
 
 

@@ -429,6 +429,7 @@ class TransferWork:
         if not held:
             del self._handed[partition]
             node.transfers.note_leftovers()
+            node.collection.disturb()
         return dropped
 
     # ---- what an operator sees ----

@@ -188,6 +188,7 @@ class Incoming(asyncio.Protocol):
         self._nonce = secrets.token_bytes(handshake.NONCE_BYTES)
         self._reader = hiredis.Reader()
         self._unfinished = 0            # bytes of a frame that is not complete
+        self._proved_s = 0.0            # when the peer was; 0.0 once its first frame has come
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -264,6 +265,7 @@ class Incoming(asyncio.Protocol):
         self._transport.write(handshake.encode(handshake.WELCOME, proof, own))
         self._leave_lobby()
         self._peer = peer
+        self._proved_s = peers.loop.time()
         self._buffer = b""
         before = peers.incoming.get(peer)
         peers.incoming[peer] = self
@@ -292,11 +294,21 @@ class Incoming(asyncio.Protocol):
                     raise PeerError("a frame is not an array")
                 self._unfinished = 0
                 peers.metrics.peer_frames_in += 1
+                if self._proved_s:
+                    self._check_first()
                 frame(peer, items)
         except (hiredis.HiredisError, MemoryError) as wrong:
             raise PeerError(f"malformed frame: {wrong}") from None
         if self._unfinished > peers.frame_limit:
             raise PeerError("a frame is too long (peer-frame-limit)")
+
+    def _check_first(self) -> None:
+        """The first frame tells of no time here (`Receiver.frame`): it came since the proof."""
+        peers = self._peers
+        age_ms = 1000 * (peers.loop.time() - self._proved_s)
+        if age_ms > peers.turn.node.settings.message_max_age_ms:
+            raise PeerError(f"a first frame that may be {age_ms:.0f} ms old")
+        self._proved_s = 0.0
 
     def _leave_lobby(self) -> None:
         self._peers.offers.discard(self._nonce)

@@ -176,7 +176,7 @@ def end(world: "World") -> None:
     walk(world, {
         key: probers[0].results[index].read or () for index, key in enumerate(keys)
     })
-    if world.plan.grace_ms:
+    if world.plan.forgets:
         collected(world)
         compare_copies(world, "after tombstones were collected")
         world.count("collected")
@@ -243,7 +243,7 @@ def exchanged(world: "World") -> None:
 
 def collected(world: "World") -> None:
     """Sooner or later every tombstone is forgotten, and every expired value with it."""
-    grace_us = 1_000 * world.plan.grace_ms
+    grace_us = 1_000 * (world.plan.grace_ms or 2 * world.plan.message_ms)
     if not world.run_while(lambda: _has_tombstones(world), 6 * grace_us + _EXCHANGE_US):
         raise Wrong("tombstones are still there although all is well and their grace is over")
 
@@ -280,7 +280,7 @@ def _unlike(world: "World") -> list[tuple[bytes, dict[bytes, str]]]:
             record, is_dead = replica.get(name), not replica.is_live(name)
             is_reduced = is_reduced and (is_dead or strings.is_expired(record, wall_ms))
             # While owners collect, one may have forgotten a tombstone and another not yet.
-            copies.setdefault(b"" if is_dead and world.plan.grace_ms else record, host.name)
+            copies.setdefault(b"" if is_dead and world.plan.forgets else record, host.name)
         if len(copies) > 1 and not (is_reduced and world.history.of(key).may_expire()):
             found.append((key, copies))
     return found

@@ -86,6 +86,7 @@ class Plan:
     skew_ms: int
     drift_ppm: int
     grace_ms: int               # of tombstones; 0: longer than any run
+    message_ms: int             # how old a frame may be where the grace is long; 0: older than any
     transactors: int            # clients that send transactions
 
     @property
@@ -98,6 +99,11 @@ class Plan:
     def grows(self) -> bool:
         """Whether operators make a cluster of one node."""
         return self.nodes == 1 and self.spares > 0
+
+    @property
+    def forgets(self) -> bool:
+        """Whether deletions are forgotten within the run, in the end all of them."""
+        return self.grace_ms > 0 or self.message_ms > 0
 
     @property
     def is_calm(self) -> bool:
@@ -225,12 +231,14 @@ def _draw_without_operators(seed: int) -> Plan:
         skew_ms=chance.pick((0, 10, 200)),
         drift_ppm=chance.pick((0, 100, 1_000)),
         grace_ms=0,
+        message_ms=0,
         transactors=0,
         spares=0,
     )
     small = Chance(seed, "backlog").pick((1 << 26, 1_000, 4_000, 16_000))
     plan = replace(plan, backlog_bytes=small)
     plan = _forgetting(plan, Chance(seed, "grace"))
+    plan = _forgetting_early(plan, Chance(seed, "early"))
     plan = _transacting(plan, Chance(seed, "transactors"))
     return _flushing(plan, Chance(seed, "flushes"))
 
@@ -267,6 +275,16 @@ def _forgetting(plan: Plan, chance: Chance) -> Plan:
     return replace(
         plan, keys=keys, operations=400, pipeline=1, failure_timeout_ms=1_000, harm_ms=15_000,
     )
+
+
+def _forgetting_early(plan: Plan, chance: Chance) -> Plan:
+    """With a grace of a day and hints that live for hours, in half of the others.
+
+    What is forgotten then is so because nothing is in doubt.
+    """
+    if not plan.grace_ms or chance.happens(0.5):
+        return plan
+    return replace(plan, grace_ms=0, message_ms=1_000)
 
 
 def _draw_faults(chance: Chance) -> tuple[str, ...]:

@@ -197,6 +197,8 @@ def _settings(plan: Plan, index: int, node_id: str) -> Settings:
         max_inflight=plan.max_inflight,
         collect_interval_ms=50,
     )
+    if plan.message_ms:
+        return replace(settings, message_max_age_ms=plan.message_ms)
     if not plan.grace_ms:
         return settings
     return replace(

@@ -58,6 +58,11 @@ READAHEAD_BYTES = 2 << 20
 PROBE_BYTES = 64
 """How much of a key decides where readable data begins again; more than neighbours share."""
 MAX_NOTES = 10
+TIDY_DELETES = 1000
+"""So many deletions are worth writing what is in memory to a table, which leaves them out."""
+DELETES_DENSE = 512
+"""So many deletions among `DELETES_WINDOW` neighbours, or half of a table: it is compacted."""
+DELETES_WINDOW = 1024
 
 
 class CorruptError(StoreError):
@@ -83,6 +88,7 @@ class Database:
         self._damages = 0
         self._notes: list[str] = []
         self._is_counted = False
+        self._deletes = 0
 
     # Opening, closing
 
@@ -172,6 +178,7 @@ class Database:
         options.set_write_buffer_size(self._write_buffer_bytes)
         options.set_max_write_buffer_number(4)
         options.set_max_background_jobs(2)
+        options.add_compact_on_deletion_collector_factory(DELETES_WINDOW, DELETES_DENSE, 0.5)
         options.set_level_zero_slowdown_writes_trigger(40)
         options.set_level_zero_stop_writes_trigger(80)
         # Written back as it comes, so that the fsync once a second finds little to do.
@@ -205,12 +212,24 @@ class Database:
                     put(key, seal(key, value))
                 else:
                     group.delete(key)
+                    self._deletes += 1
         try:
             with _rocksdb_errors(self.directory):
                 self._rocks().write(group, self._synced if sync else None)
         except CorruptError:
             self.must_rebuild = True
             raise
+
+    def tidy(self) -> None:
+        """Give back the space of what was deleted, in the background.
+
+        The log and what is in memory hold every version until a table is made of them, which may be
+        hours after the last write.
+        """
+        if self._deletes >= TIDY_DELETES:
+            self._deletes = 0
+            with _rocksdb_errors(self.directory):
+                self._rocks().flush(False)
 
     def sync(self) -> None:
         """Bring all that was written to stable storage."""

@@ -61,6 +61,8 @@ SCRUB_REST_S = 60.0
 """Between two walks over all of it."""
 RECEIVE_BYTES = 1 << 20
 SYNC_INTERVAL_S = 1.0
+TIDY_S = 60.0
+"""How long deleted data may take space before it is given back."""
 RETRY_S = 1.0
 RETRY_SHARE = 4
 """An attempt that took long (a rebuild) is followed by a pause this many times as long."""
@@ -89,6 +91,7 @@ class Keeper:
         """Nothing more comes from the node."""
         self._end_at = NEVER
         self._sync_at = NEVER
+        self._tidy_at = NEVER
         self._failure = ""
         self._pause_s = 0.0
         self._attempts = 0
@@ -121,7 +124,8 @@ class Keeper:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        wait_s = max(min(self._sync_at, self._end_at, self._scrub_at, now + 1.0) - now, 0.0)
+        until = min(self._sync_at, self._end_at, self._scrub_at, self._tidy_at, now + 1.0)
+        wait_s = max(until - now, 0.0)
         self._poller.poll(wait_s * 1000.0)
 
     def _is_given_up(self) -> bool:
@@ -163,6 +167,9 @@ class Keeper:
             if self._is_ended or time.monotonic() >= self._sync_at:
                 self._database.sync()
                 self._sync_at = NEVER
+            if time.monotonic() >= self._tidy_at:
+                self._tidy_at = NEVER
+                self._database.tidy()
         except StoreError as error:
             self._attempts += 1
             self._pause_s = max(RETRY_S, RETRY_SHARE * (time.monotonic() - started))
@@ -194,6 +201,8 @@ class Keeper:
         for _ in group:
             frames.popleft()
         self._say(DURABLE, group[-1].generation)
+        if self._tidy_at == NEVER:
+            self._tidy_at = time.monotonic() + TIDY_S
         if self._scrub_at == NEVER:
             self._scrub_at = time.monotonic() + SCRUB_S
         if sync:

@@ -6,6 +6,9 @@ state, so all replicas agree. An expired winner means an absent key; no older si
 
 EXPIRE and PERSIST do not write the value again, which would shadow a concurrent SET. They add a
 remark: element `x` + the value's actor + counter, payload clock u64, expire_at u64 (0 = PERSIST).
+Replicas drop a value that covers nothing but itself soon after its own time is over (`ends_ms`,
+decision 0033). So a remark that may come later than that travels with the value.
+
 Among the remarks on a value the longest decides, PERSIST beats any, and without one the value's own
 expire_at does. A remark whose value is gone means nothing to a reader; it stays until a SET or DEL
 covers it, because its value may only be late.
@@ -34,8 +37,8 @@ from respdyn.types import counters
 
 __all__ = [
     "LONE", "LONE_EXPIRING", "LONE_VALUE", "Stamp", "assign", "context_with_dot", "count",
-    "decode_token", "encode_token", "exists", "expire", "expire_at", "is_expired", "put",
-    "remove", "remove_context", "siblings", "value", "written_ms",
+    "decode_token", "encode_token", "ends_ms", "exists", "expire", "expire_at", "is_expired",
+    "put", "remove", "remove_context", "siblings", "value", "written_ms",
 ]
 
 # Forms of a record with one value that everybody has seen, without and with an expiry. The value of
@@ -46,6 +49,8 @@ LONE_VALUE: Final = PLAIN_VALUE
 
 _u64: Final = int.from_bytes
 _CLOCK_BITS: Final = 16        # of a hybrid clock, below its milliseconds
+# A remark on a value that ends sooner than this after it travels with the value.
+REMARK_LEAD_MS: Final = 120_000
 
 
 def value(record: bytes, now_ms: int) -> bytes | None:
@@ -97,6 +102,18 @@ def is_expired(record: bytes, now_ms: int) -> bool:
         return record[1] == 7 and _u64(record[46:54]) <= now_ms
     ranked = _ranked(record) if record[1] & codec.LIVE else []
     return bool(ranked) and 0 < ranked[0][1] <= now_ms
+
+
+def ends_ms(record: bytes) -> int:
+    """When a value with a time to live is over that covers nothing but itself; 0 for all others.
+
+    Nothing that is older than it can come back by its absence, for it has made nothing void. Not
+    so if it covers another, even one that ends sooner: a replica that has not seen the covering
+    write may have prolonged that one (EXPIRE, PERSIST), and would bring it back.
+    """
+    if not record or record[1] != LONE_EXPIRING or _u64(record[38:46]) - _u64(record[30:38]) != 1:
+        return 0
+    return max(_u64(record[46:54]), _u64(record[6:14]) >> _CLOCK_BITS)
 
 
 def written_ms(record: bytes) -> int:
@@ -167,6 +184,8 @@ def count(record: bytes, stamp: Stamp, amount: int, exists: bool) -> bytes:
 def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
     """EXPIRE, and PERSIST with 0: a delta with one remark on the winner; b"" if there is no value.
 
+    Where others may have dropped the value by the time that they hear of it, the whole new state.
+
     A counter without a string has one on each of its runs.
 
     It covers the earlier remarks on the winner, so that of two EXPIREs one after the other the
@@ -188,7 +207,14 @@ def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
     highest = codec.max_clock(record)
     payload = max(clock, _clock_above(highest)).to_bytes(8) + expire_at.to_bytes(8)
     marks = {target: {(actor, counter): payload} for target in targets}
-    return codec.encode(DottedMap(marks, context))
+    delta = codec.encode(DottedMap(marks, context))
+    own_end = min(
+        (_u64(payload[8:16]) for element, dot, payload in entries
+         if element == VALUE and dot == ranked[0][0]), default=0,
+    )
+    if 0 < own_end <= (clock >> _CLOCK_BITS) + REMARK_LEAD_MS:
+        return codec.join_records(record, delta)
+    return delta
 
 
 def put(

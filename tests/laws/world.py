@@ -189,7 +189,8 @@ class World:
                 ranked = self.ranked(events)
                 target = ranked[0] if ranked else 0
                 remarks = [e for e in self.live(events) if self.history[e].target == target]
-                kept = NOTHING
+                # A value that ends soon, as all that end here do, travels with its remark.
+                kept = events if target and self.history[target].expire_at else NOTHING
                 event = Event("remark", frozenset(remarks) if target else NOTHING,
                               dot, clock, expire_at, target=target)
             case 7:

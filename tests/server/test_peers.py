@@ -256,6 +256,22 @@ def test_a_frame_beyond_the_limit_is_dropped() -> None:
         assert server.metrics.peer_protocol_errors == 1
 
 
+def test_a_first_frame_that_was_held_up_for_too_long_is_refused() -> None:
+    with served("a", peer_secret="s", message_max_age_ms=100) as server:
+        wire = enter(server)
+        wire.send(array([bulk(b"in time")]))
+        until(lambda: len(server.node.frames) == 1, "the first frame")
+        time.sleep(0.3)
+        wire.send(array([bulk(b"later ones are judged by what they echo")]))
+        until(lambda: len(server.node.frames) == 2, "the second")
+        stalled = enter(server, b"y")
+        time.sleep(0.3)
+        stalled.send(array([bulk(b"late")]))
+        assert stalled.rest() == b""
+        assert len(server.node.frames) == 2
+        assert server.metrics.peer_protocol_errors == 1
+
+
 def test_a_newer_connection_of_a_peer_replaces_the_older(server: Served) -> None:
     older = enter(server, b"x")
     newer = enter(server, b"x")

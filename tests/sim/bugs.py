@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "request_timeout_ms": 1_000, "heartbeat_ms": 100, "failure_timeout_ms": 200,
     "speculative_ms": 50, "lease_block": 64, "max_inflight": 100_000, "delay_us": 200,
     "jitter_us": 300, "turn_us": 200, "write_us": 20, "sync_us": 1_000, "skew_ms": 10,
-    "drift_ppm": 100, "grace_ms": 0, "transactors": 0, "flushes": False,
+    "drift_ppm": 100, "grace_ms": 0, "message_ms": 0,
+    "transactors": 0, "flushes": False,
 }
 EXCHANGING = {"exchange_ms": 100}

@@ -1,9 +1,11 @@
 """Deliberate bugs of how tombstones are collected; as in `mutants`."""
 
+from respdyn.cluster.collect import Remains
 from respdyn.engine.collection import Collection, Name, Promised
 from respdyn.engine.questions import Promise
 from respdyn.node import Node
 from respdyn.ring.ring import Member
+from respdyn.types import strings
 from tests.sim.bugs import Bug, keys
 
 
@@ -50,11 +52,37 @@ class KeepsWhatOthersForgot(Collecting):
             self._promise(partition, number)
 
 
+class DropsWhatHasCovered(Collecting):
+    """An expired value is dropped without a trace whatever it has written over."""
+
+    class collection_class(Collection):
+        def __init__(self, node: Node) -> None:
+            super().__init__(node)
+            self.remains = DropsAll(node.replica)
+
+
+class DropsAll(Remains):
+    def _look_into(
+        self, table: dict[bytes, bytes], partition: int, now_ms: int, grace_ms: int,
+        limit_ms: int, over_ms: int,
+    ) -> list[bytes]:
+        super()._look_into(table, partition, now_ms, grace_ms, 0, 0)
+        return [name for name, record in table.items() if strings.is_expired(record, over_ms)]
+
+
 # Tombstones are collected within the run: keys rest for long, and so do nodes that are away.
 RESTING = {
-    "grace_ms": 2_500, "heartbeat_ms": 100, "failure_timeout_ms": 1_000, "harm_ms": 15_000,
+    "grace_ms": 2_500, "message_ms": 0, "heartbeat_ms": 100, "failure_timeout_ms": 1_000,
+    "harm_ms": 15_000,
     "keys": keys(30, "delete"), "engine": "rocksdb", "operations": 400, "pipeline": 1,
     "nodes": 3, "n": 3, "r": 2, "w": 2, "flushes": False,
+}
+
+# Values with and without a time to live follow each other, and a node that was away has the older.
+ENDING = RESTING | {
+    "grace_ms": 0, "message_ms": 500, "sloppy": False, "spares": 0, "leaves_one_out": False,
+    "harms_early": False, "partitions": 4, "harm_ms": 8_000, "keys": keys(30, "volatile"),
+    "exchange_ms": 0,
 }
 
 MUTANTS = (
@@ -65,4 +93,5 @@ MUTANTS = (
     Bug(KeepsWhatOthersForgot, RESTING | {
         "faults": ("restore",), "fault_every_ms": 2_000,
     }, first=9, within=20),
+    Bug(DropsWhatHasCovered, ENDING | {"faults": ("cut", "kill", "isolate")}, within=40),
 )
