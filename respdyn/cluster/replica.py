@@ -39,6 +39,7 @@ from respdyn.ring.hashing import SLOTS
 from respdyn.types import strings
 from respdyn.types.strings import LONE_EXPIRING
 
+OVER_MAX: Final = 10_000         # expired values that are told apart from those never read
 LIVE: Final = 4                  # the bit of a record's second byte that says: a value is alive
 _REMARKED: Final = LIVE | 2   # the second byte of a value whose expiry is looked for in its remarks
 HINT: Final = META + b"hint"     # what `hints` keeps is stored under names that begin so
@@ -68,6 +69,9 @@ class Replica:
         self.width = 64                              # slots of a partition
         self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
         self.timed = [[0] * (SLOTS // 64) for _ in range(16)]  # of these, with a time to live
+        # Values that a read has met expired, as they were then: they are counted no more.
+        self._over: dict[bytes, bytes] = {}
+        self._over_before = 0                        # such that were written again since
         self.cleared: dict[int, Cleared] = {}        # by partition
         # By partition and database: the tops of what was let go, as in a record.
         self._gone: dict[int, dict[int, dict[bytes, bytes]]] = {}
@@ -131,6 +135,45 @@ class Replica:
         was_timed, is_timed_now = is_timed(before), is_timed(after)
         if was_timed != is_timed_now:
             self.timed[locator[2]][partition] += 1 if is_timed_now else -1
+
+    def note_expired(self, locator: bytes, record: bytes) -> None:
+        """A read has met this record, and its value has expired: it counts no more as a key."""
+        if not is_live(record) or self._over.get(locator) == record:
+            return
+        if len(self._over) >= OVER_MAX:
+            self._look_over()
+            if len(self._over) >= OVER_MAX:
+                return
+        self._over[locator] = record
+
+    def keys(self, db: int) -> tuple[list[int], list[int]]:
+        """By partition: the keys that have a value, and those of them that have a time to live.
+
+        Expired values count until a read meets them, or they are collected.
+        """
+        self._look_over()
+        live, timed = self.live[db][:], self.timed[db][:]
+        for locator, record in self._over.items():
+            if locator[2] == db:
+                partition = (locator[0] << 8 | locator[1]) // self.width
+                live[partition] -= 1
+                timed[partition] -= is_timed(record)
+        return live, timed
+
+    def expired_keys(self) -> int:
+        """How many expired values reads have met, those that are collected since left out."""
+        return self._over_before + len(self._over)
+
+    def collected(self, locator: bytes) -> None:
+        """This expired value is counted among those that are collected."""
+        self._over.pop(locator, None)
+
+    def _look_over(self) -> None:
+        """Leave out what was written again."""
+        again = [name for name, record in self._over.items() if self.get(name) != record]
+        for name in again:
+            del self._over[name]
+        self._over_before += len(again)
 
     def check(self, record: bytes) -> None:
         """Judge a record from outside. Raises `DamagedError`.
@@ -255,6 +298,7 @@ class Replica:
         partition = (locator[0] << 8 | locator[1]) // self.width
         gone = self._gone.setdefault(partition, {}).setdefault(locator[2], {})
         raise_by(gone, self.get(locator))
+        self.collected(locator)
         self.drop(locator)
 
     def forget(self, locator: bytes) -> None:

@@ -411,6 +411,7 @@ class Collection:
         if not reduced:
             return
         node.replica.replace(locator, record, reduced)
+        node.replica.collected(locator)
         node.counters.expired_reduced += 1
         for owner in others:
             link = node.link_to(owner)

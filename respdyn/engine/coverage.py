@@ -89,7 +89,7 @@ class Coverage:
 
     def answer_count(self, ask: Count) -> list[int]:
         """Live keys of each partition here."""
-        return self._replica.live[ask.db]
+        return self._replica.keys(ask.db)[0]
 
     def answer_tops(self, ask: Tops) -> list[tuple[int, int, dict[bytes, int]]]:
         """What each partition has seen, hints included; those that never saw anything are left out.

@@ -137,7 +137,9 @@ class Dispatcher:
             return self._elsewhere(call, locator, plan, target)
         if route is READ:
             record = self._slots[slot].get(locator, b"")
-            self._counters.looked_up(bool(record) and exists(record, self.wall_ms))
+            self._counters.looked_up(is_there := bool(record) and exists(record, self.wall_ms))
+            if record and not is_there:
+                self._replica.note_expired(locator, record)
             reply = self.read_again(command, argv, resp3, locator, record)
             r = terms.r if terms.r <= plan.n else plan.n
             asked = self._kept_for

@@ -239,7 +239,8 @@ def _stats(context: LocalContext) -> Fields:
         "sync_partial_ok": 0,
         "sync_partial_err": 0,
         "expired_keys": (
-            context.node.counters.expired_reduced + context.node.counters.expired_dropped
+            context.node.replica.expired_keys()
+            + context.node.counters.expired_reduced + context.node.counters.expired_dropped
         ),
         "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": 0,
@@ -344,7 +345,8 @@ def _keyspace(context: LocalContext) -> Fields:
     node.slot_map.look(node.now_ms)
     mine = [partition for partition, is_mine in enumerate(node.slot_map.mine()) if is_mine]
     fields: Fields = {}
-    for db, (live, timed) in enumerate(zip(node.replica.live, node.replica.timed, strict=True)):
+    for db in range(len(node.replica.live)):
+        live, timed = node.replica.keys(db)
         keys = sum(live[partition] for partition in mine)
         if keys:
             expires = sum(timed[partition] for partition in mine)

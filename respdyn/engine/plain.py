@@ -140,6 +140,7 @@ class Plain:
                     alive = value(record, dispatcher.wall_ms)
                     if alive is None:
                         misses += 1
+                        self._replica.note_expired(locator, record)
                         reply = NULL3 if session.resp == 3 else NULL2
                     else:
                         reply = b"$%d\r\n%b\r\n" % (len(alive), alive)

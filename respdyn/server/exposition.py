@@ -111,9 +111,10 @@ class NodeCollector(Collector):
             errors.add_metric([word], count)
         yield errors
         keys = GaugeMetricFamily("redis_db_keys", "Live keys held here", labels=["db"])
-        for db, live in enumerate(node.replica.live):
-            if sum(live) or db == 0:
-                keys.add_metric([f"db{db}"], sum(live))
+        for db in range(len(node.replica.live)):
+            count = sum(node.replica.keys(db)[0])
+            if count or db == 0:
+                keys.add_metric([f"db{db}"], count)
         yield keys
 
     def _dynamo(self) -> Iterator[Metric]:
