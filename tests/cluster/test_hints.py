@@ -305,16 +305,35 @@ def test_half_a_record_is_no_answer() -> None:
     five.kill(one)
     five.kill(two)
     five.run(20)
-    assert client("EXPIRE", "k", 1000) == 1
-    assert client("EXPIRE", five.like("k"), 1000) == 1
+    for key in ("k", five.like("k")):
+        assert isinstance(client("DYN.PUTCTX", key, "", "beside it"), bytes)
     five.kill(three)
     five.run(20)
     assert str(client("GET", "k")).startswith("NOQUORUM")
-    assert client("GET", five.like("k")) == b"small"
+    assert client("GET", five.like("k")) == b"beside it"
     five.back(one, two, three)
     assert client("DYN.SYNCWAIT", 5000) == 1
-    assert client("GET", "k") == b"x" * WHOLE_BYTES
     for name in (one, two, three):
+        _, values = five.client(name)("DYN.WITH", "R", "1", "DYN.GETCTX", "k")  # type: ignore[misc]
+        assert values == [b"beside it", b"x" * WHOLE_BYTES]
+
+
+def test_a_time_to_live_for_a_large_value_is_kept_with_the_value() -> None:
+    """Else the hint would prolong what has been forgotten meanwhile (0033)."""
+    five = Five(exchange_interval_ms=0)
+    owners = five.owners("k")
+    client = five.client(five.others("k")[0])
+    assert client("SET", "k", "x" * WHOLE_BYTES) == b"OK"
+    five.kill(owners[0])
+    five.kill(owners[1])
+    five.run(20)
+    assert client("EXPIRE", "k", 1000) == 1
+    five.kill(owners[2])
+    five.run(20)
+    assert client("GET", "k") == b"x" * WHOLE_BYTES
+    five.back(*owners)
+    assert client("DYN.SYNCWAIT", 5000) == 1
+    for name in owners:
         assert five.client(name)("DYN.WITH", "R", "1", "TTL", "k") > 900    # type: ignore[operator]
 
 
