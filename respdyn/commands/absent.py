@@ -19,7 +19,7 @@ _BY_CATEGORIES: Final = (
     ("hyperloglog admin slow dangerous",
      "pfselftest"),
     ("keyspace write slow dangerous",
-     "migrate restore-asking"),
+     "migrate"),
     ("read geo slow",
      "geodist geohash geopos georadius_ro georadiusbymember_ro geosearch"),
     ("read hash fast",
