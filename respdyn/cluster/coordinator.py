@@ -22,8 +22,7 @@ and theirs may wait for company. A conflict is covered only if that very node re
 because then it has not answered; so the round ends with that node's word, however many others have
 the record. What it does not answer by itself it is told. Not where the answer waits for a disk.
 
-Everything is counted in rounds (see `quorum`), which belong to a turn: there is no object, timer or
-task per operation beyond the tuple that says whom to answer.
+Everything is counted in rounds (see `quorum`), which belong to a turn; an operation is a tuple.
 
 Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 """

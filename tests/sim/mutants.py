@@ -369,6 +369,9 @@ class KeepsItsNameWithoutItsMemory(Node):
         super().__init__(settings, random, trace)
         self.identity = SameActor(settings.lease_block)
 
+    def lost_memory(self) -> None:
+        """Whatever the others remember."""
+
 
 # ---- messages and clients ----
 
