@@ -19,6 +19,13 @@ LATER_GROUPS = {
     "stream": "streams", "geo": "geo", "hyperloglog": "HyperLogLog", "scripting": "scripting",
 }
 
+# Of these groups, what is here already: it answers what is true while there are no scripts.
+ANSWERED = frozenset((
+    "function|delete", "function|dump", "function|flush", "function|help", "function|kill",
+    "function|list", "function|stats", "script|exists", "script|flush", "script|help",
+    "script|kill",
+))
+
 # Commands of the groups that are there, left out or refused: what they do has no counterpart.
 NO_COUNTERPART = {
     **dict.fromkeys(
@@ -70,6 +77,8 @@ def why_out_of_scope(name: str) -> str:
         return "" if name.partition("|")[0] in redis_commands() else "not a command of Redis 7.0"
     if name in NO_COUNTERPART:
         return NO_COUNTERPART[name]
+    if name in ANSWERED:
+        return ""
     return LATER_GROUPS.get(command.group, "")
 
 

@@ -58,7 +58,7 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
     "len": _COUNTS,
     "slot": (b"0", b"15495", b"16383", b"16384", b"-1"),
     "section": (b"nope", b"server", b"memory", b"stats", b"persistence", b"modules", b"everything"),
-    "parameter": (*SETTINGS, b"nope", b"databases", b"dir", b"port"),
+    "parameter": (*SETTINGS, b"nope", b"databases", b"dir", b"daemonize"),
     "command-name": (b"get", b"SET", b"client|id", b"nope", b"object"),
     "command": (b"get", b"set", b"MSET", b"nope", b"bitop", b"client"),
     "subcommand": (b"get", b"help", b"nope"),

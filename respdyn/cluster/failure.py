@@ -4,8 +4,8 @@ There is no global verdict: A may hold B for down while C does not. The evidence
 frames and their acknowledgements; an idle link carries a heartbeat each second.
 
 **Down** is a peer whose connection broke, or whose oldest unanswered frame is so old that its
-silence is beyond doubt: suspicion phi of 8 (see `suspicion`), which takes a third of
-`failure-timeout` on a link that was quick, and all of it in any case. A silence that the peer has
+silence is beyond doubt: suspicion phi of 8 (see `suspicion`), never before half of
+`failure-timeout`, and after all of it in any case. A silence that the peer has
 come back from lately, on a line that loses packets, is no proof: it must be longer than that.
 Since an acknowledgement needs both directions, a cut of one direction silences both sides: the one
 that can still send hears no answer to what it sends, the other none to its own heartbeats.
@@ -39,7 +39,8 @@ PHI_DOWN: Final = 8.0
 PHI_SILENT: Final = 2.0
 BEYOND: Final = 1.25                # times the longest silence that it has come back from lately
 # Parts of `failure-timeout`.
-LEAST_DEVIATION: Final = 1 / 18     # phi 8 is not reached before a third of it, phi 2 before 1/8
+LEAST_DEVIATION: Final = 1 / 18     # phi 2 is not reached before an eighth of it
+DOWN: Final = 1 / 2                 # a shorter silence may be a busy machine's, however unusual
 LATE: Final = 1 / 4                 # an answer that took longer is a bad one
 LATER: Final = 1 / 20               # answers that take longer lately, and `TIMES` as long as usual
 TIMES: Final = 4.0
@@ -131,7 +132,8 @@ class FailureDetector:
         """Somebody owes an answer for so long."""
         phi = evidence.delays.phi(silence_ms)
         if silence_ms > self._timeout_ms or (
-            phi >= PHI_DOWN and silence_ms > BEYOND * evidence.delays.worst_ms()
+            phi >= PHI_DOWN and silence_ms >= DOWN * self._timeout_ms
+            and silence_ms > BEYOND * evidence.delays.worst_ms()
         ):
             evidence.delays.note(silence_ms)
             self._mark(link, False, now_ms, "silent")

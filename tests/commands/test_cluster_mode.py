@@ -114,7 +114,12 @@ def test_a_shard_is_a_node(client: Client) -> None:
 
 
 def test_the_map_is_refused_while_there_is_no_ring() -> None:
-    client = Alone(seeds=("10.0.0.9:16379",), cluster_size=3, n=3).connect("cluster")
+    alone = Alone(seeds=("10.0.0.9:16379",), cluster_size=3, n=3)
+    client = alone.connect("cluster")
+    assert client.say("CLUSTER SLOTS") == b""           # it waits for the others, but not for ever
+    alone.now_ms += 3000
+    alone.turn()
+    assert client.session.take().startswith(b"-CLUSTERDOWN ")
     for command in ("SLOTS", "SHARDS", "NODES"):
         assert client.say(f"CLUSTER {command}").startswith(b"-CLUSTERDOWN ")
     assert b"cluster_state:fail\r\ncluster_slots_assigned:0\r\n" in client.say("CLUSTER INFO")

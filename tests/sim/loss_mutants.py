@@ -1,5 +1,9 @@
 """Deliberate bugs of what a node does that has lost something it held; as in `mutants`."""
 
+from collections.abc import Collection
+
+from respdyn.cluster.clock_watch import ClockWatch
+from respdyn.cluster.link import Link
 from respdyn.cluster.transfer import UNFILLED
 from respdyn.engine.scrub import Scrub
 from respdyn.engine.standing import Standing
@@ -54,9 +58,16 @@ class JudgesItsClockLater(Node):
         def judge_clock(self) -> None:
             pass
 
+    class watch_class(ClockWatch):
+        def has_news(self, links: Collection[Link]) -> bool:
+            return False
+
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
         self.standing = self.standing_class(self, self.replan)
+        self.standing.clock = self.watch_class(
+            self.settings.max_clock_offset_ms, self.settings.heartbeat_ms, self.trace
+        )
 
 
 MUTANTS = (
