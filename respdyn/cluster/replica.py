@@ -138,9 +138,12 @@ class Replica:
 
     def note_expired(self, locator: bytes, record: bytes) -> None:
         """A read has met this record, and its value has expired: it counts no more as a key."""
-        if not is_live(record) or self._over.get(locator) == record:
+        before = self._over.get(locator)
+        if not is_live(record) or before == record:
             return
-        if len(self._over) >= OVER_MAX:
+        if before is not None:
+            self._over_before += 1          # written again, and expired again
+        elif len(self._over) >= OVER_MAX:
             self._look_over()
             if len(self._over) >= OVER_MAX:
                 return

@@ -50,6 +50,14 @@ def test_a_key_that_is_written_again_counts_again() -> None:
     assert client("DBSIZE") == 0 and expired(client) == 2
 
 
+def test_each_expiry_of_a_key_counts_although_nobody_asks_in_between() -> None:
+    little = Little(1).ready()
+    for _ in range(3):
+        client = with_expired_key(little)
+        assert client("GET", little.key_of("A")) is None
+    assert expired(client) == 3
+
+
 def test_what_is_dropped_afterwards_is_not_counted_twice() -> None:
     little = Little(3).ready()
     client, key = with_expired_key(little), little.key_of("A")
