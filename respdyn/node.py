@@ -28,50 +28,50 @@ from collections import deque
 
 from blake3 import blake3
 
+from respdyn.admin.status import ClusterView
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import HybridClock
 from respdyn.cluster.admission import Admission
 from respdyn.cluster.coordinator import Coordinator
-from respdyn.cluster.counters import Counters
-from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.failure import FailureDetector
-from respdyn.cluster.gossip import Gossip
+from respdyn.cluster.frame_receiver import Receiver
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.identity import LIFE, NODE, Identity
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
-from respdyn.cluster.membership import Membership
 from respdyn.cluster.messages import GOSSIP_CLOCK
 from respdyn.cluster.plan import Plan, Planner, spare
-from respdyn.cluster.receive import Receiver
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import SlotMap
-from respdyn.cluster.transfer import Transfers
+from respdyn.cluster.statistics import Counters
+from respdyn.cluster.tasks import Asking
+from respdyn.cluster.timeouts import NEVER
+from respdyn.cluster.transfer_state import Transfers
 from respdyn.config import Settings
-from respdyn.engine.acl_commands import begin_users
-from respdyn.engine.asking import Asking
-from respdyn.engine.changes import Changes, member_of
-from respdyn.engine.cluster_port import Topology
-from respdyn.engine.cluster_view import ClusterView
-from respdyn.engine.collection import Collection
-from respdyn.engine.coverage import Coverage
-from respdyn.engine.dispatch import Dispatcher
-from respdyn.engine.drained import Drained, to_write
-from respdyn.engine.draining import Draining
-from respdyn.engine.exchange import Exchange
-from respdyn.engine.front import Front
-from respdyn.engine.handoff import Handoff
-from respdyn.engine.host import Host, NoHost
-from respdyn.engine.moved_slots import MovedSlots
-from respdyn.engine.scrub import Scrub
-from respdyn.engine.session import Session
-from respdyn.engine.standing import Standing
-from respdyn.engine.standing_in import StandIn
-from respdyn.engine.telling import Telling
-from respdyn.engine.tuning import tune
+from respdyn.coordination.coverage import Coverage
+from respdyn.coordination.dispatch import Dispatcher
+from respdyn.coordination.fallback import StandIn
+from respdyn.host import Host, NoHost
+from respdyn.local.acl import begin_users
+from respdyn.local.cluster import Topology
+from respdyn.membership.gossip import Gossip
+from respdyn.membership.membership import Membership
+from respdyn.membership.readiness import Standing
+from respdyn.membership.ring_changes import Changes, member_of
 from respdyn.ports import Random, Trace, random_bits
+from respdyn.replication.collection import Collection
+from respdyn.replication.exchange import Exchange
+from respdyn.replication.handoff import Handoff
+from respdyn.replication.scrub import Scrub
 from respdyn.ring.ring import Member
+from respdyn.sessions.draining import Draining
+from respdyn.sessions.front import Front
+from respdyn.sessions.moved_slots import MovedSlots
+from respdyn.sessions.notifications import Telling
+from respdyn.sessions.session import Session
+from respdyn.sessions.tuning import tune
+from respdyn.sessions.turn_output import Drained, to_write
 
 
 class Node:

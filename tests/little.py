@@ -13,10 +13,10 @@ from collections.abc import Callable
 import hiredis
 
 from respdyn.config import Settings
-from respdyn.engine.session import Session
 from respdyn.errors import PeerError
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
+from respdyn.sessions.session import Session
 
 START_MS = 1_700_000_000_000
 

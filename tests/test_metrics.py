@@ -1,6 +1,6 @@
 """Histograms count what they were told, in the bucket that its bound says."""
 
-from respdyn.cluster.counters import Counters
+from respdyn.cluster.statistics import Counters
 from respdyn.metrics import LATENCY_BOUNDS_US, Histogram
 
 

@@ -10,7 +10,7 @@ so that those who wait for it do not start and stop with each piece.
     queue.done(number)                  this and all before it
     queue.judge(now_ms, age_ms)         once a turn: whether `is_behind` has changed
 
-Who is behind refuses nothing: `engine/holding.py` lets those wait who write much.
+Who is behind refuses nothing: `sessions/holding.py` lets those wait who write much.
 
 Source: TCP's queues under bulk load (bufferbloat): Nichols and Jacobson, *Controlling Queue Delay*
 (2012), judge a queue by how long things stay in it.

@@ -32,8 +32,6 @@ from collections.abc import Callable, Mapping
 
 from respdyn.causal.codec import PLAIN, VALUE, context_of, decode, digest, join_records
 from respdyn.causal.dot import Dot, Stamp
-from respdyn.cluster.counters import Counters
-from respdyn.cluster.deadlines import NEVER, Deadlines
 from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare, is_remark
 from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
@@ -50,6 +48,8 @@ from respdyn.cluster.messages import (
 from respdyn.cluster.plan import Plan, ReplicaSet, silent
 from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, WriteRound
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.statistics import Counters
+from respdyn.cluster.timeouts import NEVER, Deadlines
 from respdyn.errors import PeerError
 from respdyn.types import strings
 

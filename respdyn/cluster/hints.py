@@ -29,9 +29,9 @@ from zlib import crc32
 from respdyn.causal.codec import EXPIRES, LIVE, VALUE, entries_of, is_live, join_records, verify
 from respdyn.causal.dot import Stamp
 from respdyn.cluster.cleared import Tops, above, decode_tops, encode_tops, raise_by, raise_to
-from respdyn.cluster.counters import Counters
 from respdyn.cluster.identity import META
 from respdyn.cluster.replica import HINT, Replica
+from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
 
 ID_BYTES: Final = 20          # a stored name is HINT + owner (so many bytes) + partition (2) + name

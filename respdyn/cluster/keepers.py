@@ -22,10 +22,10 @@ from typing import Final
 
 import msgspec
 
-from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_GAVE, GOSSIP_KEEPS, bulk
+from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 
 NOBODY: Final[tuple[str, ...]] = ()

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from respdyn.cluster.deadlines import NEVER
+from respdyn.cluster.timeouts import NEVER
 from respdyn.metrics import LATENCY_BOUNDS_US, Histogram
 
 # Where so many milliseconds fall among the bounds.

@@ -15,7 +15,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.backlog import Backlog
-from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.messages import (
     EARLY,
     EARLY_PAIR,
@@ -26,10 +25,11 @@ from respdyn.cluster.messages import (
     pair,
 )
 from respdyn.cluster.quorum import ReadRound, WriteRound
+from respdyn.cluster.timeouts import NEVER
 from respdyn.ring.ring import Member
 
 if TYPE_CHECKING:
-    from respdyn.cluster.transfer import State
+    from respdyn.cluster.transfer_state import State
 
 # How long a forwarded command may take to its coordinator before it is not begun there: four round
 # trips, and at least this. A read that was lost with its node is run elsewhere after that time.

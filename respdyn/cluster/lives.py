@@ -12,7 +12,7 @@ On every new connection a node says who it is, and the other answers what it rem
 
 A higher mark than the disk had proves that the disk went back; so does an actor of which the peer
 knows that its life was followed by another. Then the node begins a new life and is filled by the
-others as one that lost its disk (`went_back`), before it answers anybody (`engine/arrival`).
+others as one that lost its disk (`went_back`), before it answers anybody (`membership/arrival`).
 
 A number drawn for each run tells a reconnection from a restart. What peers have told is kept in
 memory, exactly, and on the disk about every second together with other writes. What it cannot tell:

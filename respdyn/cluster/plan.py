@@ -17,7 +17,7 @@ from collections.abc import Callable
 from respdyn.cluster.link import Link
 from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.cluster.terms import Terms
-from respdyn.cluster.transfer import Transfers
+from respdyn.cluster.transfer_state import Transfers
 from respdyn.ring.hashing import SLOTS
 from respdyn.ring.preference import preference_list, stand_ins
 from respdyn.ring.ring import FILL, Ring

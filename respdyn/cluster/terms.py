@@ -8,7 +8,8 @@ class Terms:
 
     `r` and `w` count distinct nodes. `sloppy` lets fallbacks stand in for unreachable primaries.
     `r_wish` and `w_wish` are the words that a client stated them in, b"" if it did not: when the
-    number of copies changes, a connection's `r` and `w` are found anew (`engine/consistency`).
+    number of copies changes, a connection's `r` and `w` are found anew
+    (`coordination/consistency`).
     """
 
     __slots__ = ("r", "r_wish", "sloppy", "timeout_ms", "w", "w_wish")

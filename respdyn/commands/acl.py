@@ -1,4 +1,4 @@
-"""ACL: who may do what. The users are those of the whole cluster; `engine/acl.py` keeps them.
+"""ACL: who may do what. The users are those of the whole cluster; `sessions/users.py` keeps them.
 
 Source: Redis `acl.c`.
 """

@@ -1,7 +1,7 @@
 """The subcommands of DYN.CLUSTER that change the membership: declarations alone.
 
-What they do is in `engine/changes`: a change is staged, PLAN shows what all staged changes would
-do, COMMIT has a majority of the members decide on it.
+What they do is in `membership/ring_changes`: a change is staged, PLAN shows what all staged changes
+would do, COMMIT has a majority of the members decide on it.
 
 Source: SURFACE, "Dynamo's own commands"; Dynamo 4.8.1.
 """

@@ -5,7 +5,7 @@ ACL categories, COMMAND and COMMAND DOCS, the manual. `table.py` lists all decla
 
 How a command is executed follows from its `route`:
 
-    LOCAL     this node at once: `engine/local.py` has the function
+    LOCAL     this node at once: `local/table.py` has the function
     READ      `read(argv, rec, now_ms, resp3) -> reply` on the join of R answers
     WRITE     `write(argv, rec, now_ms, resp3, stamp) -> (reply, delta)` at the coordinator, blind:
               on what that node holds
@@ -15,8 +15,8 @@ How a command is executed follows from its `route`:
               parts: give this reply, or run further parts and fold those, which may again ask
               for further parts. Not one step, unless all keys live at the same nodes and the
               command stands in a transaction: between the parts others may write
-    COVERAGE  every partition, or the cluster itself: `engine/coverage.py`
-    WRAP      another command stands in the arguments, under other terms: `engine/dispatch.py`
+    COVERAGE  every partition, or the cluster itself: `coordination/coverage.py`
+    WRAP      another command stands in the arguments, under other terms: `coordination/dispatch.py`
 
 `rec` is the key's record, b"" for none. A reply is already encoded. A delta b"" means that nothing
 is to be written. With `wants_loc` the function is `read_at` or `write_at`, and takes the locator as

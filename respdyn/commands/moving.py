@@ -4,7 +4,7 @@ Two keys may live at different nodes, so there is no single step: the value is r
 new place with W copies, and only then removed from the old one, exactly as it was read. Whoever
 dies in between, the value is at one place or at both, never at none; and what was written to the
 old key in the meantime stays there. In a transaction, with both keys at the same nodes, it is one
-step (`engine/groups.py`).
+step (`coordination/groups.py`).
 
 Of siblings the one that is shown is moved; the others are removed with it, as by a SET.
 

@@ -1,7 +1,7 @@
 """Commands about channels: who listens, who speaks, and who is listening.
 
 Channels are the whole cluster's: a message reaches every subscriber, at whatever node. It is
-delivered at most once and kept nowhere, as in Redis. `engine/channels.py` answers these commands.
+delivered at most once and kept nowhere, as in Redis. `local/channels.py` answers these commands.
 
 Source: Redis `pubsub.c`.
 """

@@ -1,6 +1,6 @@
 """Commands about the server and its keyspace as a whole: INFO, CONFIG, COMMAND, SCAN, FLUSHALL.
 
-What concerns every partition is answered in `engine/coverage.py`, the rest by `engine/local.py`.
+What concerns every partition is answered in `coordination/coverage`, the rest by `local/table`.
 
 Source: Redis `server.c`, `config.c`, `db.c`.
 """

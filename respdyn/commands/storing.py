@@ -1,6 +1,6 @@
 """How things are stored, as an operator asks: MEMORY, WAIT, SWAPDB, DEBUG.
 
-They are answered by `engine/storing.py`. SWAPDB is refused: a database is part of every key's
+They are answered by `local/storing.py`. SWAPDB is refused: a database is part of every key's
 place, so swapping two would mean to write all their keys anew. DEBUG offers what clients are tested
 with and nothing that could stop a node.
 

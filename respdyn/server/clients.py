@@ -18,11 +18,11 @@ from time import perf_counter as clock_s
 from typing import Final, cast
 
 from respdyn.config import Settings, is_loopback_only
-from respdyn.engine.session import Session
 from respdyn.metrics import ServerMetrics
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
 from respdyn.server.gate import Gates
 from respdyn.server.turn import Turn
+from respdyn.sessions.session import Session
 
 COMMANDS_PER_TURN: Final = 1000
 HELPING: Final = 100                # commands after which the time is looked at

@@ -1,6 +1,6 @@
 """What the process does when an operator asks the node for it: files that are his to write.
 
-Source: `respdyn.engine.host`.
+Source: `respdyn.host`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from respdyn.config import Settings
-from respdyn.engine.host import Host, HostError
+from respdyn.host import Host, HostError
 from respdyn.ports import Store
 from respdyn.server.clients import Client
 from respdyn.server.turn import Turn

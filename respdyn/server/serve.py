@@ -28,7 +28,7 @@ import uvloop
 
 from respdyn.config import Settings, is_clustered
 from respdyn.config_values import ConfigError
-from respdyn.engine.host import HostError
+from respdyn.host import HostError
 from respdyn.metrics import ServerMetrics
 from respdyn.node import Node
 from respdyn.ports import Random, Store, Trace

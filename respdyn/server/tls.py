@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.config import Settings
-from respdyn.engine.host import HostError
+from respdyn.host import HostError
 from respdyn.ports import Trace
 
 # Settings whose change makes new sides.

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Final
 
-from respdyn.engine.session import Session
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import Store
+from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
     from respdyn.node import Node

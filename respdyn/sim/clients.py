@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import hiredis
 
-from respdyn.engine.session import Session
+from respdyn.sessions.session import Session
 from respdyn.sim import operations, views
 from respdyn.sim.chance import Chance
 from respdyn.sim.history import Wrong

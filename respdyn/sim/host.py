@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import hiredis
 
-from respdyn.engine.session import Session
 from respdyn.errors import PeerError
 from respdyn.ports import Trace
+from respdyn.sessions.session import Session
 from respdyn.sim.chance import Chance
 from respdyn.sim.clocks import EPOCH_MS, Clock
 from respdyn.sim.disk import Disk

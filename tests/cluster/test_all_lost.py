@@ -1,7 +1,7 @@
 """More was lost at once than W promises to survive: what is left is put together, and served."""
 
-from respdyn.cluster.decision import AMNESIA_MS
 from respdyn.cluster.identity import META
+from respdyn.membership.decision import AMNESIA_MS
 from tests.cluster.test_membership import FAST, KEYS, fill
 from tests.little import Little
 

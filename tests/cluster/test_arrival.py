@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from respdyn.engine.session import PENDING_MAX
+from respdyn.sessions.session import PENDING_MAX
 from tests.little import Little
 
 

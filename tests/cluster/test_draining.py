@@ -3,11 +3,11 @@
 import hiredis
 import pytest
 
-from respdyn.cluster.deadlines import NEVER
 from respdyn.cluster.terms import ANY
+from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.table import TABLE
-from respdyn.engine.calls import LAST, Call, Continuation, Waiting
-from respdyn.engine.forwarding import RETRY_MS
+from respdyn.coordination.calls import LAST, Call, Continuation, Waiting
+from respdyn.coordination.forwarding import RETRY_MS
 from respdyn.ring.hashing import slot_of
 from tests.cluster.test_membership import KEYS, change, fill, read
 from tests.cluster.test_pubsub import heard

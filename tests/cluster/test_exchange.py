@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.hybrid_clock import HybridClock
-from respdyn.cluster.hash_tree import HashTrees
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.replica import Replica
+from respdyn.replication.hash_tree import HashTrees
 from respdyn.ring.hashing import PREFIX, slot_of
 from respdyn.types import strings
 from tests.little import Little
@@ -223,7 +223,7 @@ def test_status_tells_of_the_last_clean_exchange() -> None:
 
 
 def test_a_damaged_or_senseless_question_does_no_harm() -> None:
-    from respdyn.engine.questions import Fetch, Keys, Roots, Segments
+    from respdyn.cluster.questions import Fetch, Keys, Roots, Segments
 
     exchange = Little(1).ready()["A"].exchange
     assert exchange.answer(Roots([-1, 99999])) == []

@@ -3,11 +3,11 @@
 import pytest
 
 from respdyn.causal.codec import context_of
-from respdyn.cluster.counters import Counters
 from respdyn.cluster.hints import WHOLE_BYTES, Hints
 from respdyn.cluster.identity import Identity
+from respdyn.cluster.questions import Deliver
 from respdyn.cluster.replica import Replica
-from respdyn.engine.questions import Deliver
+from respdyn.cluster.statistics import Counters
 from respdyn.ring.hashing import PREFIX, slot_of
 from tests.little import Client, Little
 

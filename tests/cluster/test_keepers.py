@@ -2,12 +2,12 @@
 
 import pytest
 
-from respdyn.cluster.counters import Counters
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.statistics import Counters
 from respdyn.errors import PeerError
 from tests.cluster.test_hints import Five, locator_of
 from tests.little import Client

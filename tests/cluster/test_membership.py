@@ -2,7 +2,7 @@
 
 import pytest
 
-from respdyn.cluster.transfer import is_changing
+from respdyn.cluster.transfer_state import is_changing
 from respdyn.ring.hashing import PREFIX, slot_of
 from respdyn.ring.ring import Ring
 from tests.little import Little

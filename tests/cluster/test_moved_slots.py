@@ -1,6 +1,6 @@
 """Cluster-aware clients are told which slots have another node now."""
 
-from respdyn.engine.moved_slots import migrations
+from respdyn.sessions.moved_slots import migrations
 from tests.cluster.test_draining import aware
 from tests.cluster.test_pubsub import heard
 from tests.little import Little

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from respdyn.engine.verdict import ClusterFacts, NodeFacts, verdict
+from respdyn.admin.verdict import ClusterFacts, NodeFacts, verdict
 from tests.cluster.test_exchange import locator_of, put
 from tests.little import Little
 

@@ -3,8 +3,8 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from respdyn.cluster.deadlines import NEVER, Deadlines
 from respdyn.cluster.quorum import Waiter, WriteRound
+from respdyn.cluster.timeouts import NEVER, Deadlines
 
 
 class Heard(Waiter):

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from respdyn.cluster.messages import GOSSIP_USER
-from respdyn.engine.acl import Statement
 from respdyn.errors import PeerError
+from respdyn.sessions.users import Statement
 from tests.little import Little
 
 

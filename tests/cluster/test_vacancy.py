@@ -5,9 +5,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from respdyn.cluster.vacancy import Vacancy
-from respdyn.engine.host import NoHost
 from respdyn.errors import PeerError
+from respdyn.host import NoHost
+from respdyn.membership.address_takeover import Vacancy
 from tests.cluster.test_membership import (
     FAST,
     change,

@@ -3,9 +3,9 @@
 import random
 
 from respdyn.config import Settings
-from respdyn.engine.session import Session
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
+from respdyn.sessions.session import Session
 
 WALL_MS = 1_700_000_000_123
 

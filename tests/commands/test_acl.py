@@ -13,7 +13,7 @@ from compat.scope import HIDDEN, redis_commands
 from respdyn.commands.absent import ABSENT
 from respdyn.commands.declare import CATEGORIES
 from respdyn.commands.table import COMMANDS
-from respdyn.engine.acl_rules import RuleError, User, merged
+from respdyn.sessions.acl_rules import RuleError, User, merged
 from tests.commands.acl_stories import STORIES
 from tests.commands.alone import Alone, Client
 from tests.commands.real import Connection, running

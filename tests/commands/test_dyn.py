@@ -4,9 +4,9 @@ import hiredis
 import pytest
 
 from respdyn.commands.dyn import split_terms
-from respdyn.engine.consistency import TIMEOUT_MS_MAX, parse_terms
-from respdyn.engine.terms import Terms
+from respdyn.coordination.consistency import TIMEOUT_MS_MAX, parse_terms
 from respdyn.errors import ReplyError
+from respdyn.sessions.terms import Terms
 from tests.commands.alone import Alone
 from tests.commands.executor import Executor
 

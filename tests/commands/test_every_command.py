@@ -8,10 +8,10 @@ import hiredis
 import pytest
 
 from compat import matrix
+from respdyn.commands import introspection
 from respdyn.commands.declare import Command
 from respdyn.commands.manual import render
 from respdyn.commands.table import COMMANDS
-from respdyn.engine import introspection
 from tests.commands.real import Connection
 from tests.commands.test_table import COMPARED, EVERYTHING
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from respdyn.commands.table import COMMANDS
-from respdyn.engine.info import SECTIONS, human
+from respdyn.local.info import SECTIONS, human
 from tests.commands.alone import WALL_MS, Alone, Client
 from tests.commands.real import Connection, running
 from tests.commands.test_like_redis import argv_of

@@ -2,8 +2,8 @@
 
 import pytest
 
-from respdyn.engine import memory
 from respdyn.node import Node
+from respdyn.sessions import memory
 from respdyn.types import strings
 from tests.commands.alone import Alone
 from tests.commands.real import Redis

@@ -8,7 +8,7 @@ import pytest
 
 from respdyn.config import Settings, load
 from respdyn.config_view import change, rewritten
-from respdyn.engine.host import HostError, NoHost
+from respdyn.host import HostError, NoHost
 from tests.commands.alone import WALL_MS, Alone, Client
 from tests.commands.real import Connection, running
 from tests.commands.test_like_redis import argv_of

@@ -2,10 +2,10 @@
 
 import pytest
 
+from respdyn.commands import introspection
 from respdyn.commands.declare import GATHER, LOCAL, READ, UPDATE, WRITE, Command
 from respdyn.commands.syntax import Argument, Keys, arity_of, keys_of, parse_syntax
 from respdyn.commands.table import BY_NAME, COMMANDS, TABLE, find, find_by_name, lookup
-from respdyn.engine import introspection
 from respdyn.errors import ReplyError
 from tests.commands.alone import Alone
 from tests.commands.real import Connection

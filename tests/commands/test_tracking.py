@@ -145,7 +145,7 @@ def test_a_smaller_table_gives_up_keys_at_once() -> None:
 
 
 def test_a_much_smaller_table_gives_them_up_turn_by_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("respdyn.engine.tracking.CHANGES_MAX", 10)
+    monkeypatch.setattr("respdyn.sessions.tracking.CHANGES_MAX", 10)
     alone = Alone()
     a = alone.connect()
     a.say("HELLO 3")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from respdyn.cluster.decision import Decision
-from respdyn.cluster.votes import Accept, Prepare
+from respdyn.membership.decision import Decision
+from respdyn.membership.votes import Accept, Prepare
 from tests.laws.voting import Vote
 
 SCHEDULES = 600

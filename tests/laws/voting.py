@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from respdyn.cluster.decision import VOTE, Decision
+from respdyn.membership.decision import VOTE, Decision
 from respdyn.ports import random_bits
 from respdyn.ring.ring import Ring
 from respdyn.sim.chance import Chance

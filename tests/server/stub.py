@@ -20,7 +20,6 @@ import uvloop
 from respdyn.cluster.link import Link
 from respdyn.cluster.terms import Terms
 from respdyn.config import Settings, settle
-from respdyn.engine.session import Cell, Load, Session
 from respdyn.errors import PeerError
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import Random, Trace
@@ -28,6 +27,7 @@ from respdyn.server.clients import Clients
 from respdyn.server.peers import Peers
 from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
+from respdyn.sessions.session import Cell, Load, Session
 from respdyn.storage.memory import MemoryStore
 
 LOOPBACK = "127.0.0.1"

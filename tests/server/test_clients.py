@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from respdyn.engine import session
 from respdyn.server import clients
 from respdyn.server.facts import resident_bytes
+from respdyn.sessions import session
 from tests.server.stub import Served, Wire, served, until
 
 MB = 1024 * 1024

@@ -1,9 +1,9 @@
 """Deliberate bugs of how tombstones are collected; as in `mutants`."""
 
-from respdyn.cluster.collect import Remains
-from respdyn.engine.collection import Collection, Name, Promised
-from respdyn.engine.questions import Promise
+from respdyn.cluster.questions import Promise
 from respdyn.node import Node
+from respdyn.replication.collection import Collection, Name, Promised
+from respdyn.replication.tombstones import Remains
 from respdyn.ring.ring import Member
 from respdyn.types import strings
 from tests.sim.bugs import Bug, keys

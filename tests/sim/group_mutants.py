@@ -5,7 +5,7 @@ Source: SEMANTICS 7.
 
 from typing import Any
 
-from respdyn.engine.groups import Running
+from respdyn.coordination.groups import Running
 from respdyn.node import Node
 from tests.sim.bugs import SMALL, Bug
 

@@ -3,14 +3,14 @@
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hints import Entry, Hints
 from respdyn.cluster.plan import Plan
+from respdyn.cluster.questions import Deliver, Held, Question
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.replica import HINT
+from respdyn.cluster.tasks import Answer, Task
 from respdyn.config import Settings
-from respdyn.engine.asking import Answer, Task
-from respdyn.engine.handoff import Handoff
-from respdyn.engine.questions import Deliver, Held, Question
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
+from respdyn.replication.handoff import Handoff
 from respdyn.ring.ring import Member
 from tests.sim.bugs import SMALL, Bug, keys
 from tests.sim.mutants import Swapped, widened

@@ -1,10 +1,10 @@
 """Deliberate bugs of what clients feel of a disk that is behind; as in `mutants`."""
 
 from respdyn.commands.declare import Command
-from respdyn.engine.holding import Holding
-from respdyn.engine.session import Session
 from respdyn.node import Node
 from respdyn.ring.ring import Member
+from respdyn.sessions.holding import Holding
+from respdyn.sessions.session import Session
 from tests.sim.bugs import SMALL, Bug, keys
 
 

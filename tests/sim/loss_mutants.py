@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 
-from respdyn.cluster.clock_watch import ClockWatch
 from respdyn.cluster.link import Link
-from respdyn.cluster.transfer import UNFILLED
-from respdyn.engine.scrub import Scrub
-from respdyn.engine.standing import Standing
+from respdyn.cluster.transfer_state import UNFILLED
+from respdyn.membership.clock_watch import ClockWatch
+from respdyn.membership.readiness import Standing
 from respdyn.node import Node
+from respdyn.replication.scrub import Scrub
 from respdyn.ring.ring import Member
 from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 

@@ -5,7 +5,7 @@ With a single owner for each partition there is nobody else who could answer in 
 
 import msgspec
 
-from respdyn.cluster.transfer import Transfers
+from respdyn.cluster.transfer_state import Transfers
 from respdyn.node import Node
 from respdyn.ring.ring import FILL, JOINT, READ, Member, Ring
 from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys

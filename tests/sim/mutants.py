@@ -19,12 +19,12 @@ from respdyn.cluster.messages import pair, read_header
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader, ReadOp, Waiter, WriteRound
 from respdyn.config import Settings
-from respdyn.engine.calls import Updating
-from respdyn.engine.drained import Drained
+from respdyn.coordination.calls import Updating
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.resp.replies import OK
 from respdyn.ring.ring import Member
+from respdyn.sessions.turn_output import Drained
 from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 
 

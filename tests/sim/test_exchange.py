@@ -1,8 +1,8 @@
 """The simulator notices when copies stay different until somebody reads them."""
 
-from respdyn.cluster.deadlines import NEVER
-from respdyn.engine.exchange import Exchange
+from respdyn.cluster.timeouts import NEVER
 from respdyn.node import Node
+from respdyn.replication.exchange import Exchange
 from respdyn.ring.ring import Member
 from respdyn.sim.plan import draw
 from respdyn.sim.run import run

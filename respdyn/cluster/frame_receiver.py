@@ -1,0 +1,287 @@
+"""A peer's frame takes effect here: its acknowledgements, its questions, its writes.
+
+The order within a frame matters and is fixed (see `messages`): gossip first, so that a ring that
+the peer adopted is known before its writes; then what differs, then the acknowledgements that it
+belongs to; then verifies, before the writes of the same turn; forwarded commands last.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+from respdyn.causal.codec import digest, join_records
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.failure import FailureDetector
+from respdyn.cluster.hints import Hints
+from respdyn.cluster.link import LAZY_MS, Flight, Link
+from respdyn.cluster.messages import (
+    EARLY,
+    EARLY_PAIR,
+    FLAG_CANNOT_STORE,
+    FLAG_CONGESTED,
+    FLAG_HURRY,
+    FLAG_NO_ROOM,
+    FLAG_SPARE,
+    IN_FEEDBACK,
+    IN_VERIFY,
+    POSITION,
+    PROBE,
+    decode_numbers,
+    hint_name,
+    pair,
+    read_header,
+)
+from respdyn.cluster.replica import LIVE, Replica
+from respdyn.cluster.statistics import Counters
+from respdyn.errors import DamagedError, PeerError
+from respdyn.types import strings
+
+# So many frames of earlier connections, with none of the latest between them, are too many.
+STRAYS_MAX: Final = 8
+
+
+class Receiver:
+    """Applies frames."""
+
+    def __init__(
+        self, replica: Replica, hints: Hints, coordinator: Coordinator,
+        detector: FailureDetector, counters: Counters, owns: Callable[[bytes], bool],
+        gossip: Callable[[Link, bytes], None],
+        forwarded: Callable[[Link, list[bytes], int, int], int],
+        answered: Callable[[Link, int, bytes], None],
+        asked: Callable[[Link, bytes], None],
+        told: Callable[[Link, bytes], None],
+        storing_changed: Callable[[Link, bool], None],
+        room_changed: Callable[[Link, bool], None],
+        observe_clock: Callable[[int], None],
+        forget_requests: Callable[[Link], None],
+        peer_began: Callable[[Link], None], told_mark: Callable[[Link, int], None],
+        message_max_age_ms: int,
+    ) -> None:
+        self.now_ms = 0
+        self.can_store = True
+        self.message_max_age_ms = message_max_age_ms
+        self.touched: list[Link] = []         # peers whose frames took effect this turn
+        self._replica = replica
+        self._hints = hints
+        self._coordinator = coordinator
+        self._detector = detector
+        self._counters = counters
+        self._owns = owns
+        self._gossip = gossip
+        self._forwarded = forwarded
+        self._answered = answered
+        self._asked = asked
+        self._told = told
+        self._storing_changed = storing_changed
+        self._room_changed = room_changed
+        self._observe_clock = observe_clock
+        self._forget_requests = forget_requests
+        self._peer_began = peer_began
+        self._told_mark = told_mark
+
+    def frame(self, link: Link, items: list[bytes]) -> None:
+        """Apply one frame. Raises `PeerError` when it breaks the protocol."""
+        (
+            _, flags, epoch, number, ack_epoch, applied, durable, clock, peer_now_ms, echo_ms, mark,
+            verifies, feedbacks, stores, differs, forwards, answers, asks, tolds, gossips,
+        ) = read_header(items)
+        if epoch != link.peer_epoch and epoch not in link.old_epochs:
+            self._forget_requests(link)
+            link.start_peer_epoch(epoch, self.now_ms)
+            self._peer_began(link)
+        if epoch != link.peer_epoch or 0 < number <= link.peer_number:
+            self._counters.frames_dropped += 1
+            if epoch != link.peer_epoch:
+                self._stray(link)
+            return
+        link.strays = 0
+        if number > link.peer_number + 1:
+            raise PeerError(f"frame {number} came after frame {link.peer_number}")
+        heard_ms = max(link.peer_epoch_ms, echo_ms if echo_ms <= self.now_ms else 0)
+        if self.now_ms - heard_ms > self.message_max_age_ms:
+            # It may bring what was deleted meanwhile, and the deletion forgotten (`collect`).
+            raise PeerError(f"a frame that may be {self.now_ms - heard_ms} ms old")
+        end_verifies = 1 + 2 * verifies
+        end_feedbacks = end_verifies + 2 * feedbacks
+        end_stores = end_feedbacks + 2 * stores
+        end_differs = end_stores + 2 * differs
+        start_tail = len(items) - 2 * answers - asks - tolds - gossips
+        if start_tail < end_differs + 2 * forwards:
+            raise PeerError("a frame with fewer items than its header says")
+        self._counters.frames_received += 1
+        self._observe_clock(clock)
+        link.compare_clocks(self.now_ms, peer_now_ms, echo_ms)
+        if number:
+            if link.peer_number != number:
+                link.peer_number = number
+            link.owe(self.now_ms if flags & FLAG_HURRY else self.now_ms + LAZY_MS)
+            if not link.is_touched:
+                link.is_touched = True
+                self.touched.append(link)
+        if gossips:
+            for item in items[-gossips:]:
+                self._gossip(link, item)
+        if mark > link.mark:
+            self._told_mark(link, mark)
+        for at in range(end_stores, end_differs, 2):
+            record = items[at + 1]
+            if record:
+                self._check(record)
+            self._coordinator.differ(link, items[at], record)
+        # Before the acknowledgement: what the peer could not store is no copy.
+        if link.can_store == bool(flags & FLAG_CANNOT_STORE):
+            self._storing_changed(link, not flags & FLAG_CANNOT_STORE)
+        if ack_epoch == link.epoch:
+            self._acknowledged(link, applied, durable)
+        link.is_congested = bool(flags & FLAG_CONGESTED)
+        if link.is_busy != bool(flags & FLAG_SPARE):
+            self._detector.busy(link, not link.is_busy)
+        if link.has_room == bool(flags & FLAG_NO_ROOM):
+            self._room_changed(link, not flags & FLAG_NO_ROOM)
+        if verifies:
+            self._verify(link, number, items, end_verifies)
+        refused: Collection[int] = ()
+        if feedbacks or stores:
+            refused = self._store(link, number, items, end_verifies, end_feedbacks, end_stores)
+        at = end_differs
+        for _ in range(forwards):
+            at = self._forwarded(link, items, at, echo_ms)
+        if at != start_tail:
+            raise PeerError("a frame whose forwarded commands do not add up")
+        for _ in range(answers):
+            reply = items[at + 1]
+            if reply[:1] == EARLY:
+                self._answer_early(link, items[at], reply[1:], feedbacks, refused)
+            else:
+                for answered in decode_numbers(items[at]):
+                    self._answered(link, answered, reply)
+            at += 2
+        for item in items[at : at + asks]:
+            self._asked(link, item)
+        for item in items[at + asks : at + asks + tolds]:
+            self._told(link, item)
+
+    def _stray(self, link: Link) -> None:
+        """A frame of an earlier connection. Raises `PeerError` where no other come any more.
+
+        Which of two connections is the later one is told from whose frames came first. If those of
+        the earlier did, the one that stands must end: on the next all is well again.
+        """
+        link.strays += 1
+        if link.strays > STRAYS_MAX:
+            raise PeerError("frames of an earlier connection, and none of a later one")
+
+    def _acknowledged(self, link: Link, applied: int, durable: int) -> None:
+        if applied > link.number or durable > applied:
+            raise PeerError("an acknowledgement of a frame that was never sent")
+        if applied > link.applied:
+            link.applied = applied
+            newest: Flight | None = None
+            for flight in link.unapplied:
+                if flight.number > applied:
+                    break
+                newest = flight
+            link.untaken.done(applied)
+            if newest is not None:
+                self._detector.heard(
+                    link, newest.sent_ms, link.unapplied[0].sent_ms, self.now_ms
+                )
+        if durable > link.durable:
+            link.durable = durable
+        self._coordinator.latencies.whom = link.peer
+        self._coordinator.acknowledge(link, applied, durable)
+
+    def _verify(self, link: Link, number: int, items: list[bytes], end: int) -> None:
+        """Compare digests; send what we hold where it differs.
+
+        If something was cleared that the peer may not have heard of, it hears of that first: what
+        it holds may lie below.
+        """
+        slots = self._replica.slots
+        told: set[bytes] = set()
+        for at in range(1, end, 2):
+            locator, theirs = items[at], items[at + 1]
+            if len(locator) < 3 or locator[0] > 63:
+                self._probed(link, number, (at - 1) // 2, locator, theirs)
+                continue
+            record = slots[locator[0] << 8 | locator[1]].get(locator, b"")
+            # The digest of a plain record is its head: most comparisons end here.
+            if record and theirs and (record.startswith(theirs) or digest(record) == theirs):
+                continue
+            if record or theirs:
+                position = POSITION.pack(number, IN_VERIFY, (at - 1) // 2)
+                link.differs.append(pair(position, record))
+                if theirs and self._replica.cleared and locator[:3] not in told:
+                    told.add(locator[:3])
+                    self._coordinator.tell_cleared(link, locator)
+
+    def _probed(
+        self, link: Link, number: int, index: int, name: bytes, theirs: bytes
+    ) -> None:
+        """An owner asks what is kept here for others; only what differs is said."""
+        locator = name[1:]
+        if name[:1] != PROBE or len(locator) < 3 or locator[0] > 63:
+            raise PeerError("a locator that cannot be")
+        record = join_records(self._hints.seen(locator), self._replica.get(locator))
+        is_cleared = bool(theirs and self._hints.count and self._hints.cleared(locator))
+        if is_cleared:
+            self._coordinator.tell_cleared(link, locator)
+        if is_cleared or (record and digest(record) != theirs):
+            link.differs.append(pair(POSITION.pack(number, IN_VERIFY, index), record))
+
+    def _store(
+        self, link: Link, number: int, items: list[bytes], start: int, middle: int, end: int
+    ) -> Collection[int]:
+        """Join records; the first part wants to hear of siblings that were here before.
+
+        Returns the positions in the first part of those that were not simply taken.
+        """
+        if not self.can_store:
+            # And say so: the flag is in every frame until the disk works again.
+            return range((middle - start) // 2)
+        link.has_stored = True
+        take, receive = self._replica.take, self._replica.receive
+        refused: list[int] = []
+        self._counters.records_received += (end - start) // 2
+        for at in range(start, end, 2):
+            locator, record = items[at], items[at + 1]
+            if take(locator, record):
+                continue
+            self._check(record)
+            if len(locator) < 3 or locator[0] > 63 or locator[2] > 15:
+                new = self._keep(locator, record)
+            else:
+                new = receive(locator, record)
+            if (
+                at < middle and new is not record and new and new[1] & LIVE
+                and new != record and len(strings.siblings(new, 0)) > 1
+            ):
+                position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
+                link.differs.append(pair(position, new))
+                refused.append((at - start) // 2)
+        return refused
+
+    def _answer_early(
+        self, link: Link, item: bytes, reply: bytes, feedbacks: int, refused: Collection[int]
+    ) -> None:
+        """The peer has run commands for us, and their records have come with this frame."""
+        if len(item) % EARLY_PAIR.size:
+            raise PeerError("an early answer that is cut short")
+        for number, index in EARLY_PAIR.iter_unpack(item):
+            if index >= feedbacks:
+                raise PeerError("an early answer to a record that was never sent")
+            if index not in refused:
+                self._answered(link, number, reply)
+
+    def _keep(self, name: bytes, record: bytes) -> bytes:
+        """Keep a record for an owner that its sender cannot reach."""
+        owner, locator, is_whole = hint_name(name)
+        if self._owns(locator):         # by this node's ring it need not be kept for anybody
+            return self._replica.receive(locator, record)
+        return self._hints.keep(owner, locator, record, is_whole)
+
+    def _check(self, record: bytes) -> None:
+        try:
+            self._replica.check(record)
+        except DamagedError as wrong:
+            raise PeerError(f"a damaged record: {wrong}") from wrong

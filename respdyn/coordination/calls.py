@@ -1,0 +1,339 @@
+"""Calls that cannot be answered at once, and who hears of their end.
+
+Whoever waits is a `Waiter`: a place in a session's order (`session.Cell`), a peer that forwarded
+the command, one part of a command on several keys, or a task of the control path.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import NOT_RUN
+from respdyn.cluster.quorum import Reader, Target, Waiter
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.statistics import Counters
+from respdyn.cluster.terms import Terms
+from respdyn.commands.declare import Command
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import error
+
+REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
+LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
+CANNOT_STORE: Final = (
+    "MISCONF this node cannot store: {}. Writes are refused here until the cause is gone or "
+    "another node can take them; reads go on"
+)
+FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
+
+class Call:
+    """One command on one key, wherever it runs: what it says, and on which terms.
+
+    The second half of its fields is set while another node runs it for us (`forwarding`).
+    """
+
+    __slots__ = (
+        "again_ms", "argv", "away", "command", "db", "deadline_ms", "hops", "is_done", "locator",
+        "number", "peer", "resp3", "terms", "until_ms", "waiter",
+    )
+
+    number: int
+    peer: str
+    waiter: Waiter
+    locator: bytes
+    again_ms: int               # by then the other has begun it, or never will
+    away: "Away | None"         # if its key has a write that is away
+    is_done: bool
+
+    def __init__(
+        self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
+        deadline_ms: int, hops: int, until_ms: int,
+    ) -> None:
+        self.command = command
+        self.argv = argv
+        self.db = db
+        self.resp3 = resp3
+        self.terms = terms
+        self.deadline_ms = deadline_ms
+        self.hops = hops            # how often it was forwarded before it came here
+        self.until_ms = until_ms    # if it was: it must not be begun later
+
+
+class PeerReply(Waiter):
+    """A reply that goes back to the node that forwarded the command."""
+
+    __slots__ = ("_epoch", "_heard", "_is_counted", "_is_filled", "_link", "_number")
+
+    def __init__(self, link: Link, number: int) -> None:
+        self._link = link
+        self._number = number
+        self._epoch = link.peer_epoch
+        self._heard = link.applied      # the last frame of this node that its sender had seen
+        self._is_filled = False
+        self._is_counted = False
+
+    def hold(self) -> Waiter:
+        """Itself; from now on the command counts among those that the peer has running here."""
+        if not self._is_counted:
+            self._is_counted = True
+            self._link.working += 1
+        return self
+
+    def is_behind_refused(self, locator: bytes) -> bool:
+        """Whether one before it was refused, and its sender had not heard of that."""
+        refused = self._link.refused
+        number = refused.get(locator) if refused else None
+        if number is None or self._heard < number:
+            return number is not None
+        del refused[locator]
+        return False
+
+    def refuse(self, locator: bytes) -> None:
+        """It is not begun, nor what its sender has sent of this key before it hears of that."""
+        refused = self._link.refused
+        if len(refused) >= REFUSED_MAX:
+            refused.clear()
+        refused[locator] = self._link.number + 1
+
+    def fill(self, reply: bytes) -> None:
+        """Put the reply into the next frame, unless the peer's connection was made anew."""
+        if self._is_filled:
+            return
+        self._is_filled = True
+        if self._is_counted:
+            self._link.working -= 1
+        if self._link.peer_epoch == self._epoch:
+            self._link.answer(self._number, reply)
+
+    def fail(self, text: str) -> None:
+        """An error as the reply."""
+        self.fill(error(text))
+
+
+def must_refuse(target: Target, locator: bytes, is_late: bool) -> bool:
+    """Whether a forwarded command must not be begun: it is late, or behind one that was."""
+    return is_late or (isinstance(target, PeerReply) and target.is_behind_refused(locator))
+
+
+def refuse(target: Target, locator: bytes) -> bytes:
+    """Begin a forwarded command not at all: the reply that says so."""
+    if isinstance(target, PeerReply):
+        target.refuse(locator)
+    return NOT_RUN
+
+
+def check_siblings(
+    counters: Counters, record: bytes, delta: bytes, limits: tuple[int, int]
+) -> None:
+    """Refuse one more version of a key that has too many: its clients never merge them.
+
+    Otherwise a key grows without end (Riak's sibling explosion). SET still collapses them, and so
+    does a write whose context covers them; repair is exempt. Raises `ReplyError`.
+    """
+    most, warn = limits
+    before, after = Replica.siblings_with(record, delta)
+    if after > before and after > most:
+        raise ReplyError(
+            f"TOOMANYSIBLINGS {before} versions of this key are stored already: "
+            "read them with DYN.GETCTX and write one in their place, or SET the key"
+        )
+    if after > before and after > warn:
+        counters.siblings_warned += 1
+
+
+class Gathering:
+    """The replies of the parts of one command, folded into one when all are there.
+
+    A fold that gives b"" has begun something else, which will fill the waiter.
+    """
+
+    __slots__ = ("_fold", "_missing", "_replies", "_waiter")
+
+    def __init__(
+        self, parts: int, fold: Callable[[list[bytes]], bytes], waiter: Waiter
+    ) -> None:
+        self._replies: list[bytes] = [b""] * parts
+        self._missing = parts
+        self._fold = fold
+        self._waiter = waiter
+
+    def source(self) -> object:
+        """Whose command it is."""
+        return self._waiter.source()
+
+    def part(self, index: int, reply: bytes) -> None:
+        """One part's reply. An error of any part is the reply of the whole."""
+        self._replies[index] = reply
+        self._missing -= 1
+        if self._missing == 0:
+            for one in self._replies:
+                if one[:1] == b"-":
+                    self._waiter.fill(one)
+                    return
+            reply = self._fold(self._replies)
+            if reply:
+                self._waiter.fill(reply)
+
+
+class Part(Waiter):
+    """One part of a gathering."""
+
+    __slots__ = ("_gathering", "_index", "_is_filled")
+
+    def __init__(self, gathering: Gathering, index: int) -> None:
+        self._gathering = gathering
+        self._index = index
+        self._is_filled = False
+
+    def source(self) -> object:
+        """That of the whole."""
+        return self._gathering.source()
+
+    def fill(self, reply: bytes) -> None:
+        """The part's reply; only the first counts."""
+        if not self._is_filled:
+            self._is_filled = True
+            self._gathering.part(self._index, reply)
+
+    def fail(self, text: str) -> None:
+        """An error as the reply."""
+        self.fill(error(text))
+
+
+class Continuation(Waiter):
+    """A waiter that calls a function with the reply."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, done: Callable[[bytes], None]) -> None:
+        self._done = done
+
+    def fill(self, reply: bytes) -> None:
+        """Pass the reply on."""
+        self._done(reply)
+
+    def fail(self, text: str) -> None:
+        """An error as the reply."""
+        self._done(error(text))
+
+
+class Away:
+    """A key with a write that was forwarded: where to, and how many commands on it are there."""
+
+    __slots__ = ("begun", "commands", "has_line", "peer", "refused")
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.commands = 0
+        # Of those that have come back: the last of each source that the peer may have begun, by its
+        # number, and those that nobody has, in order, which must not be run behind it.
+        self.begun: dict[object, int] | None = None
+        self.refused: list[Waiting] | None = None
+        self.has_line = False       # these are first in the key's line, for nobody else to run
+
+    def begin(self, call: Call) -> None:
+        """The peer may have begun it."""
+        if self.begun is None:
+            self.begun = {}
+        source = call.waiter.source()
+        if call.number > self.begun.get(source, 0):
+            self.begun[source] = call.number
+
+    def is_behind(self, call: Call) -> bool:
+        """Whether a later command of the same source may have been begun."""
+        return self.begun is not None and call.number < self.begun.get(call.waiter.source(), 0)
+
+
+class Retry:
+    """A key whose lost commands are to be run again, from this time on."""
+
+    __slots__ = ("deadline_ms", "is_done", "locator")
+
+    def __init__(self, locator: bytes, deadline_ms: int) -> None:
+        self.locator = locator
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+
+
+class Waiting:
+    """A command in a key's line, who waits for it, and until when."""
+
+    __slots__ = ("call", "deadline_ms", "is_done", "waiter")
+
+    def __init__(self, call: Call, waiter: Waiter) -> None:
+        self.call = call
+        self.waiter = waiter
+        self.deadline_ms = call.deadline_ms
+        self.is_done = False        # it was answered, or its turn has come
+
+
+class Turn(Waiting):
+    """A transaction's group in a key's line: when its turn has come it takes the key.
+
+    `waiter` only ever hears that the group waited too long.
+    """
+
+    __slots__ = ("take",)
+
+    def __init__(self, take: Callable[[], None], waiter: Waiter, deadline_ms: int) -> None:
+        self.take = take
+        self.waiter = waiter
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+
+
+class Answering(Reader):
+    """A read whose reply was computed from the copy here and waits for the quorum's word.
+
+    `again(command, argv, resp3, locator, record)` computes it from another record.
+    """
+
+    __slots__ = ("_again", "_argv", "_command", "_locator", "_reply", "_resp3", "_waiter")
+
+    def __init__(
+        self, waiter: Waiter, reply: bytes, command: Command, argv: list[bytes], resp3: bool,
+        locator: bytes, again: Callable[[Command, list[bytes], bool, bytes, bytes], bytes],
+    ) -> None:
+        self._waiter = waiter
+        self._reply = reply
+        self._command = command
+        self._argv = argv
+        self._resp3 = resp3
+        self._locator = locator
+        self._again = again
+
+    def agree(self) -> None:
+        """The others hold the same."""
+        self._waiter.fill(self._reply)
+
+    def differ(self, record: bytes) -> None:
+        """They do not: answer from the join."""
+        self._waiter.fill(
+            self._again(self._command, self._argv, self._resp3, self._locator, record)
+        )
+
+    def fail(self, text: str) -> None:
+        """Too few answers."""
+        self._waiter.fail(text)
+
+
+class Updating(Reader):
+    """The first half of a read-modify-write: once a quorum was read, the second half runs."""
+
+    __slots__ = ("_failed", "_run")
+
+    def __init__(self, run: Callable[[], None], failed: Callable[[str], None]) -> None:
+        self._run = run
+        self._failed = failed
+
+    def agree(self) -> None:
+        """The others hold the same."""
+        self._run()
+
+    def differ(self, record: bytes) -> None:
+        """The join is in the table by now."""
+        self._run()
+
+    def fail(self, text: str) -> None:
+        """Too few answers."""
+        self._failed(text)
+

@@ -1,0 +1,520 @@
+"""From a command's words to whoever runs it: here, at its key's coordinator, or in parts.
+
+A command on one key runs at an owner of the key. Writes run at the first owner that can be reached
+(so that a key's writers are serialised and commands that read first behave as in Redis while
+nothing fails), reads at this node if it owns the key. Everything else is forwarded.
+
+A command that reads before it writes makes its key *busy* until the read quorum has answered;
+commands on that key that arrive meanwhile wait in line, so one client's pipeline takes effect in
+order. Plain reads and blind writes take effect in the call.
+
+While no owner can be reached, a node that stands in runs the command (`standing_in`), if the terms
+are sloppy.
+
+Source: Dynamo 4.5, 4.6 and 6.4; SEMANTICS 2.
+"""
+
+from binascii import crc_hqx
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.hints import bare
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TOO_FEW
+from respdyn.cluster.plan import Plan
+from respdyn.cluster.quorum import Target, Waiter
+from respdyn.cluster.replica import LIVE, Replica
+from respdyn.cluster.statistics import Counters
+from respdyn.cluster.terms import ANY, Terms
+from respdyn.cluster.timeouts import Deadlines
+from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
+from respdyn.commands.table import lookup
+from respdyn.coordination.calls import (
+    CANNOT_STORE,
+    FULL,
+    LAST,
+    Answering,
+    Call,
+    Gathering,
+    Part,
+    PeerReply,
+    Turn,
+    Updating,
+    Waiting,
+    check_siblings,
+    must_refuse,
+    refuse,
+)
+from respdyn.coordination.fallback import StandIn
+from respdyn.coordination.forwarding import Forwarding
+from respdyn.coordination.groups import GROUP, Groups
+from respdyn.coordination.keyspace_events import Notices
+from respdyn.errors import PeerError, ReplyError
+from respdyn.resp.replies import error
+from respdyn.ring.hashing import BRACE, PREFIX, slot_of
+from respdyn.types.strings import Stamp, exists
+
+_MAX_HOPS: Final = 2
+_NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
+_NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
+_OVERLOAD = "OVERLOAD {} commands of one node wait at the coordinator already: nothing was done"
+_WAITED = "TIMEOUT an earlier command on this key is not answered yet: nothing was done"
+
+
+class Dispatcher:
+    """Routes commands on keys."""
+
+    def __init__(
+        self, replica: Replica, coordinator: Coordinator, counters: Counters, here: str,
+        stamp: Callable[[int], Stamp], can_mint: Callable[[int], bool],
+        link_to: Callable[[str], Link], stand_in: StandIn,
+    ) -> None:
+        self.now_ms = 0                 # monotonic, for deadlines
+        self.wall_ms = 0                # for expiry
+        self.plans: list[Plan] = []
+        self.cannot_store = ""          # the reason, while the disk fails
+        self.nobody_stores = False      # and no other node can store either
+        self.is_full = False            # maxmemory is reached
+        self.forwarding = Forwarding(
+            counters, link_to, self.line_up, self.next_in_line, self._too_few_there
+        )
+        self._away = self.forwarding.away
+        self._replica = replica
+        self._slots = replica.slots
+        self._coordinator = coordinator
+        self._kept_for = coordinator.keepers.asked
+        self._counters = counters
+        self._here = here
+        self._stamp = stamp
+        self._stand_in = stand_in
+        self.can_mint = can_mint
+        self.sends_away = False         # this node's clock is off: others are to run commands
+        self.working_max = 100_000      # commands that one peer may have waiting here
+        self.least = ANY                # R and W of those, at least, who may go by an older ring
+        self.siblings = 100, 25         # at most; and counted beyond this
+        self.token_secret = b""         # goes before the locator in what tokens are bound to
+        self.notices: Notices | None = None     # while somebody asks for keyspace events
+        self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
+        self._waiting: Deadlines[Waiting] = Deadlines()
+        self._terms: dict[tuple[int, int, int, int], Terms] = {}
+        self.groups = Groups(self, replica, coordinator)
+
+    # ---- one key ----
+
+    def execute(
+        self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
+        target: Target, deadline_ms: int = 0, hops: int = 0, until_ms: int = 0,
+    ) -> bytes | None:
+        """Run a command on one key. The reply, or None: then `target` was asked for a place.
+
+        The reply comes by `deadline_ms`; 0 stands for the terms' time-out from now. `hops` and
+        `until_ms` are those of a forwarded command: how often, and when it must have been begun.
+        """
+        key = argv[command.keys.first]
+        slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
+        locator = PREFIX[db][slot] + key
+        plan = self.plans[slot]
+        route = command.route
+        deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
+        if self.busy and locator in self.busy:
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+            self.line_up(locator, [Waiting(call, target.hold())])
+            return None
+        if hops and must_refuse(target, locator, self.now_ms > until_ms):
+            return refuse(target, locator)
+        if (
+            not plan.is_owner
+            or (
+                route is not READ and plan.coordinator != self._here
+                and not (hops and plan.spared == self._here)
+            )
+            or (self._away and not hops and locator in self._away)
+            or (self.sends_away and not hops and plan.replicas.readers)
+        ):
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+            return self._elsewhere(call, locator, plan, target)
+        if route is READ:
+            record = self._slots[slot].get(locator, b"")
+            self._counters.looked_up(is_there := bool(record) and exists(record, self.wall_ms))
+            if record and not is_there:
+                self._replica.note_expired(locator, record)
+            reply = self.read_again(command, argv, resp3, locator, record)
+            r = terms.r if terms.r <= plan.n else plan.n
+            asked = self._kept_for
+            if r <= 1 and not (asked and plan.partition in asked):
+                if self.notices is not None:
+                    self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
+                return reply
+            answers = (plan.replicas if terms.sloppy else plan.strict).answers
+            if answers < r:
+                return self._too_few("R", r, answers)
+            if hops and len(plan.replicas.readers) < r - 1 and isinstance(target, PeerReply):
+                return TOO_FEW
+            waiter = target.hold()
+            if self.notices is not None:
+                waiter = self.notices.wait_for_read(
+                    waiter, command, argv, locator, self.wall_ms, resp3
+                )
+            reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
+            self._coordinator.read(plan, reader, locator, record, r, terms.sloppy, deadline_ms)
+            return None
+        if ((terms.r > 1 and plan.n > 1) or plan.partition in self._kept_for) and (
+            route is UPDATE or (command.observes is not None and command.observes(argv))
+        ):
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+            return self._read_first(call, locator, plan, target)
+        return self.apply(
+            command, argv, locator, plan, resp3, terms, deadline_ms, target, until_ms
+        )
+
+    def read_again(
+        self, command: Command, argv: list[bytes], resp3: bool, locator: bytes, record: bytes
+    ) -> bytes:
+        """The reply of a read: from the record here, later perhaps from the join of several."""
+        try:
+            if command.wants_loc:
+                return command.read_at(
+                    argv, record, self.wall_ms, resp3, self.token_secret + locator
+                )
+            return command.read(argv, record, self.wall_ms, resp3)
+        except ReplyError as wrong:
+            return error(wrong.text)
+
+    def apply(
+        self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
+        terms: Terms, deadline_ms: int, target: Target, until_ms: int = 0,
+    ) -> bytes | None:
+        """The write itself: run the command on the record here, join and ship the delta."""
+        copies = (plan.replicas if terms.sloppy else plan.strict).copies
+        needed = plan.writes_needed(terms.w)
+        if copies < needed:
+            return self._too_few("W", needed, copies)
+        if self.cannot_store:
+            return error(CANNOT_STORE.format(self.cannot_store))
+        if not self.can_mint(1):
+            return error(_NO_LEASE)
+        if plan.is_owner:
+            record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
+            stamp = self._stamp(plan.partition)
+        else:
+            record = self._stand_in.record(locator)
+            stamp = bare(self._stamp(plan.partition))
+        try:
+            if command.wants_loc:
+                reply, delta = command.write_at(
+                    argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
+                )
+                if delta and delta[1] & LIVE:
+                    check_siblings(self._counters, record, delta, self.siblings)
+            else:
+                reply, delta = command.write(argv, record, self.wall_ms, resp3, stamp)
+        except ReplyError as wrong:
+            return error(wrong.text)
+        if not delta:
+            if self.notices is not None:
+                self.notices.written(command, argv, locator, record, record, self.wall_ms)
+            return reply
+        # A command that overwrites the key made the delta from all that is here: no need to join,
+        # but to hear of what was not here. Clients that send contexts want their siblings kept.
+        overwrites = command.wants_feedback
+        if not plan.is_owner:
+            self._stand_in.keep(plan, locator, delta, overwrites)
+        elif overwrites:
+            self._replica.replace(locator, record, delta)
+        elif not (self._replica.cleared and self._replica.is_cleared(locator, delta)):
+            self._replica.join(locator, delta)
+        # else it removes only what FLUSHALL has removed here: others may yet have to hear of it.
+        notices = self.notices
+        if plan.is_instant:
+            self._counters.writes_coordinated += 1
+            if notices is not None:
+                after = self._replica.get(locator)
+                notices.written(command, argv, locator, record, after, self.wall_ms)
+            return reply
+        waiter = target.hold()
+        if notices is not None:
+            after = (self._replica.get if plan.is_owner else self._stand_in.record)(locator)
+            waiter = notices.wait_for_write(
+                waiter, command, argv, locator, record, after, self.wall_ms
+            )
+        self._coordinator.write(
+            plan, waiter, reply, locator, delta, terms.w, terms.sloppy, deadline_ms,
+            overwrites and delta[1] & LIVE != 0, until_ms,
+        )
+        return None
+
+    def preview(
+        self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
+    ) -> bytes:
+        """The reply that `apply` gave to a waiter, computed once more from what was there."""
+        stamp = self._stamp(self.plans[locator[0] << 8 | locator[1]].partition)
+        if command.wants_loc:
+            return command.write_at(
+                argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
+            )[0]
+        return command.write(argv, record, self.wall_ms, resp3, stamp)[0]
+
+    def _too_few(self, letter: str, wanted: int, reachable: int) -> bytes:
+        self._counters.quorum_failures += 1
+        return error(f"NOQUORUM {letter}={wanted} reachable={reachable}: nothing was done")
+
+    # ---- read, then write ----
+
+    def _read_first(
+        self, call: Call, locator: bytes, plan: Plan, target: Target
+    ) -> bytes | None:
+        r, is_sloppy = min(call.terms.r, plan.n), call.terms.sloppy
+        answers = (plan.replicas if is_sloppy else plan.strict).answers
+        if answers < r:
+            return self._too_few("R", r, answers)
+        waiter = target.hold()
+        self.busy[locator] = deque()
+
+        def failed(text: str) -> None:
+            waiter.fail(text)
+            self.next_in_line(locator)
+
+        reader = Updating(lambda: self._finish(call, locator, waiter), failed)
+        if plan.is_owner:
+            record = self._replica.get(locator)
+            self._coordinator.read(plan, reader, locator, record, r, is_sloppy, call.deadline_ms)
+        else:
+            left_ms = max(1, call.deadline_ms - self.now_ms)
+            self._stand_in.read(plan, reader, locator, r, left_ms, True)
+        return None
+
+    def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
+        """The second half of a read-modify-write."""
+        plan = self.plans[locator[0] << 8 | locator[1]]
+        if call.hops and self.now_ms > call.until_ms:
+            waiter.fill(refuse(waiter, locator))
+        elif plan.is_owner and self._coordinator.is_contested(locator):
+            # A SET before it may yet cover a sibling: read again after that.
+            self.line_up(locator, [Waiting(call, waiter)], 0)
+            self.forwarding.run_later(locator)
+            return
+        else:
+            reply = self._elsewhere(call, locator, plan, waiter) if (
+                (not plan.is_owner or self.cannot_store) and plan.coordinator != self._here
+            ) else self.apply(
+                call.command, call.argv, locator, plan, call.resp3, call.terms,
+                call.deadline_ms, waiter, call.until_ms,
+            )
+            if reply is not None:
+                waiter.fill(reply)
+        self.next_in_line(locator)
+
+    def line_up(self, locator: bytes, waiting: list[Waiting], at: int = LAST) -> bool:
+        """Put commands in a key's line. True if it was free: then somebody must run the line."""
+        for one in waiting:
+            self._waiting.add(one, one.deadline_ms - self.now_ms)
+        line = self.busy.get(locator)
+        if line is None:
+            self.busy[locator] = deque(waiting)
+        else:
+            for place, one in enumerate(waiting, at):
+                line.insert(place, one)
+        return line is None
+
+    def next_in_line(self, locator: bytes) -> None:
+        """The key is free: run what waited for it, until one of those makes it busy again."""
+        line = self.busy.pop(locator)
+        while line:
+            waiting = line.popleft()
+            if waiting.is_done:
+                continue
+            waiting.is_done = True
+            if isinstance(waiting, Turn):           # a transaction's group takes the key
+                self.busy[locator] = line
+                waiting.take()
+                return
+            call, waiter = waiting.call, waiting.waiter
+            reply = self.execute(
+                call.command, call.argv, call.db, call.resp3, call.terms, waiter,
+                call.deadline_ms, call.hops, call.until_ms,
+            )
+            if reply is not None:
+                waiter.fill(reply)
+            again = self.busy.get(locator)
+            if again is not None:
+                again.extend(line)
+                return
+
+    # ---- several keys ----
+
+    def gather(
+        self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
+        target: Target, deadline_ms: int = 0,
+    ) -> None:
+        """Run a command on several keys as commands on one."""
+        parts = command.parts(argv)
+        if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
+            raise ReplyError("ERR source and destination objects are the same")
+        waiter, then = target.hold(), command.then
+        deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
+
+        def run_parts(
+            parts: list[list[bytes]], fold: Callable[[list[bytes]], Then], db: int
+        ) -> None:
+            gathering = Gathering(len(parts), lambda replies: go_on(fold, replies), waiter)
+            for index, part_argv in enumerate(parts):
+                part = Part(gathering, index)
+                reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)
+                if reply is not None:
+                    part.fill(reply)
+
+        def go_on(fold: Callable[[list[bytes]], Then], replies: list[bytes]) -> bytes:
+            try:
+                outcome = fold(replies)
+            except ReplyError as wrong:
+                return error(wrong.text)
+            if isinstance(outcome, bytes):
+                return outcome
+            run_parts(outcome.parts, outcome.then, db if outcome.db is None else outcome.db)
+            return b""
+
+        if then is None:
+            run_parts(parts, command.fold, db)
+        else:
+            run_parts(parts, lambda replies: then(argv, replies, resp3), db)
+
+    def run(
+        self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target,
+        deadline_ms: int = 0,
+    ) -> bytes | None:
+        """Run a command on one or several keys, given its words."""
+        command = lookup(argv)
+        if command.single is not None and len(argv) == 2:
+            command = command.single
+        if command.route is GATHER:
+            self.gather(command, argv, db, resp3, terms, target, deadline_ms)
+            return None
+        return self.execute(command, argv, db, resp3, terms, target, deadline_ms)
+
+    # ---- elsewhere ----
+
+    def _elsewhere(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
+        """Have a call run by a node that may."""
+        away = self._away.get(locator)
+        if away is not None:
+            peer = away.peer
+        elif call.command.route is READ:
+            readers = plan.replicas.readers
+            good = [link for link in readers if not link.spared]
+            owners = [link.peer for link in good or readers]
+            if call.terms.sloppy and not call.hops and self._stand_in.must_read(plan, call.terms.r):
+                return self._run_here(call, locator, plan, target)
+            peer = owners[(locator[0] << 8 | locator[1]) % len(owners)] if owners else ""
+        else:
+            peer = plan.coordinator if plan.has_owner or call.terms.sloppy else ""
+            if peer == self._here:
+                return self._run_here(call, locator, plan, target)
+        if not peer:
+            if self.cannot_store and call.command.route is not READ:
+                return error(CANNOT_STORE.format(self.cannot_store))
+            self._counters.quorum_failures += 1
+            return error(_NO_OWNER)
+        if call.hops >= _MAX_HOPS:
+            can_write = not self.cannot_store and self.can_mint(1)
+            if call.command.route is not READ and can_write and plan.may_be_last(call.terms):
+                return self._run_here(call, locator, plan, target)
+            return refuse(target, locator)
+        self.forwarding.send(call, locator, peer, target.hold())
+        return None
+
+    def _run_here(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
+        """Run a call here, as there is nobody else: this node stands in, or was to be spared."""
+        command, terms = call.command, call.terms
+        if command.route is READ:
+            r = min(terms.r, plan.n)
+            if plan.replicas.answers < r:
+                return self._too_few("R", r, plan.replicas.answers)
+            reader = Answering(
+                target.hold(), b"", command, call.argv, call.resp3, locator, self.read_again
+            )
+            left_ms = max(1, call.deadline_ms - self.now_ms)
+            self._stand_in.read(plan, reader, locator, r, left_ms, False)
+            return None
+        if (terms.r > 1 or not plan.is_owner) and (
+            command.route is UPDATE
+            or (command.observes is not None and command.observes(call.argv))
+        ):
+            return self._read_first(call, locator, plan, target)
+        return self.apply(
+            command, call.argv, locator, plan, call.resp3, terms, call.deadline_ms, target,
+            call.until_ms,
+        )
+
+    def _too_few_there(self, call: Call) -> None:
+        """An owner that was to answer a read reaches too few others: ask those that we reach."""
+        plan = self.plans[call.locator[0] << 8 | call.locator[1]]
+        reply = self._run_here(call, call.locator, plan, call.waiter)
+        if reply is not None:
+            call.waiter.fill(reply)
+
+    def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
+        """A peer's forwarded command, at this position of its frame; the position behind it.
+
+        `echo_ms`: this node's time when it sent what the peer had last seen before the frame.
+        """
+        if len(items[at]) != ENVELOPE.size:
+            raise PeerError("a forwarded command without a proper envelope")
+        fields: tuple[int, ...] = ENVELOPE.unpack(items[at])
+        number, db, protocol, hops, r, w, sloppy, timeout_ms, window_ms, size = fields
+        end = at + 1 + size
+        if end > len(items) or not size or db > 15 or not hops or not r or not w:
+            raise PeerError("a forwarded command that is cut short")
+        argv = items[at + 1 : end]
+        waiter = PeerReply(link, number)
+        least = self.least if link.is_behind else ANY
+        if argv[0] == GROUP:
+            self.groups.forwarded(argv[-1], timeout_ms, echo_ms + window_ms, waiter, least)
+            return end
+        r, w, sloppy = max(r, least.r), max(w, least.w), sloppy & IS_SLOPPY
+        terms = self._terms.get((r, w, sloppy, timeout_ms))
+        if terms is None:
+            if len(self._terms) > 1000:
+                self._terms.clear()
+            terms = self._terms[r, w, sloppy, timeout_ms] = Terms(r, w, bool(sloppy), timeout_ms)
+        try:
+            command = lookup(argv)
+            if command.single is not None and size == 2:
+                command = command.single
+            if command.route not in (READ, WRITE, UPDATE):
+                raise PeerError(f"a forwarded command that is not forwarded: {command.name}")
+            if not self.plans:
+                reply: bytes | None = NOT_RUN
+            elif self.is_full and "denyoom" in command.flag_words:
+                reply = error(FULL)
+            elif link.working >= self.working_max:
+                self._counters.overloads += 1
+                reply = error(_OVERLOAD.format(link.working))
+            else:
+                reply = self.execute(
+                    command, argv, db, protocol == 3, terms, waiter, 0, hops, echo_ms + window_ms
+                )
+        except ReplyError as wrong:
+            reply = error(wrong.text)
+        if reply is not None:
+            waiter.fill(reply)
+        return end
+
+    # ---- time ----
+
+    def expire(self, now_ms: int) -> None:
+        """Time passes."""
+        self.now_ms = now_ms
+        for waiting in self._waiting.expired(now_ms):
+            waiting.is_done = True
+            waiting.waiter.fail(_WAITED)
+        self.forwarding.expire(now_ms)
+
+    def next_deadline(self) -> int:
+        """When `expire` has work at the earliest."""
+        return min(self._waiting.first_ms, self.forwarding.next_deadline())
+
+    def is_idle(self) -> bool:
+        """Whether no command waits for a key or for another node."""
+        return not self.busy and self.forwarding.is_idle() and self.groups.is_idle()

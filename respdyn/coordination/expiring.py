@@ -1,0 +1,130 @@
+"""Which keys expire next, for those who want to be told: keyspace events and caches of clients.
+
+An expiry is no write. It follows from `expire_at`, so nobody sends or mints anything for it, and
+without anybody who asks this room is empty and costs nothing. Asked, it keeps the times of the
+records here that have one, soonest first: at the start by a walk through the slots a few at a time,
+afterwards from each turn's batch.
+
+The key's coordinator tells when the time has come. Each other owner looks again `GRACE_MS` later:
+if it is the coordinator by then, the one before may have died without a word, and it tells. So an
+expiry is told at least once while one owner lives, twice at a failure, late by the grace at most.
+"""
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Final, Protocol
+
+from respdyn.cluster.plan import Plan
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.timeouts import NEVER
+from respdyn.commands.events import LONG_PAST_MS
+from respdyn.ring.hashing import SLOTS
+from respdyn.types import strings
+
+GRACE_MS: Final = 5000          # longer than it takes to notice that a node has failed
+SLOTS_PER_TICK: Final = 64      # of the first walk
+TOLD_PER_TICK: Final = 1000     # keys whose time has come
+_SLOT_HIGH: Final = 64          # a locator's first byte is below; those of the node's facts are not
+EXPIRES: Final = 2              # the bit of a record's second byte: it mentions an expiry
+_SLACK: Final = 1000            # outdated entries that are let be
+
+Due = tuple[int, bytes, int]    # when to look, locator, when it expires
+
+
+class Owners(Protocol):
+    """What is asked of the dispatcher: who coordinates a slot."""
+
+    plans: list[Plan]
+
+
+class Expiring:
+    """The times of this node's keys."""
+
+    def __init__(
+        self, replica: Replica, owners: Owners, here: str, tell: Callable[[bytes], None]
+    ) -> None:
+        self.is_watching = False
+        self._replica = replica
+        self._owners = owners
+        self._here = here
+        self._tell = tell
+        self._times: dict[bytes, int] = {}      # when a key expires, by locator
+        self._queue: list[Due] = []             # a heap; some of it is outdated
+        self._walked = SLOTS                    # slots of the first walk
+        self._now_ms = 0
+        self._wall_ms = 0
+
+    def watch(self, is_wanted: bool) -> None:
+        """Begin to watch, or forget everything."""
+        if is_wanted == self.is_watching:
+            return
+        self.is_watching = is_wanted
+        self._walked = 0 if is_wanted else SLOTS
+        self._times.clear()
+        self._queue.clear()
+
+    def note(self, batch: list[bytes]) -> None:
+        """A turn's changed records, flat pairs; the node's own facts are among them."""
+        for at in range(0, len(batch), 2):
+            locator, record = batch[at], batch[at + 1]
+            if locator[0] < _SLOT_HIGH and (
+                locator in self._times or (record and record[1] & EXPIRES)
+            ):
+                self._keep(locator, record)
+
+    def _keep(self, locator: bytes, record: bytes) -> None:
+        at = strings.expire_at(record, 0)
+        if not at or at <= self._wall_ms - LONG_PAST_MS:    # told with its write, if it was one
+            self._times.pop(locator, None)
+        elif self._times.get(locator) != at:
+            self._times[locator] = at
+            heappush(self._queue, (at, locator, at))
+            if len(self._queue) > 2 * len(self._times) + _SLACK:
+                self._queue = [(at, name, at) for name, at in self._times.items()]
+                heapify(self._queue)
+
+    def tick(self, now_ms: int, wall_ms: int) -> None:
+        """Tell of the keys whose time has come."""
+        self._now_ms = now_ms
+        self._wall_ms = wall_ms
+        if not self.is_watching or not self._owners.plans:
+            return
+        if self._walked < SLOTS:
+            self._walk()
+        for _ in range(TOLD_PER_TICK):
+            if not self._queue or self._queue[0][0] > wall_ms:
+                return
+            self._come(*heappop(self._queue))
+
+    def _come(self, due: int, locator: bytes, at: int) -> None:
+        """A time has come. If the key has another by now, there is another entry for it."""
+        if self._times.get(locator) != at:
+            return
+        plan = self._owners.plans[locator[0] << 8 | locator[1]]
+        if plan.coordinator != self._here and due == at:
+            heappush(self._queue, (at + GRACE_MS, locator, at))
+            return
+        del self._times[locator]
+        if plan.coordinator == self._here and strings.expire_at(
+            self._replica.get(locator), 0
+        ) == at:
+            self._tell(locator)
+
+    def _walk(self) -> None:
+        """The records that were here before anybody asked."""
+        end = min(SLOTS, self._walked + SLOTS_PER_TICK)
+        for table in self._replica.slots[self._walked : end]:
+            for locator, record in table.items():
+                if record[1] & EXPIRES and strings.expire_at(record, self._wall_ms):
+                    self._keep(locator, record)
+        self._walked = end
+
+    def next_deadline(self) -> int:
+        """When `tick` has work at the earliest."""
+        if not self.is_watching:
+            return NEVER
+        if self._walked < SLOTS:
+            return self._now_ms + 1
+        if not self._queue:
+            return NEVER
+        return self._now_ms + max(1, self._queue[0][0] - self._wall_ms)

@@ -1,0 +1,501 @@
+"""A group: those commands of a transaction whose keys one node coordinates, done in one step.
+
+The coordinator takes all keys of the group (they are *busy* meanwhile, as those of any command that
+reads before it writes), in one order that is the same for all groups, so that no two groups wait
+for each other. Then it reads a quorum for every key that is read, watched, or changed by what it
+held. Then, in one turn, it compares the watched keys and runs all commands, one after the other.
+What they changed leaves in that turn's batch and in one frame to each replica, and a replica
+applies a frame as a whole: so a reader of one replica never sees half of a group. A replica that
+missed the frame is repaired key by key, and until then its readers may.
+
+A group is refused as a whole, before anything is done, when the quorum cannot be met. Once it runs,
+each command has its own reply, and its own error should too few replicas store its change.
+
+A command that reads some keys and then changes others (COPY, RENAME, MSETNX) runs whole within the
+step. That is why it is only part of a group if all its keys have the same owners: a change of one
+key that rests on the change of another must not be kept by a node that cannot have that other.
+
+Between nodes a group travels as one forwarded command whose words are `GROUP` and its encoding. It
+is never run twice: what became of one whose answer does not come is not known.
+
+Source: SEMANTICS 7.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.messages import NOT_RUN, UNKNOWN
+from respdyn.cluster.quorum import Waiter
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.terms import ANY, Terms
+from respdyn.commands.declare import READ, UPDATE, WRITE, Command
+from respdyn.commands.table import find, lookup
+from respdyn.coordination.calls import Call, Continuation, Turn, Updating
+from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
+from respdyn.coordination.group_messages import (
+    Done,
+    Group,
+    Outcome,
+    Step,
+    encoder,
+    groups,
+    outcomes,
+)
+from respdyn.coordination.timing import Timing
+from respdyn.errors import PeerError, ReplyError
+from respdyn.resp.replies import bulk, error
+from respdyn.ring.hashing import locator as locator_of
+from respdyn.types import strings
+
+if TYPE_CHECKING:
+    from respdyn.coordination.dispatch import Dispatcher
+
+GROUP: Final = b"EXEC"
+WATCH: Final = b"WATCH"
+
+_WAITED = "TIMEOUT an earlier command on one of the keys is not answered yet: nothing was done"
+_CANNOT_STORE = "MISCONF this node cannot store: {}: nothing was done"
+_NO_LEASE = (
+    "MISCONF the lease of this node's counter is not stored yet; try again: nothing was done"
+)
+_TOO_FEW = "NOQUORUM {}={} reachable={}: nothing was done"
+
+
+def version_of(record: bytes, now_ms: int) -> bytes:
+    """What WATCH remembers of a key: whether it is alive, and its record's digest."""
+    return (b"+" if strings.exists(record, now_ms) else b"-") + _digest(record)
+
+
+def _digest(record: bytes) -> bytes:
+    return Replica.digest(record) if record else b""
+
+
+def _has_changed(version: bytes, record: bytes, now_ms: int) -> bool:
+    """Whether it was written, deleted or given another time since, or has expired.
+
+    What was absent and is unknown now was only forgotten: FLUSHALL clears tombstones too.
+    """
+    if version[:1] == b"-" and not record:
+        return False
+    if version[1:] != _digest(record):
+        return True
+    return version[:1] == b"+" and not strings.exists(record, now_ms)
+
+
+class Groups:
+    """The groups that this node coordinates, and those that it has asked others to."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, replica: Replica, coordinator: Coordinator,
+    ) -> None:
+        self.dispatcher = dispatcher
+        self.replica = replica
+        self.coordinator = coordinator
+        self.running = 0
+        self._freed: deque[bytes] = deque()
+        self._is_freeing = False
+
+    def run(
+        self, group: Group, deadline_ms: int, done: Done, until_ms: int = 0,
+        timing: Timing | None = None,
+    ) -> None:
+        """Do it here. It must have been begun by `until_ms`, if that is given."""
+
+        def finished(outcome: Outcome) -> None:
+            self.running -= 1
+            done(outcome)
+
+        running = self.running_class()(self, group, deadline_ms, until_ms, finished, timing)
+        self.running += 1
+        running.start()
+
+    def running_class(self) -> type[Running]:
+        """What does it."""
+        return Running
+
+    def send(self, peer: str, group: Group, terms: Terms, deadline_ms: int, done: Done) -> None:
+        """Have another node do it."""
+        command = find([GROUP])
+        assert command is not None
+
+        def answered(reply: bytes) -> None:
+            if reply in (NOT_RUN, UNKNOWN):
+                done(reply)
+                return
+            try:
+                outcome = outcomes.decode(reply)
+            except msgspec.MsgspecError:
+                done(UNKNOWN)
+                return
+            if isinstance(outcome, list) and len(outcome) != len(group.steps):
+                done(UNKNOWN)
+            else:
+                done(outcome)
+
+        # One hop is counted already: a group is not passed on, and not run again by itself.
+        call = Call(
+            command, [GROUP, encoder.encode(group)], 0, False, terms, deadline_ms, 1, deadline_ms
+        )
+        forwarding = self.dispatcher.forwarding
+        forwarding.send(call, GROUP + peer.encode(), peer, Continuation(answered))
+
+    def forwarded(
+        self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms
+    ) -> None:
+        """A peer's group, with R and W as in `least` or more. Raises `PeerError`."""
+        dispatcher = self.dispatcher
+        try:
+            group = groups.decode(body)
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"a malformed group: {wrong}") from wrong
+        if not dispatcher.plans or dispatcher.now_ms > until_ms:
+            waiter.fill(NOT_RUN)
+            return
+
+        def done(outcome: Outcome) -> None:
+            is_word = isinstance(outcome, bytes)
+            waiter.fill(outcome if is_word else encoder.encode(outcome))   # type: ignore[arg-type]
+
+        try:
+            if least is not ANY:
+                group = group.with_least(least)
+            self.run(group, dispatcher.now_ms + timeout_ms, done, until_ms)
+        except ReplyError as wrong:
+            raise PeerError(f"a group with a command that is none: {wrong}") from wrong
+
+    def free(self, locators: list[bytes]) -> None:
+        """Keys that a group had taken go to those who wait for them."""
+        self._freed += locators
+        if self._is_freeing:        # a group that was waiting has run at once: no recursion
+            return
+        self._is_freeing = True
+        while self._freed:
+            self.dispatcher.next_in_line(self._freed.popleft())
+        self._is_freeing = False
+
+    def is_idle(self) -> bool:
+        """Whether no group runs here."""
+        return self.running == 0
+
+
+class Running:
+    """One group at its coordinator."""
+
+    def __init__(
+        self, groups: Groups, group: Group, deadline_ms: int, until_ms: int, done: Done,
+        timing: Timing | None = None,
+    ) -> None:
+        self._groups = groups
+        self._dispatcher = groups.dispatcher
+        self._group = group
+        self._deadline_ms = deadline_ms
+        self._until_ms = until_ms
+        self._done = done
+        self._timing = timing
+        self._is_over = False
+        self._commands: list[Command | None] = []       # None for WATCH
+        self._names: list[bytes] = []                   # the locators of single keys
+        self._r = group.r if group.watches else 1
+        self._w = 0                                     # 0: nothing is written
+        self._dots = 0                                  # that it may need
+        self._is_sloppy = all(step.sloppy for step in group.steps)
+        self._reads: dict[bytes, None] = {name: None for name, _ in group.watches}
+        blind: dict[bytes, None] = {}
+        for step in group.steps:
+            self._look_at(step, blind)
+        # All keys, in the order in which they are taken.
+        self._locators = sorted(self._reads.keys() | blind.keys())
+        self._taken = 0
+        self._missing = 0
+        self._replies: list[bytes | None] = [None] * len(group.steps)
+
+    def _look_at(self, step: Step, blind: dict[bytes, None]) -> None:
+        """Note a step's keys. Raises `ReplyError` if it cannot be one."""
+        argv = step.argv
+        command: Command | None = None
+        keys = argv[1:2]
+        is_blind = False
+        if argv[0] != WATCH:
+            command = lookup(argv)
+            if command.single is not None and len(argv) == 2:
+                command = command.single
+            if command.route not in (READ, WRITE, UPDATE) and command.then is None:
+                raise ReplyError(f"ERR {command.name} cannot be part of a group")
+            keys = keys_in(command, argv)
+            is_blind = command.route is WRITE and not (
+                command.observes is not None and command.observes(argv)
+            )
+            if "write" in command.flag_words:
+                self._w = max(self._w, step.w)
+                self._dots += 1 if command.then is None else 2 * len(keys) + 2
+        names = [locator_of(step.db, key) for key in keys]
+        (blind if is_blind else self._reads).update(dict.fromkeys(names))
+        if not is_blind:
+            self._r = max(self._r, step.r)
+        self._commands.append(command)
+        self._names.append(names[0])
+
+    # ---- before ----
+
+    def start(self) -> None:
+        """Begin; `done` is called now or later, once."""
+        refusal = self._refusal()
+        if refusal is not None:
+            self._end(refusal)
+        else:
+            self._take()
+
+    def _refusal(self) -> Outcome:
+        """Why nothing can be done, if so."""
+        dispatcher = self._dispatcher
+        if self._until_ms and dispatcher.now_ms > self._until_ms:
+            return NOT_RUN
+        plans = dispatcher.plans
+        if self._w and dispatcher.cannot_store:
+            # Whoever asked has not heard of it yet: another owner can do it.
+            return _CANNOT_STORE.format(dispatcher.cannot_store) if dispatcher.nobody_stores else (
+                NOT_RUN
+            )
+        if self._dots and not dispatcher.can_mint(self._dots):
+            return _NO_LEASE
+        for name in self._locators:
+            plan = plans[name[0] << 8 | name[1]]
+            if not plan.is_owner:
+                return NOT_RUN
+            replicas = plan.replicas if self._is_sloppy else plan.strict
+            for letter, wanted, reachable in (
+                ("R", min(self._r, plan.n), replicas.answers),
+                ("W", plan.writes_needed(self._w) if self._w else 0, replicas.copies),
+            ):
+                if reachable < wanted:
+                    return _TOO_FEW.format(letter, wanted, reachable)
+        return None
+
+    def _take(self) -> None:
+        """Take the keys, as far as they are free."""
+        busy = self._dispatcher.busy
+        locators = self._locators
+        while self._taken < len(locators):
+            name = locators[self._taken]
+            if name in busy:
+                turn = Turn(self._turn_has_come, Continuation(self._overdue), self._deadline_ms)
+                self._dispatcher.line_up(name, [turn])
+                return
+            busy[name] = deque()
+            self._taken += 1
+        self._read()
+
+    def _turn_has_come(self) -> None:
+        self._taken += 1
+        self._take()
+
+    def _overdue(self, _: bytes) -> None:
+        self._end(_WAITED)
+
+    def _read(self) -> None:
+        """Read a quorum for what is not written blindly."""
+        plans = self._dispatcher.plans
+        kept_for = self._groups.coordinator.keepers.asked
+        if not self._reads or (self._r <= 1 and not (
+            kept_for and any(plans[name[0] << 8 | name[1]].partition in kept_for
+                             for name in self._reads)
+        )):
+            self._run()
+            return
+        self._missing = len(self._reads)
+        reader = Updating(self._has_read, self._could_not_read)
+        for name in self._reads:
+            slot = name[0] << 8 | name[1]
+            self._groups.coordinator.read(
+                plans[slot], reader, name, self._groups.replica.get(name),
+                min(self._r, plans[slot].n), self._is_sloppy, self._deadline_ms,
+            )
+
+    def _has_read(self) -> None:
+        self._missing -= 1
+        if not self._missing and not self._is_over:
+            self._run()
+
+    def _could_not_read(self, text: str) -> None:
+        if not self._is_over:
+            self._end(f"{text}; nothing was done")
+
+    # ---- the step itself ----
+
+    def _run(self) -> None:
+        """Everything, in this turn."""
+        refusal = self._refusal()
+        if refusal is not None:
+            self._end(refusal)
+            return
+        if self.has_changed():
+            self._end(None)
+            return
+        self._missing = len(self._replies) + 1
+        self.run_steps()
+        self.release()
+        self._one_less()
+
+    def has_changed(self) -> bool:
+        """Whether any watched key has."""
+        now_ms = self._dispatcher.wall_ms
+        get = self._groups.replica.get
+        return any(
+            _has_changed(version, get(name), now_ms) for name, version in self._group.watches
+        )
+
+    def run_steps(self) -> None:
+        """All commands, one after the other."""
+        if self._timing is not None:
+            self._timing.run(self.run_step)
+            return
+        for index in range(len(self._replies)):
+            self.run_step(index)
+
+    def run_step(self, index: int) -> None:
+        """One command."""
+        step, name = self._group.steps[index], self._names[index]
+        command = self._commands[index]
+        place = Place(self, index)
+        reply: bytes | None
+        if command is None:
+            record = self._groups.replica.get(name)
+            reply = bulk(version_of(record, self._dispatcher.wall_ms))
+        elif command.then is not None:
+            reply = self._run_whole(command, step, place)
+        else:
+            reply = self._do(command, step.argv, name, step, place)
+        if reply is not None:
+            place.fill(reply)
+
+    def _do(
+        self, command: Command, argv: list[bytes], name: bytes, step: Step, waiter: Waiter
+    ) -> bytes | None:
+        """A command on one key: its reply, or None if `waiter` will hear it."""
+        dispatcher = self._dispatcher
+        if command.route is READ:
+            record = self._groups.replica.get(name)
+            reply = dispatcher.read_again(command, argv, step.resp3, name, record)
+            if dispatcher.notices is not None:
+                dispatcher.notices.read(
+                    command, argv, name, dispatcher.wall_ms, step.resp3, reply
+                )
+            return reply
+        plan = dispatcher.plans[name[0] << 8 | name[1]]
+        terms = Terms(step.r, step.w, step.sloppy, 0)
+        return dispatcher.apply(
+            command, argv, name, plan, step.resp3, terms, self._deadline_ms, waiter
+        )
+
+    def _run_whole(self, command: Command, step: Step, place: Waiter) -> bytes | None:
+        """A command of several keys that reads, then writes."""
+        whole = Whole(place)
+        then = command.then
+        assert then is not None
+        try:
+            replies = [self._part(argv, step, whole) for argv in command.parts(step.argv)]
+            outcome = whole.error or then(step.argv, replies, step.resp3)
+            while not isinstance(outcome, bytes):
+                replies = [self._part(argv, step, whole) for argv in outcome.parts]
+                outcome = whole.error or outcome.then(replies)
+        except ReplyError as wrong:
+            outcome = error(wrong.text)
+        whole.end(outcome)
+        return None
+
+    def _part(self, argv: list[bytes], step: Step, whole: Whole) -> bytes:
+        """A part's reply, although its change may wait for replicas yet."""
+        command = lookup(argv)
+        if command.single is not None and len(argv) == 2:
+            command = command.single
+        name = locator_of(step.db, argv[command.keys.first])
+        before = self._groups.replica.get(name)
+        whole.missing += 1
+        reply = self._do(command, argv, name, step, whole)
+        if reply is not None:
+            whole.fill(reply)
+            return reply
+        return self._dispatcher.preview(command, argv, before, step.resp3, name)
+
+    # ---- after ----
+
+    def fill(self, index: int, reply: bytes) -> None:
+        """One command's reply; only the first counts."""
+        if self._replies[index] is None:
+            self._replies[index] = error(OUTCOME_UNKNOWN) if reply == UNKNOWN else reply
+            self._one_less()
+
+    def _one_less(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._end([reply for reply in self._replies if reply is not None])
+
+    def release(self) -> None:
+        """The keys go to those who wait for them."""
+        taken = self._locators[: self._taken]
+        self._taken = 0
+        self._groups.free(taken)
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self.release()
+            self._done(outcome)
+
+
+class Place(Waiter):
+    """A command's place in its group."""
+
+    __slots__ = ("_index", "_running")
+
+    def __init__(self, running: Running, index: int) -> None:
+        self._running = running
+        self._index = index
+
+    def fill(self, reply: bytes) -> None:
+        """Its reply."""
+        self._running.fill(self._index, reply)
+
+    def fail(self, text: str) -> None:
+        """An error as its reply."""
+        self.fill(error(text))
+
+
+class Whole(Waiter):
+    """Waits for the parts of a command that runs whole; one that failed is the reply of all."""
+
+    __slots__ = ("_place", "_reply", "error", "missing")
+
+    def __init__(self, place: Waiter) -> None:
+        self._place = place
+        self._reply = b""
+        self.error = b""
+        self.missing = 1
+
+    def fill(self, reply: bytes) -> None:
+        """A part's reply."""
+        if not self.error and (reply[:1] == b"-" or reply == UNKNOWN):
+            self.error = reply
+        self.missing -= 1
+        if not self.missing:
+            self._place.fill(self.error or self._reply)
+
+    def fail(self, text: str) -> None:
+        """An error as a part's reply."""
+        self.fill(error(text))
+
+    def end(self, reply: bytes) -> None:
+        """There are no more parts."""
+        self._reply = reply
+        self.fill(reply)
+
+
+def keys_in(command: Command, argv: list[bytes]) -> list[bytes]:
+    """Those of a command's words that are keys."""
+    first, last, step = command.keys.first, command.keys.last, command.keys.step
+    return argv[first : len(argv) + last + 1 if last < 0 else last + 1 : step]

@@ -1,0 +1,231 @@
+"""Keyspace events: told by the coordinator of the write, heard at every node.
+
+A node tells the classes that any node it is connected to asks for, so `CONFIG SET
+notify-keyspace-events` at one node is enough for its subscribers to hear of all keys. An event
+leaves when the quorum has the write, or when it failed: then the write may still appear, so it is
+told as well. At least once: a write that is run again, or a coordinator that changes at the moment
+of an expiry, tells twice. A key that expires before its write was told is told to expire behind it.
+
+Subscribers on the client port hear the events of all nodes; those on the cluster port, who
+subscribe at each node as they must with Redis Cluster, hear those of the node that they are at.
+
+Source: Redis `notify.c`.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import GOSSIP_EVENT, GOSSIP_INTEREST, bulk
+from respdyn.cluster.quorum import Waiter
+from respdyn.commands.declare import Argv, Command
+from respdyn.commands.events import EXPIRED, Event, of_read, of_write
+from respdyn.config_values import EVENT_CLASSES
+from respdyn.errors import PeerError
+from respdyn.sessions.pubsub import PubSub
+
+_KEY_AT: Final = 3      # in a locator
+
+_Told = tuple[int, bytes, bytes, bool, bool]     # database, event, key, keyspace, keyevent
+
+
+class Announcing(Waiter):
+    """Waits for a write, and tells its events when it is done, or failed."""
+
+    __slots__ = ("_events", "_is_told", "_locator", "_notices", "_waiter")
+
+    def __init__(
+        self, waiter: Waiter, notices: "Notices", locator: bytes, events: list[Event]
+    ) -> None:
+        self._waiter = waiter
+        self._notices = notices
+        self._locator = locator
+        self._events = events
+        self._is_told = False
+
+    def fill(self, reply: bytes) -> None:
+        """Tell, then pass the reply on."""
+        self._tell()
+        self._waiter.fill(reply)
+
+    def fail(self, text: str) -> None:
+        """The write may still appear: tell, then pass the error on."""
+        self._tell()
+        self._waiter.fail(text)
+
+    def add(self, events: list[Event]) -> None:
+        """These have happened since, and are told behind."""
+        self._events += events
+
+    def _tell(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._notices.tell(self._locator, self._events)
+            self._notices.has_told(self._locator, self)
+
+
+class Looking(Waiter):
+    """Waits for a read, and tells if its key was not there."""
+
+    __slots__ = ("_tell", "_waiter")
+
+    def __init__(self, waiter: Waiter, tell: Callable[[bytes], None]) -> None:
+        self._waiter = waiter
+        self._tell = tell
+
+    def fill(self, reply: bytes) -> None:
+        """Look at the reply, then pass it on."""
+        self._tell(reply)
+        self._waiter.fill(reply)
+
+    def fail(self, text: str) -> None:
+        """Nobody knows whether the key is there."""
+        self._waiter.fail(text)
+
+
+class Notices:
+    """What this node tells of keys, and to whom."""
+
+    def __init__(self, pubsub: PubSub, links: dict[str, Link]) -> None:
+        self.told = 0
+        self.classes = ""               # what any node here or there asks for
+        self.trackers: set[str] = set()         # peers with clients that track
+        self._own = ""
+        self._own_tracks = b"-"
+        self._asked: dict[str, str] = {}        # by peer
+        self._untold: dict[bytes, Announcing] = {}      # by locator: the last that waits
+        self._pubsub = pubsub
+        self._links = links
+
+    # ---- who asks for what ----
+
+    def ask(self, classes: str) -> None:
+        """What this node's own setting asks for."""
+        if classes != self._own:
+            self._own = classes
+            for link in self._links.values():
+                self.greet(link)
+        self._settle()
+
+    def ask_for_changes(self, is_wanted: bool) -> None:
+        """Whether this node wants to hear which records have changed (CLIENT TRACKING)."""
+        self._own_tracks = b"+" if is_wanted else b"-"
+        for link in self._links.values():
+            self.greet(link)
+
+    def greet(self, link: Link) -> None:
+        """Tell a peer what this node asks for."""
+        if link.is_connected:
+            link.gossips.append(
+                bulk(GOSSIP_INTEREST + self._own_tracks + self._own.encode())
+            )
+
+    def heard_interest(self, link: Link, item: bytes) -> None:
+        """What a peer asks for. Raises `PeerError`."""
+        try:
+            self._asked[link.peer] = item[2:].decode("ascii")
+        except UnicodeDecodeError:
+            raise PeerError("classes of events that are malformed") from None
+        if item[1:2] == b"+":
+            self.trackers.add(link.peer)
+        else:
+            self.trackers.discard(link.peer)
+        self._settle()
+
+    def _settle(self) -> None:
+        self.classes = "".join(sorted(set("".join([self._own, *self._asked.values()]))))
+
+    def is_wanted(self) -> bool:
+        """Whether anything is to be told."""
+        return "K" in self.classes or "E" in self.classes
+
+    # ---- what happens ----
+
+    def wait_for_write(
+        self, waiter: Waiter, command: Command, argv: Argv, locator: bytes, before: bytes,
+        after: bytes, now_ms: int,
+    ) -> Waiter:
+        """Whom a write's outcome goes to, so that its events are told."""
+        events = self._chosen(of_write(command, argv, before, after, now_ms))
+        if not events:
+            return waiter
+        announcing = self._untold[locator] = Announcing(waiter, self, locator, events)
+        return announcing
+
+    def written(
+        self, command: Command, argv: Argv, locator: bytes, before: bytes, after: bytes,
+        now_ms: int,
+    ) -> None:
+        """A write is done, or did nothing."""
+        self.tell(locator, self._chosen(of_write(command, argv, before, after, now_ms)))
+
+    def wait_for_read(
+        self, waiter: Waiter, command: Command, argv: Argv, locator: bytes, now_ms: int,
+        resp3: bool,
+    ) -> Waiter:
+        """Whom a read's reply goes to, so that a key that is missing is told."""
+        if "m" not in self.classes:
+            return waiter
+        return Looking(
+            waiter, lambda reply: self.read(command, argv, locator, now_ms, resp3, reply)
+        )
+
+    def read(
+        self, command: Command, argv: Argv, locator: bytes, now_ms: int, resp3: bool,
+        reply: bytes,
+    ) -> None:
+        """A read was answered."""
+        if "m" in self.classes:
+            self.tell(locator, of_read(command, reply, argv, now_ms, resp3))
+
+    def expired(self, locator: bytes) -> None:
+        """A key's time has come."""
+        events = self._chosen([EXPIRED])
+        waiting = self._untold.get(locator)
+        if waiting is None:
+            self.tell(locator, events)
+        else:
+            waiting.add(events)
+
+    def has_told(self, locator: bytes, announcing: Announcing) -> None:
+        """Its events are told."""
+        if self._untold.get(locator) is announcing:
+            del self._untold[locator]
+
+    def _chosen(self, events: list[Event]) -> list[Event]:
+        return [event for event in events if self._is_asked(event[0])]
+
+    def _is_asked(self, kind: str) -> bool:
+        return kind in self.classes or ("A" in self.classes and kind in EVENT_CLASSES)
+
+    # ---- telling ----
+
+    def tell(self, locator: bytes, events: list[Event]) -> None:
+        """Tell events of a key, here and to all peers."""
+        keyspace, keyevent = "K" in self.classes, "E" in self.classes
+        connected = [link for link in self._links.values() if link.is_connected]
+        for _, name in events:
+            self.told += 1
+            told = (locator[2], name, locator[_KEY_AT:], keyspace, keyevent)
+            self._deliver(told, True)
+            if connected:
+                statement = bulk(GOSSIP_EVENT + msgspec.msgpack.encode(told))
+                for link in connected:
+                    link.gossips.append(statement)
+
+    def heard_event(self, link: Link, item: bytes) -> None:
+        """A peer tells an event. Raises `PeerError`."""
+        try:
+            told = msgspec.msgpack.decode(item[1:], type=_Told)
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"a malformed event: {wrong}") from wrong
+        self._deliver(told, False)
+
+    def _deliver(self, told: _Told, is_ours: bool) -> None:
+        db, name, key, keyspace, keyevent = told
+        if keyspace:
+            self._pubsub.deliver_event(b"__keyspace@%d__:%b" % (db, key), name, is_ours)
+        if keyevent:
+            self._pubsub.deliver_event(b"__keyevent@%d__:%b" % (db, name), key, is_ours)

@@ -1,0 +1,268 @@
+"""CLIENT: what this node knows of its connections, and what may be done to them.
+
+The lines of CLIENT LIST have every field of Redis 7, and the library's name and version of 7.2.
+What has no counterpart here reads zero: no buffer is allocated before it is filled (`qbuf-free`,
+`rbs`, `rbp`, `obl`). As in Redis, `qbuf` has the command in it that this client is just served.
+
+Source: Redis `networking.c` (catClientInfoString, clientCommand).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from respdyn.commands.arguments import integer_of, parse_integer, quoted, syntax_error, word
+from respdyn.commands.introspection import help_text
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import OK, bulk, integer, null, verbatim
+from respdyn.sessions.session import Session
+
+if TYPE_CHECKING:
+    from respdyn.local.table import LocalContext
+
+Argv = list[bytes]
+
+# Connections are of the first and of the last kind; masters and replicas there are none.
+_ENDPOINTS: Final = frozenset(
+    (b"none", b"internal-ip", b"external-ip", b"internal-fqdn", b"external-fqdn")
+)
+_TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
+
+
+def describe(context: LocalContext, session: Session, argv: Argv | None = None) -> bytes:
+    """One line of CLIENT LIST, without its end. `argv`: the words that this client just said."""
+    now_ms = context.now_ms
+    read, written = context.host.buffered(session.tag)
+    argv_bytes = sum(map(len, argv or ()))
+    if argv:
+        read += len(b"*%d\r\n" % len(argv)) + sum(len(b"$%d\r\n\r\n" % len(one)) for one in argv)
+        read += argv_bytes
+    transaction = session.transaction
+    flags = "O" if session.is_monitor else ""
+    flags += "P" if session.subscriptions is not None else ""
+    tracking = session.tracking
+    if tracking is not None:
+        flags += "t" + ("R" if tracking.broken else "") + ("B" if tracking.is_bcast else "")
+    flags += "x" if transaction is not None else ""
+    flags += ("c" if session.closing else "") + ("e" if session.no_evict else "")
+    channels, patterns, shards = (
+        (0, 0, 0) if session.subscriptions is None else map(len, session.subscriptions.names)
+    )
+    fields: list[tuple[str, object]] = [
+        ("id", session.id),
+        ("addr", session.address),
+        ("laddr", session.local_address),
+        ("fd", context.host.descriptor(session.tag)),
+        ("name", session.name.decode("latin-1")),
+        ("age", max(0, now_ms - session.created_ms) // 1000),
+        ("idle", max(0, now_ms - session.last_ms) // 1000),
+        ("flags", flags or "N"),
+        ("db", session.db),
+        ("sub", channels), ("psub", patterns), ("ssub", shards),
+        ("multi", -1 if transaction is None else len(transaction.queue)),
+        ("qbuf", read), ("qbuf-free", 0), ("argv-mem", argv_bytes),
+        ("multi-mem", 0 if transaction is None else transaction.size),
+        ("rbs", 0), ("rbp", 0), ("obl", 0),
+        ("oll", len(session.out) + len(session.pending)),
+        ("omem", session.out_bytes + written),
+        ("tot-mem", context.node.front.memory.of(session) + argv_bytes),
+        ("events", "rw" if session.out or written else "r"),
+        ("cmd", session.last_command or "NULL"),
+        ("user", session.user.decode("latin-1")),
+        ("redir", -1 if tracking is None else tracking.redirect),
+        ("resp", session.resp),
+        ("lib-name", session.lib_name.decode("latin-1")),
+        ("lib-ver", session.lib_version.decode("latin-1")),
+    ]
+    return " ".join(f"{name}={value}" for name, value in fields).encode("latin-1")
+
+
+def id_(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return integer(session.id)
+
+
+def help_(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return help_text(context.container("client"))
+
+
+def info(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return verbatim(describe(context, session, argv) + b"\n", session.resp == 3)
+
+
+def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    chosen = list(context.sessions.values())
+    if len(argv) == 4 and word(argv[2]) == b"TYPE":
+        kind = _type(argv[3])
+        chosen = [one for one in chosen if _kind_of(one) == kind]
+    elif len(argv) > 3 and word(argv[2]) == b"ID":
+        ids = [parse_integer(argument, "ERR Invalid client ID") for argument in argv[3:]]
+        chosen = [context.sessions[one] for one in ids if one in context.sessions]
+    elif len(argv) != 2:
+        raise syntax_error()
+    lines = b"".join(
+        describe(context, one, argv if one is session else None) + b"\n" for one in chosen
+    )
+    return verbatim(lines, session.resp == 3)
+
+
+def setname(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    session.name = checked_name(argv[2])
+    return OK
+
+
+def checked_name(name: bytes) -> bytes:
+    """A name that can stand in a line of CLIENT LIST."""
+    if not _is_plain(name):
+        raise ReplyError(
+            "ERR Client names cannot contain spaces, newlines or special characters."
+        )
+    return name
+
+
+def getname(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return bulk(session.name) if session.name else null(session.resp == 3)
+
+
+def setinfo(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    attribute = word(argv[2])
+    if attribute not in (b"LIB-NAME", b"LIB-VER"):
+        raise ReplyError(f"ERR Unrecognized option '{quoted(argv[2])}'")
+    if not _is_plain(argv[3]):
+        raise ReplyError(
+            f"ERR {attribute.decode().lower()} cannot contain spaces, newlines or special "
+            "characters."
+        )
+    if attribute == b"LIB-NAME":
+        session.lib_name = argv[3]
+    else:
+        session.lib_version = argv[3]
+    return OK
+
+
+def _is_plain(value: bytes) -> bool:
+    return all(0x21 <= char <= 0x7E for char in value)
+
+
+def reply(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    mode = word(argv[2])
+    if mode == b"ON":
+        session.reply_mode = "on"
+        return OK
+    if mode == b"OFF":
+        session.reply_mode = "off"
+    elif mode == b"SKIP":
+        if session.reply_mode != "off":
+            session.reply_mode = "skip"
+    else:
+        raise syntax_error()
+    return None
+
+
+def no_evict(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    session.no_evict = _on_or_off(argv[2])
+    return OK
+
+
+def no_touch(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    session.no_touch = _on_or_off(argv[2])
+    return OK
+
+
+def _on_or_off(argument: bytes) -> bool:
+    value = {b"ON": True, b"OFF": False}.get(word(argument))
+    if value is None:
+        raise syntax_error()
+    return value
+
+
+def maint_notifications(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    """Whether this client is told to move before the node stops."""
+    if not _on_or_off(argv[2]):
+        session.moving = b""
+        return OK
+    kind = b"external-ip"
+    for position in range(3, len(argv), 2):
+        if word(argv[position]) != b"MOVING-ENDPOINT-TYPE" or position + 1 == len(argv):
+            raise syntax_error()
+        kind = argv[position + 1].lower()
+        if kind not in _ENDPOINTS:
+            raise ReplyError(f"ERR unknown endpoint type '{quoted(kind)}'")
+    if session.resp != 3:
+        raise ReplyError("ERR maintenance notifications are pushes: they need RESP3 (HELLO 3)")
+    session.moving = kind
+    session.reply(OK)
+    context.node.draining.tell(session)     # behind the reply, if the node is leaving already
+    return None
+
+
+def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    is_old_form = len(argv) == 3
+    if is_old_form:
+        tests = [_kill_filter(context, session, b"ADDR", argv[2])]
+    else:
+        tests = _kill_filters(context, session, argv)
+    chosen = [one for one in context.sessions.values() if all(test(one) for test in tests)]
+    for one in chosen:
+        if one is session:
+            context.leave(one)
+        else:
+            context.kill(one)
+    if is_old_form:
+        if not chosen:
+            raise ReplyError("ERR No such client")
+        return OK
+    return integer(len(chosen))
+
+
+def _kill_filters(
+    context: LocalContext, session: Session, argv: Argv
+) -> list[Callable[[Session], bool]]:
+    """The filters of the new form. A filter given twice counts as it was given last."""
+    filters: dict[bytes, Callable[[Session], bool]] = {
+        b"SKIPME": lambda one: one is not session,
+    }
+    for position in range(2, len(argv), 2):
+        if position + 1 == len(argv):
+            raise syntax_error()
+        option, value = word(argv[position]), argv[position + 1]
+        filters[option] = _kill_filter(context, session, option, value)
+    return list(filters.values())
+
+
+def _kill_filter(
+    context: LocalContext, session: Session, option: bytes, value: bytes
+) -> Callable[[Session], bool]:
+    shown = quoted(value)
+    if option == b"ID":
+        number = integer_of(value)
+        if number is None or number < 1:
+            raise ReplyError("ERR client-id should be greater than 0")
+        return lambda one: one.id == number
+    if option == b"TYPE":
+        kind = _type(value)
+        return lambda one: _kind_of(one) == kind
+    if option == b"ADDR":
+        return lambda one: one.address == shown
+    if option == b"LADDR":
+        return lambda one: one.local_address == shown
+    if option == b"USER":
+        if context.node.front.users.get(value) is None:
+            raise ReplyError(f"ERR No such user '{shown}'")
+        return lambda one: one.user == value and one.authenticated
+    if option == b"SKIPME" and word(value) in (b"YES", b"NO"):
+        if word(value) == b"NO":
+            return lambda one: True
+        return lambda one: one is not session
+    raise syntax_error()
+
+
+def _kind_of(session: Session) -> bytes:
+    return b"NORMAL" if session.subscriptions is None else b"PUBSUB"
+
+
+def _type(argument: bytes) -> bytes:
+    kind = word(argument)
+    if kind not in _TYPES:
+        raise ReplyError(f"ERR Unknown client type '{quoted(argument)}'")
+    return kind

@@ -1,0 +1,347 @@
+"""What nodes tell each other unasked: candidates, rings, votes, states, cleared contexts, users.
+
+A new connection is greeted with what the other may have missed: the ring, or the candidates while
+there is none, this node's state, for whom it keeps hints, and the cleared contexts of the
+partitions that both hold. After that a statement travels when something changed, and the candidates
+once a heartbeat while the cluster forms.
+
+A ring says where members were when they joined. Where one has moved, whoever meets it tells
+everybody, so that two that have moved find each other, and a visitor finds all.
+
+Once a heartbeat a member also tells visitors where they stand (see `vacancy`).
+
+Within a frame statements come first, and a connection never reorders. So whatever a node answers
+under a ring reaches the other after that ring: nobody counts an answer without knowing at least
+what the one who gave it knew. Decision 0014 rests on that.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from respdyn.cluster.cleared import raise_to
+from respdyn.cluster.hints import Hints
+from respdyn.cluster.keepers import Keepers
+from respdyn.cluster.link import Link
+from respdyn.cluster.lives import Lives
+from respdyn.cluster.messages import (
+    GOSSIP_CANDIDATES,
+    GOSSIP_CLEARED,
+    GOSSIP_COLLECTED,
+    GOSSIP_GAVE,
+    GOSSIP_HELD,
+    GOSSIP_KEEPS,
+    GOSSIP_KNOWN,
+    GOSSIP_LIFE,
+    GOSSIP_MOVED,
+    GOSSIP_PLACE,
+    GOSSIP_PROMISE,
+    GOSSIP_PROPOSAL,
+    GOSSIP_RELEASE,
+    GOSSIP_RING,
+    GOSSIP_STATE,
+    GOSSIP_USER,
+    GOSSIP_VOTE,
+    bulk,
+)
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.transfer_state import Transfers
+from respdyn.errors import DamagedError, PeerError
+from respdyn.membership.address_takeover import Vacancies
+from respdyn.membership.decision import Decision
+from respdyn.membership.membership import RING, Membership, address_of
+from respdyn.ring.ring import Member, Ring, decode_ring
+
+_Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
+
+
+class Gossip:
+    """Tells and hears statements of the control path."""
+
+    def __init__(
+        self, membership: Membership, replica: Replica, links: dict[str, Link],
+        transfers: Transfers, replan: Callable[[], None], held_back: Callable[[], None],
+        collected: Callable[[Link], bytes], heard_collected: Callable[[bytes], None],
+        hints: Hints, keepers: Keepers,
+    ) -> None:
+        # The users are the engine's; it sets these two.
+        self.users_told: Callable[[], list[bytes]] = list
+        self.user_heard: Callable[[bytes], None] = lambda body: None
+        # Whoever changes the ring sets these two.
+        self.decision: Decision | None = None
+        self.adopted: Callable[[], None] = replan
+        # And who lets this node answer only when it has met the others these two.
+        self.lives: Lives | None = None
+        self.is_silent = False      # this node does not say yet what it holds
+        # And whoever can begin anew under another node id, this one.
+        self.begin_again: Callable[[str], None] = lambda node_id: None
+        self.vacancies = Vacancies(membership, links, membership.trace)
+        self._membership = membership
+        self._replica = replica
+        self._links = links
+        self._transfers = transfers
+        self._replan = replan
+        self._held_back = held_back
+        self._collected = collected
+        self._heard_collected = heard_collected
+        self._hints = hints
+        self._keepers = keepers
+        self._next_ms = 0
+        self._now_ms = 0
+
+    # ---- telling ----
+
+    def greet(self, link: Link) -> None:
+        """Tell a peer, newly connected or newly up, what it may have missed."""
+        membership = self._membership
+        if self.lives is not None:
+            self.lives.tell(link)
+            self.lives.answer(link)
+        for body in self.users_told():
+            _tell(link, GOSSIP_USER, body)
+        if membership.ring is None:
+            _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
+            return
+        self.tell_ring(link)
+        if moved := self._moved():
+            _tell(link, GOSSIP_MOVED, moved)
+        if membership.ring.member(link.peer) is None:
+            return
+        _tell(link, GOSSIP_COLLECTED, self._collected(link))
+        if not self.is_silent:
+            _tell(link, GOSSIP_STATE, self._transfers.told())
+        self._keepers.greet(link)
+        for partition, dbs in sorted(self._replica.cleared.items()):
+            if link.peer in self._transfers.holders(partition):
+                for db, tops in sorted(dbs.items()):
+                    self.tell_tops(link, db, partition, tops)
+
+    def tell_ring(self, link: Link) -> None:
+        """Tell a peer the ring."""
+        assert self._membership.ring is not None
+        _tell(link, GOSSIP_RING, self._membership.ring.encode())
+
+    def met(self, link: Link, member: Member) -> None:
+        """A peer has said who and where it is."""
+        before, link.member = link.member, member
+        if before is not None and address_of(before) == address_of(member):
+            return
+        if moved := self._moved():
+            for other in self._connected():
+                _tell(other, GOSSIP_MOVED, moved)
+
+    def _moved(self) -> bytes:
+        """Which members are somewhere else than the ring says, as they have told themselves."""
+        membership = self._membership
+        if membership.ring is None:
+            return b""
+        found = {}
+        for member in membership.ring.members:
+            link = self._links.get(member.node_id)
+            if link is not None and link.member is not None and (
+                address_of(link.member) != address_of(member)
+            ):
+                found[member.node_id] = link.member.host, link.member.peer_port
+        return msgspec.msgpack.encode(found) if found else b""
+
+    def tell_state(self) -> None:
+        """Tell every member what has changed here."""
+        if self.is_silent:
+            return
+        told = self._transfers.told()
+        ring = self._membership.ring
+        for link in self._connected():
+            if ring is not None and ring.member(link.peer) is not None:
+                _tell(link, GOSSIP_STATE, told)
+
+    def send_vote(self, peer: str, body: bytes) -> None:
+        """A message about the next ring; a peer that cannot be reached does not get it."""
+        link = self._links.get(peer)
+        if link is not None:
+            _tell(link, GOSSIP_VOTE, body)
+
+    def tell_cleared(self, link: Link, locator: bytes) -> None:
+        """A peer holds a record that was cleared here: tell it of the clearing."""
+        partition = (locator[0] << 8 | locator[1]) // self._replica.width
+        tops = self._hints.cleared(locator) if self._hints.count else {}
+        raise_to(tops, self._replica.cleared.get(partition, {}).get(locator[2], {}))
+        if tops:
+            self.tell_tops(link, locator[2], partition, tops)
+
+    def tell_all_of_user(self, body: bytes) -> None:
+        """A statement about a user is new here: tell everybody."""
+        for link in self._connected():
+            _tell(link, GOSSIP_USER, body)
+
+    def tell_held(self, link: Link) -> None:
+        """A peer is back, and not yet presented to clients: let it see that as we do."""
+        _tell(link, GOSSIP_HELD, b"")
+
+    def tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
+        """Tell a peer what was cleared of a partition's database."""
+        _tell(link, GOSSIP_CLEARED, msgspec.msgpack.encode((db, partition, tops)))
+
+    def tick(self, now_ms: int, every_ms: int) -> None:
+        """Once a heartbeat, while there is no ring: candidates to everybody, and our proposal."""
+        self._now_ms = now_ms
+        if now_ms < self._next_ms:
+            return
+        self._next_ms = now_ms + every_ms
+        links = self._links
+        self._membership.forget_visitors(
+            now_ms, lambda name: name in links and links[name].is_connected
+        )
+        for link, said in self.vacancies.told():
+            _tell(link, GOSSIP_PLACE, said)
+        if place := self.vacancies.found(now_ms):
+            self.begin_again(place)
+        if self._membership.ring is None:
+            self._tell_candidates()
+
+    def next_deadline(self) -> int:
+        """When `tick` has work at the earliest."""
+        return self._next_ms
+
+    def _tell_candidates(self) -> None:
+        told = self._membership.candidates_told()
+        for link in self._connected():
+            _tell(link, GOSSIP_CANDIDATES, told)
+        self._propose()
+
+    def _propose(self) -> None:
+        proposal = self._membership.propose([link.peer for link in self._connected()])
+        if proposal is not None:
+            for peer in proposal[1]:
+                _tell(self._links[peer], GOSSIP_PROPOSAL, proposal[0].encode())
+
+    def _connected(self) -> list[Link]:
+        return [link for _, link in sorted(self._links.items()) if link.is_connected]
+
+    # ---- hearing ----
+
+    def heard(self, link: Link, item: bytes) -> None:
+        """A peer's statement. Raises `PeerError` when it is malformed."""
+        kind, body = item[:1], item[1:]
+        try:
+            if kind == GOSSIP_RING:
+                self._heard_ring(decode_ring(body))
+            elif kind == GOSSIP_CANDIDATES:
+                if self._membership.learn_candidates(body):
+                    self._tell_candidates()
+                else:
+                    self._propose()
+            elif kind == GOSSIP_PROPOSAL:
+                self._heard_proposal(link, body)
+            elif kind == GOSSIP_PROMISE:
+                if self._membership.promised(link.peer, body):
+                    self._adopted()
+            elif kind == GOSSIP_RELEASE:
+                self._membership.release(link.peer)
+            elif kind == GOSSIP_CLEARED:
+                self._heard_cleared(body)
+            elif kind == GOSSIP_USER:
+                self.user_heard(body)
+            elif kind == GOSSIP_COLLECTED:
+                self._heard_collected(body)
+            elif kind == GOSSIP_VOTE:
+                if self.decision is not None:
+                    self.decision.heard(link.peer, body)
+            elif kind == GOSSIP_STATE:
+                if self._transfers.heard(link, body):
+                    self._replan()
+            elif kind == GOSSIP_KEEPS:
+                self._keepers.heard(link, body)
+            elif kind == GOSSIP_GAVE:
+                self._keepers.heard_gave(body)
+            elif kind in (GOSSIP_LIFE, GOSSIP_KNOWN):
+                if self.lives is not None:
+                    self.lives.heard(link, item)
+            elif kind == GOSSIP_HELD:
+                self._held_back()
+            elif kind == GOSSIP_MOVED:
+                self._membership.learn_moved(body)
+            elif kind == GOSSIP_PLACE:
+                self.vacancies.heard(link.peer, body, self._now_ms)
+            else:
+                raise PeerError(f"a statement of unknown kind {kind!r}")
+        except (DamagedError, msgspec.MsgspecError) as wrong:
+            raise PeerError(f"a malformed statement: {wrong}") from wrong
+
+    def _heard_ring(self, ring: Ring) -> None:
+        if self._membership.adopt(ring):
+            self._adopted()
+
+    def _heard_proposal(self, link: Link, body: bytes) -> None:
+        membership = self._membership
+        if membership.ring is not None:
+            _tell(link, GOSSIP_RING, membership.ring.encode())
+            return
+        earlier = self._links.get(membership.promised_to())
+        answer = membership.promise(
+            link.peer, body, self._now_ms, earlier is not None and earlier.is_connected
+        )
+        if answer is not None:
+            _tell(link, GOSSIP_PROMISE, answer)
+        for peer in membership.released:
+            _tell(self._links[peer], GOSSIP_RELEASE, b"")
+        membership.released.clear()
+
+    def _heard_cleared(self, body: bytes) -> None:
+        db, partition, tops = msgspec.msgpack.decode(body, type=_Cleared)
+        ring = self._membership.ring
+        if ring is None or not 0 <= partition < ring.partitions or not 0 <= db < 16:
+            raise PeerError("a cleared context of a partition that does not exist")
+        known = self._replica.cleared.get(partition, {}).get(db, {})
+        if any(counter > known.get(actor, 0) for actor, counter in tops.items()):
+            self._replica.clear(partition, db, tops)
+
+    # ---- the ring ----
+
+    def restore(self, is_named: bool) -> None:
+        """The ring that the store kept. `is_named`: this node's id was given to it by name."""
+        kept = self._replica.meta.get(RING)
+        self.vacancies.may_take = not (kept or self._replica.records or is_named)
+        if kept is not None:
+            self._membership.restore(kept)
+
+    def keep_ring(self) -> None:
+        """Store the ring."""
+        assert self._membership.ring is not None
+        self._replica.put_synced(RING, self._membership.ring.encode())
+
+    def decided(self, ring: Ring) -> None:
+        """A majority has accepted the next ring."""
+        self._heard_ring(ring)
+
+    def _adopted(self) -> None:
+        """A new ring is known here: keep it, tell everybody, plan by it."""
+        self.keep_ring()
+        self.adopted()
+        for link in self._connected():
+            self.greet(link)
+
+    def dials(self, seeds: tuple[str, ...]) -> dict[str, str | None]:
+        """Peer addresses to connect to, with the node ids expected there."""
+        membership = self._membership
+        own = address_of(membership.here)
+        wanted: dict[str, str | None] = {}
+        for member in membership.known():
+            link = self._links.get(member.node_id)
+            newest = link.member if link is not None and link.member is not None else member
+            wanted[address_of(newest)] = member.node_id
+            if (moved := membership.moved.get(member.node_id)) and (
+                link is None or not link.is_connected
+            ):
+                wanted.setdefault(f"{moved[0]}:{moved[1]}", member.node_id)
+        for name, visitor in sorted(membership.visitors.items()):
+            wanted[address_of(visitor.member)] = name       # perhaps in a dead member's place
+        if not membership.is_member():
+            for seed in seeds:
+                wanted.setdefault(seed, None)
+        wanted.pop(own, None)
+        return wanted
+
+
+def _tell(link: Link, kind: bytes, body: bytes) -> None:
+    if link.is_connected:
+        link.gossips.append(bulk(kind + body))

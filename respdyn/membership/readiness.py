@@ -1,0 +1,171 @@
+"""How this node stands: whether it is ready, whether it would rather be spared, what time it is.
+
+What others are told of it, machines that ask over HTTP and peers that choose a coordinator; and
+what peers tell of themselves with each frame. Nothing here keeps a command from being served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from respdyn.cluster.messages import (
+    FLAG_CANNOT_STORE,
+    FLAG_CONGESTED,
+    FLAG_NO_ROOM,
+    FLAG_SPARE,
+    GOSSIP_CLOCK,
+    bulk,
+)
+from respdyn.membership.clock_watch import ClockWatch
+
+if TYPE_CHECKING:
+    from respdyn.cluster.link import Link
+    from respdyn.node import Node
+
+COMPANY_MS: Final = 3000     # for all peers to be in reach; then a quorum of them will do
+
+
+class Standing:
+    """Judges this node by what it knows of itself."""
+
+    def __init__(self, node: Node, replan: Callable[[], None]) -> None:
+        self.is_busy = False        # as peers were told
+        self.clock = ClockWatch(
+            node.settings.max_clock_offset_ms, node.settings.heartbeat_ms, node.trace
+        )
+        self._node = node
+        self._replan = replan
+        self.unreached: dict[str, str] = {}     # peer addresses, and why nobody was met there
+        self._told_clock_offset = False
+        self.started_ms = node.now_ms
+        self._is_ready = False      # once ready, it stays so: then its replies speak for it
+        self.clock.start(node.now_ms, node.wall_ms)
+
+    # ---- ready ----
+
+    def observe(self, clock: int) -> None:
+        """A peer's hybrid clock came with a frame."""
+        node = self._node
+        if not node.clock.observe(clock, node.wall_ms):
+            node.counters.clocks_refused += 1
+            if not self._told_clock_offset:
+                self._told_clock_offset = True
+                node.trace.event("clock_offset", limit_ms=node.settings.max_clock_offset_ms)
+
+    def unready(self) -> str:
+        """Why commands are not served, or not as they should be; "" if they are."""
+        node = self._node
+        if node.front.stopping:
+            return "the node is stopping"
+        if node.draining.retires:
+            return "the node leaves the cluster"
+        if self._is_ready and not node.front.is_out:
+            return ""
+        ring = node.membership.ring
+        if node.membership.awaits or (ring is not None and node.front.is_out):
+            return "the node waits to be joined, or has left the cluster"
+        if ring is None:
+            met = len(node.membership.candidates)
+            return f"the cluster is forming: {met} of {node.settings.cluster_size or '?'} nodes"
+        up = 1 + sum(1 for link in node.links.values() if link.is_up)
+        terms = node.front.terms
+        is_patient = node.now_ms < self.started_ms + COMPANY_MS
+        wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
+        if up < wanted:
+            return f"{up} of {wanted} nodes are in reach"
+        if not node.front.arrival.is_over:
+            return "the other nodes are being met"
+        if left := len(node.transfers.to_fill()):
+            return f"the copy here is being filled: {left} partitions are left"
+        self._is_ready = True
+        return ""
+
+    # ---- peers ----
+
+    def peer_stores(self, link: Link, can_store: bool) -> None:
+        """A peer's disk has failed, or works again."""
+        node = self._node
+        link.can_store = can_store
+        node.trace.event("peer_storing" if can_store else "peer_cannot_store", peer=link.peer[:8])
+        self._replan()
+        if can_store:
+            node.handoff.came_up(link.peer)
+        else:
+            node.coordinator.lose_writes(link)
+
+    def peer_has_room(self, link: Link, has_room: bool) -> None:
+        """A peer has no room for more hints, or has some again."""
+        link.has_room = has_room
+        self._node.trace.event("peer_has_room" if has_room else "peer_full", peer=link.peer[:8])
+        self._replan()
+
+    def flags(self) -> int:
+        """What every frame says of this node."""
+        node = self._node
+        flags = FLAG_CANNOT_STORE if node.dispatcher.cannot_store else 0
+        if self.is_spared():
+            flags |= FLAG_SPARE
+        if node.handoff.is_full:
+            flags |= FLAG_NO_ROOM
+        if node.front.holding.is_congested:
+            flags |= FLAG_CONGESTED
+        return flags
+
+    # ---- spared ----
+
+    def is_spared(self) -> bool:
+        """Whether this node would rather not coordinate: too much waits, or its clock is off."""
+        node = self._node
+        working = node.front.held() + sum(link.working for link in node.links.values())
+        soft = node.settings.inflight_soft
+        is_busy = working > (soft // 2 if self.is_busy else soft)
+        if is_busy != self.is_busy:
+            self.is_busy = is_busy
+            node.trace.event("busy" if is_busy else "busy_no_more", in_flight=working)
+            self._say()
+        return is_busy or self.clock.is_doubted
+
+    def _say(self) -> None:
+        """The next frame to everybody has the news in its flags."""
+        for link in self._node.links.values():
+            link.speak_by_ms = 0
+
+    # ---- the time ----
+
+    def tell_clock(self, link: Link) -> None:
+        """Tell a peer of this node's clock."""
+        link.gossips.append(bulk(GOSSIP_CLOCK + self.clock.told()))
+
+    def time(self, now_ms: int, wall_ms: int) -> int:
+        """The wall clock's time if it can be trusted, else the time to go by."""
+        node = self._node
+        was_doubted = self.clock.is_doubted
+        if self.clock.advance(now_ms, wall_ms):
+            for link in node.links.values():
+                if link.is_connected:
+                    self.tell_clock(link)
+            self._judge()
+        elif self.clock.has_news(node.links.values()):
+            self._judge()
+        self._note_doubt(was_doubted)
+        return self.clock.wall_ms
+
+    def judge_clock(self) -> None:
+        """This node has met the others and is about to answer: by their time, if need be."""
+        node = self._node
+        was_doubted = self.clock.is_doubted
+        self._judge()
+        self._note_doubt(was_doubted)
+        node.wall_ms = node.dispatcher.wall_ms = node.hints.wall_ms = self.clock.wall_ms
+
+    def _judge(self) -> None:
+        node = self._node
+        ring = node.membership.ring
+        self.clock.judge(node.links.values(), len(ring.members) if ring else 1, node.now_ms)
+
+    def _note_doubt(self, was_doubted: bool) -> None:
+        if self.clock.is_doubted != was_doubted:
+            self._node.dispatcher.sends_away = self.clock.is_doubted
+            self._say()
+            self._replan()

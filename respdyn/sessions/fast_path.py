@@ -1,0 +1,231 @@
+"""The two commonest commands, `GET key` and `SET key value`, without the layers in between.
+
+A client's pipeline is a run of these more often than not, so what is the same for all of a run is
+looked at once: the session, its terms, the time, who may coordinate. What they do is what `front`
+and `dispatch` would have them do, written a second time in one piece; the tests run every case
+both ways. Whatever is out of the ordinary about a command (an option, a key that is busy or away,
+no quorum in reach, a record of the general form) ends the run, and that command goes the long way.
+"""
+
+from binascii import crc_hqx
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, TAKES_EARLY
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.statistics import Counters
+from respdyn.commands.declare import Command
+from respdyn.commands.table import TABLE
+from respdyn.coordination.calls import Answering, Call, PeerReply
+from respdyn.coordination.dispatch import Dispatcher
+from respdyn.resp.replies import NULL2, NULL3, OK
+from respdyn.ring.hashing import BRACE, PREFIX, slot_of
+from respdyn.sessions.session import PENDING_MAX, Session
+from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, Stamp, assign, value
+
+_GET: Final = TABLE[b"GET"]
+_SET: Final = TABLE[b"SET"]
+
+
+class Plain:
+    """Runs the plain commands at the front of what a session has asked for."""
+
+    def __init__(
+        self, replica: Replica, coordinator: Coordinator, dispatcher: Dispatcher,
+        counters: Counters, here: str, stamp: Callable[[int], Stamp], can_mint: Callable[[], bool],
+        calls: dict[Command, int],
+    ) -> None:
+        self._replica = replica
+        self._tables = replica.slots
+        self._busy = dispatcher.busy
+        self._away = dispatcher.forwarding.away
+        self._coordinator = coordinator
+        self._dispatcher = dispatcher
+        self._counters = counters
+        self._here = here
+        self._stamp = stamp
+        self._can_mint = can_mint
+        self._calls = calls       # how often each command was called, as `front` counts it
+
+    def run(
+        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
+    ) -> tuple[int, int]:
+        """Take plain commands from `ready`, `most` of them, until one is not.
+
+        Returns how many GETs and how many SETs were taken.
+
+        It also ends when more than `soft_bytes` of replies wait to be written, or more than
+        `PENDING_MAX` are waited for.
+        """
+        dispatcher = self._dispatcher
+        if dispatcher.sends_away:
+            return 0, 0
+        plans, busy, away, tables = dispatcher.plans, self._busy, self._away, self._tables
+        terms = session.terms
+        deadline_ms = dispatcher.now_ms + terms.timeout_ms
+        kept_for = self._coordinator.keepers.asked
+        prefixes = PREFIX[session.db]
+        pending, out = session.pending, session.out
+        gets = sets = instant = misses = 0
+        last_writes = session.last_writes
+        find = TABLE.get
+        for _ in range(most):
+            if not ready:
+                break
+            argv = ready[0]
+            command = find(argv[0])
+            if command is _GET and len(argv) == 2:
+                is_write = False
+            elif command is _SET and len(argv) == 3:
+                is_write = True
+            else:
+                break
+            key = argv[1]
+            slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
+            locator = prefixes[slot] + key
+            plan = plans[slot]
+            if (
+                not plan.is_owner or locator in busy or locator in away
+                or (
+                    (session.reads if is_write else session.writes)
+                    and session.must_wait(key, is_write)
+                )
+            ):
+                break
+            record = tables[slot].get(locator, b"")
+            if is_write:
+                if not plan.has_owner:
+                    break
+                if plan.coordinator != self._here:
+                    call = Call(
+                        _SET, argv, session.db, session.resp == 3, terms, deadline_ms, 0, 0
+                    )
+                    dispatcher.forwarding.send(
+                        call, locator, plan.coordinator, session.hold_key(argv, True)
+                    )
+                else:
+                    copies = (plan.replicas if terms.sloppy else plan.strict).copies
+                    if (
+                        copies < terms.w or plan.sizes is not None or not self._can_mint()
+                        or dispatcher.cannot_store
+                    ):
+                        break
+                    delta = assign(record, self._stamp(plan.partition), argv[2], 0)
+                    self._replica.replace(locator, record, delta)
+                    if not plan.is_instant:
+                        self._coordinator.write(
+                            plan, session.hold_key(argv, True), OK, locator, delta, terms.w,
+                            terms.sloppy, deadline_ms, True,
+                        )
+                    else:
+                        instant += 1
+                        if pending:
+                            session.reply(OK)
+                        else:
+                            out.append(OK)
+                            session.out_bytes += 5
+                sets += 1
+                last_writes[plan.group] = locator
+            else:
+                if not record:
+                    misses += 1
+                    reply = NULL3 if session.resp == 3 else NULL2
+                elif record[1] == LONE:
+                    found = record[LONE_VALUE:]
+                    reply = b"$%d\r\n%b\r\n" % (len(found), found)
+                elif record[1] == LONE_EXPIRING:
+                    alive = value(record, dispatcher.wall_ms)
+                    if alive is None:
+                        misses += 1
+                        self._replica.note_expired(locator, record)
+                        reply = NULL3 if session.resp == 3 else NULL2
+                    else:
+                        reply = b"$%d\r\n%b\r\n" % (len(alive), alive)
+                else:
+                    break
+                if terms.r > 1 or (kept_for and plan.partition in kept_for):
+                    if (plan.replicas if terms.sloppy else plan.strict).answers < terms.r:
+                        break
+                    reader = Answering(
+                        session.hold_key(argv, False), reply, _GET, argv, session.resp == 3,
+                        locator, dispatcher.read_again,
+                    )
+                    self._coordinator.read(
+                        plan, reader, locator, record, terms.r, terms.sloppy, deadline_ms
+                    )
+                elif pending:
+                    session.reply(reply)
+                else:
+                    out.append(reply)
+                    session.out_bytes += len(reply)
+                gets += 1
+            ready.popleft()
+            if session.out_bytes > soft_bytes or len(pending) > PENDING_MAX:
+                break
+        if out and not session.is_dirty:
+            session.is_dirty = True
+            session.dirty.append(session)
+        self._counters.writes_coordinated += instant
+        calls = self._calls
+        if gets:
+            self._counters.keyspace_misses += misses
+            self._counters.keyspace_hits += gets - misses
+            calls[_GET] = calls.get(_GET, 0) + gets
+            session.last_command = _GET.name
+        if sets:
+            calls[_SET] = calls.get(_SET, 0) + sets
+            if not gets or is_write:
+                session.last_command = _SET.name
+        if gets or sets:
+            session.last_ms = dispatcher.wall_ms
+        return gets, sets
+
+    def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
+        """As `Dispatcher.forwarded`, which gets what is not a plain SET that can begin at once."""
+        dispatcher = self._dispatcher
+        envelope = items[at]
+        end = at + 4
+        if (
+            len(envelope) != ENVELOPE.size or end > len(items)
+            or TABLE.get(items[at + 1]) is not _SET or dispatcher.notices is not None
+        ):
+            return dispatcher.forwarded(link, items, at, echo_ms)
+        number, db, _, hops, r, w, bits, timeout_ms, window_ms, size = ENVELOPE.unpack(envelope)
+        key = items[at + 2]
+        slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
+        if size != 3 or db > 15 or not hops or not r or not w or not dispatcher.plans:
+            return dispatcher.forwarded(link, items, at, echo_ms)
+        locator = PREFIX[db][slot] + key
+        plan = dispatcher.plans[slot]
+        is_sloppy = bool(bits & IS_SLOPPY)
+        replicas = plan.replicas if is_sloppy else plan.strict
+        if (
+            plan.coordinator != self._here or not plan.is_owner or plan.is_instant
+            or plan.sizes is not None or replicas.copies < w or locator in self._busy
+            or locator in self._away or dispatcher.now_ms > echo_ms + window_ms
+            or dispatcher.cannot_store or dispatcher.is_full or not self._can_mint()
+            or link.working >= dispatcher.working_max or link.is_behind
+            or locator in link.refused
+        ):
+            return dispatcher.forwarded(link, items, at, echo_ms)
+        record = self._tables[slot].get(locator, b"")
+        delta = assign(record, self._stamp(plan.partition), items[at + 3], 0)
+        self._replica.replace(locator, record, delta)
+        reply = PeerReply(link, number)
+        early = ""
+        if (
+            bits & TAKES_EARLY and w <= 2 and link in replicas.writers
+            and not self._coordinator.waits_for_disk
+        ):
+            early = link.peer
+            link.working += 1       # until it is heard that the record has arrived
+        else:
+            reply.hold()
+        self._coordinator.write(
+            plan, reply, OK, locator, delta, w, is_sloppy, dispatcher.now_ms + timeout_ms, True,
+            echo_ms + window_ms, early, number,
+        )
+        return end

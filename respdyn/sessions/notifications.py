@@ -1,0 +1,138 @@
+"""What clients are told unasked: messages, events, what they must not cache, slots that moved.
+
+One door for the node to all rooms that do so, because they hear the same things: statements of
+peers, links that come and go, time, and which records a turn has changed. Nothing here costs
+anything while no client listens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from respdyn.cluster.messages import (
+    GOSSIP_CHANGED,
+    GOSSIP_COUNT,
+    GOSSIP_EVENT,
+    GOSSIP_INTEREST,
+    GOSSIP_LEAVING,
+    GOSSIP_MESSAGE,
+)
+from respdyn.coordination.expiring import Expiring
+from respdyn.coordination.keyspace_events import Notices
+from respdyn.sessions.pubsub import PubSub
+from respdyn.sessions.tracking import Trackers
+
+if TYPE_CHECKING:
+    from respdyn.cluster.link import Link
+    from respdyn.cluster.replica import Replica
+    from respdyn.config import Settings
+    from respdyn.coordination.dispatch import Dispatcher
+    from respdyn.sessions.draining import Draining
+    from respdyn.sessions.moved_slots import MovedSlots
+    from respdyn.sessions.session import Session
+
+
+class Telling:
+    """Assembles these rooms and passes on what concerns them."""
+
+    def __init__(
+        self, links: dict[str, Link], replica: Replica, dispatcher: Dispatcher, here: str,
+        sessions: dict[int, Session], draining: Draining, moved_slots: MovedSlots,
+    ) -> None:
+        self.pubsub = PubSub(links)
+        self.notices = Notices(self.pubsub, links)
+        self.trackers = Trackers(
+            links, replica, sessions, lambda: self.notices.trackers, self._tracking_changed
+        )
+        self._expiring = Expiring(replica, dispatcher, here, self._expired)
+        self._now_ms = 0
+        self._are_changes_wanted = False        # by clients that track, here or at a peer
+        self._dispatcher = dispatcher
+        self._draining = draining
+        self._moved_slots = moved_slots
+        self._hearers = {
+            GOSSIP_MESSAGE: self.pubsub.heard_message,
+            GOSSIP_COUNT: self.pubsub.heard_count,
+            GOSSIP_EVENT: self.notices.heard_event,
+            GOSSIP_INTEREST: self._heard_interest,
+            GOSSIP_LEAVING: draining.heard,
+            GOSSIP_CHANGED: self.trackers.heard,
+        }
+
+    def settings_changed(self, settings: Settings) -> None:
+        """Take over what CONFIG SET may have changed."""
+        self.trackers.most_keys = settings.tracking_table_max_keys
+        self.trackers.shrink()
+        self.notices.ask(settings.notify_keyspace_events)
+        self._interest_changed()
+
+    def heard(self, link: Link, item: bytes) -> bool:
+        """A peer's statement; False if it concerns somebody else. Raises `PeerError`."""
+        hear = self._hearers.get(item[:1])
+        if hear is None:
+            return False
+        hear(link, item)
+        return True
+
+    def _heard_interest(self, link: Link, item: bytes) -> None:
+        self.notices.heard_interest(link, item)
+        self._interest_changed()
+
+    def _tracking_changed(self) -> None:
+        self.notices.ask_for_changes(bool(self.trackers.sessions))
+        self._interest_changed()
+
+    def _interest_changed(self) -> None:
+        """Somebody asks for something now, or nobody does any more."""
+        is_wanted = self.notices.is_wanted()
+        self._dispatcher.notices = self.notices if is_wanted else None
+        self._are_changes_wanted = bool(self.trackers.sessions or self.notices.trackers)
+        self._expiring.watch(is_wanted or self._are_changes_wanted)
+
+    def _expired(self, locator: bytes) -> None:
+        self.notices.expired(locator)
+        if self._are_changes_wanted:
+            self.trackers.expired(locator)
+
+    def greet(self, link: Link) -> None:
+        """A peer is newly connected: tell it what the clients here ask for."""
+        self.notices.greet(link)
+        self._draining.greet(link)
+
+    def forget(self, session: Session) -> None:
+        """A client is gone, or begins anew."""
+        self.pubsub.forget(session)
+        if session.tracking is not None:
+            self.trackers.disable(session)
+
+    def lose(self, peer: str) -> None:
+        """Nothing that waits for this peer will be answered; what it said may not have come."""
+        self.pubsub.lose(peer)
+        if self.trackers.sessions:
+            self.trackers.flush()
+
+    def advance(self, now_ms: int, wall_ms: int) -> None:
+        """Time passes."""
+        self._now_ms = now_ms
+        self.pubsub.expire(now_ms)
+        if self.trackers.is_over():
+            self.trackers.shrink()
+        self._expiring.tick(now_ms, wall_ms)
+        self._moved_slots.look(now_ms, wall_ms, self._draining.is_leaving)
+        self._draining.tick(now_ms)
+
+    def next_deadline(self) -> int:
+        """When `advance` has work at the earliest."""
+        if self.trackers.is_over():
+            return self._now_ms + 1
+        return min(
+            self.pubsub.next_deadline(), self._expiring.next_deadline(),
+            self._draining.next_deadline(),
+        )
+
+    def turn_ends(self, batch: list[bytes]) -> None:
+        """The turn has changed these records, flat pairs."""
+        if self._expiring.is_watching:
+            self._expiring.note(batch)
+        if self._are_changes_wanted:
+            self.trackers.turn_ends(batch)

@@ -1,0 +1,126 @@
+"""CLIENT PAUSE: clients' commands wait, all of them or those that write, until a time has come.
+
+Only clients of this node wait; what other nodes forward, and what nodes do among themselves, goes
+on. A command that waited is begun as if it had come when the pause ended, so the pause does not
+count against its deadline.
+
+However long it is, CLIENT UNPAUSE ends it: neither it nor what a client says to open a connection
+waits, and where a client says it behind commands that wait, it is heard all the same.
+
+Source: Redis `networking.c` (pauseClients), `server.c` (processCommand).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from respdyn.commands.arguments import integer_of, parse_integer, word
+from respdyn.commands.declare import Command
+from respdyn.commands.table import find
+from respdyn.errors import ReplyError
+from respdyn.local.acl import unknown_subcommand
+from respdyn.resp.replies import OK, ZERO
+
+if TYPE_CHECKING:
+    from respdyn.local.table import LocalContext
+    from respdyn.sessions.session import Session
+
+Argv = list[bytes]
+
+NEVER: Final = 1 << 62
+# They change something though they are not declared to write.
+_CHANGING: Final = frozenset(("publish", "spublish"))
+# What clients say before they can say anything else, and what ends a pause.
+_NEVER_WAIT: Final = frozenset((
+    "auth", "client|maint_notifications", "client|setinfo", "client|setname", "client|unpause",
+    "hello", "quit", "select",
+))
+
+
+class Pausing:
+    """Whether clients wait at present, and which."""
+
+    def __init__(self, ready: list[Session]) -> None:
+        self.is_on = False
+        self.waiting: dict[Session, None] = {}      # those of which a command waits
+        self._stops_all = False
+        self._until_ms = NEVER
+        self._ready = ready
+
+    def begin(self, until_ms: int, stops_all: bool) -> None:
+        """Pause, or pause longer and for more commands; never shorter or for fewer."""
+        self._until_ms = max(until_ms, self._until_ms) if self.is_on else until_ms
+        self._stops_all = (self.is_on and self._stops_all) or stops_all
+        self.is_on = True
+
+    def stops(self, session: Session, command: Command) -> bool:
+        """Whether this command must wait now. Who monitors never waits."""
+        if self._stops_all:
+            return command.name not in _NEVER_WAIT and not session.is_monitor
+        return any(
+            "write" in one.flag_words or one.name in _CHANGING for one in session.runs(command)
+        )
+
+    def end(self, now_ms: int) -> None:
+        """Whoever waited goes on."""
+        self.is_on = self._stops_all = False
+        self._until_ms = NEVER
+        for session in reversed(self.waiting):      # the last to be ready is the first to go on
+            session.backlog = deque((argv, now_ms) for argv, _ in session.backlog)
+            self._ready.append(session)
+        self.waiting.clear()
+
+    def overhear(self, argv: Argv, is_allowed: Callable[[Command], bool], now_ms: int) -> None:
+        """A command takes its place behind others that wait: if it is UNPAUSE, they go on."""
+        command = find(argv)
+        if (
+            command is not None and command.name == "client|unpause" and len(argv) == 2
+            and is_allowed(command)
+        ):
+            self.end(now_ms)
+
+    def expire(self, now_ms: int) -> None:
+        """Time passes."""
+        if self._until_ms <= now_ms:
+            self.end(now_ms)
+
+    def next_deadline(self) -> int:
+        """When the pause ends."""
+        return self._until_ms
+
+
+def pause(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    mode = b"ALL"
+    if len(argv) == 4:
+        mode = word(argv[3])
+        if mode not in (b"ALL", b"WRITE"):
+            raise ReplyError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+    elif len(argv) > 4:
+        raise unknown_subcommand(argv)
+    timeout_ms = integer_of(argv[2])
+    if timeout_ms is None:
+        raise ReplyError("ERR timeout is not an integer or out of range")
+    if timeout_ms < 0:
+        raise ReplyError("ERR timeout is negative")
+    context.node.front.pausing.begin(
+        min(context.node.now_ms + timeout_ms, NEVER), mode == b"ALL"
+    )
+    return OK
+
+
+def unpause(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    context.node.front.pausing.end(context.node.now_ms)
+    return OK
+
+
+def unblock(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    """No command blocks yet, so nobody is there to be unblocked."""
+    if len(argv) == 4:
+        if word(argv[3]) not in (b"TIMEOUT", b"ERROR"):
+            raise ReplyError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    elif len(argv) > 4:
+        raise unknown_subcommand(argv)
+    parse_integer(argv[2])
+    return ZERO

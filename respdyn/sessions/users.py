@@ -1,0 +1,374 @@
+"""The users of the cluster as this node knows them, and the guard before every command.
+
+A change of a user is a *statement*: the whole user as words, or that it is deleted, with a version.
+The node where ACL SETUSER is said makes it, stores it, and tells it to every peer; whoever hears a
+newer one does the same, and a new connection is greeted with all of them. Of two statements about
+one user that with the higher (version, node) holds, at every node alike. A version is a hybrid
+clock, above the version that it replaces: so what was said later wins, also if it was said on the
+other side of a cut. While the cut lasts each side obeys what it has heard: a user who was revoked
+on one side keeps on the other what he had, and is cut off as soon as one connection joins them.
+Deletions are statements like others and are kept.
+
+Users without a statement are those of the node's own start: the default user with `requirepass`,
+and what `aclfile` lists. They are not told to others.
+
+A session without a guard may do everything; that is one attribute test for each command. Others are
+judged: by `STRANGER` before they have said who they are, then by their user.
+
+Source: Redis `acl.c`; SEMANTICS 8 for what is gossiped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from respdyn.cluster.identity import META
+from respdyn.commands.declare import Command
+from respdyn.errors import PeerError, ReplyError
+from respdyn.local import clients
+from respdyn.sessions.acl_rules import Denied, RuleError, User, has_spaces, merged
+from respdyn.sessions.pubsub import PATTERN
+from respdyn.sessions.session import Session
+
+if TYPE_CHECKING:
+    from respdyn.node import Node
+
+DEFAULT: Final = b"default"
+STRANGER: Final = User(b"")
+MOST_STATEMENTS: Final = 10_000     # about different users, deleted ones included
+_META_NAME: Final = META + b"user "
+_VERSION_MAX: Final = 1 << 62
+_SIMILAR_MS: Final = 60_000         # refusals alike within so long are one entry of ACL LOG
+_SIMILAR_AMONG: Final = 10
+_TOLD_MAX: Final = 1000             # addresses whose failed log-in was told
+_ALL_RIGHTS: Final = [b"on", b"~*", b"&*", b"+@all"]
+
+NOT_AUTHENTICATED: Final = "NOAUTH Authentication required."
+REFUSALS: Final = {
+    "command": "NOPERM this user has no permissions to run the '{}' command",
+    "key": "NOPERM this user has no permissions to access one of the keys used as arguments",
+    "channel":
+        "NOPERM this user has no permissions to access one of the channels used as arguments",
+}
+# Of a command that was queued while it was allowed.
+EXEC_REFUSALS: Final = {
+    kind: "NOPERM ACLs rules changed between the moment the transaction was accumulated and the "
+          f"EXEC call. This command is no longer allowed for the following reason: {reason}"
+    for kind, reason in (
+        ("command", "no permission to execute the command or subcommand"),
+        ("key", "no permission to touch the specified keys"),
+        ("channel", "no permission to access one of the channels used as arguments"),
+    )
+}
+
+
+class Statement(msgspec.Struct, frozen=True, array_like=True):
+    """What holds of one user, said by a node. `words` is None for a user who is deleted."""
+
+    name: bytes
+    version: int
+    node: str
+    words: list[bytes] | None
+
+
+class Refusal:
+    """One entry of ACL LOG."""
+
+    __slots__ = ("client", "context", "count", "object", "reason", "user", "when_ms")
+
+    def __init__(
+        self, reason: str, context: str, object_: bytes, user: bytes, client: bytes, when_ms: int
+    ) -> None:
+        self.count = 1
+        self.reason = reason        # command, key, channel, auth
+        self.context = context      # toplevel, multi
+        self.object = object_       # what was not allowed
+        self.user = user
+        self.client = client        # as in CLIENT LIST
+        self.when_ms = when_ms
+
+
+class Users:
+    """All users, and the sessions that they have."""
+
+    def __init__(self, node: Node, sessions: dict[int, Session]) -> None:
+        self._node = node
+        self._sessions = sessions
+        self._statements: dict[bytes, Statement] = {}
+        self._base: dict[bytes, User] = {}          # by this node's own start
+        self._named: dict[bytes, User] = {}
+        self._told: set[tuple[str, str]] = set()
+        self.log: deque[Refusal] = deque()          # newest first
+        self.kill: Callable[[Session], None] = lambda session: None
+        self._settle(DEFAULT)
+
+    # ---- who there is ----
+
+    def names(self) -> list[bytes]:
+        """In the order of their bytes."""
+        return sorted(self._named)
+
+    def get(self, name: bytes) -> User | None:
+        return self._named.get(name)
+
+    @property
+    def default(self) -> User:
+        return self._named[DEFAULT]
+
+    # ---- sessions ----
+
+    def welcome(self, session: Session) -> None:
+        """A new connection, or one after RESET: the default user, if that needs no password."""
+        session.user = DEFAULT
+        session.authenticated = not self.default.needs_password
+        self._guard(session)
+
+    def log_in(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:
+        """Whether a client is who it says. A failure is noted; `command` is AUTH or HELLO."""
+        user = self._named.get(name)
+        if not (user or STRANGER).knows(password):      # as long, whether or not there is such one
+            self._note("auth", session, command, name)
+            self.tell_once(session, "login_failed")
+            return False
+        session.user = name
+        session.authenticated = True
+        self._guard(session)
+        return True
+
+    def tell_once(self, session: Session, event: str) -> None:
+        """Log something that a client did wrong, once for each address."""
+        told = event, session.address.rpartition(":")[0]
+        if told not in self._told and len(self._told) < _TOLD_MAX:
+            self._told.add(told)
+            self._node.trace.event(event, address=told[1])
+
+    def _guard(self, session: Session) -> None:
+        if not session.authenticated:
+            session.guard = STRANGER
+            return
+        user = self._named[session.user]
+        session.guard = None if user.is_unbounded else user
+
+    # ---- the guard ----
+
+    def check(self, session: Session, command: Command, argv: list[bytes]) -> None:
+        """Refuse what the session may not do. Raises `ReplyError`."""
+        guard = session.guard
+        if guard is None:
+            return
+        if guard is STRANGER:
+            if "no_auth" not in command.flag_words:
+                raise ReplyError(NOT_AUTHENTICATED)
+            return
+        denied = guard.judge(command, argv)
+        if denied is not None:
+            self.note(session, command, argv, denied, "toplevel")
+            raise ReplyError(REFUSALS[denied.kind].format(command.name))
+
+    def check_queued(self, session: Session, command: Command, argv: list[bytes]) -> str:
+        """Why a command of a transaction may not be run any more; "" if it may."""
+        if session.guard is None or session.guard is STRANGER:
+            return "" if session.guard is None else NOT_AUTHENTICATED
+        denied = session.guard.judge(command, argv)
+        if denied is None:
+            return ""
+        self.note(session, command, argv, denied, "multi")
+        return EXEC_REFUSALS[denied.kind]
+
+    def note(
+        self, session: Session, command: Command, argv: list[bytes], denied: Denied, context: str
+    ) -> None:
+        """Keep a refusal for ACL LOG."""
+        what = command.name.encode() if denied.kind == "command" else argv[denied.at]
+        self._note(denied.kind, session, what, session.user, context)
+
+    def _note(
+        self, reason: str, session: Session, what: bytes, user: bytes, context: str = "toplevel"
+    ) -> None:
+        now_ms = self._node.wall_ms
+        log = self.log
+        client = clients.describe(self._node.front.context, session)
+        for at in range(min(len(log), _SIMILAR_AMONG)):
+            one = log[at]
+            if (one.reason, one.context, one.object, one.user) == (reason, context, what, user) \
+                    and abs(now_ms - one.when_ms) <= _SIMILAR_MS:
+                one.count += 1
+                one.client, one.when_ms = client, now_ms
+                del log[at]
+                log.appendleft(one)
+                return
+        log.appendleft(Refusal(reason, context, what, user, client, now_ms))
+        while len(log) > self._node.settings.acllog_max_len:
+            log.pop()
+
+    # ---- changes by an operator here ----
+
+    def set_user(self, name: bytes, rules: list[bytes]) -> None:
+        """ACL SETUSER. Raises `ReplyError`."""
+        if has_spaces(name):
+            raise ReplyError("ERR Usernames can't contain spaces or null characters")
+        try:
+            rules = merged(rules)
+        except RuleError as wrong:
+            opening = wrong.args[1].decode("latin-1")
+            raise ReplyError(
+                f"ERR Unmatched parenthesis in acl selector starting at '{opening}'."
+            ) from None
+        user = self._named.get(name) or User(name)
+        try:
+            changed = user.changed(rules)
+        except RuleError as wrong:
+            reason, rule = wrong.args
+            shown = rule.split(b"\0")[0].decode("latin-1")
+            raise ReplyError(f"ERR Error in ACL SETUSER modifier '{shown}': {reason}") from None
+        self.state(name, changed)
+
+    def delete(self, names: list[bytes]) -> int:
+        """ACL DELUSER; how many there were. Raises `ReplyError`."""
+        if DEFAULT in names:
+            raise ReplyError("ERR The 'default' user cannot be removed")
+        deleted = 0
+        for name in names:
+            if name in self._named:
+                self.state(name, None)
+                deleted += 1
+        return deleted
+
+    def set_default_password(self, password: str) -> None:
+        """`requirepass` has changed. Where nobody has said otherwise it is this node's own."""
+        if DEFAULT in self._statements:
+            secret = password.encode("utf-8", "surrogateescape")
+            words = [b"resetpass", b">" + secret] if secret else [b"nopass"]
+            self.state(DEFAULT, self.default.changed(words))
+        else:
+            self._settle(DEFAULT)
+
+    def replace_all(self, users: Iterable[User]) -> None:
+        """ACL LOAD: these users and no others."""
+        wanted = {user.name: user for user in users}
+        for name in self.names():
+            if name not in wanted and name != DEFAULT:
+                self.state(name, None)
+        for name, user in sorted(wanted.items()):
+            known = self._named.get(name)
+            if known is None or known.words() != user.words():
+                self.state(name, user)
+
+    def state(self, name: bytes, user: User | None) -> None:
+        """Say what holds of a user from now on, and tell the others."""
+        known = self._statements.get(name)
+        if known is None and len(self._statements) >= MOST_STATEMENTS:
+            raise ReplyError(f"ERR no more than {MOST_STATEMENTS} users are kept")
+        version = max((known.version if known else 0) + 1, self._node.wall_ms << 16)
+        if version >= _VERSION_MAX:
+            raise ReplyError("ERR the version of this user cannot grow any more")
+        self._take(Statement(
+            name, version, self._node.identity.node_id, user.words() if user else None
+        ))
+
+    # ---- statements ----
+
+    def told(self) -> list[bytes]:
+        """All statements, for a peer that may have missed some."""
+        return [msgspec.msgpack.encode(one) for _, one in sorted(self._statements.items())]
+
+    def heard(self, body: bytes) -> None:
+        """A peer's statement. Raises `PeerError` when it makes no sense."""
+        try:
+            statement = msgspec.msgpack.decode(body, type=Statement)
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"a malformed statement about a user: {wrong}") from wrong
+        known = self._statements.get(statement.name)
+        if known is not None and _rank(statement) <= _rank(known):
+            return
+        if known is None and len(self._statements) >= MOST_STATEMENTS:
+            raise PeerError("too many statements about users")
+        self._check(statement)
+        self._take(statement)
+
+    def restore(self) -> None:
+        """The statements that the store kept."""
+        for name, value in self._node.replica.meta.items():
+            if name.startswith(_META_NAME):
+                statement = msgspec.msgpack.decode(value, type=Statement)
+                self._statements[statement.name] = statement
+                self._settle(statement.name)
+
+    def begin_with(self, users: Iterable[User]) -> None:
+        """The users of `aclfile`, at start."""
+        for user in users:
+            self._base[user.name] = user
+            self._settle(user.name)
+
+    def _check(self, statement: Statement) -> None:
+        is_default_gone = statement.name == DEFAULT and statement.words is None
+        if not 0 < statement.version < _VERSION_MAX or is_default_gone or len(statement.node) > 64:
+            raise PeerError("a statement about a user that cannot be")
+        try:
+            User(statement.name).changed(statement.words or [], is_strict=False)
+        except RuleError as wrong:
+            raise PeerError(f"a statement about a user that cannot be: {wrong.args[0]}") from None
+
+    def _take(self, statement: Statement) -> None:
+        """A newer statement: keep it, obey it, pass it on."""
+        node = self._node
+        self._statements[statement.name] = statement
+        body = msgspec.msgpack.encode(statement)
+        node.replica.put_meta(_META_NAME + statement.name, body)
+        node.replica.must_sync = True
+        node.gossip.tell_all_of_user(body)
+        self._settle(statement.name)
+
+    def _settle(self, name: bytes) -> None:
+        """Make the user anew, and its sessions' guards."""
+        before = self._named.get(name)
+        statement = self._statements.get(name)
+        if statement is not None:
+            user = None
+            if statement.words is not None:
+                user = User(name).changed(statement.words, is_strict=False)
+        else:
+            user = self._base.get(name)
+            if user is None and name == DEFAULT:
+                user = self._own_default()
+        if user is None:
+            self._named.pop(name, None)
+        else:
+            self._named[name] = user
+        for session in list(self._sessions.values()):
+            if name == DEFAULT and not session.authenticated and not self.default.needs_password:
+                session.authenticated = True
+            if session.user != name:
+                continue
+            if user is None or (before is not None and _hears_too_much(session, user)):
+                self._cut_off(session)
+            else:
+                self._guard(session)
+
+    def _own_default(self) -> User:
+        secret = self._node.settings.requirepass.encode("utf-8", "surrogateescape")
+        return User(DEFAULT).changed([*_ALL_RIGHTS, b">" + secret if secret else b"nopass"])
+
+    def _cut_off(self, session: Session) -> None:
+        """A user is gone: his connections end, and may do nothing before they do."""
+        session.user = DEFAULT
+        session.authenticated = False
+        session.guard = STRANGER
+        self.kill(session)
+
+
+def _rank(statement: Statement) -> tuple[int, str, list[bytes]]:
+    return statement.version, statement.node, statement.words or []
+
+
+def _hears_too_much(session: Session, user: User) -> bool:
+    """Whether a subscriber listens to what its user may no longer hear."""
+    subscriptions = session.subscriptions
+    return subscriptions is not None and any(
+        not user.may_hear(name, kind == PATTERN)
+        for kind, names in enumerate(subscriptions.names) for name in names
+    )
