@@ -26,8 +26,6 @@ connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 
 from collections import deque
 
-from blake3 import blake3
-
 from respdyn.admin.status import ClusterView
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import HybridClock
@@ -59,6 +57,7 @@ from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
 from respdyn.membership.readiness import Standing
 from respdyn.membership.ring_changes import Changes, member_of
+from respdyn.membership.token_keys import TokenKeys
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.replication.collection import Collection
 from respdyn.replication.exchange import Exchange
@@ -166,7 +165,7 @@ class Node:
             self.membership, self.replica, self.links, self.transfers, self.replan,
             lambda: self.slot_map.hold_back(self.now_ms),
             lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
-            self.hints, self.keepers,
+            self.hints, self.keepers, TokenKeys(self.replica, self.random),
         )
         self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
         self.coordinator = self.make_coordinator()
@@ -470,9 +469,8 @@ class Node:
         if ring is None:
             return
         self.replica.set_partitions(ring.partitions)
-        self.dispatcher.token_secret = blake3(
-            f"{ring.cluster_id} {self.settings.peer_secret}".encode()
-        ).digest(16)
+        self.gossip.token_keys.begin()
+        self.dispatcher.token_keys = self.gossip.token_keys.good()
         plans = self.planner.plan(
             ring, not self.dispatcher.cannot_store, not self.handoff.is_full, self._waits_for_disk
         )

@@ -11,11 +11,15 @@ from collections.abc import Iterator
 
 
 class Random(ABC):
-    """Chance. One method, because its sequence is the one Python keeps across versions."""
+    """Chance, by one method: its sequence is the one Python keeps across versions."""
 
     @abstractmethod
     def random(self) -> float:
         """A float in [0.0, 1.0)."""
+
+    def secret(self) -> bytes:
+        """32 bytes that nobody can guess. A port whose draws are counted draws them elsewhere."""
+        return random_bits(self, 256).to_bytes(32, "big")
 
 
 class Trace(ABC):

@@ -1,63 +1,102 @@
 """A context as a client carries it: opaque, bound to one key, and refused when damaged or forged.
 
-    base64url without padding of: version u8 = 1 | blake3 of the locator, 8 bytes | intervals as in
-    a record | blake3 of the locator and all before, 8 bytes
+    base64url without padding of: version u8 = 2 | name of the cluster's key, 4 bytes |
+    blake3 of the locator, 8 bytes | intervals as in a record | MAC, 16 bytes
 
-Printable, so that it can be pasted into redis-cli. The empty context is the empty token. What is
-called the locator here may begin with a secret that all nodes share and no client knows: then a
-client cannot make a context that it was not given. One that covers events of the future would
-delete writes before they are made.
+Printable, so that it can be pasted into redis-cli. The empty context is the empty token. The MAC is
+BLAKE3 in keyed mode over the locator and all that stands before it, under a random key that the
+members share and nobody else knows (`membership/token_keys`). So a client can carry only a context
+that it was given: one that covers events of the future would delete writes before they are made.
 
-Source: SEMANTICS 3.
+Several keys may be good at a time: tokens are made under the first, and read under any.
+
+Source: SEMANTICS 3; decision 0038.
 """
 
+import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
+from typing import Final
 
 from blake3 import blake3
 
 from respdyn.causal.codec import ROW_BYTES, decode_rows, encode_rows
 from respdyn.causal.context import Context
-from respdyn.errors import DamagedError
+from respdyn.errors import DamagedError, ReplyError
 
-_VERSION = b"\x01"
-_HASH_BYTES = 8
-_ROWS = 1 + _HASH_BYTES
-
-
-def encode_token(locator: bytes, context: Context) -> bytes:
-    """What the client is given for a context of this key."""
-    if not context:
-        return b""
-    body = _VERSION + _hash(locator) + encode_rows(context)
-    return urlsafe_b64encode(body + _seal(locator, body)).rstrip(b"=")
+INTERVALS_MAX: Final = 32_768       # of a token: 1 MB, and about 30 ms of work
+_VERSION: Final = b"\x02"
+_UNSEALED: Final = b"\x01"          # made before there were keys: anybody could make one
+_NAME_BYTES: Final = 4
+_HASH_BYTES: Final = 8
+_MAC_BYTES: Final = 16
+_HASH: Final = 1 + _NAME_BYTES
+_ROWS: Final = _HASH + _HASH_BYTES
 
 
-def decode_token(locator: bytes, token: bytes) -> Context:
-    """The context in a token. Raises `DamagedError` unless `encode_token` made it for this key."""
-    if not token:
-        return Context()
-    try:
-        raw = urlsafe_b64decode(token + b"=" * (-len(token) % 4))
-    except Error:
-        raise DamagedError("a token is base64url") from None
-    body, seal = raw[:-_HASH_BYTES], raw[-_HASH_BYTES:]
-    # Decoding is lenient (it skips foreign letters and spare bits), so compare what it encodes to.
-    if urlsafe_b64encode(raw).rstrip(b"=") != token or len(body) < _ROWS + ROW_BYTES:
-        raise DamagedError("a token is base64url")
-    if body[:1] != _VERSION:
-        raise DamagedError("a token of a version not known here")
-    if body[1:_ROWS] != _hash(locator):
-        raise DamagedError("the token of another key")
-    if seal != _seal(locator, body):
-        raise DamagedError("wrong checksum")
-    return decode_rows(body[_ROWS:])
+class Seal:
+    """Makes and reads the tokens of one key of the database.
+
+    >>> seal = Seal((b"k" * 32,), b"locator")
+    >>> seal.decode(seal.encode(Context().add(b"a" * 16, 0, 2)))
+    Context(61616161:(0, 2])
+    """
+
+    __slots__ = ("_keys", "_locator")
+
+    def __init__(self, keys: tuple[bytes, ...], locator: bytes) -> None:
+        """`keys`: the cluster's, of 32 bytes each, the one to make tokens under first."""
+        self._keys = keys
+        self._locator = locator
+
+    def encode(self, context: Context) -> bytes:
+        """What the client is given for a context."""
+        if not context:
+            return b""
+        if not self._keys:
+            raise ReplyError("TRYAGAIN this node has not heard the cluster's token key yet")
+        key = self._keys[0]
+        body = _VERSION + _name(key) + self._hash() + encode_rows(context)
+        return urlsafe_b64encode(body + self._mac(key, body)).rstrip(b"=")
+
+    def decode(self, token: bytes) -> Context:
+        """The context in a token. Raises `DamagedError` unless `encode` made it for this key."""
+        if not token:
+            return Context()
+        try:
+            raw = urlsafe_b64decode(token + b"=" * (-len(token) % 4))
+        except Error:
+            raise DamagedError("a token is base64url") from None
+        if raw[:1] == _UNSEALED:
+            raise DamagedError("a token of an earlier version, which proves nothing: read again")
+        if raw[:1] not in (b"", _VERSION):
+            raise DamagedError("a token of a version not known here")
+        body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        # Decoding is lenient (it skips foreign letters and spare bits): compare what it encodes to.
+        if urlsafe_b64encode(raw).rstrip(b"=") != token or len(body) < _ROWS + ROW_BYTES:
+            raise DamagedError("a token is base64url")
+        for key in self._keys:
+            if body[1:_HASH] == _name(key):
+                break
+        else:
+            raise DamagedError("made under a key that is not good here (any more): read again")
+        if body[_HASH:_ROWS] != self._hash():
+            raise DamagedError("the token of another key")
+        if not hmac.compare_digest(mac, self._mac(key, body)):
+            raise DamagedError("damaged, or not made by this cluster")
+        if len(body) > _ROWS + ROW_BYTES * INTERVALS_MAX:
+            raise DamagedError(f"more than {INTERVALS_MAX} intervals")
+        return decode_rows(body[_ROWS:])
+
+    def _hash(self) -> bytes:
+        return blake3(self._locator).digest(_HASH_BYTES)
+
+    def _mac(self, key: bytes, body: bytes) -> bytes:
+        """The end of a token. The locator's length goes first: it cannot run into the body."""
+        locator = self._locator
+        return blake3(len(locator).to_bytes(4, "big") + locator + body, key=key).digest(_MAC_BYTES)
 
 
-def _hash(locator: bytes) -> bytes:
-    return blake3(locator).digest(_HASH_BYTES)
-
-
-def _seal(locator: bytes, body: bytes) -> bytes:
-    """The end of a token. The length of the locator goes first: it cannot run into the body."""
-    return blake3(len(locator).to_bytes(4, "big") + locator + body).digest(_HASH_BYTES)
+def _name(key: bytes) -> bytes:
+    """Tells keys apart, and tells nothing of them."""
+    return blake3(b"respdyn token key" + key).digest(_NAME_BYTES)

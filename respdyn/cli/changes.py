@@ -17,6 +17,7 @@ ACTIONS: dict[str, tuple[int, int, str]] = {
     "commit": (0, 0, ""),
     "clear": (0, 0, ""),
     "drain": (0, 1, "[on|off]"),
+    "renew-keys": (0, 0, ""),
 }
 _NEXT = {
     "join": "staged; next: plan, then commit",
@@ -26,6 +27,7 @@ _NEXT = {
     "change": "staged; next: plan, then commit",
     "commit": "committed; status shows how far it is",
     "clear": "nothing is staged any more",
+    "renew-keys": "done: tokens that were made before are good until the next renewal",
     "drain": "done: other nodes coordinate in its place; it can be stopped",
 }
 _MOST_MOVES = 40        # rows of single moves; --json has them all

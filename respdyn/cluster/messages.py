@@ -108,6 +108,7 @@ GOSSIP_KEEPS: Final = b"j"         # for whom the sender keeps hints, by partiti
 GOSSIP_GAVE: Final = b"g"          # to whom the sender has given some
 GOSSIP_LIFE: Final = b"f"          # who the sender is, and how far its disk has come, see `lives`
 GOSSIP_KNOWN: Final = b"q"         # what the sender remembers of that
+GOSSIP_KEYS: Final = b"d"          # the cluster's token keys, from member to member
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `vacancy`
 
 

@@ -49,4 +49,8 @@ CHANGES: Final = (
         "drain", "DRAIN [ON | OFF]",
         "Has other nodes coordinate in this node's place, before it is stopped.",
     ),
+    _change(
+        "renew-keys", "RENEW-KEYS",
+        "Draws a new key for context tokens. Those made before are good until the next renewal.",
+    ),
 )

@@ -19,8 +19,9 @@ How a command is executed follows from its `route`:
     WRAP      another command stands in the arguments, under other terms: `coordination/dispatch.py`
 
 `rec` is the key's record, b"" for none. A reply is already encoded. A delta b"" means that nothing
-is to be written. With `wants_loc` the function is `read_at` or `write_at`, and takes the locator as
-one more argument. All of them raise `ReplyError` for what is the client's mistake.
+is to be written. With `wants_seal` the function is `read_at` or `write_at`, and takes one more
+argument: what makes and reads the tokens of the key. All of them raise `ReplyError` for what is the
+client's mistake.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from respdyn.commands.syntax import Argument, Keys, arity_of, keys_of, parse_syntax
-from respdyn.types.strings import Stamp
+from respdyn.types.strings import Seal, Stamp
 
 Route = Literal["local", "read", "write", "update", "gather", "coverage", "wrap"]
 LOCAL: Final = "local"
@@ -42,8 +43,8 @@ WRAP: Final = "wrap"
 Argv = list[bytes]
 Read = Callable[[Argv, bytes, int, bool], bytes]
 Write = Callable[[Argv, bytes, int, bool, Stamp], tuple[bytes, bytes]]
-ReadAt = Callable[[Argv, bytes, int, bool, bytes], bytes]
-WriteAt = Callable[[Argv, bytes, int, bool, Stamp, bytes], tuple[bytes, bytes]]
+ReadAt = Callable[[Argv, bytes, int, bool, Seal], bytes]
+WriteAt = Callable[[Argv, bytes, int, bool, Stamp, Seal], tuple[bytes, bytes]]
 Parts = Callable[[Argv], list[Argv]]
 Fold = Callable[[list[bytes]], bytes]
 
@@ -94,12 +95,12 @@ def _no_write(
     raise AssertionError(f"{argv[0]!r} is not executed as a write")
 
 
-def _no_read_at(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
+def _no_read_at(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> bytes:
     raise AssertionError(f"{argv[0]!r} is not executed as a read")
 
 
 def _no_write_at(
-    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, seal: Seal
 ) -> tuple[bytes, bytes]:
     raise AssertionError(f"{argv[0]!r} is not executed as a write")
 
@@ -136,7 +137,7 @@ class Command:
     write: Write = _no_write
     read_at: ReadAt = _no_read_at
     write_at: WriteAt = _no_write_at
-    wants_loc: bool = False
+    wants_seal: bool = False
     wants_feedback: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
     observes: Callable[[Argv], bool] | None = None  # does this WRITE need a quorum read first?
     parts: Parts = _no_parts
@@ -215,8 +216,8 @@ class Command:
         assert self.then is None or self.fold is _no_fold, self.name
         assert (self.route == WRAP) == (self.inner is not None), self.name
         if self.route == READ:
-            assert (self.read_at is not _no_read_at) == self.wants_loc, self.name
-            assert (self.read is not _no_read) != self.wants_loc, self.name
+            assert (self.read_at is not _no_read_at) == self.wants_seal, self.name
+            assert (self.read is not _no_read) != self.wants_seal, self.name
         if self.route in (WRITE, UPDATE):
-            assert (self.write_at is not _no_write_at) == self.wants_loc, self.name
-            assert (self.write is not _no_write) != self.wants_loc, self.name
+            assert (self.write_at is not _no_write_at) == self.wants_seal, self.name
+            assert (self.write is not _no_write) != self.wants_seal, self.name

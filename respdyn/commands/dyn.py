@@ -24,15 +24,15 @@ from respdyn.commands.declare import COVERAGE, LOCAL, READ, UPDATE, WRAP, WRITE,
 from respdyn.errors import DamagedError, ReplyError
 from respdyn.resp.replies import array, bulk, bulks, integer, null
 from respdyn.types import strings
-from respdyn.types.strings import Stamp, decode_token, encode_token
+from respdyn.types.strings import Seal, Stamp
 
 WAIT_MS_MAX: Final = 3_600_000
 TERM_WORDS: Final = (b"R", b"W", b"SLOPPY", b"TIMEOUT")
 
 
-def _context(loc: bytes, token: bytes, stamp: Stamp) -> Context:
+def _context(seal: Seal, token: bytes, stamp: Stamp) -> Context:
     try:
-        context = decode_token(loc, token)
+        context = seal.decode(token)
     except DamagedError as wrong:
         raise ReplyError(f"BADCTX not a context of this key: {wrong}") from None
     if context.top(stamp[0]) >= stamp[1]:
@@ -40,55 +40,55 @@ def _context(loc: bytes, token: bytes, stamp: Stamp) -> Context:
     return context
 
 
-def getctx(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
-    token = encode_token(loc, context_of(rec))
+def getctx(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> bytes:
+    token = seal.encode(context_of(rec))
     return array([bulk(token), bulks(strings.siblings(rec, now_ms))])
 
 
-def fetch(argv: Argv, rec: bytes, now_ms: int, resp3: bool, loc: bytes) -> bytes:
+def fetch(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> bytes:
     found = strings.value(rec, now_ms)
     if found is None:
         return null(resp3)
     when = strings.expire_at(rec, now_ms) or 0
-    token = encode_token(loc, context_of(rec))
+    token = seal.encode(context_of(rec))
     return array([bulk(token), bulk(found), integer(when)])
 
 
 def putctx(
-    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, seal: Seal
 ) -> tuple[bytes, bytes]:
     when = parse_options(argv, 4, PUTCTX_OPTIONS).expire_at(now_ms, "dyn.putctx")
-    context = _context(loc, argv[2], stamp)
-    return _put(rec, context, stamp, argv[3], when, loc)
+    context = _context(seal, argv[2], stamp)
+    return _put(rec, context, stamp, argv[3], when, seal)
 
 
 def delctx(
-    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, seal: Seal
 ) -> tuple[bytes, bytes]:
-    context = _context(loc, argv[2], stamp)
-    return bulk(encode_token(loc, context)), strings.remove_context(context, stamp, rec)
+    context = _context(seal, argv[2], stamp)
+    return bulk(seal.encode(context)), strings.remove_context(context, stamp, rec)
 
 
 def cas(
-    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, seal: Seal
 ) -> tuple[bytes, bytes]:
-    context = _context(loc, argv[2], stamp)
+    context = _context(seal, argv[2], stamp)
     current = context_of(rec)
     if not current.is_within(context):
         return null(resp3), b""
     if current == context:
         new = strings.assign(rec, stamp, argv[3], 0)
-        return bulk(encode_token(loc, context_of(new))), new
-    return _put(rec, context, stamp, argv[3], 0, loc)
+        return bulk(seal.encode(context_of(new))), new
+    return _put(rec, context, stamp, argv[3], 0, seal)
 
 
 def _put(
-    rec: bytes, context: Context, stamp: Stamp, value: bytes, when: int, loc: bytes
+    rec: bytes, context: Context, stamp: Stamp, value: bytes, when: int, seal: Seal
 ) -> tuple[bytes, bytes]:
     actor, counter, floor, clock = stamp
     if rec:
         stamp = (actor, counter, floor, max(clock, max_clock(rec) + 1))
-    token = encode_token(loc, strings.context_with_dot(context, stamp, rec))
+    token = seal.encode(strings.context_with_dot(context, stamp, rec))
     return bulk(token), strings.put(context, stamp, value, when, rec)
 
 
@@ -132,33 +132,33 @@ COMMANDS: tuple[Command, ...] = (
         "Gives all concurrent values of a key, and a context that says what was read.",
         since="0.1.0", group="string", flags="readonly", access="RO access",
         complexity="O(N) with N the number of siblings",
-        promise="converges", route=READ, read_at=getctx, wants_loc=True,
+        promise="converges", route=READ, read_at=getctx, wants_seal=True,
     ),
     Command(
         "dyn.fetch", "DYN.FETCH key",
         "Gives a context, the value that GET answers, and when it expires in milliseconds since"
         " 1970, or 0; null if there is none.",
         since="0.1.0", group="string", flags="readonly", access="RO access",
-        promise="last-writer", route=READ, read_at=fetch, wants_loc=True,
+        promise="last-writer", route=READ, read_at=fetch, wants_seal=True,
     ),
     Command(
         "dyn.putctx", "DYN.PUTCTX key context value [EX seconds | PX milliseconds]",
         "Stores a value in place of what was read with the context; gives the new context.",
         since="0.1.0", group="string", flags="write denyoom", access="RW update",
         complexity="O(N) with N the number of siblings",
-        promise="converges", route=WRITE, write_at=putctx, wants_loc=True,
+        promise="converges", route=WRITE, write_at=putctx, wants_seal=True,
     ),
     Command(
         "dyn.delctx", "DYN.DELCTX key context",
         "Deletes exactly what was read with the context; gives the new context.",
         since="0.1.0", group="string", flags="write", access="RW delete",
-        promise="converges", route=WRITE, write_at=delctx, wants_loc=True,
+        promise="converges", route=WRITE, write_at=delctx, wants_seal=True,
     ),
     Command(
         "dyn.cas", "DYN.CAS key context value",
         "Stores a value if nothing happened to the key since the context; null otherwise.",
         since="0.1.0", group="string", flags="write denyoom", access="RW access update",
-        promise="per-coordinator", route=UPDATE, write_at=cas, wants_loc=True,
+        promise="per-coordinator", route=UPDATE, write_at=cas, wants_seal=True,
     ),
     Command(
         "dyn.with",

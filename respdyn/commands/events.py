@@ -92,6 +92,6 @@ def _event_of(command: Command, argv: Argv) -> Event:
 
 def of_read(command: Command, reply: bytes, argv: Argv, now_ms: int, resp3: bool) -> list[Event]:
     """What there is to tell of a read: that its key is not there, judged by the reply."""
-    if command.route != READ or command.wants_loc:
+    if command.route != READ or command.wants_seal:
         return []
     return [MISS] if reply == command.read(argv, b"", now_ms, resp3) else []

@@ -21,7 +21,7 @@ from respdyn.commands.folding import first_error
 from respdyn.commands.strings import set_, set_observes
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, ONE, ZERO
-from respdyn.types.strings import Stamp
+from respdyn.types.strings import Seal, Stamp
 
 _DATABASES = 16
 _PLACED = frozenset((b"RENAME_TO", b"COPY_TO", b"MOVE_TO"))      # events, in capitals
@@ -56,11 +56,11 @@ def place(
 
 
 def take(
-    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, loc: bytes
+    argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, seal: Seal
 ) -> tuple[bytes, bytes]:
     if word(argv[3]) not in _TAKEN:
         raise syntax_error()
-    return delctx(argv, rec, now_ms, resp3, stamp, loc)
+    return delctx(argv, rec, now_ms, resp3, stamp, seal)
 
 
 def place_observes(argv: Argv) -> bool:
@@ -238,6 +238,6 @@ COMMANDS: tuple[Command, ...] = (
         "Deletes exactly what was read with the context, as DYN.DELCTX does; it is the third step"
         " of RENAME and MOVE, and tells the keyspace event that is named.",
         since="0.1.0", group="generic", flags="write", access="RW delete",
-        promise="converges", route=WRITE, write_at=take, wants_loc=True,
+        promise="converges", route=WRITE, write_at=take, wants_seal=True,
     ),
 )

@@ -54,7 +54,7 @@ from respdyn.coordination.keyspace_events import Notices
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
-from respdyn.types.strings import Stamp, exists
+from respdyn.types.strings import Seal, Stamp, exists
 
 _MAX_HOPS: Final = 2
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
@@ -94,7 +94,7 @@ class Dispatcher:
         self.working_max = 100_000      # commands that one peer may have waiting here
         self.least = ANY                # R and W of those, at least, who may go by an older ring
         self.siblings = 100, 25         # at most; and counted beyond this
-        self.token_secret = b""         # goes before the locator in what tokens are bound to
+        self.token_keys: tuple[bytes, ...] = ()     # the newest first, see `token_keys`
         self.notices: Notices | None = None     # while somebody asks for keyspace events
         self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
         self._waiting: Deadlines[Waiting] = Deadlines()
@@ -174,9 +174,9 @@ class Dispatcher:
     ) -> bytes:
         """The reply of a read: from the record here, later perhaps from the join of several."""
         try:
-            if command.wants_loc:
+            if command.wants_seal:
                 return command.read_at(
-                    argv, record, self.wall_ms, resp3, self.token_secret + locator
+                    argv, record, self.wall_ms, resp3, Seal(self.token_keys, locator)
                 )
             return command.read(argv, record, self.wall_ms, resp3)
         except ReplyError as wrong:
@@ -202,9 +202,9 @@ class Dispatcher:
             record = self._stand_in.record(locator)
             stamp = bare(self._stamp(plan.partition))
         try:
-            if command.wants_loc:
+            if command.wants_seal:
                 reply, delta = command.write_at(
-                    argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
+                    argv, record, self.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
                 )
                 if delta and delta[1] & LIVE:
                     check_siblings(self._counters, record, delta, self.siblings)
@@ -250,9 +250,9 @@ class Dispatcher:
     ) -> bytes:
         """The reply that `apply` gave to a waiter, computed once more from what was there."""
         stamp = self._stamp(self.plans[locator[0] << 8 | locator[1]].partition)
-        if command.wants_loc:
+        if command.wants_seal:
             return command.write_at(
-                argv, record, self.wall_ms, resp3, stamp, self.token_secret + locator
+                argv, record, self.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
             )[0]
         return command.write(argv, record, self.wall_ms, resp3, stamp)[0]
 

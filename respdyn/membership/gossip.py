@@ -31,6 +31,7 @@ from respdyn.cluster.messages import (
     GOSSIP_GAVE,
     GOSSIP_HELD,
     GOSSIP_KEEPS,
+    GOSSIP_KEYS,
     GOSSIP_KNOWN,
     GOSSIP_LIFE,
     GOSSIP_MOVED,
@@ -50,6 +51,7 @@ from respdyn.errors import DamagedError, PeerError
 from respdyn.membership.address_takeover import Vacancies
 from respdyn.membership.decision import Decision
 from respdyn.membership.membership import RING, Membership, address_of
+from respdyn.membership.token_keys import TokenKeys
 from respdyn.ring.ring import Member, Ring, decode_ring
 
 _Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
@@ -62,7 +64,7 @@ class Gossip:
         self, membership: Membership, replica: Replica, links: dict[str, Link],
         transfers: Transfers, replan: Callable[[], None], held_back: Callable[[], None],
         collected: Callable[[Link], bytes], heard_collected: Callable[[bytes], None],
-        hints: Hints, keepers: Keepers,
+        hints: Hints, keepers: Keepers, token_keys: TokenKeys,
     ) -> None:
         # The users are the engine's; it sets these two.
         self.users_told: Callable[[], list[bytes]] = list
@@ -76,6 +78,7 @@ class Gossip:
         # And whoever can begin anew under another node id, this one.
         self.begin_again: Callable[[str], None] = lambda node_id: None
         self.vacancies = Vacancies(membership, links, membership.trace)
+        self.token_keys = token_keys
         self._membership = membership
         self._replica = replica
         self._links = links
@@ -102,10 +105,13 @@ class Gossip:
         if membership.ring is None:
             _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
             return
+        is_member = membership.ring.member(link.peer) is not None
+        if is_member:       # before the ring: who knows that, knows a key
+            _tell(link, GOSSIP_KEYS, self.token_keys.told())
         self.tell_ring(link)
         if moved := self._moved():
             _tell(link, GOSSIP_MOVED, moved)
-        if membership.ring.member(link.peer) is None:
+        if not is_member:
             return
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
         if not self.is_silent:
@@ -172,6 +178,14 @@ class Gossip:
         """A statement about a user is new here: tell everybody."""
         for link in self._connected():
             _tell(link, GOSSIP_USER, body)
+
+    def tell_keys(self) -> None:
+        """Tell the members the token keys, and make and read tokens by them from now on."""
+        self._replan()
+        ring = self._membership.ring
+        for link in self._connected():
+            if ring is not None and ring.member(link.peer) is not None:
+                _tell(link, GOSSIP_KEYS, self.token_keys.told())
 
     def tell_held(self, link: Link) -> None:
         """A peer is back, and not yet presented to clients: let it see that as we do."""
@@ -258,6 +272,9 @@ class Gossip:
                     self.lives.heard(link, item)
             elif kind == GOSSIP_HELD:
                 self._held_back()
+            elif kind == GOSSIP_KEYS:
+                if self.token_keys.heard(body):
+                    self.tell_keys()
             elif kind == GOSSIP_MOVED:
                 self._membership.learn_moved(body)
             elif kind == GOSSIP_PLACE:

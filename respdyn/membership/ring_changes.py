@@ -263,6 +263,8 @@ class Changes:
             return self._plan(ring, resp3)
         if name == "commit":
             return self._commit(ring)
+        if name == "renew-keys":
+            return self._renew_keys()
         assert name == "drain", f"no task for {name}"
         return self._drain(words)
 
@@ -403,6 +405,15 @@ class Changes:
             + ("; this node has lost its votes with its disk, and learns from the others what was "
                "decided: try again in a minute" if self.decision.has_forgotten else "")
         )
+
+    # ---- token keys ----
+
+    def _renew_keys(self) -> Task:
+        node = self._node
+        node.gossip.token_keys.renew()
+        node.gossip.tell_keys()
+        node.trace.event("token_keys_renewed")
+        return _at_once(OK)
 
     # ---- draining ----
 

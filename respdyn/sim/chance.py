@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import log
 from typing import TypeVar
 
-from respdyn.ports import Random
+from respdyn.ports import Random, random_bits
 
 T = TypeVar("T")
 
@@ -22,6 +22,11 @@ class Chance(random.Random, Random):
 
     def __init__(self, seed: int, name: str) -> None:
         super().__init__(f"{seed}/{name}")
+        self._name = f"{seed}/{name}"
+
+    def secret(self) -> bytes:
+        """Known to whoever knows the seed. From a stream of its own: no other draw changes."""
+        return random_bits(Chance(0, self._name + "/secret"), 256).to_bytes(32, "big")
 
     def below(self, limit: int) -> int:
         """An integer in [0, limit)."""

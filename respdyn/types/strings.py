@@ -32,12 +32,12 @@ from respdyn.causal.context import Context, claim
 from respdyn.causal.dot import Stamp, intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.causal.hybrid_clock import CLOCK_MAX
-from respdyn.causal.tokens import decode_token, encode_token
+from respdyn.causal.tokens import Seal
 from respdyn.types import counters
 
 __all__ = [
-    "LONE", "LONE_EXPIRING", "LONE_VALUE", "Stamp", "assign", "context_with_dot", "count",
-    "decode_token", "encode_token", "ends_ms", "exists", "expire", "expire_at", "is_expired",
+    "LONE", "LONE_EXPIRING", "LONE_VALUE", "Seal", "Stamp", "assign", "context_with_dot", "count",
+    "ends_ms", "exists", "expire", "expire_at", "is_expired",
     "put", "remove", "remove_context", "siblings", "value", "written_ms",
 ]
 

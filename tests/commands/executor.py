@@ -2,6 +2,7 @@
 
 from respdyn.causal.codec import join_records
 from respdyn.causal.dot import intern_actor
+from respdyn.causal.tokens import Seal
 from respdyn.commands import scan
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE
 from respdyn.commands.folding import first_error
@@ -11,6 +12,7 @@ from respdyn.resp.replies import OK, array, bulk, bulks, error, integer
 from respdyn.types import strings
 
 ACTOR = intern_actor(b"a life of a node")
+KEYS = (b"a key that the members share ...",)
 
 
 class Executor:
@@ -52,8 +54,8 @@ class Executor:
             return outcome
         if command.route == READ:
             rec = self.records.get(argv[command.keys.first], b"")
-            if command.wants_loc:
-                return command.read_at(argv, rec, self.now_ms, self.resp3, argv[1])
+            if command.wants_seal:
+                return command.read_at(argv, rec, self.now_ms, self.resp3, Seal(KEYS, argv[1]))
             return command.read(argv, rec, self.now_ms, self.resp3)
         if command.route in (WRITE, UPDATE):
             return self._write(argv)
@@ -65,9 +67,9 @@ class Executor:
         rec = self.records.get(argv[1], b"")
         self.counter += 1
         stamp = (ACTOR, self.counter, 0, self.now_ms << 16)
-        if command.wants_loc:
+        if command.wants_seal:
             reply, delta = command.write_at(
-                argv, rec, self.now_ms, self.resp3, stamp, argv[1]
+                argv, rec, self.now_ms, self.resp3, stamp, Seal(KEYS, argv[1])
             )
         else:
             reply, delta = command.write(argv, rec, self.now_ms, self.resp3, stamp)

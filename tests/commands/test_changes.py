@@ -17,6 +17,7 @@ NOBODY = b"-ERR nothing is staged\r\n"
     ("DYN.CLUSTER LEAVE 127.0.0.1:6379", b"-ERR nobody would be left to own anything\r\n"),
     ("DYN.CLUSTER REPLACE 127.0.0.1:6379 10.0.0.9:6379", b"-ERR no node 10.0.0.9:6379 waits to "
      b"join; start it with --seeds. Nobody waits\r\n"),
+    ("DYN.CLUSTER RENEW-KEYS", b"+OK\r\n"),
     ("DYN.CLUSTER CHANGE 127.0.0.1:6379", b"-ERR give WEIGHT, ZONE or both\r\n"),
     ("DYN.CLUSTER CHANGE 127.0.0.1:6379 WEIGHT 0",
      b"-ERR a weight is a number from 1 to 1000\r\n"),

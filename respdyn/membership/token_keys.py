@@ -1,0 +1,81 @@
+"""The keys under which context tokens are made: random, the cluster's own, and shown to nobody.
+
+The node that founds a cluster draws the first key and keeps it with the ring. Members tell each
+other all they know, before the ring in each greeting: so whoever knows the ring knows a key. They
+are told to nobody else and stand in no reply, log line, setting or metric; on the disk and between
+members they are as safe as the data.
+
+Of several keys that with the highest (serial, key) makes tokens, at every node alike. A new one
+(DYN.CLUSTER RENEW-KEYS) has the next serial: tokens of the one before it are good until the next
+renewal, so two renewals end whatever somebody may have learned. Where a cluster that has none yet
+starts (it comes from an earlier version) every member draws one, with the same serial: each is good
+until they have met, and after.
+
+Source: decision 0038.
+"""
+
+import msgspec
+
+from respdyn.cluster.identity import META
+from respdyn.cluster.replica import Replica
+from respdyn.errors import PeerError
+from respdyn.ports import Random
+
+KEY_BYTES = 32
+TOKEN_KEYS = META + b"tokenkeys"
+KEPT_MAX = 16               # keys that are good at a time
+SERIAL_MAX = 1 << 32        # nobody renews a key so often
+_Told = list[tuple[int, bytes]]
+
+
+class TokenKeys:
+    """The token keys that this node knows."""
+
+    def __init__(self, replica: Replica, random: Random) -> None:
+        self._replica = replica
+        self._random = random
+        self._known: _Told = []     # (serial, key), the highest first
+        kept = replica.meta.get(TOKEN_KEYS)
+        if kept is not None:
+            self._known = msgspec.msgpack.decode(kept, type=_Told)
+
+    def good(self) -> tuple[bytes, ...]:
+        """The keys under which tokens are read, that under which they are made first."""
+        return tuple(key for _, key in self._known)
+
+    def begin(self) -> None:
+        """A ring is known here. Draw the first key if nobody has told one."""
+        if not self._known:
+            self._learn([(1, self._random.secret())])
+
+    def renew(self) -> None:
+        """A new key to make tokens under."""
+        serial = self._known[0][0] + 1 if self._known else 1
+        self._learn([(serial, self._random.secret())])
+
+    def told(self) -> bytes:
+        """For `heard` of another member; b"" for nothing."""
+        return msgspec.msgpack.encode(self._known) if self._known else b""
+
+    def heard(self, body: bytes) -> bool:
+        """Another member's keys; True if one is new here. Raises `PeerError`."""
+        try:
+            told = msgspec.msgpack.decode(body, type=_Told)
+        except msgspec.MsgspecError as wrong:
+            raise PeerError(f"malformed token keys: {wrong}") from wrong
+        if len(told) > KEPT_MAX:
+            raise PeerError(f"{len(told)} token keys")
+        newest = self._known[0][0] if self._known else SERIAL_MAX - KEPT_MAX
+        for serial, key in told:
+            if not 0 < serial <= newest + KEPT_MAX or len(key) != KEY_BYTES:
+                raise PeerError("a token key that cannot be")
+        return self._learn(told)
+
+    def _learn(self, told: _Told) -> bool:
+        known = sorted({*self._known, *told}, reverse=True)
+        known = [one for one in known if one[0] >= known[0][0] - 1][:KEPT_MAX]
+        if known == self._known:
+            return False
+        self._known = known
+        self._replica.put_synced(TOKEN_KEYS, msgspec.msgpack.encode(known))
+        return True
