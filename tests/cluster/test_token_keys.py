@@ -22,10 +22,8 @@ def forged(node: Node, key: bytes) -> bytes:
     ring = node.membership.ring
     assert ring is not None
     loc = blake3(f"{ring.cluster_id} ".encode()).digest(16) + locator(0, key)
-    others = [n.actor for n in (node.identity,)]
-    body = b"\x01" + blake3(loc).digest(8) + encode_rows(
-        Context({actor: (0, 2**64 - 1) for actor in others})
-    )
+    future = Context({node.identity.actor: (0, 2**64 - 1)})
+    body = b"\x01" + blake3(loc).digest(8) + encode_rows(future)
     end = blake3(len(loc).to_bytes(4, "big") + loc + body).digest(8)
     return urlsafe_b64encode(body + end).rstrip(b"=")
 
