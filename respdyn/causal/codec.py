@@ -10,50 +10,53 @@ at fixed places, so their slices compare as they do.
     an entry       element length u32 | payload length u32 | actor 16 | counter u64
                    | element | payload
 
-The checksum covers form and body. `form` adds up: 1 PLAIN, 2 EXPIRES (an expiry is mentioned; if
-this is off, a reader need not look), 4 LIVE (a value is alive; off means tombstone).
+The checksum covers form and body; `form` says what is inside.
 
 PLAIN is one string value whose dot `(actor, hi)` ends the only interval of the context, and it is
 the only form of such a map. In the GENERAL form intervals are sorted by (actor, lo), entries by
-(element, actor, counter), and the clock is the highest of all payloads, 0 if there are none.
+(element, actor, counter), and the clock is the highest of all payloads, 0 if there are none. A map
+with elements of a collection in it (`element_map.KINDS`) has a body of its own, see there.
 
-What this module must know of types, to keep every promise without decoding: every payload begins
-with its clock (u64); an element's first byte is its kind; kind `s` (string) and kind `x` (a remark
-on another dot's expiry) go on with expire_at (u64 ms); remarks, and baselines of counters (kind
-`b`), do not make a key live.
+What must be known of types here, to keep every promise without decoding: every payload begins
+with its clock (u64), but for members of sets; an element's first byte is its kind; kind `s`
+(string) and kind `x` (a remark on another dot's expiry) go on with expire_at (u64 ms); some kinds
+do not make a key live (`form`).
 
 Functions other than `decode` and `verify` may be given only records that were made here or passed
 `verify`: then they never raise.
 """
 
-from bisect import bisect_left
 from struct import Struct
 from typing import Final
 from zlib import crc32
 
 from blake3 import blake3
 
-from respdyn.causal.context import Context, claim_lo
-from respdyn.causal.dot import Actor, Dot, intern_actor
+from respdyn.causal import element_map
+from respdyn.causal.context import Context
+from respdyn.causal.dot import Dot, intern_actor
 from respdyn.causal.dotted_map import DottedMap, join
+from respdyn.causal.form import ELEMENTS as ELEMENTS
+from respdyn.causal.form import EXPIRES as EXPIRES
+from respdyn.causal.form import HEAD_BYTES as HEAD_BYTES
+from respdyn.causal.form import LIVE as LIVE
+from respdyn.causal.form import PLAIN as PLAIN
+from respdyn.causal.form import VERSION as VERSION
+from respdyn.causal.form import form_of, is_long_enough
+from respdyn.causal.rows import ROW_BYTES as ROW_BYTES
+from respdyn.causal.rows import build_rows, covers, unite_rows
+from respdyn.causal.rows import claim_rows as claim_rows
+from respdyn.causal.rows import decode_rows as decode_rows
+from respdyn.causal.rows import edges_of as edges_of
+from respdyn.causal.rows import encode_rows as encode_rows
 from respdyn.errors import DamagedError
-
-VERSION: Final = 1
-PLAIN: Final = 1
-EXPIRES: Final = 2
-LIVE: Final = 4
-
-_GENERAL_FORMS: Final = (0, EXPIRES, LIVE, EXPIRES | LIVE)
 
 VALUE: Final = b"s"           # the element of a string's value; alone it is the whole kind `s`
 
-HEAD_BYTES: Final = 6         # where a body begins: at the clock
 ROWS: Final = 18              # where the intervals of the GENERAL form begin
-ROW_BYTES: Final = 32
 PLAIN_VALUE: Final = 46       # where a PLAIN value without an expiry begins
 PLAIN_EXPIRING: Final = 54    # where one with an expiry begins
 ENTRY_BYTES: Final = 32       # of an entry, before its element
-_PAYLOAD_MIN: Final = {b"b": 10, b"c": 10, b"s": 16, b"x": 16}     # of other kinds: 8
 
 _pack_head: Final = Struct(">BBI").pack
 _pack_plain: Final = Struct(">Q16sQQ").pack
@@ -88,24 +91,16 @@ def encode(state: DottedMap) -> bytes:
         record = _encode_plain_map(state)
         if record:
             return record
-    form, top = 0, _ZERO
-    rows = context.rows()
-    parts = [b"", *[_pack_row(actor, lo, hi) for actor, lo, hi in rows]]
+    flat: list[tuple[bytes, bytes, bytes]] = []
     for element in sorted(entries) if len(entries) > 1 else entries:
-        kind = element[:1]
         dotted = entries[element]
         assert dotted
         for dot in sorted(dotted) if len(dotted) > 1 else dotted:
             assert context.covers(dot), "a live dot outside of its context"
             payload = dotted[dot]
-            assert len(payload) >= _PAYLOAD_MIN.get(kind, 8)
-            form |= _form_of(kind, payload)
-            top = max(top, payload[:8])
-            parts += (
-                _pack_entry(len(element), len(payload), dot[0], dot[1]), element, payload
-            )
-    parts[0] = top + len(rows).to_bytes(4)
-    return seal(form, b"".join(parts))
+            assert is_long_enough(element[:1], len(payload))
+            flat.append((element, dot[0] + dot[1].to_bytes(8), payload))
+    return _encode_flat(encode_rows(context), flat)
 
 
 def encode_plain(
@@ -165,10 +160,19 @@ def encode_entries(rows: bytes, entries: list[tuple[bytes, bytes, bytes]]) -> by
         return encode_lone(
             rows, _u64(payload[:8]), dot[:16], _u64(dot[16:]), _u64(payload[8:16]), payload[16:]
         )
+    return _encode_flat(rows, entries)
+
+
+def _encode_flat(
+    rows: bytes, entries: list[tuple[bytes, bytes, bytes]], mark: int = -1
+) -> bytes:
+    """The record of sorted entries that is not PLAIN; `mark` as for `element_map.build`."""
+    if element_map.is_element_map(entries):
+        return seal(*element_map.build(rows, entries, mark))
     form, top = 0, _ZERO
     parts = [b"", rows]
     for element, dot, payload in entries:
-        form |= _form_of(element[:1], payload)
+        form |= form_of(element[:1], payload)
         top = max(top, payload[:8])
         parts += (_pack_sizes(len(element), len(payload)), dot, element, payload)
     parts[0] = top + (len(rows) // ROW_BYTES).to_bytes(4)
@@ -204,15 +208,15 @@ def verify(record: bytes) -> None:
             return
         if seed == _SEED_EXPIRING and lo < hi and size >= PLAIN_EXPIRING and any(record[46:54]):
             return
-        if not seed & PLAIN and _SEED <= seed <= _SEED | 7:
-            return _verify_general(record)
+        if not seed & PLAIN and _SEED <= seed <= _SEED | 15:
+            return _verify_map(record)
     elif (
         size >= ROWS
         and record[0] == VERSION
-        and record[1] in _GENERAL_FORMS
+        and record[1] <= 15 and not record[1] & PLAIN
         and _sum(record, _SEED | record[1]) == _u64(record[2:6])
     ):
-        return _verify_general(record)
+        return _verify_map(record)
     raise DamagedError("not a record of a version and form known here")
 
 
@@ -234,6 +238,8 @@ def digest(record: bytes) -> bytes:
         return b""
     if record[1] & PLAIN:
         return record[:PLAIN_VALUE]
+    if record[1] & ELEMENTS:
+        return record[:2] + blake3(element_map.head_of(record)).digest(16)
     return record[:HEAD_BYTES] + blake3(record).digest(16)
 
 
@@ -255,6 +261,8 @@ def join_records(a: bytes, b: bytes) -> bytes:
         return b
     elif _supersedes(a, b):
         return a
+    if (a[1] | b[1]) & ELEMENTS:
+        return _join_elements(a, b)
     one, two = _build(a), _build(b)
     both = join(one, two)
     if both is one:
@@ -274,7 +282,7 @@ def max_clock(record: bytes) -> int:
 
 def context_of(record: bytes) -> Context:
     """Everything the record has seen. The empty context for an absent key."""
-    return _build_rows(rows_of(record))
+    return build_rows(rows_of(record))
 
 
 def entries_of(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
@@ -283,6 +291,8 @@ def entries_of(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
         return []
     if record[1] & PLAIN:
         return [(VALUE, record[14:30] + record[38:46], _plain_payload(record))]
+    if record[1] & ELEMENTS:
+        return element_map.entries_of(record)
     entries = []
     at = ROWS + ROW_BYTES * _u64(record[14:18])
     while at < len(record):
@@ -299,56 +309,15 @@ def rows_of(record: bytes) -> bytes:
         return b""
     if record[1] & PLAIN:
         return record[14:46]
+    if record[1] & ELEMENTS:
+        return element_map.rows_of(record)
     return record[ROWS : ROWS + ROW_BYTES * _u64(record[14:18])]
 
 
-def claim_rows(rows: bytes, actor: bytes, counter: int, floor: int) -> bytes:
-    """These rows united with what `context.claim` allows."""
-    at = len(rows)
-    while at and rows[at - 32 : at - 16] > actor:
-        at -= ROW_BYTES
-    if not at or rows[at - 32 : at - 16] != actor:
-        return rows[:at] + _pack_row(actor, claim_lo(0, counter, floor), counter) + rows[at:]
-    previous = _u64(rows[at - 8 : at])
-    lo = claim_lo(previous, counter, floor)
-    if lo == previous:
-        return rows[: at - 8] + counter.to_bytes(8) + rows[at:]
-    return rows[:at] + _pack_row(actor, lo, counter) + rows[at:]
-
-
-def encode_rows(context: Context) -> bytes:
-    """The intervals of a context, sorted; equal contexts have equal bytes."""
-    return b"".join([_pack_row(*row) for row in context.rows()])
-
-
-def decode_rows(rows: bytes) -> Context:
-    """The context of these intervals. Raises `DamagedError` unless it encodes to these bytes."""
-    edges_of(rows)
-    return _build_rows(rows)
-
-
-def edges_of(rows: bytes) -> list[bytes]:
-    """Both ends of each interval as 24-byte dots, strictly growing.
-
-    So `bisect_left(edges, dot) & 1` tells whether the rows cover a dot. Raises `DamagedError`
-    unless the rows are those of a context.
-    """
-    if len(rows) % ROW_BYTES:
-        raise DamagedError("intervals cut short")
-    edges: list[bytes] = []
-    last = b""
-    for at in range(0, len(rows), ROW_BYTES):
-        lo = rows[at : at + 24]
-        hi = rows[at : at + 16] + rows[at + 24 : at + 32]
-        if not last < lo < hi:
-            raise DamagedError("intervals out of order")
-        edges += (lo, hi)
-        last = hi
-    return edges
-
-
-def _verify_general(record: bytes) -> None:
-    """Raise `DamagedError` unless the body is that of a GENERAL record with this form."""
+def _verify_map(record: bytes) -> None:
+    """Raise `DamagedError` unless the body is that of a GENERAL record, or an element map's."""
+    if record[1] & ELEMENTS:
+        return element_map.verify(record)
     size = len(record)
     at = ROWS + ROW_BYTES * _u64(record[14:18])
     if at > size:
@@ -365,30 +334,19 @@ def _verify_general(record: bytes) -> None:
         element = record[at + ENTRY_BYTES : middle]
         at = middle + payload_bytes
         kind = element[:1]
-        if at > size or payload_bytes < _PAYLOAD_MIN.get(kind, 8):
-            raise DamagedError("an entry cut short")
+        if at > size or not is_long_enough(kind, payload_bytes) or kind in element_map.KINDS:
+            raise DamagedError("an entry cut short, or of another form")
         if element < last or (element == last and dot <= last_dot):
             raise DamagedError("entries out of order")
-        if not bisect_left(edges, dot) & 1:
+        if not covers(edges, dot):
             raise DamagedError("a live dot outside of its context")
         clock = record[middle : middle + 8]
         top = max(top, clock)
-        form |= _form_of(kind, record[middle : middle + 16])
+        form |= form_of(kind, record[middle : middle + 16])
         count += 1
     is_plain = count == 1 and element == VALUE and len(edges) == 2 and dot == edges[1]
     if form != record[1] or top != record[6:14] or is_plain:
         raise DamagedError("a form that its contents do not have")
-
-
-def _form_of(kind: bytes, payload: bytes) -> int:
-    """What an entry adds to the form of a GENERAL record."""
-    if kind == b"x":
-        return EXPIRES
-    if kind == b"b":
-        return 0
-    if kind == b"s" and payload[8:16] != _ZERO:
-        return EXPIRES | LIVE
-    return LIVE
 
 
 def _encode_plain_map(state: DottedMap) -> bytes:
@@ -410,6 +368,8 @@ def _supersedes(b: bytes, a: bytes) -> bool:
 
     It is if b has at most one entry, which a has not seen, and b has seen all that a has seen.
     """
+    if b[1] & ELEMENTS:
+        return False
     if b[1] & PLAIN:
         rows = b[14:46]
         actor, counter = rows[:16], _u64(b[38:46])
@@ -437,12 +397,29 @@ def _supersedes(b: bytes, a: bytes) -> bool:
     return True
 
 
+def _join_elements(a: bytes, b: bytes) -> bytes:
+    """The join where a or b is an element map; a or b itself if it knows all already."""
+    ours, theirs = entries_of(a), entries_of(b)
+    our_rows, their_rows = rows_of(a), rows_of(b)
+    rows = unite_rows(our_rows, their_rows)
+    left, marks, changes = element_map.meet(ours, our_rows, theirs, their_rows)
+    if not changes and rows == our_rows:
+        return a
+    if rows == their_rows and left == theirs:
+        return b
+    if a[1] & ELEMENTS and element_map.is_element_map(left):
+        return _encode_flat(rows, left, element_map.mark_in(a) ^ marks)
+    return encode_entries(rows, left)
+
+
 def _build(record: bytes) -> DottedMap:
     """The map of a record that is known to be sound."""
     if record[1] & PLAIN:
         raw, lo, hi = _unpack_row(record, 14)
         actor = intern_actor(raw)
         return DottedMap({VALUE: {(actor, hi): _plain_payload(record)}}, Context({actor: (lo, hi)}))
+    if record[1] & ELEMENTS:
+        return _build_elements(record)
     at = end = ROWS + ROW_BYTES * _u64(record[14:18])
     entries: dict[bytes, dict[Dot, bytes]] = {}
     while at < len(record):
@@ -455,7 +432,7 @@ def _build(record: bytes) -> DottedMap:
             entries[element][dot] = record[middle:at]
         else:
             entries[element] = {dot: record[middle:at]}
-    return DottedMap(entries, _build_rows(record[ROWS:end]))
+    return DottedMap(entries, build_rows(record[ROWS:end]))
 
 
 def _plain_payload(record: bytes) -> bytes:
@@ -464,10 +441,9 @@ def _plain_payload(record: bytes) -> bytes:
     return b"%b%b%b" % (record[6:14], _ZERO, record[46:])
 
 
-def _build_rows(rows: bytes) -> Context:
-    """The context of rows that are known to be sound."""
-    spans: dict[Actor, tuple[int, ...]] = {}
-    for raw, lo, hi in _iterate_rows(rows):
-        actor = intern_actor(raw)
-        spans[actor] = (*spans[actor], lo, hi) if actor in spans else (lo, hi)
-    return Context(spans)
+def _build_elements(record: bytes) -> DottedMap:
+    """The map of an element map's record."""
+    entries: dict[bytes, dict[Dot, bytes]] = {}
+    for element, raw, payload in element_map.entries_of(record):
+        entries.setdefault(element, {})[intern_actor(raw[:16]), _u64(raw[16:])] = payload
+    return DottedMap(entries, build_rows(element_map.rows_of(record)))

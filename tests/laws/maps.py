@@ -14,6 +14,10 @@ COUNTERS = range(1, 9)
 ALL_DOTS: list[Dot] = [(actor, counter) for actor in ACTORS for counter in COUNTERS]
 REMARK = b"x" + ACTORS[0] + (3).to_bytes(8)
 ELEMENTS = [b"s", b"s", b"s", REMARK, b"", b"hfield"]
+BIRTH_TIME = b"x" + ACTORS[1] + (2).to_bytes(8)
+FIELD_TIME = b"tfone" + ACTORS[0] + (3).to_bytes(8)
+COLLECTED = [b"k", b"r", BIRTH_TIME, b"fone", b"fone", b"ftwo", b"f", b"mred", b"m\0", b"zeta",
+             FIELD_TIME, b"s"]
 
 Meaning = tuple[frozenset[Dot], dict[tuple[bytes, Dot], bytes]]
 
@@ -67,6 +71,20 @@ def _payload(clock: int, expire_at: int, value: bytes) -> bytes:
 payloads = st.builds(
     _payload, st.integers(0, 3), st.sampled_from([0, 0, 5, 9]), st.sampled_from([b"", b"v", b"w"])
 )
+
+
+@st.composite
+def element_maps(draw: st.DrawFn) -> DottedMap:
+    """A dotted map of collections: several kinds beside each other, a string perhaps among them."""
+    context = draw(contexts)
+    seen = [dot for dot in ALL_DOTS if context.covers(dot)]
+    entries: dict[bytes, dict[Dot, bytes]] = {}
+    for element in draw(st.lists(st.sampled_from(COLLECTED), max_size=6)) if seen else []:
+        payload = b"" if element[:1] == b"m" else draw(payloads)
+        if element[:1] == b"f":
+            payload = payload[:8] + draw(st.sampled_from([b"v", b"r", b"c"])) + payload[9:]
+        entries.setdefault(element, {})[draw(st.sampled_from(seen))] = payload
+    return DottedMap(entries, context)
 
 
 @st.composite
