@@ -78,7 +78,8 @@ class ServerMetrics:
         "clients_connected", "clients_idle_closed", "clients_opened", "clients_output_closed",
         "clients_paused", "clients_protected", "clients_protocol_errors", "clients_refused",
         "http_refused", "http_requests",
-        "peer_bytes_in", "peer_bytes_out", "peer_dials", "peer_frames_in", "peer_frames_lost",
+        "peer_bytes_in", "peer_bytes_out", "peer_dials", "peer_faults", "peer_frames_in",
+        "peer_frames_lost",
         "peer_frames_out", "peer_links", "peer_links_abandoned", "peer_output_dropped",
         "peer_protocol_errors", "peer_refused", "storage_failed", "storage_failures", "turn_us",
         "turns",
@@ -102,6 +103,7 @@ class ServerMetrics:
         self.peer_dials = 0
         self.peer_refused = 0               # strangers, wrong secrets, other clusters
         self.peer_protocol_errors = 0
+        self.peer_faults = 0                # frames whose handling failed here
         self.peer_frames_in = 0
         self.peer_frames_out = 0
         self.peer_frames_lost = 0           # no link when the turn ended

@@ -173,7 +173,9 @@ class Node:
         self.coordinator.message_max_age_ms = self.settings.message_max_age_ms
         self.coordinator.latencies = self.latencies
         self.view = ClusterView(self)
-        self.asking = Asking(name, self.link_to, self.view.answer, self.view.run)
+        self.asking = Asking(
+            name, self.link_to, self.view.answer, self.view.run, self.replica.partitions
+        )
         stand_in = StandIn(name, self.replica, self.hints, self.coordinator, self.asking)
         self.dispatcher = Dispatcher(
             self.replica, self.coordinator, self.counters, name, self.stamp,

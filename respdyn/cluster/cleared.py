@@ -6,6 +6,8 @@ that lies wholly below is as good as absent, wherever it comes from and however 
 Source: decision 0011.
 """
 
+from typing import Final
+
 from respdyn.causal.codec import (
     PLAIN,
     ROW_BYTES,
@@ -17,6 +19,9 @@ from respdyn.causal.codec import (
 )
 from respdyn.causal.context import Context
 from respdyn.causal.dot import Actor
+
+ACTORS_MAX: Final = 32_768      # in a cleared context: as many lives as all nodes ever had
+COUNTER_END: Final = 1 << 63
 
 Tops = dict[bytes, int]
 
@@ -44,6 +49,15 @@ def above(record: bytes, tops: Tops) -> bytes:
         return record
     gone = Context({Actor(actor): (0, top) for actor, top in tops.items()})
     return join_records(record, encode_tombstone(encode_rows(gone)))
+
+
+def check_tops(tops: Tops) -> None:
+    """Raises `ValueError` for what a peer cannot mean."""
+    if len(tops) > ACTORS_MAX:
+        raise ValueError(f"a cleared context of more than {ACTORS_MAX} actors")
+    for actor, counter in tops.items():
+        if len(actor) != 16 or not 0 < counter < COUNTER_END:
+            raise ValueError("a cleared context that cannot be")
 
 
 def raise_to(tops: Tops, other: Tops) -> None:

@@ -383,6 +383,8 @@ class Coordinator:
         if len(position) != POSITION.size:
             raise PeerError("a differing entry without a proper position")
         number, section, index = POSITION.unpack(position)
+        if section > IN_FEEDBACK or (section and not record):
+            raise PeerError("a differing entry that cannot be")
         flight = find_flight(link.undurable if section == IN_FEEDBACK else link.unapplied, number)
         if flight is None:
             return
@@ -394,10 +396,8 @@ class Coordinator:
                 return
             if write_round.early == link.peer:
                 write_round.told[place] = None
-            if write_round.conflicts is None:
-                write_round.conflicts = {}
-            held = write_round.conflicts.get(place)
-            write_round.conflicts[place] = record if held is None else join_records(held, record)
+            conflicts = write_round.conflicts = write_round.conflicts or {}
+            conflicts[place] = join_records(conflicts.get(place, b""), record)
             return
         if index >= len(flight.reads):
             raise PeerError("a differing entry for a read that was never sent")

@@ -27,6 +27,7 @@ from respdyn.cluster.messages import (
     PROBE,
     decode_numbers,
     hint_name,
+    is_locator,
     pair,
     read_header,
 )
@@ -145,6 +146,8 @@ class Receiver:
             refused = self._store(link, number, items, end_verifies, end_feedbacks, end_stores)
         at = end_differs
         for _ in range(forwards):
+            if at >= start_tail:
+                raise PeerError("a forwarded command that is cut short")
             at = self._forwarded(link, items, at, echo_ms)
         if at != start_tail:
             raise PeerError("a frame whose forwarded commands do not add up")
@@ -201,7 +204,7 @@ class Receiver:
         told: set[bytes] = set()
         for at in range(1, end, 2):
             locator, theirs = items[at], items[at + 1]
-            if len(locator) < 3 or locator[0] > 63:
+            if not is_locator(locator):
                 self._probed(link, number, (at - 1) // 2, locator, theirs)
                 continue
             record = slots[locator[0] << 8 | locator[1]].get(locator, b"")
@@ -220,7 +223,7 @@ class Receiver:
     ) -> None:
         """An owner asks what is kept here for others; only what differs is said."""
         locator = name[1:]
-        if name[:1] != PROBE or len(locator) < 3 or locator[0] > 63:
+        if name[:1] != PROBE or not is_locator(locator):
             raise PeerError("a locator that cannot be")
         record = join_records(self._hints.seen(locator), self._replica.get(locator))
         is_cleared = bool(theirs and self._hints.count and self._hints.cleared(locator))
@@ -248,7 +251,7 @@ class Receiver:
             if take(locator, record):
                 continue
             self._check(record)
-            if len(locator) < 3 or locator[0] > 63 or locator[2] > 15:
+            if not is_locator(locator):
                 new = self._keep(locator, record)
             else:
                 new = receive(locator, record)

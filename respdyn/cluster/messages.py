@@ -60,6 +60,8 @@ HINT_PART: Final = b"\x40"      # a change
 HINT_WHOLE: Final = b"\x41"     # the whole state of the key, as the sender knows it
 PROBE: Final = b"\x42"
 _ID_BYTES: Final = 20
+_SLOT_BYTES: Final = 64         # the first byte of a locator is below: there are 16384 slots
+_DATABASES: Final = 16
 
 # Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, bits, time-out in ms,
 # for how many ms it may be begun, arguments that follow.
@@ -122,12 +124,15 @@ def bulk(item: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(item), item)
 
 
+def is_locator(name: bytes) -> bool:
+    """Whether this can be a locator: a slot that exists, a database that exists, and a key."""
+    return len(name) >= 3 and name[0] < _SLOT_BYTES and name[2] < _DATABASES
+
+
 def hint_name(name: bytes) -> tuple[str, bytes, bool]:
     """The owner, the locator, and whether it is whole, of a hint. Raises `PeerError`."""
     locator = name[1 + _ID_BYTES :]
-    if name[:1] not in (HINT_PART, HINT_WHOLE) or len(locator) < 3 or locator[0] > 63 or (
-        locator[2] > 15
-    ):
+    if name[:1] not in (HINT_PART, HINT_WHOLE) or not is_locator(locator):
         raise PeerError("a locator that cannot be")
     return name[1 : 1 + _ID_BYTES].hex(), locator, name[:1] == HINT_WHOLE
 

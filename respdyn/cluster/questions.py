@@ -2,39 +2,65 @@
 
 Apart from whoever asks and answers, because their layout is msgspec's business: what defines
 messages is not compiled (decision 0026).
+
+Every number, length and locator is judged here, when a question is read (`read_question`), so that
+whoever answers need not ask whether a slot exists. What a peer says may be anything.
 """
 
+from collections.abc import Iterable
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+from respdyn.cluster.cleared import check_tops, decode_tops
+from respdyn.cluster.messages import is_locator
+from respdyn.errors import PeerError
+from respdyn.ring.hashing import SLOTS
+
+DATABASES = 16
+CLEARING = b"\x80"          # so begins a hint's name that is a cleared context's
+
+Db = Annotated[int, Meta(ge=0, lt=DATABASES)]
+Slot = Annotated[int, Meta(ge=0, le=SLOTS)]             # `SLOTS` is the end
+Place = Annotated[int, Meta(ge=0, le=1 << 32)]          # a CRC-32; one more is the end
+Partition = Annotated[int, Meta(ge=0, lt=SLOTS)]        # `read_question` knows how many there are
+Natural = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Segment = Annotated[int, Meta(ge=0, lt=1 << 20)]
+NodeId = Annotated[str, Meta(pattern="^[0-9a-f]{40}\\Z")]
+Names = list[tuple[bytes, bytes]]                       # locators, each with a digest or a record
+Highest = dict[bytes, int]                              # of each actor's counters
+Entries = list[tuple[Db, Partition, Highest]]
 
 
 class Scan(msgspec.Struct, frozen=True, array_like=True, tag="scan"):
     """Names in an order that never changes, from a position on."""
 
-    db: int
-    slot: int
-    place: int
-    stop: int         # the slot at which to stop
-    limit: int        # about how many records to look at
+    db: Db
+    slot: Slot
+    place: Place
+    stop: Slot        # the slot at which to stop
+    limit: Natural    # about how many records to look at
     hinted: bool = False      # among what is kept for others, not among what is owned
 
 
 class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
     """How many live keys of a database each partition here has."""
 
-    db: int
+    db: Db
 
 
 class Tops(msgspec.Struct, frozen=True, array_like=True, tag="tops"):
     """What some partitions have seen, as the highest counter of each actor."""
 
-    dbs: list[int]
-    partitions: list[int]
+    dbs: list[Db]
+    partitions: list[Partition]
 
 
 class Clear(msgspec.Struct, frozen=True, array_like=True, tag="clear"):
     """Raise cleared contexts: (database, partition, actor -> counter)."""
 
-    entries: list[tuple[int, int, dict[bytes, int]]]
+    entries: Entries
 
 
 class Explain(msgspec.Struct, frozen=True, array_like=True, tag="explain"):
@@ -51,28 +77,28 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
 class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
     """The roots of some partitions' hash trees. Fewer may be answered, from the front."""
 
-    partitions: list[int]
+    partitions: list[Partition]
 
 
 class Segments(msgspec.Struct, frozen=True, array_like=True, tag="segments"):
     """The leaves of a partition's hash tree, and its cleared context."""
 
-    partition: int
+    partition: Partition
 
 
 class Keys(msgspec.Struct, frozen=True, array_like=True, tag="keys"):
     """Locators and digests in some segments of a partition, from a position on."""
 
-    partition: int
-    segments: list[int]
-    slot: int
-    place: int
+    partition: Partition
+    segments: list[Segment]
+    slot: Slot
+    place: Place
 
 
 class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
     """Some keys' digests now, and the records whose digest is still the one given."""
 
-    names: list[tuple[bytes, bytes]]
+    names: Names
 
 
 class Mend(msgspec.Struct, frozen=True, array_like=True, tag="mend"):
@@ -84,7 +110,7 @@ class Mend(msgspec.Struct, frozen=True, array_like=True, tag="mend"):
 class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
     """Which channels or patterns are listened to, or how many listen to each of `names`."""
 
-    kind: int
+    kind: Annotated[int, Meta(ge=0, le=2)]
     pattern: bytes
     names: list[bytes] | None = None
 
@@ -99,8 +125,8 @@ class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
 class ClearHint(msgspec.Struct, frozen=True, array_like=True, tag="clearhint"):
     """Keep cleared contexts for an owner that is missing: as in `Clear`."""
 
-    owner: str
-    entries: list[tuple[int, int, dict[bytes, int]]]
+    owner: NodeId
+    entries: Entries
 
 
 class Deliver(msgspec.Struct, frozen=True, array_like=True, tag="deliver"):
@@ -109,7 +135,7 @@ class Deliver(msgspec.Struct, frozen=True, array_like=True, tag="deliver"):
     Answered once they are as durable as the policy promises.
     """
 
-    entries: list[tuple[bytes, int, bytes]]
+    entries: list[tuple[bytes, Natural, bytes]]
 
 
 class HintSerial(msgspec.Struct, frozen=True, array_like=True, tag="hintserial"):
@@ -119,7 +145,7 @@ class HintSerial(msgspec.Struct, frozen=True, array_like=True, tag="hintserial")
 class HintsUpto(msgspec.Struct, frozen=True, array_like=True, tag="hintsupto"):
     """How many hints have something that was kept up to this number."""
 
-    serial: int
+    serial: Natural
 
 
 class Vow(msgspec.Struct, frozen=True, array_like=True, tag="vow"):
@@ -128,43 +154,43 @@ class Vow(msgspec.Struct, frozen=True, array_like=True, tag="vow"):
     Answered, once that is durable, with the highest number promised of each; 0: none is.
     """
 
-    version: int
-    numbers: list[tuple[int, int]]      # partition, number
+    version: Natural
+    numbers: list[tuple[Partition, Natural]]      # partition, number
 
 
 class Remnants(msgspec.Struct, frozen=True, array_like=True, tag="remnants"):
     """Can nothing older of these partitions come from the asked node any more? One word for each:
     it keeps no hint and no copy that it does not own, nor did while a message may be under way."""
 
-    version: int
-    partitions: list[int]
+    version: Natural
+    partitions: list[Partition]
 
 
 class Promise(msgspec.Struct, frozen=True, array_like=True, tag="promise"):
     """May these be forgotten under a number? Locators with the digests of what should be there."""
 
-    partition: int
-    version: int      # of the ring by which the asking node is an owner
-    number: int
-    names: list[tuple[bytes, bytes]]
+    partition: Partition
+    version: Natural  # of the ring by which the asking node is an owner
+    number: Natural
+    names: Names
 
 
 class Drop(msgspec.Struct, frozen=True, array_like=True, tag="drop"):
     """All owners have promised the number: forget those that are still the same."""
 
-    partition: int
-    version: int
-    number: int
-    names: list[tuple[bytes, bytes]]
+    partition: Partition
+    version: Natural
+    number: Natural
+    names: Names
     is_early: bool = False      # before the grace was over
 
 
 class Same(msgspec.Struct, frozen=True, array_like=True, tag="same"):
     """Are these still what is there, and long expired?"""
 
-    partition: int
-    version: int
-    names: list[tuple[bytes, bytes]]
+    partition: Partition
+    version: Natural
+    names: Names
 
 
 class Digests(msgspec.Struct, frozen=True, array_like=True, tag="digests"):
@@ -176,25 +202,25 @@ class Digests(msgspec.Struct, frozen=True, array_like=True, tag="digests"):
 class Pull(msgspec.Struct, frozen=True, array_like=True, tag="pull"):
     """All records of some partitions (sorted), in the order of slots, from a position on."""
 
-    partitions: list[int]
-    slot: int
-    place: int
+    partitions: list[Partition]
+    slot: Slot
+    place: Place
 
 
 class Offer(msgspec.Struct, frozen=True, array_like=True, tag="offer"):
     """Names and digests of what the sender will drop, to an owner: which does it hold not so?"""
 
-    to: str
-    partition: int
-    entries: list[tuple[bytes, bytes]]
+    to: NodeId
+    partition: Partition
+    entries: Names
 
 
 class Give(msgspec.Struct, frozen=True, array_like=True, tag="give"):
     """Records to be joined by an owner; answered when they are as durable as its policy says."""
 
-    to: str
-    partition: int
-    records: list[tuple[bytes, bytes]]
+    to: NodeId
+    partition: Partition
+    records: Names
 
 
 class Sizes(msgspec.Struct, frozen=True, array_like=True, tag="sizes"):
@@ -208,6 +234,69 @@ Question = (
 )
 
 
+_decoder: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+
+
+def read_question(body: bytes, partitions: int) -> Question:
+    """A peer's question, with all that it names within bounds. Raises `PeerError`."""
+    try:
+        question = _decoder.decode(body)
+        _check_locators(_locators_in(question))
+        named = list(_partitions_in(question))
+        if isinstance(question, Clear | ClearHint):
+            for _, partition, tops in question.entries:
+                check_tops(tops)
+                named.append(partition)
+        elif isinstance(question, Deliver):
+            named += [_cleared_by(name, hint) for name, _, hint in question.entries
+                      if name[:1] == CLEARING]
+    except (msgspec.MsgspecError, RecursionError, ValueError) as wrong:
+        raise PeerError(f"a malformed question: {wrong}") from wrong
+    if any(partition >= partitions for partition in named):
+        raise PeerError("a question about a partition that does not exist")
+    return question
+
+
+def _partitions_in(question: Question) -> Iterable[int]:
+    if isinstance(question, Segments | Keys | Promise | Drop | Same | Offer | Give):
+        return (question.partition,)
+    if isinstance(question, Tops | Roots | Remnants | Pull):
+        return question.partitions
+    if isinstance(question, Vow):
+        return (partition for partition, _ in question.numbers)
+    return ()
+
+
+def _locators_in(question: Question) -> Iterable[bytes]:
+    if isinstance(question, Explain | Held):
+        return (question.locator,)
+    if isinstance(question, Digests):
+        return question.locators
+    if isinstance(question, Fetch | Promise | Drop | Same):
+        return (name for name, _ in question.names)
+    if isinstance(question, Offer):
+        return (name for name, _ in question.entries)
+    if isinstance(question, Give):
+        return (name for name, _ in question.records)
+    if isinstance(question, Deliver):
+        return (name for name, _, _ in question.entries if name[:1] != CLEARING)
+    return ()
+
+
+def _cleared_by(name: bytes, hint: bytes) -> int:
+    """The partition of a hint that is a cleared context."""
+    if len(name) != 4 or name[1] >= DATABASES or len(hint) % 24:
+        raise ValueError("a cleared context that cannot be")
+    check_tops(decode_tops(hint))
+    return name[2] << 8 | name[3]
+
+
+def _check_locators(names: Iterable[bytes]) -> None:
+    for name in names:
+        if not is_locator(name):
+            raise ValueError("a locator that cannot be")
+
+
 # ---- answers, where they are more than a value ----
 
 
@@ -215,38 +304,51 @@ class Leaves(msgspec.Struct, array_like=True):
     """The answer to `Segments`."""
 
     leaves: bytes
-    cleared: list[tuple[int, dict[bytes, int]]]      # by database
+    cleared: list[tuple[Db, Highest]]
 
 
 class Page(msgspec.Struct, array_like=True):
     """The answer to `Keys`; it goes on from a position."""
 
-    entries: list[tuple[bytes, bytes]]
-    slot: int
-    place: int
+    entries: Names
+    slot: Slot
+    place: Place
 
 
 class Mending(msgspec.Struct, array_like=True):
     """The answer to `Mend`."""
 
-    left: int           # comparisons that were not clean since the repair began
-    repaired: int       # keys that this node has repaired since, here or at others
+    left: Natural       # comparisons that were not clean since the repair began
+    repaired: Natural   # keys that this node has repaired since, here or at others
 
 
 class Promised(msgspec.Struct, array_like=True):
     """The answer to `Promise`. Number 0: nothing is promised, `same` is empty."""
 
-    number: int
+    number: Natural
     same: list[bool]
 
 
 class Records(msgspec.Struct, array_like=True):
     """The answer to `Pull`; it goes on from a position, slot `SLOTS` is the end."""
 
-    records: list[tuple[bytes, bytes]]
-    cleared: list[tuple[int, int, dict[bytes, int]]]      # database, partition, tops
-    slot: int
-    place: int
+    records: Names
+    cleared: Entries          # database, partition, tops
+    slot: Slot
+    place: Place
+
+
+def check_answer(answer: object) -> None:
+    """Raises `ValueError` if a peer's answer names what cannot be."""
+    if isinstance(answer, Leaves):
+        for _, tops in answer.cleared:
+            check_tops(tops)
+    elif isinstance(answer, Page):
+        _check_locators(name for name, _ in answer.entries)
+    elif isinstance(answer, Records):
+        _check_locators(name for name, _ in answer.records)
+        for _, _, tops in answer.cleared:
+            check_tops(tops)
 
 
 # ---- what a task may wish for beside a question ----

@@ -422,6 +422,10 @@ class Replica:
                 pairs += (name, value)
         return pairs
 
+    def partitions(self) -> int:
+        """How many there are."""
+        return SLOTS // self.width
+
     def set_partitions(self, partitions: int) -> None:
         """Fix the number of partitions, once the ring is known; the counts are made anew."""
         if SLOTS // partitions == self.width:

@@ -26,6 +26,8 @@ from respdyn.cluster.questions import (
     Question,
     Run,
     Vow,
+    check_answer,
+    read_question,
 )
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.errors import PeerError
@@ -39,7 +41,6 @@ Task = Generator[list[Wish], list[Answer], bytes]
 T = TypeVar("T")
 
 _encoder = msgspec.msgpack.Encoder()
-_questions: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 
 
 class _Step:
@@ -67,6 +68,7 @@ class Asking:
         self, here: str, link_to: Callable[[str], Link],
         answer_here: Callable[[Question], Answer],
         run: Callable[[Run, Callable[[bytes], None]], None],
+        partitions: Callable[[], int],
     ) -> None:
         self.now_ms = 0
         self.held: list[tuple[Link, int, bytes]] = []     # this turn's answers that wait for it
@@ -75,6 +77,7 @@ class Asking:
         self._link_to = link_to
         self._answer_here = answer_here
         self._run = run
+        self._partitions = partitions   # how many there are
         self._running: set[int] = set()  # tasks in the foreground
         self._started = 0
         self._number = 0
@@ -151,10 +154,9 @@ class Asking:
     def asked(self, link: Link, item: bytes) -> None:
         """A peer's question."""
         number = item[: NUMBER.size]
-        try:
-            question = _questions.decode(item[NUMBER.size :])
-        except msgspec.MsgspecError as wrong:
-            raise PeerError(f"a malformed question: {wrong}") from wrong
+        if len(number) < NUMBER.size:
+            raise PeerError("a question without a number")
+        question = read_question(item[NUMBER.size :], self._partitions())
         told = bulk(number + _encoder.encode(self._answer_here(question)))
         if isinstance(question, _STORING):
             self.held.append((link, link.peer_epoch, told))
@@ -233,6 +235,8 @@ def answer_as(kind: type[T], answer: Answer) -> T | None:
     if answer is None:
         return None
     try:
-        return msgspec.convert(answer, kind)
-    except msgspec.ValidationError:
+        found = msgspec.convert(answer, kind)
+        check_answer(found)
+    except ValueError:      # a `msgspec.ValidationError` is one
         return None
+    return found

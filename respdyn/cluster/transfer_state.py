@@ -21,6 +21,7 @@ import msgspec
 
 from respdyn.cluster.identity import META
 from respdyn.cluster.link import Link
+from respdyn.cluster.questions import Natural, Partition
 from respdyn.cluster.replica import Replica
 from respdyn.errors import PeerError
 from respdyn.ring.change import advance, holders_of
@@ -34,11 +35,11 @@ STALLED_MS = 5_000
 class State(msgspec.Struct, array_like=True):
     """What a node tells of itself."""
 
-    version: int = 0                            # the ring that it is settled at
-    unfilled: list[int] = []                    # partitions that it owns and has lost
-    filled: list[tuple[int, int]] = []          # to come: (partition, the move's `begun`)
-    verified: list[tuple[int, int]] = []        # proved: (partition, the move's `since`)
-    leftovers: int = 0                          # partitions that it holds and does not own
+    version: Natural = 0                        # the ring that it is settled at
+    unfilled: list[Partition] = []              # partitions that it owns and has lost
+    filled: list[tuple[Partition, Natural]] = []      # to come: and the move's `begun`
+    verified: list[tuple[Partition, Natural]] = []    # proved: and the move's `since`
+    leftovers: Natural = 0                      # partitions that it holds and does not own
 
 
 def is_changing(ring: Ring) -> bool:

@@ -1,20 +1,26 @@
 """What nodes tell each other of a transaction: the steps of one node, and what became of them."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from respdyn.cluster.messages import is_locator
 from respdyn.cluster.terms import Terms
+from respdyn.errors import PeerError
+
+_Wanted = Annotated[int, Meta(ge=1, le=1024)]       # R or W
 
 
 class Step(msgspec.Struct, array_like=True, frozen=True):
     """One command, or `WATCH key`, whose reply is the key's version."""
 
-    argv: list[bytes]
-    db: int
+    argv: Annotated[list[bytes], Meta(min_length=2)]
+    db: Annotated[int, Meta(ge=0, le=15)]
     resp3: bool
-    r: int
-    w: int
+    r: _Wanted
+    w: _Wanted
     sloppy: bool = True
 
 
@@ -23,7 +29,7 @@ class Group(msgspec.Struct, array_like=True, frozen=True):
 
     steps: list[Step]
     watches: list[tuple[bytes, bytes]]      # locator, version
-    r: int                                  # for reading the watched keys
+    r: _Wanted                              # for reading the watched keys
 
     def with_least(self, least: Terms) -> "Group":
         """The same with R and W as in `least` or more."""
@@ -40,7 +46,20 @@ Outcome = list[bytes] | str | bytes | None
 Done = Callable[[Outcome], None]
 
 encoder = msgspec.msgpack.Encoder()
-groups: msgspec.msgpack.Decoder[Group] = msgspec.msgpack.Decoder(Group)
+_groups: msgspec.msgpack.Decoder[Group] = msgspec.msgpack.Decoder(Group)
 outcomes: msgspec.msgpack.Decoder[list[bytes] | str | None] = msgspec.msgpack.Decoder(
     list[bytes] | str | None
 )
+
+
+def read_group(body: bytes) -> Group:
+    """A peer's group. Raises `PeerError`."""
+    try:
+        group = _groups.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as wrong:
+        raise PeerError(f"a malformed group: {wrong}") from wrong
+    if not group.steps and not group.watches:
+        raise PeerError("a group without a step")
+    if not all(is_locator(name) for name, _ in group.watches):
+        raise PeerError("a locator that cannot be")
+    return group

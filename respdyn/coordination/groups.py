@@ -43,8 +43,8 @@ from respdyn.coordination.group_messages import (
     Outcome,
     Step,
     encoder,
-    groups,
     outcomes,
+    read_group,
 )
 from respdyn.coordination.timing import Timing
 from respdyn.errors import PeerError, ReplyError
@@ -149,10 +149,7 @@ class Groups:
     ) -> None:
         """A peer's group, with R and W as in `least` or more. Raises `PeerError`."""
         dispatcher = self.dispatcher
-        try:
-            group = groups.decode(body)
-        except msgspec.MsgspecError as wrong:
-            raise PeerError(f"a malformed group: {wrong}") from wrong
+        group = read_group(body)
         if not dispatcher.plans or dispatcher.now_ms > until_ms:
             waiter.fill(NOT_RUN)
             return

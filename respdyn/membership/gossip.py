@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from respdyn.cluster.cleared import raise_to
+from respdyn.cluster.cleared import check_tops, raise_to
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
@@ -305,6 +305,10 @@ class Gossip:
 
     def _heard_cleared(self, body: bytes) -> None:
         db, partition, tops = msgspec.msgpack.decode(body, type=_Cleared)
+        try:
+            check_tops(tops)
+        except ValueError as wrong:
+            raise PeerError(str(wrong)) from None
         ring = self._membership.ring
         if ring is None or not 0 <= partition < ring.partitions or not 0 <= db < 16:
             raise PeerError("a cleared context of a partition that does not exist")

@@ -26,13 +26,14 @@ import msgspec
 
 from respdyn.cluster.identity import META
 from respdyn.cluster.messages import PROTOCOL_VERSION
-from respdyn.errors import PeerError
+from respdyn.errors import DamagedError, PeerError
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.claim import claim
-from respdyn.ring.ring import Member, Ring, decode_ring
+from respdyn.ring.ring import MAX_MEMBERS, Member, Ring, decode_ring, validate_member
 
 RING = META + b"ring"
 MAX_VISITORS = 64
+VERSIONS_AHEAD_MAX = 1 << 20    # that a member can have missed; each takes a vote of the majority
 _PROMISE_MS = 10_000
 _VISIT_MS = 60_000      # a visitor that cannot be reached for so long is forgotten
 
@@ -111,8 +112,7 @@ class Membership:
                 f"another process uses this node's id {member.node_id[:8]}: "
                 "was its data directory copied?"
             )
-        if not is_node_id(member.node_id):
-            raise PeerError("the greeting's node id is not 40 hexadecimal digits")
+        _check_member(member)
         ours = self.ring.cluster_id if self.ring else ""
         if other.cluster_id and ours and other.cluster_id != ours:
             raise PeerError(
@@ -167,10 +167,12 @@ class Membership:
             told = msgspec.msgpack.decode(data, type=dict[str, tuple[str, int]])
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed control message: {wrong}") from wrong
-        ids = {member.node_id for member in self.known()}
-        self.moved = {
-            name: place for name, place in {**self.moved, **told}.items() if name in ids
-        }
+        members = {member.node_id: member for member in self.known()}
+        for name, (host, port) in told.items():
+            if name in members:
+                _check_member(msgspec.structs.replace(members[name], host=host, peer_port=port))
+                self.moved[name] = (host, port)
+        self.moved = {name: place for name, place in self.moved.items() if name in members}
 
     def is_member(self) -> bool:
         """Whether this node is in the ring that it knows."""
@@ -188,8 +190,11 @@ class Membership:
         """Nodes without a cluster that a peer has met; True when some are new here."""
         members = _decode(data, list[Member])
         new = False
-        for member in members[:1000]:
-            if self.ring is None and member.node_id not in self.candidates:
+        for member in members:
+            _check_member(member)
+            if self.ring is None and member.node_id not in self.candidates and (
+                len(self.candidates) < MAX_MEMBERS
+            ):
                 self.candidates[member.node_id] = member
                 new = True
         return new
@@ -269,6 +274,10 @@ class Membership:
         if self.ring is not None:
             if ring.cluster_id != self.ring.cluster_id:
                 raise PeerError(f"a ring of another cluster, {ring.cluster_id[:8]}")
+            if ring.partitions != self.ring.partitions:
+                raise PeerError("a ring with another number of partitions")
+            if ring.version - self.ring.version > VERSIONS_AHEAD_MAX:
+                raise PeerError(f"a ring of version {ring.version}, after {self.ring.version}")
             if not ring.newer_than(self.ring):
                 return False
         elif ring.member(self.here.node_id) is None:
@@ -319,6 +328,13 @@ def address_of(member: Member) -> str:
 def is_node_id(text: str) -> bool:
     """Whether the text is 40 lower-case hexadecimal digits."""
     return len(text) == 40 and all(letter in "0123456789abcdef" for letter in text)
+
+
+def _check_member(member: Member) -> None:
+    try:
+        validate_member(member)
+    except DamagedError as wrong:
+        raise PeerError(f"a member that cannot be: {wrong}") from None
 
 
 def _decode(data: bytes, kind: type[list[Member]]) -> list[Member]:

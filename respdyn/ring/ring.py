@@ -151,7 +151,7 @@ class Ring(msgspec.Struct, frozen=True, array_like=True):
         _require(1 <= self.n <= MAX_N, f"n is not between 1 and {MAX_N}")
         _require(1 <= len(self.members) <= MAX_MEMBERS, "no members, or too many")
         for member in self.members:
-            _validate_member(member)
+            validate_member(member)
         ids = [member.node_id for member in self.members]
         _require(all(a < b for a, b in pairwise(ids)), "members are not sorted")
         self._validate_owners()
@@ -202,7 +202,8 @@ def decode_ring(data: bytes) -> Ring:
     return ring
 
 
-def _validate_member(member: Member) -> None:
+def validate_member(member: Member) -> None:
+    """Raises `DamagedError` for a member that cannot be."""
     _require(_is_hex(member.node_id, 40), "a node id is not 40 hex digits")
     _require(0 < len(member.host) <= 255, "a host is empty or too long")
     _require(member.host.isprintable() and " " not in member.host, "a host is not printable")

@@ -36,6 +36,7 @@ SERVER_COUNTERS = {
         "respdyn_peer_links_abandoned", "Connections given up because a peer was silent"
     ),
     "peer_refused": ("respdyn_peer_refused", "Peer connections refused before proof"),
+    "peer_faults": ("respdyn_peer_faults", "Frames of proved peers whose handling failed here"),
     "peer_protocol_errors": ("respdyn_peer_protocol_errors", "Malformed bytes of proved peers"),
     "peer_frames_in": ("respdyn_peer_frames_received", "Frames from peers"),
     "peer_frames_out": ("respdyn_peer_frames_sent", "Frames to peers"),

@@ -13,6 +13,7 @@ Strangers are refused and logged once per address and reason, then only counted.
 
 import asyncio
 import secrets
+import traceback
 from typing import Final, cast
 
 import hiredis
@@ -53,6 +54,7 @@ class Peers:
         self.handshake_s = settings.handshake_timeout_ms / 1000
         self._trace = trace
         self._told: dict[tuple[str, str], int] = {}
+        self._faults: set[tuple[str, str]] = set()  # by peer and place, those that were logged
         self._dials: dict[str, Dial] = {}
         self._wanted: dict[str, str | None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -96,6 +98,19 @@ class Peers:
         elif len(told) < TOLD_MAX:
             told[key] = 1
             self._trace.event("peer_refused", address=address, reason=reason)
+
+    def fault(self, peer: str, items: list[bytes], fault: Exception) -> None:
+        """This node failed at a peer's frame. Log each such fault once, with the frame's head."""
+        self.metrics.peer_faults += 1
+        where = traceback.extract_tb(fault.__traceback__)[-1]
+        key = (peer, f"{where.filename}:{where.lineno}")
+        if key in self._faults or len(self._faults) >= TOLD_MAX:
+            return
+        self._faults.add(key)
+        self._trace.event(
+            "peer_frame_failed", peer=peer[:8], error=repr(fault)[:200], place=key[1],
+            items=len(items), head=" ".join(repr(item)[:100] for item in items[:4]),
+        )
 
     def unreached(self, address: str, reason: str) -> None:
         """An attempt to reach somebody has failed. Whoever asks the node for its status hears why.
@@ -296,8 +311,14 @@ class Incoming(asyncio.Protocol):
                 peers.metrics.peer_frames_in += 1
                 if self._proved_s:
                     self._check_first()
-                frame(peer, items)
-        except (hiredis.HiredisError, MemoryError) as wrong:
+                try:
+                    frame(peer, items)
+                except PeerError:
+                    raise
+                except Exception as fault:      # a mistake of ours: it costs this link, no more
+                    peers.fault(peer, items, fault)
+                    raise PeerError("a frame that could not be dealt with") from None
+        except (hiredis.HiredisError, MemoryError, TypeError) as wrong:     # a key without a hash
             raise PeerError(f"malformed frame: {wrong}") from None
         if self._unfinished > peers.frame_limit:
             raise PeerError("a frame is too long (peer-frame-limit)")

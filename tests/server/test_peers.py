@@ -243,6 +243,34 @@ def test_a_peer_that_sends_nonsense_is_dropped(server: Served) -> None:
     assert server.metrics.peer_protocol_errors == 4
 
 
+def test_a_map_with_a_key_that_cannot_be_one_is_dropped(server: Served) -> None:
+    wire = enter(server)
+    wire.send(b"%1\r\n*1\r\n:1\r\n:2\r\n")
+    assert wire.rest() == b""
+    assert server.metrics.peer_protocol_errors == 1
+
+
+def test_a_fault_at_a_peers_frame_costs_its_link_and_nothing_else(server: Served) -> None:
+    """Whatever a frame meets here that nobody thought of, the node goes on."""
+    frame_before = server.node.frame
+
+    def fail(peer: str, items: list[bytes]) -> None:
+        assert items[0] != b"deadly", "nobody thought of it"
+        frame_before(peer, items)
+
+    server.node.frame = fail        # type: ignore[method-assign]
+    good = enter(server, b"good")
+    for _ in range(3):
+        bad = enter(server, b"bad")
+        bad.send(array([bulk(b"deadly"), bulk(b"rest")]))
+        assert bad.rest() == b""
+    good.send(array([bulk(b"alive")]))
+    until(lambda: ("good", [b"alive"]) in server.node.frames, "the other goes on")
+    assert server.metrics.peer_faults == 3
+    [told] = server.trace.named("peer_frame_failed")
+    assert "deadly" in str(told["head"]) and "nobody thought" in str(told["error"])
+
+
 def test_a_frame_beyond_the_limit_is_dropped() -> None:
     with served("a", peer_secret="s", peer_frame_limit=100_000) as server:
         wire = enter(server)

@@ -1,0 +1,237 @@
+"""What one member says can be anything: it costs that member its link, and nobody anything else."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from respdyn.cluster.messages import (
+    ENVELOPE,
+    GOSSIP_CANDIDATES,
+    GOSSIP_CLEARED,
+    GOSSIP_MOVED,
+    GOSSIP_RING,
+    GOSSIP_STATE,
+    HEADER,
+    IN_FEEDBACK,
+    NUMBER,
+    POSITION,
+    PROTOCOL_VERSION,
+)
+from respdyn.errors import PeerError
+from respdyn.ring.hashing import locator
+from tests.little import Little
+
+SECTIONS = (
+    "verify", "feedback", "store", "differ", "forward", "answer", "ask", "told", "gossip"
+)
+HUGE = 2**63 - 1
+
+
+def frame_of(little: Little, section: str, *items: bytes, entries: int = 1) -> list[bytes]:
+    """The next frame from A to B, with something in one section."""
+    link = little["B"].link_to(little.machines[0].name)
+    counts = [entries if name == section else 0 for name in SECTIONS]
+    header = HEADER.pack(
+        PROTOCOL_VERSION, 0, link.peer_epoch, link.peer_number + 1, 0, 0, 0, 1,
+        little.now_ms, little.now_ms, 0, *counts,
+    )
+    return [header, *items]
+
+
+def say(little: Little, section: str, *items: bytes, entries: int = 1) -> None:
+    """A says something to B that no node says."""
+    little["B"].frame(little.machines[0].name, frame_of(little, section, *items, entries=entries))
+
+
+def ask(*parts: object) -> bytes:
+    return NUMBER.pack(1) + msgspec.msgpack.encode(list(parts))
+
+
+# What ended a node with a traceback once, or hung it.
+DEADLY_QUESTIONS = {
+    "scan to no end": ask("scan", 0, 0, 0, HUGE, 10),
+    "scan before the first slot": ask("scan", 0, -1, 0, 16384, 10),
+    "scan beyond the last slot": ask("scan", 0, 10**9, 0, 10**9 + 1, 10),
+    "scan of no database": ask("scan", 99, 0, 0, 16384, 10),
+    "count of no database": ask("count", 99),
+    "count of a huge database": ask("count", HUGE),
+    "explain nothing": ask("explain", b""),
+    "explain a hint of nothing": ask("explain", b"\x01", True),
+    "digests of nothing": ask("digests", [b"\x00"]),
+    "digests of no slot": ask("digests", [b"\xff\xff\x00k"]),
+    "listeners of no kind": ask("listening", 7, b"*"),
+    "listeners of less than no kind": ask("listening", -9, b"*"),
+    "keep what overflows": ask("clearhint", "aa" * 20, [(0, 0, {b"a" * 16: 2**64 - 1})]),
+    "keep less than nothing": ask("clearhint", "aa" * 20, [(0, 0, {b"a" * 16: -1})]),
+    "clear no partition": ask("clear", [(0, 16384, {b"a" * 16: 5})]),
+    "clear no partition of these": ask("clear", [(0, 16383, {b"a" * 16: 5})]),
+    "clear no database": ask("clear", [(300, 0, {b"a" * 16: 5})]),
+    "clear no actor": ask("clear", [(0, 0, {b"a": 5})]),
+    "clear all that will ever be": ask("clear", [(0, 0, {b"a" * 16: 2**64 - 1})]),
+    "tops of no partition": ask("tops", [0], [20000]),
+    "tops of less than none": ask("tops", [0], [-3]),
+    "keys of no partition": ask("keys", HUGE, [0], 0, 0),
+    "keys of no segment": ask("keys", 0, [-1], 0, 0),
+    "pull nothing": ask("pull", [-1], 0, 0),
+    "vow about nothing": ask("vow", 1, [(999, 5)]),
+    "forget nothing": ask("drop", 0, 1, 1, [(b"", b"")]),
+    "deliver nothing": ask("deliver", [(b"\x80", 1, b"")]),
+    "deliver what was cleared of nothing": ask("deliver", [(b"\x80\x10\x00\x00", 1, b"")]),
+    "deliver half an actor": ask("deliver", [(b"\x80\x00\x00\x00", 1, b"a" * 23)]),
+    "no number": b"123",
+    "no question": NUMBER.pack(1) + b"\xc1",
+    "deeper than anybody goes": NUMBER.pack(1) + b"\x91" * 5000 + b"\xc0",
+}
+
+
+@pytest.fixture(scope="module")
+def little() -> Little:
+    return Little(3).ready()
+
+
+@pytest.mark.parametrize("name", DEADLY_QUESTIONS)
+def test_a_question_that_cannot_be_is_refused(name: str, little: Little) -> None:
+    with pytest.raises(PeerError):
+        say(little, "ask", DEADLY_QUESTIONS[name])
+
+
+def envelope(size: int, db: int = 0, hops: int = 1, timeout_ms: int = 1000) -> bytes:
+    return ENVELOPE.pack(7, db, 2, hops, 1, 1, 1, timeout_ms, 1000, size)
+
+
+DEADLY_FORWARDS: dict[str, list[bytes]] = {
+    "a SET of one word": [envelope(1), b"SET"],
+    "a SET of two words": [envelope(2), b"SET", b"k"],
+    "a SET that says it has four words": [envelope(4), b"SET", b"k", b"v"],
+    "a SET that says it has two words": [envelope(2), b"SET", b"k", b"v"],
+    "a GET of no key": [envelope(1), b"GET"],
+    "an EXEC of nothing": [envelope(1), b"EXEC"],
+    "no database": [envelope(3, db=99), b"SET", b"k", b"v"],
+    "no words": [envelope(0)],
+    "no hop": [envelope(3, hops=0), b"SET", b"k", b"v"],
+    "a word that is no command": [envelope(2), b"NONSENSE", b"k"],
+    "what is not forwarded": [envelope(1), b"FLUSHALL"],
+    "a group that is none": [envelope(2), b"\x00group", b"\xc1"],
+}
+
+
+@pytest.mark.parametrize("name", DEADLY_FORWARDS)
+def test_a_forwarded_command_that_cannot_be_is_refused_or_answered(
+    name: str, little: Little
+) -> None:
+    try:
+        say(little, "forward", *DEADLY_FORWARDS[name])
+    except PeerError:
+        return
+    little["B"].drain()
+
+
+def test_a_forwarded_command_that_takes_the_next_ones_words_is_refused(little: Little) -> None:
+    for size in (2, 3, 2**32 - 1):
+        with pytest.raises(PeerError):
+            say(little, "forward", envelope(size), b"SET", b"k", b"v", entries=2)
+
+
+def group(*steps: object, watches: object = ()) -> bytes:
+    return msgspec.msgpack.encode([list(steps), list(watches), 1])      # type: ignore[call-overload]
+
+
+DEADLY_GROUPS = {
+    "no step": group(),
+    "a step of no words": group([[], 0, False, 1, 1]),
+    "a step of one word": group([[b"GET"], 0, False, 1, 1]),
+    "a WATCH of nothing": group([[b"WATCH"], 0, False, 1, 1]),
+    "no database": group([[b"GET", b"k"], 99, False, 1, 1]),
+    "less than no database": group([[b"GET", b"k"], -1, False, 1, 1]),
+    "no answers wanted": group([[b"SET", b"k", b"v"], 0, False, -5, -5]),
+    "watches nothing": group([[b"GET", b"k"], 0, False, 1, 1], watches=[[b"", b""]]),
+    "watches no slot": group(
+        [[b"GET", b"k"], 0, False, 1, 1], watches=[[b"\xff\xff\x00k", b"+"]]
+    ),
+    "too many keys for a SET": group([[b"SET", b"k"], 0, False, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", DEADLY_GROUPS)
+def test_a_group_that_cannot_be_is_refused(name: str, little: Little) -> None:
+    from respdyn.coordination.groups import GROUP
+
+    with pytest.raises(PeerError):
+        say(little, "forward", envelope(2), GROUP, DEADLY_GROUPS[name])
+
+
+def member(**changes: object) -> list[object]:
+    fields: dict[str, object] = {
+        "node_id": "ab" * 20, "host": "10.0.0.9", "client": 6379, "cluster": 7379, "peer": 16379,
+        "http": 8379,
+    }
+    return list({**fields, **changes}.values())
+
+
+DEADLY_STATEMENTS = {
+    "cleared of no partition": GOSSIP_CLEARED + msgspec.msgpack.encode((0, 9999, {b"a" * 16: 1})),
+    "cleared of no database": GOSSIP_CLEARED + msgspec.msgpack.encode((16, 0, {b"a" * 16: 1})),
+    "cleared of no actor": GOSSIP_CLEARED + msgspec.msgpack.encode((0, 0, {b"": 1})),
+    "cleared below nothing": GOSSIP_CLEARED + msgspec.msgpack.encode((0, 0, {b"a" * 16: -1})),
+    "cleared beyond all": GOSSIP_CLEARED + msgspec.msgpack.encode((0, 0, {b"a" * 16: 2**64 - 1})),
+    "a ring that is none": GOSSIP_RING + b"\x02\xc1",
+    "a state of no partition": GOSSIP_STATE + msgspec.msgpack.encode((1, [-1], [], [], 0)),
+    "a state of huge numbers": GOSSIP_STATE + msgspec.msgpack.encode((2**64 - 1, [2**40])),
+    "moved to nowhere": GOSSIP_MOVED + msgspec.msgpack.encode({"aa" * 20: ("\n", 1)}),
+    "moved to no port": GOSSIP_MOVED + msgspec.msgpack.encode({"aa" * 20: ("10.0.0.1", -7)}),
+    "a candidate without a name": GOSSIP_CANDIDATES + msgspec.msgpack.encode([member(node_id="")]),
+    "a candidate without a host": GOSSIP_CANDIDATES + msgspec.msgpack.encode([member(host="\n")]),
+    "a candidate without a port": GOSSIP_CANDIDATES + msgspec.msgpack.encode([member(peer=-1)]),
+    "no statement": b"",
+    "a statement of no kind": b"\xff",
+}
+
+
+@pytest.mark.parametrize("name", DEADLY_STATEMENTS)
+def test_a_statement_that_cannot_be_is_refused(name: str, little: Little) -> None:
+    with pytest.raises(PeerError):
+        say(little, "gossip", DEADLY_STATEMENTS[name])
+
+
+def test_a_greeting_whose_member_cannot_be_is_refused(little: Little) -> None:
+    for changes in ({"node_id": "X" * 40}, {"host": "\r\n"}, {"host": ""}, {"peer": 10**9}):
+        greeting = msgspec.msgpack.encode([PROTOCOL_VERSION, "", member(**changes), 3, 3])
+        with pytest.raises(PeerError):
+            little["B"].meet(greeting)
+
+
+def test_what_differs_in_no_way_is_refused(little: Little) -> None:
+    for position, record in (
+        (POSITION.pack(1, 7, 0), b""), (POSITION.pack(1, IN_FEEDBACK, 0), b""), (b"", b""),
+        (POSITION.pack(1, 0, 0), b"nonsense"),
+    ):
+        with pytest.raises(PeerError):
+            say(little, "differ", position, record)
+
+
+def test_numbers_of_the_section_heads_that_do_not_add_up_are_refused(little: Little) -> None:
+    for section in SECTIONS:
+        with pytest.raises(PeerError):
+            say(little, section, b"x", entries=2**32 - 1)
+        with pytest.raises(PeerError):
+            say(little, section)
+
+
+def test_a_locator_that_cannot_be_is_refused_in_every_section(little: Little) -> None:
+    from respdyn.causal.codec import encode_plain
+
+    record = encode_plain(1 << 16, b"a" * 16, 4, 5, 0, b"v")
+    for name in (b"", b"\x00", b"\x00\x00", b"\x40" + b"a" * 20, b"\x00\x00\x10k", b"\x42\x00",
+                 b"\xff\xff\x00", b"\x41" + b"a" * 20 + b"\x00\x00\x63k"):
+        for section, second in (("verify", b""), ("feedback", record), ("store", record)):
+            with pytest.raises(PeerError):
+                say(little, section, name, second)
+
+
+def test_after_all_this_the_cluster_serves(little: Little) -> None:
+    little.refused = []
+    little.run(3000)
+    assert little.client("B")("SET", "k", "v") == b"OK"
+    assert little.client("C")("GET", "k") == b"v"
+    assert little["B"].replica.get(locator(0, b"k"))
