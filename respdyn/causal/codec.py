@@ -303,6 +303,23 @@ def entries_of(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
     return entries
 
 
+def letters_of(record: bytes) -> list[int]:
+    """The first byte of each entry's element, in order; 0 for an element that is empty."""
+    if not record:
+        return []
+    if record[1] & PLAIN:
+        return [VALUE[0]]
+    if record[1] & ELEMENTS:
+        return element_map.letters_of(record)
+    letters = []
+    at = ROWS + ROW_BYTES * _u64(record[14:18])
+    while at < len(record):
+        element_bytes, payload_bytes, _ = _unpack_entry(record, at)
+        letters.append(record[at + ENTRY_BYTES] if element_bytes else 0)
+        at += ENTRY_BYTES + element_bytes + payload_bytes
+    return letters
+
+
 def rows_of(record: bytes) -> bytes:
     """The sorted intervals of a record as bytes: 16 of actor, 8 of lo, 8 of hi each."""
     if not record:

@@ -138,6 +138,22 @@ def entries_of(record: bytes) -> list[Entry]:
     return entries
 
 
+def letters_of(record: bytes) -> list[int]:
+    """The first byte of each element in an element map, sorted: it is read no further than needed.
+
+    Elements are counted by kind before the entries; those about the key are read.
+    """
+    _, _, rows, key_bytes, kinds = _unpack_fixed(record, 6)
+    letters = [record[_FIXED + _COUNT_BYTES * at] for at in range(kinds)]
+    at = _FIXED + _COUNT_BYTES * kinds + ROW_BYTES * rows
+    end = at + key_bytes
+    while at < end:
+        element_bytes, payload_bytes, _ = _unpack_key(record, at)
+        letters.append(record[at + KEY_ENTRY_BYTES])
+        at += KEY_ENTRY_BYTES + element_bytes + payload_bytes
+    return sorted(set(letters))
+
+
 def meet(
     ours: list[Entry], our_rows: bytes, theirs: list[Entry], their_rows: bytes
 ) -> tuple[list[Entry], int, int]:

@@ -28,10 +28,10 @@ Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from respdyn.causal.codec import PLAIN, VALUE, context_of, decode, digest, join_records
-from respdyn.causal.dot import Dot, Stamp
+from respdyn.causal.codec import PLAIN, context_of, digest, join_records
+from respdyn.causal.dot import Stamp
 from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare, is_remark
 from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
@@ -51,7 +51,7 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import NEVER, Deadlines
 from respdyn.errors import PeerError
-from respdyn.types import strings
+from respdyn.types import values
 
 
 class Coordinator:
@@ -201,7 +201,6 @@ class Coordinator:
         if self.now_ms > min(until_ms, write_round.began_ms + self.message_max_age_ms):
             waiter.fill(UNKNOWN)
             return
-        ours = decode(delta).entries[VALUE]
         plan = self.plan_for(locator)
         owner = plan.stands_in_for or plan.owners[0]
         if plan.is_owner:
@@ -212,19 +211,18 @@ class Coordinator:
             self._hints.keep(owner, locator, held, False)
             joined = self._hints.find(locator)[0]
         # A hint that is gone has been delivered: what became of it then is the owners' business.
-        if not _lives(ours, held) or not (plan.is_owner or _lives(ours, before)):
+        is_alive = values.lives(delta, before)
+        if not values.lives(delta, held) or not (plan.is_owner or is_alive):
             waiter.fill(reply)
             return
         self.counters.conflicts_covered += 1
         stamp = self._stamp(plan.partition)
         if not plan.is_owner:
             stamp = bare(stamp)
-        if _lives(ours, before):
-            value = strings.value(delta, 0)
-            assert value is not None, "conflict feedback is asked for plain SETs only"
-            cover = strings.assign(joined, stamp, value, strings.expire_at(delta, 0) or 0)
+        if is_alive:
+            cover = values.cover(delta, joined, stamp)
         else:
-            cover = strings.remove_context(context_of(held), stamp, joined)
+            cover = values.remove_context(context_of(held), stamp, joined)
         if plan.is_owner:
             self._replica.join(locator, cover)
         else:
@@ -237,7 +235,7 @@ class Coordinator:
     def is_contested(self, locator: bytes) -> bool:
         """Whether a key here has siblings that a write of this node may be about to cover."""
         record = self._replica.get(locator)
-        if not record or record[1] & PLAIN or len(strings.siblings(record, 0)) < 2:
+        if not record or record[1] & PLAIN or len(values.siblings(record, 0)) < 2:
             return False
         open_ops = (op for write_round in self._writes.open() for op in write_round.ops)
         return any(op[2] == locator for op in open_ops)
@@ -344,7 +342,7 @@ class Coordinator:
         if op.joined:
             # A replica that differed has told, before it did, what was cleared.
             op.joined = self._replica.uncleared(op.locator, op.joined)
-        if 0 < strings.ends_ms(op.joined) < self.wall_ms:
+        if 0 < values.ends_ms(op.joined) < self.wall_ms:
             return      # each replica drops it, and some have
         if self.now_ms - op.began_ms > self.message_max_age_ms:
             return      # it may be deleted since, and the deletion forgotten
@@ -517,8 +515,3 @@ class Coordinator:
         """Rounds that are not certain yet, and those done whose place in the queue is not up."""
         return len(self._writes) + len(self._reads)
 
-
-def _lives(dots: Mapping[Dot, bytes], record: bytes) -> bool:
-    """Whether any of these values is alive in a record."""
-    live = decode(record).entries.get(VALUE, {}) if record else {}
-    return any(dot in live for dot in dots)

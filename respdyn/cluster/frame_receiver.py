@@ -8,7 +8,7 @@ belongs to; then verifies, before the writes of the same turn; forwarded command
 from collections.abc import Callable, Collection
 from typing import Final
 
-from respdyn.causal.codec import digest, join_records
+from respdyn.causal.codec import LIVE, digest, join_records
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.hints import Hints
@@ -31,10 +31,10 @@ from respdyn.cluster.messages import (
     pair,
     read_header,
 )
-from respdyn.cluster.replica import LIVE, Replica
+from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError, PeerError
-from respdyn.types import strings
+from respdyn.types import values
 
 # So many frames of earlier connections, with none of the latest between them, are too many.
 STRAYS_MAX: Final = 8
@@ -257,7 +257,7 @@ class Receiver:
                 new = receive(locator, record)
             if (
                 at < middle and new is not record and new and new[1] & LIVE
-                and new != record and len(strings.siblings(new, 0)) > 1
+                and new != record and len(values.siblings(new, 0)) > 1
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
                 link.differs.append(pair(position, new))

@@ -36,23 +36,13 @@ from respdyn.cluster.cleared import (
 from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
-from respdyn.types import strings
-from respdyn.types.strings import LONE_EXPIRING
+from respdyn.types import values
+from respdyn.types.values import LIVE_EXPIRING, is_timed
 
 OVER_MAX: Final = 10_000         # expired values that are told apart from those never read
-LIVE: Final = 4                  # the bit of a record's second byte that says: a value is alive
-_REMARKED: Final = LIVE | 2   # the second byte of a value whose expiry is looked for in its remarks
 HINT: Final = META + b"hint"     # what `hints` keeps is stored under names that begin so
 _CLEARED: Final = META + b"cleared"
 _CONTEXT_NEAR: Final = 400       # where a record's context is, for all but the longest contexts
-
-
-def is_timed(record: bytes) -> bool:
-    """Whether a record has a value with an expiry, past or to come."""
-    return bool(record) and (
-        record[1] == LONE_EXPIRING
-        or (record[1] == _REMARKED and bool(strings.expire_at(record, 0)))
-    )
 
 
 class Replica:
@@ -106,7 +96,7 @@ class Replica:
             table[locator] = new
             self.stale[slot] = 1
             self.bytes += len(new) - len(old)
-            if new[1] != old[1] or new[1] == _REMARKED:
+            if new[1] != old[1] or new[1] == LIVE_EXPIRING:
                 self._count(locator, old, new)
             self.batch += (locator, new)
         return new
@@ -118,7 +108,7 @@ class Replica:
         self.stale[slot] = 1
         if old:
             self.bytes += len(new) - len(old)
-            if new[1] != old[1] or new[1] == _REMARKED:
+            if new[1] != old[1] or new[1] == LIVE_EXPIRING:
                 self._count(locator, old, new)
         else:
             self.records += 1
@@ -338,7 +328,7 @@ class Replica:
     def siblings_with(record: bytes, delta: bytes) -> tuple[int, int]:
         """How many values a record holds, expired or not, and how many after joining a delta."""
         after = join_records(record, delta)
-        return len(strings.siblings(record, 0)), len(strings.siblings(after, 0))
+        return len(values.siblings(record, 0)), len(values.siblings(after, 0))
 
     # ---- what survives ----
 

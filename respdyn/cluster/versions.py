@@ -2,9 +2,9 @@
 
 import msgspec
 
-from respdyn.causal.codec import VALUE, decode
+from respdyn.causal.codec import context_of
 from respdyn.causal.hybrid_clock import ms_of
-from respdyn.types import strings
+from respdyn.types import values
 
 
 class Version(msgspec.Struct, array_like=True):
@@ -22,24 +22,22 @@ def version_of(record: bytes, wall_ms: int) -> Version:
     """Describe a record; b"" is an absent one."""
     if not record:
         return Version()
-    state = decode(record)
-    live = {
-        dot: payload
-        for element, dotted in state.entries.items() if element == VALUE or element[:1] == b"c"
-        for dot, payload in dotted.items()
-    }
-    newest = max((int.from_bytes(payload[:8], "big") for payload in live.values()), default=0)
+    live = values.live_entries(record)
+    newest = max((int.from_bytes(payload[:8], "big") for _, _, payload in live), default=0)
     if not live:
         holds = "tombstone"
     else:
-        holds = "value" if strings.exists(record, wall_ms) else "expired"
+        holds = "value" if values.exists(record, wall_ms) else "expired"
     return Version(
         holds=holds,
-        dots=[f"{actor.hex()[:8]}:{counter}" for actor, counter in sorted(live)],
+        dots=[
+            f"{dot.hex()[:8]}:{int.from_bytes(dot[16:], 'big')}"
+            for dot in sorted({dot for _, dot, _ in live})
+        ],
         context=" ".join(
-            f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in state.context.rows()
+            f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in context_of(record).rows()
         ),
         clock_ms=ms_of(newest),
         size=len(record),
-        expire_at=strings.expire_at(record, 0) or 0,
+        expire_at=values.ends_at(record) or 0,
     )

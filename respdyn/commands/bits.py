@@ -10,13 +10,14 @@ Source: Redis `bitops.c`.
 
 from typing import Final
 
+from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import integer_of, parse_integer, syntax_error, word
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import payload_of
 from respdyn.commands.pieces import STRING_MAX, clamp, rewrite
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, array, integer, null
-from respdyn.types.strings import Stamp, value
+from respdyn.types.values import text
 
 _BAD_OFFSET = "ERR bit offset is not an integer or out of range"
 _BAD_BIT = "ERR bit is not an integer or out of range"
@@ -39,7 +40,7 @@ def setbit(
     offset = _offset(argv[2])
     if argv[3] not in (b"0", b"1"):
         raise ReplyError(_BAD_BIT)
-    held = value(rec, now_ms) or b""
+    held = text(rec, now_ms) or b""
     place, mask = offset >> 3, 128 >> (offset & 7)
     found = bytearray(held.ljust(place + 1, b"\0"))
     old = ONE if found[place] & mask else ZERO
@@ -51,13 +52,13 @@ def setbit(
 
 def getbit(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     offset = _offset(argv[2])
-    found = value(rec, now_ms) or b""
+    found = text(rec, now_ms) or b""
     place = offset >> 3
     return ONE if place < len(found) and found[place] & 128 >> (offset & 7) else ZERO
 
 
 def bitcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     if found is None:
         return ZERO
     start, end, unit = 0, -1, 8
@@ -77,7 +78,7 @@ def bitpos(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     bit = parse_integer(argv[2])
     if bit not in (0, 1):
         raise ReplyError("ERR The bit argument must be 1 or 0.")
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     if found is None:
         return b":-1\r\n" if bit else ZERO
     start, end, unit = 0, -1, 8
@@ -175,7 +176,7 @@ def bitfield(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
     operations = _operations(argv)
-    found = value(rec, now_ms) or b""
+    found = text(rec, now_ms) or b""
     ends = [one[3] + one[2] for one in operations if one[0] != b"GET"]
     if not ends:
         return _run(operations, bytearray(found), resp3)[0], b""
@@ -193,7 +194,7 @@ def bitfield_ro(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     operations = _operations(argv)
     if any(one[0] != b"GET" for one in operations):
         raise ReplyError(_READ_ONLY)
-    return _run(operations, bytearray(value(rec, now_ms) or b""), resp3)[0]
+    return _run(operations, bytearray(text(rec, now_ms) or b""), resp3)[0]
 
 
 def _operations(argv: Argv) -> list[Operation]:
@@ -279,7 +280,8 @@ COMMANDS: tuple[Command, ...] = (
         "setbit", "SETBIT key offset value",
         "Sets or clears a bit and gives the old one. Writes the whole value.",
         since="2.2.0", group="bitmap", flags="write denyoom", access="RW access update",
-        promise="per-coordinator", route=UPDATE, write=setbit, wants_feedback=True,
+        promise="per-coordinator", route=UPDATE, write=setbit, event="$ setbit",
+        wants_feedback=True,
     ),
     Command(
         "getbit", "GETBIT key offset", "Gives a bit of the value of a key.",
@@ -313,7 +315,8 @@ COMMANDS: tuple[Command, ...] = (
         since="3.2.0", group="bitmap", flags="write denyoom",
         access="RW access update variable_flags",
         notes="This command allows both access and modification of the key",
-        promise="per-coordinator", route=UPDATE, write=bitfield, wants_feedback=True,
+        promise="per-coordinator", route=UPDATE, write=bitfield, event="$ setbit",
+        wants_feedback=True,
     ),
     Command(
         "bitfield_ro", "BITFIELD_RO key [GET encoding offset [GET encoding offset ...]]",

@@ -10,13 +10,14 @@ Source: Redis `t_string.c` (incrDecrCommand, incrbyfloatCommand); SEMANTICS 6.
 from fractions import Fraction
 from typing import Final
 
+from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import INT64_MAX, INT64_MIN, parse_integer
 from respdyn.commands.declare import UPDATE, Argv, Command
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, integer
 from respdyn.types import counters, long_double, strings
 from respdyn.types.long_double import UNIT
-from respdyn.types.strings import Stamp, value
+from respdyn.types.values import text
 
 _OVERFLOW: Final = "ERR increment or decrement would overflow"
 _NOT_A_FLOAT: Final = "ERR value is not a valid float"
@@ -24,7 +25,7 @@ _NOT_FINITE: Final = "ERR increment would produce NaN or Infinity"
 
 
 def _shift(rec: bytes, now_ms: int, stamp: Stamp, amount: int) -> tuple[bytes, bytes]:
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     new = amount if found is None else parse_integer(found) + amount
     if not INT64_MIN <= new <= INT64_MAX:
         raise ReplyError(_OVERFLOW)
@@ -61,7 +62,7 @@ def decrby(
 def incrbyfloat(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     old = Fraction(0) if found is None else _float_of(found)
     increment = _float_of(argv[2])
     if old is None or increment is None:
@@ -90,29 +91,29 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "incr", "INCR key", "Adds 1 to the number of a key. Concurrent increments add up.",
         since="1.0.0", group="string", flags="write denyoom fast", access="RW access update",
-        promise="converges", route=UPDATE, write=incr,
+        promise="converges", route=UPDATE, write=incr, event="$ incrby",
     ),
     Command(
         "decr", "DECR key", "Takes 1 from the number of a key. Concurrent decrements add up.",
         since="1.0.0", group="string", flags="write denyoom fast", access="RW access update",
-        promise="converges", route=UPDATE, write=decr,
+        promise="converges", route=UPDATE, write=decr, event="$ incrby",
     ),
     Command(
         "incrby", "INCRBY key increment",
         "Adds to the number of a key. Concurrent increments add up.",
         since="1.0.0", group="string", flags="write denyoom fast", access="RW access update",
-        promise="converges", route=UPDATE, write=incrby,
+        promise="converges", route=UPDATE, write=incrby, event="$ incrby",
     ),
     Command(
         "decrby", "DECRBY key decrement",
         "Takes from the number of a key. Concurrent decrements add up.",
         since="1.0.0", group="string", flags="write denyoom fast", access="RW access update",
-        promise="converges", route=UPDATE, write=decrby,
+        promise="converges", route=UPDATE, write=decrby, event="$ incrby",
     ),
     Command(
         "incrbyfloat", "INCRBYFLOAT key increment",
         "Adds a float to the number of a key. Concurrent increments add up.",
         since="2.6.0", group="string", flags="write denyoom fast", access="RW access update",
-        promise="converges", route=UPDATE, write=incrbyfloat,
+        promise="converges", route=UPDATE, write=incrbyfloat, event="$ incrbyfloat",
     ),
 )

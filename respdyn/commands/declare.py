@@ -28,8 +28,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
+from respdyn.causal.dot import Stamp
+from respdyn.causal.tokens import Seal
 from respdyn.commands.syntax import Argument, Keys, arity_of, keys_of, parse_syntax
-from respdyn.types.strings import Seal, Stamp
 
 Route = Literal["local", "read", "write", "update", "gather", "coverage", "wrap"]
 LOCAL: Final = "local"
@@ -139,6 +140,8 @@ class Command:
     write_at: WriteAt = _no_write_at
     wants_seal: bool = False
     wants_feedback: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
+    event: str = ""                 # what it tells of a key that it has changed: a class of Redis's
+                                    # `notify-keyspace-events` and a name; "": "g" and its own name
     observes: Callable[[Argv], bool] | None = None  # does this WRITE need a quorum read first?
     parts: Parts = _no_parts
     fold: Fold = _no_fold
@@ -160,6 +163,7 @@ class Command:
     least: int = field(init=False)  # fewest and most words, the name's included
     most: int = field(init=False)
     by_name: dict[bytes, "Command"] = field(init=False)
+    told: tuple[str, bytes] = field(init=False)     # its event
 
     def __post_init__(self) -> None:
         words = self.name.count("|") + 1
@@ -168,6 +172,7 @@ class Command:
             arguments = parse_syntax("subcommand [argument ...]", 0)
         arity = self.arity or arity_of(arguments, words)
         flags = self.flags.split()
+        letter, _, event = (self.event or f"g {self.name}").partition(" ")
         derived: dict[str, object] = {
             "arguments": arguments,
             "arity": arity,
@@ -177,15 +182,11 @@ class Command:
             "least": abs(arity),
             "most": arity if arity > 0 else ANY_NUMBER,
             "by_name": {sub.name.split("|")[1].encode(): sub for sub in self.subcommands},
+            "told": (letter, event.encode()),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
         self._check(flags)
-
-    @property
-    def resp3_keys(self) -> bool:
-        """Whether any argument is a key."""
-        return self.keys.first > 0
 
     def _keys(self, arguments: tuple[Argument, ...], words: int) -> Keys:
         if self.keys_at.first:

@@ -11,6 +11,8 @@ from typing import Final
 
 from respdyn.causal.codec import context_of, max_clock
 from respdyn.causal.context import Context
+from respdyn.causal.dot import Stamp
+from respdyn.causal.tokens import Seal
 from respdyn.commands.arguments import (
     PUTCTX_OPTIONS,
     parse_integer,
@@ -23,8 +25,7 @@ from respdyn.commands.changes import CHANGES
 from respdyn.commands.declare import COVERAGE, LOCAL, READ, UPDATE, WRAP, WRITE, Argv, Command
 from respdyn.errors import DamagedError, ReplyError
 from respdyn.resp.replies import array, bulk, bulks, integer, null
-from respdyn.types import strings
-from respdyn.types.strings import Seal, Stamp
+from respdyn.types import strings, values
 
 WAIT_MS_MAX: Final = 3_600_000
 TERM_WORDS: Final = (b"R", b"W", b"SLOPPY", b"TIMEOUT")
@@ -42,14 +43,14 @@ def _context(seal: Seal, token: bytes, stamp: Stamp) -> Context:
 
 def getctx(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> bytes:
     token = seal.encode(context_of(rec))
-    return array([bulk(token), bulks(strings.siblings(rec, now_ms))])
+    return array([bulk(token), bulks(values.siblings(rec, now_ms))])
 
 
 def fetch(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> bytes:
     found = strings.value(rec, now_ms)
     if found is None:
         return null(resp3)
-    when = strings.expire_at(rec, now_ms) or 0
+    when = values.expire_at(rec, now_ms) or 0
     token = seal.encode(context_of(rec))
     return array([bulk(token), bulk(found), integer(when)])
 
@@ -66,7 +67,7 @@ def delctx(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp, seal: Seal
 ) -> tuple[bytes, bytes]:
     context = _context(seal, argv[2], stamp)
-    return bulk(seal.encode(context)), strings.remove_context(context, stamp, rec)
+    return bulk(seal.encode(context)), values.remove_context(context, stamp, rec)
 
 
 def cas(
@@ -146,19 +147,19 @@ COMMANDS: tuple[Command, ...] = (
         "Stores a value in place of what was read with the context; gives the new context.",
         since="0.1.0", group="string", flags="write denyoom", access="RW update",
         complexity="O(N) with N the number of siblings",
-        promise="converges", route=WRITE, write_at=putctx, wants_seal=True,
+        promise="converges", route=WRITE, write_at=putctx, event="$ set", wants_seal=True,
     ),
     Command(
         "dyn.delctx", "DYN.DELCTX key context",
         "Deletes exactly what was read with the context; gives the new context.",
         since="0.1.0", group="string", flags="write", access="RW delete",
-        promise="converges", route=WRITE, write_at=delctx, wants_seal=True,
+        promise="converges", route=WRITE, write_at=delctx, event="g del", wants_seal=True,
     ),
     Command(
         "dyn.cas", "DYN.CAS key context value",
         "Stores a value if nothing happened to the key since the context; null otherwise.",
         since="0.1.0", group="string", flags="write denyoom", access="RW access update",
-        promise="per-coordinator", route=UPDATE, write_at=cas, wants_seal=True,
+        promise="per-coordinator", route=UPDATE, write_at=cas, event="$ set", wants_seal=True,
     ),
     Command(
         "dyn.with",

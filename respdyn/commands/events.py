@@ -1,8 +1,8 @@
 """Keyspace events: what a command has done to a key, in the words that Redis has for it.
 
 An event is a class, one letter of `notify-keyspace-events`, and a name. Most commands have one name
-for whatever they do (`EVENTS`); the rest, a key that is new or gone or that has a time to live now,
-follows from the records before and after.
+for whatever they do (`Command.event`); the rest, a key that is new or gone or that has a time to
+live now, follows from the records before and after.
 
 Source: Redis `notify.c`, and the calls of `notifyKeyspaceEvent` in each command.
 """
@@ -11,7 +11,7 @@ from typing import Final
 
 from respdyn.commands.arguments import word
 from respdyn.commands.declare import READ, Argv, Command
-from respdyn.types import strings
+from respdyn.types import values
 
 Event = tuple[str, bytes]       # class, name
 
@@ -20,25 +20,11 @@ Event = tuple[str, bytes]       # class, name
 LONG_PAST_MS: Final = 5000
 
 GENERIC: Final = "g"
-STRING: Final = "$"
 EXPIRED: Final[Event] = ("x", b"expired")
 NEW: Final[Event] = ("n", b"new")
 MISS: Final[Event] = ("m", b"keymiss")
 DELETED: Final[Event] = (GENERIC, b"del")
 TIMED: Final[Event] = (GENERIC, b"expire")
-
-EVENTS: Final[dict[str, Event]] = {
-    "set": (STRING, b"set"), "setnx": (STRING, b"set"), "setex": (STRING, b"set"),
-    "psetex": (STRING, b"set"), "getset": (STRING, b"set"), "append": (STRING, b"append"),
-    "setrange": (STRING, b"setrange"), "setbit": (STRING, b"setbit"),
-    "bitfield": (STRING, b"setbit"), "incr": (STRING, b"incrby"), "decr": (STRING, b"incrby"),
-    "incrby": (STRING, b"incrby"), "decrby": (STRING, b"incrby"),
-    "incrbyfloat": (STRING, b"incrbyfloat"), "del": DELETED, "unlink": DELETED,
-    "restore-asking": (GENERIC, b"restore"),
-    "getdel": DELETED, "expire": TIMED, "pexpire": TIMED, "expireat": TIMED, "pexpireat": TIMED,
-    "getex": TIMED, "persist": (GENERIC, b"persist"), "dyn.putctx": (STRING, b"set"),
-    "dyn.cas": (STRING, b"set"), "dyn.delctx": DELETED,
-}
 # Steps of commands on two keys: their third argument names the event.
 _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
@@ -52,19 +38,19 @@ def of_write(
 ) -> list[Event]:
     """What a write has done to its key; the records are the same if it did nothing."""
     events: list[Event] = []
-    existed = strings.exists(before, now_ms)
+    existed = values.exists(before, now_ms)
     if not existed and _looks(command, argv):
         events.append(MISS)
     if after == before:
         return events
     event = _event_of(command, argv)
-    if not strings.exists(after, 0):
+    if not values.exists(after, 0):
         if existed:
             events.append(event if command.name in _STEPS else DELETED)
         return events
     if not existed or command.name in _ANEW:
         events.append(NEW)
-    at = strings.expire_at(after, 0)
+    at = values.expire_at(after, 0)
     if command.name == "getex" and not at:
         event = (GENERIC, b"persist")
     events.append(event)
@@ -87,7 +73,7 @@ def _looks(command: Command, argv: Argv) -> bool:
 def _event_of(command: Command, argv: Argv) -> Event:
     if command.name in _STEPS:
         return GENERIC, argv[3].lower()
-    return EVENTS.get(command.name, (GENERIC, command.name.encode()))
+    return command.told
 
 
 def of_read(command: Command, reply: bytes, argv: Argv, now_ms: int, resp3: bool) -> list[Event]:

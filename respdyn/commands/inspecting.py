@@ -12,15 +12,14 @@ Source: Redis `object.c`, `cluster.c` (DUMP, RESTORE), `sort.c`.
 
 from typing import Final
 
-from respdyn.commands.arguments import integer_of, parse_integer, syntax_error, word
+from respdyn.causal.dot import Stamp
+from respdyn.commands.arguments import parse_integer, syntax_error, word
 from respdyn.commands.declare import GATHER, LOCAL, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY_ARRAY, OK, ONE, ZERO, bulk, integer, null
-from respdyn.types import strings
-from respdyn.types.dump import DumpError, WrongFooterError, dump, load
-from respdyn.types.strings import Stamp, value
-
-_EMBEDDED_MAX: Final = 44
+from respdyn.types import values
+from respdyn.types.dump import DumpError, WrongFooterError, not_offered, seal, unseal
+from respdyn.types.values import WRONG_TYPE, Kind
 
 # What one replica spends on a key besides its bytes, in CPython: two objects of 33 bytes and an
 # entry in a dictionary of its slot, as measured with a million keys.
@@ -32,32 +31,32 @@ _NO_FREQUENCY = (
 )
 _WRONG_FOOTER = "ERR DUMP payload version or checksum are wrong"
 _BUSY = "BUSYKEY Target key name already exists."
-_WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+
+def _shown(rec: bytes, now_ms: int) -> Kind | None:
+    """The kind of value that a key has now; None if it is absent or expired."""
+    return values.kind_of(rec) if values.exists(rec, now_ms) else None
 
 
 def encoding(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    found = value(rec, now_ms)
-    if found is None:
-        return null(resp3)
-    if integer_of(found) is not None:
-        return bulk(b"int")
-    return bulk(b"embstr" if len(found) <= _EMBEDDED_MAX else b"raw")
+    kind = _shown(rec, now_ms)
+    return null(resp3) if kind is None else bulk(kind.encoding(rec))
 
 
 def idletime(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    if not strings.exists(rec, now_ms):
+    if not values.exists(rec, now_ms):
         return null(resp3)
-    return integer(max(0, now_ms - strings.written_ms(rec)) // 1000)
+    return integer(max(0, now_ms - values.written_ms(rec)) // 1000)
 
 
 def freq(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    if not strings.exists(rec, now_ms):
+    if not values.exists(rec, now_ms):
         return null(resp3)
     raise ReplyError(_NO_FREQUENCY)
 
 
 def refcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    return ONE if strings.exists(rec, now_ms) else null(resp3)
+    return ONE if values.exists(rec, now_ms) else null(resp3)
 
 
 def usage(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
@@ -68,37 +67,46 @@ def usage(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
         if parse_integer(argv[position + 1]) < 0:
             raise syntax_error()
         position += 2
-    if not strings.exists(rec, now_ms):
+    if not values.exists(rec, now_ms):
         return null(resp3)
     return integer(ENTRY_BYTES + len(argv[2]) + len(rec))
 
 
-def dump_(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    found = value(rec, now_ms)
-    return null(resp3) if found is None else bulk(dump(found))
+def dump(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    kind = _shown(rec, now_ms)
+    return null(resp3) if kind is None else bulk(seal(kind.dump(rec)))
 
 
 def restore(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
     given = _restore_options(argv)
-    exists = strings.exists(rec, now_ms)
+    exists = values.exists(rec, now_ms)
     if exists and b"REPLACE" not in given:
         raise ReplyError(_BUSY)
     when = parse_integer(argv[2])
     if when < 0:
         raise ReplyError("ERR Invalid TTL value, must be >= 0")
+    if when and b"ABSTTL" not in given:
+        when += now_ms
     try:
-        held = load(argv[3])
+        new = _load(argv[3], rec, stamp, min(when, (1 << 63) - 1))
     except WrongFooterError:
         raise ReplyError(_WRONG_FOOTER) from None
     except DumpError as wrong:
         raise ReplyError(f"ERR {wrong}") from None
-    if when and b"ABSTTL" not in given:
-        when += now_ms
     if when and when <= now_ms:
-        return OK, strings.remove(rec, stamp)
-    return OK, strings.assign(rec, stamp, held, min(when, (1 << 63) - 1))
+        return OK, values.remove(rec, stamp)
+    return OK, new
+
+
+def _load(payload: bytes, rec: bytes, stamp: Stamp, when: int) -> bytes:
+    """The new state of a key that a dump is restored to. Raises `DumpError`."""
+    packed = unseal(payload)
+    for kind in values.KINDS.values():
+        if packed and packed[0] in kind.dump_numbers:
+            return kind.load(packed, rec, stamp, when)
+    raise not_offered(packed)
 
 
 def _restore_options(argv: Argv) -> set[bytes]:
@@ -157,7 +165,7 @@ def sort_parts(argv: Argv) -> list[Argv]:
 
 def sort_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     if replies[0] != ZERO:
-        raise ReplyError(_WRONG_TYPE)
+        raise ReplyError(WRONG_TYPE)
     at = _store_at(argv)
     if not at:
         return EMPTY_ARRAY
@@ -231,7 +239,7 @@ COMMANDS: tuple[Command, ...] = (
         "Gives a value in Redis's format, with its version and checksum; never compressed.",
         since="2.6.0", group="generic", flags="readonly", access="RO access", tips=_VARIES,
         complexity="O(N) with N the length of the value",
-        promise="last-writer", route=READ, read=dump_,
+        promise="last-writer", route=READ, read=dump,
     ),
     Command(
         "restore",
@@ -248,7 +256,7 @@ COMMANDS: tuple[Command, ...] = (
         "Is RESTORE, as MIGRATE of a server in cluster mode calls it.",
         since="3.0.0", group="server", flags="write denyoom asking", access="OW update",
         acl="keyspace dangerous", complexity="O(N) with N the length of the value",
-        promise="last-writer", route=UPDATE, write=restore, wants_feedback=True,
+        promise="last-writer", route=UPDATE, write=restore, event="g restore", wants_feedback=True,
     ),
     Command(
         "sort",

@@ -7,6 +7,7 @@ concurrent SET is not shadowed by them.
 Source: Redis `db.c`, `expire.c`; SEMANTICS 4 (deleting) and 5 (expiry).
 """
 
+from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import (
     INT64_MAX,
     INT64_MIN,
@@ -19,28 +20,25 @@ from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command
 from respdyn.commands.folding import as_sum
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, integer
-from respdyn.types import strings
-from respdyn.types.strings import Stamp
+from respdyn.types import values
 
 _EXPIRE_OPTIONS = frozenset((b"NX", b"XX", b"GT", b"LT"))
-_STRING = b"+string\r\n"
-_NONE = b"+none\r\n"
 
 
 def delete(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    if strings.exists(rec, now_ms):
-        return ONE, strings.remove(rec, stamp)
+    if values.exists(rec, now_ms):
+        return ONE, values.remove(rec, stamp)
     return ZERO, b""
 
 
 def exists(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    return ONE if strings.exists(rec, now_ms) else ZERO
+    return ONE if values.exists(rec, now_ms) else ZERO
 
 
 def type_(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    return _STRING if strings.exists(rec, now_ms) else _NONE
+    return b"+%b\r\n" % (values.kind_at(rec, now_ms) or "none").encode()
 
 
 def delete_parts(argv: Argv) -> list[Argv]:
@@ -65,14 +63,14 @@ def _expire(
     if when > INT64_MAX - base_ms:
         raise invalid_expire(name)
     when += base_ms
-    current = strings.expire_at(rec, now_ms)
+    current = values.expire_at(rec, now_ms)
     if current is None:
         return ZERO, b""
     if given and not _is_wanted(given, when, current):
         return ZERO, b""
     if when <= now_ms:
-        return ONE, strings.remove(rec, stamp)
-    return ONE, strings.expire(rec, stamp, when)
+        return ONE, values.remove(rec, stamp)
+    return ONE, values.expire(rec, stamp, when)
 
 
 def _expire_options(argv: Argv) -> set[bytes]:
@@ -128,28 +126,28 @@ def pexpireat(
 def persist(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    if not strings.expire_at(rec, now_ms):
+    if not values.expire_at(rec, now_ms):
         return ZERO, b""
-    return ONE, strings.expire(rec, stamp, 0)
+    return ONE, values.expire(rec, stamp, 0)
 
 
 def ttl(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    when = strings.expire_at(rec, now_ms)
+    when = values.expire_at(rec, now_ms)
     return _no_time(when) if not when else integer((when - now_ms + 500) // 1000)
 
 
 def pttl(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    when = strings.expire_at(rec, now_ms)
+    when = values.expire_at(rec, now_ms)
     return _no_time(when) if not when else integer(when - now_ms)
 
 
 def expiretime(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    when = strings.expire_at(rec, now_ms)
+    when = values.expire_at(rec, now_ms)
     return _no_time(when) if not when else integer((when + 500) // 1000)
 
 
 def pexpiretime(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    when = strings.expire_at(rec, now_ms)
+    when = values.expire_at(rec, now_ms)
     return _no_time(when) if not when else integer(when)
 
 
@@ -169,7 +167,7 @@ DEL = Command(
 UNLINK = Command(
     "unlink", "UNLINK key", "Deletes a key.",
     since="4.0.0", group="generic", flags="write fast", access="RM delete",
-    promise="converges", route=UPDATE, write=delete,
+    promise="converges", route=UPDATE, write=delete, event="g del",
 )
 EXISTS = Command(
     "exists", "EXISTS key", "Tells whether a key exists.",
@@ -224,19 +222,19 @@ COMMANDS: tuple[Command, ...] = (
         "pexpire", f"PEXPIRE key milliseconds {_CONDITION}",
         "Sets a key's time to live in milliseconds. Of concurrent times the longest holds.",
         since="2.6.0", group="generic", flags="write fast", access="RW update",
-        promise="converges", route=UPDATE, write=pexpire,
+        promise="converges", route=UPDATE, write=pexpire, event="g expire",
     ),
     Command(
         "expireat", f"EXPIREAT key unix-time-seconds {_CONDITION}",
         "Sets when a key expires, in seconds since 1970.",
         since="1.2.0", group="generic", flags="write fast", access="RW update",
-        promise="converges", route=UPDATE, write=expireat,
+        promise="converges", route=UPDATE, write=expireat, event="g expire",
     ),
     Command(
         "pexpireat", f"PEXPIREAT key unix-time-milliseconds {_CONDITION}",
         "Sets when a key expires, in milliseconds since 1970.",
         since="2.6.0", group="generic", flags="write fast", access="RW update",
-        promise="converges", route=UPDATE, write=pexpireat,
+        promise="converges", route=UPDATE, write=pexpireat, event="g expire",
     ),
     Command(
         "persist", "PERSIST key", "Removes a key's time to live: it no longer expires.",

@@ -14,6 +14,8 @@ Redis's keyspace events of the whole (`rename_to`) and not those of a SET and a 
 Source: Redis `db.c`; decision 0015.
 """
 
+from respdyn.causal.dot import Stamp
+from respdyn.causal.tokens import Seal
 from respdyn.commands.arguments import parse_int32, syntax_error, word
 from respdyn.commands.declare import GATHER, WRITE, Argv, Command, Further, Then
 from respdyn.commands.dyn import delctx
@@ -21,7 +23,6 @@ from respdyn.commands.folding import first_error
 from respdyn.commands.strings import set_, set_observes
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, ONE, ZERO
-from respdyn.types.strings import Seal, Stamp
 
 _DATABASES = 16
 _PLACED = frozenset((b"RENAME_TO", b"COPY_TO", b"MOVE_TO"))      # events, in capitals

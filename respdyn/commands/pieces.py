@@ -12,13 +12,14 @@ Source: Redis `t_string.c`.
 
 from typing import Final
 
+from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import payload_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY, ZERO, array, bulk, integer, map_
-from respdyn.types import strings
-from respdyn.types.strings import Stamp, value
+from respdyn.types import strings, values
+from respdyn.types.values import text
 
 STRING_MAX: Final = 512 * 1024 * 1024
 LCS_CELLS_MAX: Final = 1 << 22          # about half a second
@@ -32,13 +33,13 @@ _LCS_CONTRADICTION = "ERR If you want both the length and indexes, please just u
 
 def rewrite(rec: bytes, now_ms: int, stamp: Stamp, new: bytes) -> bytes:
     """The delta that puts a changed value in the place of the old one and keeps its expiry."""
-    return strings.assign(rec, stamp, new, strings.expire_at(rec, now_ms) or 0)
+    return strings.assign(rec, stamp, new, values.expire_at(rec, now_ms) or 0)
 
 
 def append(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     if found is None:
         return integer(len(argv[2])), strings.assign(rec, stamp, argv[2], 0)
     if len(found) + len(argv[2]) > STRING_MAX:
@@ -49,7 +50,7 @@ def append(
 
 def getrange(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     start, end = parse_integer(argv[2]), parse_integer(argv[3])
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     if not found or (start < 0 and end < 0 and start > end):
         return EMPTY
     start, end = clamp(start, end, len(found))
@@ -71,7 +72,7 @@ def setrange(
     offset = parse_integer(argv[2])
     if offset < 0:
         raise ReplyError("ERR offset is out of range")
-    found = value(rec, now_ms) or b""
+    found = text(rec, now_ms) or b""
     piece = argv[3]
     if not piece:
         return integer(len(found)), b""
@@ -207,7 +208,8 @@ COMMANDS: tuple[Command, ...] = (
         "append", "APPEND key value",
         "Appends to the value of a key and gives the new length. Writes the whole value.",
         since="2.0.0", group="string", flags="write denyoom fast", access="RW insert",
-        promise="per-coordinator", route=UPDATE, write=append, wants_feedback=True,
+        promise="per-coordinator", route=UPDATE, write=append, event="$ append",
+        wants_feedback=True,
     ),
     Command(
         "getrange", "GETRANGE key start end", "Gives a part of the value of a key.",
@@ -226,7 +228,8 @@ COMMANDS: tuple[Command, ...] = (
         "Overwrites a part of the value of a key. Writes the whole value.",
         since="2.2.0", group="string", flags="write denyoom", access="RW update",
         complexity="O(N) with N the length of the value",
-        promise="per-coordinator", route=UPDATE, write=setrange, wants_feedback=True,
+        promise="per-coordinator", route=UPDATE, write=setrange, event="$ setrange",
+        wants_feedback=True,
     ),
     Command(
         "msetnx", "MSETNX key value [key value ...]",

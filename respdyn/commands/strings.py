@@ -6,6 +6,7 @@ winner, and a write covers all that its coordinator holds. MGET and MSET are mad
 Source: Redis `t_string.c`; SEMANTICS 3 (siblings) and 5 (expiry).
 """
 
+from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import (
     GETEX_OPTIONS,
     SET_OPTIONS,
@@ -17,8 +18,9 @@ from respdyn.commands.arguments import (
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Argv, Command
 from respdyn.commands.folding import all_ok, as_array
 from respdyn.resp.replies import NULL2, NULL3, OK, ONE, ZERO, bulk, integer
-from respdyn.types import strings
-from respdyn.types.strings import Stamp, assign, value
+from respdyn.types import values
+from respdyn.types.strings import assign
+from respdyn.types.values import text
 
 _OBSERVING = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL"))
 
@@ -27,7 +29,7 @@ _TIME_TO_LIVE = {b"EX": b"EX", b"ex": b"EX", b"PX": b"PX", b"px": b"PX"}
 
 
 def get(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     if found is None:
         return NULL3 if resp3 else NULL2
     return b"$%d\r\n%b\r\n" % (len(found), found)
@@ -44,10 +46,10 @@ def set_(
     given = options.given
     when = options.expire_at(now_ms, "set")
     reply = get(argv, rec, now_ms, resp3) if b"GET" in given else b""
-    if (b"NX" in given or b"XX" in given) and strings.exists(rec, now_ms) == (b"NX" in given):
+    if (b"NX" in given or b"XX" in given) and values.exists(rec, now_ms) == (b"NX" in given):
         return reply or (NULL3 if resp3 else NULL2), b""
     if b"KEEPTTL" in given:
-        when = strings.expire_at(rec, now_ms) or 0
+        when = values.expire_at(rec, now_ms) or 0
     return reply or OK, assign(rec, stamp, argv[2], when)
 
 
@@ -61,7 +63,7 @@ def set_observes(argv: Argv) -> bool:
 def setnx(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    if strings.exists(rec, now_ms):
+    if values.exists(rec, now_ms):
         return ZERO, b""
     return ONE, assign(rec, stamp, argv[2], 0)
 
@@ -88,29 +90,29 @@ def getdel(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
     reply = get(argv, rec, now_ms, resp3)
-    return reply, strings.remove(rec, stamp) if strings.exists(rec, now_ms) else b""
+    return reply, values.remove(rec, stamp) if values.exists(rec, now_ms) else b""
 
 
 def getex(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
     options = parse_options(argv, 2, GETEX_OPTIONS)
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     if found is None:
         return (NULL3 if resp3 else NULL2), b""
     reply = bulk(found)
     when = options.expire_at(now_ms, "getex")
     if options.unit:
         if when <= now_ms:
-            return reply, strings.remove(rec, stamp)
-        return reply, strings.expire(rec, stamp, when)
-    if b"PERSIST" in options.given and strings.expire_at(rec, now_ms):
-        return reply, strings.expire(rec, stamp, 0)
+            return reply, values.remove(rec, stamp)
+        return reply, values.expire(rec, stamp, when)
+    if b"PERSIST" in options.given and values.expire_at(rec, now_ms):
+        return reply, values.expire(rec, stamp, 0)
     return reply, b""
 
 
 def strlen(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    found = value(rec, now_ms)
+    found = text(rec, now_ms)
     return ZERO if found is None else integer(len(found))
 
 
@@ -140,34 +142,34 @@ COMMANDS: tuple[Command, ...] = (
         since="1.0.0", group="string", flags="write denyoom",
         access="RW access update variable_flags",
         notes="RW and ACCESS due to the optional `GET` argument",
-        promise="last-writer", route=WRITE, write=set_, observes=set_observes,
+        promise="last-writer", route=WRITE, write=set_, event="$ set", observes=set_observes,
         wants_feedback=True,
     ),
     Command(
         "setnx", "SETNX key value", "Stores a value only if the key does not exist.",
         since="1.0.0", group="string", flags="write denyoom fast", access="OW insert",
-        promise="per-coordinator", route=UPDATE, write=setnx, wants_feedback=True,
+        promise="per-coordinator", route=UPDATE, write=setnx, event="$ set", wants_feedback=True,
     ),
     Command(
         "setex", "SETEX key seconds value", "Stores a value and its time to live in seconds.",
         since="2.0.0", group="string", flags="write denyoom", access="OW update",
-        promise="last-writer", route=WRITE, write=setex, wants_feedback=True,
+        promise="last-writer", route=WRITE, write=setex, event="$ set", wants_feedback=True,
     ),
     Command(
         "psetex", "PSETEX key milliseconds value",
         "Stores a value and its time to live in milliseconds.",
         since="2.6.0", group="string", flags="write denyoom", access="OW update",
-        promise="last-writer", route=WRITE, write=psetex, wants_feedback=True,
+        promise="last-writer", route=WRITE, write=psetex, event="$ set", wants_feedback=True,
     ),
     Command(
         "getset", "GETSET key value", "Stores a value and gives the one that it replaces.",
         since="1.0.0", group="string", flags="write denyoom fast", access="RW access update",
-        promise="per-coordinator", route=UPDATE, write=getset, wants_feedback=True,
+        promise="per-coordinator", route=UPDATE, write=getset, event="$ set", wants_feedback=True,
     ),
     Command(
         "getdel", "GETDEL key", "Gives the value of a key and deletes the key.",
         since="6.2.0", group="string", flags="write fast", access="RW access delete",
-        promise="per-coordinator", route=UPDATE, write=getdel,
+        promise="per-coordinator", route=UPDATE, write=getdel, event="g del",
     ),
     Command(
         "getex",
@@ -176,7 +178,7 @@ COMMANDS: tuple[Command, ...] = (
         "Gives the value of a key and sets or removes its time to live.",
         since="6.2.0", group="string", flags="write fast", access="RW access update",
         notes="RW and UPDATE because it changes the TTL",
-        promise="converges", route=UPDATE, write=getex,
+        promise="converges", route=UPDATE, write=getex, event="g expire",
     ),
     Command(
         "strlen", "STRLEN key", "Gives the length of a key's value in bytes.",

@@ -35,7 +35,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.scan import ScanRequest, glob_match
 from respdyn.resp.replies import OK, array, bulk, error, integer, null
 from respdyn.ring.hashing import SLOTS
-from respdyn.types import strings
+from respdyn.types.values import kind_at
 
 _PLACE_BITS = 32
 _TAG_SHIFT = _PLACE_BITS + 14    # a scan's number on the cluster port stands above the position
@@ -83,7 +83,7 @@ class Coverage:
             if len(found) >= ask.limit and (slot, place) != last:
                 return ScanAnswer(found, slot, place)
             last = (slot, place)
-            kind = "string" if strings.exists(record, now_ms) else ""
+            kind = kind_at(record, now_ms)
             found.append((slot, place, locator, self._replica.digest(record), kind))
         return ScanAnswer(found, ask.stop, 0)
 

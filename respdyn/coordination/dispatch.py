@@ -19,13 +19,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from respdyn.causal.codec import LIVE
+from respdyn.causal.dot import Stamp
+from respdyn.causal.tokens import Seal
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hints import bare
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TOO_FEW
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
-from respdyn.cluster.replica import LIVE, Replica
+from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.terms import ANY, Terms
 from respdyn.cluster.timeouts import Deadlines
@@ -54,7 +57,7 @@ from respdyn.coordination.keyspace_events import Notices
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
-from respdyn.types.strings import Seal, Stamp, exists
+from respdyn.types.values import exists
 
 _MAX_HOPS: Final = 2
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
@@ -142,8 +145,7 @@ class Dispatcher:
                 self._replica.note_expired(locator, record)
             reply = self.read_again(command, argv, resp3, locator, record)
             r = terms.r if terms.r <= plan.n else plan.n
-            asked = self._kept_for
-            if r <= 1 and not (asked and plan.partition in asked):
+            if r <= 1 and not (self._kept_for and plan.partition in self._kept_for):
                 if self.notices is not None:
                     self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
                 return reply
@@ -226,17 +228,16 @@ class Dispatcher:
         elif not (self._replica.cleared and self._replica.is_cleared(locator, delta)):
             self._replica.join(locator, delta)
         # else it removes only what FLUSHALL has removed here: others may yet have to hear of it.
-        notices = self.notices
         if plan.is_instant:
             self._counters.writes_coordinated += 1
-            if notices is not None:
+            if self.notices is not None:
                 after = self._replica.get(locator)
-                notices.written(command, argv, locator, record, after, self.wall_ms)
+                self.notices.written(command, argv, locator, record, after, self.wall_ms)
             return reply
         waiter = target.hold()
-        if notices is not None:
+        if self.notices is not None:
             after = (self._replica.get if plan.is_owner else self._stand_in.record)(locator)
-            waiter = notices.wait_for_write(
+            waiter = self.notices.wait_for_write(
                 waiter, command, argv, locator, record, after, self.wall_ms
             )
         self._coordinator.write(
@@ -337,9 +338,8 @@ class Dispatcher:
             )
             if reply is not None:
                 waiter.fill(reply)
-            again = self.busy.get(locator)
-            if again is not None:
-                again.extend(line)
+            if locator in self.busy:
+                self.busy[locator].extend(line)
                 return
 
     # ---- several keys ----

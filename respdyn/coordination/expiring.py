@@ -19,7 +19,7 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.events import LONG_PAST_MS
 from respdyn.ring.hashing import SLOTS
-from respdyn.types import strings
+from respdyn.types.values import ends_at, expire_at
 
 GRACE_MS: Final = 5000          # longer than it takes to notice that a node has failed
 SLOTS_PER_TICK: Final = 64      # of the first walk
@@ -73,7 +73,7 @@ class Expiring:
                 self._keep(locator, record)
 
     def _keep(self, locator: bytes, record: bytes) -> None:
-        at = strings.expire_at(record, 0)
+        at = ends_at(record)
         if not at or at <= self._wall_ms - LONG_PAST_MS:    # told with its write, if it was one
             self._times.pop(locator, None)
         elif self._times.get(locator) != at:
@@ -105,9 +105,7 @@ class Expiring:
             heappush(self._queue, (at + GRACE_MS, locator, at))
             return
         del self._times[locator]
-        if plan.coordinator == self._here and strings.expire_at(
-            self._replica.get(locator), 0
-        ) == at:
+        if plan.coordinator == self._here and ends_at(self._replica.get(locator)) == at:
             self._tell(locator)
 
     def _walk(self) -> None:
@@ -115,7 +113,7 @@ class Expiring:
         end = min(SLOTS, self._walked + SLOTS_PER_TICK)
         for table in self._replica.slots[self._walked : end]:
             for locator, record in table.items():
-                if record[1] & EXPIRES and strings.expire_at(record, self._wall_ms):
+                if record[1] & EXPIRES and expire_at(record, self._wall_ms):
                     self._keep(locator, record)
         self._walked = end
 

@@ -50,7 +50,7 @@ from respdyn.coordination.timing import Timing
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import bulk, error
 from respdyn.ring.hashing import locator as locator_of
-from respdyn.types import strings
+from respdyn.types.values import exists
 
 if TYPE_CHECKING:
     from respdyn.coordination.dispatch import Dispatcher
@@ -68,7 +68,7 @@ _TOO_FEW = "NOQUORUM {}={} reachable={}: nothing was done"
 
 def version_of(record: bytes, now_ms: int) -> bytes:
     """What WATCH remembers of a key: whether it is alive, and its record's digest."""
-    return (b"+" if strings.exists(record, now_ms) else b"-") + _digest(record)
+    return (b"+" if exists(record, now_ms) else b"-") + _digest(record)
 
 
 def _digest(record: bytes) -> bytes:
@@ -84,7 +84,7 @@ def _has_changed(version: bytes, record: bytes, now_ms: int) -> bool:
         return False
     if version[1:] != _digest(record):
         return True
-    return version[:1] == b"+" and not strings.exists(record, now_ms)
+    return version[:1] == b"+" and not exists(record, now_ms)
 
 
 class Groups:

@@ -22,7 +22,7 @@ from respdyn.commands.arguments import parse_integer, quoted
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulks, integer, map_, text, verbatim
 from respdyn.ring.hashing import SLOTS, slot_of
-from respdyn.types import strings
+from respdyn.types import values
 
 if TYPE_CHECKING:
     from respdyn.local.table import LocalContext
@@ -294,7 +294,7 @@ def _keys_of(context: LocalContext, slot: int, count: int) -> list[bytes]:
     for _, _, locator, record in node.replica.walk(range(slot, slot + 1), 0, 0):
         if len(found) >= count:
             break
-        if strings.exists(record, node.wall_ms):
+        if values.exists(record, node.wall_ms):
             found.append(locator[3:])
     return found
 

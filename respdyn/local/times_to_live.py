@@ -9,7 +9,7 @@ from typing import Final
 
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
-from respdyn.types import strings
+from respdyn.types.values import expire_at
 
 LOOKS_MAX: Final = 500
 RECORDS_MAX: Final = 5000
@@ -31,7 +31,7 @@ class TimesToLive:
             table = self._replica.slots[slot]
             for locator, record in table.items():
                 if record[1] & _EXPIRES and locator[2] == db:
-                    at = strings.expire_at(record, wall_ms)
+                    at = expire_at(record, wall_ms)
                     if at:
                         total += at - wall_ms
                         looked += 1

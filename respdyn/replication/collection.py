@@ -36,7 +36,7 @@ from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 from respdyn.replication.tombstones import Due, Promises, Remains
 from respdyn.ring.hashing import SLOTS
-from respdyn.types import strings
+from respdyn.types.values import REMARK_LEAD_MS, is_expired, remove
 
 if TYPE_CHECKING:
     from respdyn.node import Node
@@ -135,7 +135,7 @@ class Collection:
         By then nobody's clock can take it for alive, and a remark on it that travels without it
         has come, for it was made long before the end.
         """
-        late_ms = max(0, self._settled_ms() - strings.REMARK_LEAD_MS)
+        late_ms = max(0, self._settled_ms() - REMARK_LEAD_MS)
         return 2 * self._node.settings.max_clock_offset_ms + EXPIRY_MARGIN_MS + late_ms
 
     def _is_alone(self) -> bool:
@@ -407,7 +407,7 @@ class Collection:
     def _reduce_one(self, locator: bytes, record: bytes, others: list[str]) -> None:
         node = self._node
         partition = (locator[0] << 8 | locator[1]) // node.replica.width
-        reduced = strings.remove(record, node.stamp(partition))
+        reduced = remove(record, node.stamp(partition))
         if not reduced:
             return
         node.replica.replace(locator, record, reduced)
@@ -434,7 +434,7 @@ class Collection:
             limit_ms = self._node.wall_ms - self._margin_ms()
             return [
                 is_sure and self._holds(partition, *name)
-                and strings.is_expired(self._node.replica.get(name[0]), limit_ms)
+                and is_expired(self._node.replica.get(name[0]), limit_ms)
                 for name in question.names[:BATCH]
             ]
         if isinstance(question, Drop):

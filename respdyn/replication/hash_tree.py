@@ -8,7 +8,7 @@ came does not matter. The root is a hash over all leaves and the partition's cle
 A write pays for none of this: it marks its slot as stale (`Replica.stale`, one byte for each slot),
 and the leaves of stale slots are made anew when somebody asks. An expired value has the same bytes
 as before, with one exception: what each replica drops by itself when its time is over
-(`strings.ends_ms`) is left out from then on, so that nobody gives it back to who was quicker. Each
+(`values.ends_ms`) is left out from then on, so that nobody gives it back to who was quicker. Each
 slot knows when the first of its values comes to that.
 
 The price is that a slot is hashed whole, about a microsecond for each record, however little of it
@@ -26,7 +26,7 @@ from respdyn.causal.codec import digest
 from respdyn.cluster.cleared import Cleared
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
-from respdyn.types.strings import ends_ms
+from respdyn.types.values import ends_ms
 
 SEGMENTS: Final = 1024          # of a partition, unless it has more slots
 LEAF_BYTES: Final = 8

@@ -11,7 +11,7 @@ itself or because it was no owner at that time, meets a higher number than it ha
 comes back. It may hold what the others deleted and forgot: it gives its copy up and is filled anew.
 
 An expired value becomes a tombstone first, by a rule computed from its `expire_at`, and is
-collected like any other. One that covers nothing but itself (`strings.ends_ms`) leaves nothing:
+collected like any other. One that covers nothing but itself (`values.ends_ms`) leaves nothing:
 each replica drops it alone once nobody's clock can take it for alive.
 
 Source: SEMANTICS 4 and 5; "all three agree" alone brought deleted data back in 39-61 of 3000
@@ -24,7 +24,7 @@ from respdyn.causal.codec import EXPIRES, LIVE
 from respdyn.cluster.identity import META
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
-from respdyn.types import strings
+from respdyn.types import values
 
 _PROMISED: Final = META + b"promised"
 _COLLECTED: Final = META + b"collected"
@@ -108,11 +108,11 @@ class Remains:
             if form & (LIVE | EXPIRES) == LIVE:
                 continue
             if form & LIVE:
-                ends_ms = strings.ends_ms(record)
+                ends_ms = values.ends_ms(record)
                 if ends_ms:
                     if ends_ms < over_ms:
                         over.append(locator)
-                elif strings.is_expired(record, limit_ms):
+                elif values.is_expired(record, limit_ms):
                     self._note(self.expired, partition, locator, record)
                 continue
             known = since.get(locator)

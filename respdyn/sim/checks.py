@@ -15,7 +15,7 @@ from respdyn.sim.clocks import EPOCH_MS
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import UP, Host
 from respdyn.sim.operations import DONE, Op
-from respdyn.types import strings
+from respdyn.types import values
 
 if TYPE_CHECKING:
     from respdyn.sim.world import World
@@ -280,7 +280,7 @@ def _unlike(world: "World") -> list[tuple[bytes, dict[bytes, str]]]:
                 continue
             replica = host.node.replica
             record, is_dead = replica.get(name), not replica.is_live(name)
-            is_reduced = is_reduced and (is_dead or strings.is_expired(record, wall_ms))
+            is_reduced = is_reduced and (is_dead or values.is_expired(record, wall_ms))
             # While owners collect, one may have forgotten a tombstone and another not yet.
             copies.setdefault(b"" if is_dead and world.plan.forgets else record, host.name)
         if len(copies) > 1 and not (is_reduced and world.history.of(key).may_expire()):

@@ -123,15 +123,15 @@ def add(record: bytes, stamp: Stamp, amount: int) -> bytes:
     return codec.encode_entries(_claimed(record, stamp), kept)
 
 
-def restart(record: bytes, stamp: Stamp, amount: int, early: list[Entry]) -> bytes:
+def restart(record: bytes, stamp: Stamp, amount: int, left: list[Entry]) -> bytes:
     """An increment of a key that is absent or expired: it covers all there is.
 
-    `early`: remarks that it must keep.
+    `left`: what it must leave of that (`resets`).
     """
     actor, counter, _, _ = stamp
     run = actor + counter.to_bytes(8)
     made = _counted(run, stamp, _clock(record, stamp), 0, 0, amount)
-    entries = sorted([*early, *baselines(record, stamp), made])
+    entries = sorted([*left, made])
     return codec.encode_entries(_claimed(record, stamp), entries)
 
 

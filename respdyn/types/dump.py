@@ -5,8 +5,9 @@ bytes), both little-endian. A string is a length and that many bytes; or, if it 
 32-bit integer, the integer; or it is compressed by LZF. Compressed strings are read; none are
 written, which every Redis accepts.
 
-Only strings are held here so far, counters being strings of digits. Other types are known by their
-numbers, so that it can be said that they are not offered.
+This module knows the footer and the string; counters are strings of digits. What a number stands
+for is said in `values.KINDS`. Other numbers that Redis has are known, so that it can be said that
+their types are not offered.
 
 Source: Redis `rdb.c`, `lzf_d.c`, `crc64.c`; the CRC is that of Jones.
 """
@@ -34,15 +35,15 @@ class WrongFooterError(DumpError):
     """The version is a later one, or the checksum is wrong."""
 
 
-def dump(value: bytes) -> bytes:
-    """A string as DUMP gives it."""
-    body = bytes([_STRING]) + _encode(value) + VERSION.to_bytes(2, "little")
+def seal(packed: bytes) -> bytes:
+    """A value as DUMP gives it: its number and content, then the footer."""
+    body = packed + VERSION.to_bytes(2, "little")
     crc: int = _crc64(body)
     return body + crc.to_bytes(8, "little")
 
 
-def load(payload: bytes) -> bytes:
-    """The string in a dump. Raises `DumpError`."""
+def unseal(payload: bytes) -> bytes:
+    """The number and content of a dump. Raises `DumpError`."""
     if len(payload) < _FOOTER:
         raise WrongFooterError("too short")
     if int.from_bytes(payload[-10:-8], "little") > VERSION:
@@ -50,16 +51,28 @@ def load(payload: bytes) -> bytes:
     crc = int.from_bytes(payload[-8:], "little")
     if crc and crc != _crc64(payload[:-8]):     # zero: written without one
         raise WrongFooterError("a wrong checksum")
-    body = payload[:-_FOOTER]
-    if not body or body[0] not in _TYPES:
-        raise DumpError("Bad data format")
-    if body[0] != _STRING:
-        raise DumpError("only strings can be restored here so far, not other types")
-    return _decode(body, 1)
+    return payload[:-_FOOTER]
+
+
+def not_offered(packed: bytes) -> DumpError:
+    """Why a dump whose number stands for no kind of ours cannot be restored."""
+    if not packed or packed[0] not in _TYPES:
+        return DumpError("Bad data format")
+    return DumpError("only strings can be restored here so far, not other types")
+
+
+def pack_text(value: bytes) -> bytes:
+    """A string's number and content."""
+    return bytes([_STRING]) + _encode(value)
+
+
+def unpack_text(packed: bytes) -> bytes:
+    """The string of which these are number and content. Raises `DumpError`."""
+    return _decode(packed, 1)
 
 
 def _encode(value: bytes) -> bytes:
-    number = _integer_of(value)
+    number = integer_of(value)
     if number is not None:
         for kind, size in ((_INT8, 1), (_INT16, 2), (_INT32, 4)):
             if -(1 << (8 * size - 1)) <= number < 1 << (8 * size - 1):
@@ -74,12 +87,12 @@ def _encode(value: bytes) -> bytes:
     return head + value
 
 
-def _integer_of(value: bytes) -> int | None:
-    """The integer that the string is the decimal of, if it is one of at most 32 bits."""
-    if not value or len(value) > _LONGEST_INTEGER or not value.removeprefix(b"-").isdigit():
+def integer_of(text: bytes, longest: int = _LONGEST_INTEGER) -> int | None:
+    """The integer that the text is the decimal of, if it is one of so many characters at most."""
+    if not text or len(text) > longest or not text.removeprefix(b"-").isdigit():
         return None
-    number = int(value)
-    return number if b"%d" % number == value else None
+    number = int(text)
+    return number if b"%d" % number == text else None
 
 
 def _decode(body: bytes, at: int) -> bytes:

@@ -6,8 +6,8 @@ state, so all replicas agree. An expired winner means an absent key; no older si
 
 EXPIRE and PERSIST do not write the value again, which would shadow a concurrent SET. They add a
 remark: element `x` + the value's actor + counter, payload clock u64, expire_at u64 (0 = PERSIST).
-Replicas drop a value that covers nothing but itself soon after its own time is over (`ends_ms`,
-decision 0033). So a remark that may come later than that travels with the value.
+Replicas drop a value that covers nothing but itself soon after its own time is over
+(`values.ends_ms`, decision 0033). So a remark that may come later than that travels with the value.
 
 Among the remarks on a value the longest decides, PERSIST beats any, and without one the value's own
 expire_at does. A remark whose value is gone means nothing to a reader; it stays until a SET or DEL
@@ -17,29 +17,28 @@ A string that is incremented becomes a counter; its number is what these readers
 winner's value, and a SET or DEL resets it (`counters`).
 
 Each writer returns a delta, itself a record, for `codec.join_records(old, delta)`. Those of
-`assign` and `remove` are the whole new state. The usual key (PLAIN form) is read and overwritten
+`assign` and `count` are the whole new state. The usual key (PLAIN form) is read and overwritten
 without decoding.
 
 Source: SEMANTICS 3, 4 and 5; Redis src/t_string.c and src/expire.c for what a client sees.
 """
 
-from bisect import bisect_left
 from typing import Final
 
 from respdyn.causal import codec
 from respdyn.causal.codec import PLAIN_EXPIRING, PLAIN_VALUE, VALUE, encode_plain, unpack_plain
 from respdyn.causal.context import Context, claim
-from respdyn.causal.dot import Stamp, intern_actor
+from respdyn.causal.dot import Stamp as Stamp
+from respdyn.causal.dot import intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.causal.hybrid_clock import CLOCK_MAX
-from respdyn.causal.tokens import Seal
-from respdyn.types import counters
+from respdyn.types import counters, resets
+from respdyn.types.dump import integer_of, pack_text, unpack_text
 
-__all__ = [
-    "LONE", "LONE_EXPIRING", "LONE_VALUE", "Seal", "Stamp", "assign", "context_with_dot", "count",
-    "ends_ms", "exists", "expire", "expire_at", "is_expired",
-    "put", "remove", "remove_context", "siblings", "value", "written_ms",
-]
+# First bytes of the elements of a string, of a counter, and of remarks.
+LETTER: Final = VALUE[0]
+COUNT_LETTER: Final = counters.COUNT[0]
+REMARK_LETTER: Final = ord("x")
 
 # Forms of a record with one value that everybody has seen, without and with an expiry. The value of
 # the first begins at `LONE_VALUE`.
@@ -49,6 +48,8 @@ LONE_VALUE: Final = PLAIN_VALUE
 
 _u64: Final = int.from_bytes
 _CLOCK_BITS: Final = 16        # of a hybrid clock, below its milliseconds
+_INT64_DIGITS: Final = 20
+_EMBEDDED_MAX: Final = 44      # bytes of a string that Redis keeps beside the head of its object
 # A remark on a value that ends sooner than this after it travels with the value.
 REMARK_LEAD_MS: Final = 120_000
 
@@ -68,57 +69,12 @@ def value(record: bytes, now_ms: int) -> bytes | None:
     return None if found is None else found[2]
 
 
-def exists(record: bytes, now_ms: int) -> bool:
-    """Whether GET would answer a value."""
-    if not record:
-        return False
-    form = record[1]
-    if form == LONE:
-        return True
-    if form == LONE_EXPIRING:
-        return _u64(record[46:54]) > now_ms
-    return _winner(record, now_ms) is not None
-
-
-def expire_at(record: bytes, now_ms: int) -> int | None:
-    """When the winner expires, in ms; 0 if it does not; None if the key is absent or expired."""
-    if not record:
+def ends_at(record: bytes) -> int | None:
+    """When the winner expires, in ms, be it past; 0 if it does not; None if no value is alive."""
+    if not record or not record[1] & codec.LIVE:
         return None
-    form = record[1]
-    if form == LONE:
-        return 0
-    if form == LONE_EXPIRING:
-        at = _u64(record[46:54])
-        return at if at > now_ms else None
-    found = _winner(record, now_ms)
-    return None if found is None else found[1]
-
-
-def is_expired(record: bytes, now_ms: int) -> bool:
-    """Whether there is a value, and it has expired; False for a tombstone or an absent key."""
-    if not record:
-        return False
-    if record[1] & codec.PLAIN:
-        return record[1] == 7 and _u64(record[46:54]) <= now_ms
-    ranked = _ranked(record) if record[1] & codec.LIVE else []
-    return bool(ranked) and 0 < ranked[0][1] <= now_ms
-
-
-def ends_ms(record: bytes) -> int:
-    """When a value with a time to live is over that covers nothing but itself; 0 for all others.
-
-    Nothing that is older than it can come back by its absence, for it has made nothing void. Not
-    so if it covers another, even one that ends sooner: a replica that has not seen the covering
-    write may have prolonged that one (EXPIRE, PERSIST), and would bring it back.
-    """
-    if not record or record[1] != LONE_EXPIRING or _u64(record[38:46]) - _u64(record[30:38]) != 1:
-        return 0
-    return max(_u64(record[46:54]), _u64(record[6:14]) >> _CLOCK_BITS)
-
-
-def written_ms(record: bytes) -> int:
-    """When it was last written, in ms since 1970, by the clock of whoever did."""
-    return codec.max_clock(record) >> _CLOCK_BITS
+    ranked = _ranked(record)
+    return ranked[0][1] if ranked else None
 
 
 def siblings(record: bytes, now_ms: int) -> list[bytes]:
@@ -146,29 +102,17 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
             return encode_plain(clock, actor, lo, counter, expire_at, value)
     rows = codec.claim_rows(codec.rows_of(record), actor, counter, floor)
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
-    if record[1] & codec.PLAIN or not (
-        record[1] & codec.EXPIRES or counters.has_runs(record)
-    ):
-        return written
-    left = _early_remarks(record) + counters.baselines(record, stamp)
+    left = resets.left(record, stamp)
     if not left:
         return written
     return codec.encode_entries(rows, sorted(left + codec.entries_of(written)))
 
 
-def remove(record: bytes, stamp: Stamp) -> bytes:
-    """DEL: the new state of the key, which covers everything `record` holds; b"" if no value lives.
-
-    It needs a new dot, that of `stamp`, only to reset a counter that others incremented.
-    """
-    if not codec.is_live(record):
-        return b""
-    rows = codec.rows_of(record)
-    left = _early_remarks(record)
-    reset = counters.baselines(record, stamp)
-    if reset:
-        rows = codec.claim_rows(rows, *stamp[:3])
-    return codec.encode_entries(rows, sorted(left + reset))
+def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
+    """The SET that made `delta` once more, over all that is in `record`."""
+    new = value(delta, 0)
+    assert new is not None, "conflict feedback is asked for SETs only"
+    return assign(record, stamp, new, ends_at(delta) or 0)
 
 
 def count(record: bytes, stamp: Stamp, amount: int, exists: bool) -> bytes:
@@ -178,7 +122,7 @@ def count(record: bytes, stamp: Stamp, amount: int, exists: bool) -> bytes:
     """
     if exists:
         return counters.add(record, stamp, amount)
-    return counters.restart(record, stamp, amount, _early_remarks(record))
+    return counters.restart(record, stamp, amount, resets.left(record, stamp))
 
 
 def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
@@ -228,26 +172,10 @@ def put(
     actor, counter, _, clock = stamp
     rows = codec.encode_rows(context_with_dot(context, stamp, record))
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
-    reset = counters.baselines(record, stamp, codec.edges_of(codec.encode_rows(context)))
-    if not reset:
+    left = resets.left_within(record, stamp, codec.encode_rows(context))
+    if not left:
         return written
-    return codec.encode_entries(rows, sorted(reset + codec.entries_of(written)))
-
-
-def remove_context(context: Context, stamp: Stamp | None = None, record: bytes = b"") -> bytes:
-    """DELCTX: a delta that removes exactly what the client has read; b"" if that is nothing.
-
-    `stamp` and `record` as for `put`.
-    """
-    if not context:
-        return b""
-    rows = codec.encode_rows(context)
-    if stamp is None:
-        return codec.encode_tombstone(rows)
-    reset = counters.baselines(record, stamp, codec.edges_of(rows))
-    if reset:
-        rows = codec.encode_rows(context_with_dot(context, stamp, record))
-    return codec.encode_entries(rows, reset)
+    return codec.encode_entries(rows, sorted(left + codec.entries_of(written)))
 
 
 def context_with_dot(context: Context, stamp: Stamp, record: bytes = b"") -> Context:
@@ -261,24 +189,28 @@ def context_with_dot(context: Context, stamp: Stamp, record: bytes = b"") -> Con
     return context.add(actor, *claim(held, actor, counter, floor))
 
 
+def encoding(record: bytes) -> bytes:
+    """How Redis would store the value, judged by the value alone."""
+    held = value(record, 0) or b""
+    number = integer_of(held, _INT64_DIGITS)
+    if number is not None and -(1 << 63) <= number < 1 << 63:
+        return b"int"
+    return b"embstr" if len(held) <= _EMBEDDED_MAX else b"raw"
+
+
+def dump(record: bytes) -> bytes:
+    """What DUMP says of the value, without the footer."""
+    return pack_text(value(record, 0) or b"")
+
+
+def load(packed: bytes, record: bytes, stamp: Stamp, expire_at: int) -> bytes:
+    """RESTORE: the new state of the key, given what `dump` made. Raises `DumpError`."""
+    return assign(record, stamp, unpack_text(packed), expire_at)
+
+
 def _clock_above(highest: int) -> int:
     """A clock above all that is covered, even if one of those is from the far future."""
     return highest + 1 if highest < CLOCK_MAX else CLOCK_MAX
-
-
-def _early_remarks(record: bytes) -> list[counters.Entry]:
-    """Those remarks whose value has not arrived here, which a new state must keep.
-
-    An EXPIRE can overtake the SET it is bound to. Nobody here has seen that value, so it survives
-    as a sibling when it comes, and must still find its expiry.
-    """
-    if not record or record[1] & 3 != codec.EXPIRES:
-        return []
-    edges = codec.edges_of(codec.rows_of(record))
-    return [
-        entry for entry in codec.entries_of(record)
-        if entry[0][:1] == b"x" and not bisect_left(edges, entry[0][1:]) & 1
-    ]
 
 
 def _ranked(record: bytes) -> list[tuple[bytes, int, bytes]]:

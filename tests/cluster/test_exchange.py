@@ -11,7 +11,7 @@ from respdyn.cluster.identity import Identity
 from respdyn.cluster.replica import Replica
 from respdyn.replication.hash_tree import HashTrees
 from respdyn.ring.hashing import PREFIX, slot_of
-from respdyn.types import strings
+from respdyn.types import strings, values
 from tests.little import Little
 
 FAST = {"exchange_interval_ms": 20}
@@ -79,7 +79,7 @@ def test_a_tree_kept_up_is_the_tree_made_anew(
             old = replica.get(name)
             replica.replace(name, old, strings.assign(old, stamp, b"y", 0))
         elif what == "d" and replica.get(name):
-            replica.join(name, strings.remove(replica.get(name), stamp))
+            replica.join(name, values.remove(replica.get(name), stamp))
         else:
             trees.root(partition)
     kept = {one: (trees.segments(one), trees.root(one)) for one in touched}

@@ -3,7 +3,7 @@
 from respdyn.causal.codec import LIVE
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import slot_of
-from respdyn.types import strings
+from respdyn.types import strings, values
 from tests.little import Little
 
 AGE_MS = 400
@@ -76,7 +76,7 @@ def test_a_hint_at_a_node_that_owns_nothing_of_it_keeps_the_tombstone() -> None:
     keeper = next(name for name in "ABCDE" if name not in owners)
     deleted(little, owners[0], key)
     little[keeper].hints.keep(little[owners[2]].identity.node_id, locator_of(key),
-                              strings.remove_context(
+                              values.remove_context(
                                   _context(little[owners[0]].replica, key)), True)
     little[keeper].handoff._is_able = lambda owner: False       # type: ignore[method-assign]
     little.run(3 * SOON_MS)

@@ -9,7 +9,7 @@ from respdyn.commands.folding import first_error
 from respdyn.commands.table import lookup
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, bulks, error, integer
-from respdyn.types import strings
+from respdyn.types import values
 
 ACTOR = intern_actor(b"a life of a node")
 KEYS = (b"a key that the members share ...",)
@@ -78,7 +78,7 @@ class Executor:
         return reply
 
     def _live(self) -> list[bytes]:
-        return [key for key, rec in self.records.items() if strings.exists(rec, self.now_ms)]
+        return [key for key, rec in self.records.items() if values.exists(rec, self.now_ms)]
 
     def _cover(self, name: str, argv: list[bytes]) -> bytes:
         if name == "scan":

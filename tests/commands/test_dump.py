@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from respdyn.types.dump import DumpError, WrongFooterError, dump, load
+from respdyn.types.dump import DumpError, WrongFooterError
+from tests.commands.dumps import dump, load
 from tests.commands.real import Connection
 
 VALUES = st.one_of(

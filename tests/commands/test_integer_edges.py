@@ -13,8 +13,8 @@ from compat.scope import redis_commands
 from respdyn.commands.declare import Command
 from respdyn.commands.syntax import Argument
 from respdyn.commands.table import COMMANDS
-from respdyn.types.dump import dump
 from tests.commands.alone import Alone
+from tests.commands.dumps import dump
 from tests.commands.real import Connection
 
 EDGES = (

@@ -5,7 +5,7 @@ import time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from respdyn.types.dump import dump
+from tests.commands.dumps import dump
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
 

@@ -4,7 +4,7 @@ import pytest
 
 from respdyn.node import Node
 from respdyn.sessions import memory
-from respdyn.types import strings
+from respdyn.types import values
 from tests.commands.alone import Alone
 from tests.commands.real import Redis
 from tests.commands.test_operating import later, stats
@@ -110,7 +110,7 @@ def test_what_is_held_is_counted_at_all_replicas_through_joins_and_restarts() ->
         assert _held(little[name]) == replica.bytes > 0
         records = [record for table in replica.slots for record in table.values()]
         assert sum(replica.live[0]) == sum(record[1] & 4 > 0 for record in records)
-        timed = sum(bool(strings.expire_at(record, 0)) for record in records)
+        timed = sum(bool(values.expire_at(record, 0)) for record in records)
         assert sum(replica.timed[0]) == timed > 0
 
 

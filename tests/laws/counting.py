@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from respdyn.causal import codec
 from respdyn.causal.dot import Stamp, intern_actor
-from respdyn.types import strings
+from respdyn.types import strings, values
 from respdyn.types.long_double import UNIT
 
 Serials = frozenset[int]
@@ -112,7 +112,7 @@ class CounterWorld:
         clock = max([stamp[3], *(self.history[serial].clock + 1 for serial in self.live(events))])
         gone = self.seen(events)
         kind = choice % 11
-        exists = strings.exists(record, 0)
+        exists = values.exists(record, 0)
         if kind < 7:
             amount = (1, 2, 5, -1, -3, 100, 0)[self.pick(7)]
             delta = strings.count(record, stamp, amount * UNIT, exists)
@@ -125,7 +125,7 @@ class CounterWorld:
             assert codec.max_clock(delta) >= clock
             event = Event(gone, None, base, codec.max_clock(delta), dot)
         else:
-            delta = strings.remove(record, stamp)
+            delta = values.remove(record, stamp)
             event = Event(gone)
         if not delta:
             assert not exists
@@ -181,7 +181,7 @@ class CounterWorld:
         expected = self.number(events)
         found = strings.value(record, 0)
         assert (None if found is None else int(found)) == expected, (found, expected)
-        assert strings.exists(record, 0) == codec.is_live(record) == (expected is not None)
+        assert values.exists(record, 0) == codec.is_live(record) == (expected is not None)
         if record:
             codec.verify(record)
             assert codec.encode(codec.decode(record)) == record

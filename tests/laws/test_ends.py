@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from respdyn.causal.codec import digest, join_records
 from respdyn.causal.dot import intern_actor
-from respdyn.types import strings
+from respdyn.types import strings, values
 from tests.laws.world import World
 
 LATE_MS = 100
@@ -24,7 +24,7 @@ def test_what_is_over_and_covers_nothing_adds_nothing_to_any_other_state(schedul
     world.run()
     made = sorted({record for record in world.records if record})
     for one in made:
-        over_ms = strings.ends_ms(one)
+        over_ms = values.ends_ms(one)
         if not over_ms or over_ms > LATE_MS:
             continue
         for other in made:
@@ -38,16 +38,16 @@ def test_what_is_over_and_covers_nothing_adds_nothing_to_any_other_state(schedul
 def test_only_a_lone_value_with_a_time_to_live_that_was_written_over_nothing_has_an_end():
     a, b = intern_actor(b"a" * 16), intern_actor(b"b" * 16)
     first = strings.assign(b"", (a, 5, 0, 1 << 16), b"v", 50)
-    assert strings.ends_ms(first) == 50
-    assert strings.ends_ms(b"") == 0
-    assert strings.ends_ms(strings.assign(b"", (a, 5, 0, 1 << 16), b"v", 0)) == 0
+    assert values.ends_ms(first) == 50
+    assert values.ends_ms(b"") == 0
+    assert values.ends_ms(strings.assign(b"", (a, 5, 0, 1 << 16), b"v", 0)) == 0
     for stamp in ((a, 6, 0, 2 << 16), (a, 9, 0, 2 << 16), (a, 9, 8, 2 << 16), (b, 3, 0, 2 << 16)):
-        assert strings.ends_ms(strings.assign(first, stamp, b"w", 60)) == 0
-    assert strings.ends_ms(join_records(first, strings.expire(first, (b, 3, 0, 2 << 16), 70))) == 0
-    assert strings.ends_ms(strings.remove(first, (b, 3, 0, 2 << 16))) == 0
-    assert strings.ends_ms(strings.count(first, (b, 3, 0, 2 << 16), 1, True)) == 0
+        assert values.ends_ms(strings.assign(first, stamp, b"w", 60)) == 0
+    assert values.ends_ms(join_records(first, strings.expire(first, (b, 3, 0, 2 << 16), 70))) == 0
+    assert values.ends_ms(values.remove(first, (b, 3, 0, 2 << 16))) == 0
+    assert values.ends_ms(strings.count(first, (b, 3, 0, 2 << 16), 1, True)) == 0
     late = strings.assign(b"", (a, 5, 0, 90 << 16), b"v", 50)
-    assert strings.ends_ms(late) == 90      # written when its time was over
+    assert values.ends_ms(late) == 90      # written when its time was over
 
 
 def test_a_value_that_covers_one_that_ends_sooner_may_not_be_dropped():
@@ -61,7 +61,7 @@ def test_a_value_that_covers_one_that_ends_sooner_may_not_be_dropped():
     prolonged = join_records(first, strings.expire(first, (b, 3, 0, 2 << 16), 0))
     assert alive(join_records(covering, prolonged), LATE_MS) == []
     assert alive(prolonged, LATE_MS) == [(first[14:30] + first[38:46], b"old")]
-    assert strings.ends_ms(covering) == 0
+    assert values.ends_ms(covering) == 0
 
 
 def test_a_remark_travels_with_a_value_that_others_may_have_dropped_when_it_comes():
@@ -71,6 +71,6 @@ def test_a_remark_travels_with_a_value_that_others_may_have_dropped_when_it_come
         held = strings.assign(b"", (a, 5, 0, now_ms << 16), b"v", now_ms + left_ms)
         told = strings.expire(held, (b, 3, 0, now_ms << 16), now_ms + 7_200_000)
         assert (strings.value(told, now_ms) == b"v") is is_whole
-        assert strings.expire_at(join_records(held, told), now_ms) == now_ms + 7_200_000
+        assert values.expire_at(join_records(held, told), now_ms) == now_ms + 7_200_000
     plain = strings.assign(b"", (a, 5, 0, now_ms << 16), b"v", 0)
     assert strings.value(strings.expire(plain, (b, 3, 0, now_ms << 16), 1), 0) is None

@@ -19,7 +19,7 @@ from respdyn.causal import codec
 from respdyn.causal.context import Context
 from respdyn.causal.dot import Dot, Stamp, intern_actor
 from respdyn.causal.dotted_map import DottedMap
-from respdyn.types import strings
+from respdyn.types import strings, values
 
 Seen = frozenset[int]
 NOTHING: Seen = frozenset()
@@ -182,7 +182,7 @@ class World:
                 event = Event("value", everything, dot, clock, expire_at, value)
                 assert codec.join_records(record, delta) is delta
             case 3:
-                delta = strings.remove(record, stamp)
+                delta = values.remove(record, stamp)
                 event = Event("removal", everything)
             case 4 | 5 | 6:
                 delta = strings.expire(record, stamp, expire_at)
@@ -198,7 +198,7 @@ class World:
                 kept = NOTHING
                 event = Event("value", seen, dot, stamp[3], expire_at, value)
             case _:
-                delta = strings.remove_context(context)
+                delta = values.remove_context(context)
                 kept = NOTHING
                 event = Event("removal", seen)
         needs_value = event.kind == "remark" or choice % 9 == 3
@@ -291,8 +291,8 @@ class World:
         for now_ms in TIMES_MS:
             assert self.read(events, now_ms) == Reading(
                 strings.value(record, now_ms),
-                strings.exists(record, now_ms),
-                strings.expire_at(record, now_ms),
+                values.exists(record, now_ms),
+                values.expire_at(record, now_ms),
                 strings.siblings(record, now_ms),
             )
 

@@ -5,7 +5,7 @@ from respdyn.node import Node
 from respdyn.replication.collection import Collection, Name, Promised
 from respdyn.replication.tombstones import Remains
 from respdyn.ring.ring import Member
-from respdyn.types import strings
+from respdyn.types import values
 from tests.sim.bugs import Bug, keys
 
 
@@ -67,7 +67,7 @@ class DropsAll(Remains):
         limit_ms: int, over_ms: int,
     ) -> list[bytes]:
         super()._look_into(table, partition, now_ms, grace_ms, 0, 0)
-        return [name for name, record in table.items() if strings.is_expired(record, over_ms)]
+        return [name for name, record in table.items() if values.is_expired(record, over_ms)]
 
 
 # Tombstones are collected within the run: keys rest for long, and so do nodes that are away.

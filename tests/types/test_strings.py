@@ -6,7 +6,7 @@ from respdyn.causal import codec
 from respdyn.causal.codec import join_records
 from respdyn.causal.context import Context
 from respdyn.causal.dot import intern_actor
-from respdyn.types import strings
+from respdyn.types import strings, values
 
 A, B = intern_actor(b"a" * 16), intern_actor(b"b" * 16)
 NOW = 1000
@@ -18,12 +18,12 @@ def by(actor, counter, clock=0, floor=0):
 
 def test_an_absent_key_reads_as_nothing():
     assert strings.value(b"", NOW) is None
-    assert not strings.exists(b"", NOW)
-    assert strings.expire_at(b"", NOW) is None
+    assert not values.exists(b"", NOW)
+    assert values.expire_at(b"", NOW) is None
     assert strings.siblings(b"", NOW) == []
-    assert strings.remove(b"", by(A, 1)) == b""
+    assert values.remove(b"", by(A, 1)) == b""
     assert strings.expire(b"", by(A, 1), 5) == b""
-    assert strings.remove_context(Context()) == b""
+    assert values.remove_context(Context()) == b""
 
 
 @pytest.mark.parametrize("expire_at", [0, NOW + 1])
@@ -31,8 +31,8 @@ def test_an_absent_key_reads_as_nothing():
 def test_set_reads_back(value, expire_at):
     record = strings.assign(b"", by(A, 4), value, expire_at)
     assert strings.value(record, NOW) == value
-    assert strings.exists(record, NOW)
-    assert strings.expire_at(record, NOW) == expire_at
+    assert values.exists(record, NOW)
+    assert values.expire_at(record, NOW) == expire_at
     assert strings.siblings(record, NOW) == [value]
 
 
@@ -40,8 +40,8 @@ def test_a_value_is_gone_in_the_millisecond_it_expires():
     record = strings.assign(b"", by(A, 4), b"v", NOW)
     assert strings.value(record, NOW - 1) == b"v"
     assert strings.value(record, NOW) is None
-    assert not strings.exists(record, NOW)
-    assert strings.expire_at(record, NOW) is None
+    assert not values.exists(record, NOW)
+    assert values.expire_at(record, NOW) is None
     assert strings.siblings(record, NOW) == []
 
 
@@ -107,7 +107,7 @@ def test_set_refuses_a_counter_that_was_used():
 
 def test_del_leaves_a_tombstone_and_a_concurrent_set_survives_it():
     record = strings.assign(b"", by(A, 4), b"old", 0)
-    delta = strings.remove(record, by(A, 5))
+    delta = values.remove(record, by(A, 5))
     assert not codec.is_live(join_records(record, delta))
     concurrent = strings.assign(record, by(B, 1), b"new", 0)
     assert strings.value(join_records(concurrent, delta), NOW) == b"new"
@@ -117,7 +117,7 @@ def test_del_leaves_a_tombstone_and_a_concurrent_set_survives_it():
 
 def test_del_of_a_tombstone_writes_nothing():
     record = strings.assign(b"", by(A, 4), b"old", 0)
-    assert strings.remove(strings.remove(record, by(A, 5)), by(A, 6)) == b""
+    assert values.remove(values.remove(record, by(A, 5)), by(A, 6)) == b""
 
 
 # Contexts carried by clients
@@ -133,7 +133,7 @@ def test_putctx_covers_what_was_read_and_nothing_else():
 def test_putctxs_reply_covers_the_new_value_but_no_unread_sibling():
     context = strings.context_with_dot(Context(), by(A, 9))
     record = join_records(siblings_of_two(), strings.put(Context(), by(A, 9), b"mine", 0))
-    left = join_records(record, strings.remove_context(context))
+    left = join_records(record, values.remove_context(context))
     assert strings.siblings(left, NOW) == [b"two", b"one"]
 
 
@@ -171,9 +171,9 @@ def test_putctx_after_a_stale_read_adds_a_sibling():
 def test_delctx_removes_exactly_what_was_read():
     record = siblings_of_two()
     read = codec.context_of(strings.assign(b"", by(B, 2), b"two", 0))
-    left = join_records(record, strings.remove_context(read))
+    left = join_records(record, values.remove_context(read))
     assert strings.siblings(left, NOW) == [b"one"]
-    gone = join_records(left, strings.remove_context(codec.context_of(left)))
+    gone = join_records(left, values.remove_context(codec.context_of(left)))
     assert not codec.is_live(gone)
 
 
@@ -188,7 +188,7 @@ def test_expire_does_not_ship_the_value():
     record = strings.assign(b"", by(A, 4), b"v" * 5000, 0)
     delta = strings.expire(record, by(B, 1), NOW + 9)
     assert len(delta) < 150
-    assert strings.expire_at(join_records(record, delta), NOW) == NOW + 9
+    assert values.expire_at(join_records(record, delta), NOW) == NOW + 9
 
 
 @pytest.mark.parametrize(("first", "second"), [(9, 5), (5, 9), (0, 5), (5, 0)])
@@ -196,21 +196,21 @@ def test_of_two_expires_one_after_the_other_the_second_counts(first, second):
     record = lent(expire_at=7)
     record = join_records(record, strings.expire(record, by(A, 5), first))
     record = join_records(record, strings.expire(record, by(B, 1), second))
-    assert strings.expire_at(record, 0) == second
+    assert values.expire_at(record, 0) == second
 
 
 @pytest.mark.parametrize(("one", "two", "counts"), [(5, 9, 9), (9, 5, 9), (5, 0, 0), (0, 9, 0)])
 def test_of_concurrent_expires_the_longer_wins_and_persist_beats_any(one, two, counts):
     record = lent(expire_at=7)
     a, b = strings.expire(record, by(A, 5), one), strings.expire(record, by(B, 1), two)
-    assert strings.expire_at(join_records(join_records(record, a), b), 0) == counts
-    assert strings.expire_at(join_records(b, join_records(a, record)), 0) == counts
+    assert values.expire_at(join_records(join_records(record, a), b), 0) == counts
+    assert values.expire_at(join_records(b, join_records(a, record)), 0) == counts
 
 
 def test_expire_may_shorten_what_the_value_was_set_with():
     record = lent(expire_at=NOW + 50)
     record = join_records(record, strings.expire(record, by(A, 5), NOW + 1))
-    assert strings.expire_at(record, NOW) == NOW + 1
+    assert values.expire_at(record, NOW) == NOW + 1
     assert strings.value(record, NOW + 1) is None
 
 
@@ -218,7 +218,7 @@ def test_a_set_clears_the_expiry():
     record = lent(expire_at=NOW + 50)
     record = join_records(record, strings.expire(record, by(A, 5), NOW + 1))
     record = strings.assign(record, by(B, 1), b"new", 0)
-    assert strings.expire_at(record, NOW) == 0
+    assert values.expire_at(record, NOW) == 0
     assert len(codec.entries_of(record)) == 1
 
 
@@ -228,13 +228,13 @@ def test_an_expire_concurrent_with_a_set_does_not_touch_the_new_value():
     written = strings.assign(record, by(B, 1), b"new", 0)
     joined = join_records(written, remark)
     assert strings.value(joined, NOW) == b"new"
-    assert strings.expire_at(joined, NOW) == 0
+    assert values.expire_at(joined, NOW) == 0
     assert strings.siblings(joined, NOW) == [b"new"]
 
 
 def test_an_expire_concurrent_with_a_del_leaves_a_tombstone():
     record = lent()
-    joined = join_records(strings.remove(record, by(B, 1)), strings.expire(record, by(A, 5), 9))
+    joined = join_records(values.remove(record, by(B, 1)), strings.expire(record, by(A, 5), 9))
     assert not codec.is_live(joined)
     assert strings.value(joined, 0) is None
 
@@ -245,8 +245,8 @@ def test_an_expired_winner_hides_its_older_siblings():
     record = join_records(one, two)
     assert strings.siblings(record, NOW - 1) == [b"two", b"one"]
     assert strings.value(record, NOW) is None
-    assert not strings.exists(record, NOW)
-    assert strings.expire_at(record, NOW) is None
+    assert not values.exists(record, NOW)
+    assert values.expire_at(record, NOW) is None
     assert strings.siblings(record, NOW) == []
 
 
@@ -268,7 +268,7 @@ def test_an_expire_that_overtakes_its_value_still_counts():
     elsewhere = join_records(strings.assign(b"", by(B, 1), b"other", 0), remark)
     for made in (
         strings.assign(elsewhere, by(B, 2), b"other still", 0),
-        strings.remove(elsewhere, by(B, 2)),
+        values.remove(elsewhere, by(B, 2)),
         strings.expire(elsewhere, by(B, 2), 77),
     ):
         joined = join_records(join_records(elsewhere, made), first)
@@ -282,5 +282,5 @@ def test_an_expire_leaves_the_remarks_on_siblings_alone():
     two = strings.assign(b"", by(B, 2, clock=11), b"two", 0)
     record = join_records(one, two)
     record = join_records(record, strings.expire(record, by(B, 3), NOW + 5))
-    record = join_records(record, strings.remove_context(codec.context_of(two)))
-    assert strings.expire_at(record, 0) == NOW
+    record = join_records(record, values.remove_context(codec.context_of(two)))
+    assert values.expire_at(record, 0) == NOW
