@@ -51,7 +51,6 @@ from respdyn.coordination.coverage import Coverage
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.fallback import StandIn
 from respdyn.host import Host, NoHost
-from respdyn.local.acl import begin_users
 from respdyn.local.cluster import Topology
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
@@ -71,6 +70,7 @@ from respdyn.sessions.notifications import Telling
 from respdyn.sessions.session import Session
 from respdyn.sessions.tuning import tune
 from respdyn.sessions.turn_output import Drained, to_write
+from respdyn.sessions.users_file import begin_users
 
 
 class Node:
@@ -132,7 +132,7 @@ class Node:
         self.dispatcher.wall_ms = wall_ms
         self.telling.advance(now_ms, wall_ms)
         self.gossip.restore(self.is_named)
-        begin_users(self.front.context)
+        begin_users(self.front.users, settings.aclfile, self.host)
         self.changes.restore()
         self.changes.found()
         self.changes.go_by_ring()

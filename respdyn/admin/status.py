@@ -49,11 +49,11 @@ from respdyn.cluster.versions import Version, version_of
 from respdyn.commands.dyn import parse_wait
 from respdyn.coordination.calls import Continuation
 from respdyn.errors import ReplyError
-from respdyn.local import channels
 from respdyn.membership.membership import address_of
 from respdyn.resp.replies import array, bulk, error, integer, map_, text
 from respdyn.ring.hashing import PREFIX, slot_of
 from respdyn.ring.ring import Member
+from respdyn.sessions import pubsub_tasks
 
 if TYPE_CHECKING:
     from respdyn.node import Node
@@ -116,7 +116,7 @@ class ClusterView:
             records = map(self._node.replica.get, question.locators)
             return [self._node.replica.digest(rec) if rec else b"" for rec in records]
         if isinstance(question, Listening):
-            return channels.answer(self._node.telling.pubsub, question)
+            return pubsub_tasks.answer(self._node.telling.pubsub, question)
         if isinstance(question, Promise | Vow | Remnants | Drop | Same):
             return self._node.collection.answer(question)
         if isinstance(question, Pull | Offer | Give | Sizes):
@@ -182,7 +182,7 @@ class ClusterView:
         if name == "dyn.cluster|members":
             return _at_once(self._members(resp3))
         if name.startswith("pubsub|"):
-            return channels.task(self._everybody(), name, argv)
+            return pubsub_tasks.task(self._everybody(), name, argv)
         if name == "dyn.cluster|verify":
             return Verification(self._node).task(resp3)
         if name == "dyn.cluster|repair":

@@ -136,3 +136,11 @@ def expire_at(unit: bytes, time: bytes, now_ms: int, name: str) -> int:
     if when > INT64_MAX:
         raise invalid_expire(name)
     return when
+
+
+def unknown_subcommand(argv: list[bytes]) -> ReplyError:
+    """What Redis says where the number of arguments fits no form of a subcommand."""
+    return ReplyError(
+        f"ERR unknown subcommand or wrong number of arguments for '{quoted(argv[1], 128)}'. "
+        f"Try {quoted(argv[0]).upper()} HELP."
+    )

@@ -8,10 +8,10 @@ it has stated is kept in its words: both change with N.
 
 from typing import Final
 
+from respdyn.cluster.terms import Terms
 from respdyn.commands.arguments import integer_of, quoted, word
 from respdyn.commands.dyn import split_terms
 from respdyn.errors import ReplyError
-from respdyn.sessions.terms import Terms
 
 TIMEOUT_MS_MAX: Final = 3_600_000
 

@@ -14,7 +14,8 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands import scan
 from respdyn.commands.declare import Command
 from respdyn.coordination.coverage import untag
-from respdyn.local import channels, storing
+from respdyn.local import storing
+from respdyn.sessions import pubsub_tasks
 from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -56,5 +57,5 @@ def task(
         dbs = [session.db] if name == "flushdb" else list(range(16))
         return coverage.flush(dbs, terms, mine)
     if mine is not None and name.startswith("pubsub|"):
-        return channels.task([node.identity.node_id], name, argv)
+        return pubsub_tasks.task([node.identity.node_id], name, argv)
     return node.view.task(name, argv, session.db, session.resp == 3)

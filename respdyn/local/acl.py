@@ -1,9 +1,6 @@
-"""ACL, AUTH and the like: what they answer. Users and their rights are in `acl` and `acl_rules`.
+"""ACL, AUTH and the like: what they answer. Users and their rights are in `sessions/users`.
 
-An ACL file has one user a line, with the rules as they were given; ACL LIST shows shorter ones.
-Files are the process's, so they are read and written through the `Host` that the node was given.
-
-Source: Redis 7.0 `acl.c` (aclCommand, ACLLoadFromFile).
+Source: Redis 7.0 `acl.c` (aclCommand).
 """
 
 from __future__ import annotations
@@ -11,23 +8,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from respdyn.commands import introspection
-from respdyn.commands.arguments import parse_integer, quoted, syntax_error, word, wrong_arity
-from respdyn.commands.declare import CATEGORIES
+from respdyn.commands.arguments import (
+    parse_integer,
+    quoted,
+    syntax_error,
+    unknown_subcommand,
+    word,
+    wrong_arity,
+)
+from respdyn.commands.declare import CATEGORIES, Argv
 from respdyn.commands.table import COMMANDS, find
-from respdyn.config_values import ConfigError
 from respdyn.errors import ReplyError
 from respdyn.host import HostError
 from respdyn.ports import random_bits
 from respdyn.resp.replies import OK, array, bulk, bulks, double, integer, map_, null, set_, text
 from respdyn.sessions.acl_print import printed
-from respdyn.sessions.acl_rules import UNKNOWN, RuleError, Selector, User, has_spaces, merged
+from respdyn.sessions.acl_rules import RuleError, Selector, User
 from respdyn.sessions.session import Session
 from respdyn.sessions.users import DEFAULT, Refusal
+from respdyn.sessions.users_file import parse_file
 
 if TYPE_CHECKING:
     from respdyn.local.table import LocalContext
-
-Argv = list[bytes]
 
 _BITS_MAX: Final = 4096
 _SHOWN: Final = 10              # entries of ACL LOG, unless more are asked for
@@ -44,9 +46,6 @@ _NO_FILE: Final = (
 _NOT_SAVED: Final = (
     "ERR There was an error trying to save the ACLs. Please check the server logs for more "
     "information"
-)
-_UNCHANGED: Final = (
-    "WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
 )
 
 
@@ -233,72 +232,8 @@ def load(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return OK
 
 
-def begin_users(context: LocalContext) -> None:
-    """At start: the users of the file, then what was said of users since.
-
-    Raises `ConfigError` when there is anything wrong with the file: half of it is no protection.
-    """
-    name = context.settings.aclfile
-    if name:
-        try:
-            context.users.begin_with(parse_file(name, context.host.read_text(name)))
-        except (HostError, RuleError) as wrong:
-            raise ConfigError(f"aclfile {name}: {wrong}") from None
-    context.users.restore()
-
-
 def _file(context: LocalContext) -> str:
     name = context.settings.aclfile
     if not name:
         raise ReplyError(_NO_FILE)
     return name
-
-
-def parse_file(name: str, content: str) -> list[User]:
-    """The users of an ACL file. Raises `RuleError` with all that is wrong with it, in one line."""
-    found: dict[bytes, User] = {}
-    wrongs: list[str] = []
-    for number, line in enumerate(content.split("\n"), 1):
-        words = line.strip(" \t\r\n").encode("utf-8", "surrogateescape").split(b" ")
-        if words == [b""]:
-            continue
-        if words[0] != b"user" or len(words) < 2:
-            wrongs.append(
-                f"{name}:{number} should start with user keyword followed by the username. "
-            )
-            continue
-        user = words[1]
-        shown = user.decode("latin-1")
-        if has_spaces(user):
-            wrongs.append(
-                f"'{name}:{number}: username '{shown}' contains invalid characters. "
-            )
-        elif user in found:
-            wrongs.append(f"WARNING: Duplicate user '{shown}' found on line {number}. ")
-        else:
-            found[user] = User(user)
-            try:
-                found[user] = found[user].changed(merged(words[2:]))
-            except RuleError as wrong:
-                wrongs.append(f"{name}:{number}: {_reason(wrong)}. ")
-    if wrongs:
-        raise RuleError("".join(wrongs) + _UNCHANGED)
-    return list(found.values())
-
-
-def _reason(wrong: RuleError) -> str:
-    """Only names of commands are shown: what else is wrong may be a password."""
-    reason, rule = wrong.args
-    if reason == UNKNOWN:
-        return f"Error in applying operation '{rule.decode('latin-1')}': {reason}"
-    if reason.startswith("Unmatched"):
-        return "Unmatched parenthesis in selector definition"
-    return str(reason)
-
-
-def unknown_subcommand(argv: Argv) -> ReplyError:
-    """What Redis says where the number of arguments fits no form of a subcommand."""
-    return ReplyError(
-        f"ERR unknown subcommand or wrong number of arguments for '{quoted(argv[1], 128)}'. "
-        f"Try {quoted(argv[0]).upper()} HELP."
-    )

@@ -1,10 +1,6 @@
 """CLIENT: what this node knows of its connections, and what may be done to them.
 
-The lines of CLIENT LIST have every field of Redis 7, and the library's name and version of 7.2.
-What has no counterpart here reads zero: no buffer is allocated before it is filled (`qbuf-free`,
-`rbs`, `rbp`, `obl`). As in Redis, `qbuf` has the command in it that this client is just served.
-
-Source: Redis `networking.c` (catClientInfoString, clientCommand).
+Source: Redis `networking.c` (clientCommand), `replication.c` (monitorCommand).
 """
 
 from __future__ import annotations
@@ -12,16 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from respdyn.commands.arguments import integer_of, parse_integer, quoted, syntax_error, word
+from respdyn.commands.arguments import (
+    integer_of,
+    parse_integer,
+    quoted,
+    syntax_error,
+    unknown_subcommand,
+    word,
+)
+from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import OK, bulk, integer, null, verbatim
+from respdyn.resp.replies import OK, ZERO, bulk, integer, null, verbatim
+from respdyn.sessions.client_info import describe
+from respdyn.sessions.pausing import NEVER
 from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
     from respdyn.local.table import LocalContext
-
-Argv = list[bytes]
 
 # Connections are of the first and of the last kind; masters and replicas there are none.
 _ENDPOINTS: Final = frozenset(
@@ -30,52 +34,8 @@ _ENDPOINTS: Final = frozenset(
 _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
-def describe(context: LocalContext, session: Session, argv: Argv | None = None) -> bytes:
-    """One line of CLIENT LIST, without its end. `argv`: the words that this client just said."""
-    now_ms = context.now_ms
-    read, written = context.host.buffered(session.tag)
-    argv_bytes = sum(map(len, argv or ()))
-    if argv:
-        read += len(b"*%d\r\n" % len(argv)) + sum(len(b"$%d\r\n\r\n" % len(one)) for one in argv)
-        read += argv_bytes
-    transaction = session.transaction
-    flags = "O" if session.is_monitor else ""
-    flags += "P" if session.subscriptions is not None else ""
-    tracking = session.tracking
-    if tracking is not None:
-        flags += "t" + ("R" if tracking.broken else "") + ("B" if tracking.is_bcast else "")
-    flags += "x" if transaction is not None else ""
-    flags += ("c" if session.closing else "") + ("e" if session.no_evict else "")
-    channels, patterns, shards = (
-        (0, 0, 0) if session.subscriptions is None else map(len, session.subscriptions.names)
-    )
-    fields: list[tuple[str, object]] = [
-        ("id", session.id),
-        ("addr", session.address),
-        ("laddr", session.local_address),
-        ("fd", context.host.descriptor(session.tag)),
-        ("name", session.name.decode("latin-1")),
-        ("age", max(0, now_ms - session.created_ms) // 1000),
-        ("idle", max(0, now_ms - session.last_ms) // 1000),
-        ("flags", flags or "N"),
-        ("db", session.db),
-        ("sub", channels), ("psub", patterns), ("ssub", shards),
-        ("multi", -1 if transaction is None else len(transaction.queue)),
-        ("qbuf", read), ("qbuf-free", 0), ("argv-mem", argv_bytes),
-        ("multi-mem", 0 if transaction is None else transaction.size),
-        ("rbs", 0), ("rbp", 0), ("obl", 0),
-        ("oll", len(session.out) + len(session.pending)),
-        ("omem", session.out_bytes + written),
-        ("tot-mem", context.node.front.memory.of(session) + argv_bytes),
-        ("events", "rw" if session.out or written else "r"),
-        ("cmd", session.last_command or "NULL"),
-        ("user", session.user.decode("latin-1")),
-        ("redir", -1 if tracking is None else tracking.redirect),
-        ("resp", session.resp),
-        ("lib-name", session.lib_name.decode("latin-1")),
-        ("lib-ver", session.lib_version.decode("latin-1")),
-    ]
-    return " ".join(f"{name}={value}" for name, value in fields).encode("latin-1")
+def _describe(context: LocalContext, session: Session, argv: Argv | None) -> bytes:
+    return describe(session, context.now_ms, context.host, context.node.front.memory, argv)
 
 
 def id_(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -87,7 +47,7 @@ def help_(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def info(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    return verbatim(describe(context, session, argv) + b"\n", session.resp == 3)
+    return verbatim(_describe(context, session, argv) + b"\n", session.resp == 3)
 
 
 def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -101,7 +61,7 @@ def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
     elif len(argv) != 2:
         raise syntax_error()
     lines = b"".join(
-        describe(context, one, argv if one is session else None) + b"\n" for one in chosen
+        _describe(context, one, argv if one is session else None) + b"\n" for one in chosen
     )
     return verbatim(lines, session.resp == 3)
 
@@ -266,3 +226,50 @@ def _type(argument: bytes) -> bytes:
     if kind not in _TYPES:
         raise ReplyError(f"ERR Unknown client type '{quoted(argument)}'")
     return kind
+
+
+# ---- MONITOR and CLIENT PAUSE ----
+
+
+def monitor(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    if session.inside is not None:
+        raise ReplyError("ERR MONITOR isn't allowed for DENY BLOCKING client")
+    if session.is_monitor:
+        return None
+    context.node.front.monitors.begin(session)
+    return OK
+
+
+def pause(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    mode = b"ALL"
+    if len(argv) == 4:
+        mode = word(argv[3])
+        if mode not in (b"ALL", b"WRITE"):
+            raise ReplyError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+    elif len(argv) > 4:
+        raise unknown_subcommand(argv)
+    timeout_ms = integer_of(argv[2])
+    if timeout_ms is None:
+        raise ReplyError("ERR timeout is not an integer or out of range")
+    if timeout_ms < 0:
+        raise ReplyError("ERR timeout is negative")
+    context.node.front.pausing.begin(
+        min(context.node.now_ms + timeout_ms, NEVER), mode == b"ALL"
+    )
+    return OK
+
+
+def unpause(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    context.node.front.pausing.end(context.node.now_ms)
+    return OK
+
+
+def unblock(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    """No command blocks yet, so nobody is there to be unblocked."""
+    if len(argv) == 4:
+        if word(argv[3]) not in (b"TIMEOUT", b"ERROR"):
+            raise ReplyError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    elif len(argv) > 4:
+        raise unknown_subcommand(argv)
+    parse_integer(argv[2])
+    return ZERO

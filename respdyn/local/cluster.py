@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from respdyn.commands.arguments import parse_integer, quoted
+from respdyn.commands.declare import Argv
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulks, integer, map_, text, verbatim
 from respdyn.ring.hashing import SLOTS, slot_of
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from respdyn.node import Node
     from respdyn.ring.ring import Member
     from respdyn.sessions.session import Session
-
-Argv = list[bytes]
 
 _DISABLED = "ERR This instance has cluster support disabled"
 _FORMING = "CLUSTERDOWN this node does not know the ring yet"

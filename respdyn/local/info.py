@@ -20,7 +20,7 @@ from respdyn.commands.arguments import word
 from respdyn.config_view import accepted_value
 from respdyn.resp.replies import verbatim
 from respdyn.sessions.command_stats import Cost
-from respdyn.sessions.pubsub import CHANNEL, PATTERN, SHARD
+from respdyn.sessions.session import CHANNEL, PATTERN, SHARD
 
 if TYPE_CHECKING:
     from respdyn.local.table import LocalContext

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from respdyn.cluster.statistics import Counters
 from respdyn.commands import introspection
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
+from respdyn.commands.declare import Argv
 from respdyn.config_view import rewritten
 from respdyn.errors import ReplyError
 from respdyn.host import HostError
@@ -33,8 +34,6 @@ from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
     from respdyn.local.table import LocalContext
-
-Argv = list[bytes]
 
 RESPDYN_VERSION: Final = "0.1.0"
 _NO_REPLICAS: Final = (

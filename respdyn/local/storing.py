@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Final
 from respdyn.cluster.questions import Digests, Pause
 from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
 from respdyn.commands.arguments import INT64_MAX, integer_of, parse_integer, quoted, word
+from respdyn.commands.declare import Argv
 from respdyn.commands.inspecting import ENTRY_BYTES
 from respdyn.commands.introspection import help_text
-from respdyn.config import Settings, is_loopback_only
 from respdyn.errors import ReplyError
 from respdyn.local import info
 from respdyn.resp.replies import OK, array, bulk, double, integer, map_, status, text
 from respdyn.sessions.memory import CONNECTION_BYTES
 from respdyn.sessions.session import WRITTEN_MAX, Session
+from respdyn.sessions.users import check_debug
 
 if TYPE_CHECKING:
     from respdyn.local.table import LocalContext
 
-Argv = list[bytes]
 Counting = Generator[list[Wish], list[Answer], int]
 
 _POLL_MS: Final = 20
@@ -47,11 +47,6 @@ _DEBUG_HELP = (
     b"    Answer this connection after <seconds>. Nobody else waits. Decimals allowed.",
     b"HELP",
     b"    Prints this help.",
-)
-_DEBUG_REFUSED = (
-    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can'
-    " run it from a local connection, otherwise you need to set this option in the configuration"
-    " file, and then restart the server."
 )
 _SWAP_REFUSED = (
     "ERR SWAPDB is not offered: a database is part of every key's place, so all keys of both"
@@ -156,14 +151,6 @@ def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
 
 
 # ---- DEBUG ----
-
-
-def check_debug(settings: Settings, session: Session) -> None:
-    """Raises `ReplyError` unless `enable-debug-command` lets this client say DEBUG."""
-    allowed = settings.enable_debug_command
-    host = session.address.rpartition(":")[0].strip("[]")
-    if allowed == "no" or (allowed == "local" and not is_loopback_only([host])):
-        raise ReplyError(_DEBUG_REFUSED)
 
 
 def debug(context: LocalContext, session: Session, argv: Argv) -> bytes | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from respdyn.cluster.terms import Terms
 from respdyn.commands import introspection
 from respdyn.commands.arguments import (
     integer_of,
@@ -22,7 +23,7 @@ from respdyn.commands.arguments import (
     word,
     wrong_arity,
 )
-from respdyn.commands.declare import LOCAL, Command
+from respdyn.commands.declare import LOCAL, Argv, Command
 from respdyn.commands.scan import glob_match
 from respdyn.commands.table import BY_NAME, COMMANDS
 from respdyn.config import Settings
@@ -33,6 +34,7 @@ from respdyn.errors import ReplyError
 from respdyn.host import Host, HostError
 from respdyn.local import (
     acl,
+    caching,
     channels,
     clients,
     cluster,
@@ -41,18 +43,17 @@ from respdyn.local import (
     scripting,
     slowness,
     storing,
+    transactions,
 )
 from respdyn.resp.replies import EMPTY_ARRAY, OK, PONG, bulk, bulks, integer, map_, text
-from respdyn.sessions import monitors, pausing, tracked_run, transactions
 from respdyn.sessions.command_stats import Journal
 from respdyn.sessions.session import Session
-from respdyn.sessions.terms import Terms
+from respdyn.sessions.transactions import forget
 from respdyn.sessions.users import Users
 
 if TYPE_CHECKING:
     from respdyn.node import Node
 
-Argv = list[bytes]
 Local = Callable[["LocalContext", Session, Argv], bytes | None]
 
 DATABASES: Final = 16
@@ -204,7 +205,7 @@ def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
     session.no_evict = session.no_touch = False
     session.moving = b""
     session.terms = context.terms
-    transactions.forget(session)
+    forget(session)
     return b"+RESET\r\n"
 
 
@@ -384,21 +385,21 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "client|help": clients.help_,
     "client|id": clients.id_,
     "client|info": clients.info,
-    "client|caching": tracked_run.caching,
-    "client|getredir": tracked_run.getredir,
-    "client|tracking": tracked_run.tracking,
-    "client|trackinginfo": tracked_run.trackinginfo,
+    "client|caching": caching.caching,
+    "client|getredir": caching.getredir,
+    "client|tracking": caching.tracking,
+    "client|trackinginfo": caching.trackinginfo,
     "client|kill": clients.kill,
     "client|maint_notifications": clients.maint_notifications,
     "client|list": clients.list_,
     "client|no-evict": clients.no_evict,
     "client|no-touch": clients.no_touch,
-    "client|pause": pausing.pause,
+    "client|pause": clients.pause,
     "client|reply": clients.reply,
     "client|setinfo": clients.setinfo,
     "client|setname": clients.setname,
-    "client|unblock": pausing.unblock,
-    "client|unpause": pausing.unpause,
+    "client|unblock": clients.unblock,
+    "client|unpause": clients.unpause,
     "bgrewriteaof": operating.bgrewriteaof,
     "bgsave": operating.bgsave,
     "failover": operating.failover,
@@ -440,7 +441,7 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "config|set": config_set,
     "info": info_,
     "time": time,
-    "monitor": monitors.monitor,
+    "monitor": clients.monitor,
     "publish": channels.publish,
     "spublish": channels.spublish,
     "subscribe": channels.subscribe,

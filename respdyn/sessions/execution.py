@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.terms import Terms
-from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Command
+from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Argv, Command
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import Gathering, Part
 from respdyn.coordination.consistency import follow, parse_terms
@@ -42,8 +42,6 @@ from respdyn.sessions.session import Inside, Session
 
 if TYPE_CHECKING:
     from respdyn.sessions.front import Front
-
-Argv = list[bytes]
 
 # These decide how the commands behind them in the queue are understood, so they cannot wait until
 # it is known whether a watched key has changed; they are taken back if one has.

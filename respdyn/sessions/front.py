@@ -20,13 +20,13 @@ from respdyn.coordination.consistency import follow, parse_terms
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.groups import keys_in
 from respdyn.errors import ReplyError
-from respdyn.local import channels, table
+from respdyn.local import table
 from respdyn.local.times_to_live import TimesToLive
 from respdyn.membership.arrival import Arrival
 from respdyn.resp.replies import error
 from respdyn.resp.requests import HTTP_WORDS
 from respdyn.ring.hashing import locator
-from respdyn.sessions import monitors, tracked_run, transactions
+from respdyn.sessions import client_info, monitors, pubsub_tasks, tracked_run, transactions
 from respdyn.sessions.command_stats import Journal
 from respdyn.sessions.fast_path import Plain
 from respdyn.sessions.group_sender import read_watched
@@ -78,7 +78,9 @@ class Front:
         self.arrival = Arrival(self, self._load.ready)
         self.holding = Holding(self, self._load.ready)
         self.errors = self._load.errors         # error replies, by first word
-        self.users = Users(node, self.sessions)
+        self.users = Users(node, self.sessions, lambda session: client_info.describe(
+            session, node.wall_ms, node.host, self.memory
+        ))
         self.plain = Plain(
             node.replica, node.coordinator, node.dispatcher, node.counters,
             node.identity.node_id, node.stamp, node.identity.can_mint, self.calls,
@@ -145,10 +147,6 @@ class Front:
     def transaction_limit(self) -> int:
         """How many bytes a transaction may queue."""
         return self._node.settings.transaction_limit
-
-    def count_too_large(self) -> None:
-        """A transaction was refused for its size."""
-        self._node.counters.transactions_too_large += 1
 
     def run_local(self, session: Session, command: Command, argv: list[bytes]) -> bytes | None:
         """Answer a command from this connection or this node. Raises `ReplyError`."""
@@ -337,7 +335,7 @@ class Front:
         if session.is_monitor:
             monitors.check_allowed(session, command)
         if session.subscriptions is not None and session.resp == 2:
-            channels.check_allowed(command)
+            pubsub_tasks.check_allowed(command)
 
     def attacked(self, session: Session) -> None:
         """A client spoke HTTP: somebody's browser was lured here. Told once for each address."""

@@ -13,7 +13,7 @@ from respdyn.cluster.messages import NOT_RUN
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.terms import Terms
-from respdyn.commands.declare import GATHER, Command
+from respdyn.commands.declare import GATHER, Argv, Command
 from respdyn.commands.folding import payload_of
 from respdyn.commands.table import lookup
 from respdyn.coordination import groups
@@ -27,8 +27,6 @@ from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
     from respdyn.sessions.front import Front
-
-Argv = list[bytes]
 
 TRIES: Final = 3
 

@@ -10,18 +10,12 @@ Source: Redis `replication.c` (replicationFeedMonitors), `sds.c` (sdscatrepr).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from respdyn.commands.declare import Command
+from respdyn.commands.declare import Argv, Command
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import OK
 from respdyn.sessions.command_stats import hidden
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
-
-Argv = list[bytes]
 
 _KEYSPACE: Final = frozenset(("readonly", "write"))
 _REPLICATED: Final = frozenset(("publish", "spublish"))
@@ -82,15 +76,6 @@ def check_allowed(session: Session, command: Command) -> None:
     for one in session.runs(command):
         if not _KEYSPACE.isdisjoint(one.flag_words) or one.name in _REPLICATED:
             raise ReplyError("ERR Replica can't interact with the keyspace")
-
-
-def monitor(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
-    if session.inside is not None:
-        raise ReplyError("ERR MONITOR isn't allowed for DENY BLOCKING client")
-    if session.is_monitor:
-        return None
-    context.node.front.monitors.begin(session)
-    return OK
 
 
 def quote(argument: bytes) -> bytes:

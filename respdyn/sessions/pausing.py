@@ -16,18 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from respdyn.commands.arguments import integer_of, parse_integer, word
-from respdyn.commands.declare import Command
+from respdyn.commands.declare import Argv, Command
 from respdyn.commands.table import find
-from respdyn.errors import ReplyError
-from respdyn.local.acl import unknown_subcommand
-from respdyn.resp.replies import OK, ZERO
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
     from respdyn.sessions.session import Session
-
-Argv = list[bytes]
 
 NEVER: Final = 1 << 62
 # They change something though they are not declared to write.
@@ -89,38 +82,3 @@ class Pausing:
     def next_deadline(self) -> int:
         """When the pause ends."""
         return self._until_ms
-
-
-def pause(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    mode = b"ALL"
-    if len(argv) == 4:
-        mode = word(argv[3])
-        if mode not in (b"ALL", b"WRITE"):
-            raise ReplyError("ERR CLIENT PAUSE mode must be WRITE or ALL")
-    elif len(argv) > 4:
-        raise unknown_subcommand(argv)
-    timeout_ms = integer_of(argv[2])
-    if timeout_ms is None:
-        raise ReplyError("ERR timeout is not an integer or out of range")
-    if timeout_ms < 0:
-        raise ReplyError("ERR timeout is negative")
-    context.node.front.pausing.begin(
-        min(context.node.now_ms + timeout_ms, NEVER), mode == b"ALL"
-    )
-    return OK
-
-
-def unpause(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    context.node.front.pausing.end(context.node.now_ms)
-    return OK
-
-
-def unblock(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    """No command blocks yet, so nobody is there to be unblocked."""
-    if len(argv) == 4:
-        if word(argv[3]) not in (b"TIMEOUT", b"ERROR"):
-            raise ReplyError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-    elif len(argv) > 4:
-        raise unknown_subcommand(argv)
-    parse_integer(argv[2])
-    return ZERO

@@ -23,11 +23,7 @@ from respdyn.cluster.timeouts import Deadlines
 from respdyn.commands.scan import glob_match
 from respdyn.errors import PeerError
 from respdyn.resp.replies import integer
-from respdyn.sessions.session import Session
-
-CHANNEL: Final = 0
-PATTERN: Final = 1
-SHARD: Final = 2
+from respdyn.sessions.session import CHANNEL, PATTERN, SHARD, Session, Subscriptions
 
 # Of a message: number, kind (CHANNEL or SHARD), length of the channel's name; name and text follow.
 # Number 0 wants no count.
@@ -35,25 +31,6 @@ _MESSAGE: Final = Struct(">QBI")
 _COUNT: Final = Struct(">QI")
 
 Listeners = dict[bytes, dict[Session, None]]
-
-
-class Subscriptions:
-    """What one session listens to, by kind."""
-
-    __slots__ = ("names",)
-
-    def __init__(self) -> None:
-        self.names: tuple[dict[bytes, None], ...] = ({}, {}, {})
-
-    def count(self, kind: int) -> int:
-        """The number that a reply about this kind shows: shard channels are counted apart."""
-        if kind == SHARD:
-            return len(self.names[SHARD])
-        return len(self.names[CHANNEL]) + len(self.names[PATTERN])
-
-    def is_empty(self) -> bool:
-        """Whether the session listens to nothing."""
-        return not any(self.names)
 
 
 class Publication:
@@ -248,4 +225,3 @@ def _push(sessions: dict[Session, None], body: bytes, only: str) -> int:
             session.push(three if session.resp == 3 else two)
             receivers += 1
     return receivers
-

@@ -11,17 +11,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.quorum import Target, Waiter
+from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.resp.replies import error
-from respdyn.sessions.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from respdyn.commands.declare import Command
     from respdyn.sessions.acl_rules import User
-    from respdyn.sessions.pubsub import Subscriptions
-    from respdyn.sessions.tracking import Tracking
 
 
 class Load:
@@ -63,6 +60,11 @@ WRITTEN_MAX: Final = 10_000
 
 # In place of a key: any of them.
 ALL_KEYS: Final = b"all keys"
+
+# What one listens to: a name, names like a pattern, or a channel of a shard.
+CHANNEL: Final = 0
+PATTERN: Final = 1
+SHARD: Final = 2
 
 
 class Cell(Waiter):
@@ -158,6 +160,42 @@ class Inside(Target):
         """Its place in the reply of EXEC."""
         self.is_held = True
         return self.waiter
+
+
+class Subscriptions:
+    """What one session listens to, by kind."""
+
+    __slots__ = ("names",)
+
+    def __init__(self) -> None:
+        self.names: tuple[dict[bytes, None], ...] = ({}, {}, {})
+
+    def count(self, kind: int) -> int:
+        """The number that a reply about this kind shows: shard channels are counted apart."""
+        if kind == SHARD:
+            return len(self.names[SHARD])
+        return len(self.names[CHANNEL]) + len(self.names[PATTERN])
+
+    def is_empty(self) -> bool:
+        """Whether the session listens to nothing."""
+        return not any(self.names)
+
+
+class Tracking:
+    """How one client tracks."""
+
+    __slots__ = (
+        "broken", "caching", "is_bcast", "is_noloop", "is_optin", "is_optout", "own", "prefixes",
+        "redirect",
+    )
+
+    def __init__(self) -> None:
+        self.is_bcast = self.is_optin = self.is_optout = self.is_noloop = False
+        self.redirect = 0               # id of the client that is told instead
+        self.broken = False             # it is gone
+        self.caching = False            # CLIENT CACHING, for the next command
+        self.prefixes: list[bytes] = []
+        self.own: dict[bytes, bytes] = {}       # of NOLOOP: key -> digest of what it wrote
 
 
 class Session(Target):

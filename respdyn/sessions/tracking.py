@@ -29,7 +29,7 @@ from respdyn.cluster.messages import bulk as statement
 from respdyn.cluster.replica import Replica
 from respdyn.errors import PeerError
 from respdyn.resp.replies import bulk, bulks, integer, null, push
-from respdyn.sessions.session import Session
+from respdyn.sessions.session import Session, Tracking
 
 CHANNEL: Final = b"__redis__:invalidate"
 CHANGES_MAX: Final = 10_000     # keys of one turn that are told, or given up, one by one
@@ -39,23 +39,6 @@ _CLEARED: Final = b"\xff\xffcleared"
 _LATER: Final = 1 << 62
 
 Change = tuple[bytes, bytes]    # key, digest of the record that is there now
-
-
-class Tracking:
-    """How one client tracks."""
-
-    __slots__ = (
-        "broken", "caching", "is_bcast", "is_noloop", "is_optin", "is_optout", "own", "prefixes",
-        "redirect",
-    )
-
-    def __init__(self) -> None:
-        self.is_bcast = self.is_optin = self.is_optout = self.is_noloop = False
-        self.redirect = 0               # id of the client that is told instead
-        self.broken = False             # it is gone
-        self.caching = False            # CLIENT CACHING, for the next command
-        self.prefixes: list[bytes] = []
-        self.own: dict[bytes, bytes] = {}       # of NOLOOP: key -> digest of what it wrote
 
 
 class Trackers:

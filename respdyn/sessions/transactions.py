@@ -1,6 +1,6 @@
-"""MULTI, EXEC, DISCARD, WATCH, UNWATCH: what a client queues until it says EXEC.
+"""Transactions: what a client queues between MULTI and EXEC, and what may not be queued.
 
-How the queue is then run is in `execution`, and what one node does of it in `groups`.
+How the queue is then run is in `execution`, and what one node does of it in `coordination/groups`.
 
 Source: Redis `multi.c`; SEMANTICS 7.
 """
@@ -9,97 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from respdyn.commands.declare import LOCAL, Command
-from respdyn.commands.table import find
+from respdyn.commands.declare import LOCAL, Argv, Command
 from respdyn.errors import ReplyError
-from respdyn.local import storing
-from respdyn.resp.replies import OK, QUEUED, error
-from respdyn.sessions.execution import Execution
-from respdyn.sessions.group_sender import Watching
-from respdyn.sessions.session import Session, Transaction
+from respdyn.resp.replies import QUEUED, error
+from respdyn.sessions.session import Session
+from respdyn.sessions.users import check_debug
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
     from respdyn.sessions.front import Front
-
-Argv = list[bytes]
 
 # These are not queued.
 AT_ONCE: Final = frozenset(("multi", "exec", "discard", "watch", "quit", "reset"))
 
 _ARGUMENT_BYTES: Final = 100
 
-_NESTED = error("ERR MULTI calls can not be nested")
-_WATCH_INSIDE = error("ERR WATCH inside MULTI is not allowed")
-_BROKEN = error("EXECABORT Transaction discarded because of previous errors.")
 _TOO_LARGE = "ERR the transaction is larger than transaction-limit"
 
 
-# ---- the commands ----
-
-
-def multi(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    if session.transaction is not None:
-        return _NESTED
-    session.transaction = Transaction()
-    return OK
-
-
-def discard(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    if session.transaction is None:
-        raise ReplyError("ERR DISCARD without MULTI")
-    forget(session)
-    return OK
-
-
-def unwatch(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    session.watched.clear()
-    return OK
-
-
-def watch(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
-    if session.transaction is not None:
-        return _WATCH_INSIDE
-    front = context.node.front
-    command = find(argv[:1])
-    assert command is not None
-    front.check_ready(command)
-    if session.pending:
-        front.put_back(session)
-        return None
-    wanted = [(session.db, key) for key in dict.fromkeys(argv[1:])]
-    wanted = [name for name in wanted if name not in session.watched]
-    if not wanted:
-        return OK
-    Watching(front, session, wanted, front.deadline(session.terms)).start()
-    return None
-
-
-def exec_(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
-    transaction = session.transaction
-    if transaction is None:
-        raise ReplyError("ERR EXEC without MULTI")
-    front = context.node.front
-    if session.pending:
-        front.put_back(session)
-        return None
-    watched = dict(session.watched)
-    forget(session)
-    if transaction.is_broken:
-        return _BROKEN
-    if watched or any(command.route is not LOCAL for command, _ in transaction.queue):
-        for command, _ in transaction.queue:
-            if command.route is not LOCAL:
-                _check(front, command)
-        front.check_load()
-    context.node.counters.transactions += 1
-    Execution(
-        front, session, transaction.queue, watched, front.deadline(session.terms)
-    ).start()
-    return None
-
-
-def _check(front: Front, command: Command) -> None:
+def check_queued(front: Front, command: Command) -> None:
     """The node may have come into difficulties since the command was queued."""
     try:
         front.check_ready(command)
@@ -115,13 +42,13 @@ def enqueue(front: Front, session: Session, command: Command, argv: Argv) -> byt
     if "no_multi" in command.flag_words:
         raise ReplyError("ERR Command not allowed inside a transaction")
     if command.name == "debug":
-        storing.check_debug(front.context.settings, session)
+        check_debug(front.context.settings, session)
     if command.route is not LOCAL:
         front.check_ready(command)
     front.check_room(command)
     transaction.size += sum(map(len, argv)) + _ARGUMENT_BYTES * len(argv)
     if transaction.size > front.transaction_limit:
-        front.count_too_large()
+        front.node.counters.transactions_too_large += 1
         raise ReplyError(_TOO_LARGE)
     if not transaction.is_broken:       # of what will not run nothing need be kept
         transaction.queue.append((command, argv))

@@ -28,11 +28,10 @@ import msgspec
 
 from respdyn.cluster.identity import META
 from respdyn.commands.declare import Command
+from respdyn.config import Settings, is_loopback_only
 from respdyn.errors import PeerError, ReplyError
-from respdyn.local import clients
 from respdyn.sessions.acl_rules import Denied, RuleError, User, has_spaces, merged
-from respdyn.sessions.pubsub import PATTERN
-from respdyn.sessions.session import Session
+from respdyn.sessions.session import PATTERN, Session
 
 if TYPE_CHECKING:
     from respdyn.node import Node
@@ -64,6 +63,11 @@ EXEC_REFUSALS: Final = {
         ("channel", "no permission to access one of the channels used as arguments"),
     )
 }
+DEBUG_REFUSED: Final = (
+    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can'
+    " run it from a local connection, otherwise you need to set this option in the configuration"
+    " file, and then restart the server."
+)
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True):
@@ -95,8 +99,11 @@ class Refusal:
 class Users:
     """All users, and the sessions that they have."""
 
-    def __init__(self, node: Node, sessions: dict[int, Session]) -> None:
+    def __init__(
+        self, node: Node, sessions: dict[int, Session], describe: Callable[[Session], bytes]
+    ) -> None:
         self._node = node
+        self._describe = describe       # as in CLIENT LIST
         self._sessions = sessions
         self._statements: dict[bytes, Statement] = {}
         self._base: dict[bytes, User] = {}          # by this node's own start
@@ -191,7 +198,7 @@ class Users:
     ) -> None:
         now_ms = self._node.wall_ms
         log = self.log
-        client = clients.describe(self._node.front.context, session)
+        client = self._describe(session)
         for at in range(min(len(log), _SIMILAR_AMONG)):
             one = log[at]
             if (one.reason, one.context, one.object, one.user) == (reason, context, what, user) \
@@ -372,3 +379,11 @@ def _hears_too_much(session: Session, user: User) -> bool:
         not user.may_hear(name, kind == PATTERN)
         for kind, names in enumerate(subscriptions.names) for name in names
     )
+
+
+def check_debug(settings: Settings, session: Session) -> None:
+    """Raises `ReplyError` unless `enable-debug-command` lets this client say DEBUG."""
+    allowed = settings.enable_debug_command
+    host = session.address.rpartition(":")[0].strip("[]")
+    if allowed == "no" or (allowed == "local" and not is_loopback_only([host])):
+        raise ReplyError(DEBUG_REFUSED)

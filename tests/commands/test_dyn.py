@@ -3,10 +3,10 @@
 import hiredis
 import pytest
 
+from respdyn.cluster.terms import Terms
 from respdyn.commands.dyn import split_terms
 from respdyn.coordination.consistency import TIMEOUT_MS_MAX, parse_terms
 from respdyn.errors import ReplyError
-from respdyn.sessions.terms import Terms
 from tests.commands.alone import Alone
 from tests.commands.executor import Executor
 
