@@ -20,12 +20,13 @@ cluster, an other protocol version or an impostor of this node is refused with t
 Source: Dynamo 4.8; SEMANTICS 8.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from respdyn.cluster.identity import META
-from respdyn.cluster.messages import PROTOCOL_VERSION
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import OPEN_STATEMENTS, PROTOCOL_VERSION
 from respdyn.errors import DamagedError, PeerError
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.ring.claim import claim
@@ -132,6 +133,17 @@ class Membership:
                 if address_of(visitor.member) == address_of(member):
                     del self.visitors[name]
         return member
+
+    def mark(self, links: Iterable[Link]) -> None:
+        """Note on links who may ask, store and tell: members, and those that were and are still
+        there. Nobody may as long as no ring is known.
+        """
+        if self.ring is None:
+            return
+        known = {member.node_id for member in self.ring.members} | self.parted.keys()
+        for link in links:
+            link.is_member = link.peer in known
+            link.open_statements = OPEN_STATEMENTS
 
     def forget_visitors(self, now_ms: int, is_connected: Callable[[str], bool]) -> None:
         """Drop visitors that have gone, or are members by now, and members of old that have."""

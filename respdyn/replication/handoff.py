@@ -172,7 +172,8 @@ class Handoff:
         node = self._node
         until_ms = node.now_ms + wait_ms
         here = node.identity.node_id
-        nodes = [here, *sorted(link.peer for link in node.links.values() if link.is_up)]
+        able = [link for link in node.links.values() if link.is_up and link.is_member]
+        nodes = [here, *sorted(link.peer for link in able)]
         answers = yield [(one, HintSerial()) for one in nodes]
         marks = {
             one: serial for one, serial in zip(
