@@ -27,25 +27,19 @@ connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 from collections import deque
 
 from respdyn.admin.status import ClusterView
-from respdyn.causal.dot import Stamp
-from respdyn.causal.hybrid_clock import HybridClock
-from respdyn.cluster.admission import Admission
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.frame_receiver import Receiver
-from respdyn.cluster.hints import Hints
-from respdyn.cluster.identity import LIFE, NODE, Identity
+from respdyn.cluster.identity import LIFE
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_CLOCK
 from respdyn.cluster.plan import Plan, Planner, spare
-from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import SlotMap
-from respdyn.cluster.statistics import Counters
 from respdyn.cluster.tasks import Asking
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
-from respdyn.cluster.transfer_state import Transfers
 from respdyn.config import Settings
 from respdyn.coordination.coverage import Coverage
 from respdyn.coordination.dispatch import Dispatcher
@@ -77,27 +71,21 @@ class Node:
     """One node. See the module's text for how it is driven."""
 
     def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
-        self.settings = settings
+        self.this = this = ThisNode(settings, random, trace, self.lost_memory)
         self.random = random
         self.trace = trace
-        self.counters = Counters()
-        self.identity = Identity(settings.lease_block)
-        self.replica = Replica(self.identity, self.lost_memory)
-        self.hints = Hints(
-            self.replica, self.counters, settings.hint_max_bytes, settings.hint_max_age_ms
-        )
-        self.clock = HybridClock(settings.max_clock_offset_ms)
-        self.admission = Admission()
+        self.counters = this.counters
+        self.identity = this.identity
+        self.replica = this.replica
+        self.hints = this.hints
+        self.clock = this.clock
+        self.admission = this.admission
+        self.links = this.links
         self.latencies = Latencies(self.admission.waited)
-        self.links: dict[str, Link] = {}
         self.host: Host = NoHost()
         self.is_named = bool(settings.node_id)      # somebody wants it to have that very node id
-        self.now_ms = 0
-        self.wall_ms = 0
         self.damaged = 0                  # records that the store gave and that were left out
         self.is_restored = False          # the store is a copy of an earlier state of another
-        self.generation = 0
-        self.durable_to = 0
         self._dirty: list[Session] = []
         self._synced_generation = 0       # the last that must be on disk
         self._speak_by_ms = NEVER         # when a frame must leave even if it says nothing new
@@ -118,21 +106,15 @@ class Node:
 
         Raises `ConfigError` when `aclfile` makes no sense, or no cluster can be found or founded.
         """
-        settings = self.settings
+        this = self.this
+        this.now.now_ms, this.now.wall_ms = now_ms, wall_ms
+        this.begin(this.settings.engine != "memory" and not (self.damaged or self.is_restored))
         identity = self.identity
-        self.now_ms = now_ms
-        self.wall_ms = self.hints.wall_ms = wall_ms
-        identity.begin(
-            self.replica.meta, self.random, settings.node_id,
-            settings.engine != "memory" and not (self.damaged or self.is_restored),
-        )
-        self.replica.put_meta(NODE, bytes.fromhex(identity.node_id))
-        here = member_of(settings, identity)
+        here = member_of(this.settings, identity)
         self._assemble(here)
-        self.dispatcher.wall_ms = wall_ms
-        self.telling.advance(now_ms, wall_ms)
+        self.telling.tick()
         self.gossip.restore(self.is_named)
-        begin_users(self.front.users, settings.aclfile, self.host)
+        begin_users(self.front.users, this.settings.aclfile, self.host)
         self.changes.restore()
         self.changes.found()
         self.changes.go_by_ring()
@@ -146,13 +128,14 @@ class Node:
 
     def _assemble(self, here: Member) -> None:
         """Make the rooms and tell them of each other."""
-        settings = self.settings
+        this = self.this
+        settings = this.settings
         name = here.node_id
         self.membership = Membership(
-            here, settings.cluster_size, settings.n, settings.partitions, self.random, self.trace
+            this, here, settings.cluster_size, settings.n, settings.partitions
         )
-        self.transfers = Transfers(name, self.replica, self.links)
-        self.planner = Planner(name, self.link_to, self.transfers)
+        self.transfers = this.transfers
+        self.planner = Planner(name, this.link_to, self.transfers)
         self.detector = FailureDetector(
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
             self._reachability_changed, self.replan,
@@ -160,30 +143,28 @@ class Node:
         )
         self.standing = Standing(self, self.replan)
         self.slot_map = SlotMap(name, self.now_ms)
-        self.keepers = Keepers(name, self.links, self.hints, 4 * settings.failure_timeout_ms)
+        self.keepers = Keepers(
+            name, self.links, self.hints, 4 * settings.failure_timeout_ms, this.now
+        )
         self.gossip = Gossip(
-            self.membership, self.replica, self.links, self.transfers, self.replan,
-            lambda: self.slot_map.hold_back(self.now_ms),
+            this, self.membership, self.replan, lambda: self.slot_map.hold_back(self.now_ms),
             lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
-            self.hints, self.keepers, TokenKeys(self.replica, self.random),
+            self.keepers, TokenKeys(self.replica, self.random),
         )
         self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
-        self.coordinator.message_max_age_ms = self.settings.message_max_age_ms
+        self.coordinator.message_max_age_ms = settings.message_max_age_ms
         self.coordinator.latencies = self.latencies
         self.view = ClusterView(self)
         self.asking = Asking(
-            name, self.link_to, self.view.answer, self.view.run, self.replica.partitions
+            name, this.link_to, self.view.answer, self.view.run, self.replica.partitions, this.now
         )
-        stand_in = StandIn(name, self.replica, self.hints, self.coordinator, self.asking)
-        self.dispatcher = Dispatcher(
-            self.replica, self.coordinator, self.counters, name, self.stamp,
-            self.identity.can_mint, self.link_to, stand_in,
-        )
+        stand_in = StandIn(this, self.coordinator, self.asking)
+        self.dispatcher = Dispatcher(this, self.coordinator, stand_in)
         self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
-        self.coverage = Coverage(self.replica, self.keepers, name, lambda: self.wall_ms)
+        self.coverage = Coverage(this, self.keepers)
         self.exchange = Exchange(self)
         self.changes = Changes(self)
         self.scrub = Scrub(self, self.lost_memory)
@@ -197,24 +178,27 @@ class Node:
             self.front.plain.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self.standing.peer_stores, self.standing.peer_has_room,
             self.standing.observe, self._forget_requests, self.changes.peer_began,
-            self.front.arrival.lives.told, settings.message_max_age_ms,
+            self.front.arrival.lives.told, settings.message_max_age_ms, this.now,
         )
         self.draining = Draining(
-            self, self.front.sessions, self.replan, self.slot_map.ranges, here
+            this, self.front.sessions, self.replan, self.slot_map.ranges, here
         )
         self.telling = Telling(
-            self.links, self.replica, self.dispatcher, name, self.front.sessions, self.draining,
+            this, self.dispatcher, self.front.sessions, self.draining,
             MovedSlots(self.slot_map, self.front.sessions, self.topology.addresses),
         )
         if self._waits_for_disk:
             self.dispatcher.forwarding.bits = 0
         self.settings_changed()
+        self.gossip.users_told = self.front.users.told
+        self.gossip.user_heard = self.front.users.heard
 
     def make_coordinator(self) -> Coordinator:
         """The part that counts quorums."""
         return Coordinator(
-            self.replica, self.hints, self.counters, self.settings.speculative_ms, self.stamp,
-            self._plan_for, self.link_to, self.gossip.tell_cleared, self.keepers,
+            self.replica, self.hints, self.counters, self.settings.speculative_ms,
+            self.this.stamp, self._plan_for, self.link_to, self.gossip.tell_cleared, self.keepers,
+            self.this.now,
         )
 
     # ---- clients ----
@@ -281,9 +265,9 @@ class Node:
 
     def durable(self, generation: int) -> None:
         """Everything up to this generation is as durable as was asked."""
-        if generation <= self.durable_to:
+        if generation <= self.this.durable_to:
             return
-        self.durable_to = generation
+        self.this.durable_to = generation
         self.front.holding.store.done(generation)
         self.front.journal.stored(generation, self.now_ms, self._waits_for_disk)
         self.identity.durable(generation)
@@ -296,21 +280,21 @@ class Node:
 
     def storage_failed(self, reason: str) -> None:
         """The store cannot store: refuse writes, say so to peers, go on reading."""
-        if not self.dispatcher.cannot_store:
+        if not self.this.store_failure:
             self.trace.event("storage_failed", reason=reason)
-        self.dispatcher.cannot_store = reason
+        self.this.store_failure = reason
         self._storing_here()
 
     def storage_recovered(self) -> None:
         """The store works again, and has everything that it was given."""
-        if self.dispatcher.cannot_store:
+        if self.this.store_failure:
             self.trace.event("storage_recovered")
-        self.dispatcher.cannot_store = ""
+        self.this.store_failure = ""
         self._storing_here()
 
     def _storing_here(self) -> None:
         """What this node can store has changed: tell everybody."""
-        can_store = not self.dispatcher.cannot_store
+        can_store = not self.this.store_failure
         self.receiver.can_store = self.coordinator.can_store = self.coverage.can_store = can_store
         for link in self.links.values():
             link.speak_by_ms = 0
@@ -320,21 +304,19 @@ class Node:
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         """Time passes; what was due happens. First in every turn."""
-        if now_ms == self.now_ms:
+        now = self.this.now
+        if now_ms == now.now_ms:
             return      # a busy node takes several turns in a millisecond: nothing new is due
-        self.now_ms = now_ms
-        self.wall_ms = self.standing.time(now_ms, wall_ms)
-        self.dispatcher.wall_ms = self.hints.wall_ms = self.wall_ms
-        self.coordinator.wall_ms = self.exchange.trees.wall_ms = self.wall_ms
-        self.front.advance(self.wall_ms)
-        self.receiver.now_ms = self.hints.now_ms = now_ms
-        self.admission.advance(now_ms)
-        self.coordinator.expire(now_ms)
-        self.dispatcher.expire(now_ms)
-        self.asking.expire(now_ms)
-        self.telling.advance(now_ms, self.wall_ms)
+        now.now_ms = now_ms
+        self.standing.time(now_ms, wall_ms)     # which sets the other one
+        self.front.tick()
+        self.admission.tick()
+        self.coordinator.expire()
+        self.dispatcher.expire()
+        self.asking.expire()
+        self.telling.tick()
         self.detector.look(self.links.values(), now_ms)
-        self.gossip.tick(now_ms, self.settings.heartbeat_ms)
+        self.gossip.tick(self.settings.heartbeat_ms)
         self.exchange.tick()
         self.scrub.tick()
         self.front.pausing.expire(now_ms)
@@ -364,30 +346,31 @@ class Node:
 
     def drain(self) -> Drained:
         """The turn ends: everything that leaves now."""
-        identity = self.identity
-        replica = self.replica
+        this = self.this
+        identity = this.identity
+        replica = this.replica
         coordinator = self.coordinator
         self.front.resume()
         sync = self._waits_for_disk
         generation = 0
         if identity.wants_lease():
-            replica.put_meta(LIFE, identity.lease(self.generation + 1))
+            replica.put_meta(LIFE, identity.lease(this.generation + 1))
             sync = True
         if replica.must_sync:
             replica.must_sync = False
-            self.changes.seal(self.generation + 1)
+            self.changes.seal(this.generation + 1)
             sync = True
         coordinator.seal()
-        sync = self.front.arrival.lives.seal(self.generation + 1, sync, self.now_ms)
+        sync = self.front.arrival.lives.seal(this.generation + 1, sync)
         if replica.batch:
-            self.generation = generation = self.generation + 1
+            this.generation = generation = this.generation + 1
         waits = generation if self._waits_for_disk else 0
         coordinator.stored(waits)
         while not waits and coordinator.has_opened():      # covering writes, once
             coordinator.seal()
             coordinator.stored(0)
         if replica.batch and not generation:
-            self.generation = generation = self.generation + 1
+            this.generation = generation = this.generation + 1
         batch = replica.batch
         self.telling.turn_ends(batch)
         self.keepers.turn_ends()
@@ -398,8 +381,8 @@ class Node:
         if generation and sync:
             self._synced_generation = generation
         if self.asking.held:
-            latest = self.generation if self._waits_for_disk else self._synced_generation
-            self.asking.stored(latest if latest > self.durable_to else 0)
+            latest = this.generation if self._waits_for_disk else self._synced_generation
+            self.asking.stored(latest if latest > this.durable_to else 0)
         touched = self.receiver.touched
         if touched:
             for link in touched:
@@ -426,7 +409,7 @@ class Node:
 
     def stop(self) -> None:
         """Refuse new commands; what is pending finishes or fails by its deadline."""
-        self.front.stopping = True
+        self.this.stopping = True
         self.front.arrival.stop()
 
     def is_idle(self) -> bool:
@@ -439,12 +422,20 @@ class Node:
         """CONFIG SET has changed something."""
         tune(self)
 
-    def stamp(self, partition: int) -> Stamp:
-        """A new dot with its clock, for a key of this partition."""
-        identity = self.identity
-        identity.counter = counter = identity.counter + 1
-        floor = identity.floors.get(partition, identity.floor)
-        return identity.actor, counter, floor, self.clock.now(self.wall_ms)
+    @property
+    def settings(self) -> Settings:
+        """What an operator has set."""
+        return self.this.settings
+
+    @property
+    def now_ms(self) -> int:
+        """The monotonic time of this turn."""
+        return self.this.now.now_ms
+
+    @property
+    def wall_ms(self) -> int:
+        """The time since 1970 to go by."""
+        return self.this.now.wall_ms
 
     def _heard(self, link: Link, item: bytes) -> None:
         """A peer's statement."""
@@ -455,40 +446,35 @@ class Node:
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""
-        link = self.links.get(peer)
-        if link is None:
-            link = self.links[peer] = Link(peer, self.settings.peer_output_limit // 8)
-            self.membership.mark((link,))
-        return link
+        return self.this.link_to(peer)
 
     def _plan_for(self, locator: bytes) -> Plan:
-        return self.dispatcher.plans[locator[0] << 8 | locator[1]]
+        return self.this.plans[locator[0] << 8 | locator[1]]
 
     def replan(self) -> None:
         """The ring or somebody's reachability has changed."""
         ring = self.membership.ring
         if ring is None:
             return
-        self.membership.mark(self.links.values())
         self.replica.set_partitions(ring.partitions)
         self.gossip.token_keys.begin()
         self.dispatcher.token_keys = self.gossip.token_keys.good()
         plans = self.planner.plan(
-            ring, not self.dispatcher.cannot_store, not self.handoff.is_full, self._waits_for_disk
+            ring, not self.this.store_failure, not self.handoff.is_full, self._waits_for_disk
         )
         leaves = self.draining.stands_aside
         spare(
             plans[:: self.replica.width], self.identity.node_id,
             self.standing.clock.is_doubted or leaves, leaves, self.link_to,
         )
-        self.dispatcher.plans = self.coverage.plans = plans
-        self.dispatcher.nobody_stores = bool(self.dispatcher.cannot_store) and not any(
+        self.this.plans = plans
+        self.dispatcher.nobody_stores = bool(self.this.store_failure) and not any(
             plan.coordinator for plan in plans[:: self.replica.width]
         )
         self.slot_map.replan(
-            plans, ring.partitions, not self.dispatcher.cannot_store, self.now_ms
+            plans, ring.partitions, not self.this.store_failure, self.now_ms
         )
-        self.front.is_out = not (self.membership.is_member() or self.draining.retires)
+        self.front.is_out = not (self.this.is_member() or self.draining.retires)
         self.front.set_quorums(ring.most_copies())
         self.exchange.planned()
         self.handoff.planned()

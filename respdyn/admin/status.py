@@ -132,7 +132,7 @@ class ClusterView:
         locator = question.locator
         if len(locator) < 3 or locator[0] > 63:
             return False, b"", {}
-        plans = node.dispatcher.plans
+        plans = node.this.plans
         if plans and plans[locator[0] << 8 | locator[1]].is_owner:
             partition = node.hints.partition_of(locator)
             cleared = node.replica.cleared.get(partition, {}).get(locator[2], {})
@@ -145,7 +145,7 @@ class ClusterView:
         node = self._node
         try:
             reply = node.dispatcher.run(
-                wish.argv, wish.db, False, node.front.terms, Continuation(done)
+                wish.argv, wish.db, False, node.this.default_terms, Continuation(done)
             )
         except ReplyError as wrong:
             reply = error(wrong.text)
@@ -158,14 +158,14 @@ class ClusterView:
         return Health(
             records=node.replica.records, keys=sum(map(sum, node.replica.live)),
             sessions=len(node.front.sessions), in_flight=node.front.held(),
-            can_store=not node.dispatcher.cannot_store,
+            can_store=not node.this.store_failure,
             ring_version=ring.version if ring else 0, clock_ms=node.standing.clock.raw_ms,
             peers_up=sum(1 for link in node.links.values() if link.is_up),
             clean_age_ms=node.exchange.clean_age_ms(),
             differences=node.counters.exchange_differences,
             hints=node.hints.count, hint_bytes=node.hints.bytes,
             hint_age_ms=node.hints.oldest_age_ms(),
-            disk=node.dispatcher.cannot_store, is_clock_doubted=node.standing.clock.is_doubted,
+            disk=node.this.store_failure, is_clock_doubted=node.standing.clock.is_doubted,
             repairs_due=node.exchange.due(),
         )
 
@@ -193,16 +193,14 @@ class ClusterView:
 
     def _everybody(self) -> list[str]:
         """This node and all that can be reached."""
-        others = [
-            peer for peer, link in sorted(self._node.links.items()) if link.is_up and link.is_member
-        ]
+        others = [peer for peer, link in sorted(self._node.links.items()) if link.is_up]
         return [self._node.identity.node_id, *others]
 
     def state_of(self, node_id: str) -> str:
         """How this node sees another: up, down, or up but cannot store."""
         node = self._node
         if node_id == node.identity.node_id:
-            return "cannot-store" if node.dispatcher.cannot_store else "up"
+            return "cannot-store" if node.this.store_failure else "up"
         link = node.links.get(node_id)
         if link is None or not link.is_up:
             return "down"
@@ -211,7 +209,7 @@ class ClusterView:
     def _explain(self, key: bytes, db: int, resp3: bool) -> Task:
         node = self._node
         slot = slot_of(key)
-        plan = node.dispatcher.plans[slot]
+        plan = node.this.plans[slot]
         asked = [
             owner for owner in plan.owners
             if owner == node.identity.node_id or node.link_to(owner).is_up
@@ -323,8 +321,8 @@ class ClusterView:
             (b"verdict", text(first)), (b"problems", array([text(line) for line in more])),
             (b"cluster", text(ring.cluster_id)), (b"ring-version", integer(ring.version)),
             (b"seen-from", text(node.identity.node_id)),
-            (b"n", integer(ring.n)), (b"r", integer(node.front.terms.r)),
-            (b"w", integer(node.front.terms.w)), (b"nodes", integer(len(ring.members))),
+            (b"n", integer(ring.n)), (b"r", integer(node.this.default_terms.r)),
+            (b"w", integer(node.this.default_terms.w)), (b"nodes", integer(len(ring.members))),
             (b"nodes-up", integer(up)), (b"partitions", integer(ring.partitions)),
             (b"partitions-below-n", integer(weak[0])),
             (b"partitions-below-w", integer(weak[1])),
@@ -341,7 +339,7 @@ class ClusterView:
         ring = node.membership.ring
         assert ring is not None, "commands wait for the ring"
         below_n, below_w, below_r = self._weak_partitions()
-        terms = node.front.terms
+        terms = node.this.default_terms
         return ClusterFacts(
             partitions=ring.partitions, below_n=below_n, below_w=below_w, w=terms.w,
             below_r=below_r, r=terms.r,
@@ -354,11 +352,11 @@ class ClusterView:
         as this node can tell. Nodes that stand in count as they do for a request.
         """
         node = self._node
-        terms = node.front.terms
+        terms = node.this.default_terms
         here = node.identity.node_id
-        can_store = not node.dispatcher.cannot_store
+        can_store = not node.this.store_failure
         below_n = below_w = below_r = 0
-        for plan in node.dispatcher.plans[:: node.replica.width]:
+        for plan in node.this.plans[:: node.replica.width]:
             able = sum(1 for owner in plan.owners if self.state_of(owner) == "up")
             replicas = plan.replicas
             copies = len(replicas.shipped) + (

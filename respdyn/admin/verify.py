@@ -52,7 +52,7 @@ class Verification:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.owners = {
-            plan.partition: plan.owners for plan in node.dispatcher.plans[:: node.replica.width]
+            plan.partition: plan.owners for plan in node.this.plans[:: node.replica.width]
         }
         here = node.identity.node_id
         every = {owner for owners in self.owners.values() for owner in owners}

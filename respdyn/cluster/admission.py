@@ -27,6 +27,7 @@ Source: Dynamo 6.5 (the admission controller and its feedback loop).
 from collections.abc import Iterator
 from typing import Final
 
+from respdyn.cluster.now import Now
 from respdyn.metrics import Histogram
 
 HINTS, REPAIR, TRANSFER, EXCHANGE, COLLECTION, SCRUB = range(6)
@@ -60,7 +61,7 @@ def cost(records: int, size: int) -> int:
 class Admission:
     """Shares out the rate, and moves it. Times are monotonic, in milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Now) -> None:
         self.most = 32 << 20            # bytes a second, when nobody is in the way
         self.least = 256 << 10          # and when everybody is
         self.slow_ms = 10
@@ -71,7 +72,8 @@ class Admission:
         self.slowed = 0                 # windows after which the rate was lowered
         self.spent = [0] * len(KINDS)   # since the start
         self.refused = [0] * len(KINDS)
-        self._now_ms = 0
+        self._now = now
+        self._filled_ms = 0             # when the levels last rose
         self._level = [float(BURST_LEAST)] * len(KINDS)
         self._asked_ms = [-ASKS_MS - 1] * len(KINDS)
         self._spent_before = 0
@@ -83,7 +85,7 @@ class Admission:
 
     def room(self, kind: int) -> int:
         """How many bytes this kind may move now; 0 for none."""
-        self._asked_ms[kind] = self._now_ms
+        self._asked_ms[kind] = self._now.now_ms
         room = int(self._level[kind])
         if room > 0 and not self.is_held:
             return room
@@ -99,11 +101,11 @@ class Admission:
     def ready_ms(self, kind: int) -> int:
         """When there will be room, as far as can be told now."""
         if self.is_held:
-            return self._now_ms + HELD_MS
+            return self._now.now_ms + HELD_MS
         missing = 1 - self._level[kind]
         if missing <= 0:
-            return self._now_ms
-        return self._now_ms + max(1, int(missing * 1000 / self._share(kind)))
+            return self._now.now_ms
+        return self._now.now_ms + max(1, int(missing * 1000 / self._share(kind)))
 
     def rows(self) -> Iterator[tuple[str, int, int]]:
         """Of each kind: its name, the bytes moved, and how often there was no room."""
@@ -121,10 +123,11 @@ class Admission:
 
     # ---- time ----
 
-    def advance(self, now_ms: int) -> None:
+    def tick(self) -> None:
         """Time passes. Call before the others, every turn."""
-        passed_ms = min(now_ms - self._now_ms, 1000)
-        self._now_ms = now_ms
+        now_ms = self._now.now_ms
+        passed_ms = min(now_ms - self._filled_ms, 1000)
+        self._filled_ms = now_ms
         if passed_ms > 0:
             for kind in range(len(KINDS)):
                 if self._level[kind] < 0 or now_ms - self._asked_ms[kind] <= ASKS_MS:
@@ -139,7 +142,7 @@ class Admission:
 
     def _share(self, kind: int) -> float:
         """Bytes a second for this kind, given who else has asked of late."""
-        since = self._now_ms - ASKS_MS
+        since = self._now.now_ms - ASKS_MS
         others = sum(
             WEIGHTS[other] for other in range(len(KINDS))
             if other != kind and self._asked_ms[other] >= since

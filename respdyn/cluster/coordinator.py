@@ -45,6 +45,7 @@ from respdyn.cluster.messages import (
     UNKNOWN,
     pair,
 )
+from respdyn.cluster.now import Now
 from respdyn.cluster.plan import Plan, ReplicaSet, silent
 from respdyn.cluster.quorum import Reader, ReadOp, ReadRound, Waiter, WriteOp, WriteRound
 from respdyn.cluster.replica import Replica
@@ -61,9 +62,9 @@ class Coordinator:
         self, replica: Replica, hints: Hints, counters: Counters, speculative_ms: int,
         stamp: Callable[[int], Stamp], plan_for: Callable[[bytes], Plan],
         link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
-        keepers: Keepers,
+        keepers: Keepers, now: Now,
     ) -> None:
-        self.now_ms = self.wall_ms = 0
+        self._now = now
         self.keepers = keepers
         self.message_max_age_ms = NEVER
         self.waits_for_disk = False
@@ -120,13 +121,14 @@ class Coordinator:
     def _open_write(
         self, replicas: ReplicaSet, w: int, is_sloppy: bool, deadline_ms: int, early: str
     ) -> WriteRound:
-        write_round = WriteRound(w, is_sloppy, replicas.copies, deadline_ms, self.now_ms, early)
+        now_ms = self._now.now_ms
+        write_round = WriteRound(w, is_sloppy, replicas.copies, deadline_ms, now_ms, early)
         for link in replicas.shipped:
             link.write_rounds.append(write_round)
         self._opened.append(write_round)
         replicas.open_writes.insert(0, write_round)
         self._touched.append(replicas)
-        self._writes.add(write_round, deadline_ms - self.now_ms)
+        self._writes.add(write_round, deadline_ms - now_ms)
         return write_round
 
     def _ship(
@@ -182,7 +184,7 @@ class Coordinator:
                 assert conflicts is not None
                 self._cover(ops[index], conflicts[index], write_round)
             return
-        self.latencies.wrote(self.now_ms - write_round.began_ms, len(ops))
+        self.latencies.wrote(self._now.now_ms - write_round.began_ms, len(ops))
         for index, op in enumerate(ops):
             if conflicts is not None and index in conflicts:
                 self._cover(op, conflicts[index], write_round)
@@ -198,7 +200,7 @@ class Coordinator:
         write has come that has not seen the siblings either: they are removed, without a value.
         """
         waiter, reply, locator, delta, until_ms = op
-        if self.now_ms > min(until_ms, write_round.began_ms + self.message_max_age_ms):
+        if self._now.now_ms > min(until_ms, write_round.began_ms + self.message_max_age_ms):
             waiter.fill(UNKNOWN)
             return
         plan = self.plan_for(locator)
@@ -259,7 +261,7 @@ class Coordinator:
             read_round = self._open_read(replicas, r - 1, deadline_ms, keepers)
         self.counters.reads_coordinated += 1
         place = (read_round, len(read_round.ops))
-        read_round.ops.append(ReadOp(reader, locator, record, self.now_ms))
+        read_round.ops.append(ReadOp(reader, locator, record, self._now.now_ms))
         entry = pair(locator, digest(record))
         for peer in read_round.asked:
             link = self._link_to(peer)
@@ -279,7 +281,8 @@ class Coordinator:
     def _open_read(
         self, replicas: ReplicaSet, need: int, deadline_ms: int, keepers: tuple[str, ...]
     ) -> ReadRound:
-        read_round = ReadRound(need, deadline_ms, self.now_ms + self.speculative_ms, self.now_ms)
+        now_ms = self._now.now_ms
+        read_round = ReadRound(need, deadline_ms, now_ms + self.speculative_ms, now_ms)
         replicas.turns += 1
         count = len(replicas.readers)
         order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
@@ -297,7 +300,7 @@ class Coordinator:
             self._link_to(peer).read_rounds.append(read_round)
         replicas.open_reads.insert(0, read_round)
         self._touched.append(replicas)
-        self._reads.add(read_round, deadline_ms - self.now_ms)
+        self._reads.add(read_round, deadline_ms - now_ms)
         if read_round.spare or read_round.spare_probes:
             self._retries.append(read_round)
         return read_round
@@ -325,7 +328,7 @@ class Coordinator:
         return False
 
     def _finish_read(self, read_round: ReadRound) -> None:
-        self.latencies.read(self.now_ms - read_round.began_ms, len(read_round.ops))
+        self.latencies.read(self._now.now_ms - read_round.began_ms, len(read_round.ops))
         for op in read_round.ops:
             if op.answers is None:
                 op.reader.agree()
@@ -342,9 +345,9 @@ class Coordinator:
         if op.joined:
             # A replica that differed has told, before it did, what was cleared.
             op.joined = self._replica.uncleared(op.locator, op.joined)
-        if 0 < values.ends_ms(op.joined) < self.wall_ms:
+        if 0 < values.ends_ms(op.joined) < self._now.wall_ms:
             return      # each replica drops it, and some have
-        if self.now_ms - op.began_ms > self.message_max_age_ms:
+        if self._now.now_ms - op.began_ms > self.message_max_age_ms:
             return      # it may be deleted since, and the deletion forgotten
         joined = op.joined
         if joined and self.can_store:
@@ -448,9 +451,9 @@ class Coordinator:
 
     # ---- time and the turn ----
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Fail what has waited too long; ask once more what is slow."""
-        self.now_ms, self.latencies.whom = now_ms, ""
+        now_ms, self.latencies.whom = self._now.now_ms, ""
         for write_round in self._writes.expired(now_ms):
             self.counters.timeouts += len(write_round.ops)
             self.latencies.whom = silent(self.plan_for(write_round.ops[0][2]))

@@ -31,6 +31,7 @@ from respdyn.cluster.messages import (
     pair,
     read_header,
 )
+from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError, PeerError
@@ -56,9 +57,9 @@ class Receiver:
         observe_clock: Callable[[int], None],
         forget_requests: Callable[[Link], None],
         peer_began: Callable[[Link], None], told_mark: Callable[[Link, int], None],
-        message_max_age_ms: int,
+        message_max_age_ms: int, now: Now,
     ) -> None:
-        self.now_ms = 0
+        self._now = now
         self.can_store = True
         self.message_max_age_ms = message_max_age_ms
         self.touched: list[Link] = []         # peers whose frames took effect this turn
@@ -88,7 +89,7 @@ class Receiver:
         ) = read_header(items)
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
             self._forget_requests(link)
-            link.start_peer_epoch(epoch, self.now_ms)
+            link.start_peer_epoch(epoch, self._now.now_ms)
             self._peer_began(link)
         if epoch != link.peer_epoch or 0 < number <= link.peer_number:
             self._counters.frames_dropped += 1
@@ -98,10 +99,10 @@ class Receiver:
         link.strays = 0
         if number > link.peer_number + 1:
             raise PeerError(f"frame {number} came after frame {link.peer_number}")
-        heard_ms = max(link.peer_epoch_ms, echo_ms if echo_ms <= self.now_ms else 0)
-        if self.now_ms - heard_ms > self.message_max_age_ms:
+        heard_ms = max(link.peer_epoch_ms, echo_ms if echo_ms <= self._now.now_ms else 0)
+        if self._now.now_ms - heard_ms > self.message_max_age_ms:
             # It may bring what was deleted meanwhile, and the deletion forgotten (`collect`).
-            raise PeerError(f"a frame that may be {self.now_ms - heard_ms} ms old")
+            raise PeerError(f"a frame that may be {self._now.now_ms - heard_ms} ms old")
         end_verifies = 1 + 2 * verifies
         end_feedbacks = end_verifies + 2 * feedbacks
         end_stores = end_feedbacks + 2 * stores
@@ -111,22 +112,17 @@ class Receiver:
             raise PeerError("a frame with fewer items than its header says")
         self._counters.frames_received += 1
         self._observe_clock(clock)
-        link.compare_clocks(self.now_ms, peer_now_ms, echo_ms)
+        link.compare_clocks(self._now.now_ms, peer_now_ms, echo_ms)
         if number:
             if link.peer_number != number:
                 link.peer_number = number
-            link.owe(self.now_ms if flags & FLAG_HURRY else self.now_ms + LAZY_MS)
+            link.owe(self._now.now_ms if flags & FLAG_HURRY else self._now.now_ms + LAZY_MS)
             if not link.is_touched:
                 link.is_touched = True
                 self.touched.append(link)
         if gossips:
             for item in items[-gossips:]:
-                if link.is_member or item[:1] in link.open_statements:
-                    self._gossip(link, item)
-                else:
-                    self._counters.strangers_ignored += 1
-        if not link.is_member and len(items) - 1 != gossips:
-            raise PeerError("no member of this cluster: it may greet, and nothing else")
+                self._gossip(link, item)
         if mark > link.mark:
             self._told_mark(link, mark)
         for at in range(end_stores, end_differs, 2):
@@ -192,7 +188,7 @@ class Receiver:
             link.untaken.done(applied)
             if newest is not None:
                 self._detector.heard(
-                    link, newest.sent_ms, link.unapplied[0].sent_ms, self.now_ms
+                    link, newest.sent_ms, link.unapplied[0].sent_ms, self._now.now_ms
                 )
         if durable > link.durable:
             link.durable = durable

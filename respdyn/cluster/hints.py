@@ -30,6 +30,7 @@ from respdyn.causal.codec import EXPIRES, LIVE, VALUE, entries_of, is_live, join
 from respdyn.causal.dot import Stamp
 from respdyn.cluster.cleared import Tops, above, decode_tops, encode_tops, raise_by, raise_to
 from respdyn.cluster.identity import META
+from respdyn.cluster.now import Now
 from respdyn.cluster.replica import HINT, Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
@@ -81,12 +82,10 @@ class Hints:
     """All hints of this node."""
 
     def __init__(
-        self, replica: Replica, counters: Counters, limit_bytes: int, max_age_ms: int
+        self, replica: Replica, counters: Counters, limit_bytes: int, max_age_ms: int, now: Now
     ) -> None:
         self.limit_bytes = limit_bytes
         self.max_age_ms = max_age_ms
-        self.wall_ms = 0
-        self.now_ms = 0                 # monotonic
         self.remember_ms = 0            # for so long what was delivered
         self.count = 0
         self.bytes = 0
@@ -95,6 +94,7 @@ class Hints:
         # Owners and partitions for which the first hint has come, or the last one gone.
         self.changed: dict[tuple[bytes, int], None] = {}
         self._delivered: dict[bytes, tuple[int, bytes]] = {}    # until when, and what
+        self._now = now
         self._replica = replica
         self._counters = counters
         self._shelves: dict[str, dict[int, Shelf]] = {}     # by owner, by partition
@@ -132,16 +132,16 @@ class Hints:
     ) -> bytes:
         self.serial += 1
         self.fresh[owner] = None
-        self._touched[partition] = self.now_ms
+        self._touched[partition] = self._now.now_ms
         self._counters.hints_stored += 1
         shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
         hint = shelf.hints.get(name)
         if hint is None:
             if not shelf.hints:
                 self.changed[bytes.fromhex(owner), partition] = None
-            if not shelf.hints or self.wall_ms < shelf.oldest_ms:
-                shelf.oldest_ms = self.wall_ms
-            hint = shelf.hints[name] = Hint(b"", self.wall_ms, is_whole, self.serial)
+            if not shelf.hints or self._now.wall_ms < shelf.oldest_ms:
+                shelf.oldest_ms = self._now.wall_ms
+            hint = shelf.hints[name] = Hint(b"", self._now.wall_ms, is_whole, self.serial)
             self.count += 1
             self.bytes += len(name)
             joined = content
@@ -152,7 +152,7 @@ class Hints:
             if joined == hint.content:
                 return joined
             if joined == content:       # all that was kept before is superseded
-                hint.since_ms = self.wall_ms
+                hint.since_ms = self._now.wall_ms
         hint.is_whole |= is_whole
         self._replace(owner, partition, name, hint, joined)
         return joined
@@ -167,7 +167,7 @@ class Hints:
         self._replica.batch += (_stored_name(owner, partition, name), _head(hint) + new)
 
     def _drop(self, owner: str, partition: int, name: bytes) -> None:
-        self._touched[partition] = self.now_ms
+        self._touched[partition] = self._now.now_ms
         parts = self._shelves[owner]
         shelf = parts[partition]
         hint = shelf.hints.pop(name)
@@ -194,7 +194,7 @@ class Hints:
         for parts in self._shelves.values():
             shelf = parts.get(partition)
             hint = shelf.hints.get(locator) if shelf is not None else None
-            if hint is not None and hint.since_ms >= self.wall_ms - self.max_age_ms:
+            if hint is not None and hint.since_ms >= self._now.wall_ms - self.max_age_ms:
                 joined = join_records(joined, hint.content)
                 is_whole = is_whole or hint.is_whole
         return joined, is_whole
@@ -272,21 +272,22 @@ class Hints:
         """
         for_ms += self.remember_ms
         return not self.oldest_of(partition) and (
-            self.now_ms - self._touched.get(partition, -for_ms) >= for_ms
+            self._now.now_ms - self._touched.get(partition, -for_ms) >= for_ms
         )
 
     def oldest_age_ms(self) -> int:
         """The age of the oldest hint of all; 0 if there is none."""
         oldest = min(
             (shelf.oldest_ms for parts in self._shelves.values() for shelf in parts.values()),
-            default=self.wall_ms,
+            default=self._now.wall_ms,
         )
-        return max(0, self.wall_ms - oldest)
+        return max(0, self._now.wall_ms - oldest)
 
     def age_ms(self, owner: str) -> int:
         """The age of the oldest hint for one owner; 0 if there is none."""
         shelves = self._shelves.get(owner, {}).values()
-        return self.wall_ms - min((shelf.oldest_ms for shelf in shelves), default=self.wall_ms)
+        wall_ms = self._now.wall_ms
+        return wall_ms - min((shelf.oldest_ms for shelf in shelves), default=wall_ms)
 
     def count_by_owner(self) -> dict[str, int]:
         """How many hints are kept for whom."""
@@ -335,7 +336,7 @@ class Hints:
             if hint is not None and hint.content == content:
                 if name[0] < 64:
                     self._delivered.pop(name, None)     # the latest stand last
-                    self._delivered[name] = self.now_ms + self.remember_ms, content
+                    self._delivered[name] = self._now.now_ms + self.remember_ms, content
                 self._drop(owner, partition, name)
                 self._counters.hints_delivered += 1
                 touched.add(partition)
@@ -354,9 +355,9 @@ class Hints:
             return int.from_bytes(name[2:4], "big")
         return self._partition_of(name)
 
-    def tick(self, now_ms: int) -> None:
+    def tick(self) -> None:
         """Forget what was delivered some time ago."""
-        self.now_ms = now_ms
+        now_ms = self._now.now_ms
         while self._delivered:
             name = next(iter(self._delivered))
             if self._delivered[name][0] > now_ms:
@@ -365,7 +366,7 @@ class Hints:
 
     def expire(self) -> None:
         """Drop what is too old."""
-        oldest_ms = self.wall_ms - self.max_age_ms
+        oldest_ms = self._now.wall_ms - self.max_age_ms
         for owner, parts in list(self._shelves.items()):
             for partition, shelf in list(parts.items()):
                 if shelf.oldest_ms >= oldest_ms:

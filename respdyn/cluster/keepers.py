@@ -25,6 +25,7 @@ import msgspec
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_GAVE, GOSSIP_KEEPS, bulk
+from respdyn.cluster.now import Now
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 
@@ -36,12 +37,14 @@ _PARTITIONS_MOST: Final = 1 << 14
 class Keepers:
     """What this node knows of it."""
 
-    def __init__(self, here: str, links: dict[str, Link], hints: Hints, believed_ms: int) -> None:
-        self.now_ms = 0
+    def __init__(
+        self, here: str, links: dict[str, Link], hints: Hints, believed_ms: int, now: Now
+    ) -> None:
         # By partition: the peers that are up and keep something for an owner that is up, or for
         # this node. Partitions without any are left out.
         self.asked: dict[int, tuple[str, ...]] = {}
         self.news: dict[tuple[bytes, bytes, int], None] = {}    # hearsay that others are to hear
+        self._now = now
         self._here = here
         self._links = links
         self.hints = hints
@@ -128,7 +131,7 @@ class Keepers:
     def _believe(self, keeper: str, owner: bytes, partition: int) -> None:
         owners = self._kept.setdefault(keeper, {}).setdefault(partition, {})
         if owners.get(owner) != NEVER:
-            until_ms = self.now_ms + self._believed_ms
+            until_ms = self._now.now_ms + self._believed_ms
             owners[owner] = until_ms
             self._next_end_ms = min(self._next_end_ms, until_ms)
             self._look(partition)
@@ -148,9 +151,9 @@ class Keepers:
                 if partition not in self.asked:
                     self._look(partition)
 
-    def tick(self, now_ms: int) -> None:
+    def tick(self) -> None:
         """Forget hearsay that the keeper has not confirmed."""
-        self.now_ms = now_ms
+        now_ms = self._now.now_ms
         if now_ms < self._next_end_ms:
             return
         self._next_end_ms = NEVER
@@ -200,5 +203,5 @@ def _check(name: bytes, partition: int) -> None:
 def _tell(links: Iterable[Link], kind: bytes, what: object) -> None:
     said = bulk(kind + msgspec.msgpack.encode(what))
     for link in links:
-        if link.is_connected and link.is_member:
+        if link.is_connected:
             link.gossips.append(said)

@@ -31,6 +31,7 @@ import msgspec
 from respdyn.cluster.identity import META, Identity
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_KNOWN, GOSSIP_LIFE, bulk
+from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
 from respdyn.errors import PeerError
 from respdyn.ports import Random, Trace, random_bits
@@ -75,11 +76,12 @@ class Lives:
 
     def __init__(
         self, replica: Replica, identity: Identity, links: dict[str, Link], keeps: bool,
-        is_timed: bool, random: Random, trace: Trace,
+        is_timed: bool, random: Random, trace: Trace, now: Now,
     ) -> None:
         self.mark = 0                   # that is on this node's disk for sure
         self.has_arrived: Callable[[], bool] = lambda: True
         self.went_back: Callable[[], None] = lambda: None
+        self._now = now
         self._replica = replica
         self._identity = identity
         self._links = links
@@ -115,8 +117,9 @@ class Lives:
                 except msgspec.MsgspecError:
                     continue            # what is forgotten here, others remember
 
-    def seal(self, generation: int, sync: bool, now_ms: int) -> bool:
+    def seal(self, generation: int, sync: bool) -> bool:
         """A turn ends: mark its batch if that will be synced. Whether it must be."""
+        now_ms = self._now.now_ms
         replica = self._replica
         has_batch = bool(replica.batch)
         self._has_stored |= has_batch

@@ -16,6 +16,7 @@ import msgspec
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import NUMBER, bulk
+from respdyn.cluster.now import Now
 from respdyn.cluster.questions import (
     Clear,
     ClearHint,
@@ -68,9 +69,9 @@ class Asking:
         self, here: str, link_to: Callable[[str], Link],
         answer_here: Callable[[Question], Answer],
         run: Callable[[Run, Callable[[bytes], None]], None],
-        partitions: Callable[[], int],
+        partitions: Callable[[], int], now: Now,
     ) -> None:
-        self.now_ms = 0
+        self._now = now
         self.held: list[tuple[Link, int, bytes]] = []     # this turn's answers that wait for it
         self._stored: deque[tuple[int, Link, int, bytes]] = deque()   # by generation
         self._here = here
@@ -113,7 +114,7 @@ class Asking:
                 return
             first = wishes[0] if wishes else None
             wait_ms = first.ms if isinstance(first, Pause) else timeout_ms
-            step = _Step(task, len(wishes), self.now_ms + wait_ms, timeout_ms, done)
+            step = _Step(task, len(wishes), self._now.now_ms + wait_ms, timeout_ms, done)
             step.missing += 1     # so that answers on the spot do not resume it from within
             for index, wish in enumerate(wishes):
                 self._ask(step, index, wish)
@@ -203,10 +204,9 @@ class Asking:
                 del self._open[number]
                 self._arrived(step, index, None)
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Resume with None what has waited too long."""
-        self.now_ms = now_ms
-        for step in self._deadlines.expired(now_ms):
+        for step in self._deadlines.expired(self._now.now_ms):
             for number, (waiting, _, _) in list(self._open.items()):
                 if waiting is step:
                     del self._open[number]

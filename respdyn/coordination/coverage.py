@@ -20,7 +20,7 @@ Cluster-aware clients ask every node and add up what they hear. On the cluster p
 therefore concern only the partitions that this node presents as its own (`mine`; `None` for all).
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from zlib import crc32
 
 import msgspec
@@ -28,10 +28,10 @@ import msgspec
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Clear, ClearHint, Count, Run, Scan, Tops
-from respdyn.cluster.replica import Replica
 from respdyn.cluster.slot_map import Mine
 from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
 from respdyn.cluster.terms import Terms
+from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.scan import ScanRequest, glob_match
 from respdyn.resp.replies import OK, array, bulk, error, integer, null
 from respdyn.ring.hashing import SLOTS
@@ -61,22 +61,21 @@ class Coverage:
     """Makes the tasks of these commands, and answers their questions at the replicas."""
 
     def __init__(
-        self, replica: Replica, keepers: Keepers, here: str, now_ms: Callable[[], int]
+        self, node: ThisNode, keepers: Keepers
     ) -> None:
-        self.plans: list[Plan] = []
+        self._node = node
         self.can_store = True           # False while this node's disk fails
-        self._replica = replica
+        self._replica = node.replica
         self._hints = keepers.hints
         self._keepers = keepers
-        self._here = here
-        self._now_ms = now_ms
+        self._here = node.identity.node_id
 
     # ---- the replicas' side ----
 
     def answer_scan(self, ask: Scan) -> ScanAnswer:
         """What this node holds from a position on, in whole groups of equal places."""
         found: list[tuple[int, int, bytes, bytes, str]] = []
-        now_ms = self._now_ms()
+        now_ms = self._node.now.wall_ms
         last = (-1, -1)
         walk = self._hints.walk if ask.hinted else self._replica.walk
         for slot, place, locator, record in walk(range(ask.slot, ask.stop), ask.db, ask.place):
@@ -122,7 +121,7 @@ class Coverage:
 
     def _plans_of(self, mine: Mine | None) -> list[Plan]:
         """One plan for each partition that is concerned."""
-        plans = self.plans[:: self._replica.width]
+        plans = self._node.plans[:: self._replica.width]
         return plans if mine is None else [plan for plan in plans if mine[plan.partition]]
 
     def _ask_from(self, plan: Plan, wanted: int, is_sloppy: bool) -> list[tuple[str, bool]]:
@@ -164,7 +163,7 @@ class Coverage:
 
     def _stretch(self, slot: int, mine: Mine | None) -> int:
         """The end of the run of partitions from this slot on that the same nodes answer for."""
-        plans = self.plans
+        plans = self._node.plans
         first = plans[slot]
         stop = slot
         width = self._replica.width
@@ -198,7 +197,7 @@ class Coverage:
         slot, place = self._next_of(mine, slot, place)
         while slot < SLOTS and len(names) < count:
             stop = self._stretch(slot, mine)
-            nodes = self._ask_from(self.plans[slot], terms.r, terms.sloppy)
+            nodes = self._ask_from(self._node.plans[slot], terms.r, terms.sloppy)
             raw = yield [
                 (node, Scan(db, slot, place, stop, step, stands_in)) for node, stands_in in nodes
             ]

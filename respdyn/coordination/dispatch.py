@@ -20,7 +20,6 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.causal.codec import LIVE
-from respdyn.causal.dot import Stamp
 from respdyn.causal.tokens import Seal
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hints import bare
@@ -28,9 +27,8 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TOO_FEW
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
-from respdyn.cluster.replica import Replica
-from respdyn.cluster.statistics import Counters
 from respdyn.cluster.terms import ANY, Terms
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
 from respdyn.commands.table import lookup
@@ -70,30 +68,22 @@ class Dispatcher:
     """Routes commands on keys."""
 
     def __init__(
-        self, replica: Replica, coordinator: Coordinator, counters: Counters, here: str,
-        stamp: Callable[[int], Stamp], can_mint: Callable[[int], bool],
-        link_to: Callable[[str], Link], stand_in: StandIn,
+        self, node: ThisNode, coordinator: Coordinator, stand_in: StandIn,
     ) -> None:
-        self.now_ms = 0                 # monotonic, for deadlines
-        self.wall_ms = 0                # for expiry
-        self.plans: list[Plan] = []
-        self.cannot_store = ""          # the reason, while the disk fails
-        self.nobody_stores = False      # and no other node can store either
-        self.is_full = False            # maxmemory is reached
+        self.nobody_stores = False      # this node's disk fails, and no other can store either
         self.forwarding = Forwarding(
-            counters, link_to, self.line_up, self.next_in_line, self._too_few_there
+            node, self.line_up, self.next_in_line, self._too_few_there
         )
         self._away = self.forwarding.away
-        self._replica = replica
-        self._slots = replica.slots
+        self._node = node
+        self._now = node.now
+        self._replica = node.replica
+        self._slots = node.replica.slots
         self._coordinator = coordinator
         self._kept_for = coordinator.keepers.asked
-        self._counters = counters
-        self._here = here
-        self._stamp = stamp
+        self._counters = node.counters
+        self._here = node.identity.node_id
         self._stand_in = stand_in
-        self.can_mint = can_mint
-        self.sends_away = False         # this node's clock is off: others are to run commands
         self.working_max = 100_000      # commands that one peer may have waiting here
         self.least = ANY                # R and W of those, at least, who may go by an older ring
         self.siblings = 100, 25         # at most; and counted beyond this
@@ -102,7 +92,7 @@ class Dispatcher:
         self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
         self._waiting: Deadlines[Waiting] = Deadlines()
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
-        self.groups = Groups(self, replica, coordinator)
+        self.groups = Groups(self, node, coordinator)
 
     # ---- one key ----
 
@@ -118,14 +108,14 @@ class Dispatcher:
         key = argv[command.keys.first]
         slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
         locator = PREFIX[db][slot] + key
-        plan = self.plans[slot]
+        plan = self._node.plans[slot]
         route = command.route
-        deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
+        deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
         if self.busy and locator in self.busy:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             self.line_up(locator, [Waiting(call, target.hold())])
             return None
-        if hops and must_refuse(target, locator, self.now_ms > until_ms):
+        if hops and must_refuse(target, locator, self._now.now_ms > until_ms):
             return refuse(target, locator)
         if (
             not plan.is_owner
@@ -134,20 +124,20 @@ class Dispatcher:
                 and not (hops and plan.spared == self._here)
             )
             or (self._away and not hops and locator in self._away)
-            or (self.sends_away and not hops and plan.replicas.readers)
+            or (self._node.clock_is_doubted and not hops and plan.replicas.readers)
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._elsewhere(call, locator, plan, target)
         if route is READ:
             record = self._slots[slot].get(locator, b"")
-            self._counters.looked_up(is_there := bool(record) and exists(record, self.wall_ms))
+            self._counters.looked_up(is_there := bool(record) and exists(record, self._now.wall_ms))
             if record and not is_there:
                 self._replica.note_expired(locator, record)
             reply = self.read_again(command, argv, resp3, locator, record)
             r = terms.r if terms.r <= plan.n else plan.n
             if r <= 1 and not (self._kept_for and plan.partition in self._kept_for):
                 if self.notices is not None:
-                    self.notices.read(command, argv, locator, self.wall_ms, resp3, reply)
+                    self.notices.read(command, argv, locator, self._now.wall_ms, resp3, reply)
                 return reply
             answers = (plan.replicas if terms.sloppy else plan.strict).answers
             if answers < r:
@@ -157,7 +147,7 @@ class Dispatcher:
             waiter = target.hold()
             if self.notices is not None:
                 waiter = self.notices.wait_for_read(
-                    waiter, command, argv, locator, self.wall_ms, resp3
+                    waiter, command, argv, locator, self._now.wall_ms, resp3
                 )
             reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
             self._coordinator.read(plan, reader, locator, record, r, terms.sloppy, deadline_ms)
@@ -178,9 +168,9 @@ class Dispatcher:
         try:
             if command.wants_seal:
                 return command.read_at(
-                    argv, record, self.wall_ms, resp3, Seal(self.token_keys, locator)
+                    argv, record, self._now.wall_ms, resp3, Seal(self.token_keys, locator)
                 )
-            return command.read(argv, record, self.wall_ms, resp3)
+            return command.read(argv, record, self._now.wall_ms, resp3)
         except ReplyError as wrong:
             return error(wrong.text)
 
@@ -193,30 +183,30 @@ class Dispatcher:
         needed = plan.writes_needed(terms.w)
         if copies < needed:
             return self._too_few("W", needed, copies)
-        if self.cannot_store:
-            return error(CANNOT_STORE.format(self.cannot_store))
-        if not self.can_mint(1):
+        if self._node.store_failure:
+            return error(CANNOT_STORE.format(self._node.store_failure))
+        if not self._node.identity.can_mint(1):
             return error(_NO_LEASE)
         if plan.is_owner:
             record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
-            stamp = self._stamp(plan.partition)
+            stamp = self._node.stamp(plan.partition)
         else:
             record = self._stand_in.record(locator)
-            stamp = bare(self._stamp(plan.partition))
+            stamp = bare(self._node.stamp(plan.partition))
         try:
             if command.wants_seal:
                 reply, delta = command.write_at(
-                    argv, record, self.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
+                    argv, record, self._now.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
                 )
                 if delta and delta[1] & LIVE:
                     check_siblings(self._counters, record, delta, self.siblings)
             else:
-                reply, delta = command.write(argv, record, self.wall_ms, resp3, stamp)
+                reply, delta = command.write(argv, record, self._now.wall_ms, resp3, stamp)
         except ReplyError as wrong:
             return error(wrong.text)
         if not delta:
             if self.notices is not None:
-                self.notices.written(command, argv, locator, record, record, self.wall_ms)
+                self.notices.written(command, argv, locator, record, record, self._now.wall_ms)
             return reply
         # A command that overwrites the key made the delta from all that is here: no need to join,
         # but to hear of what was not here. Clients that send contexts want their siblings kept.
@@ -232,13 +222,13 @@ class Dispatcher:
             self._counters.writes_coordinated += 1
             if self.notices is not None:
                 after = self._replica.get(locator)
-                self.notices.written(command, argv, locator, record, after, self.wall_ms)
+                self.notices.written(command, argv, locator, record, after, self._now.wall_ms)
             return reply
         waiter = target.hold()
         if self.notices is not None:
             after = (self._replica.get if plan.is_owner else self._stand_in.record)(locator)
             waiter = self.notices.wait_for_write(
-                waiter, command, argv, locator, record, after, self.wall_ms
+                waiter, command, argv, locator, record, after, self._now.wall_ms
             )
         self._coordinator.write(
             plan, waiter, reply, locator, delta, terms.w, terms.sloppy, deadline_ms,
@@ -250,12 +240,12 @@ class Dispatcher:
         self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
     ) -> bytes:
         """The reply that `apply` gave to a waiter, computed once more from what was there."""
-        stamp = self._stamp(self.plans[locator[0] << 8 | locator[1]].partition)
+        stamp = self._node.stamp(self._node.plans[locator[0] << 8 | locator[1]].partition)
         if command.wants_seal:
             return command.write_at(
-                argv, record, self.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
+                argv, record, self._now.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
             )[0]
-        return command.write(argv, record, self.wall_ms, resp3, stamp)[0]
+        return command.write(argv, record, self._now.wall_ms, resp3, stamp)[0]
 
     def _too_few(self, letter: str, wanted: int, reachable: int) -> bytes:
         self._counters.quorum_failures += 1
@@ -282,14 +272,14 @@ class Dispatcher:
             record = self._replica.get(locator)
             self._coordinator.read(plan, reader, locator, record, r, is_sloppy, call.deadline_ms)
         else:
-            left_ms = max(1, call.deadline_ms - self.now_ms)
+            left_ms = max(1, call.deadline_ms - self._now.now_ms)
             self._stand_in.read(plan, reader, locator, r, left_ms, True)
         return None
 
     def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
         """The second half of a read-modify-write."""
-        plan = self.plans[locator[0] << 8 | locator[1]]
-        if call.hops and self.now_ms > call.until_ms:
+        plan = self._node.plans[locator[0] << 8 | locator[1]]
+        if call.hops and self._now.now_ms > call.until_ms:
             waiter.fill(refuse(waiter, locator))
         elif plan.is_owner and self._coordinator.is_contested(locator):
             # A SET before it may yet cover a sibling: read again after that.
@@ -298,7 +288,7 @@ class Dispatcher:
             return
         else:
             reply = self._elsewhere(call, locator, plan, waiter) if (
-                (not plan.is_owner or self.cannot_store) and plan.coordinator != self._here
+                (not plan.is_owner or self._node.store_failure) and plan.coordinator != self._here
             ) else self.apply(
                 call.command, call.argv, locator, plan, call.resp3, call.terms,
                 call.deadline_ms, waiter, call.until_ms,
@@ -310,7 +300,7 @@ class Dispatcher:
     def line_up(self, locator: bytes, waiting: list[Waiting], at: int = LAST) -> bool:
         """Put commands in a key's line. True if it was free: then somebody must run the line."""
         for one in waiting:
-            self._waiting.add(one, one.deadline_ms - self.now_ms)
+            self._waiting.add(one, one.deadline_ms - self._now.now_ms)
         line = self.busy.get(locator)
         if line is None:
             self.busy[locator] = deque(waiting)
@@ -353,7 +343,7 @@ class Dispatcher:
         if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
             raise ReplyError("ERR source and destination objects are the same")
         waiter, then = target.hold(), command.then
-        deadline_ms = deadline_ms or self.now_ms + terms.timeout_ms
+        deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
 
         def run_parts(
             parts: list[list[bytes]], fold: Callable[[list[bytes]], Then], db: int
@@ -412,12 +402,12 @@ class Dispatcher:
             if peer == self._here:
                 return self._run_here(call, locator, plan, target)
         if not peer:
-            if self.cannot_store and call.command.route is not READ:
-                return error(CANNOT_STORE.format(self.cannot_store))
+            if self._node.store_failure and call.command.route is not READ:
+                return error(CANNOT_STORE.format(self._node.store_failure))
             self._counters.quorum_failures += 1
             return error(_NO_OWNER)
         if call.hops >= _MAX_HOPS:
-            can_write = not self.cannot_store and self.can_mint(1)
+            can_write = not self._node.store_failure and self._node.identity.can_mint(1)
             if call.command.route is not READ and can_write and plan.may_be_last(call.terms):
                 return self._run_here(call, locator, plan, target)
             return refuse(target, locator)
@@ -434,7 +424,7 @@ class Dispatcher:
             reader = Answering(
                 target.hold(), b"", command, call.argv, call.resp3, locator, self.read_again
             )
-            left_ms = max(1, call.deadline_ms - self.now_ms)
+            left_ms = max(1, call.deadline_ms - self._now.now_ms)
             self._stand_in.read(plan, reader, locator, r, left_ms, False)
             return None
         if (terms.r > 1 or not plan.is_owner) and (
@@ -449,7 +439,7 @@ class Dispatcher:
 
     def _too_few_there(self, call: Call) -> None:
         """An owner that was to answer a read reaches too few others: ask those that we reach."""
-        plan = self.plans[call.locator[0] << 8 | call.locator[1]]
+        plan = self._node.plans[call.locator[0] << 8 | call.locator[1]]
         reply = self._run_here(call, call.locator, plan, call.waiter)
         if reply is not None:
             call.waiter.fill(reply)
@@ -484,9 +474,9 @@ class Dispatcher:
                 command = command.single
             if command.route not in (READ, WRITE, UPDATE):
                 raise PeerError(f"a forwarded command that is not forwarded: {command.name}")
-            if not self.plans:
+            if not self._node.plans:
                 reply: bytes | None = NOT_RUN
-            elif self.is_full and "denyoom" in command.flag_words:
+            elif self._node.memory_is_full and "denyoom" in command.flag_words:
                 reply = error(FULL)
             elif link.working >= self.working_max:
                 self._counters.overloads += 1
@@ -503,13 +493,12 @@ class Dispatcher:
 
     # ---- time ----
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Time passes."""
-        self.now_ms = now_ms
-        for waiting in self._waiting.expired(now_ms):
+        for waiting in self._waiting.expired(self._now.now_ms):
             waiting.is_done = True
             waiting.waiter.fail(_WAITED)
-        self.forwarding.expire(now_ms)
+        self.forwarding.expire()
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""

@@ -12,10 +12,9 @@ expiry is told at least once while one owner lives, twice at a failure, late by 
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from typing import Final, Protocol
+from typing import Final
 
-from respdyn.cluster.plan import Plan
-from respdyn.cluster.replica import Replica
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.events import LONG_PAST_MS
 from respdyn.ring.hashing import SLOTS
@@ -31,28 +30,21 @@ _SLACK: Final = 1000            # outdated entries that are let be
 Due = tuple[int, bytes, int]    # when to look, locator, when it expires
 
 
-class Owners(Protocol):
-    """What is asked of the dispatcher: who coordinates a slot."""
-
-    plans: list[Plan]
-
-
 class Expiring:
     """The times of this node's keys."""
 
     def __init__(
-        self, replica: Replica, owners: Owners, here: str, tell: Callable[[bytes], None]
+        self, node: ThisNode, tell: Callable[[bytes], None]
     ) -> None:
         self.is_watching = False
-        self._replica = replica
-        self._owners = owners
-        self._here = here
+        self._node = node
+        self._now = node.now
+        self._replica = node.replica
+        self._here = node.identity.node_id
         self._tell = tell
         self._times: dict[bytes, int] = {}      # when a key expires, by locator
         self._queue: list[Due] = []             # a heap; some of it is outdated
         self._walked = SLOTS                    # slots of the first walk
-        self._now_ms = 0
-        self._wall_ms = 0
 
     def watch(self, is_wanted: bool) -> None:
         """Begin to watch, or forget everything."""
@@ -74,7 +66,7 @@ class Expiring:
 
     def _keep(self, locator: bytes, record: bytes) -> None:
         at = ends_at(record)
-        if not at or at <= self._wall_ms - LONG_PAST_MS:    # told with its write, if it was one
+        if not at or at <= self._now.wall_ms - LONG_PAST_MS:    # told with its write, if it was one
             self._times.pop(locator, None)
         elif self._times.get(locator) != at:
             self._times[locator] = at
@@ -83,11 +75,10 @@ class Expiring:
                 self._queue = [(at, name, at) for name, at in self._times.items()]
                 heapify(self._queue)
 
-    def tick(self, now_ms: int, wall_ms: int) -> None:
+    def tick(self) -> None:
         """Tell of the keys whose time has come."""
-        self._now_ms = now_ms
-        self._wall_ms = wall_ms
-        if not self.is_watching or not self._owners.plans:
+        wall_ms = self._now.wall_ms
+        if not self.is_watching or not self._node.plans:
             return
         if self._walked < SLOTS:
             self._walk()
@@ -100,7 +91,7 @@ class Expiring:
         """A time has come. If the key has another by now, there is another entry for it."""
         if self._times.get(locator) != at:
             return
-        plan = self._owners.plans[locator[0] << 8 | locator[1]]
+        plan = self._node.plans[locator[0] << 8 | locator[1]]
         if plan.coordinator != self._here and due == at:
             heappush(self._queue, (at + GRACE_MS, locator, at))
             return
@@ -113,7 +104,7 @@ class Expiring:
         end = min(SLOTS, self._walked + SLOTS_PER_TICK)
         for table in self._replica.slots[self._walked : end]:
             for locator, record in table.items():
-                if record[1] & EXPIRES and expire_at(record, self._wall_ms):
+                if record[1] & EXPIRES and expire_at(record, self._now.wall_ms):
                     self._keep(locator, record)
         self._walked = end
 
@@ -122,7 +113,7 @@ class Expiring:
         if not self.is_watching:
             return NEVER
         if self._walked < SLOTS:
-            return self._now_ms + 1
+            return self._now.now_ms + 1
         if not self._queue:
             return NEVER
-        return self._now_ms + max(1, self._queue[0][0] - self._wall_ms)
+        return self._now.now_ms + max(1, self._queue[0][0] - self._now.wall_ms)

@@ -18,12 +18,12 @@ Source: Dynamo 4.6; decisions 0013 and 0029; the false "not found" of Riak's R=1
 
 from respdyn.cluster.cleared import Tops, above, raise_to
 from respdyn.cluster.coordinator import Coordinator
-from respdyn.cluster.hints import Hints, stands_alone
+from respdyn.cluster.hints import stands_alone
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Held, Pause
 from respdyn.cluster.quorum import Reader
-from respdyn.cluster.replica import Replica
 from respdyn.cluster.tasks import Asking, Task, answer_as
+from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError
 
 NOBODY_KNOWS = "NOQUORUM no owner of this key can be reached, and no hint has it: nothing was done"
@@ -33,11 +33,12 @@ class StandIn:
     """Reads and writes hints as if they were the key."""
 
     def __init__(
-        self, here: str, replica: Replica, hints: Hints, coordinator: Coordinator, asking: Asking
+        self, node: ThisNode, coordinator: Coordinator, asking: Asking
     ) -> None:
-        self._here = here
-        self._replica = replica
-        self._hints = hints
+        self._now = node.now
+        self._here = node.identity.node_id
+        self._replica = node.replica
+        self._hints = node.hints
         self._keepers = coordinator.keepers
         self._counters = coordinator.counters
         self._asking = asking
@@ -64,7 +65,7 @@ class StandIn:
         """Ask whoever may know; `reader` hears the join. `keeps`: it is kept here, to write on."""
         self._counters.reads_coordinated += 1
         self._counters.sloppy_reads += 1
-        deadline_ms = self._asking.now_ms + timeout_ms
+        deadline_ms = self._now.now_ms + timeout_ms
         task = self._ask(plan, reader, locator, r, keeps, deadline_ms)
         self._asking.start(task, timeout_ms, lambda _: None)
 
@@ -94,7 +95,7 @@ class StandIn:
             joined = self._replica.joined(joined, told[1])
             raise_to(cleared, told[2])
         joined = above(joined, cleared) if joined and cleared else joined
-        left_ms = deadline_ms - self._asking.now_ms
+        left_ms = deadline_ms - self._now.now_ms
         if (heard < r or not knows) and left_ms > 0 and self._plan_for(locator) is not plan:
             self.read(self._plan_for(locator), reader, locator, r, left_ms, keeps)
         elif heard < r:

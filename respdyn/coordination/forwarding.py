@@ -38,7 +38,7 @@ from respdyn.cluster.messages import (
     bulk,
 )
 from respdyn.cluster.quorum import Waiter
-from respdyn.cluster.statistics import Counters
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER, Deadlines
 from respdyn.commands.declare import READ
 from respdyn.coordination.calls import LAST, Away, Call, Retry, Waiting, refuse
@@ -61,17 +61,17 @@ class Forwarding:
     """What this node has asked others to run."""
 
     def __init__(
-        self, counters: Counters, link_to: Callable[[str], Link],
+        self, node: ThisNode,
         line_up: Callable[[bytes, list[Waiting], int], bool], run_line: Callable[[bytes], None],
         too_few: Callable[[Call], None],
     ) -> None:
-        self.now_ms = 0
+        self._now = node.now
         self.bits = TAKES_EARLY         # of envelopes
         self.away: dict[bytes, Away] = {}
         self.failed: Callable[[str], None] = lambda peer: None     # hears who was no use
         self.latencies = Latencies(lambda took_ms, requests: None)
-        self._counters = counters
-        self._link_to = link_to
+        self._counters = node.counters
+        self._link_to = node.link_to
         self._line_up = line_up
         self._run_line = run_line
         self._too_few = too_few
@@ -82,7 +82,7 @@ class Forwarding:
 
     def send(self, call: Call, locator: bytes, peer: str, waiter: Waiter) -> None:
         """Ask a peer to run a command on one key."""
-        now_ms = self.now_ms
+        now_ms = self._now.now_ms
         link = self._link_to(peer)
         window_ms = link.window_ms
         if call.hops:
@@ -137,7 +137,7 @@ class Forwarding:
             if call.hops:
                 call.waiter.fill(refuse(call.waiter, call.locator))
             elif call.away is None:
-                call.again_ms = self.now_ms + RETRY_MS
+                call.again_ms = self._now.now_ms + RETRY_MS
                 self._read_again([call], NO_AGREEMENT)
         elif reply == UNKNOWN:
             self._lost([call])
@@ -145,7 +145,7 @@ class Forwarding:
             self._too_few(call)
         else:
             if not call.hops:
-                took_ms = self.now_ms - call.deadline_ms + call.terms.timeout_ms
+                took_ms = self._now.now_ms - call.deadline_ms + call.terms.timeout_ms
                 self.latencies.forwarded(took_ms, call.command.route is READ)
             self.latencies.whom = call.peer
             call.waiter.fill(reply)
@@ -191,7 +191,7 @@ class Forwarding:
 
     def _refused(self, call: Call, away: Away) -> None:
         """Nobody has begun it: it waits until all commands on its key are back."""
-        if away.is_behind(call) or call.deadline_ms <= self.now_ms + RETRY_MS:
+        if away.is_behind(call) or call.deadline_ms <= self._now.now_ms + RETRY_MS:
             self._counters.timeouts += 1
             call.waiter.fail(NO_AGREEMENT)
             return
@@ -221,7 +221,7 @@ class Forwarding:
 
     def run_later(self, locator: bytes) -> None:
         """Have a key's line run after a moment."""
-        self._retries.add(Retry(locator, self.now_ms + RETRY_MS), RETRY_MS)
+        self._retries.add(Retry(locator, self._now.now_ms + RETRY_MS), RETRY_MS)
 
     def _lost(self, lost: list[Call]) -> None:
         """Have reads run again when they may be; the outcome of the others is unknown."""
@@ -238,7 +238,7 @@ class Forwarding:
 
     def _gave_up(self, call: Call) -> None:
         """The client hears that nobody knows what became of its command, or who it waited for."""
-        took_ms = self.now_ms - call.deadline_ms + call.terms.timeout_ms
+        took_ms = self._now.now_ms - call.deadline_ms + call.terms.timeout_ms
         self.latencies.forwarded(took_ms, call.command.route is READ)
         self.latencies.whom = call.peer
         call.waiter.fail(OUTCOME_UNKNOWN)
@@ -254,15 +254,15 @@ class Forwarding:
             else:
                 lines.setdefault(call.locator, []).append(call)
         for locator, line in lines.items():
-            again_ms = max(self.now_ms, *(one.again_ms for one in line))
+            again_ms = max(self._now.now_ms, *(one.again_ms for one in line))
             if self._line_up(locator, [Waiting(one, one.waiter) for one in line], LAST):
-                self._retries.add(Retry(locator, again_ms), again_ms - self.now_ms)
+                self._retries.add(Retry(locator, again_ms), again_ms - self._now.now_ms)
 
     # ---- time ----
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Run again what is due; tell those whose command was not answered in time."""
-        self.now_ms = now_ms
+        now_ms = self._now.now_ms
         for retry in self._retries.expired(now_ms):
             retry.is_done = True
             self._run_line(retry.locator)

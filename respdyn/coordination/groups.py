@@ -33,6 +33,7 @@ from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.terms import ANY, Terms
+from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.commands.table import find, lookup
 from respdyn.coordination.calls import Call, Continuation, Turn, Updating
@@ -91,10 +92,12 @@ class Groups:
     """The groups that this node coordinates, and those that it has asked others to."""
 
     def __init__(
-        self, dispatcher: Dispatcher, replica: Replica, coordinator: Coordinator,
+        self, dispatcher: Dispatcher, node: ThisNode, coordinator: Coordinator,
     ) -> None:
         self.dispatcher = dispatcher
-        self.replica = replica
+        self.node = node
+        self.now = node.now
+        self.replica = node.replica
         self.coordinator = coordinator
         self.running = 0
         self._freed: deque[bytes] = deque()
@@ -148,9 +151,8 @@ class Groups:
         self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms
     ) -> None:
         """A peer's group, with R and W as in `least` or more. Raises `PeerError`."""
-        dispatcher = self.dispatcher
         group = read_group(body)
-        if not dispatcher.plans or dispatcher.now_ms > until_ms:
+        if not self.node.plans or self.now.now_ms > until_ms:
             waiter.fill(NOT_RUN)
             return
 
@@ -161,7 +163,7 @@ class Groups:
         try:
             if least is not ANY:
                 group = group.with_least(least)
-            self.run(group, dispatcher.now_ms + timeout_ms, done, until_ms)
+            self.run(group, self.now.now_ms + timeout_ms, done, until_ms)
         except ReplyError as wrong:
             raise PeerError(f"a group with a command that is none: {wrong}") from wrong
 
@@ -189,6 +191,8 @@ class Running:
     ) -> None:
         self._groups = groups
         self._dispatcher = groups.dispatcher
+        self._node = groups.node
+        self._now = groups.now
         self._group = group
         self._deadline_ms = deadline_ms
         self._until_ms = until_ms
@@ -250,15 +254,16 @@ class Running:
     def _refusal(self) -> Outcome:
         """Why nothing can be done, if so."""
         dispatcher = self._dispatcher
-        if self._until_ms and dispatcher.now_ms > self._until_ms:
+        if self._until_ms and self._now.now_ms > self._until_ms:
             return NOT_RUN
-        plans = dispatcher.plans
-        if self._w and dispatcher.cannot_store:
+        node = self._node
+        plans = node.plans
+        if self._w and node.store_failure:
             # Whoever asked has not heard of it yet: another owner can do it.
-            return _CANNOT_STORE.format(dispatcher.cannot_store) if dispatcher.nobody_stores else (
+            return _CANNOT_STORE.format(node.store_failure) if dispatcher.nobody_stores else (
                 NOT_RUN
             )
-        if self._dots and not dispatcher.can_mint(self._dots):
+        if self._dots and not node.identity.can_mint(self._dots):
             return _NO_LEASE
         for name in self._locators:
             plan = plans[name[0] << 8 | name[1]]
@@ -296,7 +301,7 @@ class Running:
 
     def _read(self) -> None:
         """Read a quorum for what is not written blindly."""
-        plans = self._dispatcher.plans
+        plans = self._node.plans
         kept_for = self._groups.coordinator.keepers.asked
         if not self._reads or (self._r <= 1 and not (
             kept_for and any(plans[name[0] << 8 | name[1]].partition in kept_for
@@ -340,7 +345,7 @@ class Running:
 
     def has_changed(self) -> bool:
         """Whether any watched key has."""
-        now_ms = self._dispatcher.wall_ms
+        now_ms = self._now.wall_ms
         get = self._groups.replica.get
         return any(
             _has_changed(version, get(name), now_ms) for name, version in self._group.watches
@@ -362,7 +367,7 @@ class Running:
         reply: bytes | None
         if command is None:
             record = self._groups.replica.get(name)
-            reply = bulk(version_of(record, self._dispatcher.wall_ms))
+            reply = bulk(version_of(record, self._now.wall_ms))
         elif command.then is not None:
             reply = self._run_whole(command, step, place)
         else:
@@ -380,10 +385,10 @@ class Running:
             reply = dispatcher.read_again(command, argv, step.resp3, name, record)
             if dispatcher.notices is not None:
                 dispatcher.notices.read(
-                    command, argv, name, dispatcher.wall_ms, step.resp3, reply
+                    command, argv, name, self._now.wall_ms, step.resp3, reply
                 )
             return reply
-        plan = dispatcher.plans[name[0] << 8 | name[1]]
+        plan = self._node.plans[name[0] << 8 | name[1]]
         terms = Terms(step.r, step.w, step.sloppy, 0)
         return dispatcher.apply(
             command, argv, name, plan, step.resp3, terms, self._deadline_ms, waiter

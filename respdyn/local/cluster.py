@@ -124,10 +124,10 @@ class Topology:
     def _is_alone(self) -> bool:
         """Whether no partition has a quorum, for reads or for writes, as seen from here."""
         node = self._node
-        least = min(node.front.terms.r, node.front.terms.w)
+        least = min(node.this.default_terms.r, node.this.default_terms.w)
         return all(
             len(plan.replicas.writers) + plan.is_owner < least
-            for plan in node.dispatcher.plans[:: node.replica.width]
+            for plan in node.this.plans[:: node.replica.width]
         )
 
     def _refresh(self) -> None:

@@ -182,7 +182,7 @@ def memory(context: LocalContext) -> Fields:
 
 def _persistence(context: LocalContext) -> Fields:
     settings = context.settings
-    is_failing = bool(context.node.dispatcher.cannot_store)
+    is_failing = bool(context.node.this.store_failure)
     backups = context.backups
     return {
         "loading": 0,
@@ -369,7 +369,7 @@ def _dynamo(context: LocalContext) -> Fields:
         "dynamo_r": context.terms.r,
         "dynamo_w": context.terms.w,
         "dynamo_durability": context.settings.durability,
-        "dynamo_cannot_store": node.dispatcher.cannot_store,
+        "dynamo_cannot_store": node.this.store_failure,
         "dynamo_store_backlog_bytes": node.front.holding.store.bytes,
         "dynamo_store_behind": int(node.front.holding.store.is_behind),
         "dynamo_clients_held": len(node.front.holding.waiting),

@@ -69,7 +69,7 @@ def wait(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     if session.pending and not is_inside:
         node.front.put_back(session)
         return None
-    if not node.dispatcher.plans:
+    if not node.this.plans:
         raise node.front.not_ready()
     names = _waited_for(session)
     until_ms = node.now_ms + timeout_ms if timeout_ms else INT64_MAX
@@ -116,7 +116,7 @@ def _count(
         held = yield from _copies(context, locators)
         if held >= wanted:
             session.is_met = True
-        if held >= wanted or node.now_ms >= until_ms or session.closing or node.front.stopping:
+        if held >= wanted or node.now_ms >= until_ms or session.closing or node.this.stopping:
             return integer(held)
         yield [Pause(min(_POLL_MS, until_ms - node.now_ms))]
 
@@ -124,7 +124,7 @@ def _count(
 def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
     """Of the key with the fewest copies, how many there are besides the coordinator's."""
     node = context.node
-    plans = node.dispatcher.plans
+    plans = node.this.plans
     here = node.identity.node_id
     if not locators:
         up = sum(1 for link in node.links.values() if link.is_up)

@@ -92,7 +92,7 @@ class LocalContext:
     @property
     def terms(self) -> Terms:
         """The terms of a connection that has not asked for others."""
-        return self.node.front.terms
+        return self.node.this.default_terms
 
     @property
     def users(self) -> Users:
@@ -141,7 +141,7 @@ class LocalContext:
             raise ReplyError(
                 f"ERR CONFIG SET failed (possibly related to argument '{names[-1]}') - {wrong}"
             ) from None
-        self.node.settings = settings
+        self.node.this.settings = settings
         self.terms.timeout_ms = settings.request_timeout_ms
         self.node.settings_changed()
         if "requirepass" in names:

@@ -27,9 +27,9 @@ from typing import Final
 import msgspec
 
 from respdyn.cluster.link import Link
+from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import PeerError
 from respdyn.membership.membership import MAX_VISITORS, Membership, Visitor, address_of
-from respdyn.ports import Trace
 from respdyn.ring.ring import Member
 
 FRESH_MS: Final = 5_000         # what was said so long ago counts no more; it is said every second
@@ -47,11 +47,12 @@ class Vacancy(msgspec.Struct, frozen=True, array_like=True):
 class Vacancies:
     """This node's part, as a member that sees visitors and as a visitor that hears members."""
 
-    def __init__(self, membership: Membership, links: dict[str, Link], trace: Trace) -> None:
+    def __init__(self, node: ThisNode, membership: Membership) -> None:
         self.may_take = False           # this node has an empty directory, and no name given to it
+        self._node = node
         self._membership = membership
-        self._links = links
-        self._trace = trace
+        self._links = node.links
+        self._trace = node.trace
         self._said: dict[str, tuple[Vacancy, int]] = {}     # by member, and when
         self._refused: set[str] = set()                     # visitors of whom the log has told
         self._has_found = False
@@ -63,7 +64,7 @@ class Vacancies:
         at which they say they are, since that is what is dialled.
         """
         ring = self._membership.ring
-        if ring is None or not self._membership.is_member():
+        if ring is None or not self._node.is_member():
             return []
         found = []
         for name, visitor in sorted(self._membership.visitors.items()):
@@ -111,22 +112,22 @@ class Vacancies:
 
     # ---- a visitor ----
 
-    def heard(self, peer: str, body: bytes, now_ms: int) -> None:
+    def heard(self, peer: str, body: bytes) -> None:
         """A member has said something of the place where this node stands. Raises `PeerError`."""
         try:
             said = msgspec.msgpack.decode(body, type=Vacancy)
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed vacancy: {wrong}") from wrong
         if self.may_take and self._membership.ring is None:
-            self._said[peer] = (said, now_ms)
+            self._said[peer] = (said, self._node.now.now_ms)
 
-    def found(self, now_ms: int) -> str:
+    def found(self) -> str:
         """The node id whose place this node is to take, once; "" as long as there is none."""
         if self._has_found or not self._said or self._membership.ring is not None:
             return ""
         fresh = [
             said for peer, (said, at_ms) in sorted(self._said.items())
-            if now_ms - at_ms <= FRESH_MS and self._is_reached(peer)
+            if self._node.now.now_ms - at_ms <= FRESH_MS and self._is_reached(peer)
         ]
         if not fresh or any(said.is_reached for said in fresh):
             return ""

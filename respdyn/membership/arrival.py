@@ -50,7 +50,7 @@ class Arrival:
         keeps = settings.engine != "memory"
         self.lives = lives = Lives(
             node.replica, node.identity, node.links, keeps, keeps and settings.durability != "no",
-            node.random, node.trace,
+            node.random, node.trace, node.this.now,
         )
         lives.has_arrived = lambda: self.is_over
         lives.went_back = self._went_back
@@ -119,7 +119,7 @@ class Arrival:
     def _all(self, is_met: Callable[[Link], bool]) -> bool:
         """Whether this holds of all other members, but for those whom nobody reaches."""
         membership = self._node.membership
-        if membership.awaits or (membership.ring is not None and not membership.is_member()):
+        if membership.awaits or (membership.ring is not None and not self._node.this.is_member()):
             return True
         others = self._others()
         met = [link for link in others if is_met(link)]

@@ -30,6 +30,7 @@ from struct import Struct
 from typing import Final
 
 from respdyn.cluster.link import UNKNOWN_MS, Link
+from respdyn.cluster.now import Now
 from respdyn.errors import PeerError
 from respdyn.ports import Trace
 
@@ -41,10 +42,10 @@ BASE: Final = Struct(">qq")
 class ClockWatch:
     """Judges the wall clock, turn by turn."""
 
-    def __init__(self, limit_ms: int, heartbeat_ms: int, trace: Trace) -> None:
+    def __init__(self, now: Now, limit_ms: int, heartbeat_ms: int, trace: Trace) -> None:
         self.raw_ms = 0                 # what the wall clock says
-        self.wall_ms = 0                # the time to go by
         self.is_doubted = False
+        self._now = now                 # its `wall_ms` is the time to go by: set here
         self._limit_ms = limit_ms
         self._heartbeat_ms = heartbeat_ms
         self._trace = trace
@@ -57,12 +58,12 @@ class ClockWatch:
     def start(self, now_ms: int, wall_ms: int) -> None:
         """The first time that is told."""
         self._base = self._sane_base = wall_ms - now_ms
-        self.raw_ms = self.wall_ms = wall_ms
+        self.raw_ms = self._now.wall_ms = wall_ms
 
     def advance(self, now_ms: int, wall_ms: int) -> bool:
         """Time passes. True if peers are to be told of this node's clock, and it is to be judged.
 
-        `wall_ms` and `is_doubted` are set.
+        The time to go by and `is_doubted` are set.
         """
         self.raw_ms = wall_ms
         base = wall_ms - now_ms
@@ -73,7 +74,7 @@ class ClockWatch:
             self._doubt(f"it has jumped by {jump_ms} ms")
         if not self.is_doubted:
             self._sane_base = base
-        self.wall_ms = now_ms + self._sane_base
+        self._now.wall_ms = now_ms + self._sane_base
         is_due = now_ms >= self._next_ms
         if is_due:
             self._next_ms = now_ms + self._heartbeat_ms
@@ -126,14 +127,14 @@ class ClockWatch:
                 middle_ms = far[len(far) // 2]
                 self._doubt(f"{len(far)} of {members} nodes are {middle_ms} ms away from it")
                 self._sane_base = self._base + middle_ms
-                self.wall_ms = now_ms + self._sane_base
+                self._now.wall_ms = now_ms + self._sane_base
         elif self.is_doubted and (
             2 * (near + 1) > members > 1
             or (not known and now_ms - self._jumped_ms >= ALONE_MS)
         ):
             self.is_doubted = False
             self._sane_base = self._base
-            self.wall_ms = self.raw_ms
+            self._now.wall_ms = self.raw_ms
             self._trace.event("clock_trusted", agreeing=near + 1, members=members)
 
     def _doubt(self, reason: str) -> None:

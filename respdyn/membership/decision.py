@@ -28,6 +28,7 @@ from typing import Final
 import msgspec
 
 from respdyn.cluster.identity import META
+from respdyn.cluster.now import Now
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 from respdyn.membership.votes import (
@@ -59,7 +60,7 @@ class Decision:
     def __init__(
         self, here: str, rng: Random, keep: Callable[[bytes, bytes], None],
         send: Callable[[str, bytes], None], decided: Callable[[Ring], None],
-        tell_ring: Callable[[str], None],
+        tell_ring: Callable[[str], None], now: Now,
     ) -> None:
         self.ring: Ring | None = None
         self.life = b""                     # this node's actor
@@ -75,7 +76,7 @@ class Decision:
         self._recalled: dict[str, Recalled] = {}
         self._recall_ballot: Ballot = (0, 0)
         self._next_recall_ms = 0
-        self._now_ms = 0
+        self._now = now
         self._amnesia_ms: int | None = None     # since when all have told, and most have forgotten
         # The proposal under way.
         self._wanted: Ring | None = None
@@ -123,11 +124,11 @@ class Decision:
 
     # ---- proposing ----
 
-    def propose(self, ring: Ring, now_ms: int) -> None:
+    def propose(self, ring: Ring) -> None:
         """Begin to propose the next ring; what is decided in the end may be another's."""
         assert self.ring is not None and ring.version == self.ring.version + 1
         self._wanted = ring
-        self._begin_ballot(now_ms)
+        self._begin_ballot(self._now.now_ms)
 
     def is_proposing(self) -> bool:
         """Whether a proposal of this node is under way."""
@@ -138,9 +139,9 @@ class Decision:
         self._drop_proposal()
         return self._has_offered
 
-    def tick(self, now_ms: int) -> None:
+    def tick(self) -> None:
         """Try again what got no answer; ask again what was forgotten."""
-        self._now_ms = now_ms
+        now_ms = self._now.now_ms
         if self._wanted is not None and now_ms >= self._retry_ms:
             self._begin_ballot(now_ms)
         if self.has_forgotten and self._members() and now_ms >= self._next_recall_ms:
@@ -302,8 +303,8 @@ class Decision:
             # Restored from backups, most likely: what they may have decided is in nobody's memory,
             # unless somebody who became a member by it turns up and tells that ring.
             if self._amnesia_ms is None:
-                self._amnesia_ms = self._now_ms
-            if self._now_ms - self._amnesia_ms < AMNESIA_MS:
+                self._amnesia_ms = self._now.now_ms
+            if self._now.now_ms - self._amnesia_ms < AMNESIA_MS:
                 return
         best = max(self._recalled.values(), key=lambda one: one.accepted)
         self._kept = Kept(told.version, told.promised, best.accepted, best.ring)

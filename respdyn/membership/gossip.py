@@ -20,7 +20,6 @@ from collections.abc import Callable
 import msgspec
 
 from respdyn.cluster.cleared import check_tops, raise_to
-from respdyn.cluster.hints import Hints
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
 from respdyn.cluster.lives import Lives
@@ -45,13 +44,12 @@ from respdyn.cluster.messages import (
     GOSSIP_VOTE,
     bulk,
 )
-from respdyn.cluster.replica import Replica
-from respdyn.cluster.transfer_state import Transfers
+from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError, PeerError
 from respdyn.membership.address_takeover import Vacancies
 from respdyn.membership.decision import Decision
 from respdyn.membership.membership import RING, Membership, address_of
-from respdyn.membership.token_keys import PROOF_BYTES, TokenKeys
+from respdyn.membership.token_keys import TokenKeys
 from respdyn.ring.ring import Member, Ring, decode_ring
 
 _Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
@@ -61,10 +59,9 @@ class Gossip:
     """Tells and hears statements of the control path."""
 
     def __init__(
-        self, membership: Membership, replica: Replica, links: dict[str, Link],
-        transfers: Transfers, replan: Callable[[], None], held_back: Callable[[], None],
-        collected: Callable[[Link], bytes], heard_collected: Callable[[bytes], None],
-        hints: Hints, keepers: Keepers, token_keys: TokenKeys,
+        self, node: ThisNode, membership: Membership, replan: Callable[[], None],
+        held_back: Callable[[], None], collected: Callable[[Link], bytes],
+        heard_collected: Callable[[bytes], None], keepers: Keepers, token_keys: TokenKeys,
     ) -> None:
         # The users are the engine's; it sets these two.
         self.users_told: Callable[[], list[bytes]] = list
@@ -77,20 +74,20 @@ class Gossip:
         self.is_silent = False      # this node does not say yet what it holds
         # And whoever can begin anew under another node id, this one.
         self.begin_again: Callable[[str], None] = lambda node_id: None
-        self.vacancies = Vacancies(membership, links, membership.trace)
+        self.vacancies = Vacancies(node, membership)
+        self._node = node
         self.token_keys = token_keys
         self._membership = membership
-        self._replica = replica
-        self._links = links
-        self._transfers = transfers
+        self._replica = node.replica
+        self._links = node.links
+        self._transfers = node.transfers
         self._replan = replan
         self._held_back = held_back
         self._collected = collected
         self._heard_collected = heard_collected
-        self._hints = hints
+        self._hints = node.hints
         self._keepers = keepers
         self._next_ms = 0
-        self._now_ms = 0
 
     # ---- telling ----
 
@@ -100,18 +97,19 @@ class Gossip:
         if self.lives is not None:
             self.lives.tell(link)
             self.lives.answer(link)
+        for body in self.users_told():
+            _tell(link, GOSSIP_USER, body)
         if membership.ring is None:
             _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
             return
-        if link.is_member:       # before the ring: who knows that, knows a key
+        is_member = membership.ring.member(link.peer) is not None
+        if is_member:       # before the ring: who knows that, knows a key
             _tell(link, GOSSIP_KEYS, self.token_keys.told())
         self.tell_ring(link)
         if moved := self._moved():
             _tell(link, GOSSIP_MOVED, moved)
-        if membership.ring.member(link.peer) is None:
+        if not is_member:
             return
-        for body in self.users_told():
-            _tell(link, GOSSIP_USER, body)
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
         if not self.is_silent:
             _tell(link, GOSSIP_STATE, self._transfers.told())
@@ -124,7 +122,7 @@ class Gossip:
     def tell_ring(self, link: Link) -> None:
         """Tell a peer the ring."""
         assert self._membership.ring is not None
-        _tell(link, GOSSIP_RING, self.token_keys.proved(self._membership.ring.encode()))
+        _tell(link, GOSSIP_RING, self._membership.ring.encode())
 
     def met(self, link: Link, member: Member) -> None:
         """A peer has said who and where it is."""
@@ -176,14 +174,14 @@ class Gossip:
     def tell_all_of_user(self, body: bytes) -> None:
         """A statement about a user is new here: tell everybody."""
         for link in self._connected():
-            if link.is_member:
-                _tell(link, GOSSIP_USER, body)
+            _tell(link, GOSSIP_USER, body)
 
     def tell_keys(self) -> None:
         """Tell the members the token keys, and make and read tokens by them from now on."""
         self._replan()
+        ring = self._membership.ring
         for link in self._connected():
-            if link.is_member:
+            if ring is not None and ring.member(link.peer) is not None:
                 _tell(link, GOSSIP_KEYS, self.token_keys.told())
 
     def tell_held(self, link: Link) -> None:
@@ -194,9 +192,9 @@ class Gossip:
         """Tell a peer what was cleared of a partition's database."""
         _tell(link, GOSSIP_CLEARED, msgspec.msgpack.encode((db, partition, tops)))
 
-    def tick(self, now_ms: int, every_ms: int) -> None:
+    def tick(self, every_ms: int) -> None:
         """Once a heartbeat, while there is no ring: candidates to everybody, and our proposal."""
-        self._now_ms = now_ms
+        now_ms = self._node.now.now_ms
         if now_ms < self._next_ms:
             return
         self._next_ms = now_ms + every_ms
@@ -206,7 +204,7 @@ class Gossip:
         )
         for link, said in self.vacancies.told():
             _tell(link, GOSSIP_PLACE, said)
-        if place := self.vacancies.found(now_ms):
+        if place := self.vacancies.found():
             self.begin_again(place)
         if self._membership.ring is None:
             self._tell_candidates()
@@ -237,9 +235,7 @@ class Gossip:
         kind, body = item[:1], item[1:]
         try:
             if kind == GOSSIP_RING:
-                proved = self.token_keys.is_proved(body)
-                if proved or link.is_member or self._membership.ring is None:
-                    self._heard_ring(decode_ring(body[PROOF_BYTES:]))
+                self._heard_ring(decode_ring(body))
             elif kind == GOSSIP_CANDIDATES:
                 if self._membership.learn_candidates(body):
                     self._tell_candidates()
@@ -279,7 +275,7 @@ class Gossip:
             elif kind == GOSSIP_MOVED:
                 self._membership.learn_moved(body)
             elif kind == GOSSIP_PLACE:
-                self.vacancies.heard(link.peer, body, self._now_ms)
+                self.vacancies.heard(link.peer, body)
             else:
                 raise PeerError(f"a statement of unknown kind {kind!r}")
         except (DamagedError, msgspec.MsgspecError) as wrong:
@@ -292,11 +288,11 @@ class Gossip:
     def _heard_proposal(self, link: Link, body: bytes) -> None:
         membership = self._membership
         if membership.ring is not None:
-            self.tell_ring(link)
+            _tell(link, GOSSIP_RING, membership.ring.encode())
             return
         earlier = self._links.get(membership.promised_to())
         answer = membership.promise(
-            link.peer, body, self._now_ms, earlier is not None and earlier.is_connected
+            link.peer, body, self._node.now.now_ms, earlier is not None and earlier.is_connected
         )
         if answer is not None:
             _tell(link, GOSSIP_PROMISE, answer)
@@ -357,7 +353,7 @@ class Gossip:
                 wanted.setdefault(f"{moved[0]}:{moved[1]}", member.node_id)
         for name, visitor in sorted(membership.visitors.items()):
             wanted[address_of(visitor.member)] = name       # perhaps in a dead member's place
-        if not membership.is_member():
+        if not self._node.is_member():
             for seed in seeds:
                 wanted.setdefault(seed, None)
         wanted.pop(own, None)

@@ -20,15 +20,15 @@ cluster, an other protocol version or an impostor of this node is refused with t
 Source: Dynamo 4.8; SEMANTICS 8.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
 from respdyn.cluster.identity import META
-from respdyn.cluster.link import Link
-from respdyn.cluster.messages import OPEN_STATEMENTS, PROTOCOL_VERSION
+from respdyn.cluster.messages import PROTOCOL_VERSION
+from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError, PeerError
-from respdyn.ports import Random, Trace, random_bits
+from respdyn.ports import random_bits
 from respdyn.ring.claim import claim
 from respdyn.ring.ring import MAX_MEMBERS, Member, Ring, decode_ring, validate_member
 
@@ -62,10 +62,9 @@ class Membership:
     """The ring as this node knows it, or its way to the first one."""
 
     def __init__(
-        self, here: Member, cluster_size: int, n: int, partitions: int, rng: Random, trace: Trace
+        self, node: ThisNode, here: Member, cluster_size: int, n: int, partitions: int
     ) -> None:
         self.here = here
-        self.ring: Ring | None = None
         self.candidates: dict[str, Member] = {here.node_id: here}
         self.own_addresses: set[str] = set()      # seeds that turned out to be this node
         self.visitors: dict[str, Visitor] = {}
@@ -74,17 +73,22 @@ class Membership:
         self.parted: dict[str, Member] = {}
         # Host and peer port of members that have moved since, as another member has met them.
         self.moved: dict[str, tuple[str, int]] = {}
-        self.now_ms = 0
+        self._node = node
         self._cluster_size = cluster_size
         self._n = n
         self._partitions = partitions
-        self._rng = rng
-        self.trace = trace
+        self._rng = node.random
+        self.trace = node.trace
         self._proposal: Ring | None = None        # ours
         self._promises: set[str] = set()          # who promised to adopt ours
         self._promised_to = ""
         self._promised_ms = 0
         self.released: list[str] = []             # to be told that their promise to us is void
+
+    @property
+    def ring(self) -> Ring | None:
+        """The newest ring that is known here."""
+        return self._node.ring
 
     # ---- the handshake ----
 
@@ -125,7 +129,7 @@ class Membership:
             len(self.visitors) < MAX_VISITORS or member.node_id in self.visitors
         ):
             self.visitors[member.node_id] = Visitor(
-                member, other.n, other.cluster_id != "", self.now_ms
+                member, other.n, other.cluster_id != "", self._node.now.now_ms
             )
         elif self.ring is not None:
             # A member: who waited at its address was the same process, or has gone.
@@ -134,20 +138,8 @@ class Membership:
                     del self.visitors[name]
         return member
 
-    def mark(self, links: Iterable[Link]) -> None:
-        """Note on links who may ask, store and tell: members, and those that were and are still
-        there. Nobody may as long as no ring is known.
-        """
-        if self.ring is None:
-            return
-        known = {member.node_id for member in self.ring.members} | self.parted.keys()
-        for link in links:
-            link.is_member = link.peer in known
-            link.open_statements = OPEN_STATEMENTS
-
     def forget_visitors(self, now_ms: int, is_connected: Callable[[str], bool]) -> None:
         """Drop visitors that have gone, or are members by now, and members of old that have."""
-        self.now_ms = now_ms
         for name in [name for name in self.parted if not is_connected(name)]:
             del self.parted[name]
         for name, visitor in list(self.visitors.items()):
@@ -185,10 +177,6 @@ class Membership:
                 _check_member(msgspec.structs.replace(members[name], host=host, peer_port=port))
                 self.moved[name] = (host, port)
         self.moved = {name: place for name, place in self.moved.items() if name in members}
-
-    def is_member(self) -> bool:
-        """Whether this node is in the ring that it knows."""
-        return self.ring is not None and self.ring.member(self.here.node_id) is not None
 
     # ---- the first ring ----
 
@@ -306,7 +294,7 @@ class Membership:
             )
         for member in ring.members:
             self.parted.pop(member.node_id, None)
-        self.ring = ring
+        self._node.ring = ring
         self.awaited = None
         self.candidates = {self.here.node_id: self.here}
         self._proposal = None
@@ -319,7 +307,7 @@ class Membership:
 
     def restore(self, data: bytes) -> None:
         """The ring kept in the store."""
-        self.ring = decode_ring(data)
+        self._node.ring = decode_ring(data)
 
     def _first_ring(self, members: tuple[Member, ...]) -> Ring:
         members = tuple(sorted(members, key=lambda member: member.node_id))

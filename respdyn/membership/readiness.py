@@ -32,7 +32,8 @@ class Standing:
     def __init__(self, node: Node, replan: Callable[[], None]) -> None:
         self.is_busy = False        # as peers were told
         self.clock = ClockWatch(
-            node.settings.max_clock_offset_ms, node.settings.heartbeat_ms, node.trace
+            node.this.now, node.settings.max_clock_offset_ms, node.settings.heartbeat_ms,
+            node.trace,
         )
         self._node = node
         self._replan = replan
@@ -56,7 +57,7 @@ class Standing:
     def unready(self) -> str:
         """Why commands are not served, or not as they should be; "" if they are."""
         node = self._node
-        if node.front.stopping:
+        if node.this.stopping:
             return "the node is stopping"
         if node.draining.retires:
             return "the node leaves the cluster"
@@ -69,7 +70,7 @@ class Standing:
             met = len(node.membership.candidates)
             return f"the cluster is forming: {met} of {node.settings.cluster_size or '?'} nodes"
         up = 1 + sum(1 for link in node.links.values() if link.is_up)
-        terms = node.front.terms
+        terms = node.this.default_terms
         is_patient = node.now_ms < self.started_ms + COMPANY_MS
         wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
         if up < wanted:
@@ -103,7 +104,7 @@ class Standing:
     def flags(self) -> int:
         """What every frame says of this node."""
         node = self._node
-        flags = FLAG_CANNOT_STORE if node.dispatcher.cannot_store else 0
+        flags = FLAG_CANNOT_STORE if node.this.store_failure else 0
         if self.is_spared():
             flags |= FLAG_SPARE
         if node.handoff.is_full:
@@ -137,8 +138,8 @@ class Standing:
         """Tell a peer of this node's clock."""
         link.gossips.append(bulk(GOSSIP_CLOCK + self.clock.told()))
 
-    def time(self, now_ms: int, wall_ms: int) -> int:
-        """The wall clock's time if it can be trusted, else the time to go by."""
+    def time(self, now_ms: int, wall_ms: int) -> None:
+        """Time passes: judge the wall clock, and set the time to go by."""
         node = self._node
         was_doubted = self.clock.is_doubted
         if self.clock.advance(now_ms, wall_ms):
@@ -149,15 +150,12 @@ class Standing:
         elif self.clock.has_news(node.links.values()):
             self._judge()
         self._note_doubt(was_doubted)
-        return self.clock.wall_ms
 
     def judge_clock(self) -> None:
         """This node has met the others and is about to answer: by their time, if need be."""
-        node = self._node
         was_doubted = self.clock.is_doubted
         self._judge()
         self._note_doubt(was_doubted)
-        node.wall_ms = node.dispatcher.wall_ms = node.hints.wall_ms = self.clock.wall_ms
 
     def _judge(self) -> None:
         node = self._node
@@ -166,6 +164,6 @@ class Standing:
 
     def _note_doubt(self, was_doubted: bool) -> None:
         if self.clock.is_doubted != was_doubted:
-            self._node.dispatcher.sends_away = self.clock.is_doubted
+            self._node.this.clock_is_doubted = self.clock.is_doubted
             self._say()
             self._replan()

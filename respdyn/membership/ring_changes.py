@@ -51,6 +51,7 @@ class Changes:
         self.decision = node.gossip.decision = Decision(
             node.identity.node_id, node.random, node.replica.put_synced, node.gossip.send_vote,
             node.gossip.decided, lambda peer: node.gossip.tell_ring(node.link_to(peer)),
+            node.this.now,
         )
         node.gossip.adopted = self.adopted
         self.work = TransferWork(node)
@@ -182,7 +183,7 @@ class Changes:
         transfers = node.transfers
         ring = transfers.ring
         self.work.tick()
-        self.decision.tick(node.now_ms)
+        self.decision.tick()
         if ring is None:
             return
         if node.now_ms >= self._told_ms + TELL_MS:
@@ -207,7 +208,7 @@ class Changes:
 
     def _carry_on(self, ring: Ring) -> None:
         node = self._node
-        if self.is_committing or self.decision.is_proposing() or not node.membership.is_member():
+        if self.is_committing or self.decision.is_proposing() or not node.this.is_member():
             return
         here = node.identity.node_id
         before = sum(
@@ -217,7 +218,7 @@ class Changes:
             return
         following = node.transfers.next_ring(node.now_ms)
         if following is not None:
-            self.decision.propose(following, node.now_ms)
+            self.decision.propose(following)
 
     def _is_up(self, name: str) -> bool:
         if name == self._node.identity.node_id:
@@ -270,7 +271,7 @@ class Changes:
 
     def _ring(self) -> Ring:
         ring = self._node.membership.ring
-        if ring is None or not self._node.membership.is_member():
+        if ring is None or not self._node.this.is_member():
             raise ReplyError("CLUSTERDOWN this node is no member of a cluster: ask one that is")
         return ring
 
@@ -388,7 +389,7 @@ class Changes:
                 if node.now_ms >= end_ms:
                     return self._gave_up(ring)
                 if not self.decision.is_proposing():
-                    self.decision.propose(commit(ring, staged, self._is_up, token), node.now_ms)
+                    self.decision.propose(commit(ring, staged, self._is_up, token))
                 yield [Pause(_POLL_MS)]
         finally:
             self.is_committing = False

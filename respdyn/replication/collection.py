@@ -79,7 +79,7 @@ class Collection:
             self.disturb()
         self._owned = {
             plan.partition: plan.owners.index(here)
-            for plan in node.dispatcher.plans[:: node.replica.width] if plan.is_owner
+            for plan in node.this.plans[:: node.replica.width] if plan.is_owner
         }
 
     def next_deadline(self) -> int:
@@ -96,12 +96,12 @@ class Collection:
         if self._is_running or not interval_ms or node.now_ms < self._next_ms or not self._owned:
             return
         self._next_ms = node.now_ms + interval_ms
-        if node.dispatcher.cannot_store:
+        if node.this.store_failure:
             return
         remains = self.remains
         grace_ms = self._grace_ms()
         # With a clock that is off nothing is taken for expired; tombstones have another clock.
-        is_off = node.dispatcher.sends_away
+        is_off = node.this.clock_is_doubted
         node.counters.expired_dropped += remains.look(
             self._owned, node.now_ms, node.wall_ms, grace_ms,
             self._margin_ms(), min(_STAGGER_MS, grace_ms // 4),
@@ -159,10 +159,9 @@ class Collection:
         """The other owners of a partition, if nothing is in doubt here; else None."""
         node = self._node
         plan = self._plan(partition)
-        dispatcher = node.dispatcher
         if plan is None or not plan.is_owner or not node.transfers.is_at_rest(partition):
             return None
-        if dispatcher.cannot_store or node.hints.oldest_of(partition):
+        if node.this.store_failure or node.hints.oldest_of(partition):
             return None
         others = [owner for owner in plan.owners if owner != node.identity.node_id]
         for owner in others:
@@ -215,7 +214,7 @@ class Collection:
         self.disturbed_ms = self._node.now_ms
 
     def _plan(self, partition: int) -> Plan | None:
-        plans = self._node.dispatcher.plans
+        plans = self._node.this.plans
         at = partition * self._node.replica.width
         return plans[at] if 0 <= at < len(plans) else None
 
@@ -240,10 +239,10 @@ class Collection:
         """Promise, and note with which batch that goes to the disk."""
         if self.promises.promise(partition, number):
             self._node.replica.must_sync = True
-            self._generation_of[partition] = self._node.generation + 1
+            self._generation_of[partition] = self._node.this.generation + 1
 
     def _is_promise_durable(self, partition: int) -> bool:
-        return self._node.durable_to >= self._generation_of.get(partition, 0)
+        return self._node.this.durable_to >= self._generation_of.get(partition, 0)
 
     def _collect(self, due: Due) -> Task:
         """Have tombstones forgotten by all owners."""
@@ -407,7 +406,7 @@ class Collection:
     def _reduce_one(self, locator: bytes, record: bytes, others: list[str]) -> None:
         node = self._node
         partition = (locator[0] << 8 | locator[1]) // node.replica.width
-        reduced = remove(record, node.stamp(partition))
+        reduced = remove(record, node.this.stamp(partition))
         if not reduced:
             return
         node.replica.replace(locator, record, reduced)
@@ -430,7 +429,7 @@ class Collection:
         partition = question.partition
         is_sure = is_alike and self._others(partition) is not None
         if isinstance(question, Same):
-            is_sure = is_sure and not self._node.dispatcher.sends_away
+            is_sure = is_sure and not self._node.this.clock_is_doubted
             limit_ms = self._node.wall_ms - self._margin_ms()
             return [
                 is_sure and self._holds(partition, *name)
@@ -454,7 +453,7 @@ class Collection:
 
     def _vow(self, partition: int, number: int) -> int:
         """Promise a number to another; which one is promised now, 0 for none."""
-        if self._node.dispatcher.cannot_store or self._plan(partition) is None:
+        if self._node.this.store_failure or self._plan(partition) is None:
             return 0
         promised = self.promises.promised.get(partition, 0)
         if number <= promised:      # what has come since that was promised may not be on the disk
@@ -487,7 +486,7 @@ class Collection:
     def heard(self, body: bytes) -> None:
         """What a peer has collected. Raises `PeerError` when it is malformed."""
         collected, early = msgspec.msgpack.decode(body, type=tuple[dict[int, int], dict[int, int]])
-        if not self._node.dispatcher.plans:
+        if not self._node.this.plans:
             return
         promises = self.promises
         forgotten = [one for one, number in early.items() if promises.has_missed(one, number)]

@@ -62,7 +62,7 @@ class Exchange:
 
     def __init__(self, node: Node) -> None:
         self.is_running = False
-        self.trees = HashTrees(node.replica)
+        self.trees = HashTrees(node.replica, node.this.now)
         self._node = node
         self._next_ms = 0
         self._shared: dict[str, list[int]] = {}          # by peer, sorted
@@ -145,7 +145,7 @@ class Exchange:
         shared: dict[str, list[int]] = {}
         here = self._node.identity.node_id
         transfers = self._node.transfers
-        for plan in self._node.dispatcher.plans[:: self._node.replica.width]:
+        for plan in self._node.this.plans[:: self._node.replica.width]:
             if plan.is_holder:
                 lost = transfers.has_lost(here, plan.partition)     # so did it: each other's hope
                 for owner in plan.holders:
@@ -217,7 +217,7 @@ class Exchange:
             return
         self._next_ms = now_ms + interval_ms
         self._hasten_hinted()
-        if node.dispatcher.cannot_store:
+        if node.this.store_failure:
             self._again = None
             return
         if not node.admission.room(EXCHANGE):

@@ -67,8 +67,8 @@ class Handoff:
         """Send what is due; drop what is too old."""
         node = self._node
         hints = node.hints
-        hints.tick(node.now_ms)
-        node.keepers.tick(node.now_ms)
+        hints.tick()
+        node.keepers.tick()
         if hints.is_full() != self.is_full:
             self.is_full = not self.is_full
             self._room_changed()
@@ -119,7 +119,7 @@ class Handoff:
 
     def _give(self, owner: str, entries: list[Entry]) -> Task:
         hints = self._node.hints
-        serial, taken_ms = hints.serial, hints.wall_ms
+        serial, taken_ms = hints.serial, self._node.wall_ms
         (answer,) = yield [(owner, Deliver(entries))]
         self._under_way.discard(owner)
         if answer == TAKEN:
@@ -136,7 +136,7 @@ class Handoff:
         """Take what another node has kept for this one."""
         node = self._node
         hints, replica = node.hints, node.replica
-        if node.dispatcher.cannot_store:
+        if node.this.store_failure:
             return NOT_NOW
         ring = node.membership.ring
         oldest_ms = node.wall_ms - node.settings.hint_max_age_ms
@@ -172,8 +172,7 @@ class Handoff:
         node = self._node
         until_ms = node.now_ms + wait_ms
         here = node.identity.node_id
-        able = [link for link in node.links.values() if link.is_up and link.is_member]
-        nodes = [here, *sorted(link.peer for link in able)]
+        nodes = [here, *sorted(link.peer for link in node.links.values() if link.is_up)]
         answers = yield [(one, HintSerial()) for one in nodes]
         marks = {
             one: serial for one, serial in zip(

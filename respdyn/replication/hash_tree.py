@@ -24,6 +24,7 @@ from blake3 import blake3
 
 from respdyn.causal.codec import digest
 from respdyn.cluster.cleared import Cleared
+from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
 from respdyn.ring.hashing import SLOTS
 from respdyn.types.values import ends_ms
@@ -39,8 +40,8 @@ Position = tuple[int, int]      # slot, and the CRC-32 of a key in it
 class HashTrees:
     """The trees of all partitions of a replica."""
 
-    def __init__(self, replica: Replica) -> None:
-        self.wall_ms = 0
+    def __init__(self, replica: Replica, now: Now) -> None:
+        self._now = now
         self._replica = replica
         self._width = 0
         self._ends_ms = [_NEVER] * SLOTS            # when something in a slot is to be left out
@@ -129,7 +130,7 @@ class HashTrees:
             for place, locator in sorted((crc32(name[3:]), name) for name in table):
                 here = (slot, place)
                 if here < start or place >> self._shift not in parts or (
-                    0 < ends_ms(table[locator]) <= self.wall_ms
+                    0 < ends_ms(table[locator]) <= self._now.wall_ms
                 ):
                     continue
                 if here >= stop:
@@ -157,7 +158,7 @@ class HashTrees:
 
     def _age(self, slots: range) -> None:
         """Slots in which the time of a value is over are stale."""
-        wall_ms, stale = self.wall_ms, self._replica.stale
+        wall_ms, stale = self._now.wall_ms, self._replica.stale
         for slot in slots:
             if self._ends_ms[slot] <= wall_ms:
                 self._ends_ms[slot] = _NEVER
@@ -165,7 +166,7 @@ class HashTrees:
 
     def _hash(self, slot: int) -> bytes:
         """The leaves of a slot."""
-        table, wall_ms = self._replica.slots[slot], self.wall_ms
+        table, wall_ms = self._replica.slots[slot], self._now.wall_ms
         first_ms = _NEVER
         if not table:
             self._ends_ms[slot] = first_ms

@@ -85,7 +85,7 @@ class TransferWork:
                 if self._is_of(name, ask.partition)
                 and replica.digest(replica.get(name)) != digested
             ]
-        if node.dispatcher.cannot_store:
+        if node.this.store_failure:
             return None
         for name, record in ask.records:
             if self._is_of(name, ask.partition):
@@ -180,7 +180,7 @@ class TransferWork:
         self._next_ms = node.now_ms + LOOK_MS
         if not (transfers.moving or transfers.unfilled or transfers.leftovers):
             return
-        if node.dispatcher.cannot_store or not node.membership.is_member():
+        if node.this.store_failure or not node.this.is_member():
             return
         if self._note_filled() or self._note_proved():
             node.replan()
@@ -227,7 +227,7 @@ class TransferWork:
     def _note_filled(self) -> bool:
         """Whether some partition has been filled."""
         transfers = self._node.transfers
-        w = self._node.front.terms.w
+        w = self._node.this.default_terms.w
         has_filled = False
         for partition in transfers.to_fill():
             pulled = self._pulled.get(partition)
@@ -253,7 +253,7 @@ class TransferWork:
                     self._asked_ms.pop((peer, partition), None)
                 continue
             clean = self._compare(partition, proving[1])
-            if node.transfers.is_verified(partition, clean, node.front.terms.w):
+            if node.transfers.is_verified(partition, clean, node.this.default_terms.w):
                 del self._proving[partition]
                 node.transfers.proved(partition)
                 has_proved = True
@@ -278,7 +278,7 @@ class TransferWork:
         source = ""
         chosen: list[int] = []
         for partition in sorted(self.awaiting):
-            plan = node.dispatcher.plans[partition * node.replica.width]
+            plan = node.this.plans[partition * node.replica.width]
             readers = [link.peer for link in plan.replicas.readers]
             if not readers:
                 others = [o for o in plan.owners if o != node.identity.node_id]
@@ -352,12 +352,12 @@ class TransferWork:
                 left -= self._drop(partition, left)
                 continue
             owners = [
-                link.peer for link in node.dispatcher.plans[
+                link.peer for link in node.this.plans[
                     partition * node.replica.width
                 ].replicas.readers if link.can_store
             ]
             serving = transfers.serving(partition)
-            if len(owners) >= min(node.front.terms.w, len(serving)):
+            if len(owners) >= min(node.this.default_terms.w, len(serving)):
                 due.append((partition, owners))
         if due and left > 0:
             self._is_handing = True

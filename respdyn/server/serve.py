@@ -279,7 +279,7 @@ class Server:
             if self._stopping.is_set():
                 return
             await asyncio.sleep(POLL_S * 4)
-        terms = self._node.front.terms
+        terms = self._node.this.default_terms
         self._trace.event(
             "ready", **where, node=self._node.identity.node_id[:8], n=self._node.front.n,
             r=terms.r, w=terms.w, engine=settings.engine, durability=settings.durability,

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from respdyn.cluster.now import Now
 from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
 
@@ -126,7 +127,7 @@ class Event:
 class Journal:
     """What this node remembers of its commands, since the start or CONFIG RESETSTAT."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Now) -> None:
         self.costs: dict[Command, Cost] = {}
         self.slow: deque[Slow] = deque()            # newest first
         self.events: dict[str, Event] = {}
@@ -139,7 +140,7 @@ class Journal:
         # Whether every command must be timed by itself: a run of them may be slow as a whole.
         self.times_each = False
         self._slow_ns = self._told_ns = _NEVER_NS   # slow; slow or an event
-        self.wall_ms = 0
+        self._now = now
         self._number = 0
         self._handed: deque[tuple[int, int]] = deque(maxlen=BATCHES_MAX)    # generation, when
 
@@ -224,7 +225,7 @@ class Journal:
         if where:
             words.append(f"(waited for {where})".encode())
         self.slow.appendleft(Slow(
-            self._number, self.wall_ms // 1000, took_us, words, session.address, session.name,
+            self._number, self._now.wall_ms // 1000, took_us, words, session.address, session.name,
         ))
         self._number += 1
         while len(self.slow) > self.slow_max:
@@ -240,7 +241,7 @@ class Journal:
                 return
             event = self.events[kind] = Event()
         event.greatest_ms = max(event.greatest_ms, took_ms)
-        second = self.wall_ms // 1000
+        second = self._now.wall_ms // 1000
         if event.samples and event.samples[-1][0] == second:
             took_ms = max(took_ms, event.samples.pop()[1])
         event.samples.append((second, took_ms))

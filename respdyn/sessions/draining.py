@@ -22,16 +22,14 @@ Source: redis-py and node-redis, whose parsers say what these messages look like
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 from zlib import crc32
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_LEAVING
 from respdyn.cluster.messages import bulk as statement
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
-from respdyn.config import Settings
-from respdyn.membership.membership import Membership
-from respdyn.ports import Trace
 from respdyn.resp.replies import array, bulk, integer, push, text
 from respdyn.ring.ring import Member, Ring
 from respdyn.sessions.moved_slots import Ranges, migrations
@@ -41,25 +39,11 @@ GONE_S: Final = 600             # for so long clients stay away from a node that
 NOWHERE: Final = b"none"        # an endpoint type: the client knows where to connect anew
 
 
-class Surroundings(Protocol):
-    """What is asked of the node."""
-
-    links: dict[str, Link]
-    now_ms: int
-    wall_ms: int
-    settings: Settings
-    membership: Membership
-    trace: Trace
-
-    def link_to(self, peer: str) -> Link:
-        """The dealings with a peer."""
-
-
 class Draining:
     """Who leaves: this node, and which of its clients have been told."""
 
     def __init__(
-        self, node: Surroundings, sessions: dict[int, Session], replan: Callable[[], None],
+        self, node: ThisNode, sessions: dict[int, Session], replan: Callable[[], None],
         ranges: Callable[[], Ranges], here: Member,
     ) -> None:
         self.is_leaving = False
@@ -103,7 +87,7 @@ class Draining:
 
     def tick(self, now_ms: int) -> None:
         """See whether this node leaves the ring."""
-        ring = self._node.membership.ring
+        ring = self._node.ring
         if ring is not self._ring or self.retires:
             self._ring = ring
             self._retire(now_ms, ring)
@@ -146,7 +130,7 @@ class Draining:
         before = self._ranges()
         self.is_leaving = True
         self._seconds = seconds
-        self._sequence = self._node.wall_ms // 1000
+        self._sequence = self._node.now.wall_ms // 1000
         for link in self._node.links.values():
             self.greet(link)
         self._told = [

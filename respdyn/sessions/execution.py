@@ -158,7 +158,7 @@ class Execution:
         """Nothing was done."""
         session = self._session
         session.db, session.resp, session.terms, session.reply_mode = self._before
-        follow(session.terms, self._front.terms, self._front.n)
+        follow(session.terms, self._front.node.this.default_terms, self._front.n)
         self._later.clear()
         self._finish(reply)
 
@@ -223,7 +223,7 @@ class Execution:
             return True
         if command.elsewhere is not None and command.elsewhere(argv) is not None:
             return True
-        plans = self._front.dispatcher.plans
+        plans = self._front.node.this.plans
         found = [plans[slot_of(key)] for key in keys_in(command, argv)]
         return any(
             plan.coordinator != found[0].coordinator or set(plan.owners) != set(found[0].owners)
@@ -232,7 +232,7 @@ class Execution:
 
     def _run_alone(self, command: Command, argv: Argv, terms: Terms, slot: Waiter) -> None:
         front, session = self._front, self._session
-        left_ms = self._deadline_ms - front.dispatcher.now_ms
+        left_ms = self._deadline_ms - front.node.now_ms
         if left_ms <= 0:
             slot.fail(_LATE)
         elif command.route is COVERAGE:

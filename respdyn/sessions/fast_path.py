@@ -9,14 +9,12 @@ no quorum in reach, a record of the general form) ends the run, and that command
 
 from binascii import crc_hqx
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, TAKES_EARLY
-from respdyn.cluster.replica import Replica
-from respdyn.cluster.statistics import Counters
+from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
 from respdyn.coordination.calls import Answering, Call, PeerReply
@@ -24,7 +22,7 @@ from respdyn.coordination.dispatch import Dispatcher
 from respdyn.resp.replies import NULL2, NULL3, OK
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.sessions.session import PENDING_MAX, Session
-from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, Stamp, assign, value
+from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, assign, value
 
 _GET: Final = TABLE[b"GET"]
 _SET: Final = TABLE[b"SET"]
@@ -34,20 +32,20 @@ class Plain:
     """Runs the plain commands at the front of what a session has asked for."""
 
     def __init__(
-        self, replica: Replica, coordinator: Coordinator, dispatcher: Dispatcher,
-        counters: Counters, here: str, stamp: Callable[[int], Stamp], can_mint: Callable[[], bool],
+        self, node: ThisNode, coordinator: Coordinator, dispatcher: Dispatcher,
         calls: dict[Command, int],
     ) -> None:
-        self._replica = replica
-        self._tables = replica.slots
+        self._node = node
+        self._now = node.now
+        self._replica = node.replica
+        self._tables = node.replica.slots
         self._busy = dispatcher.busy
         self._away = dispatcher.forwarding.away
         self._coordinator = coordinator
         self._dispatcher = dispatcher
-        self._counters = counters
-        self._here = here
-        self._stamp = stamp
-        self._can_mint = can_mint
+        self._counters = node.counters
+        self._identity = node.identity
+        self._here = node.identity.node_id
         self._calls = calls       # how often each command was called, as `front` counts it
 
     def run(
@@ -61,11 +59,11 @@ class Plain:
         `PENDING_MAX` are waited for.
         """
         dispatcher = self._dispatcher
-        if dispatcher.sends_away:
+        if self._node.clock_is_doubted:
             return 0, 0
-        plans, busy, away, tables = dispatcher.plans, self._busy, self._away, self._tables
+        plans, busy, away, tables = self._node.plans, self._busy, self._away, self._tables
         terms = session.terms
-        deadline_ms = dispatcher.now_ms + terms.timeout_ms
+        deadline_ms = self._now.now_ms + terms.timeout_ms
         kept_for = self._coordinator.keepers.asked
         prefixes = PREFIX[session.db]
         pending, out = session.pending, session.out
@@ -109,11 +107,11 @@ class Plain:
                 else:
                     copies = (plan.replicas if terms.sloppy else plan.strict).copies
                     if (
-                        copies < terms.w or plan.sizes is not None or not self._can_mint()
-                        or dispatcher.cannot_store
+                        copies < terms.w or plan.sizes is not None or not self._identity.can_mint()
+                        or self._node.store_failure
                     ):
                         break
-                    delta = assign(record, self._stamp(plan.partition), argv[2], 0)
+                    delta = assign(record, self._node.stamp(plan.partition), argv[2], 0)
                     self._replica.replace(locator, record, delta)
                     if not plan.is_instant:
                         self._coordinator.write(
@@ -137,7 +135,7 @@ class Plain:
                     found = record[LONE_VALUE:]
                     reply = b"$%d\r\n%b\r\n" % (len(found), found)
                 elif record[1] == LONE_EXPIRING:
-                    alive = value(record, dispatcher.wall_ms)
+                    alive = value(record, self._now.wall_ms)
                     if alive is None:
                         misses += 1
                         self._replica.note_expired(locator, record)
@@ -180,7 +178,7 @@ class Plain:
             if not gets or is_write:
                 session.last_command = _SET.name
         if gets or sets:
-            session.last_ms = dispatcher.wall_ms
+            session.last_ms = self._now.wall_ms
         return gets, sets
 
     def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
@@ -196,23 +194,23 @@ class Plain:
         number, db, _, hops, r, w, bits, timeout_ms, window_ms, size = ENVELOPE.unpack(envelope)
         key = items[at + 2]
         slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
-        if size != 3 or db > 15 or not hops or not r or not w or not dispatcher.plans:
+        if size != 3 or db > 15 or not hops or not r or not w or not self._node.plans:
             return dispatcher.forwarded(link, items, at, echo_ms)
         locator = PREFIX[db][slot] + key
-        plan = dispatcher.plans[slot]
+        plan = self._node.plans[slot]
         is_sloppy = bool(bits & IS_SLOPPY)
         replicas = plan.replicas if is_sloppy else plan.strict
         if (
             plan.coordinator != self._here or not plan.is_owner or plan.is_instant
             or plan.sizes is not None or replicas.copies < w or locator in self._busy
-            or locator in self._away or dispatcher.now_ms > echo_ms + window_ms
-            or dispatcher.cannot_store or dispatcher.is_full or not self._can_mint()
-            or link.working >= dispatcher.working_max or link.is_behind
-            or locator in link.refused
+            or locator in self._away or self._now.now_ms > echo_ms + window_ms
+            or self._node.store_failure or self._node.memory_is_full
+            or not self._identity.can_mint() or link.working >= dispatcher.working_max
+            or link.is_behind or locator in link.refused
         ):
             return dispatcher.forwarded(link, items, at, echo_ms)
         record = self._tables[slot].get(locator, b"")
-        delta = assign(record, self._stamp(plan.partition), items[at + 3], 0)
+        delta = assign(record, self._node.stamp(plan.partition), items[at + 3], 0)
         self._replica.replace(locator, record, delta)
         reply = PeerReply(link, number)
         early = ""
@@ -225,7 +223,7 @@ class Plain:
         else:
             reply.hold()
         self._coordinator.write(
-            plan, reply, OK, locator, delta, w, is_sloppy, dispatcher.now_ms + timeout_ms, True,
+            plan, reply, OK, locator, delta, w, is_sloppy, self._now.now_ms + timeout_ms, True,
             echo_ms + window_ms, early, number,
         )
         return end

@@ -54,15 +54,12 @@ class Front:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.sessions: dict[int, Session] = {}
-        self.terms = Terms(1, 1, True, node.settings.request_timeout_ms)
         self.n = 0                              # how many copies of each key there are
-        self.stopping = False
         self.is_out = False                     # this node was dropped from the ring
         self.connections = 0                    # since the start
         self.calls: dict[Command, int] = {}     # since the start or CONFIG RESETSTAT
-        self.journal = Journal()
+        self.journal = Journal(node.this.now)
         node.latencies.tell = self.journal.happened
-        self.is_full = False                    # maxmemory is reached
         self.memory = Memory(
             node.replica, node.hints, self.sessions, lambda tag: node.host.buffered(tag)
         )
@@ -70,7 +67,7 @@ class Front:
         self.clock_ns: Callable[[], int] = lambda: 1_000_000 * node.now_ms
         self.monitors = monitors.Monitors()
         self.times_to_live = TimesToLive(node.replica)
-        self._load = Load()
+        self._load = Load(node.this.now)
         self._load.note_failed = self.journal.failed
         self._load.waited = self.journal.waited
         self.journal.whom = lambda: node.view.whom()
@@ -82,8 +79,7 @@ class Front:
             session, node.wall_ms, node.host, self.memory
         ))
         self.plain = Plain(
-            node.replica, node.coordinator, node.dispatcher, node.counters,
-            node.identity.node_id, node.stamp, node.identity.can_mint, self.calls,
+            node.this, node.coordinator, node.dispatcher, self.calls,
         )
         self.context = table.LocalContext(node)
         self.users.kill = self.context.kill
@@ -100,8 +96,8 @@ class Front:
         self._next_id += 1
         self.connections += 1
         session = Session(
-            self._next_id, address, local_address, listener, self._node.wall_ms, self.terms,
-            dirty, tag, self._load,
+            self._next_id, address, local_address, listener, self._node.wall_ms,
+            self._node.this.default_terms, dirty, tag, self._load,
         )
         self.users.welcome(session)
         self.sessions[session.id] = session
@@ -156,17 +152,15 @@ class Front:
         """Run a task of the control path."""
         self._node.asking.start(task, timeout_ms, done)
 
-    def advance(self, wall_ms: int) -> None:
+    def tick(self) -> None:
         """Time passes."""
-        self.journal.wall_ms = wall_ms
-        self._load.now_ms = self._node.now_ms
         if self._node.settings.maxmemory:
             self.look_at_memory()
 
     def look_at_memory(self) -> None:
         """Whether clients' writes are refused from now on."""
-        is_full = 0 < self._node.settings.maxmemory < self.memory.held()
-        self.is_full = self.dispatcher.is_full = is_full
+        most = self._node.settings.maxmemory
+        self._node.this.memory_is_full = 0 < most < self.memory.held()
 
     def turned(self, took_ms: int) -> None:
         """A turn took so long."""
@@ -185,11 +179,12 @@ class Front:
             return
         settings = self._node.settings
         self.n = n
-        self.terms.r = min(settings.r or n // 2 + 1, n)
-        self.terms.w = min(settings.w or n // 2 + 1, n)
-        self.dispatcher.least = self.terms
+        terms = self._node.this.default_terms
+        terms.r = min(settings.r or n // 2 + 1, n)
+        terms.w = min(settings.w or n // 2 + 1, n)
+        self.dispatcher.least = terms
         for session in self.sessions.values():
-            follow(session.terms, self.terms, n)
+            follow(session.terms, terms, n)
 
     # ---- commands ----
 
@@ -235,9 +230,10 @@ class Front:
             and session.reply_mode == "on"
             and (session.subscriptions is None or session.resp == 3)
             and session.tracking is None and not self.monitors.sessions
-            and not self.stopping and bool(self._node.dispatcher.plans)
+            and not self._node.this.stopping and bool(self._node.this.plans)
             and self._node.dispatcher.notices is None
-            and not self.is_full and not self.journal.times_each and not self.pausing.is_on
+            and not self._node.this.memory_is_full and not self.journal.times_each
+            and not self.pausing.is_on
             and self.arrival.is_over and not self.holding.is_on
             and self._load.held < self._node.settings.max_inflight
         )
@@ -423,19 +419,20 @@ class Front:
     def note_write(self, session: Session, key: bytes) -> None:
         """WAIT will want to know of this."""
         name = locator(session.db, key)
-        session.note_write(name, self._node.dispatcher.plans[name[0] << 8 | name[1]].group)
+        session.note_write(name, self._node.this.plans[name[0] << 8 | name[1]].group)
 
     def check_ready(self, command: Command) -> None:
         """Raises `ReplyError` if this node cannot run commands on keys, or none can that write."""
         dispatcher = self._node.dispatcher
-        if not dispatcher.plans or self.stopping or self.is_out:
+        this = self._node.this
+        if not this.plans or this.stopping or self.is_out:
             raise self.not_ready()
         if dispatcher.nobody_stores and "write" in command.flag_words:
-            raise ReplyError(CANNOT_STORE.format(dispatcher.cannot_store))
+            raise ReplyError(CANNOT_STORE.format(this.store_failure))
 
     def check_room(self, command: Command) -> None:
         """Raises `ReplyError` if there is no memory for more."""
-        if self.is_full and "denyoom" in command.flag_words:
+        if self._node.this.memory_is_full and "denyoom" in command.flag_words:
             raise ReplyError(FULL)
 
     def check_load(self) -> None:
@@ -504,7 +501,7 @@ class Front:
 
     def not_ready(self) -> ReplyError:
         """Why commands on keys are not accepted."""
-        if self.stopping:
+        if self._node.this.stopping:
             return ReplyError(_STOPPING)
         if self.is_out:
             return ReplyError(_LEFT)

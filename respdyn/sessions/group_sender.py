@@ -76,7 +76,7 @@ class Sender:
     ) -> list[Batch]:
         """By node; "" is where nobody can be reached. `anywhere`: any owner will do."""
         batches: dict[str, Batch] = {}
-        plans = self._dispatcher.plans
+        plans = self._front.node.this.plans
         for item in items:
             peer = self._place(plans[item.slot], item.is_write, anywhere)
             batch = batches.get(peer)

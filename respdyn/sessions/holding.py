@@ -75,7 +75,7 @@ class Holding:
 
     def _concerns(self, session: Session, command: Command, argv: list[bytes]) -> bool:
         """Whether a command's writes would go to a congested node."""
-        plans = self._node.dispatcher.plans
+        plans = self._node.this.plans
         if command.route not in (READ, WRITE, UPDATE) or not plans:
             return True
         key = argv[command.keys.first]
@@ -101,7 +101,7 @@ class Holding:
         store = self.store
         has_ended = False
         if store.bytes or store.is_behind:
-            if node.dispatcher.cannot_store:
+            if node.this.store_failure:
                 has_ended = store.is_behind
                 store.is_behind = False
             elif store.judge(now_ms, node.settings.request_timeout_ms // AGE_SHARE):

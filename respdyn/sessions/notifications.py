@@ -24,7 +24,7 @@ from respdyn.sessions.tracking import Trackers
 
 if TYPE_CHECKING:
     from respdyn.cluster.link import Link
-    from respdyn.cluster.replica import Replica
+    from respdyn.cluster.this_node import ThisNode
     from respdyn.config import Settings
     from respdyn.coordination.dispatch import Dispatcher
     from respdyn.sessions.draining import Draining
@@ -36,16 +36,17 @@ class Telling:
     """Assembles these rooms and passes on what concerns them."""
 
     def __init__(
-        self, links: dict[str, Link], replica: Replica, dispatcher: Dispatcher, here: str,
-        sessions: dict[int, Session], draining: Draining, moved_slots: MovedSlots,
+        self, node: ThisNode, dispatcher: Dispatcher, sessions: dict[int, Session],
+        draining: Draining, moved_slots: MovedSlots,
     ) -> None:
-        self.pubsub = PubSub(links)
+        links = node.links
+        self.pubsub = PubSub(links, node.now)
         self.notices = Notices(self.pubsub, links)
         self.trackers = Trackers(
-            links, replica, sessions, lambda: self.notices.trackers, self._tracking_changed
+            links, node.replica, sessions, lambda: self.notices.trackers, self._tracking_changed
         )
-        self._expiring = Expiring(replica, dispatcher, here, self._expired)
-        self._now_ms = 0
+        self._expiring = Expiring(node, self._expired)
+        self._now = node.now
         self._are_changes_wanted = False        # by clients that track, here or at a peer
         self._dispatcher = dispatcher
         self._draining = draining
@@ -111,20 +112,20 @@ class Telling:
         if self.trackers.sessions:
             self.trackers.flush()
 
-    def advance(self, now_ms: int, wall_ms: int) -> None:
+    def tick(self) -> None:
         """Time passes."""
-        self._now_ms = now_ms
-        self.pubsub.expire(now_ms)
+        now_ms, wall_ms = self._now.now_ms, self._now.wall_ms
+        self.pubsub.expire()
         if self.trackers.is_over():
             self.trackers.shrink()
-        self._expiring.tick(now_ms, wall_ms)
+        self._expiring.tick()
         self._moved_slots.look(now_ms, wall_ms, self._draining.is_leaving)
         self._draining.tick(now_ms)
 
     def next_deadline(self) -> int:
-        """When `advance` has work at the earliest."""
+        """When `tick` has work at the earliest."""
         if self.trackers.is_over():
-            return self._now_ms + 1
+            return self._now.now_ms + 1
         return min(
             self.pubsub.next_deadline(), self._expiring.next_deadline(),
             self._draining.next_deadline(),

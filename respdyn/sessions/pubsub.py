@@ -18,6 +18,7 @@ from typing import Final
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_COUNT, GOSSIP_MESSAGE, bulk
+from respdyn.cluster.now import Now
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.commands.scan import glob_match
@@ -52,8 +53,8 @@ class Publication:
 class PubSub:
     """Listeners and messages."""
 
-    def __init__(self, links: dict[str, Link]) -> None:
-        self.now_ms = 0
+    def __init__(self, links: dict[str, Link], now: Now) -> None:
+        self._now = now
         self.delivered = 0          # messages to clients
         self.listeners: tuple[Listeners, ...] = ({}, {}, {})
         self._links = links
@@ -98,7 +99,7 @@ class PubSub:
     ) -> bytes | None:
         """Send a message to all listeners. The reply, or None: then `target` gave it a place."""
         total = self.deliver(kind, channel, message)
-        connected = [link for link in self._links.values() if link.is_connected and link.is_member]
+        connected = [link for link in self._links.values() if link.is_connected]
         waited = {link.peer for link in connected if link.is_up}
         if not connected:
             return integer(total)
@@ -107,7 +108,7 @@ class PubSub:
         if not waited:
             return integer(total)
         publication = Publication(
-            number, waited, total, target.hold(), self.now_ms + timeout_ms
+            number, waited, total, target.hold(), self._now.now_ms + timeout_ms
         )
         self._open[number] = publication
         self._deadlines.add(publication, timeout_ms)
@@ -192,10 +193,9 @@ class PubSub:
 
     # ---- time ----
 
-    def expire(self, now_ms: int) -> None:
+    def expire(self) -> None:
         """Answer publishers whose counts did not come in time with what did."""
-        self.now_ms = now_ms
-        for publication in self._deadlines.expired(now_ms):
+        for publication in self._deadlines.expired(self._now.now_ms):
             self._finish(publication)
 
     def next_deadline(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from respdyn.cluster.now import Now
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
@@ -25,17 +26,17 @@ class Load:
     """What all sessions of a node share."""
 
     __slots__ = (
-        "cut", "errors", "held", "note_failed", "now_ms", "push_limit", "ready", "slow_ms", "waited"
+        "cut", "errors", "held", "note_failed", "now", "push_limit", "ready", "slow_ms", "waited"
     )
 
-    def __init__(self) -> None:
+    def __init__(self, now: Now) -> None:
+        self.now = now
         self.errors: dict[str, int] = {}    # error replies, by first word
         # Hears of a command whose reply came later and was an error.
         self.note_failed: Callable[[Cell], None] = lambda cell: None
         # And of one that waited for at least so many milliseconds, and how many.
         self.waited: Callable[[Cell, int], None] = lambda cell, took_ms: None
         self.slow_ms = 1 << 60
-        self.now_ms = 0                     # monotonic
         self.cut = 0                        # sessions that let too many messages wait
         self.push_limit = 0                 # bytes of messages that may wait for a reply
         self.held = 0                       # replies that are waited for
@@ -84,7 +85,7 @@ class Cell(Waiter):
         self.is_barrier = False             # all commands behind it wait in the backlog
         self.shown = shown
         self.command: Command | None = None     # None with a key: a plain GET or SET
-        self.came_ms = session.load.now_ms      # monotonic; of the command
+        self.came_ms = session.load.now.now_ms      # monotonic; of the command
 
     def source(self) -> object:
         """Its session."""
@@ -104,8 +105,8 @@ class Cell(Waiter):
         session = self.session
         load = session.load
         load.held -= 1
-        if load.now_ms - self.came_ms >= load.slow_ms:
-            load.waited(self, load.now_ms - self.came_ms)
+        if load.now.now_ms - self.came_ms >= load.slow_ms:
+            load.waited(self, load.now.now_ms - self.came_ms)
         if self.is_barrier:
             session.has_barrier = False
         if reply[:1] == b"-":

@@ -276,7 +276,7 @@ def _unlike(world: "World") -> list[tuple[bytes, dict[bytes, str]]]:
         is_reduced = True       # one owner has made a tombstone of a value that all know is expired
         for host in world.hosts:
             assert host.node is not None
-            if not host.node.dispatcher.plans[name[0] << 8 | name[1]].is_owner:
+            if not host.node.this.plans[name[0] << 8 | name[1]].is_owner:
                 continue
             replica = host.node.replica
             record, is_dead = replica.get(name), not replica.is_live(name)

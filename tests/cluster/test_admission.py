@@ -17,15 +17,17 @@ from respdyn.cluster.admission import (
     WEIGHTS,
     Admission,
 )
+from respdyn.cluster.now import Now
 from tests.little import Little
 
 
 def work(admission: Admission, kinds: list[int], ms: int, wait_ms: int) -> None:
     """So long everybody takes what he gets, while clients wait for so long each."""
-    start_ms = admission._now_ms
+    start_ms = admission._now.now_ms
     piece = admission.most // 1000
     for now_ms in range(start_ms + 5, start_ms + ms + 1, 5):
-        admission.advance(now_ms)
+        admission._now.now_ms = now_ms
+        admission.tick()
         if wait_ms:
             admission.waited(wait_ms, 1)
         for kind in kinds:
@@ -34,7 +36,7 @@ def work(admission: Admission, kinds: list[int], ms: int, wait_ms: int) -> None:
 
 
 def test_alone_it_gets_the_whole_rate() -> None:
-    admission = Admission()
+    admission = Admission(Now())
     work(admission, [EXCHANGE], 5_000, 0)
     before = admission.spent[EXCHANGE]
     work(admission, [EXCHANGE], 10_000, 0)
@@ -42,7 +44,7 @@ def test_alone_it_gets_the_whole_rate() -> None:
 
 
 def test_slow_clients_lower_the_rate_and_quick_ones_raise_it_again() -> None:
-    admission = Admission()
+    admission = Admission(Now())
     work(admission, [EXCHANGE], 8_000, 50)
     assert admission.rate == admission.least and admission.slowed > 3
     before = admission.spent[EXCHANGE]
@@ -54,9 +56,10 @@ def test_slow_clients_lower_the_rate_and_quick_ones_raise_it_again() -> None:
 
 
 def test_long_turns_count_as_much_as_slow_requests() -> None:
-    admission = Admission()
+    admission = Admission(Now())
     for now_ms in range(1, 5_000, 5):
-        admission.advance(now_ms)
+        admission._now.now_ms = now_ms
+        admission.tick()
         admission.turned(30)
         if admission.room(TRANSFER):
             admission.spend(TRANSFER, 5_000)
@@ -64,7 +67,7 @@ def test_long_turns_count_as_much_as_slow_requests() -> None:
 
 
 def test_who_waits_without_our_doing_does_not_slow_us() -> None:
-    admission = Admission()
+    admission = Admission(Now())
     work(admission, [], 10_000, 40)            # a slow machine, and nothing in the background
     assert 30 < admission.calm_ms <= 50
     work(admission, [EXCHANGE], 40_000, 40)
@@ -74,7 +77,7 @@ def test_who_waits_without_our_doing_does_not_slow_us() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.sets(st.integers(0, len(KINDS) - 1), min_size=1), st.integers(0, 60))
 def test_all_who_ask_share_by_weight(kinds: set[int], wait_ms: int) -> None:
-    admission = Admission()
+    admission = Admission(Now())
     admission.most, admission.rate = 8 << 20, 8 << 20
     work(admission, sorted(kinds), 3_000, wait_ms)
     before = list(admission.spent)
@@ -88,13 +91,15 @@ def test_all_who_ask_share_by_weight(kinds: set[int], wait_ms: int) -> None:
 
 
 def test_a_large_piece_is_let_through_and_paid_for_within_seconds() -> None:
-    admission = Admission()
-    admission.advance(1)
+    admission = Admission(Now())
+    admission._now.now_ms = 1
+    admission.tick()
     assert admission.room(SCRUB)
     admission.spend(SCRUB, 512 << 20)
     assert not admission.room(SCRUB)
     assert 1 < admission.ready_ms(SCRUB) <= 1 + DEBT_MS + BURST_MS
-    admission.advance(admission.ready_ms(SCRUB))
+    admission._now.now_ms = admission.ready_ms(SCRUB)
+    admission.tick()
     work(admission, [], 3 * DEBT_MS, 0)
     admission.room(SCRUB)
     work(admission, [], DEBT_MS, 0)
@@ -109,11 +114,12 @@ def test_a_large_piece_is_let_through_and_paid_for_within_seconds() -> None:
 def test_whatever_happens_everybody_gets_room_in_the_end(
     story: list[tuple[int, int, int, int]],
 ) -> None:
-    admission = Admission()
+    admission = Admission(Now())
     now_ms = 0
     for pause_ms, kind, size, wait_ms in story:
         now_ms += pause_ms
-        admission.advance(now_ms)
+        admission._now.now_ms = now_ms
+        admission.tick()
         admission.waited(wait_ms, 30)
         if admission.room(kind):
             admission.spend(kind, size)
@@ -122,7 +128,8 @@ def test_whatever_happens_everybody_gets_room_in_the_end(
     missing = set(range(len(KINDS)))
     for _ in range(1_200):
         now_ms += 100
-        admission.advance(now_ms)
+        admission._now.now_ms = now_ms
+        admission.tick()
         admission.waited(500, 3)
         for kind in sorted(missing):
             if admission.room(kind):

@@ -31,7 +31,7 @@ def test_a_tombstone_goes_when_its_grace_is_over_and_not_before() -> None:
     little = Little(4, **{**QUICK, "n": 3}).ready()
     little.kill("D")
     little.run(200)
-    plans = little["A"].dispatcher.plans
+    plans = little["A"].this.plans
     away = little.machines[3].name
     keys = [f"k{number}" for number in range(200)
             if away not in plans[slot_of(f"k{number}".encode())].owners][:50]

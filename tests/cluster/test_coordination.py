@@ -133,7 +133,7 @@ def test_a_later_set_wins_whatever_the_clocks_say() -> None:
     a, b = little.client("A"), little.client("B")
     key = little.key_of("A")
     little.cut("A", "B")
-    little.machines[0].node.wall_ms += 100_000
+    little.machines[0].node.this.now.wall_ms += 100_000
     little[("A")].clock.observe(0, 0)
     little.run(5)
     assert a("DYN.WITH", "TIMEOUT", "1000", "SET", key, "first") == b"OK"     # at A and C

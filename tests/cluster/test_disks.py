@@ -40,15 +40,15 @@ def test_reads_of_a_node_whose_disk_fails_leave_nothing_to_be_stored() -> None:
     a, b = little.client("A"), little.client("B")
     little["A"].storage_failed("no space left on device")
     little.run(5)
-    before = little["A"].generation
+    before = little["A"].this.generation
     for number in range(20):
         assert b("SET", f"k{number}", "v") == b"OK"
         assert a("GET", f"k{number}") == b"v"
-    assert little["A"].generation == before
+    assert little["A"].this.generation == before
     little["A"].storage_recovered()
     assert a("GET", "k1") == b"v"
     little.run(1)
-    assert little["A"].generation > before, "what it has missed is mended now"
+    assert little["A"].this.generation > before, "what it has missed is mended now"
 
 
 def test_writes_are_refused_where_too_few_nodes_can_store() -> None:

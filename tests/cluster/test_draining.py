@@ -196,11 +196,11 @@ def test_a_node_that_returns_coordinates_only_when_it_sees_its_peers(late: tuple
         if number == 4000:
             little.holds.clear()
         little.step()
-        writers = little["A"].dispatcher.plans[slot].replicas.writers
+        writers = little["A"].this.plans[slot].replicas.writers
         for other in "BC":
-            if little[other].dispatcher.plans[slot].coordinator == name:
+            if little[other].this.plans[slot].coordinator == name:
                 assert len(writers) == 2, (number, other)
-    assert little["B"].dispatcher.plans[slot].coordinator == name
+    assert little["B"].this.plans[slot].coordinator == name
 
 
 def test_a_node_does_not_stop_before_all_peers_know_that_it_leaves() -> None:

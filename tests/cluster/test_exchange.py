@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.hybrid_clock import HybridClock
 from respdyn.cluster.identity import Identity
+from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
 from respdyn.replication.hash_tree import HashTrees
 from respdyn.ring.hashing import PREFIX, slot_of
@@ -66,7 +67,7 @@ def test_a_tree_kept_up_is_the_tree_made_anew(
     identity.actor = ACTOR
     replica = Replica(identity, lambda: None)
     replica.set_partitions(partitions)
-    trees = HashTrees(replica)
+    trees = HashTrees(replica, Now())
     touched = set()
     for number, (key, what) in enumerate(changes, 1):
         name = locator_of(f"k{key}")
@@ -83,7 +84,7 @@ def test_a_tree_kept_up_is_the_tree_made_anew(
         else:
             trees.root(partition)
     kept = {one: (trees.segments(one), trees.root(one)) for one in touched}
-    anew = HashTrees(replica)
+    anew = HashTrees(replica, Now())
     assert kept == {one: (anew.segments(one), anew.root(one)) for one in touched}
 
 

@@ -374,7 +374,7 @@ def test_one_peer_cannot_fill_a_coordinator_with_its_commands() -> None:
     b = little["B"]
     working = [b.links[little.machines[i].name].working for i in (0, 2)]
     assert working == [15, 15]
-    little["A"].settings = replace(little["A"].settings, max_inflight=100)
+    little["A"].this.settings = replace(little["A"].settings, max_inflight=100)
     for i in range(15):
         client.send("SET", little.key_of("B", f"m{i}-"), "v")
     little.run(20)

@@ -51,7 +51,7 @@ def test_a_member_that_is_away_keeps_every_tombstone_though_it_owns_none_of_them
     little = Little(5, **QUICK).ready()
     little.run(SOON_MS)
     key = "k"
-    away = next(name for name in "ABCDE" if not little[name].dispatcher.plans[
+    away = next(name for name in "ABCDE" if not little[name].this.plans[
         slot_of(key.encode())].is_owner)
     stays = next(name for name in "ABCDE" if name != away)
     little.kill(away)
@@ -70,7 +70,7 @@ def test_a_hint_at_a_node_that_owns_nothing_of_it_keeps_the_tombstone() -> None:
     little = Little(5, **QUICK).ready()
     little.run(SOON_MS)
     key = "k"
-    plan = little["A"].dispatcher.plans[slot_of(key.encode())]
+    plan = little["A"].this.plans[slot_of(key.encode())]
     owners = [chr(65 + index) for index, machine in enumerate(little.machines)
               if machine.name in plan.owners]
     keeper = next(name for name in "ABCDE" if name not in owners)
@@ -97,7 +97,7 @@ def test_an_old_disk_of_a_stand_in_does_not_bring_back_what_was_forgotten() -> N
     little = Little(5, **QUICK).ready()
     little.run(SOON_MS)
     key = "k"
-    plan = little["A"].dispatcher.plans[slot_of(key.encode())]
+    plan = little["A"].this.plans[slot_of(key.encode())]
     owners = [chr(65 + index) for index, machine in enumerate(little.machines)
               if machine.name in plan.owners]
     little.kill(owners[2])
@@ -276,7 +276,7 @@ def test_a_flush_speaks_of_a_value_that_was_dropped() -> None:
     little.run(5)
     node = little["A"]
     node.replica.join(locator_of(key), strings.expire(
-        node.replica.get(locator_of(key)), node.stamp(0), 0,
+        node.replica.get(locator_of(key)), node.this.stamp(0), 0,
     ))
     little.cut("A", "B")
     little.cut("A", "C")

@@ -5,6 +5,7 @@ import pytest
 from respdyn.causal.codec import context_of
 from respdyn.cluster.hints import WHOLE_BYTES, Hints
 from respdyn.cluster.identity import Identity
+from respdyn.cluster.now import Now
 from respdyn.cluster.questions import Deliver
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
@@ -376,14 +377,15 @@ def test_a_keeper_without_room_is_passed_over_and_writes_go_on() -> None:
 
 def test_a_hint_for_nobody_goes_to_those_who_own_the_partition_now() -> None:
     replica = Replica(Identity(1000), lambda: None)
-    hints = Hints(replica, Counters(), 1 << 20, 1000)
-    hints.wall_ms = 5000
+    now = Now()
+    hints = Hints(replica, Counters(), 1 << 20, 1000, now)
+    now.wall_ms = 5000
     gone, stays, new, here = ("d" * 40, "b" * 40, "c" * 40, "a" * 40)
     five = Five()
     assert five.client("A")("SET", "k", "v") == b"OK"
     record, name = five.copies("k")[0], locator_of("k")
     hints.keep(gone, name, record, True)
-    hints.wall_ms = 6000
+    now.wall_ms = 6000
     hints.retarget(lambda _: (stays, new), here)
     assert hints.count_by_owner() == {stays: 1, new: 1}
     assert hints.oldest_of(hints.partition_of(name)) == 5000
@@ -400,7 +402,7 @@ def test_what_was_written_meanwhile_is_not_forgotten_with_what_was_delivered() -
     five = Five()
     a = five.client("A")
     replica = Replica(Identity(1000), lambda: None)
-    hints = Hints(replica, Counters(), 1 << 20, 1000)
+    hints = Hints(replica, Counters(), 1 << 20, 1000, Now())
     owner, name = "b" * 40, locator_of("k")
     a("SET", "k", "one")
     hints.keep(owner, name, five.copies("k")[0], True)
@@ -415,7 +417,7 @@ def test_what_was_written_meanwhile_is_not_forgotten_with_what_was_delivered() -
 
 @pytest.mark.parametrize("value", [b"", b"\x01", b"\x02" + bytes(40), b"\x01\x01" + bytes(60)])
 def test_damaged_hints_are_counted_when_they_are_read_back(value: bytes) -> None:
-    hints = Hints(Replica(Identity(1000), lambda: None), Counters(), 1 << 20, 1000)
+    hints = Hints(Replica(Identity(1000), lambda: None), Counters(), 1 << 20, 1000, Now())
     name = b"\xff\xffhint" + bytes(20) + bytes(2) + locator_of("k")
     assert hints.restore([name, value]) == 1
     assert hints.count == 0

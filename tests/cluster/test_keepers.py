@@ -6,6 +6,7 @@ from respdyn.cluster.hints import Hints
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
+from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import PeerError
@@ -242,11 +243,12 @@ class Heard:
 
     def __init__(self) -> None:
         replica = Replica(Identity(1000), lambda: None)
-        self.hints = Hints(replica, Counters(), 1 << 20, 1000)
+        self.now = Now()
+        self.hints = Hints(replica, Counters(), 1 << 20, 1000, self.now)
         self.links = {name * 40: Link(name * 40) for name in "abc"}
         for link in self.links.values():
             link.is_up = link.is_connected = True
-        self.keepers = Keepers("f" * 40, self.links, self.hints, 500)
+        self.keepers = Keepers("f" * 40, self.links, self.hints, 500, self.now)
         self.owner = bytes.fromhex("c" * 40)
 
 
@@ -258,9 +260,11 @@ def test_hearsay_is_believed_for_a_while_and_a_keepers_own_word_until_it_is_take
     assert list(keepers.news) == [(bytes.fromhex("a" * 40), owner, 7)]
     keepers.turn_ends()
     said = heard.links["b" * 40].gossips[-1].split(b"\r\n", 1)[1][1:-2]
-    keepers.tick(499)
+    heard.now.now_ms = 499
+    keepers.tick()
     assert keepers.asked
-    keepers.tick(500)
+    heard.now.now_ms = 500
+    keepers.tick()
     assert not keepers.asked
     other = Heard()
     other.keepers.heard_gave(said)

@@ -47,11 +47,11 @@ def is_done(little: Little, names: str) -> bool:
     if any(node.transfers.leftovers or node.transfers.to_fill() for node in nodes):
         return False
     for slot in range(16384):
-        tables = [n.replica.slots[slot] for n in nodes if n.dispatcher.plans[slot].is_owner]
+        tables = [n.replica.slots[slot] for n in nodes if n.this.plans[slot].is_owner]
         if any(table != tables[0] for table in tables):
             return False
         if any(
-            n.replica.slots[slot] for n in nodes if not n.dispatcher.plans[slot].is_owner
+            n.replica.slots[slot] for n in nodes if not n.this.plans[slot].is_owner
         ):
             return False
     return True
@@ -97,7 +97,7 @@ def test_a_node_alone_grows_to_three_with_its_data() -> None:
     change(little, "A", "JOIN 10.0.0.2:6379", "JOIN " + "c" * 10)
     assert ring_of(little).n == 3
     settle(little, "ABC")
-    assert little["B"].front.terms.w == 2
+    assert little["B"].this.default_terms.w == 2
     read(little, "ABC")
     little.kill("A")
     little.run(50)
@@ -123,7 +123,7 @@ def test_quorums_of_a_connection_follow_the_number_of_copies() -> None:
     ]
     change(little, "A", "LEAVE 10.0.0.2:6379", "LEAVE 10.0.0.3:6379")
     # As long as some key has three owners a majority is one of three.
-    assert ring_of(little).copies() == 1 and little["A"].front.terms.w == 2
+    assert ring_of(little).copies() == 1 and little["A"].this.default_terms.w == 2
     settle(little, "A")
     assert [
         one[1:6:2] for one in (careful("DYN.CONSISTENCY"), daring("DYN.CONSISTENCY"))
@@ -310,10 +310,10 @@ def test_a_drained_node_coordinates_nothing_and_serves_all() -> None:
     assert client("DYN.CLUSTER", "DRAIN") == b"OK"
     b = little.machines[1].name
     for name in "ABC":
-        assert all(plan.coordinator != b for plan in little[name].dispatcher.plans)
+        assert all(plan.coordinator != b for plan in little[name].this.plans)
     assert client("SET", "x", "1") == b"OK"
     assert client("DYN.CLUSTER", "DRAIN", "OFF") == b"OK"
-    little.until(lambda: any(plan.coordinator == b for plan in little["A"].dispatcher.plans), 1_000)
+    little.until(lambda: any(plan.coordinator == b for plan in little["A"].this.plans), 1_000)
 
 
 def test_a_node_that_was_restarted_is_settled_at_the_ring_it_kept() -> None:

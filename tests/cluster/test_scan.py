@@ -74,7 +74,7 @@ def test_nothing_is_missed_while_nodes_join_and_leave(count: int, pause_ms: int)
     ):
         staying = "C"       # a node that stays throughout
         walks = [Walk(little.client(name), count) for name in (staying, "D") if name in names]
-        walks = walks if "D" in names and little["D"].membership.is_member() else walks[:1]
+        walks = walks if "D" in names and little["D"].this.is_member() else walks[:1]
         for walk in walks:          # all have begun before anything changes
             walk.step()
         change(little, staying, stage)

@@ -80,7 +80,7 @@ def test_a_node_that_waits_is_told_the_key_only_when_it_is_a_member() -> None:
     assert client("DYN.CLUSTER", "JOIN", name) == b"OK"
     assert isinstance(client("DYN.CLUSTER", "PLAN"), list)
     assert client("DYN.CLUSTER", "COMMIT") == b"OK"
-    little.until(lambda: little["D"].membership.is_member())
+    little.until(lambda: little["D"].this.is_member())
     assert keys_of(little["D"]) == keys_of(little["A"])
 
 

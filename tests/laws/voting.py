@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from respdyn.cluster.now import Now
 from respdyn.membership.decision import VOTE, Decision
 from respdyn.ports import random_bits
 from respdyn.ring.ring import Ring
@@ -29,7 +30,7 @@ class Vote:
 
     def __init__(self, seed: int, decision_class: type[Decision]) -> None:
         self.chance = Chance(seed, "votes")
-        self.now_ms = 0
+        self.now = Now()
         self.ring = even_ring(self.chance.pick((3, 3, 5)), partitions=4)
         self.under_way: list[tuple[str, str, bytes]] = []
         self._class = decision_class
@@ -50,7 +51,7 @@ class Vote:
         def decided(ring: Ring) -> None:
             self.voters[name].decided.add(ring.encode())
 
-        return self._class(name, self.chance, keep, send, decided, lambda peer: None)
+        return self._class(name, self.chance, keep, send, decided, lambda peer: None, self.now)
 
     def _begin(self, voter: Voter, is_new_life: bool) -> None:
         voter.life += is_new_life
@@ -70,7 +71,7 @@ class Vote:
 
     def _step(self, voter: Voter, lot: float) -> None:
         chance = self.chance
-        self.now_ms += chance.between(0, 20)
+        self.now.now_ms += chance.between(0, 20)
         if lot < 0.68 and self.under_way:
             at = chance.below(len(self.under_way))
             source, target, data = (
@@ -84,11 +85,11 @@ class Vote:
             voter.is_empty = False
             voter.decision.release(votes)
         elif lot < 0.93:
-            voter.decision.tick(self.now_ms)
+            voter.decision.tick()
         elif lot < 0.95:
             token = f"{random_bits(chance, 64):016x}"
             wanted = replace(self.ring, version=self.ring.version + 1, token=token)
-            voter.decision.propose(wanted, self.now_ms)
+            voter.decision.propose(wanted)
         elif lot < 0.997:
             voter.written = voter.kept          # a process ends, and begins again
             self._begin(voter, is_new_life=voter.is_empty)

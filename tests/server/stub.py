@@ -18,6 +18,7 @@ from typing import Any, cast
 import uvloop
 
 from respdyn.cluster.link import Link
+from respdyn.cluster.now import Now
 from respdyn.cluster.terms import Terms
 from respdyn.config import Settings, settle
 from respdyn.errors import PeerError
@@ -104,7 +105,7 @@ class StubNode:
 
     def open_session(self, address: str, local: str, listener: str, tag: object) -> Session:
         terms = Terms(1, 1, True, 1000)
-        session = Session(1, address, local, listener, 0, terms, self.dirty, tag, Load())
+        session = Session(1, address, local, listener, 0, terms, self.dirty, tag, Load(Now()))
         session.authenticated = not self.settings.requirepass
         self.sessions.append(session)
         return session

@@ -79,7 +79,9 @@ class KeepsNothing(Node):
 
     def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
         super().__init__(settings, random, trace)
-        self.hints = Forgetful(self.replica, self.counters, 1 << 30, 1 << 40)
+        self.hints = self.this.hints = Forgetful(
+            self.replica, self.counters, 1 << 30, 1 << 40, self.this.now
+        )
 
 
 class Forgetful(Hints):

@@ -66,7 +66,8 @@ class JudgesItsClockLater(Node):
         super()._assemble(here)
         self.standing = self.standing_class(self, self.replan)
         self.standing.clock = self.watch_class(
-            self.settings.max_clock_offset_ms, self.settings.heartbeat_ms, self.trace
+            self.this.now, self.settings.max_clock_offset_ms, self.settings.heartbeat_ms,
+            self.trace,
         )
 
 

@@ -16,8 +16,10 @@ from respdyn.causal.dotted_map import DottedMap
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.identity import META, Identity
 from respdyn.cluster.messages import pair, read_header
+from respdyn.cluster.now import Now
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Reader, ReadOp, Waiter, WriteRound
+from respdyn.cluster.this_node import ThisNode
 from respdyn.config import Settings
 from respdyn.coordination.calls import Updating
 from respdyn.node import Node
@@ -35,8 +37,9 @@ class Swapped(Node):
 
     def make_coordinator(self) -> Coordinator:
         return self.coordinator_class(
-            self.replica, self.hints, self.counters, self.settings.speculative_ms, self.stamp,
-            self._plan_for, self.link_to, self.gossip.tell_cleared, self.keepers,
+            self.replica, self.hints, self.counters, self.settings.speculative_ms,
+            self.this.stamp, self._plan_for, self.link_to, self.gossip.tell_cleared, self.keepers,
+            self.this.now,
         )
 
 
@@ -92,9 +95,16 @@ class ClaimsEverything(Swapped):
 class ClaimsBelowItsFloor(Node):
     """A new dot claims from the previous one on, although that one is of an earlier start."""
 
-    def stamp(self, partition: int) -> Stamp:
-        actor, counter, _, clock = super().stamp(partition)
-        return actor, counter, 0, clock
+    class facts_class(ThisNode):
+        __slots__ = ()
+
+        def stamp(self, partition: int) -> Stamp:
+            actor, counter, _, clock = super().stamp(partition)
+            return actor, counter, 0, clock
+
+    def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
+        super().__init__(settings, random, trace)
+        self.this.__class__ = self.facts_class
 
 
 class CoversWhatItHasNotSeen(Swapped):
@@ -250,8 +260,8 @@ class IgnoresDeadlines(Swapped):
     """A request waits for its quorum for ever."""
 
     class coordinator_class(Coordinator):
-        def expire(self, now_ms: int) -> None:
-            self.now_ms = now_ms
+        def expire(self) -> None:
+            pass
 
 
 # ---- repair ----
@@ -367,7 +377,7 @@ class KeepsItsNameWithoutItsMemory(Node):
 
     def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
         super().__init__(settings, random, trace)
-        self.identity = SameActor(settings.lease_block)
+        self.identity = self.this.identity = SameActor(settings.lease_block)
 
     def lost_memory(self) -> None:
         """Whatever the others remember."""
@@ -428,7 +438,9 @@ class NeverExpires(Node):
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         super().advance(now_ms, wall_ms)
-        self.dispatcher.wall_ms = 1_600_000_000_000
+        still = Now()
+        still.now_ms, still.wall_ms = now_ms, 1_600_000_000_000
+        self.dispatcher._now = self.dispatcher.groups.now = self.front.plain._now = still
 
 
 class GoesByItsClock(Node):
@@ -444,8 +456,8 @@ class CoordinatesWithAnyClock(Node):
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         super().advance(now_ms, wall_ms)
-        self.wall_ms = self.dispatcher.wall_ms = wall_ms
-        self.dispatcher.sends_away = False
+        self.this.now.wall_ms = wall_ms
+        self.this.clock_is_doubted = False
 
 
 CONTEXTS = SMALL | {"keys": keys(2, "context")}

@@ -1,0 +1,89 @@
+"""What is known of this node: the facts that most rooms need, each with one owner.
+
+Facts only, never a room: whoever holds this can look at the node and mint a dot, but start no work
+and ask no peer. The node makes it before everything else and hands it to the rooms; each of them is
+given the other rooms that it calls besides, by class. Who sets a fact stands beside it.
+"""
+
+from collections.abc import Callable
+
+from respdyn.causal.dot import Stamp
+from respdyn.causal.hybrid_clock import HybridClock
+from respdyn.cluster.admission import Admission
+from respdyn.cluster.hints import Hints
+from respdyn.cluster.identity import NODE, Identity
+from respdyn.cluster.link import Link
+from respdyn.cluster.now import Now
+from respdyn.cluster.plan import Plan
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.statistics import Counters
+from respdyn.cluster.terms import Terms
+from respdyn.cluster.transfer_state import Transfers
+from respdyn.config import Settings
+from respdyn.ports import Random, Trace
+from respdyn.ring.ring import Ring
+
+
+class ThisNode:
+    """One node, as it sees itself. Attributes are read everywhere and set where it says."""
+
+    __slots__ = (
+        "admission", "clock", "clock_is_doubted", "counters", "default_terms", "durable_to",
+        "generation", "hints", "identity", "links", "memory_is_full", "now", "plans", "random",
+        "replica", "ring", "settings", "stopping", "store_failure", "trace", "transfers",
+    )
+
+    def __init__(
+        self, settings: Settings, random: Random, trace: Trace, lost_memory: Callable[[], None]
+    ) -> None:
+        self.now = Now()                                    # advanced by the node
+        self.settings = settings                            # set by CONFIG SET
+        self.random = random
+        self.trace = trace
+        self.counters = Counters()
+        self.identity = Identity(settings.lease_block)
+        self.replica = Replica(self.identity, lost_memory)
+        self.hints = Hints(
+            self.replica, self.counters, settings.hint_max_bytes, settings.hint_max_age_ms,
+            self.now,
+        )
+        self.clock = HybridClock(settings.max_clock_offset_ms)
+        self.admission = Admission(self.now)
+        self.links: dict[str, Link] = {}                    # by node id; see `link_to`
+        self.transfers = Transfers("", self.replica, self.links)
+        self.ring: Ring | None = None                       # the newest; by membership
+        self.plans: list[Plan] = []                         # by slot; by the node's `replan`
+        # R and W of whoever does not say; by what follows the ring.
+        self.default_terms = Terms(1, 1, True, settings.request_timeout_ms)
+        self.store_failure = ""                             # why the disk fails; by the node
+        self.clock_is_doubted = False                       # others run commands; by readiness
+        self.memory_is_full = False                         # `maxmemory` is reached; by sessions
+        self.stopping = False                               # by the node
+        self.generation = 0                                 # of the last batch, for the store
+        self.durable_to = 0                                 # the last that the store has confirmed
+
+    def begin(self, is_same_life: bool) -> None:
+        """Take up the identity that the store holds, or a new one."""
+        self.identity.begin(
+            self.replica.meta, self.random, self.settings.node_id, is_same_life
+        )
+        self.replica.put_meta(NODE, bytes.fromhex(self.identity.node_id))
+        self.transfers = Transfers(self.identity.node_id, self.replica, self.links)
+
+    def link_to(self, peer: str) -> Link:
+        """The dealings with a peer, begun if there were none."""
+        link = self.links.get(peer)
+        if link is None:
+            link = self.links[peer] = Link(peer, self.settings.peer_output_limit // 8)
+        return link
+
+    def is_member(self) -> bool:
+        """Whether this node is in the ring that it knows."""
+        return self.ring is not None and self.ring.member(self.identity.node_id) is not None
+
+    def stamp(self, partition: int) -> Stamp:
+        """A new dot with its clock, for a key of this partition."""
+        identity = self.identity
+        identity.counter = counter = identity.counter + 1
+        floor = identity.floors.get(partition, identity.floor)
+        return identity.actor, counter, floor, self.clock.now(self.now.wall_ms)
