@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the compiled build comes last: `make test` compiles meanwhile."""
+    items.sort(key=lambda item: "compiled_python" in getattr(item, "fixturenames", ()))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """`@pytest.mark.needs("redis-server")`: skip where that program is missing.
 

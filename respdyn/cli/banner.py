@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from respdyn.build import shown_build
 from respdyn.config import Settings
 
 
@@ -14,7 +15,8 @@ def banner(nodes: Sequence[tuple[str, Settings, int, str]], program: Sequence[st
     first, last = nodes[0][1], nodes[-1][1]
     me = shlex.join(program)
     copies = f"each key is kept on {first.n} of them" if len(nodes) > 1 else "one copy of each key"
-    lines = ["", f"{len(nodes)} node{'s are' if len(nodes) > 1 else ' is'} ready; {copies}.", ""]
+    lines = ["", f"{len(nodes)} node{'s are' if len(nodes) > 1 else ' is'} ready; {copies}.",
+             f"This is {shown_build()}.", ""]
     for name, settings, pid, _ in nodes:
         where = f"{settings.bind[0]}:{settings.client_port}"
         page = f"http://{settings.bind[0]}:{settings.http_port}/metrics"

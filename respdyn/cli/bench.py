@@ -25,6 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+from respdyn.build import COMPILED, build
 from respdyn.cli.bench_rows import ROWS, Pace, Row, Sample, Shot, fill, fire, in_order, shots
 from respdyn.cli.bench_servers import BenchError, Running, Setup, redis_path, start
 from respdyn.cli.bench_size import memory_per_key, start_to_serving
@@ -212,7 +213,8 @@ def _about(pace: Pace, size_keys: int, noise: float) -> dict[str, object]:
     return {
         "rounds": pace.rounds, "seconds": pace.seconds, "keys": pace.keys, "size_keys": size_keys,
         "cores": os.cpu_count() or 0, "machine": platform.platform(),
-        "python": platform.python_version(), "redis": redis, "noise_cores": noise,
+        "python": platform.python_version(), "build": build(), "redis": redis,
+        "noise_cores": noise,
     }
 
 
@@ -221,7 +223,11 @@ def _notes(about: dict[str, object]) -> list[str]:
     notes = [
         f"Medians of {about['rounds']} rounds of {about['seconds']} s, ratios within rounds;"
         f" 50 connections, {about['keys']} keys, values of 3 bytes (memory and start:"
-        f" {about['size_keys']} keys, 100 bytes); {about['cores']} cores, Python {about['python']}."
+        f" {about['size_keys']} keys, 100 bytes); {about['cores']} cores, Python"
+        f" {about['python']}.",
+        f"respdyn is the {about['build']} build." + (
+            "" if about["build"] == COMPILED else
+            " The compiled one is about twice as fast (docs/builds.md)."),
     ]
     if isinstance(about["rounds"], int) and about["rounds"] < ROUNDS:
         notes.append(f"Fewer than {ROUNDS} rounds: these figures prove little.")

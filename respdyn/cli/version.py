@@ -1,9 +1,10 @@
-"""`respdyn version`: what is installed, and which modules are compiled."""
+"""`respdyn version`: what is installed, which build it is, and which modules are compiled."""
 
 import argparse
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from respdyn.build import compiled_modules, shown_build
 
 LIBRARIES = ("uvloop", "hiredis", "rocksdict", "msgspec", "blake3", "prometheus-client")
 
@@ -14,17 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
-    print(f"respdyn {_version('respdyn')}")
+    print(f"respdyn {_version('respdyn')}, {shown_build()}")
     print(f"{platform.python_implementation()} {platform.python_version()} on"
           f" {platform.system()} {platform.machine()}")
     for name in LIBRARIES:
         print(f"{name} {_version(name)}")
-    package = Path(__file__).parents[1]
-    compiled = sorted(
-        str(path.relative_to(package)).split(".")[0].replace("/", ".")
-        for pattern in ("*.so", "*.pyd") for path in package.rglob(pattern)
-    )
-    print("compiled modules: " + (", ".join(compiled) or "none"))
+    print("compiled modules: " + (", ".join(compiled_modules()) or "none"))
     return 0
 
 

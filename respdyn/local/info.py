@@ -70,6 +70,7 @@ def _server(context: LocalContext) -> Fields:
         "redis_version": REDIS_VERSION,
         "server_name": "respdyn",
         "respdyn_version": RESPDYN_VERSION,
+        "respdyn_build": "unknown",
         "redis_git_sha1": "00000000",
         "redis_git_dirty": 0,
         "redis_build_id": "0",

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from respdyn.build import build
 from respdyn.metrics import ServerMetrics
 from respdyn.node import Node
 
@@ -42,6 +43,7 @@ class Facts:
         operations, bytes_in, bytes_out, peers_in, peers_out = self._rates
         return {
             "process_id": str(os.getpid()),
+            "respdyn_build": build(),
             "os": f"{platform.system()} {platform.release()} {platform.machine()}",
             "gcc_version": _compiler(),
             "executable": sys.executable,

@@ -14,6 +14,7 @@ A node that waits at the place of a member which lost its disk begins anew under
 import asyncio
 import gc
 import os
+import platform
 import random
 import signal
 import socket
@@ -26,6 +27,7 @@ from typing import Final
 
 import uvloop
 
+from respdyn.build import build
 from respdyn.config import Settings, is_clustered
 from respdyn.config_values import ConfigError
 from respdyn.host import HostError
@@ -99,6 +101,7 @@ def serve(settings: Settings, trace: Trace, config_file: str = "") -> int:
     `config_file` is where CONFIG REWRITE writes to.
     """
     _leave_on_signal(OK)        # until the loop runs there is nothing to finish
+    trace.event("starting", build=build(), python=platform.python_version())
     settings, told = raise_descriptors(settings)
     if told:
         trace.event("max_clients_lowered", reason=told, max_clients=settings.max_clients)

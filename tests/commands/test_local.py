@@ -268,7 +268,7 @@ def test_config_set_changes_all_or_nothing(client: Client) -> None:
 # What redis_exporter, ioredis, RedisInsight and the test suites of libraries read.
 FIELDS = {
     "server": "redis_version redis_mode process_id run_id tcp_port uptime_in_seconds arch_bits os"
-              " server_name respdyn_version",
+              " server_name respdyn_version respdyn_build",
     "clients": "connected_clients blocked_clients maxclients",
     "memory": "used_memory used_memory_human used_memory_rss used_memory_peak maxmemory"
               " maxmemory_policy mem_fragmentation_ratio",

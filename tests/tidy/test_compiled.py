@@ -1,4 +1,4 @@
-"""What `make compiled` compiles can be compiled without becoming another program."""
+"""What is compiled (docs/builds.md) can be compiled without becoming another program."""
 
 import ast
 import tomllib
@@ -9,7 +9,7 @@ from tests.tidy.sources import ROOT, SOURCES, name_of, tree_of
 def _compiled() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     hooks = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
-    return {pattern.removeprefix("/") for pattern in hooks["mypyc"]["include"]}
+    return {pattern.removeprefix("/") for pattern in hooks["custom"]["compiled"]}
 
 
 def _bases(path: str) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from tests.tidy.sources import PACKAGE, SOURCES, name_of, room_of, tree_of
 # What each room may import of ours, besides itself, `errors` and `ports`.
 TABLE: dict[str, set[str]] = {
     "errors": set(),
+    "build": set(),
     "ports": set(),
     "metrics": set(),
     "config": {"config_access", "config_redis", "config_values"},
@@ -42,10 +43,10 @@ TABLE: dict[str, set[str]] = {
     "node": {"local", "admin", "sessions", "coordination", "replication", "membership", "cluster",
              "types", "ring", "causal", "config", "host", "metrics"},
     "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "config"},
-    "server": {"node", "sessions.session", "host", "storage", "resp", "config",
+    "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics"},
     "dashboard": {"server", "sim", "commands.table", "config"},
-    "cli": {"server", "sim", "commands.table", "config", "config_values"},
+    "cli": {"build", "server", "sim", "commands.table", "config", "config_values"},
 }
 FOR_EVERYONE = {"errors", "ports"}
 

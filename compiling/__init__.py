@@ -1,0 +1,1 @@
+"""What compiles respdyn (docs/builds.md). Not part of what users install."""

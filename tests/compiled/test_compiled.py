@@ -1,0 +1,53 @@
+"""The compiled build is the same program: equal digests, and the tests of real processes hold."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.compiled.conftest import ROOT, environment
+
+pytestmark = pytest.mark.slow
+
+DIGESTS = """
+from respdyn.build import build
+from respdyn.node import Node
+from respdyn.sim.plan import draw
+from respdyn.sim.run import run_once
+print(build())
+for seed in (1, 3, 4, 7, 19, 23):
+    outcome = run_once(draw(seed), Node)
+    assert not outcome.failure, outcome.failure
+    print(seed, outcome.digest)
+"""
+# Tests of processes that take long for a reason that no compiler touches are left out.
+CHOSEN = (
+    "tests/cli/test_cluster.py", "tests/cli/test_main.py", "tests/server/test_clients.py",
+    "tests/server/test_memory.py", "tests/server/test_operating.py", "tests/server/test_peers.py",
+    "tests/server/test_serve.py", "tests/server/test_users.py",
+)
+
+
+def digests(python: str | Path) -> list[str]:
+    """Which build it is, then the digests of some seeds."""
+    return subprocess.run(
+        [python, "-P", "-c", DIGESTS], check=True, capture_output=True, text=True, timeout=300,
+        cwd=ROOT, env=environment(),
+    ).stdout.splitlines()
+
+
+def test_a_seed_has_the_same_digest_compiled_and_interpreted(compiled_python: Path) -> None:
+    compiled, interpreted = digests(compiled_python), digests(sys.executable)
+    assert (compiled[0], interpreted[0]) == ("compiled", "interpreted")
+    assert len(compiled) == 7 and compiled[1:] == interpreted[1:]
+
+
+@pytest.mark.parametrize("path", CHOSEN)
+def test_what_holds_for_real_processes_holds_compiled(compiled_python: Path, path: str) -> None:
+    tried = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", path], capture_output=True, text=True,
+        timeout=900, cwd=ROOT, env=environment() | {"TRIED_PYTHON": str(compiled_python)},
+        check=False,
+    )
+    assert tried.returncode == 0, tried.stdout[-6000:]
