@@ -317,6 +317,7 @@ class Settings:
 
 ENV_PREFIX: Final = "RESPDYN_"
 ENV_FILE: Final = "RESPDYN_CONFIG"      # names the file; read by cli
+ENV_OTHERS: Final = (ENV_FILE, "RESPDYN_BUILD", "RESPDYN_BUILD_CACHE")      # for who builds
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 # Kubernetes sets such variables in every pod beside a service called "respdyn".
@@ -344,12 +345,11 @@ def load(
             _take(given, name, text, shown)
     for variable in sorted(env):
         text = env[variable]
-        if not variable.startswith(ENV_PREFIX) or variable == ENV_FILE or text == "":
+        if not variable.startswith(ENV_PREFIX) or variable in ENV_OTHERS or text == "":
             continue
         if _SERVICE_LINK.search(variable) or text.startswith(("tcp://", "udp://")):
             continue
-        name = variable.removeprefix(ENV_PREFIX).lower().replace("_", "-")
-        _take(given, name, text, variable)
+        _take(given, variable.removeprefix(ENV_PREFIX).lower().replace("_", "-"), text, variable)
     for name, text in flags.items():
         _take(given, name, text, f"--{name}")
     settings = with_values(Settings(), given)
