@@ -145,6 +145,8 @@ class Command:
     observes: Callable[[Argv], bool] | None = None  # does this WRITE need a quorum read first?
     parts: Parts = _no_parts
     fold: Fold = _no_fold
+    nulls: tuple[bytes, bytes] = (b"", b"")     # for `fold`, in RESP2 and RESP3: what stands for a
+                                    # part whose key holds another type; b"": its error counts
     then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
     is_alone: Callable[[Argv], bool] | None = None  # never part of a transaction's group
     elsewhere: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key

@@ -47,12 +47,14 @@ def getctx(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> byte
 
 
 def fetch(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> bytes:
-    found = strings.value(rec, now_ms)
-    if found is None:
+    kind = values.kind_of(rec)
+    when = values.expire_at(rec, now_ms)
+    if kind is None or when is None:
         return null(resp3)
-    when = values.expire_at(rec, now_ms) or 0
-    token = seal.encode(context_of(rec))
-    return array([bulk(token), bulk(found), integer(when)])
+    token = bulk(seal.encode(context_of(rec)))
+    if kind is values.STRING:
+        return array([token, bulk(strings.value(rec, now_ms) or b""), integer(when)])
+    return array([token, bulk(kind.dump(rec)), integer(when), bulk(kind.name.encode())])
 
 
 def putctx(
@@ -138,7 +140,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "dyn.fetch", "DYN.FETCH key",
         "Gives a context, the value that GET answers, and when it expires in milliseconds since"
-        " 1970, or 0; null if there is none.",
+        " 1970, or 0; null if there is none. Of another type: its content as in a dump, and as a"
+        " fourth element the type.",
         since="0.1.0", group="string", flags="readonly", access="RO access",
         promise="last-writer", route=READ, read_at=fetch, wants_seal=True,
     ),

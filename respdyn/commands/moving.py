@@ -14,15 +14,26 @@ Redis's keyspace events of the whole (`rename_to`) and not those of a SET and a 
 Source: Redis `db.c`; decision 0015.
 """
 
+from typing import NamedTuple
+
 from respdyn.causal.dot import Stamp
 from respdyn.causal.tokens import Seal
-from respdyn.commands.arguments import parse_int32, syntax_error, word
+from respdyn.commands.arguments import (
+    SET_OPTIONS,
+    parse_int32,
+    parse_options,
+    quoted,
+    syntax_error,
+    word,
+)
 from respdyn.commands.declare import GATHER, WRITE, Argv, Command, Further, Then
 from respdyn.commands.dyn import delctx
 from respdyn.commands.folding import first_error
 from respdyn.commands.strings import set_, set_observes
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import OK, ONE, ZERO
+from respdyn.resp.replies import OK, ONE, ZERO, null
+from respdyn.types import values
+from respdyn.types.dump import DumpError
 
 _DATABASES = 16
 _PLACED = frozenset((b"RENAME_TO", b"COPY_TO", b"MOVE_TO"))      # events, in capitals
@@ -32,13 +43,24 @@ _NO_KEY = "ERR no such key"
 _SAME = "ERR source and destination objects are the same"
 
 
-def _found(reply: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """Context, value and time of expiry in the reply to DYN.FETCH; None if there is no key."""
-    if not reply.startswith(b"*3\r\n"):
+class _Found(NamedTuple):
+    """What DYN.FETCH has answered."""
+
+    token: bytes
+    value: bytes
+    expire_at: bytes
+    kind: bytes                 # b"" for a string
+
+
+def _found(reply: bytes) -> _Found | None:
+    """None if there is no key."""
+    if reply[:1] != b"*" or reply[1:2] not in (b"3", b"4"):
         return None
     token, at = _bulk_at(reply, 4)
     value, at = _bulk_at(reply, at)
-    return token, value, reply[at + 1 : -2]
+    end = reply.index(b"\r\n", at)
+    kind = _bulk_at(reply, end + 2)[0] if reply[1:2] == b"4" else b""
+    return _Found(token, value, reply[at + 1 : end], kind)
 
 
 def _bulk_at(reply: bytes, at: int) -> tuple[bytes, int]:
@@ -53,7 +75,18 @@ def place(
 ) -> tuple[bytes, bytes]:
     if word(argv[3]) not in _PLACED:
         raise syntax_error()
-    return set_(_as_set(argv), rec, now_ms, resp3, stamp)
+    if len(argv) < 6 or word(argv[-2]) != b"TYPE":
+        return set_(_as_set(argv), rec, now_ms, resp3, stamp)
+    kinds = [kind for kind in values.KINDS.values() if kind.name.encode() == argv[-1].lower()]
+    if not kinds:
+        raise ReplyError(f"ERR there is no type {quoted(argv[-1])}")
+    options = parse_options(_as_set(argv[:-2]), 3, SET_OPTIONS)
+    if b"NX" in options.given and values.exists(rec, now_ms):
+        return null(resp3), b""
+    try:
+        return OK, kinds[0].load(argv[2], rec, stamp, options.expire_at(now_ms, "dyn.place"))
+    except DumpError as wrong:
+        raise ReplyError(f"ERR {wrong}") from None
 
 
 def take(
@@ -72,15 +105,15 @@ def _as_set(argv: Argv) -> Argv:
     return [b"SET", *argv[1:3], *argv[4:]]
 
 
-def _placed(
-    key: bytes, value: bytes, expire_at: bytes, event: bytes, *, replaces: bool
-) -> Argv:
+def _placed(key: bytes, found: _Found, event: bytes, *, replaces: bool) -> Argv:
     """What makes the new key."""
-    made = [b"DYN.PLACE", key, value, event]
+    made = [b"DYN.PLACE", key, found.value, event]
     if not replaces:
         made.append(b"NX")
-    if expire_at != b"0":
-        made += [b"PXAT", expire_at]
+    if found.expire_at != b"0":
+        made += [b"PXAT", found.expire_at]
+    if found.kind:
+        made += [b"TYPE", found.kind]
     return made
 
 
@@ -102,11 +135,10 @@ def rename_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
         return ZERO
     if argv[1] == argv[2]:
         return OK
-    token, value, expire_at = found
     return Further(
-        [_placed(argv[2], value, expire_at, b"RENAME_TO", replaces=not only_new)],
+        [_placed(argv[2], found, b"RENAME_TO", replaces=not only_new)],
         lambda placed: _take(
-            [b"DYN.TAKE", argv[1], token, b"RENAME_FROM"], placed, ONE if only_new else OK
+            [b"DYN.TAKE", argv[1], found.token, b"RENAME_FROM"], placed, ONE if only_new else OK
         ),
     )
 
@@ -128,10 +160,9 @@ def move_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     found = _found(replies[0])
     if found is None:
         return ZERO
-    token, value, expire_at = found
     return Further(
-        [_placed(argv[1], value, expire_at, b"MOVE_TO", replaces=False)],
-        lambda placed: _take([b"DYN.TAKE", argv[1], token, b"MOVE_FROM"], placed, ONE),
+        [_placed(argv[1], found, b"MOVE_TO", replaces=False)],
+        lambda placed: _take([b"DYN.TAKE", argv[1], found.token, b"MOVE_FROM"], placed, ONE),
         _database(argv[2]),
     )
 
@@ -178,8 +209,7 @@ def copy_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     if found is None:
         return ZERO
     db, replaces = _copy_options(argv)
-    _, value, expire_at = found
-    placing = _placed(argv[2], value, expire_at, b"COPY_TO", replaces=replaces)
+    placing = _placed(argv[2], found, b"COPY_TO", replaces=replaces)
     return Further([placing], _copied, db)
 
 
@@ -227,8 +257,10 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "dyn.place",
-        "DYN.PLACE key value <RENAME_TO | COPY_TO | MOVE_TO> [NX] [PXAT unix-time-milliseconds]",
-        "Stores a value as SET does; it is the second step of RENAME, COPY and MOVE, and tells the"
+        "DYN.PLACE key value <RENAME_TO | COPY_TO | MOVE_TO> [NX] [PXAT unix-time-milliseconds]"
+        " [TYPE type]",
+        "Stores a value as SET does, or what DYN.FETCH gave of another type; it is the second step"
+        " of RENAME, COPY and MOVE, and tells the"
         " keyspace event that is named.",
         since="0.1.0", group="generic", flags="write denyoom", access="OW update",
         promise="last-writer", route=WRITE, write=place, observes=place_observes,

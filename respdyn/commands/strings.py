@@ -190,6 +190,7 @@ COMMANDS: tuple[Command, ...] = (
         since="1.0.0", group="string", flags="readonly fast", access="RO access",
         complexity="O(N) with N the number of keys", tips=("request_policy:multi_shard",),
         promise="last-writer", route=GATHER, parts=mget_parts, fold=as_array,
+        nulls=(NULL2, NULL3),
     ),
     Command(
         "mset", "MSET key value [key value ...]",

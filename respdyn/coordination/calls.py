@@ -23,6 +23,7 @@ CANNOT_STORE: Final = (
     "MISCONF this node cannot store: {}. Writes are refused here until the cause is gone or "
     "another node can take them; reads go on"
 )
+_WRONG_TYPE: Final = b"-WRONGTYPE"
 FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
 
 class Call:
@@ -143,14 +144,16 @@ def check_siblings(
 class Gathering:
     """The replies of the parts of one command, folded into one when all are there.
 
-    A fold that gives b"" has begun something else, which will fill the waiter.
+    A fold that gives b"" has begun something else, which will fill the waiter. `null`, if it is not
+    b"", stands for a part whose key holds another type than the command is for.
     """
 
-    __slots__ = ("_fold", "_missing", "_replies", "_waiter")
+    __slots__ = ("_fold", "_missing", "_null", "_replies", "_waiter")
 
     def __init__(
-        self, parts: int, fold: Callable[[list[bytes]], bytes], waiter: Waiter
+        self, parts: int, fold: Callable[[list[bytes]], bytes], waiter: Waiter, null: bytes = b""
     ) -> None:
+        self._null = null
         self._replies: list[bytes] = [b""] * parts
         self._missing = parts
         self._fold = fold
@@ -162,6 +165,8 @@ class Gathering:
 
     def part(self, index: int, reply: bytes) -> None:
         """One part's reply. An error of any part is the reply of the whole."""
+        if self._null and reply[:1] == b"-" and reply.startswith(_WRONG_TYPE):
+            reply = self._null
         self._replies[index] = reply
         self._missing -= 1
         if self._missing == 0:

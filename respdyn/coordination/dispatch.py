@@ -342,13 +342,13 @@ class Dispatcher:
         parts = command.parts(argv)
         if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
             raise ReplyError("ERR source and destination objects are the same")
-        waiter, then = target.hold(), command.then
+        waiter, then, nulls = target.hold(), command.then, command.nulls[resp3]
         deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
 
         def run_parts(
             parts: list[list[bytes]], fold: Callable[[list[bytes]], Then], db: int
         ) -> None:
-            gathering = Gathering(len(parts), lambda replies: go_on(fold, replies), waiter)
+            gathering = Gathering(len(parts), lambda got: go_on(fold, got), waiter, nulls)
             for index, part_argv in enumerate(parts):
                 part = Part(gathering, index)
                 reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)

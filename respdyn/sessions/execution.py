@@ -264,7 +264,9 @@ class Execution:
         slot = _Slot(self, index)
         if command.route is GATHER and command.then is None:
             parts = command.parts(argv)
-            gathering = Gathering(len(parts), command.fold, slot)
+            gathering = Gathering(
+                len(parts), command.fold, slot, command.nulls[self._session.resp == 3]
+            )
             items += [
                 self._item(Part(gathering, part), index, part_argv, terms, is_write)
                 for part, part_argv in enumerate(parts)

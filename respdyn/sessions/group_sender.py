@@ -192,7 +192,9 @@ def read_watched(
     waiter = session.hold()
     if command.route is GATHER:
         parts = command.parts(argv)
-        gathering = Gathering(len(parts), command.fold, waiter)
+        gathering = Gathering(
+            len(parts), command.fold, waiter, command.nulls[session.resp == 3]
+        )
         waiters: list[Waiter] = [Part(gathering, index) for index in range(len(parts))]
     else:
         parts, waiters = [argv], [waiter]
