@@ -65,7 +65,6 @@ _unpack_row: Final = Struct(">16sQQ").unpack_from
 _pack_general: Final = Struct(">QI").pack
 _pack_row: Final = Struct(">16sQQ").pack
 _iterate_rows: Final = Struct(">16sQQ").iter_unpack
-_pack_entry: Final = Struct(">II16sQ").pack
 _pack_sizes: Final = Struct(">II").pack
 _unpack_entry: Final = Struct(">II24s").unpack_from
 _unpack_dot: Final = Struct(">II16sQ").unpack_from

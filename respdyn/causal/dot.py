@@ -18,7 +18,6 @@ Dot = tuple[Actor, int]
 Stamp = tuple[Actor, int, int, int]
 
 ACTOR_BYTES: Final = 16
-COUNTER_MAX: Final = 2**64 - 1
 
 # Lives of nodes seen by this process. A cluster meets a few thousand in its time; a peer that
 # sends more of them than this costs us a fresh table, not our memory.

@@ -41,7 +41,6 @@ _PLACE_BITS = 32
 _TAG_SHIFT = _PLACE_BITS + 14    # a scan's number on the cluster port stands above the position
 _FLUSH_CHUNK = 64            # partitions per question
 _KEYS_STEP = 2000            # records per question when everything is wanted
-_TYPE_READ = [b"TYPE", b""]
 
 
 

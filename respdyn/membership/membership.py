@@ -325,11 +325,6 @@ def address_of(member: Member) -> str:
     return f"{member.host}:{member.peer_port}"
 
 
-def is_node_id(text: str) -> bool:
-    """Whether the text is 40 lower-case hexadecimal digits."""
-    return len(text) == 40 and all(letter in "0123456789abcdef" for letter in text)
-
-
 def _check_member(member: Member) -> None:
     try:
         validate_member(member)

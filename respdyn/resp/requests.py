@@ -323,7 +323,6 @@ def _collect(tokens: list[bytes], last: int, commands: deque[list[bytes]]) -> in
     return at
 
 
-_BLANK: Final = rb"[ \t\n\v\f\r]"
 _WORD: Final = re.compile(
     rb"""
     [^ \t\n\r"']+                             # as it stands; \v and \f end a word only at its start

@@ -464,10 +464,6 @@ class Host:
             del self._links[connection.peer]
             node.link(connection.peer, False)
 
-    def is_linked_to(self, other: "Host") -> bool:
-        """Whether our connection to another host stands."""
-        return any(each.target is other for each in self._links.values())
-
     # ---- disk ----
 
     def _start_disk(self) -> None:

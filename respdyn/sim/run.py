@@ -18,7 +18,6 @@ from respdyn.sim.report import Outcome, Story
 from respdyn.sim.transactors import Transactor
 from respdyn.sim.world import World
 
-_FORM_US = 30_000_000
 _REPAIR_US = 30_000_000
 
 

@@ -45,7 +45,6 @@ TABLE: dict[str, set[str]] = {
     "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "config"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics"},
-    "dashboard": {"server", "sim", "commands.table", "config"},
     "cli": {"build", "server", "sim", "commands.table", "config", "config_values"},
 }
 FOR_EVERYONE = {"errors", "ports"}
