@@ -27,6 +27,7 @@ connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 from collections import deque
 
 from respdyn.admin.status import ClusterView
+from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.frame_receiver import Receiver
@@ -56,6 +57,7 @@ from respdyn.replication.collection import Collection
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.handoff import Handoff
 from respdyn.replication.scrub import Scrub
+from respdyn.replication.transfer import TransferWork
 from respdyn.ring.ring import Member
 from respdyn.sessions.draining import Draining
 from respdyn.sessions.front import Front
@@ -72,15 +74,9 @@ class Node:
 
     def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
         self.this = this = ThisNode(settings, random, trace, self.lost_memory)
-        self.random = random
-        self.trace = trace
-        self.counters = this.counters
-        self.identity = this.identity
-        self.replica = this.replica
-        self.hints = this.hints
-        self.clock = this.clock
-        self.admission = this.admission
-        self.links = this.links
+        self.random, self.trace, self.counters = random, trace, this.counters
+        self.identity, self.replica, self.hints = this.identity, this.replica, this.hints
+        self.clock, self.admission, self.links = this.clock, this.admission, this.links
         self.latencies = Latencies(self.admission.waited)
         self.host: Host = NoHost()
         self.is_named = bool(settings.node_id)      # somebody wants it to have that very node id
@@ -109,8 +105,7 @@ class Node:
         this = self.this
         this.now.now_ms, this.now.wall_ms = now_ms, wall_ms
         this.begin(this.settings.engine != "memory" and not (self.damaged or self.is_restored))
-        identity = self.identity
-        here = member_of(this.settings, identity)
+        here = member_of(this.settings, this.identity)
         self._assemble(here)
         self.telling.tick()
         self.gossip.restore(self.is_named)
@@ -121,16 +116,14 @@ class Node:
         self.replan()
         self.front.arrival.look(now_ms)
         self.trace.event(
-            "node_started", node=here.node_id[:8], actor=identity.actor.hex()[:8],
-            life="new" if identity.is_new_life else "same", records=self.replica.records,
+            "node_started", node=here.node_id[:8], actor=this.identity.actor.hex()[:8],
+            life="new" if this.identity.is_new_life else "same", records=self.replica.records,
             damaged=self.damaged,
         )
 
     def _assemble(self, here: Member) -> None:
         """Make the rooms and tell them of each other."""
-        this = self.this
-        settings = this.settings
-        name = here.node_id
+        this, settings, name = self.this, self.settings, here.node_id
         self.membership = Membership(
             this, here, settings.cluster_size, settings.n, settings.partitions
         )
@@ -146,10 +139,11 @@ class Node:
         self.keepers = Keepers(
             name, self.links, self.hints, 4 * settings.failure_timeout_ms, this.now
         )
+        self.cleared_gossip = ClearedGossip(this)
         self.gossip = Gossip(
             this, self.membership, self.replan, lambda: self.slot_map.hold_back(self.now_ms),
             lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
-            self.keepers, TokenKeys(self.replica, self.random),
+            self.keepers, TokenKeys(self.replica, self.random), self.cleared_gossip,
         )
         self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
         self.coordinator = self.make_coordinator()
@@ -165,11 +159,15 @@ class Node:
         self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(this, self.keepers)
-        self.exchange = Exchange(self)
+        self.exchange = self.make_exchange()
         self.changes = Changes(self)
-        self.scrub = Scrub(self, self.lost_memory)
-        self.handoff = Handoff(self, self._storing_here)
-        self.collection = Collection(self)
+        self.scrub = self.make_scrub()
+        self.handoff = self.make_handoff()
+        self.transfer = TransferWork(
+            this, self.asking, self.exchange, self.cleared_gossip, self.replan,
+            lambda: self.collection.disturb(),
+        )
+        self.collection = self.make_collection()
         self.topology = Topology(self)
         self.front = Front(self)
         self.receiver = Receiver(
@@ -197,9 +195,25 @@ class Node:
         """The part that counts quorums."""
         return Coordinator(
             self.replica, self.hints, self.counters, self.settings.speculative_ms,
-            self.this.stamp, self._plan_for, self.link_to, self.gossip.tell_cleared, self.keepers,
-            self.this.now,
+            self.this.stamp, self._plan_for, self.link_to, self.cleared_gossip.tell_cleared,
+            self.keepers, self.this.now,
         )
+
+    def make_exchange(self) -> Exchange:
+        """The part that compares copies."""
+        return Exchange(self.this, self.asking, self.cleared_gossip)
+
+    def make_scrub(self) -> Scrub:
+        """The part that checks checksums."""
+        return Scrub(self.this, self.exchange, self.lost_memory)
+
+    def make_handoff(self) -> Handoff:
+        """The part that gives owners their hints."""
+        return Handoff(self.this, self.asking, self.keepers, self.exchange, self._storing_here)
+
+    def make_collection(self) -> Collection:
+        """The part that collects tombstones."""
+        return Collection(self.this, self.asking, self.transfer, self.replan)
 
     # ---- clients ----
 
@@ -322,6 +336,7 @@ class Node:
         self.front.pausing.expire(now_ms)
         self.handoff.tick()
         self.collection.tick()
+        self.transfer.tick()
         self.changes.tick()
 
     def next_deadline(self) -> int:
@@ -339,16 +354,15 @@ class Node:
             self.asking.next_deadline(), self.exchange.next_deadline(),
             self.telling.next_deadline(), self.handoff.next_deadline(),
             self.collection.next_deadline(), self.front.pausing.next_deadline(),
-            self.front.arrival.next_deadline(), self.changes.next_deadline(), self._speak_by_ms,
+            self.front.arrival.next_deadline(), self.changes.next_deadline(),
+            self.transfer.next_deadline(), self._speak_by_ms,
         ))
 
     # ---- the end of the turn ----
 
     def drain(self) -> Drained:
         """The turn ends: everything that leaves now."""
-        this = self.this
-        identity = this.identity
-        replica = this.replica
+        this, identity, replica = self.this, self.identity, self.replica
         coordinator = self.coordinator
         self.front.resume()
         sync = self._waits_for_disk

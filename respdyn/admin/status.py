@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from respdyn.admin.sync_wait import sync_wait
 from respdyn.admin.verdict import ClusterFacts, NodeFacts, verdict
 from respdyn.admin.verify import Verification, repair
 from respdyn.cluster.questions import (
@@ -109,7 +110,7 @@ class ClusterView:
             )
             return version_of(held, self._node.wall_ms)
         if isinstance(question, Held | HintSerial | HintsUpto):
-            return self._about_hints(question)
+            return self._node.handoff.answer_of(question)
         if isinstance(question, Roots | Segments | Keys | Fetch | Mend):
             return self._node.exchange.answer(question)
         if isinstance(question, Digests):
@@ -120,25 +121,8 @@ class ClusterView:
         if isinstance(question, Promise | Vow | Remnants | Drop | Same):
             return self._node.collection.answer(question)
         if isinstance(question, Pull | Offer | Give | Sizes):
-            return self._node.changes.work.answer(question)
+            return self._node.transfer.answer(question)
         return self._health()
-
-    def _about_hints(self, question: Held | HintSerial | HintsUpto) -> Answer:
-        node = self._node
-        if isinstance(question, HintSerial):
-            return node.hints.serial
-        if isinstance(question, HintsUpto):
-            return node.hints.count_upto(question.serial)
-        locator = question.locator
-        if len(locator) < 3 or locator[0] > 63:
-            return False, b"", {}
-        plans = node.this.plans
-        if plans and plans[locator[0] << 8 | locator[1]].is_owner:
-            partition = node.hints.partition_of(locator)
-            cleared = node.replica.cleared.get(partition, {}).get(locator[2], {})
-            return True, node.replica.get(locator), cleared
-        _, is_whole = node.hints.find(locator)
-        return is_whole, node.hints.seen(locator), node.hints.cleared(locator)
 
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
         """Run a command for a task."""
@@ -178,7 +162,7 @@ class ClusterView:
         if name == "dyn.cluster|status":
             return self._status(resp3)
         if name == "dyn.syncwait":
-            return self._node.handoff.wait(parse_wait(argv[1]))
+            return sync_wait(self._node.this, parse_wait(argv[1]))
         if name == "dyn.cluster|members":
             return _at_once(self._members(resp3))
         if name.startswith("pubsub|"):
@@ -258,7 +242,7 @@ class ClusterView:
         told = dict(zip(asked, answers, strict=True))
         rows = []
         up = 0
-        progress = node.changes.work.progress()
+        progress = node.transfer.progress()
         facts = self._facts()
         facts.moving, facts.filling = progress.moving, progress.filling + progress.unfilled
         facts.eta_ms = progress.eta_ms if progress.incoming else -1

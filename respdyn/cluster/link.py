@@ -12,7 +12,7 @@ in this epoch. Only peers that are up are asked for anything.
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.backlog import Backlog
 from respdyn.cluster.messages import (
@@ -25,11 +25,9 @@ from respdyn.cluster.messages import (
     pair,
 )
 from respdyn.cluster.quorum import ReadRound, WriteRound
+from respdyn.cluster.statements import State
 from respdyn.cluster.timeouts import NEVER
 from respdyn.ring.ring import Member
-
-if TYPE_CHECKING:
-    from respdyn.cluster.transfer_state import State
 
 # How long a forwarded command may take to its coordinator before it is not begun there: four round
 # trips, and at least this. A read that was lost with its node is run elsewhere after that time.

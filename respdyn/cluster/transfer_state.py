@@ -21,8 +21,8 @@ import msgspec
 
 from respdyn.cluster.identity import META
 from respdyn.cluster.link import Link
-from respdyn.cluster.questions import Natural, Partition
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.statements import State
 from respdyn.errors import PeerError
 from respdyn.ring.change import advance, holders_of
 from respdyn.ring.ring import FILL, JOINT, READ, Move, Ring
@@ -30,16 +30,6 @@ from respdyn.ring.ring import FILL, JOINT, READ, Move, Ring
 UNFILLED = META + b"unfilled"
 # A node to come that cannot be reached for so long does not hold up the writes of others.
 STALLED_MS = 5_000
-
-
-class State(msgspec.Struct, array_like=True):
-    """What a node tells of itself."""
-
-    version: Natural = 0                        # the ring that it is settled at
-    unfilled: list[Partition] = []              # partitions that it owns and has lost
-    filled: list[tuple[Partition, Natural]] = []      # to come: and the move's `begun`
-    verified: list[tuple[Partition, Natural]] = []    # proved: and the move's `since`
-    leftovers: Natural = 0                      # partitions that it holds and does not own
 
 
 def is_changing(ring: Ring) -> bool:
@@ -74,6 +64,7 @@ class Transfers:
         self.leftovers: dict[int, int] = {}     # partition -> the ring version it was left at
         self.moving: dict[int, Move] = {}
         self.has_changed = False                # there is something to tell
+        self.awaiting: set[int] = set()         # to be pulled before they are compared
         self._here = here
         self._replica = replica
         self._links = links

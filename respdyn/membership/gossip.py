@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from respdyn.cluster.cleared import check_tops, raise_to
+from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
 from respdyn.cluster.lives import Lives
@@ -52,8 +52,6 @@ from respdyn.membership.membership import RING, Membership, address_of
 from respdyn.membership.token_keys import TokenKeys
 from respdyn.ring.ring import Member, Ring, decode_ring
 
-_Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
-
 
 class Gossip:
     """Tells and hears statements of the control path."""
@@ -62,6 +60,7 @@ class Gossip:
         self, node: ThisNode, membership: Membership, replan: Callable[[], None],
         held_back: Callable[[], None], collected: Callable[[Link], bytes],
         heard_collected: Callable[[bytes], None], keepers: Keepers, token_keys: TokenKeys,
+        cleared: ClearedGossip,
     ) -> None:
         # The users are the engine's; it sets these two.
         self.users_told: Callable[[], list[bytes]] = list
@@ -85,7 +84,7 @@ class Gossip:
         self._held_back = held_back
         self._collected = collected
         self._heard_collected = heard_collected
-        self._hints = node.hints
+        self._cleared = cleared
         self._keepers = keepers
         self._next_ms = 0
 
@@ -114,10 +113,7 @@ class Gossip:
         if not self.is_silent:
             _tell(link, GOSSIP_STATE, self._transfers.told())
         self._keepers.greet(link)
-        for partition, dbs in sorted(self._replica.cleared.items()):
-            if link.peer in self._transfers.holders(partition):
-                for db, tops in sorted(dbs.items()):
-                    self.tell_tops(link, db, partition, tops)
+        self._cleared.greet(link)
 
     def tell_ring(self, link: Link) -> None:
         """Tell a peer the ring."""
@@ -163,14 +159,6 @@ class Gossip:
         if link is not None:
             _tell(link, GOSSIP_VOTE, body)
 
-    def tell_cleared(self, link: Link, locator: bytes) -> None:
-        """A peer holds a record that was cleared here: tell it of the clearing."""
-        partition = (locator[0] << 8 | locator[1]) // self._replica.width
-        tops = self._hints.cleared(locator) if self._hints.count else {}
-        raise_to(tops, self._replica.cleared.get(partition, {}).get(locator[2], {}))
-        if tops:
-            self.tell_tops(link, locator[2], partition, tops)
-
     def tell_all_of_user(self, body: bytes) -> None:
         """A statement about a user is new here: tell everybody."""
         for link in self._connected():
@@ -187,10 +175,6 @@ class Gossip:
     def tell_held(self, link: Link) -> None:
         """A peer is back, and not yet presented to clients: let it see that as we do."""
         _tell(link, GOSSIP_HELD, b"")
-
-    def tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
-        """Tell a peer what was cleared of a partition's database."""
-        _tell(link, GOSSIP_CLEARED, msgspec.msgpack.encode((db, partition, tops)))
 
     def tick(self, every_ms: int) -> None:
         """Once a heartbeat, while there is no ring: candidates to everybody, and our proposal."""
@@ -249,7 +233,7 @@ class Gossip:
             elif kind == GOSSIP_RELEASE:
                 self._membership.release(link.peer)
             elif kind == GOSSIP_CLEARED:
-                self._heard_cleared(body)
+                self._cleared.heard(body)
             elif kind == GOSSIP_USER:
                 self.user_heard(body)
             elif kind == GOSSIP_COLLECTED:
@@ -299,19 +283,6 @@ class Gossip:
         for peer in membership.released:
             _tell(self._links[peer], GOSSIP_RELEASE, b"")
         membership.released.clear()
-
-    def _heard_cleared(self, body: bytes) -> None:
-        db, partition, tops = msgspec.msgpack.decode(body, type=_Cleared)
-        try:
-            check_tops(tops)
-        except ValueError as wrong:
-            raise PeerError(str(wrong)) from None
-        ring = self._membership.ring
-        if ring is None or not 0 <= partition < ring.partitions or not 0 <= db < 16:
-            raise PeerError("a cleared context of a partition that does not exist")
-        known = self._replica.cleared.get(partition, {}).get(db, {})
-        if any(counter > known.get(actor, 0) for actor, counter in tops.items()):
-            self._replica.clear(partition, db, tops)
 
     # ---- the ring ----
 

@@ -25,7 +25,6 @@ from respdyn.config_values import ConfigError
 from respdyn.errors import ReplyError
 from respdyn.membership.decision import VOTE, Decision
 from respdyn.ports import random_bits
-from respdyn.replication.transfer import TransferWork
 from respdyn.resp.replies import OK, array, bulk, error, integer, map_, text
 from respdyn.ring.change import Refused, Staged, commit, stage
 from respdyn.ring.preview import Preview, preview
@@ -54,7 +53,6 @@ class Changes:
             node.this.now,
         )
         node.gossip.adopted = self.adopted
-        self.work = TransferWork(node)
         self._node = node
         self._planned: tuple[int, tuple[Staged, ...]] | None = None
         self.is_committing = False
@@ -165,9 +163,6 @@ class Changes:
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
         first_ms = self.decision.next_deadline()
-        work_ms = self.work.next_deadline()
-        if work_ms < first_ms:
-            first_ms = work_ms
         transfers = self._node.transfers
         ring = transfers.ring
         if ring is not None:
@@ -182,7 +177,6 @@ class Changes:
         node = self._node
         transfers = node.transfers
         ring = transfers.ring
-        self.work.tick()
         self.decision.tick()
         if ring is None:
             return

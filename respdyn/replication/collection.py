@@ -21,9 +21,8 @@ away without knowing it: `heard` gives the partition's copy up.
 Source: SEMANTICS 4 and 5; decision 0017.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -31,15 +30,14 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import pair
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Drop, Promise, Promised, Remnants, Same, Vow
-from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Asking, Task, Wish, answer_as
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 from respdyn.replication.tombstones import Due, Promises, Remains
+from respdyn.replication.transfer import TransferWork
 from respdyn.ring.hashing import SLOTS
 from respdyn.types.values import REMARK_LEAD_MS, is_expired, remove
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
 
 BATCH: Final = 1024          # locators dealt with at once
 PARTITIONS: Final = 64       # that they may be of
@@ -49,18 +47,22 @@ PAUSE_MS: Final = 1000       # between two collections of less than a batch: eac
 EXPIRY_MARGIN_MS: Final = 1000
 _STAGGER_MS: Final = 10_000  # how much longer the second owner waits than the first, at the most
 
-
 Name = tuple[bytes, bytes]      # a locator, and the digest of what should be there
 
 
 class Collection:
     """Runs this node's collecting, and answers those of others."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(
+        self, node: ThisNode, tasks: Asking, transfer: TransferWork, replan: Callable[[], None]
+    ) -> None:
         self.remains = Remains(node.replica)
         self.promises = Promises(node.replica)
         self.disturbed_ms = 0
         self._node = node
+        self._tasks = tasks
+        self._transfer = transfer
+        self._replan = replan
         self._next_ms = 0
         self._next_collect_ms = 0
         self._planned_version = -1
@@ -79,7 +81,7 @@ class Collection:
             self.disturb()
         self._owned = {
             plan.partition: plan.owners.index(here)
-            for plan in node.this.plans[:: node.replica.width] if plan.is_owner
+            for plan in node.plans[:: node.replica.width] if plan.is_owner
         }
 
     def next_deadline(self) -> int:
@@ -91,31 +93,31 @@ class Collection:
     def tick(self) -> None:
         """Walk on, and begin what is due."""
         node = self._node
-        settings = node.settings
-        interval_ms = settings.collect_interval_ms
-        if self._is_running or not interval_ms or node.now_ms < self._next_ms or not self._owned:
+        interval_ms = node.settings.collect_interval_ms
+        now_ms = node.now.now_ms
+        if self._is_running or not interval_ms or now_ms < self._next_ms or not self._owned:
             return
-        self._next_ms = node.now_ms + interval_ms
-        if node.this.store_failure:
+        self._next_ms = now_ms + interval_ms
+        if node.store_failure:
             return
         remains = self.remains
         grace_ms = self._grace_ms()
         # With a clock that is off nothing is taken for expired; tombstones have another clock.
-        is_off = node.this.clock_is_doubted
+        is_off = node.clock_is_doubted
         node.counters.expired_dropped += remains.look(
-            self._owned, node.now_ms, node.wall_ms, grace_ms,
+            self._owned, node.now.now_ms, node.now.wall_ms, grace_ms,
             self._margin_ms(), min(_STAGGER_MS, grace_ms // 4),
-            0 if is_off else node.wall_ms - self._over_ms(),
+            0 if is_off else node.now.wall_ms - self._over_ms(),
         )
         due = {} if is_off else remains.take(remains.expired, BATCH, PARTITIONS)
         if due:
             self._run(self._reduce(due))
             return
-        if node.now_ms < self._next_collect_ms and remains.due < BATCH:
+        if node.now.now_ms < self._next_collect_ms and remains.due < BATCH:
             return
         due = remains.take(remains.tombstones, BATCH, PARTITIONS)
         if due:
-            self._next_collect_ms = node.now_ms + min(PAUSE_MS, grace_ms // 4)
+            self._next_collect_ms = node.now.now_ms + min(PAUSE_MS, grace_ms // 4)
             self._run(self._collect(due))
 
     def _grace_ms(self) -> int:
@@ -140,7 +142,7 @@ class Collection:
 
     def _is_alone(self) -> bool:
         """A cluster of one keeps no memory of deletions: nobody could bring anything back."""
-        ring = self._node.membership.ring
+        ring = self._node.ring
         return ring is not None and len(ring.members) == 1
 
     def _run(self, task: Task) -> None:
@@ -149,9 +151,9 @@ class Collection:
         def done(_: bytes) -> None:
             self._is_running = False
             if self.remains.expired or self.remains.due >= BATCH:
-                self._next_ms = min(self._next_ms, self._node.now_ms + BUSY_PAUSE_MS)
+                self._next_ms = min(self._next_ms, self._node.now.now_ms + BUSY_PAUSE_MS)
 
-        self._node.asking.start_quietly(task, self._node.settings.request_timeout_ms, done)
+        self._tasks.start_quietly(task, self._node.settings.request_timeout_ms, done)
 
     # ---- the fence ----
 
@@ -161,7 +163,7 @@ class Collection:
         plan = self._plan(partition)
         if plan is None or not plan.is_owner or not node.transfers.is_at_rest(partition):
             return None
-        if node.this.store_failure or node.hints.oldest_of(partition):
+        if node.store_failure or node.hints.oldest_of(partition):
             return None
         others = [owner for owner in plan.owners if owner != node.identity.node_id]
         for owner in others:
@@ -172,7 +174,7 @@ class Collection:
 
     def _members(self) -> list[str]:
         """All other members, owners or not: any may keep hints, or a copy that it once owned."""
-        ring = self._node.membership.ring
+        ring = self._node.ring
         here = self._node.identity.node_id
         members = ring.members if ring is not None else ()
         return [member.node_id for member in members if member.node_id != here]
@@ -203,7 +205,8 @@ class Collection:
         width = node.replica.width
         if not 0 <= partition < SLOTS // width or not node.transfers.is_at_rest(partition):
             return False
-        if node.now_ms - self.disturbed_ms < for_ms or not node.hints.is_free(partition, for_ms):
+        rested_ms = node.now.now_ms - self.disturbed_ms
+        if rested_ms < for_ms or not node.hints.is_free(partition, for_ms):
             return False
         if node.identity.node_id in node.transfers.holders(partition):
             return True
@@ -211,15 +214,15 @@ class Collection:
 
     def disturb(self) -> None:
         """The ring has changed here, or a copy that was another's was given back."""
-        self.disturbed_ms = self._node.now_ms
+        self.disturbed_ms = self._node.now.now_ms
 
     def _plan(self, partition: int) -> Plan | None:
-        plans = self._node.this.plans
+        plans = self._node.plans
         at = partition * self._node.replica.width
         return plans[at] if 0 <= at < len(plans) else None
 
     def _version(self) -> int:
-        ring = self._node.membership.ring
+        ring = self._node.ring
         return ring.version if ring is not None else 0
 
     # ---- the asking side ----
@@ -239,10 +242,10 @@ class Collection:
         """Promise, and note with which batch that goes to the disk."""
         if self.promises.promise(partition, number):
             self._node.replica.must_sync = True
-            self._generation_of[partition] = self._node.this.generation + 1
+            self._generation_of[partition] = self._node.generation + 1
 
     def _is_promise_durable(self, partition: int) -> bool:
-        return self._node.this.durable_to >= self._generation_of.get(partition, 0)
+        return self._node.durable_to >= self._generation_of.get(partition, 0)
 
     def _collect(self, due: Due) -> Task:
         """Have tombstones forgotten by all owners."""
@@ -284,8 +287,7 @@ class Collection:
 
     def _questions(self, due: Due, is_early: bool) -> list[tuple[Promise, list[str]]]:
         """What to ask of whom; nothing about a partition of which something is in doubt here."""
-        node = self._node
-        digest = node.replica.digest
+        digest = self._node.replica.digest
         asked = []
         for partition, found in due.items():
             others = self._others(partition)
@@ -302,7 +304,7 @@ class Collection:
 
     def _is_over(self, locator: bytes, record: bytes) -> bool:
         """Whether the grace of a tombstone is over."""
-        age_ms = self.remains.age_ms(locator, record, self._node.now_ms)
+        age_ms = self.remains.age_ms(locator, record, self._node.now.now_ms)
         return age_ms >= self._node.settings.tombstone_grace_ms
 
     def _vows(
@@ -406,7 +408,7 @@ class Collection:
     def _reduce_one(self, locator: bytes, record: bytes, others: list[str]) -> None:
         node = self._node
         partition = (locator[0] << 8 | locator[1]) // node.replica.width
-        reduced = remove(record, node.this.stamp(partition))
+        reduced = remove(record, node.stamp(partition))
         if not reduced:
             return
         node.replica.replace(locator, record, reduced)
@@ -429,8 +431,8 @@ class Collection:
         partition = question.partition
         is_sure = is_alike and self._others(partition) is not None
         if isinstance(question, Same):
-            is_sure = is_sure and not self._node.this.clock_is_doubted
-            limit_ms = self._node.wall_ms - self._margin_ms()
+            is_sure = is_sure and not self._node.clock_is_doubted
+            limit_ms = self._node.now.wall_ms - self._margin_ms()
             return [
                 is_sure and self._holds(partition, *name)
                 and is_expired(self._node.replica.get(name[0]), limit_ms)
@@ -453,7 +455,7 @@ class Collection:
 
     def _vow(self, partition: int, number: int) -> int:
         """Promise a number to another; which one is promised now, 0 for none."""
-        if self._node.this.store_failure or self._plan(partition) is None:
+        if self._node.store_failure or self._plan(partition) is None:
             return 0
         promised = self.promises.promised.get(partition, 0)
         if number <= promised:      # what has come since that was promised may not be on the disk
@@ -471,22 +473,20 @@ class Collection:
     def _has_settled(self, locator: bytes) -> bool:
         """Whether whatever was sent here before the tombstone came has arrived or never will."""
         node = self._node
-        age_ms = self.remains.age_ms(locator, node.replica.get(locator), node.now_ms)
+        age_ms = self.remains.age_ms(locator, node.replica.get(locator), node.now.now_ms)
         return age_ms >= self._settled_ms()
 
     # ---- who was away ----
 
     def told(self, link: Link) -> bytes:
         """What this node has collected. A peer that is no owner may be one later, or have been."""
-        promises = self.promises
-        return msgspec.msgpack.encode((
-            dict(sorted(promises.collected.items())), dict(sorted(promises.early.items())),
-        ))
+        numbers = self.promises.collected, self.promises.early
+        return msgspec.msgpack.encode(tuple(dict(sorted(one.items())) for one in numbers))
 
     def heard(self, body: bytes) -> None:
         """What a peer has collected. Raises `PeerError` when it is malformed."""
         collected, early = msgspec.msgpack.decode(body, type=tuple[dict[int, int], dict[int, int]])
-        if not self._node.this.plans:
+        if not self._node.plans:
             return
         promises = self.promises
         forgotten = [one for one, number in early.items() if promises.has_missed(one, number)]
@@ -511,8 +511,8 @@ class Collection:
             node.counters.partitions_given_up += 1
             node.trace.event("partition_given_up", partition=partition)
         node.replica.empty(partition)
-        node.changes.work.forget(partition)
-        node.replan()
+        self._transfer.forget(partition)
+        self._replan()
 
 
 def _is_in(locator: bytes, partition: int, width: int) -> bool:

@@ -21,22 +21,19 @@ Deliberately not here: trees on disk. After a restart all is hashed once.
 Source: Dynamo 4.7; decision 0012.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.admission import EXCHANGE, cost
+from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.messages import pair
 from respdyn.cluster.questions import Fetch, Keys, Leaves, Mend, Mending, Page, Roots, Segments
-from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Asking, Task, Wish, answer_as
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
 from respdyn.replication.hash_tree import HashTrees, Position
 from respdyn.ring.hashing import SLOTS
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
 
 BATCH: Final = 16            # partitions of an exchange in the regular round
 URGENT_BATCH: Final = 64     # and with a peer that has come up
@@ -60,10 +57,12 @@ _Steps = Generator[list[Wish], list[Answer], bool]
 class Exchange:
     """Runs this node's exchanges, and answers those of others."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: ThisNode, tasks: Asking, cleared: ClearedGossip) -> None:
         self.is_running = False
-        self.trees = HashTrees(node.replica, node.this.now)
+        self.trees = HashTrees(node.replica, node.now)
         self._node = node
+        self._tasks = tasks
+        self._cleared = cleared
         self._next_ms = 0
         self._shared: dict[str, list[int]] = {}          # by peer, sorted
         self._clean: dict[tuple[str, int], int] = {}     # when they last were the same
@@ -127,7 +126,7 @@ class Exchange:
         """All that is shared with able peers is due at once; how much of it is still to do."""
         node = self._node
         if starts:
-            self._mend_ms = node.now_ms
+            self._mend_ms = node.now.now_ms
             self._repaired_before = node.counters.exchange_keys_repaired
             for peer in sorted(self._shared):
                 self.came_up(peer)
@@ -145,7 +144,7 @@ class Exchange:
         shared: dict[str, list[int]] = {}
         here = self._node.identity.node_id
         transfers = self._node.transfers
-        for plan in self._node.this.plans[:: self._node.replica.width]:
+        for plan in self._node.plans[:: self._node.replica.width]:
             if plan.is_holder:
                 lost = transfers.has_lost(here, plan.partition)     # so did it: each other's hope
                 for owner in plan.holders:
@@ -172,7 +171,7 @@ class Exchange:
         due = [one for one in partitions if one in shared]
         if due:
             self._urgent.setdefault(peer, {}).update(dict.fromkeys(due))
-            self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
+            self._next_ms = min(self._next_ms, self._node.now.now_ms + URGENT_PAUSE_MS)
 
     def is_hasty(self, peer: str, partition: int) -> bool:
         """Whether a comparison that was asked for has not begun."""
@@ -181,11 +180,11 @@ class Exchange:
     def hinted(self, partition: int) -> None:
         """A hint has changed this owner's copy: the other owners may have been kept none."""
         self._hinted.add(partition)
-        self._hinted_ms = self._node.now_ms
+        self._hinted_ms = self._node.now.now_ms
 
     def _hasten_hinted(self) -> None:
         """When no more hints come: compare what they have changed, with everybody."""
-        if self._hinted and self._node.now_ms >= self._hinted_ms + QUIET_MS:
+        if self._hinted and self._node.now.now_ms >= self._hinted_ms + QUIET_MS:
             for peer in sorted(self._shared):
                 self.hasten(peer, sorted(self._hinted))
             self._hinted.clear()
@@ -196,11 +195,11 @@ class Exchange:
             if partition in partitions:
                 self._urgent.setdefault(peer, {})[partition] = None
                 self._clean.pop((peer, partition), None)
-        self._next_ms = min(self._next_ms, self._node.now_ms + URGENT_PAUSE_MS)
+        self._next_ms = min(self._next_ms, self._node.now.now_ms + URGENT_PAUSE_MS)
 
     def _lead_ms(self) -> int:
         """For how long handoff goes first where somebody may have kept hints."""
-        ring = self._node.membership.ring
+        ring = self._node.ring
         return HANDOFF_MS if ring is not None and len(ring.members) > ring.n else 0
 
     def next_deadline(self) -> int:
@@ -212,12 +211,12 @@ class Exchange:
     def tick(self) -> None:
         """Begin the exchange that is due."""
         node = self._node
-        now_ms, interval_ms = node.now_ms, node.settings.exchange_interval_ms
+        now_ms, interval_ms = node.now.now_ms, node.settings.exchange_interval_ms
         if self.is_running or not interval_ms or now_ms < self._next_ms or not self._shared:
             return
         self._next_ms = now_ms + interval_ms
         self._hasten_hinted()
-        if node.this.store_failure:
+        if node.store_failure:
             self._again = None
             return
         if not node.admission.room(EXCHANGE):
@@ -246,9 +245,9 @@ class Exchange:
             if self._again is not None:
                 self._next_ms = self._again[1]
             elif any(self._urgent.get(one) for one in self._urgent if self._may_begin(one)):
-                self._next_ms = self._node.now_ms + URGENT_PAUSE_MS
+                self._next_ms = self._node.now.now_ms + URGENT_PAUSE_MS
 
-        self._node.asking.start_quietly(task, self._node.settings.request_timeout_ms, done)
+        self._tasks.start_quietly(task, self._node.settings.request_timeout_ms, done)
 
     def _is_able(self, peer: str) -> bool:
         link = self._node.links.get(peer)
@@ -257,7 +256,7 @@ class Exchange:
     def _may_begin(self, peer: str) -> bool:
         """Whether a peer may be compared with: one that has just come up is given its hints first.
         """
-        now_ms = self._node.now_ms
+        now_ms = self._node.now.now_ms
         return self._is_able(peer) and now_ms >= self._node.links[peer].changed_ms + self._lead_ms()
 
     def _choose(self) -> tuple[str, list[int]]:
@@ -267,7 +266,7 @@ class Exchange:
             return "", []
         self._turn += 1
         order = [peers[(self._turn + at) % len(peers)] for at in range(len(peers))]
-        awaiting = self._node.changes.work.awaiting
+        awaiting = self._node.transfers.awaiting
         for peer in order:
             urgent = self._urgent.get(peer, {})
             partitions = [one for one in urgent if one not in awaiting][:URGENT_BATCH]
@@ -291,7 +290,7 @@ class Exchange:
                 at = self._clean.get((peer, partition))
                 if at is None:
                     return -1
-                oldest = max(oldest, self._node.now_ms - at)
+                oldest = max(oldest, self._node.now.now_ms - at)
         return oldest
 
     def due(self) -> int:
@@ -313,7 +312,7 @@ class Exchange:
         differing: list[int] = []
         left = partitions
         while left:
-            begun_ms = self._node.now_ms
+            begun_ms = self._node.now.now_ms
             ours = self._roots(left)
             (raw,) = yield [(peer, Roots(left[: len(ours)]))]
             theirs = answer_as(list[bytes], raw)
@@ -392,7 +391,7 @@ class Exchange:
         theirs = dict(cleared)
         for db, tops in sorted(node.replica.cleared.get(partition, {}).items()):
             if tops != theirs.get(db, {}):
-                node.gossip.tell_tops(node.links[peer], db, partition, tops)
+                self._cleared.tell_tops(node.links[peer], db, partition, tops)
 
     # ---- the second look ----
 
@@ -405,7 +404,7 @@ class Exchange:
             if len(left) < len(self._suspects) and not node.admission.room(EXCHANGE):
                 # What has just changed is to have its pause.
                 pause_ms = PAUSE_MS if unsettled else 0
-                again_ms = max(node.admission.ready_ms(EXCHANGE), node.now_ms + pause_ms)
+                again_ms = max(node.admission.ready_ms(EXCHANGE), node.now.now_ms + pause_ms)
                 self._suspects = unsettled | dict(left)
                 self._again = (peer, again_ms, look)
                 return b""
@@ -456,7 +455,7 @@ class Exchange:
         joined = held
         if record:
             if replica.is_cleared(name, record):
-                node.gossip.tell_cleared(link, name)
+                self._cleared.tell_cleared(link, name)
                 return
             try:
                 replica.check(record)
@@ -480,7 +479,7 @@ class Exchange:
                 del self._examined[partition]
                 self._found_clean(peer, partition, begun_ms)
         if self._suspects and look < LOOKS:
-            self._again = (peer, self._node.now_ms + PAUSE_MS, look)
+            self._again = (peer, self._node.now.now_ms + PAUSE_MS, look)
 
 
 def _is_locator(name: bytes) -> bool:

@@ -14,38 +14,40 @@ and after the next change the hint has another address (`Hints.retarget`).
 Source: Dynamo 4.6; decision 0013; riak_kv issues 715 and 1706 (handoff that waited for idleness).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.admission import HINTS, cost
 from respdyn.cluster.cleared import decode_tops
 from respdyn.cluster.hints import CLEARING, Entry
-from respdyn.cluster.questions import Deliver, HintSerial, HintsUpto, Pause
-from respdyn.cluster.tasks import Task, Wish, answer_as
+from respdyn.cluster.keepers import Keepers
+from respdyn.cluster.questions import Deliver, Held, HintSerial, HintsUpto
+from respdyn.cluster.tasks import Answer, Asking, Task
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
-from respdyn.resp.replies import integer
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
+from respdyn.replication.exchange import Exchange
 
 MESSAGE_BYTES: Final = 64 * 1024    # of a message, unless a single hint has more
 MESSAGE_HINTS: Final = 100          # a millisecond for the owner; several may come in one turn
 AGAIN_MS: Final = 1000              # until what an owner did not take is offered again
 UNHEARD_MS: Final = 100             # and until what it did not answer in time is
-LOOK_MS: Final = 20                 # how often DYN.SYNCWAIT looks whether everything is delivered
 TAKEN, NOT_NOW, NOT_MINE = 1, 0, 2     # what an owner says to hints that it is given
 
 
 class Handoff:
     """Gives owners their hints, and takes this node's."""
 
-    def __init__(self, node: Node, room_changed: Callable[[], None]) -> None:
+    def __init__(
+        self, node: ThisNode, tasks: Asking, keepers: Keepers, exchange: Exchange,
+        room_changed: Callable[[], None],
+    ) -> None:
         self.is_full = False        # this node takes no more hints, as others were told
         self._room_changed = room_changed
         self._node = node
+        self._tasks = tasks
+        self._keepers = keepers
+        self._exchange = exchange
         self._due_ms: dict[str, int] = {}       # by owner: when to offer the next
         self._under_way: set[str] = set()       # owners that have not answered
         self._timer_ms = 0
@@ -54,36 +56,36 @@ class Handoff:
 
     def came_up(self, owner: str) -> None:
         """An owner can be reached again."""
-        self._due_ms[owner] = self._node.now_ms
+        self._due_ms[owner] = self._node.now.now_ms
 
     def planned(self) -> None:
         """The ring, or somebody's reachability, has changed."""
         node = self._node
         if node.transfers.ring is not None:
             node.hints.retarget(node.transfers.holders, node.identity.node_id)
-            node.keepers.planned(member.node_id for member in node.transfers.ring.members)
+            self._keepers.planned(member.node_id for member in node.transfers.ring.members)
 
     def tick(self) -> None:
         """Send what is due; drop what is too old."""
         node = self._node
         hints = node.hints
         hints.tick()
-        node.keepers.tick()
+        self._keepers.tick()
         if hints.is_full() != self.is_full:
             self.is_full = not self.is_full
             self._room_changed()
         if not hints.count:
             return
-        if node.now_ms >= self._timer_ms:
-            self._timer_ms = node.now_ms + node.settings.hint_interval_ms
+        if node.now.now_ms >= self._timer_ms:
+            self._timer_ms = node.now.now_ms + node.settings.hint_interval_ms
             hints.expire()
             for owner in hints.owners():
-                self._due_ms.setdefault(owner, node.now_ms)
+                self._due_ms.setdefault(owner, node.now.now_ms)
         for owner in hints.fresh:       # no sooner than after what the owner has refused
-            self._due_ms.setdefault(owner, node.now_ms)
+            self._due_ms.setdefault(owner, node.now.now_ms)
         hints.fresh.clear()
         for owner, due_ms in list(self._due_ms.items()):
-            if node.now_ms >= due_ms and owner not in self._under_way:
+            if node.now.now_ms >= due_ms and owner not in self._under_way:
                 del self._due_ms[owner]
                 if self._is_able(owner):
                     self._offer(owner)
@@ -94,7 +96,7 @@ class Handoff:
             return NEVER
         for owner in self._node.hints.fresh:
             if self._is_able(owner) and owner not in self._due_ms:
-                return self._node.now_ms
+                return self._node.now.now_ms
         due = [at for owner, at in self._due_ms.items() if owner not in self._under_way]
         return min([self._timer_ms, *due])
 
@@ -106,28 +108,28 @@ class Handoff:
         node = self._node
         room = node.admission.room(HINTS)
         if not room:
-            self._due_ms[owner] = max(node.admission.ready_ms(HINTS), node.now_ms + 1)
+            self._due_ms[owner] = max(node.admission.ready_ms(HINTS), node.now.now_ms + 1)
             return
         entries = node.hints.take(owner, min(room, MESSAGE_BYTES), MESSAGE_HINTS)
         if entries:
             size = sum(len(name) + len(content) for name, _, content in entries)
             node.admission.spend(HINTS, cost(len(entries), size))
             self._under_way.add(owner)
-            node.asking.start_quietly(
+            self._tasks.start_quietly(
                 self._give(owner, entries), node.settings.request_timeout_ms, lambda _: None
             )
 
     def _give(self, owner: str, entries: list[Entry]) -> Task:
         hints = self._node.hints
-        serial, taken_ms = hints.serial, self._node.wall_ms
+        serial, taken_ms = hints.serial, self._node.now.wall_ms
         (answer,) = yield [(owner, Deliver(entries))]
         self._under_way.discard(owner)
         if answer == TAKEN:
             hints.forget(owner, entries, serial, taken_ms)
-            self._due_ms[owner] = self._node.now_ms
+            self._due_ms[owner] = self._node.now.now_ms
         else:
             wait_ms = UNHEARD_MS if answer is None else AGAIN_MS
-            self._due_ms[owner] = self._node.now_ms + wait_ms
+            self._due_ms[owner] = self._node.now.now_ms + wait_ms
         return b""
 
     # ---- taking ----
@@ -136,10 +138,10 @@ class Handoff:
         """Take what another node has kept for this one."""
         node = self._node
         hints, replica = node.hints, node.replica
-        if node.this.store_failure:
+        if node.store_failure:
             return NOT_NOW
-        ring = node.membership.ring
-        oldest_ms = node.wall_ms - node.settings.hint_max_age_ms
+        ring = node.ring
+        oldest_ms = node.now.wall_ms - node.settings.hint_max_age_ms
         for name, since_ms, content in ask.entries:
             if len(name) < 4 or not (name[0] < 64 or name[:1] == CLEARING):
                 return NOT_NOW
@@ -152,7 +154,7 @@ class Handoff:
                 node.counters.hints_dropped += 1
             elif name[:1] == CLEARING:
                 replica.clear(partition, name[1], decode_tops(content))
-                node.exchange.hinted(partition)
+                self._exchange.hinted(partition)
             else:
                 try:
                     replica.check(content)
@@ -161,33 +163,23 @@ class Handoff:
                     continue
                 before = replica.get(name)
                 if replica.receive(name, content) != before:
-                    node.exchange.hinted(partition)
+                    self._exchange.hinted(partition)
                 node.counters.records_received += 1
         return TAKEN
 
-    # ---- waiting ----
-
-    def wait(self, wait_ms: int) -> Task:
-        """DYN.SYNCWAIT: 1 when all nodes that can be reached have delivered what they keep now."""
+    def answer_of(self, ask: Held | HintSerial | HintsUpto) -> Answer:
+        """What is kept here: of a key, or how far it has been delivered."""
         node = self._node
-        until_ms = node.now_ms + wait_ms
-        here = node.identity.node_id
-        nodes = [here, *sorted(link.peer for link in node.links.values() if link.is_up)]
-        answers = yield [(one, HintSerial()) for one in nodes]
-        marks = {
-            one: serial for one, serial in zip(
-                nodes, (answer_as(int, answer) for answer in answers), strict=True
-            )
-            if serial is not None
-        }
-        while True:
-            wishes: list[Wish] = [(one, HintsUpto(serial)) for one, serial in marks.items()]
-            answers = yield wishes
-            left = dict(zip(marks, (answer_as(int, answer) for answer in answers), strict=True))
-            marks = {one: marks[one] for one, count in left.items() if count != 0}
-            if not marks:
-                return integer(1)
-            left_ms = until_ms - node.now_ms
-            if left_ms <= 0:
-                return integer(0)
-            yield [Pause(min(LOOK_MS, left_ms))]
+        if isinstance(ask, HintSerial):
+            return node.hints.serial
+        if isinstance(ask, HintsUpto):
+            return node.hints.count_upto(ask.serial)
+        locator = ask.locator
+        if len(locator) < 3 or locator[0] > 63:
+            return False, b"", {}
+        if node.plans and node.plans[locator[0] << 8 | locator[1]].is_owner:
+            partition = node.hints.partition_of(locator)
+            cleared = node.replica.cleared.get(partition, {}).get(locator[2], {})
+            return True, node.replica.get(locator), cleared
+        _, is_whole = node.hints.find(locator)
+        return is_whole, node.hints.seen(locator), node.hints.cleared(locator)

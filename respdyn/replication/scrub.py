@@ -13,17 +13,14 @@ A record of which there is no other copy is lost, and counted.
 Source: SEMANTICS 8; Cassandra and Riak find such damage when it is read, which may be never.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.admission import SCRUB
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
+from respdyn.replication.exchange import Exchange
 from respdyn.ring.hashing import SLOTS
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
 
 RECORDS: Final = 256            # checked at once, unless a slot has more
 BYTES: Final = 1 << 20          # and of so many bytes; a checksum takes 1 ms for them
@@ -33,8 +30,11 @@ CHECKED_BYTES: Final = 32       # what checking a record costs, as bytes moved
 class Scrub:
     """Walks this node's records, for ever."""
 
-    def __init__(self, node: Node, lost_memory: Callable[[], None]) -> None:
+    def __init__(
+        self, node: ThisNode, exchange: Exchange, lost_memory: Callable[[], None]
+    ) -> None:
         self._node = node
+        self._exchange = exchange
         self._lost_memory = lost_memory
         self._slot = 0
         self._next_ms = 0
@@ -43,9 +43,9 @@ class Scrub:
         """Check the records that are due."""
         node = self._node
         interval_ms = node.settings.scrub_interval_ms
-        if not interval_ms or node.now_ms < self._next_ms or not node.replica.records:
+        if not interval_ms or node.now.now_ms < self._next_ms or not node.replica.records:
             return
-        self._next_ms = node.now_ms + interval_ms
+        self._next_ms = node.now.now_ms + interval_ms
         if not node.admission.room(SCRUB):
             self._next_ms = max(self._next_ms, node.admission.ready_ms(SCRUB))
             return
@@ -80,7 +80,7 @@ class Scrub:
         node.trace.event("record_damaged_in_memory", partition=partition)
         node.replica.lose(locator)
         self._lost_memory()
-        node.exchange.suspect(partition)
+        self._exchange.suspect(partition)
 
     def rotten(self, low: bytes, high: bytes) -> None:
         """The store holds nothing that can be read between these names: write it once more."""

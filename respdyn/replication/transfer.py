@@ -19,21 +19,20 @@ All of it is in the background: one page is under way at a time, with a pause af
 Source: Dynamo 4.9; Riak's product advisory on handoff to 127.0.0.1; decision 0014.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 from zlib import crc32
 
 from respdyn.cluster.admission import TRANSFER, cost
+from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.questions import Give, Offer, Pause, Pull, Records, Sizes
-from respdyn.cluster.tasks import Answer, Task, answer_as
+from respdyn.cluster.tasks import Answer, Asking, Task, answer_as
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.cluster.transfer_state import Progress
 from respdyn.errors import DamagedError
+from respdyn.replication.exchange import Exchange
 from respdyn.ring.hashing import SLOTS
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
 
 LOOK_MS: Final = 50          # between two looks at what is to be done
 PULL_PARTITIONS: Final = 16  # of a pull
@@ -50,10 +49,17 @@ _SAMPLE: Final = 64          # records that stand for all of a partition when by
 class TransferWork:
     """This node's part in transfers."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(
+        self, node: ThisNode, tasks: Asking, exchange: Exchange, cleared: ClearedGossip,
+        replan: Callable[[], None], has_dropped: Callable[[], None],
+    ) -> None:
         self._node = node
+        self._tasks = tasks
+        self._exchange = exchange
+        self._cleared = cleared
+        self._replan = replan
+        self._has_dropped = has_dropped     # hears that this node no longer holds a partition
         self._next_ms = 0
-        self.awaiting: set[int] = set()     # to be pulled before they are compared with anybody
         self._is_pulling = False
         self._is_handing = False
         # When each partition was pulled; and since when comparisons count as proof.
@@ -85,7 +91,7 @@ class TransferWork:
                 if self._is_of(name, ask.partition)
                 and replica.digest(replica.get(name)) != digested
             ]
-        if node.this.store_failure:
+        if node.store_failure:
             return None
         for name, record in ask.records:
             if self._is_of(name, ask.partition):
@@ -103,7 +109,7 @@ class TransferWork:
 
     def _records(self, ask: Pull) -> Records:
         replica = self._node.replica
-        trees = self._node.exchange.trees
+        trees = self._exchange.trees
         partitions = [p for p in ask.partitions[:PULL_PARTITIONS] if trees.slots_of(p)]
         records: list[tuple[bytes, bytes]] = []
         size = 0
@@ -175,22 +181,22 @@ class TransferWork:
         """Note what is done; begin what is due."""
         node = self._node
         transfers = node.transfers
-        if transfers.ring is None or node.now_ms < self._next_ms:
+        if transfers.ring is None or node.now.now_ms < self._next_ms:
             return
-        self._next_ms = node.now_ms + LOOK_MS
+        self._next_ms = node.now.now_ms + LOOK_MS
         if not (transfers.moving or transfers.unfilled or transfers.leftovers):
             return
-        if node.this.store_failure or not node.this.is_member():
+        if node.store_failure or not node.is_member():
             return
         if self._note_filled() or self._note_proved():
-            node.replan()
+            self._replan()
         todo = transfers.to_fill()
-        self.awaiting = {
+        transfers.awaiting = {
             p for p in todo if p not in self._pulled or self._pulled[p][0] != self._move(p)
         }
         if self._wanted and not todo:
             node.trace.event(
-                "filled", partitions=self._wanted, took_ms=node.now_ms - self._begun_ms
+                "filled", partitions=self._wanted, took_ms=node.now.now_ms - self._begun_ms
             )
             self._wanted = 0
         if not self._is_pulling:
@@ -204,7 +210,7 @@ class TransferWork:
         here = node.identity.node_id
         found = []
         for peer in node.transfers.holders(partition):
-            at_ms = node.exchange.last_clean_ms(peer, partition) if peer != here else None
+            at_ms = self._exchange.last_clean_ms(peer, partition) if peer != here else None
             if at_ms is not None and at_ms >= since_ms:
                 found.append(peer)
         return found
@@ -217,17 +223,17 @@ class TransferWork:
             if peer == node.identity.node_id or peer in clean:
                 continue
             key = (peer, partition)
-            if node.now_ms - self._asked_ms.get(key, -AGAIN_MS) >= AGAIN_MS and (
-                not node.exchange.is_hasty(peer, partition)
+            if node.now.now_ms - self._asked_ms.get(key, -AGAIN_MS) >= AGAIN_MS and (
+                not self._exchange.is_hasty(peer, partition)
             ):
-                self._asked_ms[key] = node.now_ms
-                node.exchange.hasten(peer, [partition])
+                self._asked_ms[key] = node.now.now_ms
+                self._exchange.hasten(peer, [partition])
         return clean
 
     def _note_filled(self) -> bool:
         """Whether some partition has been filled."""
         transfers = self._node.transfers
-        w = self._node.this.default_terms.w
+        w = self._node.default_terms.w
         has_filled = False
         for partition in transfers.to_fill():
             pulled = self._pulled.get(partition)
@@ -248,12 +254,12 @@ class TransferWork:
             proving = self._proving.get(partition)
             if proving is None or proving[0] != since:
                 # Nothing that was compared before this moment counts.
-                proving = self._proving[partition] = (since, node.now_ms + 1)
+                proving = self._proving[partition] = (since, node.now.now_ms + 1)
                 for peer in node.transfers.holders(partition):
                     self._asked_ms.pop((peer, partition), None)
                 continue
             clean = self._compare(partition, proving[1])
-            if node.transfers.is_verified(partition, clean, node.this.default_terms.w):
+            if node.transfers.is_verified(partition, clean, node.default_terms.w):
                 del self._proving[partition]
                 node.transfers.proved(partition)
                 has_proved = True
@@ -277,14 +283,14 @@ class TransferWork:
         transfers = node.transfers
         source = ""
         chosen: list[int] = []
-        for partition in sorted(self.awaiting):
-            plan = node.this.plans[partition * node.replica.width]
+        for partition in sorted(transfers.awaiting):
+            plan = node.plans[partition * node.replica.width]
             readers = [link.peer for link in plan.replicas.readers]
             if not readers:
                 others = [o for o in plan.owners if o != node.identity.node_id]
                 if all(transfers.has_lost(other, partition) for other in others):
                     # Nobody has it: what the comparison brings is all there is.
-                    self._pulled[partition] = (self._move(partition), node.now_ms)
+                    self._pulled[partition] = (self._move(partition), node.now.now_ms)
                 continue
             if not source:
                 source = readers[partition % len(readers)]
@@ -292,10 +298,10 @@ class TransferWork:
                 chosen.append(partition)
         if chosen:
             if not self._wanted:
-                self._begun_ms, self._wanted = node.now_ms, len(transfers.to_fill())
+                self._begun_ms, self._wanted = node.now.now_ms, len(transfers.to_fill())
                 node.trace.event("filling", partitions=self._wanted)
             self._is_pulling = True
-            node.asking.start_quietly(
+            self._tasks.start_quietly(
                 self._pull(source, sorted(chosen)), node.settings.request_timeout_ms,
                 self._pull_ended,
             )
@@ -306,7 +312,7 @@ class TransferWork:
     def _pull(self, source: str, partitions: list[int]) -> Task:
         node = self._node
         moves = {partition: self._move(partition) for partition in partitions}
-        begun_ms = node.now_ms
+        begun_ms = node.now.now_ms
         width = node.replica.width
         slot, place = 0, 0
         while slot < SLOTS:
@@ -352,16 +358,16 @@ class TransferWork:
                 left -= self._drop(partition, left)
                 continue
             owners = [
-                link.peer for link in node.this.plans[
+                link.peer for link in node.plans[
                     partition * node.replica.width
                 ].replicas.readers if link.can_store
             ]
             serving = transfers.serving(partition)
-            if len(owners) >= min(node.this.default_terms.w, len(serving)):
+            if len(owners) >= min(node.default_terms.w, len(serving)):
                 due.append((partition, owners))
         if due and left > 0:
             self._is_handing = True
-            node.asking.start_quietly(
+            self._tasks.start_quietly(
                 self._hand_over_all(due), node.settings.request_timeout_ms, self._handing_ended
             )
 
@@ -383,7 +389,7 @@ class TransferWork:
         names = list(held)
         for owner in owners:
             for db, tops in sorted(node.replica.cleared.get(partition, {}).items()):
-                node.gossip.tell_tops(node.links[owner], db, partition, tops)
+                self._cleared.tell_tops(node.links[owner], db, partition, tops)
             for at in range(0, len(names), OFFER_KEYS):
                 while not node.admission.room(TRANSFER):
                     yield [Pause(LOOK_MS)]
@@ -429,7 +435,7 @@ class TransferWork:
         if not held:
             del self._handed[partition]
             node.transfers.note_leftovers()
-            node.collection.disturb()
+            self._has_dropped()
         return dropped
 
     # ---- what an operator sees ----
@@ -444,7 +450,7 @@ class TransferWork:
         done = self._wanted - left
         eta_ms = 0 if not left else -1
         if left and done > 0:
-            eta_ms = (node.now_ms - self._begun_ms) * left // done
+            eta_ms = (node.now.now_ms - self._begun_ms) * left // done
         return transfers.progress(node.counters.records_filled, eta_ms)
 
 

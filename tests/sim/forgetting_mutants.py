@@ -1,10 +1,11 @@
 """Deliberate bugs of how tombstones are collected; as in `mutants`."""
 
+from typing import Any
+
 from respdyn.cluster.questions import Promise
 from respdyn.node import Node
 from respdyn.replication.collection import Collection, Name, Promised
 from respdyn.replication.tombstones import Remains
-from respdyn.ring.ring import Member
 from respdyn.types import values
 from tests.sim.bugs import Bug, keys
 
@@ -14,9 +15,8 @@ class Collecting(Node):
 
     collection_class = Collection
 
-    def _assemble(self, here: Member) -> None:
-        super()._assemble(here)
-        self.collection = self.collection_class(self)
+    def make_collection(self) -> Collection:
+        return self.collection_class(self.this, self.asking, self.transfer, self.replan)
 
 
 class CollectsWithoutTheAbsent(Collecting):
@@ -56,9 +56,9 @@ class DropsWhatHasCovered(Collecting):
     """An expired value is dropped without a trace whatever it has written over."""
 
     class collection_class(Collection):
-        def __init__(self, node: Node) -> None:
-            super().__init__(node)
-            self.remains = DropsAll(node.replica)
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
+            self.remains = DropsAll(self._node.replica)
 
 
 class DropsAll(Remains):

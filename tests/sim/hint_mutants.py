@@ -21,9 +21,10 @@ class SwappedHandoff(Node):
 
     handoff_class = Handoff
 
-    def _assemble(self, here: Member) -> None:
-        super()._assemble(here)
-        self.handoff = self.handoff_class(self, self._storing_here)
+    def make_handoff(self) -> Handoff:
+        return self.handoff_class(
+            self.this, self.asking, self.keepers, self.exchange, self._storing_here
+        )
 
 
 class ForgetsHintsBeforeTheyAreStored(SwappedHandoff):

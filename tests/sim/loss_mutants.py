@@ -19,9 +19,8 @@ class NeverScrubs(Node):
         def tick(self) -> None:
             pass
 
-    def _assemble(self, here: Member) -> None:
-        super()._assemble(here)
-        self.scrub = self.scrub_class(self, self.lost_memory)
+    def make_scrub(self) -> Scrub:
+        return self.scrub_class(self.this, self.exchange, self.lost_memory)
 
 
 class ForgetsWhatItLacks(Node):

@@ -3,7 +3,6 @@
 from respdyn.cluster.timeouts import NEVER
 from respdyn.node import Node
 from respdyn.replication.exchange import Exchange
-from respdyn.ring.ring import Member
 from respdyn.sim.plan import draw
 from respdyn.sim.run import run
 
@@ -25,9 +24,8 @@ class Silent(Exchange):
 class NeverExchanges(Node):
     """Leaves all repair to those who read."""
 
-    def _assemble(self, here: Member) -> None:
-        super()._assemble(here)
-        self.exchange = Silent(self)
+    def make_exchange(self) -> Exchange:
+        return Silent(self.this, self.asking, self.cleared_gossip)
 
 
 def complaints(node_class: type[Node]) -> int:
