@@ -157,7 +157,9 @@ def _make(place: Path, command: Sequence[str]) -> None:
         said = subprocess.run([*command, "-o", str(half)], capture_output=True, text=True,
                               errors="replace", check=False)
         if said.returncode:
-            raise CompileError(f"{shlex.join(command)}\n{said.stderr}")
+            errors = [line for line in said.stderr.splitlines() if "error" in line]
+            errors.append(f"{command[0]} ended with status {said.returncode}")
+            raise CompileError(f"{shlex.join(command)}\n{said.stderr}\n{errors[0]}")
         half.rename(place)
     except OSError as wrong:
         raise CompileError(f"{command[0]}: {wrong.strerror}") from None

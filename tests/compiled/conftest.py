@@ -1,7 +1,6 @@
 """The compiled build of these sources, made once for all who ask; they are asked last."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from tests.conftest import IN_CI
 
 ROOT = Path(__file__).parents[2]
 # Variables that pytest or a developer has set and that a second pytest would take for its own.
-FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST", "TRIED_PYTHON")
+FOREIGN = ("PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST")
 
 
 @pytest.fixture(scope="session")
@@ -42,5 +41,4 @@ def tree(word: str) -> Path:
 
 def environment() -> dict[str, str]:
     """For a process that is to know nothing of the one that starts it."""
-    assert shutil.which("sh")
     return {name: value for name, value in os.environ.items() if name not in FOREIGN}

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# `make check` names the interpreter of what `make compiled` has built, so that it is tried too.
-PROGRAM = [os.environ.get("TRIED_PYTHON") or sys.executable, "-P", "-m", "respdyn.cli.main"]
+PROGRAM = [sys.executable, "-P", "-m", "respdyn.cli.main"]      # compiled if this Python's is
 
 
 def free_port() -> int:
