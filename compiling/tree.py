@@ -35,6 +35,7 @@ ROOT: Final = HERE.parent
 BASE: Final = ROOT / ".compiled"
 CURRENT: Final = BASE / "current"
 LOG: Final = BASE / "log"
+SHOWN_LOG: Final = ".compiled/log"
 FAILED: Final = BASE / "failed"
 LOCK: Final = BASE / "lock"
 TOOLS: Final = BASE / "tools"
@@ -83,13 +84,13 @@ def _in_background() -> str:
     if FAILED.exists():         # is told once; the next start tries again
         reason = FAILED.read_text(encoding="utf-8").strip()
         FAILED.unlink()
-        return f"{SLOWER}: compiling failed ({reason}); {LOG.relative_to(ROOT)} tells more"
+        return f"{SLOWER}: compiling failed ({reason}); {SHOWN_LOG} tells more"
     subprocess.Popen(
         [sys.executable, "-m", "compiling.tree", "background"], start_new_session=True, cwd=ROOT,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     return (f"{SLOWER}; compiling {len(modules(ROOT))} modules in the background (some minutes,"
-            f" {LOG.relative_to(ROOT)}): the next start takes the compiled build")
+            f" {SHOWN_LOG}): the next start takes the compiled build")
 
 
 def background() -> int:
