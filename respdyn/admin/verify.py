@@ -30,7 +30,7 @@ from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
 from respdyn.replication.exchange import FETCH_KEYS, PAUSE_MS, URGENT_BATCH
 from respdyn.replication.hash_tree import LEAF_BYTES
 from respdyn.resp.replies import array, bulk, integer, map_, text
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import is_locator
 
 if TYPE_CHECKING:
     from respdyn.node import Node
@@ -168,7 +168,7 @@ class Verification:
                 at = (page.slot, page.place)
         for name in sorted(set().union(*held.values())):
             copies = {owner: found.get(name, b"") for owner, found in held.items()}
-            if len(set(copies.values())) > 1 and _is_locator(name):
+            if len(set(copies.values())) > 1 and is_locator(name):
                 self.suspects[name] = copies
 
     def _look_again(self) -> _Steps:
@@ -252,7 +252,3 @@ def _unlike(trees: list[bytes]) -> list[int]:
         at // LEAF_BYTES for at in range(0, len(first), LEAF_BYTES)
         if any(other[at : at + LEAF_BYTES] != first[at : at + LEAF_BYTES] for other in others)
     ]
-
-
-def _is_locator(name: bytes) -> bool:
-    return len(name) >= 3 and (name[0] << 8 | name[1]) < SLOTS and name[2] < 16

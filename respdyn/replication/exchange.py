@@ -33,7 +33,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
 from respdyn.replication.hash_tree import HashTrees, Position
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import is_locator
 
 BATCH: Final = 16            # partitions of an exchange in the regular round
 URGENT_BATCH: Final = 64     # and with a peer that has come up
@@ -100,7 +100,7 @@ class Exchange:
         answer: list[tuple[bytes, bytes]] = []
         size = 0
         for locator, known in ask.names[:FETCH_KEYS]:
-            record = replica.get(locator) if _is_locator(locator) else b""
+            record = replica.get(locator) if is_locator(locator) else b""
             digested = replica.digest(record)
             wanted = record if digested == known else b""
             size += len(wanted)
@@ -366,7 +366,7 @@ class Exchange:
             ours = dict(entries)
             theirs = {
                 name: digested for name, digested in page.entries
-                if _is_locator(name) and (name[0] << 8 | name[1]) in slots
+                if is_locator(name) and (name[0] << 8 | name[1]) in slots
             }
             for name in sorted(ours.keys() | theirs.keys()):
                 one, two = ours.get(name, b""), theirs.get(name, b"")
@@ -480,7 +480,3 @@ class Exchange:
                 self._found_clean(peer, partition, begun_ms)
         if self._suspects and look < LOOKS:
             self._again = (peer, self._node.now.now_ms + PAUSE_MS, look)
-
-
-def _is_locator(name: bytes) -> bool:
-    return len(name) >= 3 and (name[0] << 8 | name[1]) < SLOTS and name[2] < 16

@@ -12,6 +12,7 @@ from binascii import crc_hqx
 from typing import Final
 
 SLOTS: Final = 16384
+DATABASES: Final = 16
 
 BRACE: Final = ord("{")   # an int: CPython finds it in bytes ten times faster than it finds b"{"
 
@@ -61,6 +62,16 @@ def locator(db: int, key: bytes) -> bytes:
     if BRACE in key:
         return PREFIX[db][crc_hqx(_tag(key), 0) & 16383] + key
     return PREFIX[db][crc_hqx(key, 0) & 16383] + key
+
+
+def is_locator(name: bytes) -> bool:
+    """Whether a name that comes from outside is a locator: it has a slot and a database.
+
+    >>> names = b"1\\xc3\\x01key", b"1\\xc3", b"\\xff\\xffhint", b"1\\xc3\\x10"
+    >>> [is_locator(name) for name in names]
+    [True, False, False, False]
+    """
+    return len(name) >= 3 and (name[0] << 8 | name[1]) < SLOTS and name[2] < DATABASES
 
 
 def split_locator(loc: bytes) -> tuple[int, int, bytes]:
