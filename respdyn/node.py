@@ -35,7 +35,6 @@ from respdyn.cluster.identity import LIFE
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
-from respdyn.cluster.messages import GOSSIP_CLOCK
 from respdyn.cluster.plan import Plan, Planner, spare
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.cluster.tasks import Asking
@@ -45,6 +44,7 @@ from respdyn.config import Settings
 from respdyn.coordination.coverage import Coverage
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.fallback import StandIn
+from respdyn.hearers import Hearers
 from respdyn.host import Host, NoHost
 from respdyn.local.cluster import Topology
 from respdyn.membership.gossip import Gossip
@@ -142,8 +142,8 @@ class Node:
         self.cleared_gossip = ClearedGossip(this)
         self.gossip = Gossip(
             this, self.membership, self.replan, lambda: self.slot_map.hold_back(self.now_ms),
-            lambda link: self.collection.told(link), lambda body: self.collection.heard(body),
-            self.keepers, TokenKeys(self.replica, self.random), self.cleared_gossip,
+            lambda link: self.collection.told(link), self.keepers,
+            TokenKeys(self.replica, self.random), self.cleared_gossip,
         )
         self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
         self.coordinator = self.make_coordinator()
@@ -152,7 +152,8 @@ class Node:
         self.coordinator.latencies = self.latencies
         self.view = ClusterView(self)
         self.asking = Asking(
-            name, this.link_to, self.view.answer, self.view.run, self.replica.partitions, this.now
+            name, this.link_to, self.view.answer, self.view.run, self.replica.partitions, this.now,
+            this.counters,
         )
         stand_in = StandIn(this, self.coordinator, self.asking)
         self.dispatcher = Dispatcher(this, self.coordinator, stand_in)
@@ -172,7 +173,7 @@ class Node:
         self.front = Front(self)
         self.receiver = Receiver(
             self.replica, self.hints, self.coordinator, self.detector, self.counters,
-            self.transfers.holds, self._heard,
+            self.transfers.holds, lambda link, item: self.hearers.heard(link, item),
             self.front.plain.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
             self.asking.told, self.standing.peer_stores, self.standing.peer_has_room,
             self.standing.observe, self._forget_requests, self.changes.peer_began,
@@ -184,6 +185,10 @@ class Node:
         self.telling = Telling(
             this, self.dispatcher, self.front.sessions, self.draining,
             MovedSlots(self.slot_map, self.front.sessions, self.topology.addresses),
+        )
+        self.hearers = Hearers(
+            self.counters, lambda link, item: self.standing.clock.heard(link, item), self.gossip,
+            self.keepers, self.cleared_gossip, self.collection, self.telling, self.draining,
         )
         if self._waits_for_disk:
             self.dispatcher.forwarding.bits = 0
@@ -450,13 +455,6 @@ class Node:
     def wall_ms(self) -> int:
         """The time since 1970 to go by."""
         return self.this.now.wall_ms
-
-    def _heard(self, link: Link, item: bytes) -> None:
-        """A peer's statement."""
-        if item[:1] == GOSSIP_CLOCK:
-            self.standing.clock.heard(link, item)
-        elif not self.telling.heard(link, item):
-            self.gossip.heard(link, item)
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""

@@ -8,7 +8,7 @@ whoever answers need not ask whether a slot exists. What a peer says may be anyt
 """
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta
@@ -235,11 +235,17 @@ Question = (
 
 
 _decoder: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+_KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Question))
 
 
-def read_question(body: bytes, partitions: int) -> Question:
-    """A peer's question, with all that it names within bounds. Raises `PeerError`."""
+def read_question(body: bytes, partitions: int) -> Question | None:
+    """A peer's question, with all that it names within bounds. Raises `PeerError`.
+
+    None for one of a kind that is unknown here: the peer's version is newer.
+    """
     try:
+        if _kind_of(body) not in _KINDS:
+            return None
         question = _decoder.decode(body)
         _check_locators(_locators_in(question))
         named = list(_partitions_in(question))
@@ -255,6 +261,14 @@ def read_question(body: bytes, partitions: int) -> Question:
     if any(partition >= partitions for partition in named):
         raise PeerError("a question about a partition that does not exist")
     return question
+
+
+def _kind_of(body: bytes) -> str:
+    """The word that a question begins with. Raises `ValueError` where there is none."""
+    words = msgspec.msgpack.decode(body, type=list[msgspec.Raw])
+    if not words:
+        raise ValueError("it has no kind")
+    return msgspec.msgpack.decode(words[0], type=str)
 
 
 def _partitions_in(question: Question) -> Iterable[int]:

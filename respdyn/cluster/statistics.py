@@ -12,6 +12,7 @@ NAMES: Final = (
     "records_filled", "sloppy_writes", "sloppy_reads", "copies_unkept", "hints_stored",
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
     "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held",
+    "statements_unknown", "questions_unknown",
 )
 
 
@@ -64,6 +65,8 @@ class Counters:
         self.partitions_given_up = 0
         self.disks_went_back = 0        # this node's data was older than what others had seen of it
         self.writes_held = 0            # times that a client's write waited for a disk or a peer
+        self.statements_unknown = 0     # of peers of a newer version; passed over
+        self.questions_unknown = 0      # the same; answered with nothing
 
     def rows(self) -> list[tuple[str, int]]:
         """Each name with its total. Asked for by name: once compiled there is no `__dict__`."""

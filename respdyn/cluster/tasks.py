@@ -30,6 +30,7 @@ from respdyn.cluster.questions import (
     check_answer,
     read_question,
 )
+from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.errors import PeerError
 
@@ -69,8 +70,9 @@ class Asking:
         self, here: str, link_to: Callable[[str], Link],
         answer_here: Callable[[Question], Answer],
         run: Callable[[Run, Callable[[bytes], None]], None],
-        partitions: Callable[[], int], now: Now,
+        partitions: Callable[[], int], now: Now, counters: Counters,
     ) -> None:
+        self._counters = counters
         self._now = now
         self.held: list[tuple[Link, int, bytes]] = []     # this turn's answers that wait for it
         self._stored: deque[tuple[int, Link, int, bytes]] = deque()   # by generation
@@ -158,6 +160,10 @@ class Asking:
         if len(number) < NUMBER.size:
             raise PeerError("a question without a number")
         question = read_question(item[NUMBER.size :], self._partitions())
+        if question is None:
+            self._counters.questions_unknown += 1
+            link.tolds.append(bulk(number + _encoder.encode(None)))
+            return
         told = bulk(number + _encoder.encode(self._answer_here(question)))
         if isinstance(question, _STORING):
             self.held.append((link, link.peer_epoch, told))

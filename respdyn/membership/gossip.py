@@ -25,14 +25,9 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.lives import Lives
 from respdyn.cluster.messages import (
     GOSSIP_CANDIDATES,
-    GOSSIP_CLEARED,
     GOSSIP_COLLECTED,
-    GOSSIP_GAVE,
     GOSSIP_HELD,
-    GOSSIP_KEEPS,
     GOSSIP_KEYS,
-    GOSSIP_KNOWN,
-    GOSSIP_LIFE,
     GOSSIP_MOVED,
     GOSSIP_PLACE,
     GOSSIP_PROMISE,
@@ -45,7 +40,6 @@ from respdyn.cluster.messages import (
     bulk,
 )
 from respdyn.cluster.this_node import ThisNode
-from respdyn.errors import DamagedError, PeerError
 from respdyn.membership.address_takeover import Vacancies
 from respdyn.membership.decision import Decision
 from respdyn.membership.membership import RING, Membership, address_of
@@ -59,7 +53,7 @@ class Gossip:
     def __init__(
         self, node: ThisNode, membership: Membership, replan: Callable[[], None],
         held_back: Callable[[], None], collected: Callable[[Link], bytes],
-        heard_collected: Callable[[bytes], None], keepers: Keepers, token_keys: TokenKeys,
+        keepers: Keepers, token_keys: TokenKeys,
         cleared: ClearedGossip,
     ) -> None:
         # The users are the engine's; it sets these two.
@@ -83,7 +77,6 @@ class Gossip:
         self._replan = replan
         self._held_back = held_back
         self._collected = collected
-        self._heard_collected = heard_collected
         self._cleared = cleared
         self._keepers = keepers
         self._next_ms = 0
@@ -214,69 +207,75 @@ class Gossip:
 
     # ---- hearing ----
 
-    def heard(self, link: Link, item: bytes) -> None:
-        """A peer's statement. Raises `PeerError` when it is malformed."""
-        kind, body = item[:1], item[1:]
-        try:
-            if kind == GOSSIP_RING:
-                self._heard_ring(decode_ring(body))
-            elif kind == GOSSIP_CANDIDATES:
-                if self._membership.learn_candidates(body):
-                    self._tell_candidates()
-                else:
-                    self._propose()
-            elif kind == GOSSIP_PROPOSAL:
-                self._heard_proposal(link, body)
-            elif kind == GOSSIP_PROMISE:
-                if self._membership.promised(link.peer, body):
-                    self._adopted()
-            elif kind == GOSSIP_RELEASE:
-                self._membership.release(link.peer)
-            elif kind == GOSSIP_CLEARED:
-                self._cleared.heard(body)
-            elif kind == GOSSIP_USER:
-                self.user_heard(body)
-            elif kind == GOSSIP_COLLECTED:
-                self._heard_collected(body)
-            elif kind == GOSSIP_VOTE:
-                if self.decision is not None:
-                    self.decision.heard(link.peer, body)
-            elif kind == GOSSIP_STATE:
-                if self._transfers.heard(link, body):
-                    self._replan()
-            elif kind == GOSSIP_KEEPS:
-                self._keepers.heard(link, body)
-            elif kind == GOSSIP_GAVE:
-                self._keepers.heard_gave(body)
-            elif kind in (GOSSIP_LIFE, GOSSIP_KNOWN):
-                if self.lives is not None:
-                    self.lives.heard(link, item)
-            elif kind == GOSSIP_HELD:
-                self._held_back()
-            elif kind == GOSSIP_KEYS:
-                if self.token_keys.heard(body):
-                    self.tell_keys()
-            elif kind == GOSSIP_MOVED:
-                self._membership.learn_moved(body)
-            elif kind == GOSSIP_PLACE:
-                self.vacancies.heard(link.peer, body)
-            else:
-                raise PeerError(f"a statement of unknown kind {kind!r}")
-        except (DamagedError, msgspec.MsgspecError) as wrong:
-            raise PeerError(f"a malformed statement: {wrong}") from wrong
+    def heard_ring(self, link: Link, item: bytes) -> None:
+        """The ring as a peer has it."""
+        self._learn_ring(decode_ring(item[1:]))
 
-    def _heard_ring(self, ring: Ring) -> None:
+    def heard_candidates(self, link: Link, item: bytes) -> None:
+        """Nodes without a cluster that a peer has met."""
+        if self._membership.learn_candidates(item[1:]):
+            self._tell_candidates()
+        else:
+            self._propose()
+
+    def heard_promise(self, link: Link, item: bytes) -> None:
+        """A peer will adopt this node's first ring."""
+        if self._membership.promised(link.peer, item[1:]):
+            self._adopted()
+
+    def heard_release(self, link: Link, item: bytes) -> None:
+        """A peer needs no promise any more."""
+        self._membership.release(link.peer)
+
+    def heard_user(self, link: Link, item: bytes) -> None:
+        """What holds of a user."""
+        self.user_heard(item[1:])
+
+    def heard_vote(self, link: Link, item: bytes) -> None:
+        """A message about the next ring."""
+        if self.decision is not None:
+            self.decision.heard(link.peer, item[1:])
+
+    def heard_state(self, link: Link, item: bytes) -> None:
+        """What a peer holds and knows."""
+        if self._transfers.heard(link, item[1:]):
+            self._replan()
+
+    def heard_life(self, link: Link, item: bytes) -> None:
+        """Who a peer is, or what it remembers of this node."""
+        if self.lives is not None:
+            self.lives.heard(link, item)
+
+    def heard_held(self, link: Link, item: bytes) -> None:
+        """A peer does not show this node to its clients yet."""
+        self._held_back()
+
+    def heard_keys(self, link: Link, item: bytes) -> None:
+        """The cluster's token keys."""
+        if self.token_keys.heard(item[1:]):
+            self.tell_keys()
+
+    def heard_moved(self, link: Link, item: bytes) -> None:
+        """Where members are that have moved."""
+        self._membership.learn_moved(item[1:])
+
+    def heard_place(self, link: Link, item: bytes) -> None:
+        """A member stood where this node stands."""
+        self.vacancies.heard(link.peer, item[1:])
+
+    def _learn_ring(self, ring: Ring) -> None:
         if self._membership.adopt(ring):
             self._adopted()
 
-    def _heard_proposal(self, link: Link, body: bytes) -> None:
+    def heard_proposal(self, link: Link, item: bytes) -> None:
+        """A peer proposes a first ring."""
         membership = self._membership
         if membership.ring is not None:
             _tell(link, GOSSIP_RING, membership.ring.encode())
             return
         earlier = self._links.get(membership.promised_to())
         answer = membership.promise(
-            link.peer, body, self._node.now.now_ms, earlier is not None and earlier.is_connected
+            link.peer, item[1:], self._node.now.now_ms, earlier is not None and earlier.is_connected
         )
         if answer is not None:
             _tell(link, GOSSIP_PROMISE, answer)
@@ -300,7 +299,7 @@ class Gossip:
 
     def decided(self, ring: Ring) -> None:
         """A majority has accepted the next ring."""
-        self._heard_ring(ring)
+        self._learn_ring(ring)
 
     def _adopted(self) -> None:
         """A new ring is known here: keep it, tell everybody, plan by it."""

@@ -9,14 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from respdyn.cluster.messages import (
-    GOSSIP_CHANGED,
-    GOSSIP_COUNT,
-    GOSSIP_EVENT,
-    GOSSIP_INTEREST,
-    GOSSIP_LEAVING,
-    GOSSIP_MESSAGE,
-)
 from respdyn.coordination.expiring import Expiring
 from respdyn.coordination.keyspace_events import Notices
 from respdyn.sessions.pubsub import PubSub
@@ -51,14 +43,6 @@ class Telling:
         self._dispatcher = dispatcher
         self._draining = draining
         self._moved_slots = moved_slots
-        self._hearers = {
-            GOSSIP_MESSAGE: self.pubsub.heard_message,
-            GOSSIP_COUNT: self.pubsub.heard_count,
-            GOSSIP_EVENT: self.notices.heard_event,
-            GOSSIP_INTEREST: self._heard_interest,
-            GOSSIP_LEAVING: draining.heard,
-            GOSSIP_CHANGED: self.trackers.heard,
-        }
 
     def settings_changed(self, settings: Settings) -> None:
         """Take over what CONFIG SET may have changed."""
@@ -67,15 +51,8 @@ class Telling:
         self.notices.ask(settings.notify_keyspace_events)
         self._interest_changed()
 
-    def heard(self, link: Link, item: bytes) -> bool:
-        """A peer's statement; False if it concerns somebody else. Raises `PeerError`."""
-        hear = self._hearers.get(item[:1])
-        if hear is None:
-            return False
-        hear(link, item)
-        return True
-
-    def _heard_interest(self, link: Link, item: bytes) -> None:
+    def heard_interest(self, link: Link, item: bytes) -> None:
+        """The classes of events that a peer's clients ask for."""
         self.notices.heard_interest(link, item)
         self._interest_changed()
 

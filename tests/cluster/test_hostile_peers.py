@@ -184,7 +184,6 @@ DEADLY_STATEMENTS = {
     "a candidate without a host": GOSSIP_CANDIDATES + msgspec.msgpack.encode([member(host="\n")]),
     "a candidate without a port": GOSSIP_CANDIDATES + msgspec.msgpack.encode([member(peer=-1)]),
     "no statement": b"",
-    "a statement of no kind": b"\xff",
 }
 
 
@@ -192,6 +191,18 @@ DEADLY_STATEMENTS = {
 def test_a_statement_that_cannot_be_is_refused(name: str, little: Little) -> None:
     with pytest.raises(PeerError):
         say(little, "gossip", DEADLY_STATEMENTS[name])
+
+
+def test_what_a_newer_version_states_or_asks_is_counted_and_passed_over(little: Little) -> None:
+    """Two versions can stand side by side: no link is dropped, and who asked is told nothing."""
+    counters, link = little["B"].counters, little["B"].link_to(little.machines[0].name)
+    before = counters.statements_unknown, counters.questions_unknown
+    say(little, "gossip", b"\xff", entries=1)
+    say(little, "gossip", b"\xffwhatever", entries=1)
+    say(little, "ask", ask("a kind to come", 1, [2], {"three": 4}))
+    after = counters.statements_unknown, counters.questions_unknown
+    assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+    assert link.tolds[-1].endswith(NUMBER.pack(1) + b"\xc0\r\n"), "answered with nothing, at once"
 
 
 def test_a_greeting_whose_member_cannot_be_is_refused(little: Little) -> None:

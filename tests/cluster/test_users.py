@@ -134,7 +134,7 @@ def test_a_statement_that_makes_no_sense_ends_the_connection(body: bytes) -> Non
     little = Little(1).ready()
     node = little["A"]
     with pytest.raises(PeerError):
-        node.gossip.heard(node.link_to("peer"), GOSSIP_USER + body)
+        node.hearers.heard(node.link_to("peer"), GOSSIP_USER + body)
     assert len(users(little, "A")) == 1
 
 

@@ -32,6 +32,7 @@ TABLE: dict[str, set[str]] = {
     "replication": {"cluster", "types", "causal", "ring"},
     "membership": {"cluster", "ring", "config"},
     "coordination": {"cluster", "commands", "types", "resp", "ring", "causal", "config_values"},
+    "hearers": {"sessions", "replication", "membership", "cluster"},
     "host": {"config"},
     "sessions": {"coordination", "membership", "cluster", "commands", "types", "resp", "ring",
                  "config", "config_values", "host"},
@@ -40,8 +41,8 @@ TABLE: dict[str, set[str]] = {
     "local": {"admin", "sessions", "coordination", "replication", "membership", "cluster",
               "commands", "types", "resp", "ring", "config", "config_redis", "config_values",
               "config_view", "host"},
-    "node": {"local", "admin", "sessions", "coordination", "replication", "membership", "cluster",
-             "types", "ring", "causal", "config", "host", "metrics"},
+    "node": {"hearers", "local", "admin", "sessions", "coordination", "replication",
+             "membership", "cluster", "types", "ring", "causal", "config", "host", "metrics"},
     "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "config"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics"},
@@ -94,7 +95,7 @@ KNOWN_CIRCLES: list[set[str]] = [
 
 DETERMINISTIC = (
     "causal", "types", "resp", "commands", "ring", "cluster", "replication", "membership",
-    "coordination", "sessions", "admin", "local", "node",
+    "coordination", "sessions", "admin", "local", "hearers", "node",
 )
 BANNED = {"asyncio", "os", "random", "secrets", "socket", "threading", "time", "uuid"}
 

@@ -1,0 +1,102 @@
+"""What peers state, and which room hears each kind: one table.
+
+A kind that is not in it was added by a newer version. It is counted (`statements_unknown`) and
+passed over, so that two versions can stand side by side while a cluster is upgraded. A kind that is
+known and malformed costs its sender the link.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from respdyn.cluster import messages
+from respdyn.cluster.cleared_gossip import ClearedGossip
+from respdyn.cluster.keepers import Keepers
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import (
+    GOSSIP_CANDIDATES,
+    GOSSIP_CHANGED,
+    GOSSIP_CLEARED,
+    GOSSIP_CLOCK,
+    GOSSIP_COLLECTED,
+    GOSSIP_COUNT,
+    GOSSIP_EVENT,
+    GOSSIP_GAVE,
+    GOSSIP_HELD,
+    GOSSIP_INTEREST,
+    GOSSIP_KEEPS,
+    GOSSIP_KEYS,
+    GOSSIP_KNOWN,
+    GOSSIP_LEAVING,
+    GOSSIP_LIFE,
+    GOSSIP_MESSAGE,
+    GOSSIP_MOVED,
+    GOSSIP_PLACE,
+    GOSSIP_PROMISE,
+    GOSSIP_PROPOSAL,
+    GOSSIP_RELEASE,
+    GOSSIP_RING,
+    GOSSIP_STATE,
+    GOSSIP_USER,
+    GOSSIP_VOTE,
+)
+from respdyn.cluster.statistics import Counters
+from respdyn.errors import DamagedError, PeerError
+from respdyn.membership.gossip import Gossip
+from respdyn.replication.collection import Collection
+from respdyn.sessions.draining import Draining
+from respdyn.sessions.notifications import Telling
+
+Hear = Callable[[Link, bytes], None]
+
+
+class Hearers:
+    """Hands each statement to the room that it concerns."""
+
+    def __init__(
+        self, counters: Counters, hear_clock: Hear, gossip: Gossip, keepers: Keepers,
+        cleared: ClearedGossip, collection: Collection, telling: Telling, draining: Draining,
+    ) -> None:
+        self._counters = counters
+        self._hearers: dict[bytes, Hear] = {
+            GOSSIP_CANDIDATES: gossip.heard_candidates,
+            GOSSIP_PROPOSAL: gossip.heard_proposal,
+            GOSSIP_PROMISE: gossip.heard_promise,
+            GOSSIP_RELEASE: gossip.heard_release,
+            GOSSIP_RING: gossip.heard_ring,
+            GOSSIP_CLEARED: lambda link, item: cleared.heard(item[1:]),
+            GOSSIP_MESSAGE: telling.pubsub.heard_message,
+            GOSSIP_COUNT: telling.pubsub.heard_count,
+            GOSSIP_USER: gossip.heard_user,
+            GOSSIP_EVENT: telling.notices.heard_event,
+            GOSSIP_INTEREST: telling.heard_interest,
+            GOSSIP_CLOCK: hear_clock,
+            GOSSIP_CHANGED: telling.trackers.heard,
+            GOSSIP_LEAVING: draining.heard,
+            GOSSIP_COLLECTED: lambda link, item: collection.heard(item[1:]),
+            GOSSIP_VOTE: gossip.heard_vote,
+            GOSSIP_STATE: gossip.heard_state,
+            GOSSIP_HELD: gossip.heard_held,
+            GOSSIP_MOVED: gossip.heard_moved,
+            GOSSIP_KEEPS: lambda link, item: keepers.heard(link, item[1:]),
+            GOSSIP_GAVE: lambda link, item: keepers.heard_gave(item[1:]),
+            GOSSIP_LIFE: gossip.heard_life,
+            GOSSIP_KNOWN: gossip.heard_life,
+            GOSSIP_KEYS: gossip.heard_keys,
+            GOSSIP_PLACE: gossip.heard_place,
+        }
+        kinds = {getattr(messages, name) for name in dir(messages) if name[:7] == "GOSSIP_"}
+        assert self._hearers.keys() == kinds, "each kind of statement has a room that hears it"
+
+    def heard(self, link: Link, item: bytes) -> None:
+        """A peer's statement. Raises `PeerError` when it is malformed."""
+        hear = self._hearers.get(item[:1])
+        if hear is None:
+            if not item:
+                raise PeerError("an empty statement")
+            self._counters.statements_unknown += 1
+            return
+        try:
+            hear(link, item)
+        except (DamagedError, msgspec.MsgspecError) as wrong:
+            raise PeerError(f"a malformed statement: {wrong}") from wrong
