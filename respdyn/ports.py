@@ -8,6 +8,10 @@ in the simulator each comes from the seed.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Final
+
+# More than this on a connection at a time, and how long it takes is a matter of its size.
+BULK_BYTES: Final = 256 << 10
 
 
 class Random(ABC):

@@ -35,7 +35,7 @@ from respdyn.causal.dot import Stamp
 from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare, is_remark
 from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
-from respdyn.cluster.link import Link, find_flight
+from respdyn.cluster.link import Link, find_flight, overdue
 from respdyn.cluster.messages import (
     HINT_PART,
     HINT_WHOLE,
@@ -454,7 +454,7 @@ class Coordinator:
     def expire(self) -> None:
         """Fail what has waited too long; ask once more what is slow."""
         now_ms, self.latencies.whom = self._now.now_ms, ""
-        for write_round in self._writes.expired(now_ms):
+        for write_round in overdue(self._writes, self.keepers.links, now_ms):
             self.counters.timeouts += len(write_round.ops)
             self.latencies.whom = silent(self.plan_for(write_round.ops[0][2]))
             write_round.fail()
@@ -464,7 +464,7 @@ class Coordinator:
             read_round = retries.popleft()
             if not read_round.is_done:
                 self._ask_spare(read_round)
-        for read_round in self._reads.expired(now_ms):
+        for read_round in overdue(self._reads, self.keepers.links, now_ms):
             self.counters.timeouts += len(read_round.ops)
             self.latencies.whom = silent(self.plan_for(read_round.ops[0].locator))
             read_round.fail(read_round.need + 1)

@@ -9,6 +9,9 @@ silence is beyond doubt: suspicion phi of 8 (see `suspicion`), never before half
 come back from lately, on a line that loses packets, is no proof: it must be longer than that.
 Since an acknowledgement needs both directions, a cut of one direction silences both sides: the one
 that can still send hears no answer to what it sends, the other none to its own heartbeats.
+A great frame on its way is no silence: who takes more of what waits for it lives, and so does who
+sends one (`Link.moved`). Nor is work on it: where there was one lately, twice `failure-timeout`
+counts alone, and more for its size (decision 0035).
 
 **Up** it is again only after a round trip: it has acknowledged a frame of this connection.
 
@@ -44,6 +47,7 @@ DOWN: Final = 1 / 2                 # a shorter silence may be a busy machine's,
 LATE: Final = 1 / 4                 # an answer that took longer is a bad one
 LATER: Final = 1 / 20               # answers that take longer lately, and `TIMES` as long as usual
 TIMES: Final = 4.0
+BULK: Final = 2                     # a great frame so lately: a silence of so long may be work
 PAUSE: Final = 1 / 20               # a look that was later than this: this node has slept
 SAMPLE: Final = 1 / 10              # one delay is remembered in so long
 LOOK: Final = 1 / 40                # pause between two looks while somebody owes an answer
@@ -121,20 +125,25 @@ class FailureDetector:
                 evidence.delays.note(evidence.worst_ms)
                 evidence.pace.settle()
                 evidence.worst_ms = -1
-            sent_ms = link.oldest_unanswered_ms()
-            if link.is_up and sent_ms is not None:
+            since_ms = link.silent_since_ms()
+            if link.is_up and since_ms is not None:
                 pause = LOOK
-                self._judge(link, evidence, self._age(sent_ms, read_ms), now_ms)
+                self._judge(link, evidence, self._age(since_ms, read_ms), now_ms)
         self._next_look_ms = now_ms + max(1, int(pause * self._timeout_ms))
         self._spare(links, now_ms)
 
     def _judge(self, link: Link, evidence: Evidence, silence_ms: int, now_ms: int) -> None:
         """Somebody owes an answer for so long."""
         phi = evidence.delays.phi(silence_ms)
-        if silence_ms > self._timeout_ms or (
-            phi >= PHI_DOWN and silence_ms >= DOWN * self._timeout_ms
+        most_ms = self._timeout_ms
+        is_beyond_doubt = (
+            phi >= PHI_DOWN and silence_ms >= DOWN * most_ms
             and silence_ms > BEYOND * evidence.delays.worst_ms()
-        ):
+        )
+        if now_ms < link.bulk_ms + BULK * most_ms:
+            most_ms = BULK * most_ms + link.work_ms()
+            is_beyond_doubt = False
+        if is_beyond_doubt or silence_ms > most_ms:
             evidence.delays.note(silence_ms)
             self._mark(link, False, now_ms, "silent")
             evidence.was_silent = True

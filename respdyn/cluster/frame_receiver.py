@@ -12,10 +12,11 @@ from respdyn.causal.codec import LIVE, digest, join_records
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.hints import Hints
-from respdyn.cluster.link import LAZY_MS, Flight, Link
+from respdyn.cluster.link import LAZY_MS, Link
 from respdyn.cluster.messages import (
     EARLY,
     EARLY_PAIR,
+    FLAG_BULK,
     FLAG_CANNOT_STORE,
     FLAG_CONGESTED,
     FLAG_HURRY,
@@ -136,6 +137,8 @@ class Receiver:
         if ack_epoch == link.epoch:
             self._acknowledged(link, applied, durable)
         link.is_congested = bool(flags & FLAG_CONGESTED)
+        if flags & FLAG_BULK:
+            link.bulk_ms = self._now.now_ms
         if link.is_busy != bool(flags & FLAG_SPARE):
             self._detector.busy(link, not link.is_busy)
         if link.has_room == bool(flags & FLAG_NO_ROOM):
@@ -179,17 +182,10 @@ class Receiver:
         if applied > link.number or durable > applied:
             raise PeerError("an acknowledgement of a frame that was never sent")
         if applied > link.applied:
-            link.applied = applied
-            newest: Flight | None = None
-            for flight in link.unapplied:
-                if flight.number > applied:
-                    break
-                newest = flight
-            link.untaken.done(applied)
-            if newest is not None:
-                self._detector.heard(
-                    link, newest.sent_ms, link.unapplied[0].sent_ms, self._now.now_ms
-                )
+            oldest_ms = link.silent_since_ms()
+            newest = link.applies(applied)
+            if newest is not None and oldest_ms is not None:
+                self._detector.heard(link, newest.sent_ms, oldest_ms, self._now.now_ms)
         if durable > link.durable:
             link.durable = durable
         self._coordinator.latencies.whom = link.peer

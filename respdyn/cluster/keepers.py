@@ -46,7 +46,7 @@ class Keepers:
         self.news: dict[tuple[bytes, bytes, int], None] = {}    # hearsay that others are to hear
         self._now = now
         self._here = here
-        self._links = links
+        self.links = links
         self.hints = hints
         self._believed_ms = believed_ms
         # By peer and partition: for which owners it keeps something, and until when to believe it.
@@ -84,7 +84,7 @@ class Keepers:
         """Tell all peers what is new."""
         if not self.news and not self.hints.changed:
             return
-        links = [link for _, link in sorted(self._links.items())]
+        links = [link for _, link in sorted(self.links.items())]
         changed = self.hints.changed
         if changed:
             now = self.hints.places()
@@ -183,7 +183,7 @@ class Keepers:
             self.asked[partition] = asked
 
     def _is_up(self, name: str) -> bool:
-        link = self._links.get(name)
+        link = self.links.get(name)
         return link is not None and link.is_up
 
 

@@ -12,7 +12,8 @@ in this epoch. Only peers that are up are asked for anything.
 """
 
 from collections import deque
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, TypeVar
 
 from respdyn.cluster.backlog import Backlog
 from respdyn.cluster.messages import (
@@ -26,7 +27,8 @@ from respdyn.cluster.messages import (
 )
 from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.cluster.statements import State
-from respdyn.cluster.timeouts import NEVER
+from respdyn.cluster.timeouts import MOVING_TIMES, NEVER, Deadlines
+from respdyn.ports import BULK_BYTES
 from respdyn.ring.ring import Member
 
 # How long a forwarded command may take to its coordinator before it is not begun there: four round
@@ -40,6 +42,11 @@ LAZY_MS: Final = 5
 # Frames with nothing but writes that nobody waits for leave at most this often.
 GATHER_MS: Final = 2
 
+# A command behind `BULK_BYTES` or more may be begun later, by what those take at 2 MB a second.
+SLOWEST_BYTES_MS: Final = 2048
+WORKED_BYTES_MS: Final = 16_384     # and a busy machine works at 16 MB a second
+ARRIVALS_MOST: Final = 256
+
 # Sent to a peer and not taken yet: then it is behind, and who writes much waits.
 UNTAKEN_BYTES: Final = 32 << 20
 
@@ -51,10 +58,16 @@ SentWrites = list[tuple[WriteRound, int]]
 SentReads = list[tuple[ReadRound, int]]
 
 
+Round = TypeVar("Round", WriteRound, ReadRound)
+
+
 class Flight:
     """A frame that is not yet fully acknowledged."""
 
-    __slots__ = ("number", "read_rounds", "reads", "sent_ms", "write_rounds", "writes")
+    __slots__ = (
+        "arrived_ms", "end", "number", "read_rounds", "reads", "sent_ms", "size", "write_rounds",
+        "writes",
+    )
 
     def __init__(
         self, number: int, sent_ms: int, write_rounds: list[WriteRound], writes: SentWrites,
@@ -62,6 +75,8 @@ class Flight:
     ) -> None:
         self.number = number
         self.sent_ms = sent_ms
+        self.arrived_ms = 0             # there, if that took its time
+        self.size = self.end = 0        # bytes, and those of the connection up to its end
         self.write_rounds = write_rounds
         self.writes = writes
         self.read_rounds = read_rounds
@@ -109,6 +124,12 @@ class Link:
         self.window_ms = SHORTEST_WINDOW_MS   # for how long a forwarded command may be begun
         self.unapplied: deque[Flight] = deque()
         self.untaken = Backlog(untaken_bytes)   # the bytes of these
+        self.sealed = self.arrived = 0    # bytes of this connection, and of them at the peer
+        self.moved_ms = 0                 # when some of many bytes last arrived there
+        self.coming_ms = 0                # when the last part of an unfinished frame of its came
+        self.bulk_ms = -UNKNOWN_MS        # when there was a great frame, here or there, last
+        # Of frames that took their time on the way and were applied: when they had arrived.
+        self.arrivals: deque[tuple[int, int]] = deque(maxlen=ARRIVALS_MOST)
         self.undurable: deque[Flight] = deque()
 
         self.peer_epoch = 0               # of the peer's connection to us
@@ -140,6 +161,7 @@ class Link:
         self.forwards: list[bytes] = []
         self.forward_count = 0
         self.forward_items = 0
+        self.forward_bytes = 0
         self.answers: list[Answers] = []
         self.asks: list[bytes] = []
         self.tolds: list[bytes] = []
@@ -156,6 +178,8 @@ class Link:
         self.is_connected = True
         self.epoch = epoch
         self.number = self.applied = self.durable = 0
+        self.sealed = self.arrived = 0
+        self.arrivals.clear()
         self.refused.clear()
         self.wants_beat = True
         self.speak_by_ms = 0
@@ -247,9 +271,74 @@ class Link:
         """The outgoing connection is gone; call after `lose`."""
         self.is_connected = False
 
-    def oldest_unanswered_ms(self) -> int | None:
-        """When the oldest frame was sent that the peer has not applied; None for none."""
-        return self.unapplied[0].sent_ms if self.unapplied else None
+    # ---- what is on its way ----
+
+    def silent_since_ms(self) -> int | None:
+        """Since when the peer owes an answer to a frame and gives no sign of life; None for never.
+
+        One is that it takes more of what waits for it, or that a frame of its own arrives here.
+        """
+        if not self.unapplied:
+            return None
+        return max(self.unapplied[0].sent_ms, self.moved_ms, self.coming_ms)
+
+    def moved(self, arrived: int, now_ms: int) -> None:
+        """So many bytes of this connection have arrived at the peer's machine by now."""
+        before, self.arrived = self.arrived, arrived
+        self.moved_ms = self.bulk_ms = now_ms
+        for flight in self.unapplied:
+            if flight.end > arrived:
+                break
+            if flight.end > before:
+                flight.arrived_ms = now_ms
+
+    def is_coming(self, now_ms: int) -> None:
+        """A part of a great frame of the peer's has come, and not its end."""
+        self.coming_ms = self.bulk_ms = now_ms
+
+    def work_ms(self) -> int:
+        """How much longer the peer may take to answer, for the size of what has arrived there."""
+        flight = self.unapplied[0]
+        return flight.size // WORKED_BYTES_MS if flight.end <= self.arrived else 0
+
+    def applies(self, number: int) -> Flight | None:
+        """The peer has applied our frames up to this one; the newest that was not known of."""
+        newest: Flight | None = None
+        for flight in self.unapplied:
+            if flight.number > number:
+                break
+            newest = flight
+            if flight.arrived_ms:
+                self.arrivals.append((flight.number, flight.arrived_ms))
+        self.applied = number
+        self.untaken.done(number)
+        return newest
+
+    def allowance_ms(self, size: int) -> int:
+        """How much longer than usual so many bytes, sent now, may be on their way."""
+        ahead = self.untaken.bytes + self.forward_bytes + size
+        return ahead // SLOWEST_BYTES_MS if ahead > BULK_BYTES else 0
+
+    def moving_ms(self, number: int) -> int:
+        """When the last byte arrived that the answer to this frame had to wait for; 0: long ago."""
+        flight = find_flight(self.unapplied, number)
+        if flight is not None:
+            return self._moving_flight_ms(flight)
+        return max(self.coming_ms, *(ms for one, ms in self.arrivals if one == number), 0)
+
+    def moving_round_ms(self, one: WriteRound | ReadRound) -> int:
+        """As `moving_ms`, of the frame of a round; 0 as well if the peer has answered."""
+        for flight in self.undurable if isinstance(one, WriteRound) else self.unapplied:
+            rounds = flight.write_rounds if isinstance(one, WriteRound) else flight.read_rounds
+            if one in rounds:
+                return self._moving_flight_ms(flight) + flight.size // WORKED_BYTES_MS
+        return 0
+
+    def _moving_flight_ms(self, flight: Flight) -> int:
+        is_there = flight.end <= self.arrived
+        return max(flight.arrived_ms if is_there else self.moved_ms, self.coming_ms)
+
+    # ---- the end of the turn ----
 
     def _is_silent(self) -> bool:
         """Whether the outbox is empty."""
@@ -327,7 +416,11 @@ class Link:
         ]
         self.speak_by_ms = NEVER
         frame = b"".join(parts)
+        self.sealed += len(frame)
         if has_content:
+            flight.end, flight.size = self.sealed, len(frame)
+            if flight.size > BULK_BYTES:
+                self.bulk_ms = flight.arrived_ms = now_ms
             self.spoke_ms = now_ms
             self.untaken.add(number, len(frame), now_ms)
             self._clear()
@@ -338,3 +431,17 @@ class Link:
 def find_flight(flights: deque[Flight], number: int) -> Flight | None:
     """The frame of this number, if it is still on its way."""
     return next((flight for flight in flights if flight.number == number), None)
+
+
+def overdue(
+    deadlines: Deadlines[Round], links: dict[str, Link], now_ms: int
+) -> Iterator[Round]:
+    """Rounds whose time is over. Where bytes move that one waits for, it counts from the last."""
+    for one in deadlines.expired(now_ms):
+        moving_ms = max((link.moving_round_ms(one) for link in links.values()), default=0)
+        most_ms = one.began_ms + MOVING_TIMES * one.timeout_ms
+        one.deadline_ms = max(one.deadline_ms, min(moving_ms, most_ms) + one.timeout_ms)
+        if one.deadline_ms > now_ms:
+            deadlines.add(one, one.timeout_ms)
+        else:
+            yield one

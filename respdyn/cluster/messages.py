@@ -53,6 +53,7 @@ FLAG_SPARE: Final = 8           # the sender would rather not coordinate: busy, 
 FLAG_CANNOT_STORE: Final = 1    # the sender's disk fails: it serves reads, and takes no writes
 FLAG_NO_ROOM: Final = 2         # the sender keeps as many hints as it may: others should stand in
 FLAG_CONGESTED: Final = 4       # too much waits there for a disk or a peer: hold who writes much
+FLAG_BULK: Final = 16           # great values are at work there: it may be long silent over one
 FLAG_HURRY: Final = 128         # the sender waits for the acknowledgement of this frame
 
 # Before a locator, see above.

@@ -73,7 +73,7 @@ class WriteRound:
 
     __slots__ = (
         "acknowledged", "began_ms", "conflicts", "deadline_ms", "early", "is_done", "is_settled",
-        "is_sloppy", "numbers", "open_answers", "ops", "told", "w",
+        "is_sloppy", "numbers", "open_answers", "ops", "timeout_ms", "told", "w",
     )
 
     def __init__(
@@ -91,6 +91,7 @@ class WriteRound:
         self.acknowledged = 0
         self.open_answers = replicas      # this node's own, and each peer's that was sent it
         self.deadline_ms = deadline_ms
+        self.timeout_ms = deadline_ms - began_ms
         self.is_done = False
         self.ops: list[WriteOp] = []
         # Position in `ops` -> what a replica held beside the write (conflict feedback).
@@ -152,7 +153,7 @@ class ReadRound:
 
     __slots__ = (
         "agreed", "asked", "began_ms", "besides", "deadline_ms", "is_done", "keepers", "need",
-        "open_answers", "ops", "probed", "retry_ms", "spare", "spare_probes",
+        "open_answers", "ops", "probed", "retry_ms", "spare", "spare_probes", "timeout_ms",
     )
 
     def __init__(self, need: int, deadline_ms: int, retry_ms: int, began_ms: int = 0) -> None:
@@ -161,6 +162,7 @@ class ReadRound:
         self.agreed = 0                   # answers that have come
         self.open_answers = 0
         self.deadline_ms = deadline_ms
+        self.timeout_ms = deadline_ms - began_ms
         self.retry_ms = retry_ms          # when to ask one more replica, speculatively
         self.is_done = False
         self.ops: list[ReadOp] = []

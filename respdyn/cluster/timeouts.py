@@ -10,6 +10,10 @@ from typing import Final, Generic, Protocol, TypeVar
 
 NEVER: Final = 1 << 62
 
+# Who waits for bytes that move on a link has its time from when the last arrived, for at most so
+# many times its time-out.
+MOVING_TIMES: Final = 8
+
 
 class Dated(Protocol):
     """What has a deadline, on the monotonic clock, and knows when it no longer matters."""

@@ -33,11 +33,12 @@ class Call:
     """
 
     __slots__ = (
-        "again_ms", "argv", "away", "command", "db", "deadline_ms", "hops", "is_done", "locator",
-        "number", "peer", "resp3", "terms", "until_ms", "waiter",
+        "again_ms", "argv", "away", "began_ms", "command", "db", "deadline_ms", "frame", "hops",
+        "is_done", "locator", "number", "peer", "resp3", "terms", "until_ms", "waiter",
     )
 
     number: int
+    frame: int                  # the number of the frame that carries it
     peer: str
     waiter: Waiter
     locator: bytes
@@ -54,7 +55,8 @@ class Call:
         self.db = db
         self.resp3 = resp3
         self.terms = terms
-        self.deadline_ms = deadline_ms
+        self.deadline_ms = deadline_ms      # grows while its bytes are on their way
+        self.began_ms = deadline_ms - terms.timeout_ms
         self.hops = hops            # how often it was forwarded before it came here
         self.until_ms = until_ms    # if it was: it must not be begun later
 
@@ -262,10 +264,11 @@ class Retry:
 class Waiting:
     """A command in a key's line, who waits for it, and until when."""
 
-    __slots__ = ("call", "deadline_ms", "is_done", "waiter")
+    __slots__ = ("call", "deadline_ms", "is_done", "reads_with", "waiter")
 
     def __init__(self, call: Call, waiter: Waiter) -> None:
         self.call = call
+        self.reads_with: object = None      # the line whose first reads a quorum for all
         self.waiter = waiter
         self.deadline_ms = call.deadline_ms
         self.is_done = False        # it was answered, or its turn has come
@@ -281,6 +284,7 @@ class Turn(Waiting):
 
     def __init__(self, take: Callable[[], None], waiter: Waiter, deadline_ms: int) -> None:
         self.take = take
+        self.reads_with = None
         self.waiter = waiter
         self.deadline_ms = deadline_ms
         self.is_done = False

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.cluster.latencies import Latencies
-from respdyn.cluster.link import Link
+from respdyn.cluster.link import SLOWEST_BYTES_MS, Link
 from respdyn.cluster.messages import (
     ENVELOPE,
     IS_SLOPPY,
@@ -39,7 +39,7 @@ from respdyn.cluster.messages import (
 )
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.this_node import ThisNode
-from respdyn.cluster.timeouts import NEVER, Deadlines
+from respdyn.cluster.timeouts import MOVING_TIMES, NEVER, Deadlines
 from respdyn.commands.declare import READ
 from respdyn.coordination.calls import LAST, Away, Call, Retry, Waiting, refuse
 
@@ -84,12 +84,14 @@ class Forwarding:
         """Ask a peer to run a command on one key."""
         now_ms = self._now.now_ms
         link = self._link_to(peer)
-        window_ms = link.window_ms
+        argv = call.argv
+        window_ms = link.window_ms + link.allowance_ms(sum(map(len, argv)))
         if call.hops:
             window_ms = min(window_ms, call.until_ms - now_ms)
         timeout_ms = max(1, call.deadline_ms - now_ms)
         self._number = number = self._number + 1
         call.number = number
+        call.frame = link.number + 1
         call.peer = peer
         call.waiter = waiter
         call.locator = locator
@@ -105,7 +107,6 @@ class Forwarding:
         if call.deadline_ms < self._first_ms:
             self._first_ms = call.deadline_ms
         terms = call.terms
-        argv = call.argv
         size = len(argv)
         envelope = ENVELOPE.pack(
             number, call.db, 3 if call.resp3 else 2, call.hops + 1, terms.r, terms.w,
@@ -113,14 +114,13 @@ class Forwarding:
         )
         if size == 3:       # one formatting instead of four: most commands are SETs
             one, two, three = argv
-            link.forwards.append(
-                b"$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
-                % (
-                    ENVELOPE.size, envelope, len(one), one, len(two), two, len(three), three,
-                )
+            item = b"$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+                ENVELOPE.size, envelope, len(one), one, len(two), two, len(three), three,
             )
         else:
-            link.forwards.append(bulk(envelope) + b"".join(map(bulk, argv)))
+            item = bulk(envelope) + b"".join(map(bulk, argv))
+        link.forwards.append(item)
+        link.forward_bytes += len(item)
         link.forward_count += 1
         link.forward_items += 1 + size
         self._counters.commands_forwarded += 1
@@ -145,7 +145,7 @@ class Forwarding:
             self._too_few(call)
         else:
             if not call.hops:
-                took_ms = self._now.now_ms - call.deadline_ms + call.terms.timeout_ms
+                took_ms = self._now.now_ms - call.began_ms
                 self.latencies.forwarded(took_ms, call.command.route is READ)
             self.latencies.whom = call.peer
             call.waiter.fill(reply)
@@ -238,7 +238,7 @@ class Forwarding:
 
     def _gave_up(self, call: Call) -> None:
         """The client hears that nobody knows what became of its command, or who it waited for."""
-        took_ms = self._now.now_ms - call.deadline_ms + call.terms.timeout_ms
+        took_ms = self._now.now_ms - call.began_ms
         self.latencies.forwarded(took_ms, call.command.route is READ)
         self.latencies.whom = call.peer
         call.waiter.fail(OUTCOME_UNKNOWN)
@@ -274,6 +274,8 @@ class Forwarding:
             (call.deadline_ms for call in calls if call.deadline_ms > now_ms), default=NEVER
         )
         for call in overdue:
+            if self._is_on_its_way(call):
+                continue
             self._returned(call, True)
             self._counters.timeouts += 1
             self.failed(call.peer)
@@ -281,6 +283,21 @@ class Forwarding:
                 call.waiter.fill(UNKNOWN)
             else:
                 self._gave_up(call)
+
+    def _is_on_its_way(self, call: Call) -> bool:
+        """Whether bytes that it waits for have moved lately; then its time counts from there.
+
+        And more for its size: the coordinator sends it on to others.
+        """
+        timeout_ms = call.terms.timeout_ms
+        moving_ms = self._link_to(call.peer).moving_ms(call.frame)
+        until_ms = min(moving_ms, call.began_ms + MOVING_TIMES * timeout_ms) + timeout_ms
+        until_ms += sum(map(len, call.argv)) // SLOWEST_BYTES_MS
+        if until_ms <= self._now.now_ms:
+            return False
+        call.deadline_ms = until_ms
+        self._first_ms = min(self._first_ms, until_ms)
+        return True
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""

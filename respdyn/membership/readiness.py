@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.messages import (
+    FLAG_BULK,
     FLAG_CANNOT_STORE,
     FLAG_CONGESTED,
     FLAG_NO_ROOM,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from respdyn.cluster.link import Link
     from respdyn.node import Node
 
+BULK_MS: Final = 500         # after the last part of a great value its work is done
 COMPANY_MS: Final = 3000     # for all peers to be in reach; then a quorum of them will do
 
 
@@ -31,6 +33,7 @@ class Standing:
 
     def __init__(self, node: Node, replan: Callable[[], None]) -> None:
         self.is_busy = False        # as peers were told
+        self.bulk_ms = -BULK_MS     # when a part of a great value last came
         self.clock = ClockWatch(
             node.this.now, node.settings.max_clock_offset_ms, node.settings.heartbeat_ms,
             node.trace,
@@ -109,9 +112,27 @@ class Standing:
             flags |= FLAG_SPARE
         if node.handoff.is_full:
             flags |= FLAG_NO_ROOM
+        if node.now_ms < self.bulk_ms + BULK_MS:
+            flags |= FLAG_BULK
         if node.front.holding.is_congested:
             flags |= FLAG_CONGESTED
         return flags
+
+    def moved(self, peer: str, arrived: int) -> None:
+        """So many bytes of our connection to a peer, many at a time, have arrived there."""
+        self._node.link_to(peer).moved(arrived, self._node.now_ms)
+
+    def has_bulk(self, peer: str = "") -> None:
+        """A part of a great value has come, from a client or in a peer's frame, and not its end.
+
+        What follows may be long turns, as all peers are told.
+        """
+        if peer:
+            self._node.link_to(peer).is_coming(self._node.now_ms)
+        was_told = self._node.now_ms < self.bulk_ms + BULK_MS // 2
+        if not was_told:
+            self.bulk_ms = self._node.now_ms
+            self._say()
 
     # ---- spared ----
 

@@ -19,6 +19,7 @@ from typing import Final, cast
 
 from respdyn.config import Settings, is_loopback_only
 from respdyn.metrics import ServerMetrics
+from respdyn.ports import BULK_BYTES
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
 from respdyn.server.gate import Gates
 from respdyn.server.turn import Turn
@@ -234,6 +235,8 @@ class Client(asyncio.Protocol):
         reader.feed(data)
         if not self._has_more:
             self._take()
+        if reader.buffered > BULK_BYTES:
+            self._turn.node.standing.has_bulk()
 
     def eof_received(self) -> bool:
         """The client will send no more, but may still read, unless it spoke TLS."""

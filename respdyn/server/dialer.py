@@ -23,6 +23,7 @@ from array import array
 from typing import TYPE_CHECKING, Final, cast
 
 from respdyn.errors import PeerError
+from respdyn.ports import BULK_BYTES
 from respdyn.server import handshake
 from respdyn.server.names import look_up
 from respdyn.server.tls import reason_of
@@ -190,7 +191,9 @@ class Outgoing(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._peer = ""
         self._sent = 0                  # bytes of frames
-        self._arrived = 0               # of those, by what the system says
+        self.arrived = 0               # of those, by what the system says
+        self._has_bulk = False          # many bytes were under way when that was last looked at
+        self._is_news = False           # and `arrived` has grown since
         self._arrived_s = 0.0           # loop time: when that last grew, or there was nothing
         self._buffer = b""
         self._nonce = b""
@@ -247,6 +250,7 @@ class Outgoing(asyncio.Protocol):
         metrics.peer_frames_out += 1
         metrics.peer_bytes_out += len(frame)
         self._sent += len(frame)
+        self._has_bulk = self._has_bulk or len(frame) > BULK_BYTES
         transport.write(frame)
         if transport.get_write_buffer_size() > self._peers.output_limit:
             metrics.peer_output_dropped += 1
@@ -268,10 +272,17 @@ class Outgoing(asyncio.Protocol):
         transport = self._transport
         if transport is not None:
             waiting = transport.get_write_buffer_size() + unacknowledged(transport)
-            if not waiting or self._sent - waiting > self._arrived:
-                self._arrived = max(self._arrived, self._sent - waiting)
+            if not waiting or self._sent - waiting > self.arrived:
+                self._is_news = self._is_news or self._has_bulk
+                self.arrived = max(self.arrived, self._sent - waiting)
                 self._arrived_s = now_s
+            self._has_bulk = waiting > BULK_BYTES
         return now_s - self._arrived_s
+
+    def has_moved(self) -> bool:
+        """Whether some of many bytes have arrived there since this was last asked."""
+        is_news, self._is_news = self._is_news, False
+        return is_news
 
     def abandon(self) -> None:
         """Nobody answers: away with it, and what it has not delivered."""

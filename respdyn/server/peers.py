@@ -20,7 +20,7 @@ import hiredis
 
 from respdyn.errors import PeerError
 from respdyn.metrics import ServerMetrics
-from respdyn.ports import Random, Trace
+from respdyn.ports import BULK_BYTES, Random, Trace
 from respdyn.server import handshake
 from respdyn.server.dialer import Dial, Outgoing, tune
 from respdyn.server.tls import Tls
@@ -157,6 +157,9 @@ class Peers:
         self._timer = self.loop.call_later(REFRESH_S, self._refresh)
         for peer, outgoing in list(self.links.items()):
             outgoing.dial.judge(self.turn.node.link_to(peer).is_up)
+            if outgoing.has_moved():
+                self.turn.begin()
+                self.turn.node.standing.moved(peer, outgoing.arrived)
         for peer, incoming in self.incoming.items():
             if incoming.has_spoken and peer not in self.links:
                 self.came(peer)
@@ -320,6 +323,8 @@ class Incoming(asyncio.Protocol):
                     raise PeerError("a frame that could not be dealt with") from None
         except (hiredis.HiredisError, MemoryError, TypeError) as wrong:     # a key without a hash
             raise PeerError(f"malformed frame: {wrong}") from None
+        if self._unfinished > BULK_BYTES:
+            turn.node.standing.has_bulk(peer)
         if self._unfinished > peers.frame_limit:
             raise PeerError("a frame is too long (peer-frame-limit)")
 
