@@ -4,9 +4,9 @@ A command on one key runs at an owner of the key. Writes run at the first owner 
 (so that a key's writers are serialised and commands that read first behave as in Redis while
 nothing fails), reads at this node if it owns the key. Everything else is forwarded.
 
-A command that reads before it writes makes its key *busy* until the read quorum has answered;
-commands on that key that arrive meanwhile wait in line, so one client's pipeline takes effect in
-order. Plain reads and blind writes take effect in the call.
+A command that reads before it writes makes its key busy until the read quorum has answered, and
+those that arrive meanwhile wait in line (`lines`). Plain reads and blind writes take effect in the
+call.
 
 While no owner can be reached, a node that stands in runs the command (`standing_in`), if the terms
 are sloppy.
@@ -29,19 +29,16 @@ from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.terms import ANY, Terms
 from respdyn.cluster.this_node import ThisNode
-from respdyn.cluster.timeouts import Deadlines
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import (
     CANNOT_STORE,
     FULL,
-    LAST,
     Answering,
     Call,
     Gathering,
     Part,
     PeerReply,
-    Turn,
     Updating,
     Waiting,
     check_siblings,
@@ -52,6 +49,7 @@ from respdyn.coordination.fallback import StandIn
 from respdyn.coordination.forwarding import Forwarding
 from respdyn.coordination.groups import GROUP, Groups
 from respdyn.coordination.keyspace_events import Notices
+from respdyn.coordination.lines import Lines
 from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
@@ -61,7 +59,6 @@ _MAX_HOPS: Final = 2
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
 _OVERLOAD = "OVERLOAD {} commands of one node wait at the coordinator already: nothing was done"
-_WAITED = "TIMEOUT an earlier command on this key is not answered yet: nothing was done"
 
 
 class Dispatcher:
@@ -71,8 +68,10 @@ class Dispatcher:
         self, node: ThisNode, coordinator: Coordinator, stand_in: StandIn,
     ) -> None:
         self.nobody_stores = False      # this node's disk fails, and no other can store either
+        self.lines = Lines(node.now, self._next)
+        self.busy = self.lines.busy     # keys that are read before they are written
         self.forwarding = Forwarding(
-            node, self.line_up, self.next_in_line, self._too_few_there
+            node, self.lines.line_up, self.lines.next_in_line, self._too_few_there
         )
         self._away = self.forwarding.away
         self._node = node
@@ -89,8 +88,6 @@ class Dispatcher:
         self.siblings = 100, 25         # at most; and counted beyond this
         self.token_keys: tuple[bytes, ...] = ()     # the newest first, see `token_keys`
         self.notices: Notices | None = None     # while somebody asks for keyspace events
-        self.busy: dict[bytes, deque[Waiting]] = {}     # keys that are read before they are written
-        self._waiting: Deadlines[Waiting] = Deadlines()
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
         self.groups = Groups(self, node, coordinator)
 
@@ -99,11 +96,13 @@ class Dispatcher:
     def execute(
         self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
         target: Target, deadline_ms: int = 0, hops: int = 0, until_ms: int = 0,
+        is_read: bool = False,
     ) -> bytes | None:
         """Run a command on one key. The reply, or None: then `target` was asked for a place.
 
         The reply comes by `deadline_ms`; 0 stands for the terms' time-out from now. `hops` and
         `until_ms` are those of a forwarded command: how often, and when it must have been begun.
+        `is_read`: a quorum was read since it came.
         """
         key = argv[command.keys.first]
         slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
@@ -113,7 +112,7 @@ class Dispatcher:
         deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
         if self.busy and locator in self.busy:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
-            self.line_up(locator, [Waiting(call, target.hold())])
+            self.lines.line_up(locator, [Waiting(call, target.hold())])
             return None
         if hops and must_refuse(target, locator, self._now.now_ms > until_ms):
             return refuse(target, locator)
@@ -152,8 +151,10 @@ class Dispatcher:
             reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
             self._coordinator.read(plan, reader, locator, record, r, terms.sloppy, deadline_ms)
             return None
-        if ((terms.r > 1 and plan.n > 1) or plan.partition in self._kept_for) and (
-            route is UPDATE or (command.observes is not None and command.observes(argv))
+        if (
+            ((terms.r > 1 and plan.n > 1) or plan.partition in self._kept_for)
+            and (route is UPDATE or (command.observes is not None and command.observes(argv)))
+            and not (is_read and not self._coordinator.is_contested(locator))
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._read_first(call, locator, plan, target)
@@ -265,7 +266,7 @@ class Dispatcher:
 
         def failed(text: str) -> None:
             waiter.fail(text)
-            self.next_in_line(locator)
+            self.lines.next_in_line(locator)
 
         reader = Updating(lambda: self._finish(call, locator, waiter), failed)
         if plan.is_owner:
@@ -283,7 +284,7 @@ class Dispatcher:
             waiter.fill(refuse(waiter, locator))
         elif plan.is_owner and self._coordinator.is_contested(locator):
             # A SET before it may yet cover a sibling: read again after that.
-            self.line_up(locator, [Waiting(call, waiter)], 0)
+            self.lines.line_up(locator, [Waiting(call, waiter)], 0)
             self.forwarding.run_later(locator)
             return
         else:
@@ -295,42 +296,15 @@ class Dispatcher:
             )
             if reply is not None:
                 waiter.fill(reply)
-        self.next_in_line(locator)
+        self.lines.next_in_line(locator, plan.is_owner)
 
-    def line_up(self, locator: bytes, waiting: list[Waiting], at: int = LAST) -> bool:
-        """Put commands in a key's line. True if it was free: then somebody must run the line."""
-        for one in waiting:
-            self._waiting.add(one, one.deadline_ms - self._now.now_ms)
-        line = self.busy.get(locator)
-        if line is None:
-            self.busy[locator] = deque(waiting)
-        else:
-            for place, one in enumerate(waiting, at):
-                line.insert(place, one)
-        return line is None
-
-    def next_in_line(self, locator: bytes) -> None:
-        """The key is free: run what waited for it, until one of those makes it busy again."""
-        line = self.busy.pop(locator)
-        while line:
-            waiting = line.popleft()
-            if waiting.is_done:
-                continue
-            waiting.is_done = True
-            if isinstance(waiting, Turn):           # a transaction's group takes the key
-                self.busy[locator] = line
-                waiting.take()
-                return
-            call, waiter = waiting.call, waiting.waiter
-            reply = self.execute(
-                call.command, call.argv, call.db, call.resp3, call.terms, waiter,
-                call.deadline_ms, call.hops, call.until_ms,
-            )
-            if reply is not None:
-                waiter.fill(reply)
-            if locator in self.busy:
-                self.busy[locator].extend(line)
-                return
+    def _next(self, waiting: Waiting, is_read: bool) -> bytes | None:
+        """Run a command whose turn in its key's line has come."""
+        call = waiting.call
+        return self.execute(
+            call.command, call.argv, call.db, call.resp3, call.terms, waiting.waiter,
+            call.deadline_ms, call.hops, call.until_ms, is_read,
+        )
 
     # ---- several keys ----
 
@@ -495,14 +469,12 @@ class Dispatcher:
 
     def expire(self) -> None:
         """Time passes."""
-        for waiting in self._waiting.expired(self._now.now_ms):
-            waiting.is_done = True
-            waiting.waiter.fail(_WAITED)
+        self.lines.expire()
         self.forwarding.expire()
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
-        return min(self._waiting.first_ms, self.forwarding.next_deadline())
+        return min(self.lines.next_deadline(), self.forwarding.next_deadline())
 
     def is_idle(self) -> bool:
         """Whether no command waits for a key or for another node."""

@@ -174,7 +174,7 @@ class Groups:
             return
         self._is_freeing = True
         while self._freed:
-            self.dispatcher.next_in_line(self._freed.popleft())
+            self.dispatcher.lines.next_in_line(self._freed.popleft())
         self._is_freeing = False
 
     def is_idle(self) -> bool:
@@ -286,7 +286,7 @@ class Running:
             name = locators[self._taken]
             if name in busy:
                 turn = Turn(self._turn_has_come, Continuation(self._overdue), self._deadline_ms)
-                self._dispatcher.line_up(name, [turn])
+                self._dispatcher.lines.line_up(name, [turn])
                 return
             busy[name] = deque()
             self._taken += 1

@@ -460,3 +460,31 @@ def test_a_command_that_reads_and_then_writes_has_one_deadline(at: str) -> None:
     reply = str(client.receive(5000))
     assert little.now_ms - begun_ms <= 2010, reply
     assert reply.startswith(("NOQUORUM W=2 acknowledged=1", "TIMEOUT"))
+
+
+def test_commands_that_wait_for_a_key_share_one_read_of_its_quorum() -> None:
+    little = Little(3).ready()
+    key = little.key_of("B")
+    a, here = little.client("A"), little.client("B")
+    reads = little["B"].counters
+    before, began_ms = reads.reads_coordinated, little.now_ms
+    for _ in range(200):
+        a.send("INCR", key)
+    here.send("INCR", key)
+    assert sorted([a.receive() for _ in range(200)] + [here.receive()]) == list(range(1, 202))
+    assert reads.reads_coordinated - before <= 4
+    assert little.now_ms - began_ms < 20
+
+
+def test_a_command_that_came_after_a_read_began_is_not_served_by_it() -> None:
+    little = Little(3).ready()
+    key = little.key_of("B")
+    clients = [little.client("B") for _ in range(4)]
+    reads = little["B"].counters
+    before = reads.reads_coordinated
+    clients[0].send("INCR", key)
+    little.step()
+    for client in clients[1:]:      # the first still reads
+        client.send("INCR", key)
+    assert [client.receive() for client in clients] == [1, 2, 3, 4]
+    assert reads.reads_coordinated - before == 2

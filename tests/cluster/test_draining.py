@@ -374,6 +374,6 @@ def test_several_commands_keep_their_order_in_a_line(at: int, order: str) -> Non
     dispatcher = Little(1).ready()["A"].dispatcher
     call = Call(TABLE[b"GET"], [b"GET", b"k"], 0, False, ANY, NEVER, 0, 0)
     a, b, c = (Waiting(call, Continuation(print)) for _ in range(3))
-    assert dispatcher.line_up(b"key", [a])
-    assert not dispatcher.line_up(b"key", [b, c], at)
+    assert dispatcher.lines.line_up(b"key", [a])
+    assert not dispatcher.lines.line_up(b"key", [b, c], at)
     assert list(dispatcher.busy[b"key"]) == [{"a": a, "b": b, "c": c}[name] for name in order]
