@@ -26,6 +26,7 @@ connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 
 from collections import deque
 
+from respdyn.admin.staging import Staging
 from respdyn.admin.status import ClusterView
 from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.coordinator import Coordinator
@@ -35,7 +36,7 @@ from respdyn.cluster.identity import LIFE
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
-from respdyn.cluster.plan import Plan, Planner, spare
+from respdyn.cluster.plan import Planner, spare
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.cluster.tasks import Asking
 from respdyn.cluster.this_node import ThisNode
@@ -161,7 +162,10 @@ class Node:
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(this, self.keepers)
         self.exchange = self.make_exchange()
-        self.changes = Changes(self)
+        self.changes = Changes(
+            this, self.membership, self.asking, self.coordinator, self.gossip,
+            lambda: self.front.arrival.lives.tell_all(), self.replan,
+        )
         self.scrub = self.make_scrub()
         self.handoff = self.make_handoff()
         self.transfer = TransferWork(
@@ -179,8 +183,9 @@ class Node:
             self.standing.observe, self._forget_requests, self.changes.peer_began,
             self.front.arrival.lives.told, settings.message_max_age_ms, this.now,
         )
-        self.draining = Draining(
-            this, self.front.sessions, self.replan, self.slot_map.ranges, here
+        self.draining = Draining(this, self.front.sessions, self.replan, self.slot_map.ranges, here)
+        self.staging = Staging(
+            this, self.membership, self.changes, self.gossip, self.coordinator, self.draining
         )
         self.telling = Telling(
             this, self.dispatcher, self.front.sessions, self.draining,
@@ -200,7 +205,7 @@ class Node:
         """The part that counts quorums."""
         return Coordinator(
             self.replica, self.hints, self.counters, self.settings.speculative_ms,
-            self.this.stamp, self._plan_for, self.link_to, self.cleared_gossip.tell_cleared,
+            self.this.stamp, self.this.plan_for, self.link_to, self.cleared_gossip.tell_cleared,
             self.keepers, self.this.now,
         )
 
@@ -290,6 +295,7 @@ class Node:
         self.front.holding.store.done(generation)
         self.front.journal.stored(generation, self.now_ms, self._waits_for_disk)
         self.identity.durable(generation)
+        self.front.arrival.lives.durable(generation)
         self.changes.durable(generation)
         self.coordinator.durable(generation)
         if self._waits_for_disk:
@@ -459,9 +465,6 @@ class Node:
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""
         return self.this.link_to(peer)
-
-    def _plan_for(self, locator: bytes) -> Plan:
-        return self.this.plans[locator[0] << 8 | locator[1]]
 
     def replan(self) -> None:
         """The ring or somebody's reachability has changed."""

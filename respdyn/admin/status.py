@@ -173,7 +173,7 @@ class ClusterView:
             return repair(self._node, resp3)
         if name == "dyn.cluster|ring":
             return _at_once(self._ring(resp3))
-        return self._node.changes.task(name.partition("|")[2], argv, resp3)
+        return self._node.staging.task(name.partition("|")[2], argv, resp3)
 
     def _everybody(self) -> list[str]:
         """This node and all that can be reached."""

@@ -77,6 +77,10 @@ class ThisNode:
             link = self.links[peer] = Link(peer, self.settings.peer_output_limit // 8)
         return link
 
+    def plan_for(self, locator: bytes) -> Plan:
+        """Who takes part in a request for this key now."""
+        return self.plans[locator[0] << 8 | locator[1]]
+
     def is_member(self) -> bool:
         """Whether this node is in the ring that it knows."""
         return self.ring is not None and self.ring.member(self.identity.node_id) is not None

@@ -38,7 +38,7 @@ class Swapped(Node):
     def make_coordinator(self) -> Coordinator:
         return self.coordinator_class(
             self.replica, self.hints, self.counters, self.settings.speculative_ms,
-            self.this.stamp, self._plan_for, self.link_to, self.cleared_gossip.tell_cleared,
+            self.this.stamp, self.this.plan_for, self.link_to, self.cleared_gossip.tell_cleared,
             self.keepers, self.this.now,
         )
 
