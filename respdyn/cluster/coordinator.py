@@ -32,7 +32,8 @@ from collections.abc import Callable
 
 from respdyn.causal.codec import PLAIN, context_of, digest, join_records
 from respdyn.causal.dot import Stamp
-from respdyn.cluster.hints import WHOLE_BYTES, Hints, bare, is_remark
+from respdyn.cluster.hint import WHOLE_BYTES, bare, is_remark
+from respdyn.cluster.hints import Hints
 from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link, find_flight, overdue
@@ -76,8 +77,7 @@ class Coordinator:
         self.speculative_ms = speculative_ms
         self._stamp = stamp
         self.plan_for = plan_for
-        self._link_to = link_to
-        self.tell_cleared = tell_cleared
+        self._link_to, self.tell_cleared = link_to, tell_cleared
         self._opened: list[WriteRound] = []              # this turn's, for this node's own answer
         self._touched: list[ReplicaSet] = []             # with open rounds
         self._undurable: deque[tuple[int, list[WriteRound]]] = deque()

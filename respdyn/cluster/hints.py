@@ -26,56 +26,26 @@ from itertools import islice
 from typing import Final
 from zlib import crc32
 
-from respdyn.causal.codec import EXPIRES, LIVE, VALUE, entries_of, is_live, join_records, verify
-from respdyn.causal.dot import Stamp
+from respdyn.causal.codec import join_records, verify
 from respdyn.cluster.cleared import Tops, above, decode_tops, encode_tops, raise_by, raise_to
+from respdyn.cluster.hint import (
+    CLEARING,
+    HEAD_BYTES,
+    ID_BYTES,
+    VERSION,
+    Entry,
+    Hint,
+    Shelf,
+    head_of,
+    stored_name,
+)
 from respdyn.cluster.identity import META
 from respdyn.cluster.now import Now
 from respdyn.cluster.replica import HINT, Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
 
-ID_BYTES: Final = 20          # a stored name is HINT + owner (so many bytes) + partition (2) + name
-# A record is kept under its locator, whose first byte is below 64; a cleared context under this,
-# the database (1 byte) and the partition (2).
-CLEARING: Final = b"\x80"
-# A record no larger than this travels as a hint in one piece, not as the change alone, so that a
-# reader can be answered from it. Larger ones, say a set of a million members, do not.
-WHOLE_BYTES: Final = 4096
-_VERSION: Final = 1
-_HEAD_BYTES: Final = 10            # version, is it whole?, since when (8)
 _ROOM_AGAIN: Final = 0.9           # of `limit_bytes`: at which a full node takes hints again
-
-# A hint on its way: its name, since when it is kept (ms since 1970), its content.
-Entry = tuple[bytes, int, bytes]
-
-
-class Hint:
-    """What is kept for one owner under one name."""
-
-    __slots__ = ("added", "content", "is_restored", "is_whole", "serial", "since_ms")
-
-    def __init__(self, content: bytes, since_ms: int, is_whole: bool, serial: int) -> None:
-        self.is_restored = False        # it was on the disk when this node started
-        self.added = b""                # if so: what has come since then
-        self.content = content          # a record, or a cleared context
-        self.since_ms = since_ms        # when the oldest write in it came
-        self.is_whole = is_whole
-        self.serial = serial            # of the oldest write in it that was not delivered
-
-
-class Shelf:
-    """The hints for one owner of one partition."""
-
-    __slots__ = ("hints", "oldest_ms")
-
-    def __init__(self) -> None:
-        self.hints: dict[bytes, Hint] = {}
-        self.oldest_ms = 0              # none is older
-
-    def look(self) -> None:
-        """Find out how old the oldest one is."""
-        self.oldest_ms = min((hint.since_ms for hint in self.hints.values()), default=0)
 
 
 class Hints:
@@ -164,7 +134,7 @@ class Hints:
         if not new:
             self._drop(owner, partition, name)
             return
-        self._replica.batch += (_stored_name(owner, partition, name), _head(hint) + new)
+        self._replica.batch += (stored_name(owner, partition, name), head_of(hint) + new)
 
     def _drop(self, owner: str, partition: int, name: bytes) -> None:
         self._touched[partition] = self._now.now_ms
@@ -173,7 +143,7 @@ class Hints:
         hint = shelf.hints.pop(name)
         self.count -= 1
         self.bytes -= len(name) + len(hint.content)
-        self._replica.batch += (_stored_name(owner, partition, name), b"")
+        self._replica.batch += (stored_name(owner, partition, name), b"")
         if not shelf.hints:
             self.changed[bytes.fromhex(owner), partition] = None
             del parts[partition]
@@ -465,22 +435,22 @@ class Hints:
             for owner, parts in self._shelves.items():
                 for partition, shelf in parts.items():
                     for name, hint in shelf.hints.items():
-                        stored = _stored_name(owner, partition, name)
+                        stored = stored_name(owner, partition, name)
                         if low <= stored < high:
-                            pairs += (stored, _head(hint) + hint.content)
+                            pairs += (stored, head_of(hint) + hint.content)
         return pairs
 
     def _restore(self, name: bytes, value: bytes) -> bool:
-        if len(name) < ID_BYTES + 6 or len(value) < _HEAD_BYTES or value[0] != _VERSION:
+        if len(name) < ID_BYTES + 6 or len(value) < HEAD_BYTES or value[0] != VERSION:
             return False
         owner, partition = name[:ID_BYTES].hex(), int.from_bytes(name[ID_BYTES:][:2], "big")
-        name, content = name[ID_BYTES + 2 :], value[_HEAD_BYTES:]
+        name, content = name[ID_BYTES + 2 :], value[HEAD_BYTES:]
         if name[0] < 64:
             try:
                 verify(content)
             except DamagedError:
                 return False
-        since_ms = int.from_bytes(value[2:_HEAD_BYTES], "big")
+        since_ms = int.from_bytes(value[2:HEAD_BYTES], "big")
         shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
         if not shelf.hints or since_ms < shelf.oldest_ms:
             shelf.oldest_ms = since_ms
@@ -502,39 +472,3 @@ class Hints:
             shelf = parts.get(partition)
             if shelf is not None and name in shelf.hints:
                 yield decode_tops(shelf.hints[name].content)
-
-
-def bare(stamp: Stamp) -> Stamp:
-    """A stamp whose dot claims nothing besides itself, for a key that this node does not own.
-
-    What it minted for the key before may have been delivered and forgotten: by the floor rule
-    (SEMANTICS 1.3) a claim over that would delete it.
-    """
-    actor, counter, _, clock = stamp
-    return actor, counter, counter, clock
-
-
-def is_remark(record: bytes) -> bool:
-    """Whether it speaks of the expiry of values that it does not hold: half of what was done.
-
-    >>> is_remark(b"")
-    False
-    """
-    return bool(record) and record[1] & (LIVE | EXPIRES) == EXPIRES
-
-
-def stands_alone(record: bytes) -> bool:
-    """Whether a part of a key's state is a version that somebody has written: a string's value.
-
-    >>> stands_alone(b"")
-    False
-    """
-    return is_live(record) and all(element == VALUE for element, _, _ in entries_of(record))
-
-
-def _head(hint: Hint) -> bytes:
-    return bytes((_VERSION, hint.is_whole)) + hint.since_ms.to_bytes(8, "big")
-
-
-def _stored_name(owner: str, partition: int, name: bytes) -> bytes:
-    return HINT + bytes.fromhex(owner) + partition.to_bytes(2, "big") + name

@@ -22,7 +22,7 @@ from typing import Final
 from respdyn.causal.codec import LIVE
 from respdyn.causal.tokens import Seal
 from respdyn.cluster.coordinator import Coordinator
-from respdyn.cluster.hints import bare
+from respdyn.cluster.hint import bare
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TOO_FEW
 from respdyn.cluster.plan import Plan

@@ -18,7 +18,7 @@ Source: Dynamo 4.6; decisions 0013 and 0029; the false "not found" of Riak's R=1
 
 from respdyn.cluster.cleared import Tops, above, raise_to
 from respdyn.cluster.coordinator import Coordinator
-from respdyn.cluster.hints import stands_alone
+from respdyn.cluster.hint import stands_alone
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Held, Pause
 from respdyn.cluster.quorum import Reader

@@ -19,7 +19,7 @@ from typing import Final
 
 from respdyn.cluster.admission import HINTS, cost
 from respdyn.cluster.cleared import decode_tops
-from respdyn.cluster.hints import CLEARING, Entry
+from respdyn.cluster.hint import CLEARING, Entry
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.questions import Deliver, Held, HintSerial, HintsUpto
 from respdyn.cluster.tasks import Answer, Asking, Task

@@ -3,7 +3,8 @@
 import pytest
 
 from respdyn.causal.codec import context_of
-from respdyn.cluster.hints import WHOLE_BYTES, Hints
+from respdyn.cluster.hint import WHOLE_BYTES
+from respdyn.cluster.hints import Hints
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.now import Now
 from respdyn.cluster.questions import Deliver

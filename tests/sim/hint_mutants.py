@@ -1,7 +1,8 @@
 """Deliberate bugs of sloppy quorums, hints and handoff; as in `mutants`."""
 
 from respdyn.cluster.coordinator import Coordinator
-from respdyn.cluster.hints import Entry, Hints
+from respdyn.cluster.hint import Entry
+from respdyn.cluster.hints import Hints
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Deliver, Held, Question
 from respdyn.cluster.quorum import Waiter
