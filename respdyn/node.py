@@ -198,8 +198,6 @@ class Node:
         if self._waits_for_disk:
             self.dispatcher.forwarding.bits = 0
         self.settings_changed()
-        self.gossip.users_told = self.front.users.told
-        self.gossip.user_heard = self.front.users.heard
 
     def make_coordinator(self) -> Coordinator:
         """The part that counts quorums."""
@@ -471,6 +469,7 @@ class Node:
         ring = self.membership.ring
         if ring is None:
             return
+        self.this.mark(self.links.values())
         self.replica.set_partitions(ring.partitions)
         self.gossip.token_keys.begin()
         self.dispatcher.token_keys = self.gossip.token_keys.good()

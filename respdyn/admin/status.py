@@ -177,7 +177,9 @@ class ClusterView:
 
     def _everybody(self) -> list[str]:
         """This node and all that can be reached."""
-        others = [peer for peer, link in sorted(self._node.links.items()) if link.is_up]
+        others = [
+            peer for peer, link in sorted(self._node.links.items()) if link.is_up and link.is_member
+        ]
         return [self._node.identity.node_id, *others]
 
     def state_of(self, node_id: str) -> str:

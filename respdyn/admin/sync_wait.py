@@ -18,7 +18,9 @@ def sync_wait(node: ThisNode, wait_ms: int) -> Task:
     """1 when all nodes that can be reached have delivered what they keep now; 0: not in time."""
     until_ms = node.now.now_ms + wait_ms
     here = node.identity.node_id
-    nodes = [here, *sorted(link.peer for link in node.links.values() if link.is_up)]
+    nodes = [here, *sorted(
+        link.peer for link in node.links.values() if link.is_up and link.is_member
+    )]
     answers = yield [(one, HintSerial()) for one in nodes]
     marks = {
         one: serial for one, serial in zip(

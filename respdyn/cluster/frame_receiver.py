@@ -123,7 +123,12 @@ class Receiver:
                 self.touched.append(link)
         if gossips:
             for item in items[-gossips:]:
-                self._gossip(link, item)
+                if link.is_member or item[:1] in link.open_statements:
+                    self._gossip(link, item)
+                else:
+                    self._counters.strangers_ignored += 1
+        if not link.is_member and len(items) - 1 != gossips:
+            raise PeerError("no member of this cluster: it may greet, and nothing else")
         if mark > link.mark:
             self._told_mark(link, mark)
         for at in range(end_stores, end_differs, 2):

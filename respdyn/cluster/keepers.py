@@ -203,5 +203,5 @@ def _check(name: bytes, partition: int) -> None:
 def _tell(links: Iterable[Link], kind: bytes, what: object) -> None:
     said = bulk(kind + msgspec.msgpack.encode(what))
     for link in links:
-        if link.is_connected:
+        if link.is_connected and link.is_member:
             link.gossips.append(said)

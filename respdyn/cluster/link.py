@@ -19,6 +19,7 @@ from respdyn.cluster.backlog import Backlog
 from respdyn.cluster.messages import (
     EARLY,
     EARLY_PAIR,
+    FIRST_STATEMENTS,
     FLAG_HURRY,
     HEADER,
     PROTOCOL_VERSION,
@@ -89,6 +90,8 @@ class Link:
     def __init__(self, peer: str, untaken_bytes: int = UNTAKEN_BYTES) -> None:
         self.peer = peer
         self.member: Member | None = None
+        self.is_member = False            # by the ring here; others may greet, and nothing else
+        self.open_statements = FIRST_STATEMENTS     # what it may tell while it is none
         self.is_connected = False
         self.is_up = False
         self.can_store = True             # False while the peer's disk fails, by its own word

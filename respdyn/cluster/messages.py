@@ -115,6 +115,18 @@ GOSSIP_KEYS: Final = b"d"          # the cluster's token keys, from member to me
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `vacancy`
 
 
+# What anybody may say who has proved the secret: how a cluster is formed, found and joined, and
+# what must be known of a node at the moment when it becomes a member.
+OPEN_STATEMENTS: Final = frozenset((
+    GOSSIP_CANDIDATES, GOSSIP_PROPOSAL, GOSSIP_PROMISE, GOSSIP_RELEASE, GOSSIP_RING, GOSSIP_CLOCK,
+    GOSSIP_LEAVING, GOSSIP_INTEREST,
+))
+# And to a node that knows no ring yet: it believes who answers at the seeds that it was given.
+FIRST_STATEMENTS: Final = OPEN_STATEMENTS | {
+    GOSSIP_KEYS, GOSSIP_MOVED, GOSSIP_LIFE, GOSSIP_KNOWN, GOSSIP_PLACE,
+}
+
+
 def pair(first: bytes, second: bytes) -> bytes:
     """Two bulk strings, encoded."""
     return b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(first), first, len(second), second)

@@ -12,7 +12,7 @@ NAMES: Final = (
     "records_filled", "sloppy_writes", "sloppy_reads", "copies_unkept", "hints_stored",
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
     "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held",
-    "statements_unknown", "questions_unknown",
+    "statements_unknown", "questions_unknown", "strangers_ignored",
 )
 
 
@@ -63,6 +63,7 @@ class Counters:
         self.expired_dropped = 0        # expired values that left nothing
         self.expired_reduced = 0
         self.partitions_given_up = 0
+        self.strangers_ignored = 0      # statements of peers that are no members
         self.disks_went_back = 0        # this node's data was older than what others had seen of it
         self.writes_held = 0            # times that a client's write waited for a disk or a peer
         self.statements_unknown = 0     # of peers of a newer version; passed over

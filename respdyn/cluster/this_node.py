@@ -5,7 +5,7 @@ and ask no peer. The node makes it before everything else and hands it to the ro
 given the other rooms that it calls besides, by class. Who sets a fact stands beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import HybridClock
@@ -13,6 +13,7 @@ from respdyn.cluster.admission import Admission
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.identity import NODE, Identity
 from respdyn.cluster.link import Link
+from respdyn.cluster.messages import OPEN_STATEMENTS
 from respdyn.cluster.now import Now
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
@@ -21,7 +22,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.cluster.transfer_state import Transfers
 from respdyn.config import Settings
 from respdyn.ports import Random, Trace
-from respdyn.ring.ring import Ring
+from respdyn.ring.ring import Member, Ring
 
 
 class ThisNode:
@@ -29,8 +30,8 @@ class ThisNode:
 
     __slots__ = (
         "admission", "clock", "clock_is_doubted", "counters", "default_terms", "durable_to",
-        "generation", "hints", "identity", "links", "memory_is_full", "now", "plans", "random",
-        "replica", "ring", "settings", "stopping", "store_failure", "trace", "transfers",
+        "generation", "hints", "identity", "links", "memory_is_full", "now", "parted", "plans",
+        "random", "replica", "ring", "settings", "stopping", "store_failure", "trace", "transfers",
     )
 
     def __init__(
@@ -52,6 +53,8 @@ class ThisNode:
         self.links: dict[str, Link] = {}                    # by node id; see `link_to`
         self.transfers = Transfers("", self.replica, self.links)
         self.ring: Ring | None = None                       # the newest; by membership
+        # Members that are no more. One that runs still forwards what its clients ask of it.
+        self.parted: dict[str, Member] = {}                 # by membership
         self.plans: list[Plan] = []                         # by slot; by the node's `replan`
         # R and W of whoever does not say; by what follows the ring.
         self.default_terms = Terms(1, 1, True, settings.request_timeout_ms)
@@ -75,11 +78,23 @@ class ThisNode:
         link = self.links.get(peer)
         if link is None:
             link = self.links[peer] = Link(peer, self.settings.peer_output_limit // 8)
+            self.mark((link,))
         return link
 
     def plan_for(self, locator: bytes) -> Plan:
         """Who takes part in a request for this key now."""
         return self.plans[locator[0] << 8 | locator[1]]
+
+    def mark(self, links: Iterable[Link]) -> None:
+        """Note on links who may ask, store and tell: members, and those that were and are still
+        there. Nobody may as long as no ring is known.
+        """
+        if self.ring is None:
+            return
+        known = {member.node_id for member in self.ring.members} | self.parted.keys()
+        for link in links:
+            link.is_member = link.peer in known
+            link.open_statements = OPEN_STATEMENTS
 
     def is_member(self) -> bool:
         """Whether this node is in the ring that it knows."""

@@ -205,7 +205,7 @@ class Notices:
     def tell(self, locator: bytes, events: list[Event]) -> None:
         """Tell events of a key, here and to all peers."""
         keyspace, keyevent = "K" in self.classes, "E" in self.classes
-        connected = [link for link in self._links.values() if link.is_connected]
+        connected = [link for link in self._links.values() if link.is_connected and link.is_member]
         for _, name in events:
             self.told += 1
             told = (locator[2], name, locator[_KEY_AT:], keyspace, keyevent)

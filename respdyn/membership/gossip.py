@@ -43,7 +43,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.membership.address_takeover import Vacancies
 from respdyn.membership.decision import Decision
 from respdyn.membership.membership import RING, Membership, address_of
-from respdyn.membership.token_keys import TokenKeys
+from respdyn.membership.token_keys import PROOF_BYTES, TokenKeys
 from respdyn.ring.ring import Member, Ring, decode_ring
 
 
@@ -89,19 +89,18 @@ class Gossip:
         if self.lives is not None:
             self.lives.tell(link)
             self.lives.answer(link)
-        for body in self.users_told():
-            _tell(link, GOSSIP_USER, body)
         if membership.ring is None:
             _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
             return
-        is_member = membership.ring.member(link.peer) is not None
-        if is_member:       # before the ring: who knows that, knows a key
+        if link.is_member:       # before the ring: who knows that, knows a key
             _tell(link, GOSSIP_KEYS, self.token_keys.told())
         self.tell_ring(link)
         if moved := self._moved():
             _tell(link, GOSSIP_MOVED, moved)
-        if not is_member:
+        if membership.ring.member(link.peer) is None:
             return
+        for body in self.users_told():
+            _tell(link, GOSSIP_USER, body)
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
         if not self.is_silent:
             _tell(link, GOSSIP_STATE, self._transfers.told())
@@ -111,7 +110,7 @@ class Gossip:
     def tell_ring(self, link: Link) -> None:
         """Tell a peer the ring."""
         assert self._membership.ring is not None
-        _tell(link, GOSSIP_RING, self._membership.ring.encode())
+        _tell(link, GOSSIP_RING, self.token_keys.proved(self._membership.ring.encode()))
 
     def met(self, link: Link, member: Member) -> None:
         """A peer has said who and where it is."""
@@ -155,14 +154,14 @@ class Gossip:
     def tell_all_of_user(self, body: bytes) -> None:
         """A statement about a user is new here: tell everybody."""
         for link in self._connected():
-            _tell(link, GOSSIP_USER, body)
+            if link.is_member:
+                _tell(link, GOSSIP_USER, body)
 
     def tell_keys(self) -> None:
         """Tell the members the token keys, and make and read tokens by them from now on."""
         self._replan()
-        ring = self._membership.ring
         for link in self._connected():
-            if ring is not None and ring.member(link.peer) is not None:
+            if link.is_member:
                 _tell(link, GOSSIP_KEYS, self.token_keys.told())
 
     def tell_held(self, link: Link) -> None:
@@ -209,7 +208,9 @@ class Gossip:
 
     def heard_ring(self, link: Link, item: bytes) -> None:
         """The ring as a peer has it."""
-        self._learn_ring(decode_ring(item[1:]))
+        told = item[1:]
+        if self.token_keys.is_proved(told) or link.is_member or self._membership.ring is None:
+            self._learn_ring(decode_ring(told[PROOF_BYTES:]))
 
     def heard_candidates(self, link: Link, item: bytes) -> None:
         """Nodes without a cluster that a peer has met."""
@@ -271,7 +272,7 @@ class Gossip:
         """A peer proposes a first ring."""
         membership = self._membership
         if membership.ring is not None:
-            _tell(link, GOSSIP_RING, membership.ring.encode())
+            self.tell_ring(link)
             return
         earlier = self._links.get(membership.promised_to())
         answer = membership.promise(

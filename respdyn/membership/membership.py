@@ -70,7 +70,7 @@ class Membership:
         self.visitors: dict[str, Visitor] = {}
         self.awaited: Ring | None = None          # of the cluster that this node waits to join
         # Members that are no more. One that runs still forwards what its clients ask of it.
-        self.parted: dict[str, Member] = {}
+        self.parted: dict[str, Member] = node.parted
         # Host and peer port of members that have moved since, as another member has met them.
         self.moved: dict[str, tuple[str, int]] = {}
         self._node = node

@@ -11,10 +11,16 @@ renewal, so two renewals end whatever somebody may have learned. Where a cluster
 starts (it comes from an earlier version) every member draws one, with the same serial: each is good
 until they have met, and after.
 
+They also prove a ring: a node takes one from whom it does not know as a member only if it was told
+under a key that it knows.
+
 Source: decision 0038.
 """
 
+import hmac
+
 import msgspec
+from blake3 import blake3
 
 from respdyn.cluster.identity import META
 from respdyn.cluster.replica import Replica
@@ -23,6 +29,7 @@ from respdyn.ports import Random
 
 KEY_BYTES = 32
 TOKEN_KEYS = META + b"tokenkeys"
+PROOF_BYTES = 16
 KEPT_MAX = 16               # keys that are good at a time
 SERIAL_MAX = 1 << 32        # nobody renews a key so often
 _Told = list[tuple[int, bytes]]
@@ -71,6 +78,18 @@ class TokenKeys:
                 raise PeerError("a token key that cannot be")
         return self._learn(told)
 
+    def proved(self, ring: bytes) -> bytes:
+        """A ring, and before it the proof that who tells it is a member."""
+        return (_proof(self._known[0][1], ring) if self._known else bytes(PROOF_BYTES)) + ring
+
+    def is_proved(self, told: bytes) -> bool:
+        """Whether who tells this ring is a member of this cluster, whatever ring this node knows.
+
+        All members that this node knows may have been replaced while it was away.
+        """
+        proof, ring = told[:PROOF_BYTES], told[PROOF_BYTES:]
+        return any(hmac.compare_digest(proof, _proof(key, ring)) for _, key in self._known)
+
     def _learn(self, told: _Told) -> bool:
         known = sorted({*self._known, *told}, reverse=True)
         known = [one for one in known if one[0] >= known[0][0] - 1][:KEPT_MAX]
@@ -79,3 +98,7 @@ class TokenKeys:
         self._known = known
         self._replica.put_synced(TOKEN_KEYS, msgspec.msgpack.encode(known))
         return True
+
+
+def _proof(key: bytes, ring: bytes) -> bytes:
+    return blake3(b"respdyn ring" + ring, key=key).digest(PROOF_BYTES)

@@ -99,7 +99,7 @@ class PubSub:
     ) -> bytes | None:
         """Send a message to all listeners. The reply, or None: then `target` gave it a place."""
         total = self.deliver(kind, channel, message)
-        connected = [link for link in self._links.values() if link.is_connected]
+        connected = [link for link in self._links.values() if link.is_connected and link.is_member]
         waited = {link.peer for link in connected if link.is_up}
         if not connected:
             return integer(total)

@@ -141,7 +141,7 @@ class Trackers:
         writing, self._writing = self._writing, []
         peers = [
             link for peer, link in self._links.items()
-            if link.is_connected and peer in self._interested()
+            if link.is_connected and link.is_member and peer in self._interested()
         ]
         if not batch or not (peers or self.sessions):
             return

@@ -112,6 +112,8 @@ class Users:
         self.log: deque[Refusal] = deque()          # newest first
         self.kill: Callable[[Session], None] = lambda session: None
         self._settle(DEFAULT)
+        node.gossip.users_told = self.told
+        node.gossip.user_heard = self.heard
 
     # ---- who there is ----
 

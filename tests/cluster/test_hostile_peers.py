@@ -28,9 +28,11 @@ SECTIONS = (
 HUGE = 2**63 - 1
 
 
-def frame_of(little: Little, section: str, *items: bytes, entries: int = 1) -> list[bytes]:
+def frame_of(
+    little: Little, section: str, *items: bytes, entries: int = 1, source: int = 0, target: int = 1
+) -> list[bytes]:
     """The next frame from A to B, with something in one section."""
-    link = little["B"].link_to(little.machines[0].name)
+    link = little.machines[target].node.link_to(little.machines[source].name)
     counts = [entries if name == section else 0 for name in SECTIONS]
     header = HEADER.pack(
         PROTOCOL_VERSION, 0, link.peer_epoch, link.peer_number + 1, 0, 0, 0, 1,
