@@ -42,7 +42,7 @@ from typing import Final, cast
 
 from respdyn.errors import PeerError
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 # version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, its
 # monotonic time in ms and the last such time that it has seen of the receiver, the mark that its

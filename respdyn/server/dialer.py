@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, cast
 from respdyn.errors import PeerError
 from respdyn.ports import BULK_BYTES
 from respdyn.server import handshake
+from respdyn.server.channel import Sealer
 from respdyn.server.names import look_up
 from respdyn.server.tls import reason_of
 
@@ -197,6 +198,8 @@ class Outgoing(asyncio.Protocol):
         self._arrived_s = 0.0           # loop time: when that last grew, or there was nothing
         self._buffer = b""
         self._nonce = b""
+        self._binding = b""             # to the TLS session
+        self._sealer: Sealer | None = None      # once the listener is proved
         self._nonce2 = b""
         self._reason = ""
         self._deadline: asyncio.TimerHandle | None = None
@@ -247,11 +250,14 @@ class Outgoing(asyncio.Protocol):
         if transport is None:
             return
         metrics = self._peers.metrics
+        assert self._sealer is not None
+        head = self._sealer.head(frame)
+        size = len(head) + len(frame)
         metrics.peer_frames_out += 1
-        metrics.peer_bytes_out += len(frame)
-        self._sent += len(frame)
+        metrics.peer_bytes_out += size
+        self._sent += size
         self._has_bulk = self._has_bulk or len(frame) > BULK_BYTES
-        transport.write(frame)
+        transport.writelines((head, frame))
         if transport.get_write_buffer_size() > self._peers.output_limit:
             metrics.peer_output_dropped += 1
             self._reason = "too many bytes unsent (peer-output-limit)"
@@ -300,8 +306,11 @@ class Outgoing(asyncio.Protocol):
             return
         self._nonce2 = secrets.token_bytes(handshake.NONCE_BYTES)
         greeting = peers.turn.node.greeting()
-        proof = handshake.dialer_proof(peers.secret, self._nonce, self._nonce2, greeting)
         assert self._transport is not None
+        self._binding = handshake.binding_of(self._transport)
+        proof = handshake.dialer_proof(
+            peers.secret, self._nonce, self._nonce2, greeting, self._binding
+        )
         self._transport.write(handshake.encode(handshake.HELLO, self._nonce2, proof, greeting))
 
     def _enter(self, items: list[bytes]) -> None:
@@ -309,7 +318,9 @@ class Outgoing(asyncio.Protocol):
         if not self._nonce2:
             raise PeerError("malformed handshake")
         peers = self._peers
-        greeting = handshake.read_welcome(peers.secret, self._nonce, self._nonce2, items)
+        secret, binding = peers.secret, self._binding
+        greeting = handshake.read_welcome(secret, self._nonce, self._nonce2, items, binding)
+        self._sealer = Sealer(handshake.session_key(secret, self._nonce, self._nonce2, binding))
         self._stop_clock()
         peers.turn.begin()
         self._peer = peer = peers.turn.node.meet(greeting)

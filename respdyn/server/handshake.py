@@ -3,23 +3,29 @@
     listener -> [RESPDYN-PEER, version, nonce]
     dialer   -> [HELLO, nonce2, proof, greeting]            proof over nonce, nonce2 and greeting
     listener -> [WELCOME, proof, greeting]  or  [REFUSED, reason]
-    dialer   -> frames, from now on; the listener says nothing more
+    dialer   -> frames, from now on, each with a proof (`channel`); the listener says nothing more
 
 Both nonces are in both proofs, so neither can be replayed; the two proofs differ by their first
-word, so a listener's cannot be reflected as a dialer's. This authenticates the two ends and their
-greetings; what follows is as safe as the network is.
+word, so a listener's cannot be reflected as a dialer's. Where the connection speaks TLS, what is
+proved is that both ends are of the same TLS session (`binding`): somebody in between, with a
+certificate that both believe, would have two. The key of the frames comes from the secret and both
+nonces.
+
+Without a secret (on loopback, or TLS in its place) all this proves what anybody could: then a MAC
+is a checksum, and TLS is what protects.
 
 Messages are RESP arrays of bulk strings, read here by a strict little parser with small limits:
 what a stranger sends decides neither how much memory is taken nor how deep anything nests.
 """
 
+import asyncio
 import hmac
 from typing import Final
 
 from respdyn.errors import PeerError
 
 MAGIC: Final = b"RESPDYN-PEER"
-VERSION: Final = b"1"
+VERSION: Final = b"2"
 HELLO: Final = b"HELLO"
 WELCOME: Final = b"WELCOME"
 REFUSED: Final = b"REFUSED"
@@ -67,22 +73,54 @@ def decode(data: bytes) -> tuple[list[bytes], bytes] | None:
     return items, data[at:]
 
 
-def dialer_proof(secret: bytes, nonce: bytes, nonce2: bytes, greeting: bytes) -> bytes:
-    """What shows that the dialer knows the secret, and said this greeting."""
-    return hmac.digest(secret, b"dialer" + nonce + nonce2 + greeting, "sha256")
+def dialer_proof(
+    secret: bytes, nonce: bytes, nonce2: bytes, greeting: bytes, binding: bytes = b""
+) -> bytes:
+    """What shows that the dialer knows the secret, and said this greeting on this connection."""
+    return _proof(secret, b"dialer", nonce, nonce2, greeting, binding)
 
 
-def listener_proof(secret: bytes, nonce: bytes, nonce2: bytes, greeting: bytes) -> bytes:
+def listener_proof(
+    secret: bytes, nonce: bytes, nonce2: bytes, greeting: bytes, binding: bytes = b""
+) -> bytes:
     """The same of the listener."""
-    return hmac.digest(secret, b"listen" + nonce + nonce2 + greeting, "sha256")
+    return _proof(secret, b"listen", nonce, nonce2, greeting, binding)
 
 
-def read_hello(secret: bytes, nonce: bytes, items: list[bytes]) -> tuple[bytes, bytes]:
+def session_key(secret: bytes, nonce: bytes, nonce2: bytes, binding: bytes = b"") -> bytes:
+    """The key of the frames on this connection, of 32 bytes."""
+    return _proof(secret, b"frames", nonce, nonce2, b"", binding)
+
+
+def _proof(
+    secret: bytes, who: bytes, nonce: bytes, nonce2: bytes, greeting: bytes, binding: bytes
+) -> bytes:
+    bound = bytes([len(binding)]) + binding
+    return hmac.digest(secret, who + nonce + nonce2 + bound + greeting, "sha256")
+
+
+def binding_of(transport: asyncio.BaseTransport) -> bytes:
+    """What both ends of one TLS session know and no other session has; b"" without TLS.
+
+    The dialer's Finished message: a MAC over everything that was said while keys were agreed on.
+    """
+    spoken = transport.get_extra_info("ssl_object")
+    if spoken is None:
+        return b""
+    found: bytes | None = spoken.get_channel_binding("tls-unique")
+    if not found:
+        raise PeerError("a TLS session without anything to tell it by")
+    return found
+
+
+def read_hello(
+    secret: bytes, nonce: bytes, items: list[bytes], binding: bytes = b""
+) -> tuple[bytes, bytes]:
     """The dialer's nonce and its greeting, proved. Raises `PeerError`."""
     if len(items) != 4 or items[0] != HELLO or len(items[1]) != NONCE_BYTES:
         raise PeerError("malformed handshake")
     _, nonce2, proof, greeting = items
-    if not hmac.compare_digest(proof, dialer_proof(secret, nonce, nonce2, greeting)):
+    if not hmac.compare_digest(proof, dialer_proof(secret, nonce, nonce2, greeting, binding)):
         raise PeerError("wrong peer secret")
     return nonce2, greeting
 
@@ -96,7 +134,9 @@ def read_offer(items: list[bytes]) -> bytes:
     return items[2]
 
 
-def read_welcome(secret: bytes, nonce: bytes, nonce2: bytes, items: list[bytes]) -> bytes:
+def read_welcome(
+    secret: bytes, nonce: bytes, nonce2: bytes, items: list[bytes], binding: bytes = b""
+) -> bytes:
     """The listener's greeting, proved. Raises `PeerError`, also for its refusal."""
     if len(items) == 2 and items[0] == REFUSED:
         reason = items[1][:200].decode("utf-8", "replace")
@@ -104,7 +144,7 @@ def read_welcome(secret: bytes, nonce: bytes, nonce2: bytes, items: list[bytes])
     if len(items) != 3 or items[0] != WELCOME:
         raise PeerError("malformed handshake")
     _, proof, greeting = items
-    if not hmac.compare_digest(proof, listener_proof(secret, nonce, nonce2, greeting)):
+    if not hmac.compare_digest(proof, listener_proof(secret, nonce, nonce2, greeting, binding)):
         raise PeerError("wrong peer secret")
     return greeting
 

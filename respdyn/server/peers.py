@@ -16,12 +16,11 @@ import secrets
 import traceback
 from typing import Final, cast
 
-import hiredis
-
 from respdyn.errors import PeerError
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import BULK_BYTES, Random, Trace
 from respdyn.server import handshake
+from respdyn.server.channel import Opener
 from respdyn.server.dialer import Dial, Outgoing, tune
 from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
@@ -204,8 +203,7 @@ class Incoming(asyncio.Protocol):
         self._peer = ""
         self._buffer = b""
         self._nonce = secrets.token_bytes(handshake.NONCE_BYTES)
-        self._reader = hiredis.Reader()
-        self._unfinished = 0            # bytes of a frame that is not complete
+        self._opener: Opener | None = None      # once the peer is proved
         self._proved_s = 0.0            # when the peer was; 0.0 once its first frame has come
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -273,13 +271,16 @@ class Incoming(asyncio.Protocol):
         if message is None:
             return
         items, rest = message
-        nonce2, greeting = handshake.read_hello(peers.secret, self._nonce, items)
+        assert self._transport is not None
+        binding = handshake.binding_of(self._transport)
+        nonce2, greeting = handshake.read_hello(peers.secret, self._nonce, items, binding)
         peers.turn.begin()
         node = peers.turn.node
         peer = node.meet(greeting)
-        assert self._transport is not None
         own = node.greeting()
-        proof = handshake.listener_proof(peers.secret, self._nonce, nonce2, own)
+        proof = handshake.listener_proof(peers.secret, self._nonce, nonce2, own, binding)
+        key = handshake.session_key(peers.secret, self._nonce, nonce2, binding)
+        self._opener = Opener(key, peers.frame_limit)
         self._transport.write(handshake.encode(handshake.WELCOME, proof, own))
         self._leave_lobby()
         self._peer = peer
@@ -300,33 +301,23 @@ class Incoming(asyncio.Protocol):
         peers.metrics.peer_bytes_in += len(data)
         if not turn.is_open:
             turn.begin()
-        reader = self._reader
         frame = turn.node.frame
         peer = self._peer
         self.has_spoken = True
-        self._unfinished += len(data)
-        try:
-            reader.feed(data)
-            while (items := reader.gets()) is not False:
-                if type(items) is not list:
-                    raise PeerError("a frame is not an array")
-                self._unfinished = 0
-                peers.metrics.peer_frames_in += 1
-                if self._proved_s:
-                    self._check_first()
-                try:
-                    frame(peer, items)
-                except PeerError:
-                    raise
-                except Exception as fault:      # a mistake of ours: it costs this link, no more
-                    peers.fault(peer, items, fault)
-                    raise PeerError("a frame that could not be dealt with") from None
-        except (hiredis.HiredisError, MemoryError, TypeError) as wrong:     # a key without a hash
-            raise PeerError(f"malformed frame: {wrong}") from None
-        if self._unfinished > BULK_BYTES:
+        assert self._opener is not None
+        for items in self._opener.open(data):
+            peers.metrics.peer_frames_in += 1
+            if self._proved_s:
+                self._check_first()
+            try:
+                frame(peer, items)
+            except PeerError:
+                raise
+            except Exception as fault:      # a mistake of ours: it costs this link, and no more
+                peers.fault(peer, items, fault)
+                raise PeerError("a frame that could not be dealt with") from None
+        if self._opener.unfinished > BULK_BYTES:
             turn.node.standing.has_bulk(peer)
-        if self._unfinished > peers.frame_limit:
-            raise PeerError("a frame is too long (peer-frame-limit)")
 
     def _check_first(self) -> None:
         """The first frame tells of no time here (`Receiver.frame`): it came since the proof."""

@@ -50,6 +50,18 @@ def test_proofs_bind_secret_nonces_and_greeting() -> None:
             read_hello(secret, nonce, [HELLO, nonce2, good, greeting])
 
 
+def test_a_proof_is_of_one_tls_session() -> None:
+    """Somebody in between with a certificate that both believe has a session with each."""
+    good = dialer_proof(SECRET, NONCE, NONCE2, b"me", b"one session")
+    assert read_hello(SECRET, NONCE, [HELLO, NONCE2, good, b"me"], b"one session")
+    for other in (b"another", b""):
+        with pytest.raises(PeerError, match="wrong peer secret"):
+            read_hello(SECRET, NONCE, [HELLO, NONCE2, good, b"me"], other)
+        proof = listener_proof(SECRET, NONCE, NONCE2, b"me", b"one session")
+        with pytest.raises(PeerError, match="wrong peer secret"):
+            read_welcome(SECRET, NONCE, NONCE2, [WELCOME, proof, b"me"], other)
+
+
 def test_a_dialers_proof_is_no_listeners_proof() -> None:
     reflected = dialer_proof(SECRET, NONCE, NONCE2, b"me")
     with pytest.raises(PeerError, match="wrong peer secret"):

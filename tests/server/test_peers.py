@@ -9,6 +9,7 @@ import pytest
 
 from respdyn.resp.replies import array, bulk
 from respdyn.server import handshake, peers
+from respdyn.server.channel import Sealer
 from tests.server.stub import LOOPBACK, Served, Wire, served, until
 
 
@@ -37,10 +38,21 @@ def hello(nonce: bytes, greeting: bytes, secret: bytes = b"s") -> bytes:
     return handshake.encode(handshake.HELLO, nonce2, proof, greeting)
 
 
-def enter(server: Served, name: bytes = b"x") -> Wire:
+class Proved(Wire):
+    """A proved connection: what is sent on it is a frame."""
+
+    sealer: Sealer | None = None
+
+    def send(self, data: bytes) -> None:
+        super().send(data if self.sealer is None else self.sealer.head(data) + data)
+
+
+def enter(server: Served, name: bytes = b"x") -> Proved:
     """A proved connection of a made-up peer."""
-    wire = Wire(server.peer_port)
-    wire.send(hello(offer(wire), b"one/" + name))
+    wire = Proved(server.peer_port)
+    nonce = offer(wire)
+    wire.send(hello(nonce, b"one/" + name))
+    wire.sealer = Sealer(handshake.session_key(b"s", nonce, bytes(handshake.NONCE_BYTES)))
     data = b""
     while (message := handshake.decode(data)) is None:
         data += wire.socket.recv(4096)
@@ -250,6 +262,18 @@ def test_a_map_with_a_key_that_cannot_be_one_is_dropped(server: Served) -> None:
     assert server.metrics.peer_protocol_errors == 1
 
 
+def test_what_is_not_proved_is_not_read(server: Served) -> None:
+    """Somebody in between cannot insert a frame into a connection that stands."""
+    wire = enter(server)
+    wire.send(array([bulk(b"one")]))
+    until(lambda: server.node.frames == [("x", [b"one"])], "the first")
+    inserted = array([bulk(b"ACL SETUSER mallory on nopass +@all")])
+    wire.socket.sendall(Sealer(bytes(32)).head(inserted) + inserted)
+    assert wire.rest() == b""
+    assert len(server.node.frames) == 1
+    assert "not proved" in str(server.trace.named("peer_refused")[0]["reason"])
+
+
 def test_a_fault_at_a_peers_frame_costs_its_link_and_nothing_else(server: Served) -> None:
     """Whatever a frame meets here that nobody thought of, the node goes on."""
     frame_before = server.node.frame
@@ -274,7 +298,8 @@ def test_a_fault_at_a_peers_frame_costs_its_link_and_nothing_else(server: Served
 def test_a_frame_beyond_the_limit_is_dropped() -> None:
     with served("a", peer_secret="s", peer_frame_limit=100_000) as server:
         wire = enter(server)
-        wire.send(array([bulk(bytes(50_000))]) * 10)
+        for _ in range(10):
+            wire.send(array([bulk(bytes(50_000))]))
         until(lambda: len(server.node.frames) == 10, "frames within the limit")
         try:
             wire.send(b"*1\r\n$1000000000\r\n" + bytes(300_000))
