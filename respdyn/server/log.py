@@ -1,7 +1,7 @@
 """The log: one line per change of state, on standard error, for a person or for a program.
 
-    2026-11-21T03:00:00.123Z peer_up peer=5f3a round_trip_ms=0.4
-    {"at": "2026-11-21T03:00:00.123Z", "event": "peer_up", "peer": "5f3a", "round_trip_ms": 0.4}
+    2026-11-21T03:00:00.123Z peer_up peer=5f3a2e01 reason="round trip"
+    {"at": "2026-11-21T03:00:00.123Z", "event": "peer_up", "peer": "5f3a2e01", "reason": "..."}
 
 Never a line per operation, and never a user's value.
 """
