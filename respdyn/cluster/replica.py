@@ -144,14 +144,19 @@ class Replica:
 
         Expired values count until a read meets them, or they are collected.
         """
+        return self.keys_of(range(db, db + 1))[0]
+
+    def keys_of(self, dbs: range) -> list[tuple[list[int], list[int]]]:
+        """`keys` of several databases in a row: those that have expired are looked at once."""
         self._look_over()
-        live, timed = self.live[db][:], self.timed[db][:]
+        counts = [(self.live[db][:], self.timed[db][:]) for db in dbs]
         for locator, record in self._over.items():
-            if locator[2] == db:
+            if locator[2] in dbs:
+                live, timed = counts[locator[2] - dbs.start]
                 partition = (locator[0] << 8 | locator[1]) // self.width
                 live[partition] -= 1
                 timed[partition] -= is_timed(record)
-        return live, timed
+        return counts
 
     def expired_keys(self) -> int:
         """How many expired values reads have met, those that are collected since left out."""

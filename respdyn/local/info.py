@@ -346,8 +346,7 @@ def _keyspace(context: LocalContext) -> Fields:
     node.slot_map.look(node.now_ms)
     mine = [partition for partition, is_mine in enumerate(node.slot_map.mine()) if is_mine]
     fields: Fields = {}
-    for db in range(len(node.replica.live)):
-        live, timed = node.replica.keys(db)
+    for db, (live, timed) in enumerate(node.replica.keys_of(range(len(node.replica.live)))):
         keys = sum(live[partition] for partition in mine)
         if keys:
             expires = sum(timed[partition] for partition in mine)

@@ -112,8 +112,8 @@ class NodeCollector(Collector):
             errors.add_metric([word], count)
         yield errors
         keys = GaugeMetricFamily("redis_db_keys", "Live keys held here", labels=["db"])
-        for db in range(len(node.replica.live)):
-            count = sum(node.replica.keys(db)[0])
+        for db, (live, _) in enumerate(node.replica.keys_of(range(len(node.replica.live)))):
+            count = sum(live)
             if count or db == 0:
                 keys.add_metric([f"db{db}"], count)
         yield keys

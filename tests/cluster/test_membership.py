@@ -1,8 +1,11 @@
 """Nodes join, leave, are replaced and removed; data moves with them and is never missing."""
 
+import msgspec
 import pytest
 
+from respdyn.cluster.messages import HEADER, PROTOCOL_VERSION
 from respdyn.cluster.transfer_state import is_changing
+from respdyn.errors import PeerError
 from respdyn.ring.hashing import PREFIX, slot_of
 from respdyn.ring.ring import Ring
 from tests.little import Little
@@ -321,3 +324,38 @@ def test_a_node_that_was_restarted_is_settled_at_the_ring_it_kept() -> None:
     little.kill("B")
     little.boot("B")
     little.until(lambda: little["B"].transfers.own.version == 1, 3000)
+
+
+def test_nodes_of_different_peer_protocols_refuse_each_other() -> None:
+    """As docs/upgrade.md says, in these words."""
+    little = Little(2).ready()
+    other = PROTOCOL_VERSION - 1
+    greeting = msgspec.msgpack.decode(little["B"].greeting())
+    assert greeting[0] == PROTOCOL_VERSION
+    greeting[0] = other
+    said = f"the peer speaks protocol version {other}, this node {PROTOCOL_VERSION}"
+    with pytest.raises(PeerError, match=said):
+        little["A"].meet(msgspec.msgpack.encode(greeting))
+    header = HEADER.pack(other, *[0] * 19)
+    with pytest.raises(PeerError, match=f"protocol version {other}, not {PROTOCOL_VERSION}"):
+        little["A"].frame(little["B"].identity.node_id, [header])
+
+
+def test_keys_of_all_databases_are_counted_in_one_pass() -> None:
+    little = Little(1).ready()
+    client = little.client("A")
+    for db in (0, 3, 15):
+        client("SELECT", db)
+        for number in range(db + 2):
+            client("SET", f"k{number}", "v")
+        client("SET", "short", "v", "PX", 50)
+    little.run(100)
+    assert client("GET", "short") is None       # of the last one, met by a read
+    replica = little["A"].replica
+    counts = [
+        (sum(live), sum(timed)) for live, timed in replica.keys_of(range(len(replica.live)))
+    ]
+    assert [counts[db] for db in (0, 3, 15)] == [(3, 1), (6, 1), (17, 0)]
+    assert counts == [
+        (sum(live), sum(timed)) for live, timed in map(replica.keys, range(len(replica.live)))
+    ]
