@@ -26,6 +26,7 @@ connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 
 from collections import deque
 
+from respdyn.admin.answers import Answers
 from respdyn.admin.staging import Staging
 from respdyn.admin.status import ClusterView
 from respdyn.cluster.cleared_gossip import ClearedGossip
@@ -125,9 +126,7 @@ class Node:
     def _assemble(self, here: Member) -> None:
         """Make the rooms and tell them of each other."""
         this, settings, name = self.this, self.settings, here.node_id
-        self.membership = Membership(
-            this, here, settings.cluster_size, settings.n, settings.partitions
-        )
+        self.membership = Membership(this, here)
         self.transfers = this.transfers
         self.planner = Planner(name, this.link_to, self.transfers)
         self.detector = FailureDetector(
@@ -152,10 +151,7 @@ class Node:
         self.coordinator.message_max_age_ms = settings.message_max_age_ms
         self.coordinator.latencies = self.latencies
         self.view = ClusterView(self)
-        self.asking = Asking(
-            name, this.link_to, self.view.answer, self.view.run, self.replica.partitions, this.now,
-            this.counters,
-        )
+        self.asking = Asking(this, lambda question: self.answers.answer(question), self.view.run)
         stand_in = StandIn(this, self.coordinator, self.asking)
         self.dispatcher = Dispatcher(this, self.coordinator, stand_in)
         self.dispatcher.forwarding.latencies = self.latencies
@@ -176,12 +172,11 @@ class Node:
         self.topology = Topology(self)
         self.front = Front(self)
         self.receiver = Receiver(
-            self.replica, self.hints, self.coordinator, self.detector, self.counters,
-            self.transfers.holds, lambda link, item: self.hearers.heard(link, item),
-            self.front.plain.forwarded, self.dispatcher.forwarding.answered, self.asking.asked,
-            self.asking.told, self.standing.peer_stores, self.standing.peer_has_room,
-            self.standing.observe, self._forget_requests, self.changes.peer_began,
-            self.front.arrival.lives.told, settings.message_max_age_ms, this.now,
+            this, self.coordinator, self.detector,
+            lambda link, item: self.hearers.heard(link, item), self.front.plain.forwarded,
+            self.dispatcher.forwarding.answered, self.asking.asked, self.asking.told,
+            self.standing.peer_stores, self.standing.peer_has_room, self.standing.observe,
+            self._forget_requests, self.changes.peer_began, self.front.arrival.lives.told,
         )
         self.draining = Draining(this, self.front.sessions, self.replan, self.slot_map.ranges, here)
         self.staging = Staging(
@@ -190,6 +185,10 @@ class Node:
         self.telling = Telling(
             this, self.dispatcher, self.front.sessions, self.draining,
             MovedSlots(self.slot_map, self.front.sessions, self.topology.addresses),
+        )
+        self.answers = Answers(
+            this, self.coverage, self.handoff, self.exchange, self.transfer, self.collection,
+            self.telling.pubsub, self.view.health,
         )
         self.hearers = Hearers(
             self.counters, lambda link, item: self.standing.clock.heard(link, item), self.gossip,

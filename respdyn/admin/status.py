@@ -15,38 +15,12 @@ from respdyn.admin.sync_wait import sync_wait
 from respdyn.admin.verdict import ClusterFacts, NodeFacts, verdict
 from respdyn.admin.verify import Verification, repair
 from respdyn.cluster.questions import (
-    Clear,
-    ClearHint,
-    Count,
-    Deliver,
-    Digests,
-    Drop,
     Explain,
-    Fetch,
-    Give,
-    Held,
-    HintSerial,
-    HintsUpto,
-    Keys,
-    Listening,
-    Mend,
-    Offer,
-    Promise,
-    Pull,
-    Question,
-    Remnants,
-    Roots,
     Run,
-    Same,
-    Scan,
-    Segments,
-    Sizes,
     Status,
-    Tops,
-    Vow,
 )
 from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
-from respdyn.cluster.versions import Version, version_of
+from respdyn.cluster.versions import Version
 from respdyn.commands.dyn import parse_wait
 from respdyn.coordination.calls import Continuation
 from respdyn.errors import ReplyError
@@ -87,43 +61,6 @@ class ClusterView:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    # ---- the answering side ----
-
-    def answer(self, question: Question) -> Answer:
-        """This node's answer to any question of the control path."""
-        coverage = self._node.coverage
-        if isinstance(question, Scan):
-            return coverage.answer_scan(question)
-        if isinstance(question, Count):
-            return coverage.answer_count(question)
-        if isinstance(question, Tops):
-            return coverage.answer_tops(question)
-        if isinstance(question, Clear):
-            return coverage.answer_clear(question)
-        if isinstance(question, ClearHint):
-            return coverage.answer_clear_hint(question)
-        if isinstance(question, Deliver):
-            return self._node.handoff.answer(question)
-        if isinstance(question, Explain):
-            held = self._node.hints.find(question.locator)[0] if question.hinted else (
-                self._node.replica.get(question.locator)
-            )
-            return version_of(held, self._node.wall_ms)
-        if isinstance(question, Held | HintSerial | HintsUpto):
-            return self._node.handoff.answer_of(question)
-        if isinstance(question, Roots | Segments | Keys | Fetch | Mend):
-            return self._node.exchange.answer(question)
-        if isinstance(question, Digests):
-            records = map(self._node.replica.get, question.locators)
-            return [self._node.replica.digest(rec) if rec else b"" for rec in records]
-        if isinstance(question, Listening):
-            return pubsub_tasks.answer(self._node.telling.pubsub, question)
-        if isinstance(question, Promise | Vow | Remnants | Drop | Same):
-            return self._node.collection.answer(question)
-        if isinstance(question, Pull | Offer | Give | Sizes):
-            return self._node.transfer.answer(question)
-        return self._health()
-
     def run(self, wish: Run, done: Callable[[bytes], None]) -> None:
         """Run a command for a task."""
         node = self._node
@@ -136,7 +73,8 @@ class ClusterView:
         if reply is not None:
             done(reply)
 
-    def _health(self) -> Health:
+    def health(self) -> Health:
+        """How this node is, by its own word."""
         node = self._node
         ring = node.membership.ring
         return Health(

@@ -11,7 +11,6 @@ from typing import Final
 from respdyn.causal.codec import LIVE, digest, join_records
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
-from respdyn.cluster.hints import Hints
 from respdyn.cluster.link import LAZY_MS, Link
 from respdyn.cluster.messages import (
     EARLY,
@@ -32,9 +31,7 @@ from respdyn.cluster.messages import (
     pair,
     read_header,
 )
-from respdyn.cluster.now import Now
-from respdyn.cluster.replica import Replica
-from respdyn.cluster.statistics import Counters
+from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError, PeerError
 from respdyn.types import values
 
@@ -46,8 +43,7 @@ class Receiver:
     """Applies frames."""
 
     def __init__(
-        self, replica: Replica, hints: Hints, coordinator: Coordinator,
-        detector: FailureDetector, counters: Counters, owns: Callable[[bytes], bool],
+        self, node: ThisNode, coordinator: Coordinator, detector: FailureDetector,
         gossip: Callable[[Link, bytes], None],
         forwarded: Callable[[Link, list[bytes], int, int], int],
         answered: Callable[[Link, int, bytes], None],
@@ -58,18 +54,17 @@ class Receiver:
         observe_clock: Callable[[int], None],
         forget_requests: Callable[[Link], None],
         peer_began: Callable[[Link], None], told_mark: Callable[[Link, int], None],
-        message_max_age_ms: int, now: Now,
     ) -> None:
-        self._now = now
+        self._now = node.now
         self.can_store = True
-        self.message_max_age_ms = message_max_age_ms
+        self.message_max_age_ms = node.settings.message_max_age_ms
         self.touched: list[Link] = []         # peers whose frames took effect this turn
-        self._replica = replica
-        self._hints = hints
+        self._replica = node.replica
+        self._hints = node.hints
         self._coordinator = coordinator
         self._detector = detector
-        self._counters = counters
-        self._owns = owns
+        self._counters = node.counters
+        self._owns = node.transfers.holds
         self._gossip = gossip
         self._forwarded = forwarded
         self._answered = answered

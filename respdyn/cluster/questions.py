@@ -8,7 +8,7 @@ whoever answers need not ask whether a slot exists. What a peer says may be anyt
 """
 
 from collections.abc import Iterable
-from typing import Annotated, get_args
+from typing import Annotated, ClassVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -33,7 +33,13 @@ Highest = dict[bytes, int]                              # of each actor's counte
 Entries = list[tuple[Db, Partition, Highest]]
 
 
-class Scan(msgspec.Struct, frozen=True, array_like=True, tag="scan"):
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """What all questions have."""
+
+    stores: ClassVar[bool] = False      # its answer waits until what it stored is on the disk
+
+
+class Scan(Asked, frozen=True, tag="scan"):
     """Names in an order that never changes, from a position on."""
 
     db: Db
@@ -44,49 +50,50 @@ class Scan(msgspec.Struct, frozen=True, array_like=True, tag="scan"):
     hinted: bool = False      # among what is kept for others, not among what is owned
 
 
-class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
+class Count(Asked, frozen=True, tag="count"):
     """How many live keys of a database each partition here has."""
 
     db: Db
 
 
-class Tops(msgspec.Struct, frozen=True, array_like=True, tag="tops"):
+class Tops(Asked, frozen=True, tag="tops"):
     """What some partitions have seen, as the highest counter of each actor."""
 
     dbs: list[Db]
     partitions: list[Partition]
 
 
-class Clear(msgspec.Struct, frozen=True, array_like=True, tag="clear"):
+class Clear(Asked, frozen=True, tag="clear"):
     """Raise cleared contexts: (database, partition, actor -> counter)."""
 
+    stores: ClassVar[bool] = True
     entries: Entries
 
 
-class Explain(msgspec.Struct, frozen=True, array_like=True, tag="explain"):
+class Explain(Asked, frozen=True, tag="explain"):
     """What a replica holds under a locator."""
 
     locator: bytes
     hinted: bool = False      # what it keeps for others, not what it owns
 
 
-class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
+class Status(Asked, frozen=True, tag="status"):
     """How a node is."""
 
 
-class Roots(msgspec.Struct, frozen=True, array_like=True, tag="roots"):
+class Roots(Asked, frozen=True, tag="roots"):
     """The roots of some partitions' hash trees. Fewer may be answered, from the front."""
 
     partitions: list[Partition]
 
 
-class Segments(msgspec.Struct, frozen=True, array_like=True, tag="segments"):
+class Segments(Asked, frozen=True, tag="segments"):
     """The leaves of a partition's hash tree, and its cleared context."""
 
     partition: Partition
 
 
-class Keys(msgspec.Struct, frozen=True, array_like=True, tag="keys"):
+class Keys(Asked, frozen=True, tag="keys"):
     """Locators and digests in some segments of a partition, from a position on."""
 
     partition: Partition
@@ -95,19 +102,19 @@ class Keys(msgspec.Struct, frozen=True, array_like=True, tag="keys"):
     place: Place
 
 
-class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
+class Fetch(Asked, frozen=True, tag="fetch"):
     """Some keys' digests now, and the records whose digest is still the one given."""
 
     names: Names
 
 
-class Mend(msgspec.Struct, frozen=True, array_like=True, tag="mend"):
+class Mend(Asked, frozen=True, tag="mend"):
     """Compare all copies with everybody, from now on if `starts`: how far is that?"""
 
     starts: bool
 
 
-class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
+class Listening(Asked, frozen=True, tag="listening"):
     """Which channels or patterns are listened to, or how many listen to each of `names`."""
 
     kind: Annotated[int, Meta(ge=0, le=2)]
@@ -115,50 +122,53 @@ class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
     names: list[bytes] | None = None
 
 
-class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+class Held(Asked, frozen=True, tag="held"):
     """What a node holds of a key: whether that is more than a part (it is an owner, or keeps the
     whole key for one), the record, and what it knows to be cleared of the key's database."""
 
     locator: bytes
 
 
-class ClearHint(msgspec.Struct, frozen=True, array_like=True, tag="clearhint"):
+class ClearHint(Asked, frozen=True, tag="clearhint"):
     """Keep cleared contexts for an owner that is missing: as in `Clear`."""
 
+    stores: ClassVar[bool] = True
     owner: NodeId
     entries: Entries
 
 
-class Deliver(msgspec.Struct, frozen=True, array_like=True, tag="deliver"):
+class Deliver(Asked, frozen=True, tag="deliver"):
     """Hints for the node that is asked: name, since when they were kept (ms since 1970), content.
 
     Answered once they are as durable as the policy promises.
     """
 
+    stores: ClassVar[bool] = True
     entries: list[tuple[bytes, Natural, bytes]]
 
 
-class HintSerial(msgspec.Struct, frozen=True, array_like=True, tag="hintserial"):
+class HintSerial(Asked, frozen=True, tag="hintserial"):
     """The number of the last write that was kept as a hint."""
 
 
-class HintsUpto(msgspec.Struct, frozen=True, array_like=True, tag="hintsupto"):
+class HintsUpto(Asked, frozen=True, tag="hintsupto"):
     """How many hints have something that was kept up to this number."""
 
     serial: Natural
 
 
-class Vow(msgspec.Struct, frozen=True, array_like=True, tag="vow"):
+class Vow(Asked, frozen=True, tag="vow"):
     """Promise numbers, as in `Promise`, of partitions that the asked node need not own.
 
     Answered, once that is durable, with the highest number promised of each; 0: none is.
     """
 
+    stores: ClassVar[bool] = True
     version: Natural
     numbers: list[tuple[Partition, Natural]]      # partition, number
 
 
-class Remnants(msgspec.Struct, frozen=True, array_like=True, tag="remnants"):
+class Remnants(Asked, frozen=True, tag="remnants"):
     """Can nothing older of these partitions come from the asked node any more? One word for each:
     it keeps no hint and no copy that it does not own, nor did while a message may be under way."""
 
@@ -166,16 +176,17 @@ class Remnants(msgspec.Struct, frozen=True, array_like=True, tag="remnants"):
     partitions: list[Partition]
 
 
-class Promise(msgspec.Struct, frozen=True, array_like=True, tag="promise"):
+class Promise(Asked, frozen=True, tag="promise"):
     """May these be forgotten under a number? Locators with the digests of what should be there."""
 
+    stores: ClassVar[bool] = True
     partition: Partition
     version: Natural  # of the ring by which the asking node is an owner
     number: Natural
     names: Names
 
 
-class Drop(msgspec.Struct, frozen=True, array_like=True, tag="drop"):
+class Drop(Asked, frozen=True, tag="drop"):
     """All owners have promised the number: forget those that are still the same."""
 
     partition: Partition
@@ -185,7 +196,7 @@ class Drop(msgspec.Struct, frozen=True, array_like=True, tag="drop"):
     is_early: bool = False      # before the grace was over
 
 
-class Same(msgspec.Struct, frozen=True, array_like=True, tag="same"):
+class Same(Asked, frozen=True, tag="same"):
     """Are these still what is there, and long expired?"""
 
     partition: Partition
@@ -193,13 +204,13 @@ class Same(msgspec.Struct, frozen=True, array_like=True, tag="same"):
     names: Names
 
 
-class Digests(msgspec.Struct, frozen=True, array_like=True, tag="digests"):
+class Digests(Asked, frozen=True, tag="digests"):
     """What tells the states of some keys from any other; empty for a key that is not there."""
 
     locators: list[bytes]
 
 
-class Pull(msgspec.Struct, frozen=True, array_like=True, tag="pull"):
+class Pull(Asked, frozen=True, tag="pull"):
     """All records of some partitions (sorted), in the order of slots, from a position on."""
 
     partitions: list[Partition]
@@ -207,7 +218,7 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, tag="pull"):
     place: Place
 
 
-class Offer(msgspec.Struct, frozen=True, array_like=True, tag="offer"):
+class Offer(Asked, frozen=True, tag="offer"):
     """Names and digests of what the sender will drop, to an owner: which does it hold not so?"""
 
     to: NodeId
@@ -215,15 +226,16 @@ class Offer(msgspec.Struct, frozen=True, array_like=True, tag="offer"):
     entries: Names
 
 
-class Give(msgspec.Struct, frozen=True, array_like=True, tag="give"):
+class Give(Asked, frozen=True, tag="give"):
     """Records to be joined by an owner; answered when they are as durable as its policy says."""
 
+    stores: ClassVar[bool] = True
     to: NodeId
     partition: Partition
     records: Names
 
 
-class Sizes(msgspec.Struct, frozen=True, array_like=True, tag="sizes"):
+class Sizes(Asked, frozen=True, tag="sizes"):
     """How much a node holds of each partition: (partition, records, about how many bytes)."""
 
 

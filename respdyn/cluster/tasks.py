@@ -10,32 +10,22 @@ Hundreds a second, not tens of thousands: readable objects are welcome here.
 
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import NUMBER, bulk
-from respdyn.cluster.now import Now
 from respdyn.cluster.questions import (
-    Clear,
-    ClearHint,
-    Deliver,
-    Give,
     Pause,
-    Promise,
     Question,
     Run,
-    Vow,
     check_answer,
     read_question,
 )
-from respdyn.cluster.statistics import Counters
+from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.errors import PeerError
-
-# Answered only once what they asked to store is durable.
-_STORING: Final = (Clear, ClearHint, Deliver, Promise, Vow, Give)
 
 Wish = tuple[str, Question] | Run | Pause
 Answer = object
@@ -67,20 +57,18 @@ class Asking:
     """Runs tasks: sends their questions, collects the answers, and resumes them."""
 
     def __init__(
-        self, here: str, link_to: Callable[[str], Link],
-        answer_here: Callable[[Question], Answer],
+        self, node: ThisNode, answer_here: Callable[[Question], Answer],
         run: Callable[[Run, Callable[[bytes], None]], None],
-        partitions: Callable[[], int], now: Now, counters: Counters,
     ) -> None:
-        self._counters = counters
-        self._now = now
+        self._counters = node.counters
+        self._now = node.now
         self.held: list[tuple[Link, int, bytes]] = []     # this turn's answers that wait for it
         self._stored: deque[tuple[int, Link, int, bytes]] = deque()   # by generation
-        self._here = here
-        self._link_to = link_to
+        self._here = node.identity.node_id
+        self._link_to = node.link_to
         self._answer_here = answer_here
         self._run = run
-        self._partitions = partitions   # how many there are
+        self._partitions = node.replica.partitions      # how many there are
         self._running: set[int] = set()  # tasks in the foreground
         self._started = 0
         self._number = 0
@@ -165,7 +153,7 @@ class Asking:
             link.tolds.append(bulk(number + _encoder.encode(None)))
             return
         told = bulk(number + _encoder.encode(self._answer_here(question)))
-        if isinstance(question, _STORING):
+        if question.stores:
             self.held.append((link, link.peer_epoch, told))
         else:
             link.tolds.append(told)

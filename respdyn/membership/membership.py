@@ -61,9 +61,7 @@ class Visitor(msgspec.Struct):
 class Membership:
     """The ring as this node knows it, or its way to the first one."""
 
-    def __init__(
-        self, node: ThisNode, here: Member, cluster_size: int, n: int, partitions: int
-    ) -> None:
+    def __init__(self, node: ThisNode, here: Member) -> None:
         self.here = here
         self.candidates: dict[str, Member] = {here.node_id: here}
         self.own_addresses: set[str] = set()      # seeds that turned out to be this node
@@ -74,9 +72,10 @@ class Membership:
         # Host and peer port of members that have moved since, as another member has met them.
         self.moved: dict[str, tuple[str, int]] = {}
         self._node = node
-        self._cluster_size = cluster_size
-        self._n = n
-        self._partitions = partitions
+        settings = node.settings
+        self._cluster_size = settings.cluster_size
+        self._n = settings.n
+        self._partitions = settings.partitions
         self._rng = node.random
         self.trace = node.trace
         self._proposal: Ring | None = None        # ours
