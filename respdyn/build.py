@@ -13,11 +13,12 @@ INTERPRETED: Final = "interpreted"
 def compiled_modules() -> tuple[str, ...]:
     """The modules that run as machine code: this Python takes such a file before the source."""
     package = Path(__file__).parent
-    found = {
-        ".".join(path.relative_to(package).parts).removesuffix(suffix)
-        for suffix in EXTENSION_SUFFIXES for path in package.rglob(f"*{suffix}")
-    }
-    return tuple(sorted(name for name in found if not name.endswith(".so")))
+    found = []
+    for path in package.rglob("*.*"):
+        stem, _, rest = path.name.partition(".")
+        if f".{rest}" in EXTENSION_SUFFIXES:
+            found.append(".".join([*path.relative_to(package).parent.parts, stem]))
+    return tuple(sorted(found))
 
 
 def build() -> str:

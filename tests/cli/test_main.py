@@ -1,9 +1,12 @@
 """The program says what it can do, and what was typed wrong, in one line."""
 
 import argparse
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import pytest
 
+from respdyn import build
 from respdyn.cli.cli import lines
 from respdyn.cli.client import ClientError, parse_address
 from respdyn.cli.main import PARTS, add_settings, given_settings, main
@@ -36,6 +39,17 @@ def test_every_setting_is_a_flag() -> None:
     assert given_settings(parser.parse_args(words)) == {s.name: "7" for s in SETTINGS}
     assert given_settings(parser.parse_args([])) == {}
     assert "%" not in parser.format_help()
+
+
+def test_each_compiled_module_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cluster").mkdir()
+    for name in ("build.py", f"node{EXTENSION_SUFFIXES[0]}", "cluster/link.py",
+                 f"cluster/link{EXTENSION_SUFFIXES[0]}", "node.cpython-27-sparc.so"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(build, "__file__", str(tmp_path / "build.py"))
+    assert build.compiled_modules.__wrapped__() == ("cluster.link", "node")
 
 
 def test_version_tells_libraries_and_compiled_modules(capsys: pytest.CaptureFixture[str]) -> None:
