@@ -46,6 +46,8 @@ from respdyn.config import Settings
 from respdyn.coordination.coverage import Coverage
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.fallback import StandIn
+from respdyn.coordination.groups import Groups
+from respdyn.coordination.inbound import Inbound
 from respdyn.hearers import Hearers
 from respdyn.host import Host, NoHost
 from respdyn.local.cluster import Topology
@@ -154,6 +156,8 @@ class Node:
         self.asking = Asking(this, lambda question: self.answers.answer(question), self.view.run)
         stand_in = StandIn(this, self.coordinator, self.asking)
         self.dispatcher = Dispatcher(this, self.coordinator, stand_in)
+        self.groups = Groups(self.dispatcher, this, self.coordinator)
+        self.inbound = Inbound(this, self.coordinator, self.dispatcher, self.groups)
         self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(this, self.keepers)
@@ -173,7 +177,7 @@ class Node:
         self.front = Front(self)
         self.receiver = Receiver(
             this, self.coordinator, self.detector,
-            lambda link, item: self.hearers.heard(link, item), self.front.plain.forwarded,
+            lambda link, item: self.hearers.heard(link, item), self.inbound.forwarded,
             self.dispatcher.forwarding.answered, self.asking.asked, self.asking.told,
             self.standing.peer_stores, self.standing.peer_has_room, self.standing.observe,
             self._forget_requests, self.changes.peer_began, self.front.arrival.lives.told,
@@ -436,7 +440,10 @@ class Node:
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
-        return self.front.held() == 0 and self.dispatcher.is_idle() and self.asking.is_idle()
+        return (
+            self.front.held() == 0 and self.dispatcher.is_idle() and self.groups.is_idle()
+            and self.asking.is_idle()
+        )
 
     # ---- among the rooms ----
 

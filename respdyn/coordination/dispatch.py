@@ -23,17 +23,15 @@ from respdyn.causal.codec import LIVE
 from respdyn.causal.tokens import Seal
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hint import bare
-from respdyn.cluster.link import Link
-from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, NOT_RUN, TOO_FEW
+from respdyn.cluster.messages import TOO_FEW
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Target, Waiter
-from respdyn.cluster.terms import ANY, Terms
+from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
-from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Command, Then
+from respdyn.commands.declare import GATHER, READ, UPDATE, Command, Then
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import (
     CANNOT_STORE,
-    FULL,
     Answering,
     Call,
     Gathering,
@@ -47,10 +45,9 @@ from respdyn.coordination.calls import (
 )
 from respdyn.coordination.fallback import StandIn
 from respdyn.coordination.forwarding import Forwarding
-from respdyn.coordination.groups import GROUP, Groups
 from respdyn.coordination.keyspace_events import Notices
 from respdyn.coordination.lines import Lines
-from respdyn.errors import PeerError, ReplyError
+from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.types.values import exists
@@ -58,15 +55,12 @@ from respdyn.types.values import exists
 _MAX_HOPS: Final = 2
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
-_OVERLOAD = "OVERLOAD {} commands of one node wait at the coordinator already: nothing was done"
 
 
 class Dispatcher:
     """Routes commands on keys."""
 
-    def __init__(
-        self, node: ThisNode, coordinator: Coordinator, stand_in: StandIn,
-    ) -> None:
+    def __init__(self, node: ThisNode, coordinator: Coordinator, stand_in: StandIn) -> None:
         self.nobody_stores = False      # this node's disk fails, and no other can store either
         self.lines = Lines(node.now, self._next)
         self.busy = self.lines.busy     # keys that are read before they are written
@@ -83,13 +77,9 @@ class Dispatcher:
         self._counters = node.counters
         self._here = node.identity.node_id
         self._stand_in = stand_in
-        self.working_max = 100_000      # commands that one peer may have waiting here
-        self.least = ANY                # R and W of those, at least, who may go by an older ring
         self.siblings = 100, 25         # at most; and counted beyond this
         self.token_keys: tuple[bytes, ...] = ()     # the newest first, see `token_keys`
         self.notices: Notices | None = None     # while somebody asks for keyspace events
-        self._terms: dict[tuple[int, int, int, int], Terms] = {}
-        self.groups = Groups(self, node, coordinator)
 
     # ---- one key ----
 
@@ -418,53 +408,6 @@ class Dispatcher:
         if reply is not None:
             call.waiter.fill(reply)
 
-    def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
-        """A peer's forwarded command, at this position of its frame; the position behind it.
-
-        `echo_ms`: this node's time when it sent what the peer had last seen before the frame.
-        """
-        if len(items[at]) != ENVELOPE.size:
-            raise PeerError("a forwarded command without a proper envelope")
-        fields: tuple[int, ...] = ENVELOPE.unpack(items[at])
-        number, db, protocol, hops, r, w, sloppy, timeout_ms, window_ms, size = fields
-        end = at + 1 + size
-        if end > len(items) or not size or db > 15 or not hops or not r or not w:
-            raise PeerError("a forwarded command that is cut short")
-        argv = items[at + 1 : end]
-        waiter = PeerReply(link, number)
-        least = self.least if link.is_behind else ANY
-        if argv[0] == GROUP:
-            self.groups.forwarded(argv[-1], timeout_ms, echo_ms + window_ms, waiter, least)
-            return end
-        r, w, sloppy = max(r, least.r), max(w, least.w), sloppy & IS_SLOPPY
-        terms = self._terms.get((r, w, sloppy, timeout_ms))
-        if terms is None:
-            if len(self._terms) > 1000:
-                self._terms.clear()
-            terms = self._terms[r, w, sloppy, timeout_ms] = Terms(r, w, bool(sloppy), timeout_ms)
-        try:
-            command = lookup(argv)
-            if command.single is not None and size == 2:
-                command = command.single
-            if command.route not in (READ, WRITE, UPDATE):
-                raise PeerError(f"a forwarded command that is not forwarded: {command.name}")
-            if not self._node.plans:
-                reply: bytes | None = NOT_RUN
-            elif self._node.memory_is_full and "denyoom" in command.flag_words:
-                reply = error(FULL)
-            elif link.working >= self.working_max:
-                self._counters.overloads += 1
-                reply = error(_OVERLOAD.format(link.working))
-            else:
-                reply = self.execute(
-                    command, argv, db, protocol == 3, terms, waiter, 0, hops, echo_ms + window_ms
-                )
-        except ReplyError as wrong:
-            reply = error(wrong.text)
-        if reply is not None:
-            waiter.fill(reply)
-        return end
-
     # ---- time ----
 
     def expire(self) -> None:
@@ -478,4 +421,4 @@ class Dispatcher:
 
     def is_idle(self) -> bool:
         """Whether no command waits for a key or for another node."""
-        return not self.busy and self.forwarding.is_idle() and self.groups.is_idle()
+        return not self.busy and self.forwarding.is_idle()

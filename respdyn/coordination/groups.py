@@ -24,7 +24,8 @@ Source: SEMANTICS 7.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -32,11 +33,12 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.replica import Replica
-from respdyn.cluster.terms import ANY, Terms
+from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.commands.table import find, lookup
 from respdyn.coordination.calls import Call, Continuation, Turn, Updating
+from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import (
     Done,
@@ -45,16 +47,13 @@ from respdyn.coordination.group_messages import (
     Step,
     encoder,
     outcomes,
-    read_group,
 )
-from respdyn.coordination.timing import Timing
-from respdyn.errors import PeerError, ReplyError
+from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
 from respdyn.ring.hashing import locator as locator_of
 from respdyn.types.values import exists
 
-if TYPE_CHECKING:
-    from respdyn.coordination.dispatch import Dispatcher
+Note = Callable[[int], None]        # hears how many nanoseconds a step took
 
 GROUP: Final = b"EXEC"
 WATCH: Final = b"WATCH"
@@ -86,6 +85,25 @@ def _has_changed(version: bytes, record: bytes, now_ms: int) -> bool:
     if version[1:] != _digest(record):
         return True
     return version[:1] == b"+" and not exists(record, now_ms)
+
+
+class Timing:
+    """Times the steps of a group, one note for each, by a clock that runs within a turn too."""
+
+    __slots__ = ("_clock_ns", "_notes")
+
+    def __init__(self, clock_ns: Callable[[], int], notes: list[Note]) -> None:
+        self._clock_ns = clock_ns
+        self._notes = notes
+
+    def run(self, run_step: Callable[[int], None]) -> None:
+        """All steps, one after the other."""
+        began_ns = self._clock_ns()
+        for index, note in enumerate(self._notes):
+            run_step(index)
+            ended_ns = self._clock_ns()
+            note(ended_ns - began_ns)
+            began_ns = ended_ns
 
 
 class Groups:
@@ -146,26 +164,6 @@ class Groups:
         )
         forwarding = self.dispatcher.forwarding
         forwarding.send(call, GROUP + peer.encode(), peer, Continuation(answered))
-
-    def forwarded(
-        self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms
-    ) -> None:
-        """A peer's group, with R and W as in `least` or more. Raises `PeerError`."""
-        group = read_group(body)
-        if not self.node.plans or self.now.now_ms > until_ms:
-            waiter.fill(NOT_RUN)
-            return
-
-        def done(outcome: Outcome) -> None:
-            is_word = isinstance(outcome, bytes)
-            waiter.fill(outcome if is_word else encoder.encode(outcome))   # type: ignore[arg-type]
-
-        try:
-            if least is not ANY:
-                group = group.with_least(least)
-            self.run(group, self.now.now_ms + timeout_ms, done, until_ms)
-        except ReplyError as wrong:
-            raise PeerError(f"a group with a command that is none: {wrong}") from wrong
 
     def free(self, locators: list[bytes]) -> None:
         """Keys that a group had taken go to those who wait for them."""

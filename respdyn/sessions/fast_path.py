@@ -12,12 +12,10 @@ from collections import deque
 from typing import Final
 
 from respdyn.cluster.coordinator import Coordinator
-from respdyn.cluster.link import Link
-from respdyn.cluster.messages import ENVELOPE, IS_SLOPPY, TAKES_EARLY
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
-from respdyn.coordination.calls import Answering, Call, PeerReply
+from respdyn.coordination.calls import Answering, Call
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.resp.replies import NULL2, NULL3, OK
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
@@ -180,50 +178,3 @@ class Plain:
         if gets or sets:
             session.last_ms = self._now.wall_ms
         return gets, sets
-
-    def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
-        """As `Dispatcher.forwarded`, which gets what is not a plain SET that can begin at once."""
-        dispatcher = self._dispatcher
-        envelope = items[at]
-        end = at + 4
-        if (
-            len(envelope) != ENVELOPE.size or end > len(items)
-            or TABLE.get(items[at + 1]) is not _SET or dispatcher.notices is not None
-        ):
-            return dispatcher.forwarded(link, items, at, echo_ms)
-        number, db, _, hops, r, w, bits, timeout_ms, window_ms, size = ENVELOPE.unpack(envelope)
-        key = items[at + 2]
-        slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
-        if size != 3 or db > 15 or not hops or not r or not w or not self._node.plans:
-            return dispatcher.forwarded(link, items, at, echo_ms)
-        locator = PREFIX[db][slot] + key
-        plan = self._node.plans[slot]
-        is_sloppy = bool(bits & IS_SLOPPY)
-        replicas = plan.replicas if is_sloppy else plan.strict
-        if (
-            plan.coordinator != self._here or not plan.is_owner or plan.is_instant
-            or plan.sizes is not None or replicas.copies < w or locator in self._busy
-            or locator in self._away or self._now.now_ms > echo_ms + window_ms
-            or self._node.store_failure or self._node.memory_is_full
-            or not self._identity.can_mint() or link.working >= dispatcher.working_max
-            or link.is_behind or locator in link.refused
-        ):
-            return dispatcher.forwarded(link, items, at, echo_ms)
-        record = self._tables[slot].get(locator, b"")
-        delta = assign(record, self._node.stamp(plan.partition), items[at + 3], 0)
-        self._replica.replace(locator, record, delta)
-        reply = PeerReply(link, number)
-        early = ""
-        if (
-            bits & TAKES_EARLY and w <= 2 and link in replicas.writers
-            and not self._coordinator.waits_for_disk
-        ):
-            early = link.peer
-            link.working += 1       # until it is heard that the record has arrived
-        else:
-            reply.hold()
-        self._coordinator.write(
-            plan, reply, OK, locator, delta, w, is_sloppy, self._now.now_ms + timeout_ms, True,
-            echo_ms + window_ms, early, number,
-        )
-        return end

@@ -182,7 +182,6 @@ class Front:
         terms = self._node.this.default_terms
         terms.r = min(settings.r or n // 2 + 1, n)
         terms.w = min(settings.w or n // 2 + 1, n)
-        self.dispatcher.least = terms
         for session in self.sessions.values():
             follow(session.terms, terms, n)
 

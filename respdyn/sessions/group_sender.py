@@ -16,11 +16,10 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import GATHER, Argv, Command
 from respdyn.commands.folding import payload_of
 from respdyn.commands.table import lookup
-from respdyn.coordination import groups
 from respdyn.coordination.calls import Continuation, Gathering, Part
 from respdyn.coordination.forwarding import NO_AGREEMENT, OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import Done, Group, Outcome, Step
-from respdyn.coordination.timing import Note, Timing
+from respdyn.coordination.groups import WATCH, Note, Timing
 from respdyn.resp.replies import OK
 from respdyn.ring.hashing import slot_of
 from respdyn.sessions.session import Session
@@ -66,7 +65,7 @@ class Sender:
 
     def __init__(self, front: Front, terms: Terms, deadline_ms: int) -> None:
         self._front = front
-        self._dispatcher = front.dispatcher
+        self._groups = front.node.groups
         self._here = front.here
         self._terms = terms
         self._deadline_ms = deadline_ms
@@ -112,9 +111,9 @@ class Sender:
         elif batch.peer == self._here:
             notes = [item.note for item in batch.items if item.note is not None]
             timing = Timing(self._front.clock_ns, notes) if notes and steps else None
-            self._dispatcher.groups.run(group, self._deadline_ms, done, timing=timing)
+            self._groups.run(group, self._deadline_ms, done, timing=timing)
         else:
-            self._dispatcher.groups.send(
+            self._groups.send(
                 batch.peer, group, self._terms, self._deadline_ms, done
             )
 
@@ -164,7 +163,7 @@ class Watching:
         items = [
             Item(
                 Part(self._gathering, index),
-                Step([groups.WATCH, key], db, False, terms.r, terms.w, terms.sloppy),
+                Step([WATCH, key], db, False, terms.r, terms.w, terms.sloppy),
                 slot_of(key), False,
             )
             for index, (db, key) in enumerate(self._wanted)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def tune(node: Node) -> None:
     """Pass on what CONFIG SET may have changed."""
     settings = node.settings
-    node.dispatcher.working_max = settings.max_inflight
+    node.inbound.working_max = settings.max_inflight
     node.hints.limit_bytes = settings.hint_max_bytes
     node.hints.remember_ms = settings.request_timeout_ms
     node.dispatcher.siblings = settings.siblings_max, settings.siblings_warn

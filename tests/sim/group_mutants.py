@@ -27,13 +27,13 @@ class AppliesGroupsInTwoTurns(Node):
 
     def start(self, now_ms: int, wall_ms: int) -> None:
         super().start(now_ms, wall_ms)
-        groups = self.dispatcher.groups
+        groups = self.groups
         groups.deferred = []                            # type: ignore[attr-defined]
         groups.running_class = lambda: HalfRunning      # type: ignore[method-assign]
 
     def advance(self, now_ms: int, wall_ms: int) -> None:
         super().advance(now_ms, wall_ms)
-        deferred = self.dispatcher.groups.deferred      # type: ignore[attr-defined]
+        deferred = self.groups.deferred      # type: ignore[attr-defined]
         while deferred:
             running, steps = deferred.pop(0)
             for index in steps:
@@ -52,7 +52,7 @@ class IgnoresWatches(Node):
 
     def start(self, now_ms: int, wall_ms: int) -> None:
         super().start(now_ms, wall_ms)
-        self.dispatcher.groups.running_class = lambda: NeverChanged   # type: ignore[method-assign]
+        self.groups.running_class = lambda: NeverChanged   # type: ignore[method-assign]
 
 
 CALM = SMALL | {"transactors": 4}

@@ -398,7 +398,7 @@ class RunsForwardsTwice(Node):
         at = 1 + 2 * (verifies + feedbacks + stores + differs)
         if dropped == self.counters.frames_dropped:
             for _ in range(forwards):
-                at = self.dispatcher.forwarded(link, items, at, fields[9])
+                at = self.inbound.run(link, items, at, fields[9])
 
 
 class AnswersWhatItForwards(Node):
@@ -440,7 +440,7 @@ class NeverExpires(Node):
         super().advance(now_ms, wall_ms)
         still = Now()
         still.now_ms, still.wall_ms = now_ms, 1_600_000_000_000
-        self.dispatcher._now = self.dispatcher.groups.now = self.front.plain._now = still
+        self.dispatcher._now = self.groups.now = self.front.plain._now = still
 
 
 class GoesByItsClock(Node):

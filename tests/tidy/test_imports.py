@@ -82,7 +82,6 @@ KNOWN_CIRCLES: list[set[str]] = [
      "sessions/transactions.py", "sessions/tuning.py", "sessions/users.py",
      "sessions/users_file.py"},
     {"cli/admin.py", "cli/changes.py"},
-    {"coordination/dispatch.py", "coordination/groups.py"},
     {"server/dialer.py", "server/peers.py"},
     {"sim/clients.py", "sim/host.py", "sim/network.py", "sim/views.py", "sim/world.py"},
     {"sim/history.py", "sim/sessions.py"},
