@@ -27,8 +27,7 @@ connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 from collections import deque
 
 from respdyn.admin.answers import Answers
-from respdyn.admin.staging import Staging
-from respdyn.admin.status import ClusterView
+from respdyn.admin.tasks import Tasks
 from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
@@ -36,7 +35,7 @@ from respdyn.cluster.frame_receiver import Receiver
 from respdyn.cluster.identity import LIFE
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
-from respdyn.cluster.link import Link
+from respdyn.cluster.link import Link, seal_all
 from respdyn.cluster.plan import Planner, spare
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.cluster.tasks import Asking
@@ -50,7 +49,8 @@ from respdyn.coordination.groups import Groups
 from respdyn.coordination.inbound import Inbound
 from respdyn.hearers import Hearers
 from respdyn.host import Host, NoHost
-from respdyn.local.cluster import Topology
+from respdyn.local.context import LocalContext
+from respdyn.local.table import run
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
 from respdyn.membership.readiness import Standing
@@ -63,14 +63,9 @@ from respdyn.replication.handoff import Handoff
 from respdyn.replication.scrub import Scrub
 from respdyn.replication.transfer import TransferWork
 from respdyn.ring.ring import Member
-from respdyn.sessions.draining import Draining
 from respdyn.sessions.front import Front
-from respdyn.sessions.moved_slots import MovedSlots
-from respdyn.sessions.notifications import Telling
 from respdyn.sessions.session import Session
-from respdyn.sessions.tuning import tune
 from respdyn.sessions.turn_output import Drained, to_write
-from respdyn.sessions.users_file import begin_users
 
 
 class Node:
@@ -113,12 +108,12 @@ class Node:
         self._assemble(here)
         self.telling.tick()
         self.gossip.restore(self.is_named)
-        begin_users(self.front.users, this.settings.aclfile, self.host)
+        self.front.begin()
         self.changes.restore()
         self.changes.found()
         self.changes.go_by_ring()
         self.replan()
-        self.front.arrival.look(now_ms)
+        self.arrival.look(now_ms)
         self.trace.event(
             "node_started", node=here.node_id[:8], actor=this.identity.actor.hex()[:8],
             life="new" if this.identity.is_new_life else "same", records=self.replica.records,
@@ -152,8 +147,10 @@ class Node:
         self.coordinator.waits_for_disk = self._waits_for_disk
         self.coordinator.message_max_age_ms = settings.message_max_age_ms
         self.coordinator.latencies = self.latencies
-        self.view = ClusterView(self)
-        self.asking = Asking(this, lambda question: self.answers.answer(question), self.view.run)
+        self.asking = Asking(
+            this, lambda question: self.answers.answer(question),
+            lambda wish, done: self.dispatcher.run_for_task(wish, done),
+        )
         stand_in = StandIn(this, self.coordinator, self.asking)
         self.dispatcher = Dispatcher(this, self.coordinator, stand_in)
         self.groups = Groups(self.dispatcher, this, self.coordinator)
@@ -164,7 +161,7 @@ class Node:
         self.exchange = self.make_exchange()
         self.changes = Changes(
             this, self.membership, self.asking, self.coordinator, self.gossip,
-            lambda: self.front.arrival.lives.tell_all(), self.replan,
+            lambda: self.arrival.lives.tell_all(), self.replan,
         )
         self.scrub = self.make_scrub()
         self.handoff = self.make_handoff()
@@ -173,26 +170,32 @@ class Node:
             lambda: self.collection.disturb(),
         )
         self.collection = self.make_collection()
-        self.topology = Topology(self)
-        self.front = Front(self)
+        self.front = front = Front(
+            this, here, lambda: self.host, self.membership, self.gossip, self.standing,
+            self.slot_map, self.coordinator, self.dispatcher, self.groups, self.latencies,
+            self.replan, self.lost_memory, self.asking.start,
+            lambda session, command, argv: run(self.context, session, command, argv),
+            lambda session, command, argv, terms: self.tasks.make(session, command, argv, terms),
+        )
+        self.arrival, self.draining, self.telling = front.arrival, front.draining, front.telling
+        self.context = LocalContext(
+            this, lambda: self.host, self.apply_settings, front, self.slot_map, self.standing,
+            self.exchange, self.latencies, self.asking,
+        )
+        self.tasks = Tasks(
+            this, front, self.membership, self.gossip, self.standing, self.slot_map, self.coverage,
+            self.exchange, self.transfer, self.changes, self.coordinator,
+        )
         self.receiver = Receiver(
             this, self.coordinator, self.detector,
             lambda link, item: self.hearers.heard(link, item), self.inbound.forwarded,
             self.dispatcher.forwarding.answered, self.asking.asked, self.asking.told,
             self.standing.peer_stores, self.standing.peer_has_room, self.standing.observe,
-            self._forget_requests, self.changes.peer_began, self.front.arrival.lives.told,
-        )
-        self.draining = Draining(this, self.front.sessions, self.replan, self.slot_map.ranges, here)
-        self.staging = Staging(
-            this, self.membership, self.changes, self.gossip, self.coordinator, self.draining
-        )
-        self.telling = Telling(
-            this, self.dispatcher, self.front.sessions, self.draining,
-            MovedSlots(self.slot_map, self.front.sessions, self.topology.addresses),
+            self._forget_requests, self.changes.peer_began, self.arrival.lives.told,
         )
         self.answers = Answers(
             this, self.coverage, self.handoff, self.exchange, self.transfer, self.collection,
-            self.telling.pubsub, self.view.health,
+            self.telling.pubsub, self.tasks.health,
         )
         self.hearers = Hearers(
             self.counters, lambda link, item: self.standing.clock.heard(link, item), self.gossip,
@@ -200,14 +203,14 @@ class Node:
         )
         if self._waits_for_disk:
             self.dispatcher.forwarding.bits = 0
-        self.settings_changed()
+        self.apply_settings(settings)
 
     def make_coordinator(self) -> Coordinator:
         """The part that counts quorums."""
+        this = self.this
         return Coordinator(
-            self.replica, self.hints, self.counters, self.settings.speculative_ms,
-            self.this.stamp, self.this.plan_for, self.link_to, self.cleared_gossip.tell_cleared,
-            self.keepers, self.this.now,
+            this.replica, this.hints, this.counters, this.settings.speculative_ms, this.stamp,
+            this.plan_for, this.link_to, self.cleared_gossip.tell_cleared, self.keepers, this.now,
         )
 
     def make_exchange(self) -> Exchange:
@@ -228,9 +231,7 @@ class Node:
 
     # ---- clients ----
 
-    def open_session(
-        self, address: str, local_address: str, listener: str, tag: object
-    ) -> Session:
+    def open_session(self, address: str, local_address: str, listener: str, tag: object) -> Session:
         """A client has connected to one of the listeners, "client" or "cluster"."""
         return self.front.open_session(address, local_address, listener, tag, self._dirty)
 
@@ -293,10 +294,9 @@ class Node:
         if generation <= self.this.durable_to:
             return
         self.this.durable_to = generation
-        self.front.holding.store.done(generation)
-        self.front.journal.stored(generation, self.now_ms, self._waits_for_disk)
+        self.front.stored(generation, self._waits_for_disk)
         self.identity.durable(generation)
-        self.front.arrival.lives.durable(generation)
+        self.arrival.lives.durable(generation)
         self.changes.durable(generation)
         self.coordinator.durable(generation)
         if self._waits_for_disk:
@@ -364,9 +364,8 @@ class Node:
             self.detector.next_deadline(), self.gossip.next_deadline(),
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
             self.asking.next_deadline(), self.exchange.next_deadline(),
-            self.telling.next_deadline(), self.handoff.next_deadline(),
-            self.collection.next_deadline(), self.front.pausing.next_deadline(),
-            self.front.arrival.next_deadline(), self.changes.next_deadline(),
+            self.front.next_deadline(), self.handoff.next_deadline(),
+            self.collection.next_deadline(), self.changes.next_deadline(),
             self.transfer.next_deadline(), self._speak_by_ms,
         ))
 
@@ -387,7 +386,7 @@ class Node:
             self.changes.seal(this.generation + 1)
             sync = True
         coordinator.seal()
-        sync = self.front.arrival.lives.seal(this.generation + 1, sync)
+        sync = self.arrival.lives.seal(this.generation + 1, sync)
         if replica.batch:
             this.generation = generation = this.generation + 1
         waits = generation if self._waits_for_disk else 0
@@ -402,28 +401,17 @@ class Node:
         self.keepers.turn_ends()
         if generation:
             replica.batch = []
-            self.front.journal.handed_over(generation, self.now_ms)
-            self.front.holding.store.add(generation, sum(map(len, batch)), self.now_ms)
+            self.front.handed_over(generation, sum(map(len, batch)))
         if generation and sync:
             self._synced_generation = generation
         if self.asking.held:
             latest = this.generation if self._waits_for_disk else self._synced_generation
             self.asking.stored(latest if latest > this.durable_to else 0)
-        touched = self.receiver.touched
-        if touched:
-            for link in touched:
-                link.end_turn(waits)
-            touched.clear()
+        self.receiver.end_turn(waits)
         self.front.holding.look()
-        frames: list[tuple[str, bytes]] = []
-        flags = self.standing.flags()
-        self._speak_by_ms = NEVER
-        for link in self.links.values():
-            frame = link.seal(self.now_ms, self.clock.last, flags, self.front.arrival.lives.mark)
-            if frame is not None:
-                frames.append((link.peer, frame))
-            elif link.speak_by_ms < self._speak_by_ms:
-                self._speak_by_ms = link.speak_by_ms
+        frames, self._speak_by_ms = seal_all(
+            self.links, self.now_ms, self.clock.last, self.standing.flags(), self.arrival.lives.mark
+        )
         self.counters.frames_sent += len(frames)
         return Drained(to_write(self._dirty), frames, batch, generation, sync)
 
@@ -436,20 +424,24 @@ class Node:
     def stop(self) -> None:
         """Refuse new commands; what is pending finishes or fails by its deadline."""
         self.this.stopping = True
-        self.front.arrival.stop()
+        self.arrival.stop()
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
-        return (
-            self.front.held() == 0 and self.dispatcher.is_idle() and self.groups.is_idle()
-            and self.asking.is_idle()
-        )
+        return self.front.held() == 0 and self.groups.is_idle() and self.asking.is_idle()
 
     # ---- among the rooms ----
 
-    def settings_changed(self) -> None:
-        """CONFIG SET has changed something."""
-        tune(self)
+    def apply_settings(self, settings: Settings) -> None:
+        """Go by these settings from now on; some of them may change while a node runs."""
+        this = self.this
+        this.settings = settings
+        self.inbound.working_max = settings.max_inflight
+        this.hints.limit_bytes = settings.hint_max_bytes
+        this.hints.remember_ms = settings.request_timeout_ms
+        self.coordinator.speculative_ms = settings.speculative_ms
+        this.admission.settings_changed(settings)
+        self.front.settings_changed()
 
     @property
     def settings(self) -> Settings:
@@ -491,11 +483,9 @@ class Node:
         self.dispatcher.nobody_stores = bool(self.this.store_failure) and not any(
             plan.coordinator for plan in plans[:: self.replica.width]
         )
-        self.slot_map.replan(
-            plans, ring.partitions, not self.this.store_failure, self.now_ms
-        )
-        self.front.is_out = not (self.this.is_member() or self.draining.retires)
-        self.front.set_quorums(ring.most_copies())
+        self.slot_map.replan(plans, ring.partitions, not self.this.store_failure, self.now_ms)
+        self.standing.is_out = not (self.this.is_member() or self.draining.retires)
+        self.front.router.set_quorums(ring.most_copies())
         self.exchange.planned()
         self.handoff.planned()
         self.collection.planned()

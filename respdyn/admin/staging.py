@@ -1,8 +1,8 @@
-"""Staging: changes of membership as an operator makes them, DYN.CLUSTER JOIN, LEAVE, PLAN, COMMIT.
+"""Staging: an operator's changes of membership, from JOIN or LEAVE to PLAN and COMMIT; and DRAIN.
 
 What is staged, and the plan that was looked at, belong to the node that was asked and live in its
 memory. COMMIT proposes the ring that the plan showed (see `membership/decision`) and answers when
-it is decided. From then on the members carry it on by themselves (`membership/ring_changes`).
+it is decided; `membership/ring_changes` carries it on.
 
 Source: Riak's `cluster plan` and `cluster commit`; decision 0014.
 """
@@ -13,9 +13,7 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.questions import Pause, Sizes
 from respdyn.cluster.tasks import Task, answer_as
 from respdyn.cluster.this_node import ThisNode
-from respdyn.commands.declare import Argv
 from respdyn.errors import ReplyError
-from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
 from respdyn.membership.ring_changes import Changes
 from respdyn.ports import random_bits
@@ -31,61 +29,67 @@ _POLL_MS: Final = 10
 
 
 class Staging:
-    """What an operator has staged at this node."""
+    """What is staged here, and what becomes of it."""
 
     def __init__(
-        self, node: ThisNode, membership: Membership, changes: Changes, gossip: Gossip,
-        coordinator: Coordinator, draining: Draining,
+        self, node: ThisNode, membership: Membership, changes: Changes, draining: Draining,
+        coordinator: Coordinator,
     ) -> None:
         self.staged: list[Staged] = []
+        self._planned: tuple[int, tuple[Staged, ...]] | None = None
         self._node = node
         self._membership = membership
         self._changes = changes
-        self._gossip = gossip
-        self._coordinator = coordinator
         self._draining = draining
-        self._planned: tuple[int, tuple[Staged, ...]] | None = None
+        self._coordinator = coordinator
 
-    def task(self, name: str, argv: Argv, resp3: bool) -> Task:
-        """The task of DYN.CLUSTER JOIN and its kin. Raises `ReplyError`."""
+    # ---- staging ----
+
+    def join(self, words: list[str]) -> Task:
+        """Have a node that waits become a member. Raises `ReplyError`, as do the others."""
+        self._ring()
+        member, n = self._visitor(words[0])
+        weight, zone = _options(words[1:])
+        return self._stage(Staged("join", member.node_id, member, n, weight, zone))
+
+    def leave(self, words: list[str]) -> Task:
+        """Have a member leave when it has handed over what it holds."""
+        return self._stage(Staged("leave", self._member(self._ring(), words[0])))
+
+    def replace(self, words: list[str]) -> Task:
+        """Give a member's place to a node that waits."""
         ring = self._ring()
-        words = [word.decode("utf-8", "replace") for word in argv[2:]]
-        if name == "join":
-            visitor = self._visitor(words[0])
-            weight, zone = _options(words[1:])
-            return self._stage(Staged(
-                "join", visitor[0].node_id, visitor[0], visitor[1], weight, zone
-            ))
-        if name == "leave":
-            return self._stage(Staged("leave", self._member(ring, words[0])))
-        if name == "replace":
-            newcomer, n = self._visitor(words[1])
-            old = ring.member(self._member(ring, words[0]))
-            assert old is not None
-            return self._stage(Staged("replace", old.node_id, newcomer, n, old.weight))
-        if name == "force-remove":
-            return self._stage(Staged("force-remove", self._member(ring, words[0])))
-        if name == "change":
-            weight, zone = _options(words[1:])
-            if not weight and zone is None:
-                raise ReplyError("ERR give WEIGHT, ZONE or both")
-            return self._stage(Staged(
-                "change", self._member(ring, words[0]), weight=weight, zone=zone
-            ))
-        if name == "clear":
-            self.staged = []
-            self._planned = None
-            return _at_once(OK)
-        if name in ("plan", "commit") and not self.staged:
+        newcomer, n = self._visitor(words[1])
+        old = ring.member(self._member(ring, words[0]))
+        assert old is not None
+        return self._stage(Staged("replace", old.node_id, newcomer, n, old.weight))
+
+    def force_remove(self, words: list[str]) -> Task:
+        """Drop a member that does not come back."""
+        return self._stage(Staged("force-remove", self._member(self._ring(), words[0])))
+
+    def change(self, words: list[str]) -> Task:
+        """Give a member another weight or zone."""
+        ring = self._ring()
+        weight, zone = _options(words[1:])
+        if not weight and zone is None:
+            raise ReplyError("ERR give WEIGHT, ZONE or both")
+        return self._stage(Staged("change", self._member(ring, words[0]), weight=weight, zone=zone))
+
+    def clear(self) -> Task:
+        """Forget what is staged."""
+        self._ring()
+        self.staged = []
+        self._planned = None
+        return at_once(OK)
+
+    def check_member(self) -> None:
+        """Raises `ReplyError` unless this node is a member of a cluster."""
+        self._ring()
+
+    def _check_staged(self) -> None:
+        if not self.staged:
             raise ReplyError("ERR nothing is staged")
-        if name == "plan":
-            return self._plan(ring, resp3)
-        if name == "commit":
-            return self._commit(ring)
-        if name == "renew-keys":
-            return self._renew_keys()
-        assert name == "drain", f"no task for {name}"
-        return self._drain(words)
 
     def _ring(self) -> Ring:
         ring = self._node.ring
@@ -99,7 +103,7 @@ class Staging:
         except Refused as why:
             raise ReplyError(f"ERR {why}") from None
         self._planned = None
-        return _at_once(OK)
+        return at_once(OK)
 
     def _visitor(self, word: str) -> tuple[Member, int]:
         """A node that waits to be joined, by its address or the beginning of its id."""
@@ -125,6 +129,12 @@ class Staging:
         return found.node_id
 
     # ---- the plan ----
+
+    def plan(self, resp3: bool) -> Task:
+        """What all staged changes would do, before it is done."""
+        ring = self._ring()
+        self._check_staged()
+        return self._plan(ring, resp3)
 
     def _plan(self, ring: Ring, resp3: bool) -> Task:
         node = self._node
@@ -178,7 +188,10 @@ class Staging:
 
     # ---- the commit ----
 
-    def _commit(self, ring: Ring) -> Task:
+    def commit(self) -> Task:
+        """Do what the plan has shown."""
+        ring = self._ring()
+        self._check_staged()
         if self._planned != (ring.changes, tuple(self.staged)):
             raise ReplyError("ERR look at DYN.CLUSTER PLAN first: a commit does what it has shown")
         if self._changes.is_committing:
@@ -225,24 +238,17 @@ class Staging:
                "decided: try again in a minute" if self._changes.decision.has_forgotten else "")
         )
 
-    # ---- token keys ----
-
-    def _renew_keys(self) -> Task:
-        node = self._node
-        self._gossip.token_keys.renew()
-        self._gossip.tell_keys()
-        node.trace.event("token_keys_renewed")
-        return _at_once(OK)
-
     # ---- draining ----
 
-    def _drain(self, words: list[str]) -> Task:
+    def drain(self, words: list[str]) -> Task:
+        """Let others coordinate, and wait until nothing is under way here; or take it back."""
+        self._ring()
         if len(words) > 1 or (words and words[0].lower() not in ("on", "off")):
             raise ReplyError("ERR DYN.CLUSTER DRAIN takes ON or OFF")
         node = self._node
         if words and words[0].lower() == "off":
             self._draining.end()
-            return _at_once(OK)
+            return at_once(OK)
         if not self._draining.is_leaving:
             node.trace.event("draining")
             self._draining.begin(GONE_S)
@@ -265,7 +271,7 @@ class Staging:
         return OK
 
 
-def _at_once(reply: bytes) -> Task:
+def at_once(reply: bytes) -> Task:
     """A task that asks nobody."""
     yield []
     return reply

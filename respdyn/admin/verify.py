@@ -9,10 +9,8 @@ make the answer incomplete, which is told as well.
 see `exchange`), and waits until each comparison was clean since.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.admission import EXCHANGE
 from respdyn.cluster.questions import (
@@ -27,13 +25,11 @@ from respdyn.cluster.questions import (
     Segments,
 )
 from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
+from respdyn.cluster.this_node import ThisNode
 from respdyn.replication.exchange import FETCH_KEYS, PAUSE_MS, URGENT_BATCH
-from respdyn.replication.hash_tree import LEAF_BYTES
+from respdyn.replication.hash_tree import LEAF_BYTES, HashTrees
 from respdyn.resp.replies import array, bulk, integer, map_, text
 from respdyn.ring.hashing import is_locator
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
 
 LOOKS: Final = 5                # at a suspect; as many pauses of `PAUSE_MS`
 MOST_SUSPECTS: Final = 10_000   # keys that are looked at; more are not needed to know
@@ -49,10 +45,11 @@ _Steps = Generator[list[Wish], list[Answer], None]
 class Verification:
     """One run of VERIFY."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: ThisNode, trees: HashTrees) -> None:
         self._node = node
+        self._trees = trees
         self.owners = {
-            plan.partition: plan.owners for plan in node.this.plans[:: node.replica.width]
+            plan.partition: plan.owners for plan in node.plans[:: node.replica.width]
         }
         here = node.identity.node_id
         every = {owner for owners in self.owners.values() for owner in owners}
@@ -67,7 +64,7 @@ class Verification:
     def task(self, resp3: bool) -> Task:
         """Compares everything; the result is the reply."""
         node = self._node
-        began_ms = node.now_ms
+        began_ms = node.now.now_ms
         differing = yield from self._roots()
         for partition in differing:
             yield from self._keys(partition)
@@ -93,7 +90,7 @@ class Verification:
             ("differences", integer(count)),
             ("unsettled", integer(len(self.unsettled))),
             ("not-asked", array([text(owner) for owner in self.silent])),
-            ("took-ms", integer(node.now_ms - began_ms)),
+            ("took-ms", integer(node.now.now_ms - began_ms)),
             ("keys", array(rows)),
         ]
         return map_([(text(name), value) for name, value in pairs], resp3)
@@ -121,7 +118,7 @@ class Verification:
         roots: dict[int, set[bytes]] = {}
         while left:
             if not node.admission.room(EXCHANGE):
-                wait_ms = node.admission.ready_ms(EXCHANGE) - node.now_ms
+                wait_ms = node.admission.ready_ms(EXCHANGE) - node.now.now_ms
                 yield [Pause(max(1, wait_ms))]
             asked = sorted(left)
             answers = yield [(owner, Roots(left[owner][:URGENT_BATCH])) for owner in asked]
@@ -140,7 +137,7 @@ class Verification:
 
     def _keys(self, partition: int) -> _Steps:
         """Find the keys of one partition that may differ."""
-        trees = self._node.exchange.trees
+        trees = self._trees
         owners = [owner for owner in self.owners[partition] if owner not in self.silent]
         answers = yield [(owner, Segments(partition)) for owner in owners]
         told = [answer_as(Leaves, answer) for answer in answers]
@@ -203,10 +200,10 @@ class Verification:
                 (self.suspects if settled else self.unsettled)[name] = copies
 
 
-def repair(node: Node, resp3: bool) -> Task:
+def repair(node: ThisNode, resp3: bool) -> Task:
     """Has all nodes compare everything now, and waits for them; the result is the reply."""
-    began_ms = node.now_ms
-    ring = node.membership.ring
+    began_ms = node.now.now_ms
+    ring = node.ring
     assert ring is not None, "commands wait for the ring"
     here = node.identity.node_id
     members = [member.node_id for member in ring.members]
@@ -214,7 +211,7 @@ def repair(node: Node, resp3: bool) -> Task:
     left = first = -1
     repaired = 0
     starts = True
-    moved_ms = node.now_ms
+    moved_ms = node.now.now_ms
     while True:
         answers = yield [(name, Mend(starts)) for name in asked]
         starts = False
@@ -223,10 +220,10 @@ def repair(node: Node, resp3: bool) -> Task:
         now = sum(one.left for one in told if one is not None)
         repaired = sum(one.repaired for one in told if one is not None)
         if now != left:
-            moved_ms = node.now_ms
+            moved_ms = node.now.now_ms
         left = now
         first = max(first, left)
-        if not left or node.now_ms - moved_ms > STUCK_MS:
+        if not left or node.now.now_ms - moved_ms > STUCK_MS:
             break
         yield [Pause(POLL_MS)]
     silent = [name for name in members if name not in asked]
@@ -240,7 +237,7 @@ def repair(node: Node, resp3: bool) -> Task:
         ("verdict", text(verdict)), ("comparisons", integer(first)), ("left", integer(left)),
         ("keys-repaired", integer(repaired)),
         ("not-asked", array([text(name) for name in silent])),
-        ("took-ms", integer(node.now_ms - began_ms)),
+        ("took-ms", integer(node.now.now_ms - began_ms)),
     ]
     return map_([(text(name), value) for name, value in pairs], resp3)
 

@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from respdyn.cluster.now import Now
+from respdyn.config import Settings
 from respdyn.metrics import Histogram
 
 HINTS, REPAIR, TRANSFER, EXCHANGE, COLLECTION, SCRUB = range(6)
@@ -82,6 +83,12 @@ class Admission:
         self._turns = Histogram(BOUNDS_MS)
 
     # ---- for those who work ----
+
+    def settings_changed(self, settings: Settings) -> None:
+        """Take over what CONFIG SET may have changed."""
+        self.most = settings.background_rate
+        self.least = settings.background_floor
+        self.slow_ms = settings.background_latency_ms
 
     def room(self, kind: int) -> int:
         """How many bytes this kind may move now; 0 for none."""

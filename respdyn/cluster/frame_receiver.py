@@ -168,6 +168,12 @@ class Receiver:
         for item in items[at + asks : at + asks + tolds]:
             self._told(link, item)
 
+    def end_turn(self, generation: int) -> None:
+        """The turn ends: links whose frames changed something wait for this batch (0: none)."""
+        for link in self.touched:
+            link.end_turn(generation)
+        self.touched.clear()
+
     def _stray(self, link: Link) -> None:
         """A frame of an earlier connection. Raises `PeerError` where no other come any more.
 

@@ -448,3 +448,21 @@ def overdue(
             deadlines.add(one, one.timeout_ms)
         else:
             yield one
+
+
+def seal_all(
+    links: dict[str, Link], now_ms: int, clock: int, flags: int, mark: int
+) -> tuple[list[tuple[str, bytes]], int]:
+    """The frames that leave in this turn, each with its peer; and when the next must at the latest.
+
+    Arguments as of `Link.seal`.
+    """
+    frames: list[tuple[str, bytes]] = []
+    speak_by_ms = NEVER
+    for link in links.values():
+        frame = link.seal(now_ms, clock, flags, mark)
+        if frame is not None:
+            frames.append((link.peer, frame))
+        elif link.speak_by_ms < speak_by_ms:
+            speak_by_ms = link.speak_by_ms
+    return frames, speak_by_ms

@@ -1,6 +1,6 @@
 """The subcommands of DYN.CLUSTER that change the membership: declarations alone.
 
-What they do is in `membership/ring_changes`: a change is staged, PLAN shows what all staged changes
+What they do is in `admin/staging`: a change is staged, PLAN shows what all staged changes
 would do, COMMIT has a majority of the members decide on it.
 
 Source: SURFACE, "Dynamo's own commands"; Dynamo 4.8.1.

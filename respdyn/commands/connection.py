@@ -1,6 +1,6 @@
 """Commands about the connection itself: who the client is, what it speaks, which database.
 
-They are answered by `local/table.py` on the client's session.
+They are answered by `local/connection.py` on the client's session.
 
 Source: Redis `networking.c`, `acl.c`, `db.c`. CLIENT SETINFO and NO-TOUCH are those of Redis 7.2:
 today's client libraries send them on every connection.

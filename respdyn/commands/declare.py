@@ -15,8 +15,8 @@ How a command is executed follows from its `route`:
               parts: give this reply, or run further parts and fold those, which may again ask
               for further parts. Not one step, unless all keys live at the same nodes and the
               command stands in a transaction: between the parts others may write
-    COVERAGE  every partition, or the cluster itself: `coordination/coverage.py`
-    WRAP      another command stands in the arguments, under other terms: `coordination/dispatch.py`
+    COVERAGE  every partition, or the cluster itself: `admin/tasks.py` lists the tasks
+    WRAP      another command stands in the arguments, under other terms: `sessions/router.py`
 
 `rec` is the key's record, b"" for none. A reply is already encoded. A delta b"" means that nothing
 is to be written. With `wants_seal` the function is `read_at` or `write_at`, and takes one more

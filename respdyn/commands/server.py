@@ -1,6 +1,6 @@
 """Commands about the server and its keyspace as a whole: INFO, CONFIG, COMMAND, SCAN, FLUSHALL.
 
-What concerns every partition is answered in `coordination/coverage`, the rest by `local/table`.
+What concerns every partition is answered in `coordination/coverage`, the rest by `local/server`.
 
 Source: Redis `server.c`, `config.c`, `db.c`.
 """

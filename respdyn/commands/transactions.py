@@ -1,6 +1,6 @@
 """Transactions: commands that are queued and then run together.
 
-They are answered by `sessions/transactions.py` on the client's session.
+They are answered by `local/transactions.py` on the client's session.
 
 Source: Redis `multi.c`; SEMANTICS 7.
 """

@@ -125,14 +125,13 @@ def refuse(target: Target, locator: bytes) -> bytes:
 
 
 def check_siblings(
-    counters: Counters, record: bytes, delta: bytes, limits: tuple[int, int]
+    counters: Counters, record: bytes, delta: bytes, most: int, warn: int
 ) -> None:
     """Refuse one more version of a key that has too many: its clients never merge them.
 
     Otherwise a key grows without end (Riak's sibling explosion). SET still collapses them, and so
     does a write whose context covers them; repair is exempt. Raises `ReplyError`.
     """
-    most, warn = limits
     before, after = Replica.siblings_with(record, delta)
     if after > before and after > most:
         raise ReplyError(

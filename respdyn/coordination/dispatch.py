@@ -25,6 +25,7 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hint import bare
 from respdyn.cluster.messages import TOO_FEW
 from respdyn.cluster.plan import Plan
+from respdyn.cluster.questions import Run
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
@@ -34,6 +35,7 @@ from respdyn.coordination.calls import (
     CANNOT_STORE,
     Answering,
     Call,
+    Continuation,
     Gathering,
     Part,
     PeerReply,
@@ -77,7 +79,6 @@ class Dispatcher:
         self._counters = node.counters
         self._here = node.identity.node_id
         self._stand_in = stand_in
-        self.siblings = 100, 25         # at most; and counted beyond this
         self.token_keys: tuple[bytes, ...] = ()     # the newest first, see `token_keys`
         self.notices: Notices | None = None     # while somebody asks for keyspace events
 
@@ -190,7 +191,10 @@ class Dispatcher:
                     argv, record, self._now.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
                 )
                 if delta and delta[1] & LIVE:
-                    check_siblings(self._counters, record, delta, self.siblings)
+                    limits = self._node.settings
+                    check_siblings(
+                        self._counters, record, delta, limits.siblings_max, limits.siblings_warn
+                    )
             else:
                 reply, delta = command.write(argv, record, self._now.wall_ms, resp3, stamp)
         except ReplyError as wrong:
@@ -346,6 +350,17 @@ class Dispatcher:
             self.gather(command, argv, db, resp3, terms, target, deadline_ms)
             return None
         return self.execute(command, argv, db, resp3, terms, target, deadline_ms)
+
+    def run_for_task(self, wish: Run, done: Callable[[bytes], None]) -> None:
+        """Run a command for a task of the control path; `done` hears the reply."""
+        try:
+            reply = self.run(
+                wish.argv, wish.db, False, self._node.default_terms, Continuation(done)
+            )
+        except ReplyError as wrong:
+            reply = error(wrong.text)
+        if reply is not None:
+            done(reply)
 
     # ---- elsewhere ----
 

@@ -176,8 +176,8 @@ class Groups:
         self._is_freeing = False
 
     def is_idle(self) -> bool:
-        """Whether no group runs here."""
-        return self.running == 0
+        """Whether no group runs here, and no command waits for a key or for another node."""
+        return self.running == 0 and self.dispatcher.is_idle()
 
 
 class Running:

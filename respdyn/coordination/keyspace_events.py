@@ -24,7 +24,6 @@ from respdyn.commands.declare import Argv, Command
 from respdyn.commands.events import EXPIRED, Event, of_read, of_write
 from respdyn.config_values import EVENT_CLASSES
 from respdyn.errors import PeerError
-from respdyn.sessions.pubsub import PubSub
 
 _KEY_AT: Final = 3      # in a locator
 
@@ -88,7 +87,10 @@ class Looking(Waiter):
 class Notices:
     """What this node tells of keys, and to whom."""
 
-    def __init__(self, pubsub: PubSub, links: dict[str, Link]) -> None:
+    def __init__(
+        self, deliver: Callable[[bytes, bytes, bool], None], links: dict[str, Link]
+    ) -> None:
+        """`deliver(channel, message, is_ours)`: give an event to those who listen here."""
         self.told = 0
         self.classes = ""               # what any node here or there asks for
         self.trackers: set[str] = set()         # peers with clients that track
@@ -96,7 +98,7 @@ class Notices:
         self._own_tracks = b"-"
         self._asked: dict[str, str] = {}        # by peer
         self._untold: dict[bytes, Announcing] = {}      # by locator: the last that waits
-        self._pubsub = pubsub
+        self._give = deliver
         self._links = links
 
     # ---- who asks for what ----
@@ -226,6 +228,6 @@ class Notices:
     def _deliver(self, told: _Told, is_ours: bool) -> None:
         db, name, key, keyspace, keyevent = told
         if keyspace:
-            self._pubsub.deliver_event(b"__keyspace@%d__:%b" % (db, key), name, is_ours)
+            self._give(b"__keyspace@%d__:%b" % (db, key), name, is_ours)
         if keyevent:
-            self._pubsub.deliver_event(b"__keyevent@%d__:%b" % (db, name), key, is_ours)
+            self._give(b"__keyevent@%d__:%b" % (db, name), key, is_ours)

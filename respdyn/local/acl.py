@@ -29,7 +29,7 @@ from respdyn.sessions.users import DEFAULT, Refusal
 from respdyn.sessions.users_file import parse_file
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 _BITS_MAX: Final = 4096
 _SHOWN: Final = 10              # entries of ACL LOG, unless more are asked for

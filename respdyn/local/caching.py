@@ -14,7 +14,7 @@ from respdyn.resp.replies import OK, bulks, integer, map_, set_, text
 from respdyn.sessions.session import Session, Tracking
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 _NOT_TRACKING = (
     "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
@@ -27,7 +27,7 @@ _REENABLE = (
 
 def tracking(context: LocalContext, session: Session, argv: Argv) -> bytes:
     wanted = _parse(context, argv)
-    trackers = context.node.telling.trackers
+    trackers = context.telling.trackers
     switch = word(argv[2])
     if switch == b"OFF":
         trackers.disable(session)

@@ -17,21 +17,21 @@ from respdyn.resp.replies import bulk, integer, null, push
 from respdyn.sessions.session import ALL_KEYS, CHANNEL, PATTERN, SHARD, Session
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 _VERBS: Final = {CHANNEL: b"subscribe", PATTERN: b"psubscribe", SHARD: b"ssubscribe"}
 _ENDS: Final = {CHANNEL: b"unsubscribe", PATTERN: b"punsubscribe", SHARD: b"sunsubscribe"}
 
 
 def _subscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
-    pubsub = context.node.telling.pubsub
+    pubsub = context.telling.pubsub
     for name in names:
         pubsub.subscribe(session, kind, name)
         _confirm(session, _VERBS[kind], bulk(name), kind)
 
 
 def _unsubscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
-    pubsub = context.node.telling.pubsub
+    pubsub = context.telling.pubsub
     if not names and session.subscriptions is not None:
         names = list(session.subscriptions.names[kind])
     for name in names:
@@ -82,12 +82,12 @@ def spublish(context: LocalContext, session: Session, argv: Argv) -> bytes | Non
 
 def _publish(context: LocalContext, session: Session, argv: Argv, kind: int) -> bytes | None:
     """Speak, but not before this client's own writes are done: listeners may go and look."""
-    front = context.node.front
+    router = context.router
     if session.pending and session.must_wait(ALL_KEYS, False):
-        front.put_back(session)
+        router.put_back(session)
         return None
-    front.check_load()
-    return context.node.telling.pubsub.publish(
+    router.check_load()
+    return context.telling.pubsub.publish(
         kind, argv[1], argv[2], session, session.terms.timeout_ms
     )
 

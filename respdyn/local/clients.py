@@ -25,7 +25,7 @@ from respdyn.sessions.pausing import NEVER
 from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 # Connections are of the first and of the last kind; masters and replicas there are none.
 _ENDPOINTS: Final = frozenset(
@@ -35,7 +35,7 @@ _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
 def _describe(context: LocalContext, session: Session, argv: Argv | None) -> bytes:
-    return describe(session, context.now_ms, context.host, context.node.front.memory, argv)
+    return describe(session, context.now_ms, context.host, context.front.memory, argv)
 
 
 def id_(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -152,7 +152,7 @@ def maint_notifications(context: LocalContext, session: Session, argv: Argv) -> 
         raise ReplyError("ERR maintenance notifications are pushes: they need RESP3 (HELLO 3)")
     session.moving = kind
     session.reply(OK)
-    context.node.draining.tell(session)     # behind the reply, if the node is leaving already
+    context.draining.tell(session)     # behind the reply, if the node is leaving already
     return None
 
 
@@ -207,7 +207,7 @@ def _kill_filter(
     if option == b"LADDR":
         return lambda one: one.local_address == shown
     if option == b"USER":
-        if context.node.front.users.get(value) is None:
+        if context.front.users.get(value) is None:
             raise ReplyError(f"ERR No such user '{shown}'")
         return lambda one: one.user == value and one.authenticated
     if option == b"SKIPME" and word(value) in (b"YES", b"NO"):
@@ -236,7 +236,7 @@ def monitor(context: LocalContext, session: Session, argv: Argv) -> bytes | None
         raise ReplyError("ERR MONITOR isn't allowed for DENY BLOCKING client")
     if session.is_monitor:
         return None
-    context.node.front.monitors.begin(session)
+    context.front.monitors.begin(session)
     return OK
 
 
@@ -253,14 +253,14 @@ def pause(context: LocalContext, session: Session, argv: Argv) -> bytes:
         raise ReplyError("ERR timeout is not an integer or out of range")
     if timeout_ms < 0:
         raise ReplyError("ERR timeout is negative")
-    context.node.front.pausing.begin(
-        min(context.node.now_ms + timeout_ms, NEVER), mode == b"ALL"
+    context.front.pausing.begin(
+        min(context.node.now.now_ms + timeout_ms, NEVER), mode == b"ALL"
     )
     return OK
 
 
 def unpause(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    context.node.front.pausing.end(context.node.now_ms)
+    context.front.pausing.end(context.node.now.now_ms)
     return OK
 
 

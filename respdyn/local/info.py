@@ -23,7 +23,7 @@ from respdyn.sessions.command_stats import Cost
 from respdyn.sessions.session import CHANNEL, PATTERN, SHARD
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 # The version whose commands and replies are offered; clients choose what they send by it.
 REDIS_VERSION: Final = "7.0.15"
@@ -105,8 +105,8 @@ def _clients(context: LocalContext) -> Fields:
         "maxclients": context.settings.max_clients,
         "client_recent_max_input_buffer": 0,
         "client_recent_max_output_buffer": max((one.out_bytes for one in waiting), default=0),
-        "blocked_clients": len(context.node.front.pausing.waiting),
-        "tracking_clients": len(context.node.telling.trackers.sessions),
+        "blocked_clients": len(context.front.pausing.waiting),
+        "tracking_clients": len(context.telling.trackers.sessions),
         "clients_in_timeout_table": 0,
     }
 
@@ -131,7 +131,7 @@ _OF_SCRIPTS: Final[Fields] = {
 def memory(context: LocalContext) -> Fields:
     """INFO's section of that name."""
     outside = context.outside()
-    account = context.node.front.memory
+    account = context.front.memory
     clients = account.sample()
     used, dataset = account.used(), account.dataset()
     startup, peak = account.startup, account.peak
@@ -183,7 +183,7 @@ def memory(context: LocalContext) -> Fields:
 
 def _persistence(context: LocalContext) -> Fields:
     settings = context.settings
-    is_failing = bool(context.node.this.store_failure)
+    is_failing = bool(context.node.store_failure)
     backups = context.backups
     return {
         "loading": 0,
@@ -221,8 +221,8 @@ def _persistence(context: LocalContext) -> Fields:
 
 
 def _stats(context: LocalContext) -> Fields:
-    front = context.node.front
-    trackers = context.node.telling.trackers
+    front = context.front
+    trackers = context.telling.trackers
     return {
         "total_connections_received": front.connections,
         "total_commands_processed": sum(front.calls.values()),
@@ -252,9 +252,9 @@ def _stats(context: LocalContext) -> Fields:
         "current_eviction_exceeded_time": 0,
         "keyspace_hits": context.node.counters.keyspace_hits,
         "keyspace_misses": context.node.counters.keyspace_misses,
-        "pubsub_channels": len(context.node.telling.pubsub.listeners[CHANNEL]),
-        "pubsub_patterns": len(context.node.telling.pubsub.listeners[PATTERN]),
-        "pubsubshard_channels": len(context.node.telling.pubsub.listeners[SHARD]),
+        "pubsub_channels": len(context.telling.pubsub.listeners[CHANNEL]),
+        "pubsub_patterns": len(context.telling.pubsub.listeners[PATTERN]),
+        "pubsubshard_channels": len(context.telling.pubsub.listeners[SHARD]),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": 0,
@@ -308,7 +308,7 @@ def _modules(context: LocalContext) -> Fields:
 
 
 def _commandstats(context: LocalContext) -> Fields:
-    front = context.node.front
+    front = context.front
     fields: Fields = {}
     for command in sorted({**front.calls, **context.journal.costs}, key=lambda one: one.name):
         calls = front.calls.get(command, 0)
@@ -333,7 +333,7 @@ def _latencystats(context: LocalContext) -> Fields:
 
 
 def _errorstats(context: LocalContext) -> Fields:
-    errors = context.node.front.errors
+    errors = context.front.errors
     return {f"errorstat_{name}": f"count={errors[name]}" for name in sorted(errors)}
 
 
@@ -343,21 +343,21 @@ def _cluster(context: LocalContext) -> Fields:
 
 def _keyspace(context: LocalContext) -> Fields:
     node = context.node
-    node.slot_map.look(node.now_ms)
-    mine = [partition for partition, is_mine in enumerate(node.slot_map.mine()) if is_mine]
+    context.slot_map.look(node.now.now_ms)
+    mine = [partition for partition, is_mine in enumerate(context.slot_map.mine()) if is_mine]
     fields: Fields = {}
     for db, (live, timed) in enumerate(node.replica.keys_of(range(len(node.replica.live)))):
         keys = sum(live[partition] for partition in mine)
         if keys:
             expires = sum(timed[partition] for partition in mine)
-            ttl_ms = node.front.times_to_live.average_ms(db, node.wall_ms) if expires else 0
+            ttl_ms = context.times_to_live.average_ms(db, node.now.wall_ms) if expires else 0
             fields[f"db{db}"] = f"keys={keys},expires={expires},avg_ttl={ttl_ms}"
     return fields
 
 
 def _dynamo(context: LocalContext) -> Fields:
     node = context.node
-    ring = node.membership.ring
+    ring = node.ring
     fields: Fields = {
         "dynamo_node_id": node.identity.node_id,
         "dynamo_cluster_id": ring.cluster_id if ring else "",
@@ -369,27 +369,27 @@ def _dynamo(context: LocalContext) -> Fields:
         "dynamo_r": context.terms.r,
         "dynamo_w": context.terms.w,
         "dynamo_durability": context.settings.durability,
-        "dynamo_cannot_store": node.this.store_failure,
-        "dynamo_store_backlog_bytes": node.front.holding.store.bytes,
-        "dynamo_store_behind": int(node.front.holding.store.is_behind),
-        "dynamo_clients_held": len(node.front.holding.waiting),
+        "dynamo_cannot_store": node.store_failure,
+        "dynamo_store_backlog_bytes": context.front.holding.store.bytes,
+        "dynamo_store_behind": int(context.front.holding.store.is_behind),
+        "dynamo_clients_held": len(context.front.holding.waiting),
         "dynamo_records": node.replica.records,
         "dynamo_live_keys": sum(map(sum, node.replica.live)),
-        "dynamo_requests_in_flight": node.front.held(),
+        "dynamo_requests_in_flight": context.front.held(),
         "dynamo_hints_pending": node.hints.count,
         "dynamo_hints_bytes": node.hints.bytes,
         "dynamo_hints_oldest_ms": node.hints.oldest_age_ms(),
         "dynamo_tombstones": node.replica.records - sum(map(sum, node.replica.live)),
-        "dynamo_exchange_age_ms": node.exchange.clean_age_ms(),
-        "dynamo_exchange_due": node.exchange.due(),
-        "dynamo_clock_doubted": int(node.standing.clock.is_doubted),
+        "dynamo_exchange_age_ms": context.exchange.clean_age_ms(),
+        "dynamo_exchange_due": context.exchange.due(),
+        "dynamo_clock_doubted": int(context.standing.clock.is_doubted),
         "dynamo_peers_spared": sum(1 for link in node.links.values() if link.spared),
         "dynamo_background_rate": node.admission.rate,
         "dynamo_background_slowed": node.admission.slowed,
     }
     for kind, spent, _ in node.admission.rows():
         fields[f"dynamo_background_{kind}_bytes"] = spent
-    for operation, role, histogram in node.latencies.rows():
+    for operation, role, histogram in context.latencies.rows():
         fields[f"dynamo_{role}_{operation}s"] = (
             f"count={histogram.count},p50_usec={histogram.quantile(0.5)},"
             f"p99_usec={histogram.quantile(0.99)},p999_usec={histogram.quantile(0.999)}"

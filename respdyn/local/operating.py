@@ -10,15 +10,15 @@ Source: Redis `rdb.c`, `db.c` (shutdownCommand), `replication.c`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from respdyn.cluster.statistics import Counters
 from respdyn.commands import introspection
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
 from respdyn.commands.declare import Argv
 from respdyn.config_view import rewritten
 from respdyn.errors import ReplyError
 from respdyn.host import HostError
+from respdyn.local.backups import Waiting
 from respdyn.resp.replies import (
     EMPTY_ARRAY,
     OK,
@@ -33,7 +33,7 @@ from respdyn.resp.replies import (
 from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 RESPDYN_VERSION: Final = "0.1.0"
 _NO_REPLICAS: Final = (
@@ -52,59 +52,6 @@ _OTHER_UNDER_WAY: Final = (
 _MARKS: Final = "#*+o.x=%@&"        # of the ring's owners, in LOLWUT
 _ROW: Final = 64
 _SIZES: Final = {5: 3, 6: 2}      # numbers that Redis's pictures take, by version
-
-
-class Waiting(NamedTuple):
-    """A backup to come, and who hears how it went: nothing, or the reason why it failed."""
-
-    is_rewrite: bool
-    done: Callable[[str], None]
-
-
-class Backups:
-    """What became of this node's backups."""
-
-    def __init__(self) -> None:
-        self.is_running = False
-        self.is_rewrite = False     # the one that is running was asked for by BGREWRITEAOF
-        self.waiting: list[Waiting] = []    # those to come: of each kind one, and SAVEs
-        self.began_ms = 0
-        self.last_ms = 0            # when the last one succeeded, wall clock
-        self.took_ms = -1           # the last one
-        self.is_well = True         # the last one succeeded, or there was none
-        self.count = 0              # that succeeded
-        self._saved = 0             # writes that are in the last one, or were counted before
-        self._before = 0            # writes that there were when the present one began
-
-    def unsaved(self, counters: Counters) -> int:
-        """Writes coordinated or received since the last backup, or since the start."""
-        return counters.writes_coordinated + counters.records_received - self._saved
-
-    def waits(self, is_rewrite: bool) -> bool:
-        """Whether one of this kind is to come."""
-        return any(one.is_rewrite == is_rewrite for one in self.waiting)
-
-    def begin(self, now_ms: int, counters: Counters, is_rewrite: bool = False) -> None:
-        """One begins."""
-        self.is_running = True
-        self.is_rewrite = is_rewrite
-        self.began_ms = now_ms
-        self._before = counters.writes_coordinated + counters.records_received
-
-    def end(self, now_ms: int, is_well: bool) -> None:
-        """It has ended."""
-        self.is_running = False
-        self.is_well = is_well
-        self.took_ms = now_ms - self.began_ms
-        if is_well:
-            self.last_ms = now_ms
-            self.count += 1
-            self._saved = self._before
-
-    def forget(self, counted: int) -> None:
-        """The counters, which had come to so much, begin again at 0."""
-        self._saved -= counted
-        self._before -= counted
 
 
 def role(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -230,7 +177,7 @@ def lolwut(context: LocalContext, session: Session, argv: Argv) -> bytes:
         version = parse_integer(argv[2])
         for size in argv[3 : 3 + _SIZES.get(version, 0)]:
             parse_integer(size)
-    ring = context.node.membership.ring
+    ring = context.node.ring
     lines = []
     if ring is not None:
         marks = {

@@ -15,7 +15,7 @@ from respdyn.resp.replies import EMPTY_ARRAY, OK, ZERO, array, bulk, integer, ma
 from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 _NOT_BUSY: Final = "NOTBUSY No scripts in execution right now."
 _EMPTY_DUMP: Final = bytes.fromhex("0a005d9b5c400f7fa2da")  # RDB version 10, checksum

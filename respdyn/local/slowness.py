@@ -17,7 +17,7 @@ from respdyn.sessions.command_stats import Cost, Event
 from respdyn.sessions.session import Session
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 _SHOWN: Final = 10          # entries of SLOWLOG, unless more are asked for
 _ROWS: Final = 4            # of LATENCY GRAPH

@@ -30,13 +30,12 @@ from respdyn.sessions.session import WRITTEN_MAX, Session
 from respdyn.sessions.users import check_debug
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 Counting = Generator[list[Wish], list[Answer], int]
 
 _POLL_MS: Final = 20
 _SLEEP_MAX_S: Final = 3600.0
-_DATABASES: Final = 16
 
 _DEBUG_UNKNOWN = (
     "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP."
@@ -47,10 +46,6 @@ _DEBUG_HELP = (
     b"    Answer this connection after <seconds>. Nobody else waits. Decimals allowed.",
     b"HELP",
     b"    Prints this help.",
-)
-_SWAP_REFUSED = (
-    "ERR SWAPDB is not offered: a database is part of every key's place, so all keys of both"
-    " would have to be written anew"
 )
 
 
@@ -67,12 +62,12 @@ def wait(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     node = context.node
     is_inside = session.inside is not None
     if session.pending and not is_inside:
-        node.front.put_back(session)
+        context.router.put_back(session)
         return None
-    if not node.this.plans:
-        raise node.front.not_ready()
+    if not node.plans:
+        raise context.standing.refusal()
     names = _waited_for(session)
-    until_ms = node.now_ms + timeout_ms if timeout_ms else INT64_MAX
+    until_ms = node.now.now_ms + timeout_ms if timeout_ms else INT64_MAX
     if is_inside:           # as Redis does: in a transaction it only counts
         until_ms = 0
     task = _count(context, session, names, wanted, until_ms)
@@ -104,7 +99,7 @@ def _later(context: LocalContext, session: Session, task: Task, step_ms: int) ->
             session.has_barrier = False
         waiter.fill(reply)
 
-    context.node.asking.start_quietly(task, step_ms, done)
+    context.asking.start_quietly(task, step_ms, done)
 
 
 def _count(
@@ -116,15 +111,15 @@ def _count(
         held = yield from _copies(context, locators)
         if held >= wanted:
             session.is_met = True
-        if held >= wanted or node.now_ms >= until_ms or session.closing or node.this.stopping:
+        if held >= wanted or node.now.now_ms >= until_ms or session.closing or node.stopping:
             return integer(held)
-        yield [Pause(min(_POLL_MS, until_ms - node.now_ms))]
+        yield [Pause(min(_POLL_MS, until_ms - node.now.now_ms))]
 
 
 def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
     """Of the key with the fewest copies, how many there are besides the coordinator's."""
     node = context.node
-    plans = node.this.plans
+    plans = node.plans
     here = node.identity.node_id
     if not locators:
         up = sum(1 for link in node.links.values() if link.is_up)
@@ -161,7 +156,7 @@ def debug(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     if subcommand != b"SLEEP" or len(argv) != 3:
         raise ReplyError(_DEBUG_UNKNOWN.format(quoted(argv[1], 128)))
     if session.pending and session.inside is None:
-        context.node.front.put_back(session)
+        context.router.put_back(session)
         return None
     try:
         seconds = float(argv[2])
@@ -200,7 +195,7 @@ def memory_malloc_stats(context: LocalContext, session: Session, argv: Argv) -> 
 def memory_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
     fields = info.memory(context)
     used, rss = int(str(fields["used_memory"])), int(str(fields["used_memory_rss"]))
-    waiting = sum(map(context.node.front.memory.of, context.sessions.values()))
+    waiting = sum(map(context.front.memory.of, context.sessions.values()))
     waiting -= CONNECTION_BYTES * len(context.sessions)
     lines = []
     if rss > 1.5 * used > 0:
@@ -275,13 +270,3 @@ _BEFORE_DATABASES: Final = (
     ("cluster.links", "mem_cluster_links"), ("aof.buffer", "mem_aof_buffer"),
     ("lua.caches", "used_memory_scripts_eval"), ("functions.caches", "used_memory_functions"),
 )
-
-
-def swapdb(argv: Argv) -> ReplyError:
-    """Why not."""
-    for argument, place in ((argv[1], "first"), (argv[2], "second")):
-        if integer_of(argument) is None:
-            return ReplyError(f"ERR invalid {place} DB index")
-    if not all(0 <= int(argument) < _DATABASES for argument in argv[1:3]):
-        return ReplyError("ERR DB index is out of range")
-    return ReplyError(_SWAP_REFUSED)

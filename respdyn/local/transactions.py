@@ -20,7 +20,7 @@ from respdyn.sessions.group_sender import Watching
 from respdyn.sessions.session import Session, Transaction
 
 if TYPE_CHECKING:
-    from respdyn.local.table import LocalContext
+    from respdyn.local.context import LocalContext
 
 _NESTED = error("ERR MULTI calls can not be nested")
 _WATCH_INSIDE = error("ERR WATCH inside MULTI is not allowed")
@@ -49,18 +49,18 @@ def unwatch(context: LocalContext, session: Session, argv: Argv) -> bytes:
 def watch(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     if session.transaction is not None:
         return _WATCH_INSIDE
-    front = context.node.front
+    router = context.router
     command = find(argv[:1])
     assert command is not None
-    front.check_ready(command)
+    router.check_ready(command)
     if session.pending:
-        front.put_back(session)
+        router.put_back(session)
         return None
     wanted = [(session.db, key) for key in dict.fromkeys(argv[1:])]
     wanted = [name for name in wanted if name not in session.watched]
     if not wanted:
         return OK
-    Watching(front, session, wanted, front.deadline(session.terms)).start()
+    Watching(router.sender(session.terms, router.deadline(session.terms)), session, wanted).start()
     return None
 
 
@@ -68,9 +68,9 @@ def exec_(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     transaction = session.transaction
     if transaction is None:
         raise ReplyError("ERR EXEC without MULTI")
-    front = context.node.front
+    router = context.router
     if session.pending:
-        front.put_back(session)
+        router.put_back(session)
         return None
     watched = dict(session.watched)
     transactions.forget(session)
@@ -79,10 +79,10 @@ def exec_(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     if watched or any(command.route is not LOCAL for command, _ in transaction.queue):
         for command, _ in transaction.queue:
             if command.route is not LOCAL:
-                transactions.check_queued(front, command)
-        front.check_load()
+                transactions.check_queued(router, command)
+        router.check_load()
     context.node.counters.transactions += 1
     Execution(
-        front, session, transaction.queue, watched, front.deadline(session.terms)
+        router, session, transaction.queue, watched, router.deadline(session.terms)
     ).start()
     return None

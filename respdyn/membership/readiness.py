@@ -18,6 +18,7 @@ from respdyn.cluster.messages import (
     GOSSIP_CLOCK,
     bulk,
 )
+from respdyn.errors import ReplyError
 from respdyn.membership.clock_watch import ClockWatch
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 BULK_MS: Final = 500         # after the last part of a great value its work is done
 COMPANY_MS: Final = 3000     # for all peers to be in reach; then a quorum of them will do
 
+_FORMING = "CLUSTERDOWN the cluster is forming: {} of {} nodes have met"
+_AWAITS = "CLUSTERDOWN this node waits to be joined: DYN.CLUSTER JOIN at a member, PLAN, COMMIT"
+_LEFT = "CLUSTERDOWN this node has left the cluster and can be stopped"
+_STOPPING = "LOADING this node is stopping"
+
 
 class Standing:
     """Judges this node by what it knows of itself."""
@@ -34,6 +40,7 @@ class Standing:
     def __init__(self, node: Node, replan: Callable[[], None]) -> None:
         self.is_busy = False        # as peers were told
         self.bulk_ms = -BULK_MS     # when a part of a great value last came
+        self.is_out = False         # this node was dropped from the ring
         self.clock = ClockWatch(
             node.this.now, node.settings.max_clock_offset_ms, node.settings.heartbeat_ms,
             node.trace,
@@ -64,26 +71,39 @@ class Standing:
             return "the node is stopping"
         if node.draining.retires:
             return "the node leaves the cluster"
-        if self._is_ready and not node.front.is_out:
+        if self._is_ready and not self.is_out:
             return ""
         ring = node.membership.ring
-        if node.membership.awaits or (ring is not None and node.front.is_out):
+        if self.is_out or node.membership.awaits:
             return "the node waits to be joined, or has left the cluster"
         if ring is None:
-            met = len(node.membership.candidates)
-            return f"the cluster is forming: {met} of {node.settings.cluster_size or '?'} nodes"
+            return "the cluster is forming: {} of {} nodes".format(*self._met())
         up = 1 + sum(1 for link in node.links.values() if link.is_up)
         terms = node.this.default_terms
         is_patient = node.now_ms < self.started_ms + COMPANY_MS
         wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
         if up < wanted:
             return f"{up} of {wanted} nodes are in reach"
-        if not node.front.arrival.is_over:
+        if not node.arrival.is_over:
             return "the other nodes are being met"
         if left := len(node.transfers.to_fill()):
             return f"the copy here is being filled: {left} partitions are left"
         self._is_ready = True
         return ""
+
+    def refusal(self) -> ReplyError:
+        """Why commands on keys are not accepted, for the client that gave one."""
+        if self._node.this.stopping:
+            return ReplyError(_STOPPING)
+        if self.is_out:
+            return ReplyError(_LEFT)
+        if self._node.membership.awaits:
+            return ReplyError(_AWAITS)
+        return ReplyError(_FORMING.format(*self._met()))
+
+    def _met(self) -> tuple[int, int | str]:
+        """How many nodes have met while the cluster is forming, and how many are wanted."""
+        return len(self._node.membership.candidates), self._node.settings.cluster_size or "?"
 
     # ---- peers ----
 

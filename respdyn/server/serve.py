@@ -256,12 +256,12 @@ class Server:
     async def _start_node(self) -> None:
         """Start the node and wait until the identity that it took up is durable."""
         self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
-        self._node.front.context.outside = self._facts
+        self._node.context.outside = self._facts
         holding = self._node.front.holding
         self._turn.is_behind = lambda: holding.store.is_behind
-        self._node.front.clock_ns = time.perf_counter_ns
+        self._node.front.journal.clock_ns = time.perf_counter_ns
         self._node.front.memory.startup = self._empty_bytes
-        self._node.front.context.loaded = self._loaded
+        self._node.context.loaded = self._loaded
         if self._disk is not None:
             self._disk.start()
         self._turn.begin()
@@ -287,7 +287,7 @@ class Server:
             await asyncio.sleep(POLL_S * 4)
         terms = self._node.this.default_terms
         self._trace.event(
-            "ready", **where, node=self._node.identity.node_id[:8], n=self._node.front.n,
+            "ready", **where, node=self._node.identity.node_id[:8], n=self._node.front.router.n,
             r=terms.r, w=terms.w, engine=settings.engine, durability=settings.durability,
             took_ms=int((time.time() - self._started) * 1000),
         )

@@ -127,15 +127,18 @@ class Event:
 class Journal:
     """What this node remembers of its commands, since the start or CONFIG RESETSTAT."""
 
-    def __init__(self, now: Now) -> None:
+    def __init__(self, now: Now, whom: Callable[[], tuple[str, str]]) -> None:
+        """`whom`: for whom the command at hand has waited: node id and address, or "" twice."""
+        self.calls: dict[Command, int] = {}
+        # Nanoseconds; the driver's runs within a turn too.
+        self.clock_ns: Callable[[], int] = lambda: 1_000_000 * now.now_ms
         self.costs: dict[Command, Cost] = {}
         self.slow: deque[Slow] = deque()            # newest first
         self.events: dict[str, Event] = {}
         self.waits: dict[str, list[int]] = {}       # by peer: commands that waited for it, and ms
         self.slow_max = 128
         self.slow_ms = WAIT_MS                      # from then on a wait is told
-        # For whom the command at hand has waited: node id and address, or "" twice.
-        self.whom: Callable[[], tuple[str, str]] = lambda: ("", "")
+        self._whom = whom
         self.event_ms = 0                           # 0: off
         # Whether every command must be timed by itself: a run of them may be slow as a whole.
         self.times_each = False
@@ -182,7 +185,7 @@ class Journal:
         command = command_of(cell)
         if command is None or command.name in MAY_WAIT:
             return
-        peer, where = self.whom()
+        peer, where = self._whom()
         took_ns = 1_000_000 * took_ms
         if took_ms >= WAIT_MS:
             self.cost_of(command).waited(took_ns)

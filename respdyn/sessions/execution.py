@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
@@ -37,11 +37,9 @@ from respdyn.coordination.groups import keys_in
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error, null_array
 from respdyn.ring.hashing import locator, slot_of
-from respdyn.sessions.group_sender import TRIES, Batch, Item, Sender, fill
+from respdyn.sessions.group_sender import TRIES, Batch, Item, fill
+from respdyn.sessions.router import Router
 from respdyn.sessions.session import Inside, Session
-
-if TYPE_CHECKING:
-    from respdyn.sessions.front import Front
 
 # These decide how the commands behind them in the queue are understood, so they cannot wait until
 # it is known whether a watched key has changed; they are taken back if one has.
@@ -77,14 +75,14 @@ class Execution:
     """One EXEC under way. It goes from one thing that must run alone to the next."""
 
     def __init__(
-        self, front: Front, session: Session, queue: list[tuple[Command, Argv]],
+        self, router: Router, session: Session, queue: list[tuple[Command, Argv]],
         watched: dict[tuple[int, bytes], bytes], deadline_ms: int,
     ) -> None:
-        self._front = front
+        self._router = router
         self._session = session
         self._queue = queue
         self._deadline_ms = deadline_ms
-        self._sender = Sender(front, session.terms, deadline_ms)
+        self._sender = router.sender(session.terms, deadline_ms)
         self._watches = [
             (locator(db, key), version) for (db, key), version in watched.items()
         ]
@@ -134,14 +132,14 @@ class Execution:
 
     def _end(self) -> None:
         """All is answered."""
-        front, session = self._front, self._session
+        router, session = self._router, self._session
         for (command, argv), reply, took_ns in zip(
             self._queue, self._replies, self._took_ns, strict=True
         ):
             is_error = reply is not None and reply[:1] == b"-"
             if reply is not None and is_error:
                 session.load.failed(reply)
-            front.ran(session, command, argv, took_ns, is_error)
+            router.ran(session, command, argv, took_ns, is_error)
         shown = [
             reply for index, reply in enumerate(self._replies)
             if reply is not None and index not in self._hidden
@@ -158,7 +156,7 @@ class Execution:
         """Nothing was done."""
         session = self._session
         session.db, session.resp, session.terms, session.reply_mode = self._before
-        follow(session.terms, self._front.node.this.default_terms, self._front.n)
+        follow(session.terms, self._router.node.default_terms, self._router.n)
         self._later.clear()
         self._finish(reply)
 
@@ -174,22 +172,22 @@ class Execution:
             try:
                 self._check_rights(command, argv)
                 while command.route is WRAP:
-                    terms, argv = parse_terms(argv[1:], terms, self._front.n)
+                    terms, argv = parse_terms(argv[1:], terms, self._router.n)
                     if not argv:
                         raise ReplyError("ERR DYN.WITH needs a command after its terms")
                     command = lookup(argv)
                 if command.single is not None and len(argv) == 2:
                     command = command.single
-                self._front.check_elsewhere(self._session, command, argv)
+                self._router.check_elsewhere(self._session, command, argv)
                 if self._is_alone(command, argv):
                     if items or self._watches:
                         break
                     self._position += 1
                     self._open += 1
                     self._hide(index)
-                    began_ns = self._front.clock_ns()
+                    began_ns = self._router.journal.clock_ns()
                     self._run_alone(command, argv, terms, _Slot(self, index))
-                    self._took(index, self._front.clock_ns() - began_ns)
+                    self._took(index, self._router.journal.clock_ns() - began_ns)
                     return
                 self._position += 1
                 self._collect(items, command, argv, terms, index)
@@ -200,7 +198,7 @@ class Execution:
 
     def _check_rights(self, command: Command, argv: Argv) -> None:
         """The user may have lost them since the command was queued. Raises `ReplyError`."""
-        refusal = self._front.users.check_queued(self._session, command, argv)
+        refusal = self._router.users.check_queued(self._session, command, argv)
         if refusal:
             raise ReplyError(refusal)
 
@@ -223,7 +221,7 @@ class Execution:
             return True
         if command.elsewhere is not None and command.elsewhere(argv) is not None:
             return True
-        plans = self._front.node.this.plans
+        plans = self._router.node.plans
         found = [plans[slot_of(key)] for key in keys_in(command, argv)]
         return any(
             plan.coordinator != found[0].coordinator or set(plan.owners) != set(found[0].owners)
@@ -231,20 +229,20 @@ class Execution:
         )
 
     def _run_alone(self, command: Command, argv: Argv, terms: Terms, slot: Waiter) -> None:
-        front, session = self._front, self._session
-        left_ms = self._deadline_ms - front.node.now_ms
+        router, session = self._router, self._session
+        left_ms = self._deadline_ms - router.node.now.now_ms
         if left_ms <= 0:
             slot.fail(_LATE)
         elif command.route is COVERAGE:
             try:
-                task = front.task(session, command, argv, terms)
+                task = router.make_task(session, command, argv, terms)
             except ReplyError as wrong:
                 slot.fail(wrong.text)
                 return
-            front.start_task(task, left_ms, slot.fill)
+            router.start_task(task, left_ms, slot.fill)
         else:
             try:
-                front.dispatcher.gather(
+                router.dispatcher.gather(
                     command, argv, session.db, session.resp == 3, terms, slot, self._deadline_ms
                 )
             except ReplyError as wrong:
@@ -290,15 +288,15 @@ class Execution:
         if key is None:
             key = argv[lookup(argv).keys.first]
         if is_write:
-            self._front.note_write(session, key)
+            self._router.note_write(session, key)
         return Item(waiter, step, slot_of(key), is_write, partial(self._took, index))
 
     def _run_local(self, command: Command, argv: Argv, index: int) -> None:
-        session, clock_ns = self._session, self._front.clock_ns
+        session, clock_ns = self._session, self._router.journal.clock_ns
         began_ns = clock_ns()
         session.inside = inside = Inside(_Slot(self, index), command.name in _SUBSCRIBING)
         try:
-            reply = self._front.run_local(session, command, argv)
+            reply = self._router.run_local(session, command, argv)
         except ReplyError as wrong:
             reply = error(wrong.text)
         session.inside = None

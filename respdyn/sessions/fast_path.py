@@ -1,7 +1,7 @@
 """The two commonest commands, `GET key` and `SET key value`, without the layers in between.
 
 A client's pipeline is a run of these more often than not, so what is the same for all of a run is
-looked at once: the session, its terms, the time, who may coordinate. What they do is what `front`
+looked at once: the session, its terms, the time, who may coordinate. What they do is what `router`
 and `dispatch` would have them do, written a second time in one piece; the tests run every case
 both ways. Whatever is out of the ordinary about a command (an option, a key that is busy or away,
 no quorum in reach, a record of the general form) ends the run, and that command goes the long way.
@@ -44,7 +44,7 @@ class Plain:
         self._counters = node.counters
         self._identity = node.identity
         self._here = node.identity.node_id
-        self._calls = calls       # how often each command was called, as `front` counts it
+        self._calls = calls       # how often each command was called, as `router` counts it
 
     def run(
         self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int

@@ -6,26 +6,25 @@ that says that it does not keep a key has done nothing, and the steps are sorted
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.messages import NOT_RUN
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.terms import Terms
+from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import GATHER, Argv, Command
 from respdyn.commands.folding import payload_of
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import Continuation, Gathering, Part
 from respdyn.coordination.forwarding import NO_AGREEMENT, OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import Done, Group, Outcome, Step
-from respdyn.coordination.groups import WATCH, Note, Timing
+from respdyn.coordination.groups import WATCH, Groups, Note, Timing
 from respdyn.resp.replies import OK
 from respdyn.ring.hashing import slot_of
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.sessions.front import Front
 
 TRIES: Final = 3
 
@@ -63,10 +62,14 @@ class Batch:
 class Sender:
     """Sends groups to their nodes."""
 
-    def __init__(self, front: Front, terms: Terms, deadline_ms: int) -> None:
-        self._front = front
-        self._groups = front.node.groups
-        self._here = front.here
+    def __init__(
+        self, node: ThisNode, groups: Groups, clock_ns: Callable[[], int], terms: Terms,
+        deadline_ms: int,
+    ) -> None:
+        self._node = node
+        self._groups = groups
+        self._here = node.identity.node_id
+        self._clock_ns = clock_ns
         self._terms = terms
         self._deadline_ms = deadline_ms
 
@@ -75,7 +78,7 @@ class Sender:
     ) -> list[Batch]:
         """By node; "" is where nobody can be reached. `anywhere`: any owner will do."""
         batches: dict[str, Batch] = {}
-        plans = self._front.node.this.plans
+        plans = self._node.plans
         for item in items:
             peer = self._place(plans[item.slot], item.is_write, anywhere)
             batch = batches.get(peer)
@@ -110,7 +113,7 @@ class Sender:
             done(_NO_OWNER)
         elif batch.peer == self._here:
             notes = [item.note for item in batch.items if item.note is not None]
-            timing = Timing(self._front.clock_ns, notes) if notes and steps else None
+            timing = Timing(self._clock_ns, notes) if notes and steps else None
             self._groups.run(group, self._deadline_ms, done, timing=timing)
         else:
             self._groups.send(
@@ -149,11 +152,11 @@ class Watching:
     """A WATCH under way: reads the versions of its keys at their coordinators."""
 
     def __init__(
-        self, front: Front, session: Session, wanted: list[tuple[int, bytes]], deadline_ms: int
+        self, sender: Sender, session: Session, wanted: list[tuple[int, bytes]]
     ) -> None:
         self._session = session
         self._wanted = wanted
-        self._sender = Sender(front, session.terms, deadline_ms)
+        self._sender = sender
         self._cell = session.hold()
         session.has_barrier = True
         self._gathering = Gathering(len(wanted), self._fold, Continuation(self._end))
@@ -181,7 +184,7 @@ class Watching:
 
 
 def read_watched(
-    front: Front, session: Session, command: Command, argv: Argv, terms: Terms, deadline_ms: int
+    sender: Sender, session: Session, command: Command, argv: Argv, terms: Terms
 ) -> None:
     """Read keys of which some are watched, at their coordinators, whose word WATCH has taken.
 
@@ -205,4 +208,4 @@ def read_watched(
         )
         for one, part in zip(waiters, parts, strict=True)
     ]
-    Sender(front, terms, deadline_ms).send_plain(items, anywhere=False)
+    sender.send_plain(items, anywhere=False)

@@ -19,15 +19,13 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.backlog import Backlog
+from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.ring.hashing import BRACE, slot_of
-
-if TYPE_CHECKING:
-    from respdyn.sessions.front import Front
-    from respdyn.sessions.session import Session
+from respdyn.sessions.session import Session
 
 LIGHT_SHARE: Final = 1024   # of the limit, a client may write while a node is behind
 HARD: Final = 2             # times the limit: now everybody waits
@@ -37,8 +35,8 @@ AGE_SHARE: Final = 4        # of the request time-out, what is written may wait 
 class Holding:
     """Which clients wait, and for whom."""
 
-    def __init__(self, front: Front, ready: list[Session]) -> None:
-        self._node = node = front.node
+    def __init__(self, node: ThisNode, ready: list[Session]) -> None:
+        self._node = node
         self.store = Backlog(node.settings.store_backlog)
         self.is_on = False              # some node is congested, as far as is known here
         self.is_congested = False       # this one is, as peers are told
@@ -75,7 +73,7 @@ class Holding:
 
     def _concerns(self, session: Session, command: Command, argv: list[bytes]) -> bool:
         """Whether a command's writes would go to a congested node."""
-        plans = self._node.this.plans
+        plans = self._node.plans
         if command.route not in (READ, WRITE, UPDATE) or not plans:
             return True
         key = argv[command.keys.first]
@@ -97,11 +95,11 @@ class Holding:
     def look(self) -> None:
         """Judge who is behind; let those go on who waited for one that no longer is."""
         node = self._node
-        now_ms = node.now_ms
+        now_ms = node.now.now_ms
         store = self.store
         has_ended = False
         if store.bytes or store.is_behind:
-            if node.this.store_failure:
+            if node.store_failure:
                 has_ended = store.is_behind
                 store.is_behind = False
             elif store.judge(now_ms, node.settings.request_timeout_ms // AGE_SHARE):

@@ -33,7 +33,7 @@ class Telling:
     ) -> None:
         links = node.links
         self.pubsub = PubSub(links, node.now)
-        self.notices = Notices(self.pubsub, links)
+        self.notices = Notices(self.pubsub.deliver_event, links)
         self.trackers = Trackers(
             links, node.replica, sessions, lambda: self.notices.trackers, self._tracking_changed
         )

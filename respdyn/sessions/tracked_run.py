@@ -5,19 +5,15 @@ Source: Redis `tracking.c` (trackingRememberKeys).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from respdyn.commands.declare import Argv, Command
 from respdyn.commands.table import lookup
+from respdyn.sessions.router import Router
 from respdyn.sessions.session import Session
 from respdyn.sessions.tracking import Trackers
 
-if TYPE_CHECKING:
-    from respdyn.sessions.front import Front
-
 
 def run(
-    front: Front, trackers: Trackers, session: Session, command: Command, argv: Argv
+    router: Router, trackers: Trackers, session: Session, command: Command, argv: Argv
 ) -> bytes | None:
     """Run a command of a client that tracks; what it reads is remembered before it does."""
     now = session.tracking
@@ -29,7 +25,7 @@ def run(
     if keys:
         trackers.remember(session, keys)
     began = trackers.begin_write() if now.is_noloop else 0
-    reply = front.run(session, command, argv, session.terms)
+    reply = router.run(session, command, argv, session.terms)
     if now.is_noloop:
         trackers.end_write(session, began)
     waits = session.backlog and session.backlog[0][0] is argv       # it has yet to be run

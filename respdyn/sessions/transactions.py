@@ -7,16 +7,14 @@ Source: Redis `multi.c`; SEMANTICS 7.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands.declare import LOCAL, Argv, Command
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import QUEUED, error
+from respdyn.sessions.router import Router
 from respdyn.sessions.session import Session
 from respdyn.sessions.users import check_debug
-
-if TYPE_CHECKING:
-    from respdyn.sessions.front import Front
 
 # These are not queued.
 AT_ONCE: Final = frozenset(("multi", "exec", "discard", "watch", "quit", "reset"))
@@ -26,29 +24,29 @@ _ARGUMENT_BYTES: Final = 100
 _TOO_LARGE = "ERR the transaction is larger than transaction-limit"
 
 
-def check_queued(front: Front, command: Command) -> None:
+def check_queued(router: Router, command: Command) -> None:
     """The node may have come into difficulties since the command was queued."""
     try:
-        front.check_ready(command)
+        router.check_ready(command)
     except ReplyError as wrong:
         reason = wrong.text.removeprefix("ERR ")
         raise ReplyError(f"EXECABORT Transaction discarded because of: {reason}") from None
 
 
-def enqueue(front: Front, session: Session, command: Command, argv: Argv) -> bytes:
+def enqueue(router: Router, session: Session, command: Command, argv: Argv) -> bytes:
     """Put a command into the session's transaction. Raises `ReplyError` if it cannot be there."""
     transaction = session.transaction
     assert transaction is not None
     if "no_multi" in command.flag_words:
         raise ReplyError("ERR Command not allowed inside a transaction")
     if command.name == "debug":
-        check_debug(front.context.settings, session)
+        check_debug(router.node.settings, session)
     if command.route is not LOCAL:
-        front.check_ready(command)
-    front.check_room(command)
+        router.check_ready(command)
+    router.check_room(command)
     transaction.size += sum(map(len, argv)) + _ARGUMENT_BYTES * len(argv)
-    if transaction.size > front.transaction_limit:
-        front.node.counters.transactions_too_large += 1
+    if transaction.size > router.node.settings.transaction_limit:
+        router.node.counters.transactions_too_large += 1
         raise ReplyError(_TOO_LARGE)
     if not transaction.is_broken:       # of what will not run nothing need be kept
         transaction.queue.append((command, argv))

@@ -22,19 +22,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from respdyn.cluster.identity import META
+from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import Command
 from respdyn.config import Settings, is_loopback_only
 from respdyn.errors import PeerError, ReplyError
 from respdyn.sessions.acl_rules import Denied, RuleError, User, has_spaces, merged
 from respdyn.sessions.session import PATTERN, Session
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
 
 DEFAULT: Final = b"default"
 STRANGER: Final = User(b"")
@@ -100,9 +98,13 @@ class Users:
     """All users, and the sessions that they have."""
 
     def __init__(
-        self, node: Node, sessions: dict[int, Session], describe: Callable[[Session], bytes]
+        self, node: ThisNode, sessions: dict[int, Session],
+        tell_all: Callable[[bytes], None], close: Callable[[Session], None],
+        describe: Callable[[Session], bytes],
     ) -> None:
         self._node = node
+        self._tell_all = tell_all       # nodes, of a statement about a user
+        self._close = close
         self._describe = describe       # as in CLIENT LIST
         self._sessions = sessions
         self._statements: dict[bytes, Statement] = {}
@@ -110,10 +112,7 @@ class Users:
         self._named: dict[bytes, User] = {}
         self._told: set[tuple[str, str]] = set()
         self.log: deque[Refusal] = deque()          # newest first
-        self.kill: Callable[[Session], None] = lambda session: None
         self._settle(DEFAULT)
-        node.gossip.users_told = self.told
-        node.gossip.user_heard = self.heard
 
     # ---- who there is ----
 
@@ -198,7 +197,7 @@ class Users:
     def _note(
         self, reason: str, session: Session, what: bytes, user: bytes, context: str = "toplevel"
     ) -> None:
-        now_ms = self._node.wall_ms
+        now_ms = self._node.now.wall_ms
         log = self.log
         client = self._describe(session)
         for at in range(min(len(log), _SIMILAR_AMONG)):
@@ -272,7 +271,7 @@ class Users:
         known = self._statements.get(name)
         if known is None and len(self._statements) >= MOST_STATEMENTS:
             raise ReplyError(f"ERR no more than {MOST_STATEMENTS} users are kept")
-        version = max((known.version if known else 0) + 1, self._node.wall_ms << 16)
+        version = max((known.version if known else 0) + 1, self._node.now.wall_ms << 16)
         if version >= _VERSION_MAX:
             raise ReplyError("ERR the version of this user cannot grow any more")
         self._take(Statement(
@@ -329,7 +328,7 @@ class Users:
         body = msgspec.msgpack.encode(statement)
         node.replica.put_meta(_META_NAME + statement.name, body)
         node.replica.must_sync = True
-        node.gossip.tell_all_of_user(body)
+        self._tell_all(body)
         self._settle(statement.name)
 
     def _settle(self, name: bytes) -> None:
@@ -367,7 +366,8 @@ class Users:
         session.user = DEFAULT
         session.authenticated = False
         session.guard = STRANGER
-        self.kill(session)
+        session.cut()
+        self._close(session)
 
 
 def _rank(statement: Statement) -> tuple[int, str, list[bytes]]:

@@ -150,7 +150,7 @@ def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refus
 def test_a_member_without_clients_has_left_when_the_ring_says_so() -> None:
     little = Little(4, n=3, partitions=16, exchange_interval_ms=100).ready()
     change(little, "B", "LEAVE 10.0.0.1:6379")
-    little.until(lambda: little["A"].front.is_out, 2000)
+    little.until(lambda: little["A"].standing.is_out, 2000)
 
 
 def test_on_the_cluster_port_the_slots_are_told_that_have_moved() -> None:

@@ -353,7 +353,7 @@ def test_changes_since_the_last_backup_are_counted() -> None:
     assert unsaved() == "3"
     client.say("CONFIG RESETSTAT")
     assert unsaved() == "3"
-    backups = client.alone.node.front.context.backups
+    backups = client.alone.node.context.backups
     backups.begin(client.alone.wall_ms, client.alone.node.counters)
     client.say("SET b 1")
     assert unsaved() == "4"

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from respdyn.cluster.link import Link
 from respdyn.cluster.transfer_state import UNFILLED
 from respdyn.membership.clock_watch import ClockWatch
-from respdyn.membership.readiness import Standing
 from respdyn.node import Node
 from respdyn.replication.scrub import Scrub
 from respdyn.ring.ring import Member
@@ -53,17 +52,13 @@ class ServesBeforeItHasMetAnybody(Node):
 class JudgesItsClockLater(Node):
     """A node that starts goes by its own clock until the next heartbeat."""
 
-    class standing_class(Standing):
-        def judge_clock(self) -> None:
-            pass
-
     class watch_class(ClockWatch):
         def has_news(self, links: Collection[Link]) -> bool:
             return False
 
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
-        self.standing = self.standing_class(self, self.replan)
+        self.arrival._judge_clock = lambda: None
         self.standing.clock = self.watch_class(
             self.this.now, self.settings.max_clock_offset_ms, self.settings.heartbeat_ms,
             self.trace,

@@ -1,0 +1,233 @@
+"""Commands that concern every partition, or the cluster: which task does each.
+
+On the client port they are of the whole cluster, on the cluster port of what this node is shown as
+the primary of. `TASKS` lists them all, and must name every command declared COVERAGE.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from respdyn.admin import render
+from respdyn.admin.health import Health, health_of
+from respdyn.admin.staging import Staging, at_once
+from respdyn.admin.status import ClusterStatus
+from respdyn.admin.sync_wait import sync_wait
+from respdyn.admin.verify import Verification, repair
+from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.slot_map import SlotMap
+from respdyn.cluster.tasks import Task
+from respdyn.cluster.terms import Terms
+from respdyn.cluster.this_node import ThisNode
+from respdyn.commands import scan
+from respdyn.commands.arguments import integer_of
+from respdyn.commands.declare import COVERAGE, Argv, Command
+from respdyn.commands.dyn import parse_wait
+from respdyn.commands.table import COMMANDS
+from respdyn.coordination.coverage import Coverage, untag
+from respdyn.errors import ReplyError
+from respdyn.membership.gossip import Gossip
+from respdyn.membership.membership import Membership
+from respdyn.membership.readiness import Standing
+from respdyn.membership.ring_changes import Changes
+from respdyn.replication.exchange import Exchange
+from respdyn.replication.transfer import TransferWork
+from respdyn.resp.replies import OK
+from respdyn.sessions import pubsub_tasks
+from respdyn.sessions.front import Front
+from respdyn.sessions.session import Session
+
+_DATABASES: Final = 16
+_SWAP_REFUSED = (
+    "ERR SWAPDB is not offered: a database is part of every key's place, so all keys of both"
+    " would have to be written anew"
+)
+
+
+@dataclass(slots=True)
+class Asked:
+    """A command that is to become a task."""
+
+    name: str
+    argv: Argv
+    db: int
+    resp3: bool
+    terms: Terms
+    mine: tuple[bool, ...] | None     # the partitions that it is about; None: all
+
+
+class Tasks:
+    """Makes the tasks."""
+
+    def __init__(
+        self, node: ThisNode, front: Front, membership: Membership, gossip: Gossip,
+        standing: Standing, slot_map: SlotMap, coverage: Coverage, exchange: Exchange,
+        transfer: TransferWork, changes: Changes, coordinator: Coordinator,
+    ) -> None:
+        self.node = node
+        self.slot_map = slot_map
+        self.coverage = coverage
+        self.status = ClusterStatus(
+            node, front.directory, membership, gossip, standing, coverage, transfer
+        )
+        self.directory = front.directory
+        self._front = front
+        self._standing = standing
+        self.gossip = gossip
+        self.exchange = exchange
+        self.staging: Staging = Staging(node, membership, changes, front.draining, coordinator)
+
+    def health(self) -> Health:
+        """How this node is, by its own word."""
+        front = self._front
+        return health_of(
+            self.node, self.exchange, self._standing.clock, len(front.sessions), front.held()
+        )
+
+    def make(self, session: Session, command: Command, argv: Argv, terms: Terms) -> Task:
+        """The task of a command. Raises `ReplyError`."""
+        mine = None
+        if session.listener == "cluster":
+            self.slot_map.look(self.node.now.now_ms)
+            mine = self.slot_map.mine()
+        asked = Asked(command.name, argv, session.db, session.resp == 3, terms, mine)
+        return TASKS[command.name](self, asked)
+
+
+# ---- keys ----
+
+
+def _scan(tasks: Tasks, asked: Asked) -> Task:
+    request = scan.parse_scan(asked.argv)
+    tag, mine = 0, asked.mine
+    if mine is not None:
+        tag, cursor = untag(request.cursor)
+        tag, mine = tasks.slot_map.mine_for(tag)
+        request = replace(request, cursor=cursor)
+    return tasks.coverage.scan(request, asked.db, asked.terms, mine, tag)
+
+
+def _keys(tasks: Tasks, asked: Asked) -> Task:
+    return tasks.coverage.keys(scan.parse_keys(asked.argv), asked.db, asked.terms, asked.mine)
+
+
+def _dbsize(tasks: Tasks, asked: Asked) -> Task:
+    return tasks.coverage.size(asked.db, asked.mine)
+
+
+def _randomkey(tasks: Tasks, asked: Asked) -> Task:
+    return tasks.coverage.random_key(
+        tasks.node.random.random(), asked.db, asked.resp3, asked.terms, asked.mine
+    )
+
+
+def _flush(tasks: Tasks, asked: Asked) -> Task:
+    scan.parse_flush(asked.argv)
+    dbs = [asked.db] if asked.name == "flushdb" else list(range(_DATABASES))
+    return tasks.coverage.flush(dbs, asked.terms, asked.mine)
+
+
+def _swapdb(tasks: Tasks, asked: Asked) -> Task:
+    for argument, place in ((asked.argv[1], "first"), (asked.argv[2], "second")):
+        if integer_of(argument) is None:
+            raise ReplyError(f"ERR invalid {place} DB index")
+    if not all(0 <= int(argument) < _DATABASES for argument in asked.argv[1:3]):
+        raise ReplyError("ERR DB index is out of range")
+    raise ReplyError(_SWAP_REFUSED)
+
+
+# ---- channels ----
+
+
+def _channels(tasks: Tasks, asked: Asked) -> Task:
+    nodes = tasks.directory.reachable()
+    return pubsub_tasks.task(nodes if asked.mine is None else nodes[:1], asked.name, asked.argv)
+
+
+# ---- the cluster ----
+
+
+def _explain(tasks: Tasks, asked: Asked) -> Task:
+    report = yield from tasks.status.key(asked.argv[1], asked.db)
+    return render.key(report, asked.resp3)
+
+
+def _status(tasks: Tasks, asked: Asked) -> Task:
+    report = yield from tasks.status.cluster()
+    return render.cluster(report, asked.resp3)
+
+
+def _members(tasks: Tasks, asked: Asked) -> Task:
+    return at_once(render.members(tasks.status.members(), asked.resp3))
+
+
+def _ring(tasks: Tasks, asked: Asked) -> Task:
+    return at_once(render.ring(tasks.status.ring(), asked.resp3))
+
+
+def _verify(tasks: Tasks, asked: Asked) -> Task:
+    return Verification(tasks.node, tasks.exchange.trees).task(asked.resp3)
+
+
+def _repair(tasks: Tasks, asked: Asked) -> Task:
+    return repair(tasks.node, asked.resp3)
+
+
+def _syncwait(tasks: Tasks, asked: Asked) -> Task:
+    return sync_wait(tasks.node, parse_wait(asked.argv[1]))
+
+
+def _renew_keys(tasks: Tasks, asked: Asked) -> Task:
+    """Another key proves context tokens from now on."""
+    tasks.staging.check_member()
+    tasks.gossip.token_keys.renew()
+    tasks.gossip.tell_keys()
+    tasks.node.trace.event("token_keys_renewed")
+    return at_once(OK)
+
+
+def _words(asked: Asked) -> list[str]:
+    """What follows the verb."""
+    return [word.decode("utf-8", "replace") for word in asked.argv[2:]]
+
+
+TASKS: Final[dict[str, Callable[[Tasks, Asked], Task]]] = {
+    "scan": _scan,
+    "keys": _keys,
+    "dbsize": _dbsize,
+    "randomkey": _randomkey,
+    "flushdb": _flush,
+    "flushall": _flush,
+    "swapdb": _swapdb,
+    "pubsub|channels": _channels,
+    "pubsub|numpat": _channels,
+    "pubsub|numsub": _channels,
+    "pubsub|shardchannels": _channels,
+    "pubsub|shardnumsub": _channels,
+    "dyn.explain": _explain,
+    "dyn.syncwait": _syncwait,
+    "dyn.cluster|status": _status,
+    "dyn.cluster|members": _members,
+    "dyn.cluster|ring": _ring,
+    "dyn.cluster|verify": _verify,
+    "dyn.cluster|repair": _repair,
+    "dyn.cluster|join": lambda tasks, asked: tasks.staging.join(_words(asked)),
+    "dyn.cluster|leave": lambda tasks, asked: tasks.staging.leave(_words(asked)),
+    "dyn.cluster|replace": lambda tasks, asked: tasks.staging.replace(_words(asked)),
+    "dyn.cluster|force-remove": lambda tasks, asked: tasks.staging.force_remove(_words(asked)),
+    "dyn.cluster|change": lambda tasks, asked: tasks.staging.change(_words(asked)),
+    "dyn.cluster|plan": lambda tasks, asked: tasks.staging.plan(asked.resp3),
+    "dyn.cluster|commit": lambda tasks, asked: tasks.staging.commit(),
+    "dyn.cluster|clear": lambda tasks, asked: tasks.staging.clear(),
+    "dyn.cluster|renew-keys": _renew_keys,
+    "dyn.cluster|drain": lambda tasks, asked: tasks.staging.drain(_words(asked)),
+}
+
+
+def _declared() -> set[str]:
+    """The names of all commands that become tasks: COVERAGE, and no container."""
+    everything = [one for command in COMMANDS for one in (command, *command.subcommands)]
+    return {one.name for one in everything if one.route == COVERAGE and not one.subcommands}
+
+
+assert _declared() == set(TASKS), _declared() ^ set(TASKS)

@@ -1,0 +1,102 @@
+"""What the functions of LOCAL commands are given: the node's facts, and what they show."""
+
+from collections.abc import Callable, Mapping
+
+from respdyn.cluster.latencies import Latencies
+from respdyn.cluster.slot_map import SlotMap
+from respdyn.cluster.tasks import Asking
+from respdyn.cluster.terms import Terms
+from respdyn.cluster.this_node import ThisNode
+from respdyn.commands.declare import Command
+from respdyn.commands.table import BY_NAME
+from respdyn.config import Settings
+from respdyn.host import Host
+from respdyn.local.backups import Backups
+from respdyn.local.times_to_live import TimesToLive
+from respdyn.membership.readiness import Standing
+from respdyn.replication.exchange import Exchange
+from respdyn.sessions.command_stats import Journal
+from respdyn.sessions.front import Front
+from respdyn.sessions.router import Router
+from respdyn.sessions.session import Session
+from respdyn.sessions.users import Users
+
+
+class LocalContext:
+    """What these commands need of the node, and nothing else."""
+
+    def __init__(
+        self, node: ThisNode, host: Callable[[], Host], apply_settings: Callable[[Settings], None],
+        front: Front, slot_map: SlotMap, standing: Standing, exchange: Exchange,
+        latencies: Latencies, asking: Asking,
+    ) -> None:
+        self.node = node
+        self.front = front
+        self.telling = front.telling
+        self.draining = front.draining
+        self.topology = front.topology
+        self.slot_map = slot_map
+        self.standing = standing
+        self.exchange = exchange
+        self.latencies = latencies
+        self.asking = asking
+        self.apply_settings = apply_settings    # of CONFIG SET, once they were found right
+        self._host = host
+        self.started_ms = node.now.wall_ms
+        self.first_settings = node.settings     # before CONFIG SET
+        self.backups = Backups()
+        self.times_to_live = TimesToLive(node.replica)
+        self.loaded = 0                         # records that the store held at the start
+        # What only the driver knows, by field of INFO: used_memory, process_id, used_cpu_sys ...
+        self.outside: Callable[[], Mapping[str, str]] = dict
+
+    @property
+    def now_ms(self) -> int:
+        """The wall clock's time."""
+        return self.node.now.wall_ms
+
+    @property
+    def settings(self) -> Settings:
+        return self.node.settings
+
+    @property
+    def sessions(self) -> dict[int, Session]:
+        return self.front.sessions
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of a connection that has not asked for others."""
+        return self.node.default_terms
+
+    @property
+    def users(self) -> Users:
+        return self.front.users
+
+    @property
+    def journal(self) -> Journal:
+        return self.front.journal
+
+    @property
+    def router(self) -> Router:
+        return self.front.router
+
+    @property
+    def host(self) -> Host:
+        return self._host()
+
+    @property
+    def n(self) -> int:
+        """How many copies of each key there are."""
+        return self.front.router.n
+
+    def container(self, name: str) -> Command:
+        return BY_NAME[name.encode()]
+
+    def kill(self, session: Session) -> None:
+        """Close another client's connection at once, without the replies that it waits for."""
+        session.cut()
+        self.leave(session)
+
+    def leave(self, session: Session) -> None:
+        """Nobody sees this client any more; its connection is closed when its reply is written."""
+        self.front.close_session(session)
