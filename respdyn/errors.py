@@ -19,6 +19,18 @@ class ReplyError(Exception):
         self.text = text.replace("\r", " ").replace("\n", " ")
 
 
+class UsedTwice(ReplyError):
+    """The key's record tells of events of this node that are yet to come: it has forgotten them.
+
+    So the next one must not be theirs again. Nothing was done; in a new life it can be.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "TRYAGAIN this node has met events of its own that it does not know: nothing was done"
+        )
+
+
 class PeerError(Exception):
     """A peer broke the protocol, or is a stranger. The link is dropped."""
 

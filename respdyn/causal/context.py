@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
 from respdyn.causal.dot import Actor, Dot
+from respdyn.errors import UsedTwice
 
 Spans = tuple[int, ...]
 
@@ -132,8 +133,9 @@ def claim(context: Context, actor: Actor, counter: int, floor: int) -> tuple[int
 
 
 def claim_lo(previous: int, counter: int, floor: int) -> int:
-    """The `lo` of `claim`, given the previous counter (0 = none)."""
-    assert counter > previous, "a counter was used twice, or another node minted with this actor"
+    """The `lo` of `claim`, given the previous counter (0 = none). Raises `UsedTwice`."""
+    if counter <= previous:
+        raise UsedTwice
     return previous if previous > floor else counter - 1
 
 

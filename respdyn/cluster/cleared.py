@@ -21,7 +21,7 @@ from respdyn.causal.context import Context
 from respdyn.causal.dot import Actor
 
 ACTORS_MAX: Final = 32_768      # in a cleared context: as many lives as all nodes ever had
-COUNTER_END: Final = 1 << 63
+COUNTER_END: Final = 1 << 56    # nobody has minted so many
 
 Tops = dict[bytes, int]
 

@@ -17,11 +17,13 @@ from typing import Final
 from zlib import crc32
 
 from respdyn.causal.codec import (
+    ROW_BYTES,
     context_of,
     digest,
     is_live,
     is_sound_lone,
     join_records,
+    rows_of,
     verify,
 )
 from respdyn.cluster.cleared import (
@@ -42,7 +44,6 @@ from respdyn.types.values import LIVE_EXPIRING, is_timed
 OVER_MAX: Final = 10_000         # expired values that are told apart from those never read
 HINT: Final = META + b"hint"     # what `hints` keeps is stored under names that begin so
 _CLEARED: Final = META + b"cleared"
-_CONTEXT_NEAR: Final = 400       # where a record's context is, for all but the longest contexts
 
 
 class Replica:
@@ -178,15 +179,24 @@ class Replica:
 
         A dot of this node's actor that it has not minted yet means that this node has forgotten
         what it told others (its data directory is an older copy): it must mint under a new name
-        before it mints that dot a second time.
+        before it mints that dot a second time. A counter of 2^56 would take 2000 years of a million
+        writes a second.
         """
         verify(record)
+        rows = rows_of(record)
+        for at in range(24, len(rows), ROW_BYTES):
+            if rows[at]:
+                raise DamagedError("events that nobody can have minted yet")
         identity = self._identity
         if (
-            record.find(identity.actor, 0, _CONTEXT_NEAR) >= 0
+            rows.find(identity.actor) >= 0
             and context_of(record).top(identity.actor) > identity.counter
         ):
             self._lost_memory()
+
+    def used_twice(self) -> None:
+        """A record that is held tells of events of this node that are yet to come."""
+        self._lost_memory()
 
     def take(self, locator: bytes, record: bytes) -> bool:
         """Check and store a record from outside if that is simple: the usual case, at least cost.
@@ -196,7 +206,7 @@ class Replica:
         """
         if (
             not is_sound_lone(record) or record[14:30] == self._identity.actor or self.cleared
-            or len(locator) < 3 or locator[0] > 63 or locator[2] > 15
+            or len(locator) < 3 or locator[0] > 63 or locator[2] > 15 or record[38]
         ):
             return False
         slot = locator[0] << 8 | locator[1]
@@ -221,7 +231,7 @@ class Replica:
             record = self.uncleared(locator, record)
             if not record:
                 return self.get(locator)
-        if record.find(self._identity.actor, 0, _CONTEXT_NEAR) >= 0:
+        if rows_of(record).find(self._identity.actor) >= 0:
             self._recall(locator, record)
         return self.join(locator, record)
 
@@ -275,7 +285,12 @@ class Replica:
         return seen
 
     def clear(self, partition: int, db: int, tops: dict[bytes, int]) -> None:
-        """Raise the cleared context of a partition's database and drop what it covers."""
+        """Raise the cleared context of a partition's database and drop what it covers.
+
+        Also what this node has yet to mint, if it tells of that: then that is minted in a new life.
+        """
+        if tops.get(self._identity.actor, 0) > self._identity.counter:
+            self._lost_memory()
         cleared = self.cleared.setdefault(partition, {}).setdefault(db, {})
         raise_to(cleared, tops)
         for slot in range(partition * self.width, (partition + 1) * self.width):

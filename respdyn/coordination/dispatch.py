@@ -49,7 +49,7 @@ from respdyn.coordination.fallback import StandIn
 from respdyn.coordination.forwarding import Forwarding
 from respdyn.coordination.keyspace_events import Notices
 from respdyn.coordination.lines import Lines
-from respdyn.errors import ReplyError
+from respdyn.errors import ReplyError, UsedTwice
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.types.values import exists
@@ -198,6 +198,8 @@ class Dispatcher:
             else:
                 reply, delta = command.write(argv, record, self._now.wall_ms, resp3, stamp)
         except ReplyError as wrong:
+            if isinstance(wrong, UsedTwice):
+                self._replica.used_twice()
             return error(wrong.text)
         if not delta:
             if self.notices is not None:

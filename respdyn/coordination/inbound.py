@@ -21,7 +21,7 @@ from respdyn.coordination.calls import FULL, PeerReply
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.group_messages import Outcome, encoder, read_group
 from respdyn.coordination.groups import GROUP, Groups
-from respdyn.errors import PeerError, ReplyError
+from respdyn.errors import PeerError, ReplyError, UsedTwice
 from respdyn.resp.replies import OK, error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.types.strings import assign
@@ -83,7 +83,10 @@ class Inbound:
         ):
             return self.run(link, items, at, echo_ms)
         record = self._tables[slot].get(locator, b"")
-        delta = assign(record, self._node.stamp(plan.partition), items[at + 3], 0)
+        try:
+            delta = assign(record, self._node.stamp(plan.partition), items[at + 3], 0)
+        except UsedTwice:
+            return self.run(link, items, at, echo_ms)
         self._replica.replace(locator, record, delta)
         reply = PeerReply(link, number)
         early = ""

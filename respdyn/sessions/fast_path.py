@@ -17,6 +17,7 @@ from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
 from respdyn.coordination.calls import Answering, Call
 from respdyn.coordination.dispatch import Dispatcher
+from respdyn.errors import UsedTwice
 from respdyn.resp.replies import NULL2, NULL3, OK
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.sessions.session import PENDING_MAX, Session
@@ -109,7 +110,10 @@ class Plain:
                         or self._node.store_failure
                     ):
                         break
-                    delta = assign(record, self._node.stamp(plan.partition), argv[2], 0)
+                    try:
+                        delta = assign(record, self._node.stamp(plan.partition), argv[2], 0)
+                    except UsedTwice:
+                        break       # the slow road says so
                     self._replica.replace(locator, record, delta)
                     if not plan.is_instant:
                         self._coordinator.write(

@@ -32,6 +32,7 @@ from respdyn.causal.dot import Stamp as Stamp
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.causal.hybrid_clock import CLOCK_MAX
+from respdyn.errors import UsedTwice
 from respdyn.types import counters, resets
 from respdyn.types.dump import integer_of, pack_text, unpack_text
 
@@ -97,7 +98,8 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
     if clock <= highest:
         clock = _clock_above(highest)
     if last == actor:
-        assert counter > previous
+        if counter <= previous:
+            raise UsedTwice
         if previous > floor or previous == counter - 1:     # `context.claim` in short
             return encode_plain(clock, actor, lo, counter, expire_at, value)
     rows = codec.claim_rows(codec.rows_of(record), actor, counter, floor)

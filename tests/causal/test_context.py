@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from respdyn.causal.codec import claim_rows, decode_rows, encode_rows
 from respdyn.causal.context import Context, claim
 from respdyn.causal.dot import Actor, Dot, intern_actor
+from respdyn.errors import UsedTwice
 from tests.laws.maps import ACTORS, ALL_DOTS, context_of_dots, contexts, dot_sets
 
 A, B, _ = ACTORS
@@ -85,7 +86,7 @@ def test_claim_covers_own_earlier_counters_only_above_the_floor(spans, floor, ex
 
 
 def test_claim_refuses_a_counter_that_was_used():
-    with pytest.raises(AssertionError):
+    with pytest.raises(UsedTwice):
         claim(Context({A: (4, 9)}), A, 9, 0)
 
 

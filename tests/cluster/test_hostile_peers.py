@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from respdyn.causal.codec import encode_plain, encode_tombstone
 from respdyn.cluster.messages import (
     ENVELOPE,
     GOSSIP_CANDIDATES,
@@ -232,14 +233,76 @@ def test_numbers_of_the_section_heads_that_do_not_add_up_are_refused(little: Lit
 
 
 def test_a_locator_that_cannot_be_is_refused_in_every_section(little: Little) -> None:
-    from respdyn.causal.codec import encode_plain
-
     record = encode_plain(1 << 16, b"a" * 16, 4, 5, 0, b"v")
     for name in (b"", b"\x00", b"\x00\x00", b"\x40" + b"a" * 20, b"\x00\x00\x10k", b"\x42\x00",
                  b"\xff\xff\x00", b"\x41" + b"a" * 20 + b"\x00\x00\x63k"):
         for section, second in (("verify", b""), ("feedback", record), ("store", record)):
             with pytest.raises(PeerError):
                 say(little, section, name, second)
+
+
+def of_the_future(little: Little, actor: bytes, top: int) -> bytes:
+    """A tombstone that covers what an actor has yet to mint, after many actors that nobody is."""
+    rows = [bytes([i]) * 16 for i in range(20)] + [actor]
+    return encode_tombstone(b"".join(
+        name + (0).to_bytes(8, "big") + top.to_bytes(8, "big") for name in sorted(rows)
+    ))
+
+
+def test_a_record_of_events_that_nobody_can_have_minted_is_refused(little: Little) -> None:
+    record = of_the_future(little, little["C"].identity.actor, 2**64 - 1)
+    lone = encode_plain(1 << 16, b"c" * 16, 2**60, 2**60 + 1, 0, b"v")
+    for section in ("store", "feedback"):
+        for each in (record, lone):
+            with pytest.raises(PeerError, match="nobody can have minted"):
+                say(little, section, locator(0, b"future"), each)
+    assert not little["B"].replica.get(locator(0, b"future"))
+
+
+def test_who_is_told_of_its_own_future_begins_a_new_life_and_mints_none_of_it() -> None:
+    """The first 400 bytes of a context are not all of it: others stood before it there."""
+    little = Little(3).ready()
+    actor = little["B"].identity.actor
+    little.refused = []
+    key = little.key_of("B").encode()
+    say(little, "store", locator(0, key), of_the_future(little, actor, 2**55))
+    assert little["B"].identity.actor != actor
+    little.run(3000)
+    assert little.client("B")("SET", key, "v") == b"OK"
+    assert [little.client(name)("GET", key) for name in "ABC"] == [b"v"] * 3
+
+
+def test_what_was_cleared_of_the_future_swallows_nothing_for_long() -> None:
+    """One member tells another, who is not concerned, that all that C will write is cleared."""
+    little = Little(3, exchange_interval_ms=200).ready()
+    little.refused = []
+    key = little.key_of("C").encode()
+    actor = little["C"].identity.actor
+    partition = (locator(0, key)[0] << 8 | locator(0, key)[1]) // little["B"].replica.width
+    told = msgspec.msgpack.encode((0, partition, {actor: 2**55}))
+    say(little, "gossip", GOSSIP_CLEARED + told)
+    little.run(4000)
+    assert little["C"].identity.actor != actor
+    little.run(4000)
+    for name in "ABC":
+        assert little.client(name)("SET", key, name) == b"OK"
+        assert [little.client(other)("GET", key) for other in "ABC"] == [name.encode()] * 3
+
+
+def test_a_record_here_that_tells_of_this_nodes_future_is_refused_and_the_node_lives() -> None:
+    """It came by a disk: nobody has judged it."""
+    for words in (["SET", "v"], ["APPEND", "v"], ["INCR"], ["SET", "v", "EX", "100"]):
+        little = Little(1)
+        little.run(20)
+        node = little["A"]
+        actor = node.identity.actor
+        name = locator(0, b"k")
+        node.replica.join(name, of_the_future(little, actor, 2**55))
+        client = little.client("A")
+        assert str(client(words[0], "k", *words[1:])).startswith("TRYAGAIN"), words
+        assert node.identity.actor != actor
+        little.run(50)
+        assert client(words[0], "k", *words[1:]) in (b"OK", 1), words
 
 
 def test_after_all_this_the_cluster_serves(little: Little) -> None:
