@@ -33,7 +33,7 @@ run: .venv/installed  ## a three-node cluster in the foreground (PORT=6379 DATA=
 
 test: lint type  ## all tests, as CI runs them (TESTS="tests/ring -k zone" for some)
 	@$(if $(TESTS),,$(TREE) start >/dev/null)
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest $(if $(TESTS),,-n 2 --dist loadgroup) $(TESTS)
 
 fmt: .venv/installed-test  ## sort imports and mend what can be mended without thinking
 	@$(BIN)/ruff check --fix
