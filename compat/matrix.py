@@ -33,6 +33,15 @@ DIFFERS = {
     "bitop": "not one step: reads, then writes",
     "flushall": "also what was written before it at nodes that are away; caches hear of it only if"
                 " there was something to clear",
+    **dict.fromkeys(("hgetall", "hkeys", "hvals"), "sorted by field"),
+    "hscan": "cursors are places in an order of checksums; any node goes on with them",
+    "sscan": "cursors are places in an order of checksums; any node goes on with them",
+    "sadd": "of a member that is there it changes the record: WATCH notices it",
+    **dict.fromkeys(
+        ("sinter", "sunion", "sdiff", "sintercard", "sinterstore", "sunionstore", "sdiffstore"),
+        "not one step: reads each set, then combines"),
+    "smove": "not one step: adds, then removes; in between both sets have it",
+    "spop": "two coordinators may give the same member while nodes fail",
     "info": "`used_memory` is counted from what is held; `# Dynamo` beside Redis's sections",
     "keys": "of the whole cluster on the client port",
     "latency|latest": "events of quorum, forwarding, disk and turn beside those of commands",

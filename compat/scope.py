@@ -15,7 +15,7 @@ TABLE = HERE / "redis_commands.tsv"
 
 # Groups of Redis that have an issue of their own, still to come.
 LATER_GROUPS = {
-    "hash": "hashes", "list": "lists", "set": "sets", "sorted-set": "sorted sets",
+    "list": "lists", "sorted-set": "sorted sets",
     "stream": "streams", "geo": "geo", "hyperloglog": "HyperLogLog", "scripting": "scripting",
 }
 

@@ -113,6 +113,19 @@ def head_of(record: bytes) -> bytes:
     return record[6 : _FIXED + _COUNT_BYTES * kinds + ROW_BYTES * rows + key_bytes]
 
 
+def first_of(record: bytes) -> tuple[bytes, bytes]:
+    """Element and payload of the first inline entry; b"" for both if there is none."""
+    at = (
+        _FIXED + _COUNT_BYTES * record[_FIXED - 1] + ROW_BYTES * int.from_bytes(record[22:26])
+        + int.from_bytes(record[26:30])
+    )
+    if at >= len(record):
+        return b"", b""
+    element_bytes, payload_bytes, _, _ = _unpack_inline(record, at)
+    middle = at + INLINE_BYTES + element_bytes
+    return record[at + INLINE_BYTES : middle], record[middle : middle + payload_bytes]
+
+
 def entries_of(record: bytes) -> list[Entry]:
     """All entries of an element map, sorted by element and dot."""
     rows = rows_of(record)

@@ -1,8 +1,8 @@
 """The second byte of a record: what it holds, told without reading it.
 
-`form` adds up: 1 PLAIN, 2 EXPIRES (an expiry of the key is mentioned; if this is off, a reader
-need not look), 4 LIVE (a value is alive; off means tombstone), 8 ELEMENTS (an element map). The
-first byte is the version of the layout, bytes 2 to 6 are the checksum of form and body.
+`form` adds up: 1 PLAIN, 2 EXPIRES (an expiry of the key or of an element is mentioned; if this is
+off, a reader need not look), 4 LIVE (a value is alive; off means tombstone), 8 ELEMENTS (an element
+map). The first byte is the version of the layout, bytes 2 to 6 are the checksum of form and body.
 """
 
 from typing import Final
@@ -21,8 +21,8 @@ _PAYLOAD_MIN: Final = {
     b"b": 10, b"c": 10, b"f": 9, b"k": 9, b"m": 0, b"s": 16, b"t": 16, b"x": 16,
 }
 CLOCK_BYTES: Final = 8
-# These make no key live: baselines, births, remarks on a time to live.
-_LIFELESS: Final = frozenset((b"b", b"k", b"r", b"t"))
+# These make no key live: baselines and births.
+_LIFELESS: Final = frozenset((b"b", b"k", b"r"))
 _RESET: Final = 0x72          # the tag of a field that holds baselines only
 _NO_EXPIRY: Final = bytes(8)
 
@@ -34,7 +34,7 @@ def is_long_enough(kind: bytes, payload_bytes: int) -> bool:
 
 def form_of(kind: bytes, payload: bytes) -> int:
     """What an entry adds to the form of its record. 16 bytes of the payload are enough."""
-    if kind == b"x":
+    if kind == b"x" or kind == b"t":
         return EXPIRES
     if kind in _LIFELESS or (kind == b"f" and payload[8] == _RESET):
         return 0

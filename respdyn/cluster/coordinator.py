@@ -30,7 +30,7 @@ Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 from collections import deque
 from collections.abc import Callable
 
-from respdyn.causal.codec import PLAIN, context_of, digest, join_records
+from respdyn.causal.codec import ELEMENTS, PLAIN, context_of, digest, join_records
 from respdyn.causal.dot import Stamp
 from respdyn.cluster.hint import WHOLE_BYTES, bare, is_remark
 from respdyn.cluster.hints import Hints
@@ -214,21 +214,21 @@ class Coordinator:
             joined = self._hints.find(locator)[0]
         # A hint that is gone has been delivered: what became of it then is the owners' business.
         is_alive = values.lives(delta, before)
-        if not values.lives(delta, held) or not (plan.is_owner or is_alive):
-            waiter.fill(reply)
-            return
+        can_remove = plan.is_owner and not delta[1] & ELEMENTS     # else others are in `held`
+        if not values.lives(delta, held) or not (can_remove or is_alive):
+            return waiter.fill(reply)
         self.counters.conflicts_covered += 1
         stamp = self._stamp(plan.partition)
-        if not plan.is_owner:
-            stamp = bare(stamp)
-        if is_alive:
-            cover = values.cover(delta, joined, stamp)
-        else:
-            cover = values.remove_context(context_of(held), stamp, joined)
+        stamp = stamp if plan.is_owner else bare(stamp)
+        cover = values.cover(delta, joined, stamp) if is_alive else values.remove_context(
+            context_of(held), stamp, joined
+        )
+        if not self._replica.minted(cover):
+            return waiter.fill(UNKNOWN)
         if plan.is_owner:
             self._replica.join(locator, cover)
         else:
-            self._hints.keep(owner, locator, cover, True)
+            self._hints.keep(owner, locator, cover, not cover[1] & ELEMENTS)
         self.write(
             plan, waiter, reply, locator, cover, write_round.w, write_round.is_sloppy,
             write_round.deadline_ms, False,

@@ -260,7 +260,7 @@ class Receiver:
                 new = receive(locator, record)
             if (
                 at < middle and new is not record and new and new[1] & LIVE
-                and new != record and len(values.siblings(new, 0)) > 1
+                and new != record and values.is_contested(record, new)
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
                 link.differs.append(pair(position, new))

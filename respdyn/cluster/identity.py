@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from struct import Struct
 from typing import Final
 
+from respdyn.causal.codec import ROW_BYTES, rows_of
 from respdyn.causal.dot import Actor, intern_actor
 from respdyn.ports import Random, random_bits
 
@@ -88,6 +89,21 @@ class Identity:
         """What was stored up to this generation is durable, leases among it."""
         while self._leases and self._leases[0][0] <= generation:
             self.safe_end = max(self.safe_end, self._leases.pop(0)[1])
+
+    def minted(self, record: bytes) -> bool:
+        """A write was made of this actor's next dots, as many as its record has: take them over.
+
+        False if those are more than may be minted now: then the record must not be kept.
+        """
+        rows, actor, top = rows_of(record), self.actor, 0
+        for at in range(0, len(rows), ROW_BYTES):
+            if rows[at : at + 16] == actor:
+                top = int.from_bytes(rows[at + 24 : at + 32], "big")
+        if top > self.counter:
+            if not self.can_mint(top - self.counter):
+                return False
+            self.counter = top
+        return True
 
     def can_mint(self, count: int = 1) -> bool:
         """Whether so many dots may be minted now. A block grows with what is asked of it."""

@@ -17,6 +17,7 @@ from typing import Final
 from zlib import crc32
 
 from respdyn.causal.codec import (
+    ELEMENTS,
     ROW_BYTES,
     context_of,
     digest,
@@ -39,7 +40,7 @@ from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS
 from respdyn.types import values
-from respdyn.types.values import LIVE_EXPIRING, is_timed
+from respdyn.types.values import ELEMENTS_EXPIRING, is_timed
 
 OVER_MAX: Final = 10_000         # expired values that are told apart from those never read
 HINT: Final = META + b"hint"     # what `hints` keeps is stored under names that begin so
@@ -69,6 +70,10 @@ class Replica:
         self.meta: dict[bytes, bytes] = {}
         self.must_sync = False                       # this turn's batch holds what must not wait
 
+    def minted(self, record: bytes) -> bool:
+        """Take over the dots of a write that was made here; see `Identity.minted`."""
+        return self._identity.minted(record)
+
     # ---- the data path ----
 
     def get(self, locator: bytes) -> bytes:
@@ -97,7 +102,7 @@ class Replica:
             table[locator] = new
             self.stale[slot] = 1
             self.bytes += len(new) - len(old)
-            if new[1] != old[1] or new[1] == LIVE_EXPIRING:
+            if new[1] != old[1] or new[1] | ELEMENTS == ELEMENTS_EXPIRING:
                 self._count(locator, old, new)
             self.batch += (locator, new)
         return new
@@ -109,7 +114,7 @@ class Replica:
         self.stale[slot] = 1
         if old:
             self.bytes += len(new) - len(old)
-            if new[1] != old[1] or new[1] == LIVE_EXPIRING:
+            if new[1] != old[1] or new[1] | ELEMENTS == ELEMENTS_EXPIRING:
                 self._count(locator, old, new)
         else:
             self.records += 1

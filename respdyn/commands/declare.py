@@ -79,6 +79,7 @@ CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "
                "dangerous", "connection", "transaction", "scripting")
 _CATEGORY_OF_GROUP = {
     "generic": "keyspace", "string": "string", "bitmap": "bitmap", "connection": "connection",
+    "hash": "hash", "set": "set",
     "transactions": "transaction",
 }
 
@@ -139,6 +140,7 @@ class Command:
     read_at: ReadAt = _no_read_at
     write_at: WriteAt = _no_write_at
     wants_seal: bool = False
+    draws: bool = False             # the seed of its choice, 8 bytes, stands behind its words
     wants_feedback: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
     event: str = ""                 # what it tells of a key that it has changed: a class of Redis's
                                     # `notify-keyspace-events` and a name; "": "g" and its own name
@@ -152,6 +154,8 @@ class Command:
     elsewhere: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key
                                     # that it names besides its own
     stores: Callable[[Argv], list[int]] | None = None   # where further keys stand that it writes
+    counted_keys: Callable[[Argv], list[int]] | None = None     # where the keys stand, if their
+                                    # number stands before them
     unknown_keys: tuple[tuple[str, str], ...] = ()  # (notes, access) of keys that no position tells
     is_in_keyspace: bool = True     # False: not in the category that its group stands for
     single: "Command | None" = None   # a GATHER command with one key is executed as this one
@@ -193,6 +197,8 @@ class Command:
     def _keys(self, arguments: tuple[Argument, ...], words: int) -> Keys:
         if self.keys_at.first:
             return self.keys_at
+        if self.counted_keys is not None:
+            return Keys()
         return keys_of(arguments, words) if self.access else Keys()
 
     def _categories(self, flags: list[str]) -> list[str]:

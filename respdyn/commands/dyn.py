@@ -54,7 +54,8 @@ def fetch(argv: Argv, rec: bytes, now_ms: int, resp3: bool, seal: Seal) -> bytes
     token = bulk(seal.encode(context_of(rec)))
     if kind is values.STRING:
         return array([token, bulk(strings.value(rec, now_ms) or b""), integer(when)])
-    return array([token, bulk(kind.dump(rec)), integer(when), bulk(kind.name.encode())])
+    content = values.pack(rec, now_ms)
+    return array([token, bulk(content), integer(when), bulk(kind.name.encode())])
 
 
 def putctx(
@@ -140,7 +141,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "dyn.fetch", "DYN.FETCH key",
         "Gives a context, the value that GET answers, and when it expires in milliseconds since"
-        " 1970, or 0; null if there is none. Of another type: its content as in a dump, and as a"
+        " 1970, or 0; null if there is none. Of another type: its content, and as a"
         " fourth element the type.",
         since="0.1.0", group="string", flags="readonly", access="RO access",
         promise="last-writer", route=READ, read_at=fetch, wants_seal=True,

@@ -28,7 +28,13 @@ TIMED: Final[Event] = (GENERIC, b"expire")
 # Steps of commands on two keys: their third argument names the event.
 _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
-_ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
+_ANEW: Final = frozenset(("dyn.storeset", "dyn.place", "restore", "restore-asking"))
+
+# What takes the last element of a key says so, and then that the key is gone.
+_OF_ELEMENTS: Final = frozenset(("h", "s"))
+_OF_ONE_ELEMENT: Final = frozenset((
+    "hget", "hmget", "hexists", "hstrlen", "sismember", "smismember", "hscan", "sscan",
+))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
 
@@ -45,9 +51,13 @@ def of_write(
         return events
     event = _event_of(command, argv)
     if not values.exists(after, 0):
+        if existed and event[0] in _OF_ELEMENTS and command.name != "dyn.storeset":
+            events.append(event)
         if existed:
             events.append(event if command.name in _STEPS else DELETED)
         return events
+    if command.name == "sadd" and existed and values.size(before) == values.size(after):
+        return events       # the members were there: they have new dots, and are what they were
     if not existed or command.name in _ANEW:
         events.append(NEW)
     at = values.expire_at(after, 0)
@@ -73,6 +83,8 @@ def _looks(command: Command, argv: Argv) -> bool:
 def _event_of(command: Command, argv: Argv) -> Event:
     if command.name in _STEPS:
         return GENERIC, argv[3].lower()
+    if command.name == "dyn.storeset":
+        return "s", argv[2].lower()
     return command.told
 
 
@@ -80,4 +92,6 @@ def of_read(command: Command, reply: bytes, argv: Argv, now_ms: int, resp3: bool
     """What there is to tell of a read: that its key is not there, judged by the reply."""
     if command.route != READ or command.wants_seal:
         return []
+    if command.name in _OF_ONE_ELEMENT:
+        return []           # such a reply tells nothing of the key
     return [MISS] if reply == command.read(argv, b"", now_ms, resp3) else []

@@ -27,6 +27,18 @@ def first_error(replies: list[bytes]) -> bytes:
     return b""
 
 
+def bulks_of(reply: bytes) -> list[bytes]:
+    """The values in an array or a set of bulk strings."""
+    found: list[bytes] = []
+    at = reply.index(b"\n") + 1
+    while at < len(reply):
+        end = reply.index(b"\r", at)
+        size = int(reply[at + 1 : end])
+        found.append(reply[end + 2 : end + 2 + size])
+        at = end + 4 + size
+    return found
+
+
 def payload_of(reply: bytes) -> bytes | None:
     """The value in the reply to a GET; None if there was none."""
     if reply[:1] != b"$" or reply[1:2] == b"-":

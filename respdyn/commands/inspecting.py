@@ -74,7 +74,7 @@ def usage(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
 
 def dump(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     kind = _shown(rec, now_ms)
-    return null(resp3) if kind is None else bulk(seal(kind.dump(rec)))
+    return null(resp3) if kind is None else bulk(seal(kind.dump(rec, now_ms)))
 
 
 def restore(

@@ -99,7 +99,8 @@ def _uses(argv: list[bytes]) -> list[Use]:
         command = find(argv)
     if command is None:
         raise ReplyError("ERR Invalid command specified")
-    if not command.keys.first or command.access == "not_key":
+    has_keys = command.keys.first or command.counted_keys is not None
+    if not has_keys or command.access == "not_key":
         raise ReplyError("ERR The command has no key arguments")
     if not command.least <= len(argv) <= command.most:
         raise ReplyError("ERR Invalid number of arguments specified for command")
@@ -134,6 +135,8 @@ def _everything() -> Iterator[Command]:
 
 def _info(command: Command, resp3: bool) -> bytes:
     specs = _key_specs(command, resp3) if command.keys.first else []
+    if command.counted_keys is not None:
+        specs.append(_counted_spec(command.access, resp3))
     specs += [_unknown_spec(notes, access, resp3) for notes, access in command.unknown_keys]
     return array([
         text(command.name),
@@ -172,6 +175,16 @@ def _key_spec(
     span = {"lastkey": last if last < 0 else last - first, "keystep": step, "limit": 0}
     pairs.append((text("find_keys"), _typed("range", span, resp3)))
     return map_(pairs, resp3)
+
+
+def _counted_spec(access: str, resp3: bool) -> bytes:
+    """Of keys that follow their number, which is the first argument."""
+    flags = [status(flag.encode()) for flag in access.split()]
+    return map_([
+        (text("flags"), set_(flags, resp3)),
+        (text("begin_search"), _typed("index", {"index": 1}, resp3)),
+        (text("find_keys"), _typed("keynum", {"keynumidx": 0, "firstkey": 1, "keystep": 1}, resp3)),
+    ], resp3)
 
 
 def _unknown_spec(notes: str, access: str, resp3: bool) -> bytes:

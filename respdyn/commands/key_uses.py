@@ -28,20 +28,26 @@ _STORED: Final = "OW update"     # a further key, to which the command stores
 
 def uses_of(command: Command, argv: list[bytes]) -> list[Use]:
     """The keys that a command names, and how it uses each."""
-    first, last, step = command.keys.first, command.keys.last, command.keys.step
-    if not first:
-        return []
-    end = len(argv) + last + 1 if last < 0 else last + 1
     access = _DEPENDING[command.name](argv) if command.name in _DEPENDING else command.access
     accesses = access.split("; ")
     uses = []
-    for at in range(first, end, step):
-        if at < len(argv):
-            one = accesses[0 if at == first else -1]
-            uses.append(Use(at, argv[at], one, _ways(one)))
+    for index, at in enumerate(places_of(command, argv)):
+        one = accesses[0 if index == 0 else -1]
+        uses.append(Use(at, argv[at], one, _ways(one)))
     if command.stores is not None:
         uses += [Use(at, argv[at], _STORED, WRITES) for at in command.stores(argv)]
     return uses
+
+
+def places_of(command: Command, argv: list[bytes]) -> list[int]:
+    """Where the keys of a command stand, those left out to which only options of it store."""
+    if command.counted_keys is not None:
+        return command.counted_keys(argv)
+    first, last, step = command.keys.first, command.keys.last, command.keys.step
+    if not first:
+        return []
+    end = len(argv) + last + 1 if last < 0 else min(last + 1, len(argv))
+    return list(range(first, end, step))
 
 
 def _access_of_set(argv: list[bytes]) -> str:

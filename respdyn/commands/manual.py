@@ -9,6 +9,8 @@ from respdyn.commands.table import COMMANDS
 _GROUPS = {
     "string": "Strings",
     "bitmap": "Bits",
+    "hash": "Hashes",
+    "set": "Sets",
     "generic": "Keys",
     "pubsub": "Channels",
     "transactions": "Transactions",

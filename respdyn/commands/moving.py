@@ -84,7 +84,8 @@ def place(
     if b"NX" in options.given and values.exists(rec, now_ms):
         return null(resp3), b""
     try:
-        return OK, kinds[0].load(argv[2], rec, stamp, options.expire_at(now_ms, "dyn.place"))
+        unpack = kinds[0].unpack or kinds[0].load
+        return OK, unpack(argv[2], rec, stamp, options.expire_at(now_ms, "dyn.place"))
     except DumpError as wrong:
         raise ReplyError(f"ERR {wrong}") from None
 

@@ -84,10 +84,19 @@ def setrange(
 
 
 def lcs_parts(argv: Argv) -> list[Argv]:
-    return [[b"GET", argv[1]], [b"GET", argv[2]]]
+    return [[b"TYPE", argv[1]], [b"TYPE", argv[2]]]
 
 
 def lcs_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
+    """If both are strings, or absent, read them."""
+    if any(reply not in (b"+string\r\n", b"+none\r\n") for reply in replies):
+        raise ReplyError("ERR The specified keys must contain string values")
+    _lcs_options(argv)
+    reading = [[b"GET", argv[1]], [b"GET", argv[2]]]
+    return Further(reading, lambda found: _lcs(argv, found, resp3))
+
+
+def _lcs(argv: Argv, replies: list[bytes], resp3: bool) -> bytes:
     """LCS of the two strings that were read; an absent key counts as an empty string."""
     given, least = _lcs_options(argv)
     a, b = payload_of(replies[0]) or b"", payload_of(replies[1]) or b""

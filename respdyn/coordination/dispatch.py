@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from respdyn.causal.codec import LIVE
+from respdyn.causal.codec import ELEMENTS, LIVE, PLAIN
 from respdyn.causal.tokens import Seal
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hint import bare
@@ -50,6 +50,7 @@ from respdyn.coordination.forwarding import Forwarding
 from respdyn.coordination.keyspace_events import Notices
 from respdyn.coordination.lines import Lines
 from respdyn.errors import ReplyError, UsedTwice
+from respdyn.ports import random_bits
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
 from respdyn.types.values import exists
@@ -123,6 +124,7 @@ class Dispatcher:
             self._counters.looked_up(is_there := bool(record) and exists(record, self._now.wall_ms))
             if record and not is_there:
                 self._replica.note_expired(locator, record)
+            argv = self.drawn(command, argv)
             reply = self.read_again(command, argv, resp3, locator, record)
             r = terms.r if terms.r <= plan.n else plan.n
             if r <= 1 and not (self._kept_for and plan.partition in self._kept_for):
@@ -152,6 +154,12 @@ class Dispatcher:
         return self.apply(
             command, argv, locator, plan, resp3, terms, deadline_ms, target, until_ms
         )
+
+    def drawn(self, command: Command, argv: list[bytes]) -> list[bytes]:
+        """The words of a read, and behind them the seed of its choice, if it makes one."""
+        if not command.draws:
+            return argv
+        return [*argv, random_bits(self._node.random, 64).to_bytes(8)]
 
     def read_again(
         self, command: Command, argv: list[bytes], resp3: bool, locator: bytes, record: bytes
@@ -207,7 +215,9 @@ class Dispatcher:
             return reply
         # A command that overwrites the key made the delta from all that is here: no need to join,
         # but to hear of what was not here. Clients that send contexts want their siblings kept.
-        overwrites = command.wants_feedback
+        overwrites = command.wants_feedback and not delta[1] & ELEMENTS
+        if not delta[1] & PLAIN and not self._node.identity.minted(delta):
+            return error(_NO_LEASE)
         if not plan.is_owner:
             self._stand_in.keep(plan, locator, delta, overwrites)
         elif overwrites:
@@ -229,7 +239,7 @@ class Dispatcher:
             )
         self._coordinator.write(
             plan, waiter, reply, locator, delta, terms.w, terms.sloppy, deadline_ms,
-            overwrites and delta[1] & LIVE != 0, until_ms,
+            command.wants_feedback and delta[1] & LIVE != 0, until_ms,
         )
         return None
 
@@ -403,7 +413,8 @@ class Dispatcher:
             if plan.replicas.answers < r:
                 return self._too_few("R", r, plan.replicas.answers)
             reader = Answering(
-                target.hold(), b"", command, call.argv, call.resp3, locator, self.read_again
+                target.hold(), b"", command, self.drawn(command, call.argv), call.resp3, locator,
+                self.read_again,
             )
             left_ms = max(1, call.deadline_ms - self._now.now_ms)
             self._stand_in.read(plan, reader, locator, r, left_ms, False)

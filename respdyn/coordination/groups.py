@@ -36,6 +36,7 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
+from respdyn.commands.key_uses import places_of
 from respdyn.commands.table import find, lookup
 from respdyn.coordination.calls import Call, Continuation, Turn, Updating
 from respdyn.coordination.dispatch import Dispatcher
@@ -380,6 +381,7 @@ class Running:
         dispatcher = self._dispatcher
         if command.route is READ:
             record = self._groups.replica.get(name)
+            argv = dispatcher.drawn(command, argv)
             reply = dispatcher.read_again(command, argv, step.resp3, name, record)
             if dispatcher.notices is not None:
                 dispatcher.notices.read(
@@ -497,5 +499,4 @@ class Whole(Waiter):
 
 def keys_in(command: Command, argv: list[bytes]) -> list[bytes]:
     """Those of a command's words that are keys."""
-    first, last, step = command.keys.first, command.keys.last, command.keys.step
-    return argv[first : len(argv) + last + 1 if last < 0 else last + 1 : step]
+    return [argv[at] for at in places_of(command, argv)]

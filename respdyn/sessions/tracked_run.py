@@ -6,6 +6,7 @@ Source: Redis `tracking.c` (trackingRememberKeys).
 from __future__ import annotations
 
 from respdyn.commands.declare import Argv, Command
+from respdyn.commands.key_uses import places_of
 from respdyn.commands.table import lookup
 from respdyn.sessions.router import Router
 from respdyn.sessions.session import Session
@@ -39,7 +40,6 @@ def keys_read(command: Command, argv: Argv) -> list[bytes]:
     while command.inner is not None:
         argv = command.inner(argv)
         command = lookup(argv)
-    if "readonly" not in command.flag_words or not command.keys.first:
+    if "readonly" not in command.flag_words:
         return []
-    first, last, step = command.keys.first, command.keys.last, command.keys.step
-    return argv[first : len(argv) + last + 1 if last < 0 else last + 1 : step]
+    return [argv[at] for at in places_of(command, argv)]

@@ -57,7 +57,13 @@ _u64: Final = int.from_bytes
 
 
 def has_runs(record: bytes) -> bool:
-    """Whether a GENERAL record mentions a run: `b` and `c` come before all other elements."""
+    """Whether a record that is not PLAIN mentions a run of a string.
+
+    In the GENERAL form `b` and `c` come before all other elements.
+    """
+    if record[1] & codec.ELEMENTS:
+        letters = codec.letters_of(record)
+        return _BASELINE_LETTER in letters or _COUNT_LETTER in letters
     at = codec.ROWS + codec.ROW_BYTES * _u64(record[14:18]) + codec.ENTRY_BYTES
     return len(record) > at and record[at] in (_BASELINE_LETTER, _COUNT_LETTER)
 

@@ -63,28 +63,39 @@ def not_offered(packed: bytes) -> DumpError:
 
 def pack_text(value: bytes) -> bytes:
     """A string's number and content."""
-    return bytes([_STRING]) + _encode(value)
+    return bytes([_STRING]) + pack_string(value)
 
 
 def unpack_text(packed: bytes) -> bytes:
     """The string of which these are number and content. Raises `DumpError`."""
-    return _decode(packed, 1)
+    return unpack_string(packed, 1)[0]
 
 
-def _encode(value: bytes) -> bytes:
+def pack_count(size: int) -> bytes:
+    """A length, as it stands before a string or before the elements of a collection."""
+    if size < 64:
+        return bytes([size])
+    if size < 16384:
+        return (0x4000 | size).to_bytes(2, "big")
+    return b"\x80" + size.to_bytes(4, "big")
+
+
+def unpack_count(body: bytes, at: int) -> tuple[int, int]:
+    """A length, and the position behind it. Raises `DumpError`."""
+    size, is_integer, at = _length(body, at)
+    if is_integer or size > _SIZE_MAX:
+        raise DumpError("Bad data format")
+    return size, at
+
+
+def pack_string(value: bytes) -> bytes:
+    """A string as an element of a collection."""
     number = integer_of(value)
     if number is not None:
         for kind, size in ((_INT8, 1), (_INT16, 2), (_INT32, 4)):
             if -(1 << (8 * size - 1)) <= number < 1 << (8 * size - 1):
                 return bytes([0xC0 | kind]) + number.to_bytes(size, "little", signed=True)
-    size = len(value)
-    if size < 64:
-        head = bytes([size])
-    elif size < 16384:
-        head = (0x4000 | size).to_bytes(2, "big")
-    else:
-        head = b"\x80" + size.to_bytes(4, "big")
-    return head + value
+    return pack_count(len(value)) + value
 
 
 def integer_of(text: bytes, longest: int = _LONGEST_INTEGER) -> int | None:
@@ -95,18 +106,19 @@ def integer_of(text: bytes, longest: int = _LONGEST_INTEGER) -> int | None:
     return number if b"%d" % number == text else None
 
 
-def _decode(body: bytes, at: int) -> bytes:
+def unpack_string(body: bytes, at: int) -> tuple[bytes, int]:
+    """A string, and the position behind it. Raises `DumpError`."""
     size, is_integer, at = _length(body, at)
     if not is_integer:
-        return _slice(body, at, size)
+        return _slice(body, at, size), at + size
     if size <= _INT32:
         held = _slice(body, at, 1 << size)
-        return b"%d" % int.from_bytes(held, "little", signed=True)
+        return b"%d" % int.from_bytes(held, "little", signed=True), at + (1 << size)
     if size != _LZF:
         raise DumpError("Bad data format")
-    packed, _, at = _plain_length(body, at)
-    full, _, at = _plain_length(body, at)
-    return _unpack(_slice(body, at, packed), full)
+    packed, at = unpack_count(body, at)
+    full, at = unpack_count(body, at)
+    return _unpack(_slice(body, at, packed), full), at + packed
 
 
 def _length(body: bytes, at: int) -> tuple[int, bool, int]:
@@ -123,13 +135,6 @@ def _length(body: bytes, at: int) -> tuple[int, bool, int]:
     if size is None:
         raise DumpError("Bad data format")
     return int.from_bytes(_slice(body, at + 1, size), "big"), False, at + 1 + size
-
-
-def _plain_length(body: bytes, at: int) -> tuple[int, bool, int]:
-    size, is_integer, at = _length(body, at)
-    if is_integer or size > _SIZE_MAX:
-        raise DumpError("Bad data format")
-    return size, False, at
 
 
 def _slice(body: bytes, at: int, size: int) -> bytes:

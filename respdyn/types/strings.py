@@ -200,9 +200,9 @@ def encoding(record: bytes) -> bytes:
     return b"embstr" if len(held) <= _EMBEDDED_MAX else b"raw"
 
 
-def dump(record: bytes) -> bytes:
+def dump(record: bytes, now_ms: int) -> bytes:
     """What DUMP says of the value, without the footer."""
-    return pack_text(value(record, 0) or b"")
+    return pack_text(value(record, now_ms) or b"")
 
 
 def load(packed: bytes, record: bytes, stamp: Stamp, expire_at: int) -> bytes:

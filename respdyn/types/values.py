@@ -19,16 +19,17 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from respdyn.causal import codec
-from respdyn.causal.codec import PLAIN
+from respdyn.causal.codec import ELEMENTS, PLAIN
 from respdyn.causal.context import Context
 from respdyn.causal.dot import Stamp
 from respdyn.causal.element_map import INLINE
 from respdyn.errors import ReplyError
-from respdyn.types import resets, strings
+from respdyn.types import hashes, resets, sets, strings
 from respdyn.types.strings import LONE, LONE_EXPIRING
 
-# The second byte of a GENERAL record that is alive and mentions an expiry.
+# In the second byte of a record that is alive and mentions an expiry; of an element map, all of it.
 LIVE_EXPIRING: Final = codec.LIVE | codec.EXPIRES
+ELEMENTS_EXPIRING: Final = LIVE_EXPIRING | ELEMENTS
 
 # The element of a key's birth in an element map: clock u64, then the first byte of its kind.
 BIRTH: Final = b"k"
@@ -48,7 +49,7 @@ class Kind(NamedTuple):
     """
 
     name: str                                       # what TYPE answers
-    # When what is shown expires, in ms, be it past; 0 if it does not; None if it shows nothing.
+    # When what is shown is over, in ms, be it past; 0 for never; None if it shows nothing.
     ends_at: Callable[[bytes], int | None]
     # Its concurrent versions at a time, the one that is shown first, each as a client may read it.
     siblings: Callable[[bytes, int], list[bytes]]
@@ -60,18 +61,37 @@ class Kind(NamedTuple):
     # Its numbers in a dump; a number and its content as in a dump; and the new state of a key,
     # given that, what the key holds, a stamp, and when it shall expire. May raise `DumpError`.
     dump_numbers: tuple[int, ...]
-    dump: Callable[[bytes], bytes]
+    dump: Callable[[bytes, int], bytes]
     load: Callable[[bytes, bytes, Stamp, int], bytes]
+    # What only some types have of their own. The time to live that the key was given, 0 for none,
+    # if it may be over sooner: with its elements.
+    expires_at: Callable[[bytes], int] | None = None
+    # Whether siblings stand beside what a delta wrote, in a record that it was joined into.
+    is_contested: Callable[[bytes, bytes], bool] | None = None
+    # As `dump` and `load`, between keys of ours (RENAME, COPY, MOVE), with all that a dump omits.
+    pack: Callable[[bytes, int], bytes] | None = None
+    unpack: Callable[[bytes, bytes, Stamp, int], bytes] | None = None
 
 
 STRING: Final = Kind(
     "string", strings.ends_at, strings.siblings, strings.expire, strings.cover, strings.encoding,
     (0,), strings.dump, strings.load,
 )
+HASH: Final = Kind(
+    "hash", hashes.key_ends_at, hashes.siblings, hashes.expire_key, hashes.cover, hashes.encoding,
+    hashes.DUMP_NUMBERS, hashes.dump, hashes.load, expires_at=hashes.key_expires_at,
+    is_contested=hashes.is_contested, pack=hashes.pack, unpack=hashes.unpack,
+)
+SET: Final = Kind(
+    "set", sets.key_ends_at, sets.siblings, sets.expire_key, sets.cover, sets.encoding,
+    sets.DUMP_NUMBERS, sets.dump, sets.load, pack=sets.pack, unpack=sets.unpack,
+)
 
 KINDS: Final[dict[int, Kind]] = {
     strings.LETTER: STRING,
     strings.COUNT_LETTER: STRING,
+    hashes.LETTER[0]: HASH,
+    sets.LETTER[0]: SET,
 }
 
 
@@ -109,7 +129,8 @@ def kinds_in(record: bytes) -> list[Kind]:
             kind = KINDS.get(element[0]) if element and element[:1] not in INLINE else None
         if kind is not None and kind.name in newest:
             newest[kind.name] = max(newest[kind.name], payload[:8] + dot)
-    return [kinds[name] for name in sorted(kinds, key=lambda name: newest[name], reverse=True)]
+    order = sorted(kinds, key=lambda name: newest[name], reverse=True)
+    return [kinds[name] for name in order if kinds[name].ends_at(record) is not None]
 
 
 def kind_of(record: bytes) -> Kind | None:
@@ -156,7 +177,12 @@ def ends_at(record: bytes) -> int | None:
 def expire_at(record: bytes, now_ms: int) -> int | None:
     """When the key expires, in ms; 0 if it does not; None if it is absent or expired."""
     at = ends_at(record)
-    return at if not at or at > now_ms else None
+    if not at:
+        return at
+    if at <= now_ms:
+        return None
+    kind = None if record[1] & PLAIN else kind_of(record)
+    return at if kind is None or kind.expires_at is None else kind.expires_at(record)
 
 
 def exists(record: bytes, now_ms: int) -> bool:
@@ -165,7 +191,8 @@ def exists(record: bytes, now_ms: int) -> bool:
         return False
     if record[1] == LONE:
         return True
-    return expire_at(record, now_ms) is not None
+    at = ends_at(record)
+    return at is not None and (at == 0 or at > now_ms)
 
 
 def is_expired(record: bytes, now_ms: int) -> bool:
@@ -177,7 +204,8 @@ def is_expired(record: bytes, now_ms: int) -> bool:
 def is_timed(record: bytes) -> bool:
     """Whether there is a value with an expiry, past or to come."""
     return bool(record) and (
-        record[1] == LONE_EXPIRING or (record[1] == LIVE_EXPIRING and bool(ends_at(record)))
+        record[1] == LONE_EXPIRING
+        or (record[1] & LIVE_EXPIRING == LIVE_EXPIRING and bool(expire_at(record, 0)))
     )
 
 
@@ -215,6 +243,29 @@ def siblings(record: bytes, now_ms: int) -> list[bytes]:
             return []
         found += versions
     return found
+
+
+def is_contested(delta: bytes, record: bytes) -> bool:
+    """Whether a record that a delta was joined into holds siblings beside what that has written."""
+    kind = kind_of(delta) if delta[1] & ELEMENTS else None
+    if kind is None or kind.is_contested is None:
+        return len(siblings(record, 0)) > 1
+    return kind.is_contested(delta, record)
+
+
+def size(record: bytes) -> int:
+    """How many elements a key shows; 0 if it is no collection."""
+    kind = kind_of(record)
+    if kind is HASH:
+        return hashes.count(hashes.view_of(record, 0))
+    return sets.count(sets.view_of(record, 0)) if kind is SET else 0
+
+
+def pack(record: bytes, now_ms: int) -> bytes:
+    """The content of a key that is there, for another key of ours."""
+    kind = kind_of(record)
+    assert kind is not None, "who packs a key has seen it"
+    return (kind.pack or kind.dump)(record, now_ms)
 
 
 def live_entries(record: bytes) -> list[tuple[bytes, bytes, bytes]]:

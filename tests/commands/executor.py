@@ -1,6 +1,8 @@
 """A server of one dictionary: runs the pure functions of commands without a cluster around them."""
 
-from respdyn.causal.codec import join_records
+import random
+
+from respdyn.causal.codec import context_of, join_records
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.tokens import Seal
 from respdyn.commands import scan
@@ -24,6 +26,7 @@ class Executor:
         self.databases: list[dict[bytes, bytes]] = [{} for _ in range(16)]
         self.records = self.databases[0]
         self.counter = 0
+        self.chance = random.Random(11)
 
     def __call__(self, *argv: bytes) -> bytes:
         """The reply."""
@@ -40,7 +43,11 @@ class Executor:
             first = command.parts(argv)
             if command.elsewhere is not None and command.elsewhere(argv) == (0, argv[1]):
                 raise ReplyError("ERR source and destination objects are the same")
-            replies = [self._run(part) for part in first]
+            null = command.nulls[self.resp3]
+            replies = [
+                null if null and reply.startswith(b"-WRONGTYPE") else reply
+                for reply in (self._part(part) for part in first)
+            ]
             if command.then is None:
                 return command.fold(replies)
             here = self.records
@@ -54,12 +61,20 @@ class Executor:
             return outcome
         if command.route == READ:
             rec = self.records.get(argv[command.keys.first], b"")
+            if command.draws:
+                argv = [*argv, self.chance.randbytes(8)]
             if command.wants_seal:
                 return command.read_at(argv, rec, self.now_ms, self.resp3, Seal(KEYS, argv[1]))
             return command.read(argv, rec, self.now_ms, self.resp3)
         if command.route in (WRITE, UPDATE):
             return self._write(argv)
         return self._cover(command.name, argv)
+
+    def _part(self, argv: list[bytes]) -> bytes:
+        try:
+            return self._run(argv)
+        except ReplyError as wrong:
+            return error(wrong.text)
 
     def _write(self, argv: list[bytes]) -> bytes:
         command = lookup(argv)
@@ -74,6 +89,7 @@ class Executor:
         else:
             reply, delta = command.write(argv, rec, self.now_ms, self.resp3, stamp)
         if delta:
+            self.counter = max(self.counter, context_of(delta).top(ACTOR))
             self.records[argv[1]] = join_records(rec, delta) if rec else delta
         return reply
 

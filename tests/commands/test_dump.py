@@ -33,10 +33,10 @@ def test_a_damaged_dump_is_refused(value: bytes, data: st.DataObject) -> None:
 
 @given(st.binary(max_size=60))
 def test_no_bytes_do_harm(body: bytes) -> None:
-    from respdyn.types.dump import _crc64, _decode
+    from respdyn.types.dump import _crc64, unpack_string
 
     try:
-        _decode(body, 0)
+        unpack_string(body, 0)
     except DumpError:
         pass
     framed = body + b"\x0a\x00"

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from respdyn.causal import codec
 from respdyn.causal.dot import Stamp, intern_actor
-from respdyn.types import strings, values
+from respdyn.types import hashes, strings, values
 from respdyn.types.long_double import UNIT
+from respdyn.types.view import Draft
 
 Serials = frozenset[int]
 NOTHING: Serials = frozenset()
@@ -182,6 +183,82 @@ class CounterWorld:
         found = strings.value(record, 0)
         assert (None if found is None else int(found)) == expected, (found, expected)
         assert values.exists(record, 0) == codec.is_live(record) == (expected is not None)
+        if record:
+            codec.verify(record)
+            assert codec.encode(codec.decode(record)) == record
+        live = self.live(events)
+        self.survivors += bool(live) and any(
+            self.history[serial].gone and self.history[serial].gone.isdisjoint(live)
+            for serial in events
+        )
+
+
+class FieldWorld(CounterWorld):
+    """The same of one field of a hash; the hash may have another field, and DEL takes both."""
+
+    def write(self, who: int, choice: int) -> None:
+        replica = self.replicas[who]
+        record, events = replica.held
+        stamp = self.stamp(who, replica)
+        dot = (stamp[0], stamp[1])
+        kind = choice % 11
+        draft = hashes.draft_of(record, stamp) if codec.is_live(record) else None
+        if draft is None or hashes.key_ends_at(record) is None:
+            draft = Draft(record, 0, hashes.FIELDS, lambda rec, now: False, stamp)
+        before = hashes.value(draft, b"field")
+        if kind < 6:
+            amount = (1, 2, 5, -1, -3, 100, 0)[self.pick(7)]
+            hashes.add(draft, b"field", amount * UNIT)
+            event = Event(NOTHING, amount)
+        elif kind < 8:
+            base = self.pick(50)
+            hashes.put(draft, b"field", b"%d" % base)
+            clock = max(
+                [stamp[3], *(self.history[serial].clock + 1 for serial in self.live(events))]
+            )
+            event = Event(self.seen(events), None, base, clock, dot)
+        elif kind < 9:
+            hashes.remove(draft, b"field")
+            event = Event(self.seen(events))
+        elif kind < 10:
+            hashes.put(draft, b"other", b"1")
+            event = Event(NOTHING)
+        else:
+            event = Event(self.seen(events))
+        delta = values.remove(record, stamp) if kind == 10 else draft.delta()
+        if not delta:
+            assert before is None
+            return
+        replica.counter = max(replica.counter, codec.context_of(delta).top(stamp[0]))
+        if event.base is not None:
+            [(_, payload)] = [
+                (dot, payload) for element, dot, payload in codec.entries_of(delta)
+                if element == b"ffield"
+            ]
+            found = [
+                dot for element, dot, _ in codec.entries_of(delta) if element == b"ffield"
+            ]
+            event = event._replace(
+                clock=int.from_bytes(payload[:8]),
+                dot=(found[0][:16], int.from_bytes(found[0][16:])),
+            )
+            assert event.clock >= clock
+        self.resets += bool(event.gone)
+        serial = len(self.history) + 1
+        self.history[serial] = event
+        whole = Held(codec.join_records(record, delta), events | {serial})
+        replica.held = whole
+        self.records.append(whole.record)
+        if self.pick(3):
+            self.flying.append((self.pick(4), whole))
+
+    def compare(self, held: Held) -> None:
+        """Both tellings agree, and the bytes are canonical."""
+        record, events = held
+        expected = self.number(events)
+        view = hashes.view_of(record, 0)
+        found = hashes.value(view, b"field")
+        assert (None if found is None else int(found)) == expected, (found, expected)
         if record:
             codec.verify(record)
             assert codec.encode(codec.decode(record)) == record

@@ -5,9 +5,9 @@ import random
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from respdyn.causal.codec import decode, digest, encode, join_records
+from respdyn.causal.codec import decode, digest, encode, entries_of, join_records
 from respdyn.causal.dotted_map import join
-from tests.laws.counting import CounterWorld
+from tests.laws.counting import CounterWorld, FieldWorld
 
 SEEDS = 400
 
@@ -44,3 +44,18 @@ def test_joins_of_counters_commute_associate_and_repeat():
             assert join_records(ab, c) == join_records(a, join_records(b, c))
             assert join_records(ab, a) == ab == join_records(ab, ab)
             assert (digest(a) == digest(b)) == (a == b)
+
+
+def test_a_field_reads_as_its_history_says_in_many_histories():
+    worlds = []
+    for seed in range(SEEDS // 4):
+        world = FieldWorld(random.Random(seed).randbytes(200))
+        world.run()
+        worlds.append(world)
+    assert sum(world.resets for world in worlds) > 250
+    assert sum(world.survivors for world in worlds) > 250
+    letters = b"".join(
+        element[:1] + payload[8:9] for world in worlds[:60] for record in world.records[-1:]
+        for element, _, payload in entries_of(record)
+    )
+    assert all(kind in letters for kind in (b"fc", b"fv", b"fw", b"fr", b"r"))

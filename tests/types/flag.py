@@ -60,7 +60,7 @@ def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
     return assign(record, stamp, cells(delta)[0][2])
 
 
-def dump(record: bytes) -> bytes:
+def dump(record: bytes, now_ms: int) -> bytes:
     return b"\xc8" + (b"1" if is_up(record) else b"0")
 
 

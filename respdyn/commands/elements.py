@@ -1,0 +1,139 @@
+"""Commands on keys of many elements: from a record to a view or a draft, and back to a delta.
+
+A command of such a type is a pure function of its words and of a `View`, or a `Draft`, of the key
+(`types/view.py`). `looking` and `changing` make of it what a declaration takes. `choosing` is for
+those that choose at random: the seed of their choice stands behind their words, put there by
+whoever runs them (`Command.draws`), so that running them again chooses the same.
+
+HSCAN and SSCAN go through the elements in the order of a checksum of their names, and a cursor is a
+place in that order: so an element that is there all the time comes exactly once, through whatever
+nodes, and however the key is stored.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from respdyn.causal.dot import Stamp
+from respdyn.commands.arguments import parse_integer, syntax_error, word
+from respdyn.commands.declare import Argv, Read, Write
+from respdyn.commands.scan import COUNT_MAX, glob_match, parse_cursor
+from respdyn.resp.replies import bulk
+from respdyn.types import hashes, sets, values
+from respdyn.types.chance import Chance, chance_of
+from respdyn.types.values import Kind
+from respdyn.types.view import Draft, ElementKind, View
+
+Look = Callable[[Argv, View, bool], bytes]
+Choose = Callable[[Argv, View, bool, Chance], bytes]
+Change = Callable[[Argv, Draft, bool], bytes]
+Take = Callable[[Argv, Draft, bool, Chance], bytes]
+
+
+class Type(NamedTuple):
+    """A type of many elements: as any value, and as its elements."""
+
+    kind: Kind
+    elements: ElementKind
+
+
+HASH: Final = Type(values.HASH, hashes.FIELDS)
+SET: Final = Type(values.SET, sets.MEMBERS)
+
+
+def looking(of: Type, look: Look) -> Read:
+    """The `read` of a command that looks at keys of this kind."""
+    def read(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+        return look(argv, view_of(of, rec, now_ms), resp3)
+    return read
+
+
+def choosing(of: Type, choose: Choose) -> Read:
+    """The same of one that chooses; the last word is the seed of its choice."""
+    def read(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+        chance = Chance(int.from_bytes(argv[-1]))
+        return choose(argv[:-1], view_of(of, rec, now_ms), resp3, chance)
+    return read
+
+
+def changing(of: Type, change: Change) -> Write:
+    """The `write` of a command that changes keys of this kind."""
+    def write(
+        argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
+    ) -> tuple[bytes, bytes]:
+        draft = draft_of(of, rec, now_ms, stamp)
+        reply = change(argv, draft, resp3)
+        return reply, draft.delta()
+    return write
+
+
+def taking(of: Type, take: Take) -> Write:
+    """The same of one that chooses what to change."""
+    def write(
+        argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
+    ) -> tuple[bytes, bytes]:
+        draft = draft_of(of, rec, now_ms, stamp)
+        reply = take(argv, draft, resp3, chance_of(stamp))
+        return reply, draft.delta()
+    return write
+
+
+def view_of(of: Type, rec: bytes, now_ms: int) -> View:
+    """The elements of a key; its questions raise `ReplyError` if it shows another kind."""
+    kind = of.kind
+    return View(
+        rec, now_ms, of.elements, lambda record, at_ms: values.is_kind(record, kind, at_ms)
+    )
+
+
+def draft_of(of: Type, rec: bytes, now_ms: int, stamp: Stamp) -> Draft:
+    """The same, to be changed."""
+    kind = of.kind
+    return Draft(
+        rec, now_ms, of.elements, lambda record, at_ms: values.is_kind(record, kind, at_ms), stamp
+    )
+
+
+def step(
+    argv: Argv, view: View, names: Callable[[View], list[bytes]],
+    is_small: Callable[[View], bool],
+) -> tuple[bytes, list[bytes]]:
+    """One step of HSCAN or SSCAN: the next cursor, encoded, and the names that are its turn.
+
+    `is_small`: so few that Redis would give all of them whatever COUNT says.
+    """
+    cursor = parse_cursor(argv[2])
+    if not view.open():
+        return bulk(b"0"), []
+    match, count = _scan_options(argv)
+    following, found = 0, names(view)
+    if not is_small(view):
+        order = sorted((crc32(name), name) for name in found)
+        found, last = [], -1
+        for place, name in order:
+            if place + 1 < cursor:
+                continue
+            if len(found) >= count and place != last:
+                following = place + 1
+                break
+            found.append(name)
+            last = place
+    if match is not None:
+        found = [name for name in found if glob_match(match, name)]
+    return bulk(b"%d" % following), found
+
+
+def _scan_options(argv: Argv) -> tuple[bytes | None, int]:
+    match: bytes | None = None
+    count = 10
+    for position in range(3, len(argv), 2):
+        option = word(argv[position])
+        if option not in (b"COUNT", b"MATCH") or position + 1 == len(argv):
+            raise syntax_error()
+        if option == b"COUNT":
+            count = parse_integer(argv[position + 1])
+            if count < 1:
+                raise syntax_error()
+        else:
+            match = argv[position + 1]
+    return match, min(count, COUNT_MAX)

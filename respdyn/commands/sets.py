@@ -1,0 +1,158 @@
+"""The set commands on one key. Those on several are in `set_algebra`.
+
+Source: Redis `t_set.c`; what concurrent changes do is told in `types/sets.py`.
+"""
+
+from typing import Final
+
+from respdyn.commands.arguments import (
+    INT64_MAX,
+    INT64_MIN,
+    integer_of,
+    parse_integer,
+    syntax_error,
+)
+from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command
+from respdyn.commands.elements import SET, changing, choosing, looking, step, taking
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import EMPTY_ARRAY, ONE, ZERO, array, bulk, bulks, integer, null, set_
+from respdyn.types import sets
+from respdyn.types.chance import Chance
+from respdyn.types.view import Draft, View
+
+
+def sadd(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+    draft.open()
+    return integer(sum(sets.add(draft, member) for member in argv[2:]))
+
+
+def srem(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+    draft.open()
+    return integer(sum(sets.remove(draft, member) for member in argv[2:]))
+
+
+def smembers(argv: Argv, view: View, resp3: bool) -> bytes:
+    return set_([bulk(member) for member in sets.members(view)], resp3)
+
+
+def sismember(argv: Argv, view: View, resp3: bool) -> bytes:
+    return ONE if sets.has(view, argv[2]) else ZERO
+
+
+def smismember(argv: Argv, view: View, resp3: bool) -> bytes:
+    view.open()
+    return array([ONE if sets.has(view, member) else ZERO for member in argv[2:]])
+
+
+def scard(argv: Argv, view: View, resp3: bool) -> bytes:
+    return integer(sets.count(view))
+
+
+def spop(argv: Argv, draft: Draft, resp3: bool, chance: Chance) -> bytes:
+    if len(argv) > 3:
+        raise syntax_error()
+    if len(argv) == 2:
+        members = sets.members(draft)
+        if not members:
+            return null(resp3)
+        chosen = members[chance.below(len(members))]
+        sets.remove(draft, chosen)
+        return bulk(chosen)
+    count = integer_of(argv[2])
+    if count is None or count < 0:
+        raise ReplyError("ERR value is out of range, must be positive")
+    members = sets.members(draft)
+    taken = [members[at] for at in chance.sample(len(members), count)]
+    for member in taken:
+        sets.remove(draft, member)
+    return set_([bulk(member) for member in taken], resp3)
+
+
+def srandmember(argv: Argv, view: View, resp3: bool, chance: Chance) -> bytes:
+    if len(argv) > 3:
+        raise syntax_error()
+    if len(argv) == 2:
+        members = sets.members(view)
+        return bulk(members[chance.below(len(members))]) if members else null(resp3)
+    count = parse_integer(argv[2])
+    if count == INT64_MIN:
+        raise ReplyError(
+            f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
+        )
+    members = sets.members(view)
+    if not members or not count:
+        return EMPTY_ARRAY
+    if count < 0:
+        return bulks([members[chance.below(len(members))] for _ in range(-count)])
+    return bulks([members[at] for at in chance.sample(len(members), count)])
+
+
+def sscan(argv: Argv, view: View, resp3: bool) -> bytes:
+    cursor, members = step(
+        argv, view, sets.members, lambda view: sets.integers(sets.members(view)) is not None
+    )
+    return array([cursor, bulks(members)])
+
+
+_EACH: Final = "O(N) with N the number of members that are named"
+_ALL: Final = "O(N) with N the number of members"
+_VARIES: Final = ("nondeterministic_output",)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "sadd", "SADD key member [member ...]",
+        "Adds members to a set and tells how many are new; creates the set if need be.",
+        since="1.0.0", group="set", flags="write denyoom fast", access="RW insert",
+        complexity=_EACH, promise="converges", route=WRITE, write=changing(SET, sadd),
+        event="s sadd",
+    ),
+    Command(
+        "srem", "SREM key member [member ...]",
+        "Removes members and tells how many there were. A member added concurrently stays.",
+        since="1.0.0", group="set", flags="write fast", access="RW delete",
+        complexity=_EACH, promise="converges", route=UPDATE, write=changing(SET, srem),
+        event="s srem",
+    ),
+    Command(
+        "smembers", "SMEMBERS key", "Gives all members of a set.",
+        since="1.0.0", group="set", flags="readonly", access="RO access", complexity=_ALL,
+        tips=("nondeterministic_output_order",), promise="converges", route=READ,
+        read=looking(SET, smembers),
+    ),
+    Command(
+        "sismember", "SISMEMBER key member", "Tells whether it is a member of a set.",
+        since="1.0.0", group="set", flags="readonly fast", access="RO",
+        promise="converges", route=READ, read=looking(SET, sismember),
+    ),
+    Command(
+        "smismember", "SMISMEMBER key member [member ...]",
+        "Tells of several whether they are members of a set.",
+        since="6.2.0", group="set", flags="readonly fast", access="RO", complexity=_EACH,
+        promise="converges", route=READ, read=looking(SET, smismember),
+    ),
+    Command(
+        "scard", "SCARD key", "Tells how many members a set has.",
+        since="1.0.0", group="set", flags="readonly fast", access="RO",
+        promise="converges", route=READ, read=looking(SET, scard),
+    ),
+    Command(
+        "spop", "SPOP key [count]",
+        "Takes members out of a set, chosen at random. Two coordinators may give the same one.",
+        since="1.0.0", group="set", flags="write fast", access="RW access delete",
+        complexity=_ALL, tips=_VARIES, promise="per-coordinator", route=UPDATE,
+        write=taking(SET, spop), event="s spop",
+    ),
+    Command(
+        "srandmember", "SRANDMEMBER key [count]", "Gives members of a set, chosen at random.",
+        since="1.0.0", group="set", flags="readonly", access="RO access", complexity=_ALL,
+        tips=_VARIES, promise="converges", route=READ, read=choosing(SET, srandmember),
+        draws=True,
+    ),
+    Command(
+        "sscan", "SSCAN key cursor [MATCH pattern] [COUNT count]",
+        "Goes through the members of a set in steps.",
+        since="2.8.0", group="set", flags="readonly", access="RO access",
+        complexity="O(N) for a step, with N the number of members", tips=_VARIES,
+        promise="converges", route=READ, read=looking(SET, sscan),
+    ),
+)
