@@ -180,8 +180,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("transaction-limit", "transaction_limit", "bytes", 256 * MIB,
             "largest transaction: words queued, and 100 bytes for each; a client can hold as much",
             KIB, GIB, runtime=True),
-    Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB,
-            "longest command typed as a plain line", KIB, MIB),
+    Setting("transaction-commands", "transaction_commands", "int", 10_000,
+            "most commands of one, and keys watched; raising it makes others wait longer for it",
+            1, MIB, runtime=True),
+    Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB, "of a plain line", KIB, MIB),
     Setting("tracking-table-max-keys", "tracking_table_max_keys", "int", 1_000_000,
             "keys remembered for clients that cache; each costs about 300 bytes",
             1, 1 << 32, runtime=True, redis="tracking-table-max-keys"),
@@ -192,11 +194,9 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "microseconds from which a command is kept for SLOWLOG; 0: every one, -1: none",
             -1, 1 << 40, runtime=True, redis="slowlog-log-slower-than"),
     Setting("slowlog-max-len", "slowlog_max_len", "int", 128,
-            "commands kept for SLOWLOG; each costs up to 4 KB", 0, 100_000, runtime=True,
-            redis="slowlog-max-len"),
+            "commands kept; each costs up to 4 KB", 0, 100_000, (), True, "slowlog-max-len"),
     Setting("latency-monitor-threshold", "latency_ms", "int", 0,
-            "milliseconds from which something is a latency event; 0: off", 0, 1 << 40,
-            runtime=True, redis="latency-monitor-threshold"),
+            "ms of a latency event; 0: off", 0, 1 << 40, (), True, "latency-monitor-threshold"),
     Setting("backups-kept", "backups_kept", "int", 3, "older backups go", 1, 1000, (), True),
     Setting("siblings-warn", "siblings_warn", "int", 25,
             "siblings of one key at which it is counted as suspicious", 1, 10_000, runtime=True),
@@ -204,8 +204,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "siblings at which DYN.PUTCTX is refused; each costs its whole value",
             1, 10_000, runtime=True),
     Setting("timeout", "timeout", "seconds", 0,
-            "disconnect a client idle for so long; 0: never", 0, 2_147_483_647, runtime=True,
-            redis="timeout"),
+            "disconnect a client idle so long; 0: never", 0, 2_147_483_647, (), True, "timeout"),
     Setting("tcp-keepalive", "tcp_keepalive", "seconds", 300,
             "ask a silent client's machine for life so often; 0: never", 0, 2_147_483_647,
             runtime=True, redis="tcp-keepalive"),
@@ -299,6 +298,7 @@ class Settings:
     proto_max_args: int = MIB
     proto_max_command: int = GIB
     transaction_limit: int = 256 * MIB
+    transaction_commands: int = 10_000
     proto_inline_max: int = 64 * KIB
     tracking_table_max_keys: int = 1_000_000
     maxmemory: int = 0

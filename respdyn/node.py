@@ -352,11 +352,9 @@ class Node:
         self.changes.tick()
 
     def next_deadline(self) -> int:
-        """When `advance` must be called at the latest; never before the next millisecond.
-
-        But at once if commands are left that waited for others.
-        """
-        if self.front.is_ready():
+        """When `advance` must be called at the latest: at once if work is left, else not before
+        the next millisecond."""
+        if self.front.is_ready() or not self.this.slices.is_idle():
             return self.now_ms
         if self._dirty:
             return self.now_ms + 1
@@ -375,6 +373,7 @@ class Node:
         """The turn ends: everything that leaves now."""
         this, identity, replica = self.this, self.identity, self.replica
         coordinator = self.coordinator
+        this.slices.run()
         self.front.resume()
         sync = self._waits_for_disk
         generation = 0
@@ -428,7 +427,8 @@ class Node:
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
-        return self.front.held() == 0 and self.groups.is_idle() and self.asking.is_idle()
+        rooms = self.this.slices, self.groups, self.asking
+        return self.front.held() == 0 and all(room.is_idle() for room in rooms)
 
     # ---- among the rooms ----
 

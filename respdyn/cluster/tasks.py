@@ -10,7 +10,7 @@ Hundreds a second, not tens of thousands: readable objects are welcome here.
 
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -23,9 +23,13 @@ from respdyn.cluster.questions import (
     check_answer,
     read_question,
 )
+from respdyn.cluster.slices import Job
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.errors import PeerError
+
+# What a question, or a command, is taken for (`slices`), besides what its answer is charged.
+QUESTION_STEPS: Final = 50
 
 Wish = tuple[str, Question] | Run | Pause
 Answer = object
@@ -68,6 +72,7 @@ class Asking:
         self._link_to = node.link_to
         self._answer_here = answer_here
         self._run = run
+        self._slices = node.slices
         self._partitions = node.replica.partitions      # how many there are
         self._running: set[int] = set()  # tasks in the foreground
         self._started = 0
@@ -95,7 +100,13 @@ class Asking:
         self, task: Task, answers: list[Answer] | None, timeout_ms: int,
         done: Callable[[bytes], None],
     ) -> None:
-        # A loop, not recursion: a scan of a local table takes thousands of steps at once.
+        self._slices.start(self._go_on(task, answers, timeout_ms, done))
+
+    def _go_on(
+        self, task: Task, answers: list[Answer] | None, timeout_ms: int,
+        done: Callable[[bytes], None],
+    ) -> Job:
+        """Take steps while this node answers them itself: a walk of a table takes thousands."""
         while True:
             try:
                 wishes = next(task) if answers is None else task.send(answers)
@@ -114,6 +125,7 @@ class Asking:
                 return
             step.is_done = True
             answers = step.answers
+            yield QUESTION_STEPS * len(wishes) + self._slices.charged()
 
     def _ask(self, step: _Step, index: int, wish: Wish) -> None:
         if isinstance(wish, Pause):

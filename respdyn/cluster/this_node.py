@@ -1,8 +1,9 @@
 """What is known of this node: the facts that most rooms need, each with one owner.
 
-Facts only, never a room: whoever holds this can look at the node and mint a dot, but start no work
-and ask no peer. The node makes it before everything else and hands it to the rooms; each of them is
-given the other rooms that it calls besides, by class. Who sets a fact stands beside it.
+Facts only, never a room: whoever holds this can look at the node, mint a dot, and leave the rest of
+its own work for later turns (`slices`), but not make others work or ask a peer. The node makes it
+before everything else and hands it to the rooms; each of them is given the other rooms that it
+calls besides, by class. Who sets a fact stands beside it.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from respdyn.cluster.messages import OPEN_STATEMENTS
 from respdyn.cluster.now import Now
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.slices import Slices
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.transfer_state import Transfers
@@ -31,7 +33,8 @@ class ThisNode:
     __slots__ = (
         "admission", "clock", "clock_is_doubted", "counters", "default_terms", "durable_to",
         "generation", "hints", "identity", "links", "memory_is_full", "now", "parted", "plans",
-        "random", "replica", "ring", "settings", "stopping", "store_failure", "trace", "transfers",
+        "random", "replica", "ring", "settings", "slices", "stopping", "store_failure", "trace",
+        "transfers",
     )
 
     def __init__(
@@ -52,6 +55,7 @@ class ThisNode:
         self.admission = Admission(self.now)
         self.links: dict[str, Link] = {}                    # by node id; see `link_to`
         self.transfers = Transfers("", self.replica, self.links)
+        self.slices = Slices()                              # of work for later turns
         self.ring: Ring | None = None                       # the newest; by membership
         # Members that are no more. One that runs still forwards what its clients ask of it.
         self.parted: dict[str, Member] = {}                 # by membership

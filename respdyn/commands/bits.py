@@ -8,6 +8,7 @@ that hold it.
 Source: Redis `bitops.c`.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from respdyn.causal.dot import Stamp
@@ -135,13 +136,13 @@ def _offset(argument: bytes, width: int = 0) -> int:
 # ---- several strings ----
 
 
-def bitop_parts(argv: Argv) -> list[Argv]:
+def bitop_parts(argv: Argv) -> Iterable[Argv]:
     operation = word(argv[1])
     if operation not in _OPERATIONS:
         raise syntax_error()
     if operation == b"NOT" and len(argv) != 4:
         raise ReplyError(_ONE_SOURCE)
-    return [[b"GET", key] for key in argv[3:]]
+    return ([b"GET", key] for key in argv[3:])
 
 
 def bitop_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:

@@ -24,7 +24,7 @@ argument: what makes and reads the tokens of the key. All of them raise `ReplyEr
 client's mistake.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -46,14 +46,14 @@ Read = Callable[[Argv, bytes, int, bool], bytes]
 Write = Callable[[Argv, bytes, int, bool, Stamp], tuple[bytes, bytes]]
 ReadAt = Callable[[Argv, bytes, int, bool, Seal], bytes]
 WriteAt = Callable[[Argv, bytes, int, bool, Stamp, Seal], tuple[bytes, bytes]]
-Parts = Callable[[Argv], list[Argv]]
+Parts = Callable[[Argv], Iterable[Argv]]      # what is wrong is told at once, the rest is lazy
 Fold = Callable[[list[bytes]], bytes]
 
 
 class Further(NamedTuple):
     """Further parts of a GATHER command, and what their replies lead to."""
 
-    parts: list[Argv]
+    parts: Iterable[Argv]
     then: Callable[[list[bytes]], "Then"]
     db: int | None = None           # theirs, if it is not the client's
 
@@ -107,7 +107,7 @@ def _no_write_at(
     raise AssertionError(f"{argv[0]!r} is not executed as a write")
 
 
-def _no_parts(argv: Argv) -> list[Argv]:
+def _no_parts(argv: Argv) -> Iterable[Argv]:
     raise AssertionError(f"{argv[0]!r} has no parts")
 
 

@@ -1,11 +1,49 @@
-"""How the replies to the parts of a command of several keys become one reply.
+"""A command of several keys as commands on one each, and how their replies become one reply.
+
+Keys may be very many, so they are gone through one by one, whenever somebody asks for the next.
 
 A part that failed makes the whole reply that error: there is never a silent partial answer.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
 from respdyn.resp.replies import OK, array, integer
 
+_IN_ORDER_MAX = 10_000      # words
 _ERROR = 0x2D   # "-"
+
+
+def once(words: Iterable[bytes]) -> Iterator[bytes]:
+    """Each word once, in order.
+
+    >>> list(once([b"b", b"a", b"b"]))
+    [b'b', b'a']
+    """
+    seen: set[bytes] = set()
+    for each in words:
+        if each not in seen:
+            seen.add(each)
+            yield each
+
+
+def last_pairs(argv: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Each key with its value, the last one if it is named twice.
+
+    In order; very many from the end, so that they need not all be looked at before the first.
+
+    >>> list(last_pairs([b"MSET", b"a", b"1", b"b", b"2", b"a", b"3"]))
+    [(b'a', b'3'), (b'b', b'2')]
+    """
+    if len(argv) <= _IN_ORDER_MAX:
+        yield from dict(zip(argv[1::2], argv[2::2], strict=True)).items()
+        return
+    seen: set[bytes] = set()
+    for at in range(len(argv) - 2, 0, -2):
+        key = argv[at]
+        if key not in seen:
+            seen.add(key)
+            yield key, argv[at + 1]
 
 
 def as_array(replies: list[bytes]) -> bytes:
@@ -13,7 +51,10 @@ def as_array(replies: list[bytes]) -> bytes:
 
 
 def as_sum(replies: list[bytes]) -> bytes:
-    return first_error(replies) or integer(sum(int(reply[1:-2]) for reply in replies))
+    """Counted first, then added: most of them are alike."""
+    return first_error(replies) or integer(
+        sum(int(reply[1:-2]) * count for reply, count in Counter(replies).items())
+    )
 
 
 def all_ok(replies: list[bytes]) -> bytes:
@@ -21,10 +62,8 @@ def all_ok(replies: list[bytes]) -> bytes:
 
 
 def first_error(replies: list[bytes]) -> bytes:
-    for reply in replies:
-        if reply[0] == _ERROR:
-            return reply
-    return b""
+    """The first of them that is an error; b"" if there is none."""
+    return next((reply for reply in replies if reply[0] == _ERROR), b"")
 
 
 def bulks_of(reply: bytes) -> list[bytes]:

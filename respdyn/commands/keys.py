@@ -7,6 +7,8 @@ concurrent SET is not shadowed by them.
 Source: Redis `db.c`, `expire.c`; SEMANTICS 4 (deleting) and 5 (expiry).
 """
 
+from collections.abc import Iterable
+
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import (
     INT64_MAX,
@@ -17,7 +19,7 @@ from respdyn.commands.arguments import (
     word,
 )
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command
-from respdyn.commands.folding import as_sum
+from respdyn.commands.folding import as_sum, once
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, integer
 from respdyn.types import values
@@ -41,14 +43,14 @@ def type_(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     return b"+%b\r\n" % (values.kind_at(rec, now_ms) or "none").encode()
 
 
-def delete_parts(argv: Argv) -> list[Argv]:
+def delete_parts(argv: Argv) -> Iterable[Argv]:
     """One command per key; a key that is named twice is deleted, and counted, once."""
-    return [[argv[0], key] for key in dict.fromkeys(argv[1:])]
+    return ([argv[0], key] for key in once(argv[1:]))
 
 
-def count_parts(argv: Argv) -> list[Argv]:
+def count_parts(argv: Argv) -> Iterable[Argv]:
     """One command per key; a key that is named twice counts twice."""
-    return [[argv[0], key] for key in argv[1:]]
+    return ([argv[0], key] for key in argv[1:])
 
 
 def _expire(

@@ -10,12 +10,13 @@ that must be bounded, since nothing else runs meanwhile. So the limit is lower, 
 Source: Redis `t_string.c`.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
-from respdyn.commands.folding import payload_of
+from respdyn.commands.folding import last_pairs, once, payload_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY, ZERO, array, bulk, integer, map_
 from respdyn.types import strings, values
@@ -187,18 +188,17 @@ def _span(start: int, size: int) -> bytes:
     return array([integer(start), integer(start + size - 1)])
 
 
-def msetnx_parts(argv: Argv) -> list[Argv]:
+def msetnx_parts(argv: Argv) -> Iterable[Argv]:
     if len(argv) % 2 == 0:
         raise wrong_arity("msetnx")
-    return [[b"EXISTS", key] for key in dict.fromkeys(argv[1::2])]
+    return ([b"EXISTS", key] for key in once(argv[1::2]))
 
 
 def msetnx_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     """0 if one of the keys exists; else one SETNX for each."""
     if any(reply != ZERO for reply in replies):
         return ZERO
-    pairs = dict(zip(argv[1::2], argv[2::2], strict=True))
-    return Further([[b"SETNX", key, new] for key, new in pairs.items()], all_or_error)
+    return Further(([b"SETNX", key, new] for key, new in last_pairs(argv)), all_or_error)
 
 
 def all_or_error(replies: list[bytes]) -> bytes:

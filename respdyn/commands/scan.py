@@ -25,6 +25,8 @@ COUNT_MAX: Final = 1_000_000
 PATTERN_BYTES_MAX: Final = 65536
 
 _CURSOR = re.compile(rb"([+-]?)([0-9]+)")
+_SPECIAL = re.compile(rb"[*?\[\\]")
+_NOTHING = re.compile(rb"(?!)")
 _UINT64: Final = 1 << 64
 _ALL: Final = frozenset(range(256))
 
@@ -111,9 +113,16 @@ class Run:
     def __init__(self, matchers: list[frozenset[int]]) -> None:
         self.width = len(matchers)
         self._literal: bytes | None = None
+        self._regex = _NOTHING
         if all(len(matcher) == 1 for matcher in matchers):
             self._literal = bytes(value for matcher in matchers for value in matcher)
-        self._regex = re.compile(b"".join(map(_as_regex, matchers)), re.DOTALL)
+        else:
+            self._regex = re.compile(b"".join(map(_as_regex, matchers)), re.DOTALL)
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether it matches one thing only."""
+        return self._literal is not None
 
     def is_at(self, name: bytes, position: int) -> bool:
         """Whether the run matches there."""
@@ -138,6 +147,11 @@ class Glob:
         self.runs = runs
         self._is_empty = is_empty
         self._width = sum(run.width for run in runs)
+
+    @property
+    def weight(self) -> int:
+        """What a byte of a name costs: to look for a class costs more than for itself."""
+        return 1 + sum(10 * run.width for run in self.runs[1:-1] if not run.is_literal)
 
     def matches(self, name: bytes) -> bool:
         """Whether the whole name matches. The first run must stand at its start, the last at its
@@ -167,6 +181,21 @@ class Glob:
 @lru_cache(maxsize=64)
 def compile_glob(pattern: bytes) -> Glob:
     """The pattern's runs; a scan asks for the same pattern again and again."""
+    return glob_of(pattern)
+
+
+def lead_of(pattern: bytes) -> bytes:
+    """What every name that matches must begin with.
+
+    >>> lead_of(b"news.*"), lead_of(b"[ab]c"), lead_of(b"plain")
+    (b'news.', b'', b'plain')
+    """
+    found = _SPECIAL.search(pattern)
+    return pattern if found is None else pattern[: found.start()]
+
+
+def glob_of(pattern: bytes) -> Glob:
+    """The pattern's runs, made anew."""
     runs: list[Run] = []
     matchers: list[frozenset[int]] = []
     position = 0
@@ -187,7 +216,7 @@ def compile_glob(pattern: bytes) -> Glob:
                 position += 1
             matchers.append(frozenset((char,)))
     runs.append(Run(matchers))
-    return Glob(runs, is_empty=not pattern)
+    return Glob(runs, is_empty=pattern in (b"", b"*"))
 
 
 def _class(pattern: bytes, position: int) -> tuple[frozenset[int], int]:

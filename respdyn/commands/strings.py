@@ -6,6 +6,8 @@ winner, and a write covers all that its coordinator holds. MGET and MSET are mad
 Source: Redis `t_string.c`; SEMANTICS 3 (siblings) and 5 (expiry).
 """
 
+from collections.abc import Iterable
+
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import (
     GETEX_OPTIONS,
@@ -16,7 +18,7 @@ from respdyn.commands.arguments import (
     wrong_arity,
 )
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Argv, Command
-from respdyn.commands.folding import all_ok, as_array
+from respdyn.commands.folding import all_ok, as_array, last_pairs
 from respdyn.resp.replies import NULL2, NULL3, OK, ONE, ZERO, bulk, integer
 from respdyn.types import values
 from respdyn.types.strings import assign
@@ -116,16 +118,15 @@ def strlen(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     return ZERO if found is None else integer(len(found))
 
 
-def mget_parts(argv: Argv) -> list[Argv]:
-    return [[b"GET", key] for key in argv[1:]]
+def mget_parts(argv: Argv) -> Iterable[Argv]:
+    return ([b"GET", key] for key in argv[1:])
 
 
-def mset_parts(argv: Argv) -> list[Argv]:
+def mset_parts(argv: Argv) -> Iterable[Argv]:
     """One SET per key; of a key that is named twice, the last value, as if set in order."""
     if len(argv) % 2 == 0:
         raise wrong_arity("mset")
-    pairs = dict(zip(argv[1::2], argv[2::2], strict=True))
-    return [[b"SET", key, new] for key, new in pairs.items()]
+    return ([b"SET", key, new] for key, new in last_pairs(argv))
 
 
 COMMANDS: tuple[Command, ...] = (

@@ -145,18 +145,20 @@ def check_siblings(
 class Gathering:
     """The replies of the parts of one command, folded into one when all are there.
 
-    A fold that gives b"" has begun something else, which will fill the waiter. `null`, if it is not
-    b"", stands for a part whose key holds another type than the command is for.
+    How many there will be is given, or 0: then each is announced (`add`) until there are no more
+    (`close`). A fold that gives b"" has begun something else, which will fill the waiter. `null`,
+    if it is not b"", stands for a part whose key holds another type than the command is for.
     """
 
-    __slots__ = ("_fold", "_missing", "_null", "_replies", "_waiter")
+    __slots__ = ("_failed_at", "_fold", "_missing", "_null", "_replies", "_waiter")
 
     def __init__(
         self, parts: int, fold: Callable[[list[bytes]], bytes], waiter: Waiter, null: bytes = b""
     ) -> None:
         self._null = null
         self._replies: list[bytes] = [b""] * parts
-        self._missing = parts
+        self._missing = parts or 1
+        self._failed_at = LAST          # the first of them that is an error
         self._fold = fold
         self._waiter = waiter
 
@@ -164,17 +166,31 @@ class Gathering:
         """Whose command it is."""
         return self._waiter.source()
 
+    def add(self) -> int:
+        """There is one more part: its number."""
+        self._missing += 1
+        self._replies.append(b"")
+        return len(self._replies) - 1
+
+    def close(self) -> None:
+        """There are no more."""
+        self._one_less()
+
     def part(self, index: int, reply: bytes) -> None:
         """One part's reply. An error of any part is the reply of the whole."""
         if self._null and reply[:1] == b"-" and reply.startswith(_WRONG_TYPE):
             reply = self._null
         self._replies[index] = reply
+        if index < self._failed_at and reply[:1] == b"-":
+            self._failed_at = index
+        self._one_less()
+
+    def _one_less(self) -> None:
         self._missing -= 1
         if self._missing == 0:
-            for one in self._replies:
-                if one[:1] == b"-":
-                    self._waiter.fill(one)
-                    return
+            if self._failed_at != LAST:
+                self._waiter.fill(self._replies[self._failed_at])
+                return
             reply = self._fold(self._replies)
             if reply:
                 self._waiter.fill(reply)

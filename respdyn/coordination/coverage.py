@@ -21,6 +21,7 @@ therefore concern only the partitions that this node presents as its own (`mine`
 """
 
 from collections.abc import Generator
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -39,8 +40,11 @@ from respdyn.types.values import kind_at
 
 _PLACE_BITS = 32
 _TAG_SHIFT = _PLACE_BITS + 14    # a scan's number on the cluster port stands above the position
-_FLUSH_CHUNK = 64            # partitions per question
-_KEYS_STEP = 2000            # records per question when everything is wanted
+_FLUSH_RECORDS = 200         # records per question, as far as whole partitions allow
+_FLUSH_PARTITIONS = 64       # and partitions
+SCAN_STEPS: Final = 8        # that a record is taken for which a question looks at (`slices`)
+FLUSH_STEPS: Final = 3
+_STEP_MAX = 100              # records per question when many are wanted
 
 
 
@@ -79,10 +83,12 @@ class Coverage:
         walk = self._hints.walk if ask.hinted else self._replica.walk
         for slot, place, locator, record in walk(range(ask.slot, ask.stop), ask.db, ask.place):
             if len(found) >= ask.limit and (slot, place) != last:
+                self._node.slices.charge(SCAN_STEPS * len(found))
                 return ScanAnswer(found, slot, place)
             last = (slot, place)
             kind = kind_at(record, now_ms)
             found.append((slot, place, locator, self._replica.digest(record), kind))
+        self._node.slices.charge(SCAN_STEPS * len(found))
         return ScanAnswer(found, ask.stop, 0)
 
     def answer_count(self, ask: Count) -> list[int]:
@@ -92,6 +98,7 @@ class Coverage:
     def answer_tops(self, ask: Tops) -> list[tuple[int, int, dict[bytes, int]]]:
         """What each partition has seen, hints included; those that never saw anything are left out.
         """
+        self._node.slices.charge(FLUSH_STEPS * sum(map(self._records_of, ask.partitions)))
         return [
             (db, partition, tops)
             for partition in ask.partitions
@@ -105,6 +112,7 @@ class Coverage:
         if not self.can_store:
             return False
         for db, partition, tops in ask.entries:
+            self._node.slices.charge(FLUSH_STEPS * self._records_of(partition))
             self._replica.clear(partition, db, tops)
         return True
 
@@ -243,33 +251,41 @@ class Coverage:
         slot, place = _position(request.cursor)
         if slot >= SLOTS:
             return array([bulk(b"0"), array([])])
-        step = max(request.count * 2, 20)
+        wanted = None if request.type is None else request.type.decode("latin-1").lower()
+        step = min(max(request.count * 2, 20), _STEP_MAX)
+        found: list[bytes] = []
+        left = request.count
         try:
-            names, slot, place = yield from self.walk(
-                db, slot, place, request.count, step, terms, mine
-            )
+            while slot < SLOTS and left > 0:
+                names, slot, place = yield from self.walk(
+                    db, slot, place, min(left, step), step, terms, mine
+                )
+                left -= len(names)
+                found += [
+                    bulk(key) for key, kind in names
+                    if (wanted is None or kind == wanted)
+                    and (request.match is None or glob_match(request.match, key))
+                ]
         except Unreachable as why:
             return error(str(why))
         cursor = 0 if slot >= SLOTS else (tag << _TAG_SHIFT | slot << _PLACE_BITS | place) + 1
-        wanted = None if request.type is None else request.type.decode("latin-1").lower()
-        return array([
-            bulk(b"%d" % cursor),
-            array([
-                bulk(key) for key, kind in names
-                if (wanted is None or kind == wanted)
-                and (request.match is None or glob_match(request.match, key))
-            ]),
-        ])
+        return array([bulk(b"%d" % cursor), array(found)])
 
     def keys(
         self, pattern: bytes, db: int, terms: Terms, mine: Mine | None = None
     ) -> Task:
         """KEYS."""
+        found: list[bytes] = []
+        slot, place = 0, 0
         try:
-            names, _, _ = yield from self.walk(db, 0, 0, 1 << 62, _KEYS_STEP, terms, mine)
+            while slot < SLOTS:
+                names, slot, place = yield from self.walk(
+                    db, slot, place, 1, _STEP_MAX, terms, mine
+                )
+                found += [bulk(key) for key, _ in names if glob_match(pattern, key)]
         except Unreachable as why:
             return error(str(why))
-        return array([bulk(key) for key, _ in names if glob_match(pattern, key)])
+        return array(found)
 
     def random_key(
         self, chance: float, db: int, resp3: bool, terms: Terms, mine: Mine | None = None
@@ -317,11 +333,29 @@ class Coverage:
     def flush(self, dbs: list[int], terms: Terms, mine: Mine | None = None) -> Task:
         """FLUSHDB and FLUSHALL."""
         plans = self._plans_of(mine)
-        for start in range(0, len(plans), _FLUSH_CHUNK):
-            failed = yield from self._flush_some(plans[start : start + _FLUSH_CHUNK], dbs, terms)
+        while plans:
+            some, plans = self._few_of(plans)
+            failed = yield from self._flush_some(some, dbs, terms)
             if failed:
                 return error(failed)
         return OK
+
+    def _few_of(self, plans: list[Plan]) -> tuple[list[Plan], list[Plan]]:
+        """As many partitions as one step may empty, judged by what is here; and the others.
+
+        One at least: it is emptied in one step at each node, since what is cleared must be gone.
+        """
+        records = 0
+        for count, plan in enumerate(plans[:_FLUSH_PARTITIONS]):
+            records += self._records_of(plan.partition)
+            if records > _FLUSH_RECORDS and count:
+                return plans[:count], plans[count:]
+        return plans[:_FLUSH_PARTITIONS], plans[_FLUSH_PARTITIONS:]
+
+    def _records_of(self, partition: int) -> int:
+        """How many this node holds of a partition."""
+        first = partition * self._replica.width
+        return sum(map(len, self._replica.slots[first : first + self._replica.width]))
 
     def _flush_some(
         self, plans: list[Plan], dbs: list[int], terms: Terms

@@ -29,15 +29,13 @@ from respdyn.cluster.questions import Run
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
-from respdyn.commands.declare import GATHER, READ, UPDATE, Command, Then
+from respdyn.commands.declare import GATHER, READ, UPDATE, Command
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import (
     CANNOT_STORE,
     Answering,
     Call,
     Continuation,
-    Gathering,
-    Part,
     PeerReply,
     Updating,
     Waiting,
@@ -47,6 +45,7 @@ from respdyn.coordination.calls import (
 )
 from respdyn.coordination.fallback import StandIn
 from respdyn.coordination.forwarding import Forwarding
+from respdyn.coordination.gather import Gather, Note
 from respdyn.coordination.keyspace_events import Notices
 from respdyn.coordination.lines import Lines
 from respdyn.errors import ReplyError, UsedTwice
@@ -316,39 +315,15 @@ class Dispatcher:
 
     def gather(
         self, command: Command, argv: list[bytes], db: int, resp3: bool, terms: Terms,
-        target: Target, deadline_ms: int = 0,
-    ) -> None:
-        """Run a command on several keys as commands on one."""
-        parts = command.parts(argv)
-        if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
-            raise ReplyError("ERR source and destination objects are the same")
-        waiter, then, nulls = target.hold(), command.then, command.nulls[resp3]
-        deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
+        target: Target, deadline_ms: int = 0, note: Note | None = None,
+    ) -> bool:
+        """Run a command on several keys as commands on one. True if it takes more than this turn.
 
-        def run_parts(
-            parts: list[list[bytes]], fold: Callable[[list[bytes]], Then], db: int
-        ) -> None:
-            gathering = Gathering(len(parts), lambda got: go_on(fold, got), waiter, nulls)
-            for index, part_argv in enumerate(parts):
-                part = Part(gathering, index)
-                reply = self.run(part_argv, db, resp3, terms, part, deadline_ms)
-                if reply is not None:
-                    part.fill(reply)
-
-        def go_on(fold: Callable[[list[bytes]], Then], replies: list[bytes]) -> bytes:
-            try:
-                outcome = fold(replies)
-            except ReplyError as wrong:
-                return error(wrong.text)
-            if isinstance(outcome, bytes):
-                return outcome
-            run_parts(outcome.parts, outcome.then, db if outcome.db is None else outcome.db)
-            return b""
-
-        if then is None:
-            run_parts(parts, command.fold, db)
-        else:
-            run_parts(parts, lambda replies: then(argv, replies, resp3), db)
+        `note` hears of each key.
+        """
+        return Gather(
+            self._node, self.run, command, argv, db, resp3, terms, target, deadline_ms, note
+        ).is_long
 
     def run(
         self, argv: list[bytes], db: int, resp3: bool, terms: Terms, target: Target,

@@ -8,6 +8,9 @@ What they changed leaves in that turn's batch and in one frame to each replica, 
 applies a frame as a whole: so a reader of one replica never sees half of a group. A replica that
 missed the frame is repaired key by key, and until then its readers may.
 
+What comes before the step is done in slices where there is much of it; the step itself is not. So
+how many commands a transaction may have is bounded (`transaction-commands`).
+
 A group is refused as a whole, before anything is done, when the quorum cannot be met. Once it runs,
 each command has its own reply, and its own error should too few replicas store its change.
 
@@ -32,7 +35,7 @@ import msgspec
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
-from respdyn.cluster.replica import Replica
+from respdyn.cluster.slices import Job
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
@@ -49,12 +52,15 @@ from respdyn.coordination.group_messages import (
     encoder,
     outcomes,
 )
+from respdyn.coordination.watched import has_changed, version_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
 from respdyn.ring.hashing import locator as locator_of
-from respdyn.types.values import exists
 
 Note = Callable[[int], None]        # hears how many nanoseconds a step took
+
+PIECE: Final = 50       # commands, or keys, that are looked at or read in a row (`slices`)
+STEPS: Final = 5        # what one of them is taken for
 
 GROUP: Final = b"EXEC"
 WATCH: Final = b"WATCH"
@@ -65,27 +71,6 @@ _NO_LEASE = (
     "MISCONF the lease of this node's counter is not stored yet; try again: nothing was done"
 )
 _TOO_FEW = "NOQUORUM {}={} reachable={}: nothing was done"
-
-
-def version_of(record: bytes, now_ms: int) -> bytes:
-    """What WATCH remembers of a key: whether it is alive, and its record's digest."""
-    return (b"+" if exists(record, now_ms) else b"-") + _digest(record)
-
-
-def _digest(record: bytes) -> bytes:
-    return Replica.digest(record) if record else b""
-
-
-def _has_changed(version: bytes, record: bytes, now_ms: int) -> bool:
-    """Whether it was written, deleted or given another time since, or has expired.
-
-    What was absent and is unknown now was only forgotten: FLUSHALL clears tombstones too.
-    """
-    if version[:1] == b"-" and not record:
-        return False
-    if version[1:] != _digest(record):
-        return True
-    return version[:1] == b"+" and not exists(record, now_ms)
 
 
 class Timing:
@@ -134,7 +119,11 @@ class Groups:
 
         running = self.running_class()(self, group, deadline_ms, until_ms, finished, timing)
         self.running += 1
-        running.start()
+        try:
+            running.start()
+        except ReplyError:
+            self.running -= 1
+            raise
 
     def running_class(self) -> type[Running]:
         """What does it."""
@@ -205,16 +194,13 @@ class Running:
         self._dots = 0                                  # that it may need
         self._is_sloppy = all(step.sloppy for step in group.steps)
         self._reads: dict[bytes, None] = {name: None for name, _ in group.watches}
-        blind: dict[bytes, None] = {}
-        for step in group.steps:
-            self._look_at(step, blind)
-        # All keys, in the order in which they are taken.
-        self._locators = sorted(self._reads.keys() | blind.keys())
+        self._blind: dict[bytes, None] = {}
+        self._locators: list[bytes] = []    # of all keys, in the order in which they are taken
         self._taken = 0
         self._missing = 0
         self._replies: list[bytes | None] = [None] * len(group.steps)
 
-    def _look_at(self, step: Step, blind: dict[bytes, None]) -> None:
+    def _look_at(self, step: Step) -> None:
         """Note a step's keys. Raises `ReplyError` if it cannot be one."""
         argv = step.argv
         command: Command | None = None
@@ -234,7 +220,7 @@ class Running:
                 self._w = max(self._w, step.w)
                 self._dots += 1 if command.then is None else 2 * len(keys) + 2
         names = [locator_of(step.db, key) for key in keys]
-        (blind if is_blind else self._reads).update(dict.fromkeys(names))
+        (self._blind if is_blind else self._reads).update(dict.fromkeys(names))
         if not is_blind:
             self._r = max(self._r, step.r)
         self._commands.append(command)
@@ -243,7 +229,22 @@ class Running:
     # ---- before ----
 
     def start(self) -> None:
-        """Begin; `done` is called now or later, once."""
+        """Begin; `done` is called now or later, once. Raises `ReplyError` if nothing is begun."""
+        self._node.slices.start(self._begin())
+
+    def _begin(self) -> Job:
+        """Look at all commands, then take their keys."""
+        for index, step in enumerate(self._group.steps):
+            if index and index % PIECE == 0:
+                yield PIECE * STEPS
+            try:
+                self._look_at(step)
+            except ReplyError as wrong:
+                if index < PIECE:       # in the call
+                    raise
+                self._end(wrong.text)
+                return
+        self._locators = sorted(self._reads.keys() | self._blind.keys())
         refusal = self._refusal()
         if refusal is not None:
             self._end(refusal)
@@ -309,8 +310,16 @@ class Running:
             self._run()
             return
         self._missing = len(self._reads)
+        self._node.slices.start(self._read_all())
+
+    def _read_all(self) -> Job:
+        plans = self._node.plans
         reader = Updating(self._has_read, self._could_not_read)
-        for name in self._reads:
+        for index, name in enumerate(list(self._reads)):
+            if index and index % PIECE == 0:
+                yield PIECE * STEPS
+                if self._is_over:
+                    return
             slot = name[0] << 8 | name[1]
             self._groups.coordinator.read(
                 plans[slot], reader, name, self._groups.replica.get(name),
@@ -347,7 +356,7 @@ class Running:
         now_ms = self._now.wall_ms
         get = self._groups.replica.get
         return any(
-            _has_changed(version, get(name), now_ms) for name, version in self._group.watches
+            has_changed(version, get(name), now_ms) for name, version in self._group.watches
         )
 
     def run_steps(self) -> None:

@@ -56,6 +56,7 @@ def watch(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     if session.pending:
         router.put_back(session)
         return None
+    transactions.check_watched(router, session, argv)
     wanted = [(session.db, key) for key in dict.fromkeys(argv[1:])]
     wanted = [name for name in wanted if name not in session.watched]
     if not wanted:

@@ -159,9 +159,13 @@ class RequestReader:
     def _read_many(self) -> bool:
         """Read whole commands of the usual kind into `ready`; False if the first is not one."""
         start = self._at
-        data = self._data[start:]   # no copy when nothing was read of it yet
-        if start < self._exact_until or data[0] != _STAR or len(data) > _FAST_BYTES_MAX:
+        held = self._data
+        if (
+            start < self._exact_until or held[start] != _STAR
+            or len(held) - start > _FAST_BYTES_MAX
+        ):
             return False
+        data = held[start:]         # no copy when nothing was read of it yet
         tokens = data.split(b"\r\n")
         last = len(tokens) - 1
         at = _collect(tokens, last, self.ready)

@@ -113,8 +113,14 @@ class Turn:
         self._arm(self.node.next_deadline())
 
     def _arm(self, deadline_ms: int) -> None:
-        """Wake at the deadline. An earlier timer stays: when it wakes, it is set anew."""
+        """Wake at the deadline. An earlier timer stays: when it wakes, it is set anew.
+
+        A deadline that is no later than the turn: go on at once, but behind what has come in.
+        """
         self._deadline_ms = deadline_ms
+        if deadline_ms <= self.node.now_ms:
+            self._call_soon(self.begin)
+            return
         timer = self._timer
         if timer is not None:
             if self._timer_ms <= deadline_ms:

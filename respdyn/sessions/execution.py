@@ -20,12 +20,14 @@ Source: Redis `multi.c`; SEMANTICS 7.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
+from respdyn.cluster.slices import Job
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Argv, Command
 from respdyn.commands.table import lookup
@@ -49,6 +51,9 @@ _SETTING: Final = frozenset(("select", "hello", "dyn.consistency", "client|reply
 _SUBSCRIBING: Final = frozenset((
     "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe",
 ))
+
+PIECE: Final = 50       # commands that are looked at in a row (`slices`)
+STEPS: Final = 10       # what one of them is taken for
 
 _NOT_TRIED: Final = "PARTIAL not done: what became of the commands on watched keys is not known"
 _LATE: Final = "TIMEOUT the commands before it took too long: this was not done"
@@ -79,6 +84,7 @@ class Execution:
         watched: dict[tuple[int, bytes], bytes], deadline_ms: int,
     ) -> None:
         self._router = router
+        self._slices = router.node.slices
         self._session = session
         self._queue = queue
         self._deadline_ms = deadline_ms
@@ -92,7 +98,7 @@ class Execution:
         self._replies: list[bytes | None] = [None] * len(queue)
         self._took_ns = [0] * len(queue)
         self._hidden: set[int] = set()
-        self._later: list[Callable[[], None]] = []      # local commands, once it is certain
+        self._later: deque[Callable[[], None]] = deque()    # local commands, once it is certain
         self._open = 0                  # what the stage waits for
         self._is_over = False
         self._is_going_on = False
@@ -121,21 +127,23 @@ class Execution:
         self._is_going_on = True
         while not self._open and not self._is_over:
             if self._later:
-                self._later.pop(0)()
+                self._later.popleft()()
             elif self._position == len(self._queue) and not self._watches:
-                self._end()
+                self._open = 1
+                self._slices.start(self._end())
             else:
                 self._open = 1
-                self._begin_stage()
-                self._open -= 1
+                self._slices.start(self._stage())
         self._is_going_on = False
 
-    def _end(self) -> None:
+    def _end(self) -> Job:
         """All is answered."""
         router, session = self._router, self._session
-        for (command, argv), reply, took_ns in zip(
+        for index, ((command, argv), reply, took_ns) in enumerate(zip(
             self._queue, self._replies, self._took_ns, strict=True
-        ):
+        )):
+            if index and index % PIECE == 0:
+                yield PIECE
             is_error = reply is not None and reply[:1] == b"-"
             if reply is not None and is_error:
                 session.load.failed(reply)
@@ -162,39 +170,53 @@ class Execution:
 
     # ---- a stage ----
 
-    def _begin_stage(self) -> None:
+    def _stage(self) -> Job:
         """Collect commands up to one that must run alone; send them, or run that one."""
         items: list[Item] = []
-        while self._position < len(self._queue):
-            index = self._position
-            command, argv = self._queue[index]
+        looked = 0
+        while self._position < len(self._queue) and self._take(items):
+            looked += 1
+            if looked % PIECE == 0:
+                yield PIECE * STEPS
+        if looked >= PIECE:         # what is sent now has the whole time-out
             terms = self._session.terms
-            try:
-                self._check_rights(command, argv)
-                while command.route is WRAP:
-                    terms, argv = parse_terms(argv[1:], terms, self._router.n)
-                    if not argv:
-                        raise ReplyError("ERR DYN.WITH needs a command after its terms")
-                    command = lookup(argv)
-                if command.single is not None and len(argv) == 2:
-                    command = command.single
-                self._router.check_elsewhere(self._session, command, argv)
-                if self._is_alone(command, argv):
-                    if items or self._watches:
-                        break
-                    self._position += 1
-                    self._open += 1
-                    self._hide(index)
-                    began_ns = self._router.journal.clock_ns()
-                    self._run_alone(command, argv, terms, _Slot(self, index))
-                    self._took(index, self._router.journal.clock_ns() - began_ns)
-                    return
+            self._deadline_ms = self._router.node.now.now_ms + terms.timeout_ms
+            self._sender = self._router.sender(terms, self._deadline_ms)
+        if items or self._watches:
+            self._send(items)
+        self._less()
+
+    def _take(self, items: list[Item]) -> bool:
+        """Collect the next command, or run it alone; whether the stage goes on behind it."""
+        index = self._position
+        command, argv = self._queue[index]
+        terms = self._session.terms
+        try:
+            self._check_rights(command, argv)
+            while command.route is WRAP:
+                terms, argv = parse_terms(argv[1:], terms, self._router.n)
+                if not argv:
+                    raise ReplyError("ERR DYN.WITH needs a command after its terms")
+                command = lookup(argv)
+            if command.single is not None and len(argv) == 2:
+                command = command.single
+            self._router.check_elsewhere(self._session, command, argv)
+            if self._is_alone(command, argv):
+                if items or self._watches:
+                    return False
                 self._position += 1
-                self._collect(items, command, argv, terms, index)
-            except ReplyError as wrong:
-                self._position = index + 1
-                self._answer(index, error(wrong.text))
-        self._send(items)
+                self._open += 1
+                self._hide(index)
+                began_ns = self._router.journal.clock_ns()
+                self._run_alone(command, argv, terms, _Slot(self, index))
+                self._took(index, self._router.journal.clock_ns() - began_ns)
+                return False
+            self._position += 1
+            self._collect(items, command, argv, terms, index)
+        except ReplyError as wrong:
+            self._position = index + 1
+            self._answer(index, error(wrong.text))
+        return True
 
     def _check_rights(self, command: Command, argv: Argv) -> None:
         """The user may have lost them since the command was queued. Raises `ReplyError`."""
@@ -261,7 +283,7 @@ class Execution:
         is_write = "write" in command.flag_words
         slot = _Slot(self, index)
         if command.route is GATHER and command.then is None:
-            parts = command.parts(argv)
+            parts = list(command.parts(argv))
             gathering = Gathering(
                 len(parts), command.fold, slot, command.nulls[self._session.resp == 3]
             )

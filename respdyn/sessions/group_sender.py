@@ -6,13 +6,14 @@ that says that it does not keep a key has done nothing, and the steps are sorted
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
 from respdyn.cluster.messages import NOT_RUN
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Waiter
+from respdyn.cluster.slices import Job
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import GATHER, Argv, Command
@@ -27,6 +28,8 @@ from respdyn.ring.hashing import slot_of
 from respdyn.sessions.session import Session
 
 TRIES: Final = 3
+PIECE: Final = 50       # reads that are sent as one group (`slices`)
+STEPS: Final = 20       # what one of them is taken for
 
 _NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _PARTIAL = "PARTIAL a watched key changed while the transaction ran: this was not done"
@@ -125,6 +128,25 @@ class Sender:
         for batch in self.sort(items, [], anywhere):
             self.send(batch, partial(self._plain_done, batch, anywhere, tries))
 
+    def send_pieces(self, items: Iterable[Item]) -> bool:
+        """Send reads, so many at a time, as a group each. True if some are left for later turns.
+
+        They need be no step: EXEC compares every watched key with what it was when it was read.
+        """
+        return self._node.slices.start(self._send_pieces(items))
+
+    def _send_pieces(self, items: Iterable[Item]) -> Job:
+        some: list[Item] = []
+        for item in items:
+            if len(some) == PIECE:
+                self.send_plain(some, anywhere=False)
+                yield PIECE * STEPS
+                now_ms = self._node.now.now_ms
+                self._deadline_ms = max(self._deadline_ms, now_ms + self._terms.timeout_ms)
+                some = []
+            some.append(item)
+        self.send_plain(some, anywhere=False)
+
     def _plain_done(self, batch: Batch, anywhere: bool, tries: int, outcome: Outcome) -> None:
         if outcome == NOT_RUN and tries > 1:
             self.send_plain(batch.items, anywhere, tries - 1)
@@ -163,15 +185,14 @@ class Watching:
 
     def start(self) -> None:
         terms = self._session.terms
-        items = [
+        self._sender.send_pieces(
             Item(
                 Part(self._gathering, index),
                 Step([WATCH, key], db, False, terms.r, terms.w, terms.sloppy),
                 slot_of(key), False,
             )
             for index, (db, key) in enumerate(self._wanted)
-        ]
-        self._sender.send_plain(items, anywhere=False)
+        )
 
     def _fold(self, replies: list[bytes]) -> bytes:
         for name, reply in zip(self._wanted, replies, strict=True):
@@ -185,27 +206,24 @@ class Watching:
 
 def read_watched(
     sender: Sender, session: Session, command: Command, argv: Argv, terms: Terms
-) -> None:
+) -> bool:
     """Read keys of which some are watched, at their coordinators, whose word WATCH has taken.
 
     Others may not yet hold a write under way that WATCH has met: the client would compute from what
-    came before that write, and EXEC would find nothing changed.
+    came before that write, and EXEC would find nothing changed. True if it takes more than this
+    turn.
     """
     waiter = session.hold()
-    if command.route is GATHER:
-        parts = command.parts(argv)
-        gathering = Gathering(
-            len(parts), command.fold, waiter, command.nulls[session.resp == 3]
-        )
-        waiters: list[Waiter] = [Part(gathering, index) for index in range(len(parts))]
-    else:
-        parts, waiters = [argv], [waiter]
     resp3 = session.resp == 3
-    items = [
-        Item(
-            one, Step(part, session.db, resp3, terms.r, terms.w, terms.sloppy),
-            slot_of(part[lookup(part).keys.first]), False,
-        )
-        for one, part in zip(waiters, parts, strict=True)
-    ]
-    sender.send_plain(items, anywhere=False)
+
+    def item(one: Waiter, part: Argv) -> Item:
+        step = Step(part, session.db, resp3, terms.r, terms.w, terms.sloppy)
+        return Item(one, step, slot_of(part[lookup(part).keys.first]), False)
+
+    if command.route is not GATHER:
+        return sender.send_pieces([item(waiter, argv)])
+    parts = list(command.parts(argv))
+    gathering = Gathering(len(parts), command.fold, waiter, command.nulls[resp3])
+    return sender.send_pieces(
+        item(Part(gathering, index), part) for index, part in enumerate(parts)
+    )

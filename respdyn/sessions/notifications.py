@@ -32,7 +32,7 @@ class Telling:
         draining: Draining, moved_slots: MovedSlots,
     ) -> None:
         links = node.links
-        self.pubsub = PubSub(links, node.now)
+        self.pubsub = PubSub(links, node.now, node.slices)
         self.notices = Notices(self.pubsub.deliver_event, links)
         self.trackers = Trackers(
             links, node.replica, sessions, lambda: self.notices.trackers, self._tracking_changed

@@ -6,6 +6,9 @@ to be gossiped and nothing that could lag behind: whoever's SUBSCRIBE was answer
 was sent hears it, wherever both are connected, while the link between the two nodes stands. The
 publisher's reply waits for the counts of all peers that are up, at most for the request time-out.
 
+A message that many patterns have to be compared with, or that goes to many, is delivered in slices;
+those behind it wait.
+
 What a listener is promised: at most once, as in Redis. Messages of one publisher's connection come
 in its order. What is sent while the link between the two nodes is cut, or to a listener that was
 cut off for not reading, is lost and nobody is told; the publisher's count does not contain it.
@@ -13,6 +16,8 @@ cut off for not reading, is lost and nobody is told; the publisher's count does 
 Source: Redis `pubsub.c`, `cluster.c` (clusterPropagatePublish broadcasts as well).
 """
 
+from collections import deque
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -20,16 +25,29 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_COUNT, GOSSIP_MESSAGE, bulk
 from respdyn.cluster.now import Now
 from respdyn.cluster.quorum import Target, Waiter
+from respdyn.cluster.slices import Job, Slices
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.commands.scan import glob_match
-from respdyn.errors import PeerError
+from respdyn.errors import PeerError, ReplyError
 from respdyn.resp.replies import integer
+from respdyn.sessions.patterns import Patterns
 from respdyn.sessions.session import CHANNEL, PATTERN, SHARD, Session, Subscriptions
 
 # Of a message: number, kind (CHANNEL or SHARD), length of the channel's name; name and text follow.
 # Number 0 wants no count.
 _MESSAGE: Final = Struct(">QBI")
 _COUNT: Final = Struct(">QI")
+
+# Of all messages that wait to be delivered here. Beyond it PUBLISH is refused, and what peers and
+# keyspace events have to say is lost, as every message may be.
+WAITING_BYTES_MAX: Final = 64 << 20
+_MESSAGE_BYTES: Final = 200     # of one of them, besides its words
+_TOO_MUCH: Final = "OVERLOAD too many messages wait to be delivered here already; try again"
+_HERE: Final = ""
+
+PIECE_STEPS: Final = 100        # of work on one message in a row (`slices`)
+CROWD: Final = 200              # listeners that are given a message in a row
+STEP_BYTES: Final = 1000        # of a name that are compared, or of messages that are made, in one
 
 Listeners = dict[bytes, dict[Session, None]]
 
@@ -39,25 +57,49 @@ class Publication:
 
     __slots__ = ("deadline_ms", "is_done", "missing", "number", "total", "waiter")
 
-    def __init__(
-        self, number: int, missing: set[str], total: int, waiter: Waiter, deadline_ms: int
-    ) -> None:
+    def __init__(self, number: int, missing: set[str], deadline_ms: int) -> None:
         self.number = number
-        self.missing = missing      # peers that have not answered
-        self.total = total
-        self.waiter = waiter
+        self.missing = missing      # nodes that have not told yet, `_HERE` for this one
+        self.total = 0
+        self.waiter: Waiter | None = None
         self.deadline_ms = deadline_ms
         self.is_done = False
+
+
+class Message:
+    """A message for those who listen at this node."""
+
+    __slots__ = ("channel", "done", "kind", "only", "size", "text")
+
+    def __init__(
+        self, kind: int, channel: bytes, text: bytes, done: Callable[[int], None], only: str
+    ) -> None:
+        self.kind = kind
+        self.channel = channel
+        self.text = text
+        self.done = done
+        self.only = only
+        self.size = len(channel) + len(text) + _MESSAGE_BYTES
+
+
+def _nobody_asks(receivers: int) -> None:
+    """To how many an event went."""
 
 
 class PubSub:
     """Listeners and messages."""
 
-    def __init__(self, links: dict[str, Link], now: Now) -> None:
+    def __init__(self, links: dict[str, Link], now: Now, slices: Slices) -> None:
         self._now = now
         self.delivered = 0          # messages to clients
+        self.dropped = 0            # of peers, and events: too many waited here already
         self.listeners: tuple[Listeners, ...] = ({}, {}, {})
+        self._patterns = Patterns()
         self._links = links
+        self._slices = slices
+        # Messages for those who listen here, in order; the first of them is being delivered.
+        self._messages: deque[Message] = deque()
+        self._waiting_bytes = 0
         self._number = 0
         self._open: dict[int, Publication] = {}
         self._deadlines: Deadlines[Publication] = Deadlines()
@@ -70,6 +112,8 @@ class PubSub:
             session.subscriptions = Subscriptions()
         session.subscriptions.names[kind][name] = None
         self.listeners[kind].setdefault(name, {})[session] = None
+        if kind == PATTERN:
+            self._patterns.add(name)
 
     def unsubscribe(self, session: Session, kind: int, name: bytes) -> None:
         """Listen no longer. Nothing happens if the session did not."""
@@ -81,6 +125,8 @@ class PubSub:
         del listeners[name][session]
         if not listeners[name]:
             del listeners[name]
+            if kind == PATTERN:
+                self._patterns.remove(name)
         if subscriptions.is_empty():
             session.subscriptions = None
 
@@ -97,19 +143,24 @@ class PubSub:
     def publish(
         self, kind: int, channel: bytes, message: bytes, target: Target, timeout_ms: int
     ) -> bytes | None:
-        """Send a message to all listeners. The reply, or None: then `target` gave it a place."""
-        total = self.deliver(kind, channel, message)
+        """Send a message to all listeners. The reply, or None: then `target` gave it a place.
+
+        Raises `ReplyError` when too much waits to be delivered.
+        """
+        if self.is_full():
+            raise ReplyError(_TOO_MUCH)
         connected = [link for link in self._links.values() if link.is_connected and link.is_member]
         waited = {link.peer for link in connected if link.is_up}
-        if not connected:
-            return integer(total)
         self._number = number = self._number + 1
+        publication = Publication(number, waited | {_HERE}, self._now.now_ms + timeout_ms)
         self._tell(connected, number if waited else 0, kind, channel, message)
-        if not waited:
-            return integer(total)
-        publication = Publication(
-            number, waited, total, target.hold(), self._now.now_ms + timeout_ms
+        self.deliver(
+            kind, channel, message,
+            lambda receivers: self._answered(publication, _HERE, receivers),
         )
+        if not publication.missing:
+            return integer(publication.total)
+        publication.waiter = target.hold()
         self._open[number] = publication
         self._deadlines.add(publication, timeout_ms)
         return None
@@ -126,30 +177,69 @@ class PubSub:
 
     def deliver_event(self, channel: bytes, message: bytes, is_ours: bool) -> None:
         """Give a keyspace event to those who listen here."""
-        self.deliver(CHANNEL, channel, message, "" if is_ours else "client")
+        if self.is_full():
+            self.dropped += 1
+        else:
+            self.deliver(CHANNEL, channel, message, _nobody_asks, "" if is_ours else "client")
 
-    def deliver(self, kind: int, channel: bytes, message: bytes, only: str = "") -> int:
-        """Give a message to those who listen here; to how many it went.
+    def is_full(self) -> bool:
+        """Whether as much waits to be delivered here as may."""
+        return self._waiting_bytes > WAITING_BYTES_MAX
+
+    def deliver(
+        self, kind: int, channel: bytes, message: bytes, done: Callable[[int], None],
+        only: str = "",
+    ) -> None:
+        """Give a message to those who listen here; `done` hears, now or later, to how many it went.
 
         `only`: to those who are connected to this listener.
         """
-        receivers = 0
-        sessions = self.listeners[kind].get(channel)
-        if sessions:
-            word = b"smessage" if kind == SHARD else b"message"
-            body = b"3\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
-                len(word), word, len(channel), channel, len(message), message
+        one = Message(kind, channel, message, done, only)
+        self._waiting_bytes += one.size
+        self._messages.append(one)
+        if len(self._messages) == 1:
+            self._slices.start(self._deliver_all())
+
+    def _deliver_all(self) -> Job:
+        """One message behind the other, so that all listeners hear them in one order."""
+        messages = self._messages
+        while messages:
+            one = messages[0]
+            receivers = 0
+            head = b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+                len(one.channel), one.channel, len(one.text), one.text
             )
-            receivers += _push(sessions, body, only)
-        if kind == CHANNEL:
-            for pattern, sessions in self.listeners[PATTERN].items():
-                if glob_match(pattern, channel):
-                    body = b"4\r\n$8\r\npmessage\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
-                        len(pattern), pattern, len(channel), channel, len(message), message
-                    )
-                    receivers += _push(sessions, body, only)
-        self.delivered += receivers
-        return receivers
+            sessions = self.listeners[one.kind].get(one.channel)
+            if sessions:
+                word = b"$8\r\nsmessage" if one.kind == SHARD else b"$7\r\nmessage"
+                body = b"3\r\n%b\r\n%b" % (word, head)
+                for some in _crowds(sessions):
+                    receivers += _push(some, body, one.only)
+                    if len(some) == CROWD:
+                        yield CROWD
+            if one.kind == CHANNEL and self.listeners[PATTERN]:
+                steps = 0
+                size = len(one.channel)
+                for pattern in self._patterns.candidates(one.channel):
+                    steps += 1 + size * self._patterns.weight(pattern) // STEP_BYTES
+                    if self._patterns.matches(pattern, one.channel):
+                        body = b"4\r\n$8\r\npmessage\r\n$%d\r\n%b\r\n%b" % (
+                            len(pattern), pattern, head
+                        )
+                        steps += 1 + len(body) // STEP_BYTES
+                        for some in _crowds(self.listeners[PATTERN][pattern]):
+                            receivers += _push(some, body, one.only)
+                            steps += len(some)
+                            if len(some) == CROWD:
+                                yield steps
+                                steps = 0
+                    if steps > PIECE_STEPS:
+                        yield steps
+                        steps = 0
+            messages.popleft()
+            self._waiting_bytes -= one.size
+            self.delivered += receivers
+            one.done(receivers)
 
     # ---- peers ----
 
@@ -161,9 +251,15 @@ class PubSub:
         number, kind, length = _MESSAGE.unpack_from(item, 1)
         if kind not in (CHANNEL, SHARD) or len(item) < start + length:
             raise PeerError("a published message that is malformed")
-        receivers = self.deliver(kind, item[start : start + length], item[start + length :])
-        if number and link.is_connected:
-            link.gossips.append(bulk(GOSSIP_COUNT + _COUNT.pack(number, receivers)))
+        if self.is_full():
+            self.dropped += 1
+            return
+
+        def done(receivers: int) -> None:
+            if number and link.is_connected:
+                link.gossips.append(bulk(GOSSIP_COUNT + _COUNT.pack(number, receivers)))
+
+        self.deliver(kind, item[start : start + length], item[start + length :], done)
 
     def heard_count(self, link: Link, item: bytes) -> None:
         """A peer tells how many there heard our message."""
@@ -172,24 +268,25 @@ class PubSub:
         number, receivers = _COUNT.unpack_from(item, 1)
         publication = self._open.get(number)
         if publication is not None and link.peer in publication.missing:
-            publication.total += receivers
-            self._answered(publication, link.peer)
+            self._answered(publication, link.peer, receivers)
 
     def lose(self, peer: str) -> None:
         """The peer will not say how many heard."""
         for publication in list(self._open.values()):
             if peer in publication.missing:
-                self._answered(publication, peer)
+                self._answered(publication, peer, 0)
 
-    def _answered(self, publication: Publication, peer: str) -> None:
-        publication.missing.discard(peer)
-        if not publication.missing:
+    def _answered(self, publication: Publication, node: str, receivers: int) -> None:
+        publication.total += receivers
+        publication.missing.discard(node)
+        if not publication.missing and publication.waiter is not None:
             self._finish(publication)
 
     def _finish(self, publication: Publication) -> None:
-        del self._open[publication.number]
-        publication.is_done = True
-        publication.waiter.fill(integer(publication.total))
+        if not publication.is_done and publication.waiter is not None:
+            del self._open[publication.number]
+            publication.is_done = True
+            publication.waiter.fill(integer(publication.total))
 
     # ---- time ----
 
@@ -215,7 +312,13 @@ class PubSub:
         return [len(self.listeners[kind].get(name, ())) for name in names]
 
 
-def _push(sessions: dict[Session, None], body: bytes, only: str) -> int:
+def _crowds(sessions: dict[Session, None]) -> list[list[Session]]:
+    """All of them, so many at a time."""
+    everybody = list(sessions)
+    return [everybody[at : at + CROWD] for at in range(0, len(everybody), CROWD)]
+
+
+def _push(sessions: list[Session], body: bytes, only: str) -> int:
     """Give each of them a message; `body` is all but the first byte."""
     two = b"*" + body
     three = b">" + body

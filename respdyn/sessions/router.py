@@ -16,7 +16,7 @@ from respdyn.commands.table import lookup
 from respdyn.coordination.calls import CANNOT_STORE, FULL
 from respdyn.coordination.consistency import follow, parse_terms
 from respdyn.coordination.dispatch import Dispatcher
-from respdyn.coordination.groups import Groups, keys_in
+from respdyn.coordination.groups import Groups
 from respdyn.errors import ReplyError
 from respdyn.membership.readiness import Standing
 from respdyn.ring.hashing import locator
@@ -126,19 +126,20 @@ class Router:
             return None
         self.check_elsewhere(session, command, argv)
         if session.watched and not is_write and not two_steps:
-            read_watched(self.sender(terms, self.deadline(terms)), session, command, argv, terms)
+            sender = self.sender(terms, self.deadline(terms))
+            is_long = read_watched(sender, session, command, argv, terms)
             if session.pending and session.pending[-1].reply is None:
                 session.note(ALL_KEYS, False)
+                if is_long:
+                    session.bar()
             return None
-        self.dispatcher.gather(
-            command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)
+        is_long = self.dispatcher.gather(
+            command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms),
+            (lambda key: self.note_write(session, key)) if is_write else None,
         )
-        if is_write:
-            for key in keys_in(command, argv):
-                self.note_write(session, key)
         if session.pending and session.pending[-1].reply is None:
             session.note(ALL_KEYS, is_write)
-            if two_steps:
+            if two_steps or is_long:
                 session.bar()
         return None
 

@@ -138,11 +138,12 @@ class Cell(Waiter):
 class Transaction:
     """What a client has queued since MULTI."""
 
-    __slots__ = ("is_broken", "queue", "size")
+    __slots__ = ("commands", "is_broken", "queue", "size")
 
     def __init__(self) -> None:
         self.queue: list[tuple[Command, list[bytes]]] = []
         self.size = 0               # bytes
+        self.commands = 0           # one of many keys counts as so many
         self.is_broken = False      # a command was refused: EXEC will run nothing
 
 

@@ -22,6 +22,11 @@ AT_ONCE: Final = frozenset(("multi", "exec", "discard", "watch", "quit", "reset"
 _ARGUMENT_BYTES: Final = 100
 
 _TOO_LARGE = "ERR the transaction is larger than transaction-limit"
+_TOO_MANY = (
+    "ERR the transaction has more than {} commands (transaction-commands), a command of many keys"
+    " counted as so many: what one node coordinates of it is done in one step"
+)
+_WATCHES_TOO_MANY = "ERR more than {} keys are watched (transaction-commands)"
 
 
 def check_queued(router: Router, command: Command) -> None:
@@ -48,9 +53,33 @@ def enqueue(router: Router, session: Session, command: Command, argv: Argv) -> b
     if transaction.size > router.node.settings.transaction_limit:
         router.node.counters.transactions_too_large += 1
         raise ReplyError(_TOO_LARGE)
+    transaction.commands += _weight(command, argv)
+    if transaction.commands > router.node.settings.transaction_commands:
+        router.node.counters.transactions_too_large += 1
+        raise ReplyError(_TOO_MANY.format(router.node.settings.transaction_commands))
     if not transaction.is_broken:       # of what will not run nothing need be kept
         transaction.queue.append((command, argv))
     return QUEUED
+
+
+def _weight(command: Command, argv: Argv) -> int:
+    """As how many commands one counts: as many as it has keys or channels."""
+    if len(argv) <= 3:
+        return 1
+    if "pubsub" in command.flag_words:
+        return len(argv) - 1
+    keys = command.keys
+    if not keys.first:
+        return 1
+    last = len(argv) + keys.last if keys.last < 0 else keys.last
+    return len(range(keys.first, last + 1, keys.step))
+
+
+def check_watched(router: Router, session: Session, argv: Argv) -> None:
+    """Raises `ReplyError` if a client watches too many keys: EXEC compares them in its one step."""
+    if len(session.watched) + len(argv) - 1 > router.node.settings.transaction_commands:
+        router.node.counters.transactions_too_large += 1
+        raise ReplyError(_WATCHES_TOO_MANY.format(router.node.settings.transaction_commands))
 
 
 def refused(session: Session, argv: Argv, text: str) -> bytes | None:

@@ -1,5 +1,9 @@
 """Messages reach listeners at every node, in the publisher's order, and the count is of all."""
 
+import random
+
+from respdyn.commands.scan import glob_match
+from respdyn.sessions.patterns import Patterns
 from tests.little import Client, Little
 
 
@@ -133,3 +137,21 @@ def test_messages_that_wait_behind_a_reply_are_bounded() -> None:
     little.heal()
     little.run(10)
     assert publisher.receive() in (0, 1)
+
+
+def test_patterns_are_found_as_by_comparing_all_of_them() -> None:
+    chance = random.Random(4)
+    pieces = [b"a", b"b", b"*", b"?", b"[ab]", b"\\*", b"ab" * 20]
+    patterns = Patterns()
+    known: set[bytes] = set()
+    for _ in range(400):
+        pattern = b"".join(chance.choices(pieces, k=chance.randrange(5)))
+        if pattern in known and chance.random() < 0.5:
+            known.discard(pattern)
+            patterns.remove(pattern)
+        else:
+            known.add(pattern)
+            patterns.add(pattern)
+        name = b"".join(chance.choices([b"a", b"b", b"*", b"ab" * 20], k=chance.randrange(5)))
+        found = [one for one in patterns.candidates(name) if patterns.matches(one, name)]
+        assert sorted(found) == sorted(one for one in known if glob_match(one, name))

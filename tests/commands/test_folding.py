@@ -47,4 +47,4 @@ def test_parts_may_run_in_any_order_at_any_node(line: bytes, parts: list[bytes])
     """No two parts of a write concern the same key."""
     argv = line.split(b" ")
     command = BY_NAME[argv[0].lower()]
-    assert command.parts(argv) == [part.split(b" ") for part in parts]
+    assert list(command.parts(argv)) == [part.split(b" ") for part in parts]

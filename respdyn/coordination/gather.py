@@ -1,0 +1,106 @@
+"""A command on several keys, run as commands on one each.
+
+The first of them run in the call, as if they had come by themselves. Where there are more than
+`PIECE`, the others run in slices (`cluster/slices`): MGET of 200,000 keys is 200,000 reads for this
+node, and nobody else waits for them. What each of these is given is the time-out from its own
+beginning. Nothing behind such a command runs before it, since its session waits (`Session.bar`).
+
+A command that reads some keys and then does something about it (MSETNX, BITOP) comes here twice:
+first with what it reads, then with what follows from that.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from respdyn.cluster.quorum import Target, Waiter
+from respdyn.cluster.slices import Job
+from respdyn.cluster.terms import Terms
+from respdyn.cluster.this_node import ThisNode
+from respdyn.commands.declare import Command, Then
+from respdyn.coordination.calls import Gathering, Part
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import error
+
+PIECE: Final = 50       # commands on one key that are run in a row
+STEPS: Final = 10       # that one of them is taken for
+
+# `Dispatcher.run`: words, database, RESP3, terms, who waits, deadline.
+RunOne = Callable[[list[bytes], int, bool, Terms, Target, int], bytes | None]
+
+# Hears of each key before its command runs.
+Note = Callable[[bytes], None]
+
+
+class Gather:
+    """One such command under way."""
+
+    def __init__(
+        self, node: ThisNode, run: RunOne, command: Command, argv: list[bytes], db: int,
+        resp3: bool, terms: Terms, target: Target, deadline_ms: int, note: Note | None,
+    ) -> None:
+        self._now = node.now
+        self._slices = node.slices
+        self._run_one = run
+        self._argv = argv
+        self._db = db
+        self._resp3 = resp3
+        self._terms = terms
+        self._deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
+        self._note = note
+        self._command = command
+        parts = command.parts(argv)
+        if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
+            raise ReplyError("ERR source and destination objects are the same")
+        self._waiter: Waiter = target.hold()
+        then = command.then
+        self.is_long = self._begin(
+            parts, command.fold if then is None else self._then, db
+        )
+
+    def _then(self, replies: list[bytes]) -> Then:
+        then = self._command.then
+        assert then is not None
+        return then(self._argv, replies, self._resp3)
+
+    def _begin(
+        self, parts: Iterable[list[bytes]], fold: Callable[[list[bytes]], Then], db: int
+    ) -> bool:
+        """Run these; whether some are left for slices."""
+        gathering = Gathering(
+            0, lambda replies: self._go_on(fold, replies), self._waiter,
+            self._command.nulls[self._resp3],
+        )
+        return self._slices.start(self._run(parts, gathering, db))
+
+    def _go_on(self, fold: Callable[[list[bytes]], Then], replies: list[bytes]) -> bytes:
+        """All have answered: the reply, or b"" and more of them."""
+        try:
+            outcome = fold(replies)
+        except ReplyError as wrong:
+            return error(wrong.text)
+        if isinstance(outcome, bytes):
+            return outcome
+        self._begin(outcome.parts, outcome.then, self._db if outcome.db is None else outcome.db)
+        return b""
+
+    def _run(self, parts: Iterable[list[bytes]], gathering: Gathering, db: int) -> Job:
+        run = self._run_one
+        resp3, terms, note = self._resp3, self._terms, self._note
+        deadline_ms = self._deadline_ms
+        left = PIECE
+        for argv in parts:
+            if not left:
+                yield PIECE * STEPS
+                left = PIECE
+                deadline_ms = max(deadline_ms, self._now.now_ms + terms.timeout_ms)
+            left -= 1
+            if note is not None:
+                note(argv[1])
+            part = Part(gathering, gathering.add())
+            try:
+                reply = run(argv, db, resp3, terms, part, deadline_ms)
+            except ReplyError as wrong:
+                reply = error(wrong.text)
+            if reply is not None:
+                part.fill(reply)
+        gathering.close()
