@@ -103,7 +103,6 @@ def serve(settings: Settings, trace: Trace, config_file: str = "") -> int:
     `config_file` is where CONFIG REWRITE writes to.
     """
     _leave_on_signal(OK)        # until the loop runs there is nothing to finish
-    trace.event("starting", build=build(), python=platform.python_version())
     settings, told = raise_descriptors(settings)
     if told:
         trace.event("max_clients_lowered", reason=told, max_clients=settings.max_clients)
@@ -128,6 +127,8 @@ def _serve(settings: Settings, place: str, trace: Trace, config_file: str) -> tu
         named = _kept_node_id(settings.data_dir, place)
     settings = replace(settings, node_id=named)
     store = open_store(settings, trace)
+    if not place:       # whoever cannot have its ports and its directory says that alone
+        trace.event("starting", build=build(), python=platform.python_version())
     loop = uvloop.new_event_loop()
     try:
         server = Server(settings, trace, store, loop, config_file, is_named)
