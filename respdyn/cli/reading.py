@@ -2,12 +2,16 @@
 
 import argparse
 import os
+import stat
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from respdyn.cli.main import given_settings
-from respdyn.config import ENV_FILE, Settings, load
+from respdyn.config import ENV_FILE, Settings, is_clustered, is_loopback_only, load
 from respdyn.config_values import ConfigError
+
+SECRET_BYTES = 16       # at least, of a secret that somebody could try from elsewhere
 
 
 def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) -> Settings:
@@ -24,7 +28,25 @@ def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) 
     if settings.requirepass_file:
         secret = _secret("requirepass-file", settings.requirepass_file)
         settings = replace(settings, requirepass=secret, requirepass_file="")
+    _check_secret(settings)
     return settings
+
+
+def _check_secret(settings: Settings) -> None:
+    """Whoever can reach the peer port must not be able to guess the secret, or do without."""
+    secret = settings.peer_secret
+    if is_loopback_only(settings.bind) or not (secret or is_clustered(settings)):
+        return
+    if not secret and settings.tls_replication:
+        raise ConfigError(
+            "peer-secret : must be set beside tls-replication: any certificate of the same CA, a"
+            " client's too, would make a peer"
+        )
+    if len(secret.encode()) < SECRET_BYTES:
+        raise ConfigError(
+            f"peer-secret (not shown): has fewer than {SECRET_BYTES} bytes, and the peer port can"
+            " be reached from elsewhere; head -c 32 /dev/urandom | base64 makes a good one"
+        )
 
 
 def file_of(args: argparse.Namespace) -> str:
@@ -37,6 +59,11 @@ def _secret(name: str, path: str) -> str:
     secret = _read(name, path).strip()
     if not secret:
         raise ConfigError(f"{name} {path}: is empty")
+    if (mode := stat.S_IMODE(Path(path).stat().st_mode)) & 0o044:
+        print(
+            f"respdyn: warning: {name} {path}: others can read it (mode {mode:04o}); chmod 600",
+            file=sys.stderr,
+        )
     return secret
 
 

@@ -32,18 +32,22 @@ from respdyn.commands.declare import Command
 from respdyn.config import Settings, is_loopback_only
 from respdyn.errors import PeerError, ReplyError
 from respdyn.sessions.acl_rules import Denied, RuleError, User, has_spaces, merged
+from respdyn.sessions.login_pace import LoginPace
 from respdyn.sessions.session import PATTERN, Session
 
 DEFAULT: Final = b"default"
 STRANGER: Final = User(b"")
 MOST_STATEMENTS: Final = 10_000     # about different users, deleted ones included
 _META_NAME: Final = META + b"user "
-_VERSION_MAX: Final = 1 << 62
+_FUTURE_MS: Final = 100 * 365 * 86_400_000      # clocks are wrong by years, not by centuries
 _SIMILAR_MS: Final = 60_000         # refusals alike within so long are one entry of ACL LOG
 _SIMILAR_AMONG: Final = 10
 _TOLD_MAX: Final = 1000             # addresses whose failed log-in was told
 _ALL_RIGHTS: Final = [b"on", b"~*", b"&*", b"+@all"]
 
+_TOO_OFTEN: Final = (
+    "WRONGPASS too many wrong passwords from this address: try again in {:.1f} s"
+)
 NOT_AUTHENTICATED: Final = "NOAUTH Authentication required."
 REFUSALS: Final = {
     "command": "NOPERM this user has no permissions to run the '{}' command",
@@ -111,6 +115,7 @@ class Users:
         self._base: dict[bytes, User] = {}          # by this node's own start
         self._named: dict[bytes, User] = {}
         self._told: set[tuple[str, str]] = set()
+        self._pace = LoginPace()
         self.log: deque[Refusal] = deque()          # newest first
         self._settle(DEFAULT)
 
@@ -137,11 +142,17 @@ class Users:
 
     def log_in(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:
         """Whether a client is who it says. A failure is noted; `command` is AUTH or HELLO."""
+        address, now_ms = session.address.rpartition(":")[0], self._node.now.now_ms
+        if wait_ms := self._pace.wait_ms(address, now_ms):
+            self._node.counters.logins_delayed += 1
+            raise ReplyError(_TOO_OFTEN.format(wait_ms / 1000))
         user = self._named.get(name)
         if not (user or STRANGER).knows(password):      # as long, whether or not there is such one
+            self._pace.was_wrong(address, now_ms)
             self._note("auth", session, command, name)
             self.tell_once(session, "login_failed")
             return False
+        self._pace.was_right(address)
         session.user = name
         session.authenticated = True
         self._guard(session)
@@ -272,8 +283,6 @@ class Users:
         if known is None and len(self._statements) >= MOST_STATEMENTS:
             raise ReplyError(f"ERR no more than {MOST_STATEMENTS} users are kept")
         version = max((known.version if known else 0) + 1, self._node.now.wall_ms << 16)
-        if version >= _VERSION_MAX:
-            raise ReplyError("ERR the version of this user cannot grow any more")
         self._take(Statement(
             name, version, self._node.identity.node_id, user.words() if user else None
         ))
@@ -313,8 +322,10 @@ class Users:
             self._settle(user.name)
 
     def _check(self, statement: Statement) -> None:
+        # A version is a hybrid clock: one of the far future could never be replaced.
+        latest = (self._node.now.wall_ms + _FUTURE_MS) << 16
         is_default_gone = statement.name == DEFAULT and statement.words is None
-        if not 0 < statement.version < _VERSION_MAX or is_default_gone or len(statement.node) > 64:
+        if not 0 < statement.version < latest or is_default_gone or len(statement.node) > 64:
             raise PeerError("a statement about a user that cannot be")
         try:
             User(statement.name).changed(statement.words or [], is_strict=False)

@@ -73,7 +73,7 @@ class Machine:
         others = ",".join(f"{one.host}:{PORT + 10_000}" for one in self.machines.founders[:3])
         words = [
             "serve", "--bind", self.host, "--port", str(PORT), "--data-dir", str(self.disk),
-            "--http-port", "8379", "--seeds", others, "--peer-secret", "the tests'",
+            "--http-port", "8379", "--seeds", others, "--peer-secret", "the tests' own secret",
             "--protected-mode", "no", *self.machines.settings, *more,
         ]
         if self in self.machines.founders:

@@ -73,6 +73,27 @@ def test_garbage_on_the_http_port_closes_the_connection(garbage: bytes) -> None:
         assert get(port + 2000, "/livez")[0] == 200
 
 
+def test_half_requests_keep_no_health_check_out() -> None:
+    with node(MEMORY) as (_, port):
+        halves = [Wire(port + 2000) for _ in range(100)]
+        for one in halves:
+            one.send(b"GET /readyz HTT")
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert get(port + 2000, path)[0] == 200
+        assert halves[0].rest() == b""      # the oldest had to go
+        halves[-1].send(b"P/1.1\r\n\r\n")
+        assert halves[-1].rest().startswith(b"HTTP/1.1 200")
+
+
+def test_a_secret_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("too short\n")
+    for mode, is_told in ((0o644, True), (0o600, False)):
+        secret.chmod(mode)
+        done = run("serve", f"--peer-secret-file={secret}", "--seeds=10.0.0.1:1", "--bind=0.0.0.0")
+        assert ("others can read it" in done.stderr) is is_told and done.returncode == 2
+
+
 def test_what_was_acknowledged_before_sigterm_is_there_after(tmp_path: Path) -> None:
     port = free_port()
     data = f"--data-dir={tmp_path / 'data'}"
@@ -211,6 +232,9 @@ def test_a_locked_data_directory_is_told(tmp_path: Path) -> None:
     (["--sedes=x"], "unknown flag --sedes=x (did you mean '--seeds'?)"),
     (["--partitions=3"], "partitions 3: must be a power of two"),
     (["--config=/nonexistent"], "config /nonexistent: No such file or directory"),
+    (["--seeds=10.0.0.1:1", "--bind=0.0.0.0", "--peer-secret=x"], "fewer than 16 bytes"),
+    (["--seeds=10.0.0.1:1", "--bind=0.0.0.0", "--tls-replication=yes", "--tls-cert-file=a",
+      "--tls-key-file=b", "--tls-ca-cert-file=c"], "must be set beside tls-replication"),
     (["--peer-secret-file=/nonexistent"], "peer-secret-file /nonexistent: No such file"),
 ])
 def test_wrong_settings_are_told_in_one_line(flags: list[str], text: str) -> None:
