@@ -8,7 +8,7 @@ that hold it.
 Source: Redis `bitops.c`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from respdyn.causal.dot import Stamp
@@ -18,7 +18,7 @@ from respdyn.commands.folding import payload_of
 from respdyn.commands.pieces import STRING_MAX, clamp, rewrite
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, array, integer, null
-from respdyn.types.values import text
+from respdyn.types.values import view
 
 _BAD_OFFSET = "ERR bit offset is not an integer or out of range"
 _BAD_BIT = "ERR bit is not an integer or out of range"
@@ -29,6 +29,9 @@ _BAD_TYPE = (
 _READ_ONLY = "ERR BITFIELD_RO only supports the GET subcommand"
 _ONE_SOURCE = "ERR BITOP NOT must be called with a single source key."
 _OPERATIONS: Final = (b"AND", b"OR", b"XOR", b"NOT")
+_PIECE_BYTES: Final = 65536     # of a long value, worked on as one number
+_PIECE_BITS: Final = 8 * _PIECE_BYTES
+
 _WRAP, _SAT, _FAIL = b"WRAP", b"SAT", b"FAIL"
 
 # (subcommand, is_signed, width, bit offset, operand, overflow)
@@ -41,25 +44,27 @@ def setbit(
     offset = _offset(argv[2])
     if argv[3] not in (b"0", b"1"):
         raise ReplyError(_BAD_BIT)
-    held = text(rec, now_ms) or b""
+    held = view(rec, now_ms) or memoryview(b"")
     place, mask = offset >> 3, 128 >> (offset & 7)
-    found = bytearray(held.ljust(place + 1, b"\0"))
-    old = ONE if found[place] & mask else ZERO
-    found[place] = found[place] | mask if argv[3] == b"1" else found[place] & ~mask
-    if found == held:
+    before = held[place] if place < len(held) else 0
+    after = before | mask if argv[3] == b"1" else before & ~mask
+    old = ONE if before & mask else ZERO
+    if after == before and place < len(held):
         return old, b""
-    return old, rewrite(rec, now_ms, stamp, bytes(found))
+    gap = bytes(max(0, place - len(held)))
+    new = b"".join((held[:place], gap, bytes((after,)), held[place + 1 :]))
+    return old, rewrite(rec, now_ms, stamp, new)
 
 
 def getbit(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     offset = _offset(argv[2])
-    found = text(rec, now_ms) or b""
+    found = view(rec, now_ms) or memoryview(b"")
     place = offset >> 3
     return ONE if place < len(found) and found[place] & 128 >> (offset & 7) else ZERO
 
 
 def bitcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    found = text(rec, now_ms)
+    found = view(rec, now_ms)
     if found is None:
         return ZERO
     start, end, unit = 0, -1, 8
@@ -72,14 +77,15 @@ def bitcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     elif len(argv) != 2:
         raise syntax_error()
     start, end = clamp(start, end, len(found) * 8 // unit)
-    return integer(_bits(found, start * unit, (end + 1) * unit).bit_count())
+    pieces = _pieces(start * unit, (end + 1) * unit)
+    return integer(sum(_bits(found, first, last).bit_count() for first, last in pieces))
 
 
 def bitpos(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     bit = parse_integer(argv[2])
     if bit not in (0, 1):
         raise ReplyError("ERR The bit argument must be 1 or 0.")
-    found = text(rec, now_ms)
+    found = view(rec, now_ms)
     if found is None:
         return b":-1\r\n" if bit else ZERO
     start, end, unit = 0, -1, 8
@@ -95,15 +101,27 @@ def bitpos(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     first, last = start * unit, (end + 1) * unit
     if first >= last:
         return b":-1\r\n"
-    bits = _bits(found, first, last)
-    if not bit:
-        bits = ~bits & ((1 << (last - first)) - 1)
-    if bits:
-        return integer(last - bits.bit_length())
+    for start, end in _pieces(first, last):
+        bits = _bits(found, start, end)
+        if not bit:
+            bits = ~bits & ((1 << (end - start)) - 1)
+        if bits:
+            return integer(end - bits.bit_length())
     return b":-1\r\n" if bit or len(argv) > 4 else integer(last)
 
 
-def _bits(held: bytes, first: int, last: int) -> int:
+def _pieces(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """The bits from `first` up to but not including `last`, so many at a time.
+
+    Where pieces meet is a multiple of their size. A small number fits into the processor's caches.
+    """
+    while first < last:
+        end = min(last, (first // _PIECE_BITS + 1) * _PIECE_BITS)
+        yield first, end
+        first = end
+
+
+def _bits(held: memoryview, first: int, last: int) -> int:
     """The bits from `first` up to but not including `last` as one number; 0 if there are none."""
     if first >= last:
         return 0
@@ -147,10 +165,22 @@ def bitop_parts(argv: Argv) -> Iterable[Argv]:
 
 def bitop_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     """The result as a SET, or as a DEL if it is empty; the reply is its length."""
-    values = [payload_of(reply) or b"" for reply in replies]
+    values = [memoryview(payload_of(reply) or b"") for reply in replies]
     size = max(map(len, values))
     operation = word(argv[1])
-    numbers = [int.from_bytes(one.ljust(size, b"\0")) for one in values]
+    result = b"".join(
+        _combined(operation, [one[at : at + _PIECE_BYTES] for one in values],
+                  min(_PIECE_BYTES, size - at))
+        for at in range(0, size, _PIECE_BYTES)
+    )
+    if not size:
+        return Further([[b"DEL", argv[2]]], _nothing)
+    return Further([[b"SET", argv[2], result]], lambda _: integer(size))
+
+
+def _combined(operation: bytes, values: list[memoryview], size: int) -> bytes:
+    """So many bytes of the result; what is short ends in zeros."""
+    numbers = [int.from_bytes(bytes(one).ljust(size, b"\0")) for one in values]
     result = numbers[0]
     if operation == b"NOT":
         result ^= (1 << size * 8) - 1
@@ -161,9 +191,7 @@ def bitop_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
             result |= other
         else:
             result ^= other
-    if not size:
-        return Further([[b"DEL", argv[2]]], _nothing)
-    return Further([[b"SET", argv[2], result.to_bytes(size)]], lambda _: integer(size))
+    return result.to_bytes(size)
 
 
 def _nothing(replies: list[bytes]) -> bytes:
@@ -177,14 +205,15 @@ def bitfield(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
     operations = _operations(argv)
-    found = text(rec, now_ms) or b""
+    found = view(rec, now_ms) or memoryview(b"")
     ends = [one[3] + one[2] for one in operations if one[0] != b"GET"]
     if not ends:
-        return _run(operations, bytearray(found), resp3)[0], b""
+        return array([_get(operation, found) for operation in operations]), b""
     size = (max(ends) + 7) >> 3
     if size > STRING_MAX:
         raise ReplyError(_BAD_OFFSET)
-    held = bytearray(found.ljust(size, b"\0"))
+    held = bytearray(found)
+    held += bytes(max(0, size - len(held)))
     reply, has_changed = _run(operations, held, resp3)
     if not has_changed and len(held) == len(found):
         return reply, b""
@@ -195,7 +224,8 @@ def bitfield_ro(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     operations = _operations(argv)
     if any(one[0] != b"GET" for one in operations):
         raise ReplyError(_READ_ONLY)
-    return _run(operations, bytearray(text(rec, now_ms) or b""), resp3)[0]
+    held = view(rec, now_ms) or memoryview(b"")
+    return array([_get(operation, held) for operation in operations])
 
 
 def _operations(argv: Argv) -> list[Operation]:
@@ -231,6 +261,15 @@ def _type(argument: bytes) -> tuple[bool, int]:
     return argument[:1] == b"i", width
 
 
+def _get(operation: Operation, held: memoryview | bytearray) -> bytes:
+    """The reply of a GET."""
+    _, is_signed, width, offset, _, _ = operation
+    end = (offset + width + 7) >> 3
+    window = int.from_bytes(bytes(held[offset >> 3 : end]).ljust(end - (offset >> 3), b"\0"))
+    found = window >> (end * 8 - offset - width) & ((1 << width) - 1)
+    return integer(found - (1 << width) if is_signed and found >> (width - 1) else found)
+
+
 def _run(
     operations: list[Operation], held: bytearray, resp3: bool
 ) -> tuple[bytes, bool]:
@@ -246,7 +285,7 @@ def _run(
         if is_signed and old >> (width - 1):
             old -= 1 << width
         if name == b"GET":
-            replies.append(integer(old))
+            replies.append(_get((name, is_signed, width, offset, operand, overflow), held))
             continue
         wanted = operand if name == b"SET" else old + operand
         if not is_signed and name == b"SET":

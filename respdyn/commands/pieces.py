@@ -20,7 +20,7 @@ from respdyn.commands.folding import last_pairs, once, payload_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY, ZERO, array, bulk, integer, map_
 from respdyn.types import strings, values
-from respdyn.types.values import text
+from respdyn.types.values import view
 
 STRING_MAX: Final = 512 * 1024 * 1024
 LCS_CELLS_MAX: Final = 1 << 22          # about half a second
@@ -40,22 +40,22 @@ def rewrite(rec: bytes, now_ms: int, stamp: Stamp, new: bytes) -> bytes:
 def append(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    found = text(rec, now_ms)
+    found = view(rec, now_ms)
     if found is None:
         return integer(len(argv[2])), strings.assign(rec, stamp, argv[2], 0)
     if len(found) + len(argv[2]) > STRING_MAX:
         raise ReplyError(_TOO_LONG)
-    new = found + argv[2]
+    new = b"".join((found, argv[2]))
     return integer(len(new)), rewrite(rec, now_ms, stamp, new)
 
 
 def getrange(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     start, end = parse_integer(argv[2]), parse_integer(argv[3])
-    found = text(rec, now_ms)
+    found = view(rec, now_ms)
     if not found or (start < 0 and end < 0 and start > end):
         return EMPTY
     start, end = clamp(start, end, len(found))
-    return bulk(found[start : end + 1]) if start <= end else EMPTY
+    return bulk(bytes(found[start : end + 1])) if start <= end else EMPTY
 
 
 def clamp(start: int, end: int, size: int) -> tuple[int, int]:
@@ -73,14 +73,14 @@ def setrange(
     offset = parse_integer(argv[2])
     if offset < 0:
         raise ReplyError("ERR offset is out of range")
-    found = text(rec, now_ms) or b""
+    found = view(rec, now_ms) or memoryview(b"")
     piece = argv[3]
     if not piece:
         return integer(len(found)), b""
     if offset + len(piece) > STRING_MAX:
         raise ReplyError(_TOO_LONG)
-    head = found[:offset].ljust(offset, b"\0")
-    new = b"".join((head, piece, found[offset + len(piece) :]))
+    gap = bytes(max(0, offset - len(found)))
+    new = b"".join((found[:offset], gap, piece, found[offset + len(piece) :]))
     return integer(len(new)), rewrite(rec, now_ms, stamp, new)
 
 

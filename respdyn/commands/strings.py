@@ -22,7 +22,7 @@ from respdyn.commands.folding import all_ok, as_array, last_pairs
 from respdyn.resp.replies import NULL2, NULL3, OK, ONE, ZERO, bulk, integer
 from respdyn.types import values
 from respdyn.types.strings import assign
-from respdyn.types.values import text
+from respdyn.types.values import text, view
 
 _OBSERVING = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL"))
 
@@ -114,7 +114,7 @@ def getex(
 
 
 def strlen(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    found = text(rec, now_ms)
+    found = view(rec, now_ms)
     return ZERO if found is None else integer(len(found))
 
 

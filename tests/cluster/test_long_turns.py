@@ -309,4 +309,56 @@ def test_watching_many_keys_takes_many_turns_and_too_many_are_refused() -> None:
 
 
 def _bytes(reply: object) -> bytes:
-    return reply.encode() if isinstance(reply, str) else bytes(reply)  # type: ignore[call-overload]
+    return reply.encode() if isinstance(reply, str) else bytes(reply)
+
+
+# ---- big values ----
+
+BIG = 16 << 20
+
+
+@pytest.mark.parametrize(("argv", "expected"), [
+    ([b"STRLEN", b"big"], BIG),
+    ([b"GETRANGE", b"big", b"8000000", b"8000003"], b"\0\0\0\0"),
+    ([b"GETBIT", b"big", b"64000000"], 0),
+    ([b"BITCOUNT", b"big"], 8),
+    ([b"BITCOUNT", b"big", b"-3", b"-1"], 8),
+    ([b"BITPOS", b"big", b"1"], 8 * (BIG - 1)),
+    ([b"BITPOS", b"big", b"0"], 0),
+    ([b"BITFIELD_RO", b"big", b"GET", b"u8", b"#%d" % (BIG - 1)], [255]),
+    ([b"BITFIELD", b"big", b"GET", b"u8", b"#%d" % (BIG - 1)], [255]),
+], ids=lambda one: b" ".join(one).decode() if isinstance(one, list) and one != [255] else "")
+def test_who_looks_at_a_part_of_a_big_value_copies_no_more(
+    argv: list[bytes], expected: object
+) -> None:
+    watched = Watched()
+    client = watched.connect()
+    watched.node.command(client.session, [b"SETRANGE", b"big", b"%d" % (BIG - 1), b"\xff"])
+    watched.alone.turn()
+    client.session.take()
+    tracemalloc.start()
+    try:
+        assert client(*argv) == expected
+    finally:
+        tracemalloc.stop()
+    assert watched.largest <= COPIED_MAX
+
+
+@pytest.mark.parametrize("argv", [
+    [b"SETBIT", b"big", b"5", b"1"],
+    [b"SETRANGE", b"big", b"5", b"hello"],
+    [b"APPEND", b"big", b"hello"],
+], ids=lambda argv: argv[0].decode())
+def test_a_change_of_a_big_value_makes_it_anew_twice_at_most(argv: list[bytes]) -> None:
+    """Once for the value and once for its record."""
+    watched = Watched()
+    client = watched.connect()
+    watched.node.command(client.session, [b"SETRANGE", b"big", b"%d" % (BIG - 1), b"\xff"])
+    watched.alone.turn()
+    client.session.take()
+    tracemalloc.start()
+    try:
+        assert isinstance(client(*argv), int)
+    finally:
+        tracemalloc.stop()
+    assert watched.largest <= 2 * BIG + COPIED_MAX
