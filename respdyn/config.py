@@ -180,7 +180,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("transaction-limit", "transaction_limit", "bytes", 256 * MIB,
             "largest transaction: words queued, and 100 bytes for each; a client can hold as much",
             KIB, GIB, runtime=True),
-    Setting("transaction-commands", "transaction_commands", "int", 10_000,
+    Setting("transaction-commands", "transaction_commands", "int", 5_000,
             "most commands of one, and keys watched; raising it makes others wait longer for it",
             1, MIB, runtime=True),
     Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB, "of a plain line", KIB, MIB),
@@ -298,7 +298,7 @@ class Settings:
     proto_max_args: int = MIB
     proto_max_command: int = GIB
     transaction_limit: int = 256 * MIB
-    transaction_commands: int = 10_000
+    transaction_commands: int = 5_000
     proto_inline_max: int = 64 * KIB
     tracking_table_max_keys: int = 1_000_000
     maxmemory: int = 0
