@@ -13,6 +13,7 @@ SEEDS ?= 200
 SEED ?=
 TESTS ?=
 FAULTS ?=
+FUZZ ?=
 PART ?=
 FRESH := $(shell date +%s)
 
@@ -23,7 +24,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TREE := $(BIN)/python -m compiling.tree
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt lint type sim faults bench compiled compat docker wheel check clean
+.PHONY: help run test fmt lint type sim faults fuzz bench compiled compat docker wheel check clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-7s%s\n", $$1, $$2 }' Makefile
@@ -51,6 +52,9 @@ faults: .venv/installed-test  ## real nodes in network namespaces under every fa
 	@$(BIN)/python -m tests.faults.course $(FAULTS)
 	@$(BIN)/python -m tests.faults.stories
 	@$(BIN)/python -m tests.faults.trials $(TRIALS)
+
+fuzz: .venv/installed-test  ## nonsense for every surface, 10 minutes each (FUZZ="60 peers tokens" for less)
+	@$(BIN)/python -m tests.fuzz.run $(FUZZ)
 
 bench: .venv/installed  ## side by side with what else is installed
 	@$(TREE) make || true
