@@ -325,6 +325,7 @@ class Front:
             monitors.check_allowed(session, command)
         if session.subscriptions is not None and session.resp == 2:
             pubsub_tasks.check_allowed(command)
+        self.users.audit.runs(session, command.name, argv)
 
     def attacked(self, session: Session) -> None:
         """A client spoke HTTP: somebody's browser was lured here. Told once for each address."""

@@ -32,6 +32,7 @@ from respdyn.commands.declare import Command
 from respdyn.config import Settings, is_loopback_only
 from respdyn.errors import PeerError, ReplyError
 from respdyn.sessions.acl_rules import Denied, RuleError, User, has_spaces, merged
+from respdyn.sessions.audit import Audit
 from respdyn.sessions.login_pace import LoginPace
 from respdyn.sessions.session import PATTERN, Session
 
@@ -116,6 +117,7 @@ class Users:
         self._named: dict[bytes, User] = {}
         self._told: set[tuple[str, str]] = set()
         self._pace = LoginPace()
+        self.audit = Audit(node.trace)
         self.log: deque[Refusal] = deque()          # newest first
         self._settle(DEFAULT)
 
@@ -155,6 +157,7 @@ class Users:
         self._pace.was_right(address)
         session.user = name
         session.authenticated = True
+        self.audit.logged_in(session)
         self._guard(session)
         return True
 
@@ -336,6 +339,7 @@ class Users:
         """A newer statement: keep it, obey it, pass it on."""
         node = self._node
         self._statements[statement.name] = statement
+        self.audit.user_changed(statement.name, statement.node, statement.words is None)
         body = msgspec.msgpack.encode(statement)
         node.replica.put_meta(_META_NAME + statement.name, body)
         node.replica.must_sync = True
