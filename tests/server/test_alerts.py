@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from respdyn.metrics import ServerMetrics
 from respdyn.server.exposition import exposition
-from tests.cluster.test_membership import change
 from tests.conftest import find_program
 from tests.little import Little
+from tests.membership.test_membership import change
 
 RULES = Path(__file__).parents[2] / "docker" / "prometheus" / "rules.yml"
 OPERATIONS = RULES.parents[2] / "docs" / "operations.md"

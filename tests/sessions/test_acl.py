@@ -14,10 +14,10 @@ from respdyn.commands.absent import ABSENT
 from respdyn.commands.declare import CATEGORIES
 from respdyn.commands.table import COMMANDS
 from respdyn.sessions.acl_rules import RuleError, User, merged
-from tests.commands.acl_stories import STORIES
 from tests.commands.alone import Alone, Client
 from tests.commands.real import Connection, running
 from tests.commands.test_like_redis import argv_of
+from tests.sessions.acl_stories import STORIES
 
 
 def parsed(step: str) -> tuple[str, list[bytes]]:

@@ -2,8 +2,8 @@
 
 from respdyn.causal.codec import verify
 from respdyn.cluster.hints import Hints
-from tests.cluster.test_exchange import are_identical, locator_of, put
 from tests.little import Little
+from tests.replication.test_exchange import are_identical, locator_of, put
 
 
 def spoil(little: Little, name: str, key: str) -> bytes:

@@ -5,8 +5,8 @@ from typing import cast
 import pytest
 
 from respdyn.admin.verdict import ClusterFacts, NodeFacts, verdict
-from tests.cluster.test_exchange import locator_of, put
 from tests.little import Little
+from tests.replication.test_exchange import locator_of, put
 
 Map = dict[bytes, object]
 

@@ -1,7 +1,7 @@
 """Keyspace events of all keys, heard at every node, whoever coordinates and whoever asked."""
 
-from tests.cluster.test_pubsub import heard
 from tests.little import Client, Little
+from tests.sessions.test_pubsub import heard
 
 
 def listener(little: Little, name: str, port: str = "client") -> Client:

@@ -1,7 +1,7 @@
 """RENAME, MOVE and COPY between nodes, WAIT and DEBUG SLEEP, in a little cluster."""
 
 from respdyn.ring.hashing import slot_of
-from tests.cluster.test_groups import transaction
+from tests.coordination.test_groups import transaction
 from tests.little import Little
 
 

@@ -9,9 +9,9 @@ from respdyn.commands.table import TABLE
 from respdyn.coordination.calls import LAST, Call, Continuation, Waiting
 from respdyn.coordination.forwarding import RETRY_MS
 from respdyn.ring.hashing import slot_of
-from tests.cluster.test_membership import KEYS, change, fill, read
-from tests.cluster.test_pubsub import heard
 from tests.little import Client, Little
+from tests.membership.test_membership import KEYS, change, fill, read
+from tests.sessions.test_pubsub import heard
 
 
 def aware(little: Little, name: str, port: str = "client", kind: str = "internal-ip") -> Client:

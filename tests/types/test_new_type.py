@@ -8,7 +8,7 @@ from respdyn.causal.codec import join_records
 from respdyn.causal.dot import intern_actor
 from respdyn.commands import table
 from respdyn.types import strings, values
-from tests.cluster.test_keyspace_events import events, listener
+from tests.coordination.test_keyspace_events import events, listener
 from tests.little import Little
 from tests.types import flag
 

@@ -2,8 +2,8 @@
 
 from respdyn.cluster.identity import META
 from respdyn.membership.decision import AMNESIA_MS
-from tests.cluster.test_membership import FAST, KEYS, fill
 from tests.little import Little
+from tests.membership.test_membership import FAST, KEYS, fill
 
 
 def lose(little: Little, names: str) -> None:

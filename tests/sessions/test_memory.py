@@ -7,8 +7,8 @@ from respdyn.sessions import memory
 from respdyn.types import values
 from tests.commands.alone import Alone
 from tests.commands.real import Redis
-from tests.commands.test_operating import later, stats
 from tests.little import Little
+from tests.local.test_operating import later, stats
 
 
 def _held(node: Node) -> int:

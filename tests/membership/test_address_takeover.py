@@ -8,7 +8,8 @@ import pytest
 from respdyn.errors import PeerError
 from respdyn.host import NoHost
 from respdyn.membership.address_takeover import Vacancy
-from tests.cluster.test_membership import (
+from tests.little import Little
+from tests.membership.test_membership import (
     FAST,
     change,
     expect_empty_handed,
@@ -18,7 +19,6 @@ from tests.cluster.test_membership import (
     settle,
     waits,
 )
-from tests.little import Little
 
 STRANGE = "7" * 40
 

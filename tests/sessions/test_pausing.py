@@ -5,7 +5,7 @@ import pytest
 from tests.commands.alone import Alone
 from tests.commands.real import Connection
 from tests.commands.test_like_redis import argv_of
-from tests.commands.test_operating import later, stats
+from tests.local.test_operating import later, stats
 
 STORY = (
     "CLIENT PAUSE x / CLIENT PAUSE -1 / CLIENT PAUSE 1 x / CLIENT PAUSE / CLIENT UNPAUSE"

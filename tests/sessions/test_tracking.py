@@ -2,8 +2,8 @@
 
 import random
 
-from tests.cluster.test_pubsub import heard
 from tests.little import Client, Little
+from tests.sessions.test_pubsub import heard
 
 
 def caching(little: Little, name: str, *options: str) -> Client:

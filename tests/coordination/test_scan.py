@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cluster.test_membership import FAST, change, settle, waits
 from tests.little import Client, Little
+from tests.membership.test_membership import FAST, change, settle, waits
 
 LASTING = {b"lasting:%d" % number for number in range(150)}
 

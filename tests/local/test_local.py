@@ -389,7 +389,7 @@ def test_numbers_are_printed_for_people_as_by_redis() -> None:
 
 
 def test_a_client_asks_to_be_told_before_the_node_stops() -> None:
-    """Redis 7 does not have this; what is told is in `tests/cluster/test_draining.py`."""
+    """Redis 7 does not have this; what is told is in `tests/sessions/test_draining.py`."""
     client = Alone().connect()
     assert client.say("CLIENT MAINT_NOTIFICATIONS ON").startswith(b"-ERR maintenance notifications")
     client.say("HELLO 3")

@@ -1,9 +1,9 @@
 """Cluster-aware clients are told which slots have another node now."""
 
 from respdyn.sessions.moved_slots import migrations
-from tests.cluster.test_draining import aware
-from tests.cluster.test_pubsub import heard
 from tests.little import Little
+from tests.sessions.test_draining import aware
+from tests.sessions.test_pubsub import heard
 
 C = b"10.0.0.3:7379"
 
