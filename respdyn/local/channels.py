@@ -9,8 +9,10 @@ Source: Redis `pubsub.c`, `server.c` (processCommand).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from respdyn.cluster.slices import Job
 from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
 from respdyn.resp.replies import bulk, integer, null, push
@@ -19,26 +21,54 @@ from respdyn.sessions.session import ALL_KEYS, CHANNEL, PATTERN, SHARD, Session
 if TYPE_CHECKING:
     from respdyn.local.context import LocalContext
 
+_PIECE: Final = 50      # names that are listened to in a row (`slices`)
+_STEPS: Final = 5       # what one of them is taken for
+
 _VERBS: Final = {CHANNEL: b"subscribe", PATTERN: b"psubscribe", SHARD: b"ssubscribe"}
 _ENDS: Final = {CHANNEL: b"unsubscribe", PATTERN: b"punsubscribe", SHARD: b"sunsubscribe"}
 
 
 def _subscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
     pubsub = context.telling.pubsub
-    for name in names:
+
+    def listen(name: bytes) -> None:
         pubsub.subscribe(session, kind, name)
         _confirm(session, _VERBS[kind], bulk(name), kind)
+
+    _for_each(context, session, names, listen)
 
 
 def _unsubscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
     pubsub = context.telling.pubsub
     if not names and session.subscriptions is not None:
         names = list(session.subscriptions.names[kind])
-    for name in names:
+
+    def leave(name: bytes) -> None:
         pubsub.unsubscribe(session, kind, name)
         _confirm(session, _ENDS[kind], bulk(name), kind)
+
+    _for_each(context, session, names, leave)
     if not names:
         _confirm(session, _ENDS[kind], null(session.resp == 3), kind)
+
+
+def _for_each(
+    context: LocalContext, session: Session, names: Argv, do: Callable[[bytes], None]
+) -> None:
+    """So many names at a time; what stands behind them waits. Within EXEC, all at once."""
+
+    def job() -> Job:
+        for count, name in enumerate(names):
+            if count and count % _PIECE == 0 and session.inside is None:
+                yield _PIECE * _STEPS
+                if session.closing:
+                    return
+            do(name)
+        if len(names) > _PIECE and session.inside is None:
+            session.unbar()
+
+    if context.node.slices.start(job()):
+        session.has_barrier = True
 
 
 def _confirm(session: Session, verb: bytes, name: bytes, kind: int) -> None:

@@ -32,9 +32,9 @@ class Turn:
     """Between two drains. Who has input for the node calls `begin` first."""
 
     __slots__ = (
-        "_call_soon", "_deadline_ms", "_durable", "_loop", "_started_ns", "_store", "_timer",
-        "_timer_ms", "_wanted", "flush", "is_behind", "is_open", "metrics", "node", "send",
-        "submit",
+        "_call_soon", "_deadline_ms", "_durable", "_loop", "_now_ms", "_started_ns", "_store",
+        "_timer", "_timer_ms", "_wanted", "flush", "is_behind", "is_open", "metrics", "node",
+        "send", "submit",
     )
 
     def __init__(
@@ -53,6 +53,7 @@ class Turn:
         self._durable = 0           # what the node was told
         self._wanted = 0            # a generation that somebody waits for
         self._started_ns = 0
+        self._now_ms = 0            # as the node was told
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         self._deadline_ms = 0       # as the node last said
@@ -64,7 +65,8 @@ class Turn:
         self.is_open = True
         self._started_ns = now_ns = monotonic_ns()
         node = self.node
-        node.advance(now_ns // MILLISECOND_NS, time_ns() // MILLISECOND_NS)
+        self._now_ms = now_ns // MILLISECOND_NS
+        node.advance(self._now_ms, time_ns() // MILLISECOND_NS)
         durable = self._store.durable()
         if durable != self._durable:
             self._durable = durable
@@ -115,10 +117,10 @@ class Turn:
     def _arm(self, deadline_ms: int) -> None:
         """Wake at the deadline. An earlier timer stays: when it wakes, it is set anew.
 
-        A deadline that is no later than the turn: go on at once, but behind what has come in.
+        The time of the turn itself: go on at once, but behind what has come in.
         """
         self._deadline_ms = deadline_ms
-        if deadline_ms <= self.node.now_ms:
+        if deadline_ms == self._now_ms:
             self._call_soon(self.begin)
             return
         timer = self._timer

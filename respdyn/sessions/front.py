@@ -124,9 +124,9 @@ class Front:
         self._meeting.waiting.pop(session, None)
         self.holding.forget(session)
         self.memory.forget(session)
+        session.closing = True
         self.telling.forget(session)
         self.monitors.forget(session)
-        session.closing = True
 
     def settings_changed(self) -> None:
         """Take over what CONFIG SET may have changed."""

@@ -131,11 +131,24 @@ class PubSub:
             session.subscriptions = None
 
     def forget(self, session: Session) -> None:
-        """The session listens to nothing any more."""
+        """The session listens to nothing any more. One that is gone leaves in slices."""
+        job = self._forget(session)
+        if session.closing:
+            self._slices.start(job)
+        else:
+            for _ in job:
+                pass
+
+    def _forget(self, session: Session) -> Job:
         if session.subscriptions is None:
             return
+        left = PIECE_STEPS
         for kind, names in enumerate(session.subscriptions.names):
             for name in list(names):
+                if not left:
+                    yield PIECE_STEPS
+                    left = PIECE_STEPS
+                left -= 1
                 self.unsubscribe(session, kind, name)
 
     # ---- speaking ----

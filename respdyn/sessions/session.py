@@ -377,6 +377,12 @@ class Session(Target):
         self.pending[-1].is_barrier = True
         self.has_barrier = True
 
+    def unbar(self) -> None:
+        """Let what came behind a command without a reply of its own go on."""
+        self.has_barrier = False
+        if self.backlog:
+            self.load.ready.append(self)
+
     def note_write(self, locator: bytes, group: int) -> None:
         """WAIT will want to know of this."""
         self.last_writes[group] = locator

@@ -260,6 +260,30 @@ def test_who_no_longer_listens_hears_no_more_of_a_message_under_way() -> None:
     assert messages(publisher.session) == [0]
 
 
+def test_to_listen_to_many_channels_takes_many_turns_and_so_does_leaving_them() -> None:
+    watched = Watched()
+    client = watched.connect()
+    channels = keys()
+    for verb, count in ((b"SUBSCRIBE", MANY), (b"UNSUBSCRIBE", 0)):
+        watched.turns = 0
+        watched.turn(client.session, [verb, *channels])
+        watched.turn(client.session, [b"PING"])
+        heard = messages(client.session)
+        while not heard or heard[-1] not in ([b"pong", b""], b"PONG"):
+            watched.turn()
+            heard += messages(client.session)
+        assert [one[2] for one in heard[:-1]][-1] == count and len(heard) == MANY + 1
+        assert watched.turns >= 10
+    watched.turn(client.session, [b"SUBSCRIBE", *channels])
+    while client.session.has_barrier:
+        watched.turn()
+    watched.node.close_session(client.session)
+    while watched.node.next_deadline() <= watched.alone.now_ms:
+        watched.turn()
+    assert watched.connect()(b"PUBSUB", b"CHANNELS") == []
+    assert watched.longest <= LINES_MAX
+
+
 # ---- transactions ----
 
 

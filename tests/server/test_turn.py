@@ -141,6 +141,25 @@ def test_an_earlier_deadline_replaces_a_later_one(loop: asyncio.AbstractEventLoo
     assert node.story.count("drain") == 3
 
 
+def test_a_node_that_has_work_left_goes_on_without_a_pause(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    turn, node, _ = make(loop)
+    left = 200
+
+    def advance(now_ms: int, wall_ms: int) -> None:
+        nonlocal left
+        left -= 1
+        node.deadline = now_ms if left > 0 else None
+        node.story.append("advance")
+
+    node.advance = advance      # type: ignore[method-assign]
+    turn.begin()
+    for _ in range(1_000):      # turns of the loop, which pauses in none of them
+        spin(loop)
+    assert left <= 0
+
+
 def test_a_deadline_in_the_past_does_not_spin(loop: asyncio.AbstractEventLoop) -> None:
     turn, node, _ = make(loop)
     node.deadline = 0
