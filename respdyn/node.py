@@ -131,7 +131,11 @@ class Node:
             self._reachability_changed, self.replan,
             lambda peer: self.dispatcher.forwarding.fell_silent(peer),
         )
-        self.standing = Standing(self, self.replan)
+        self.standing = Standing(
+            this, self.membership, lambda: self.front.held(), lambda: self.arrival.is_over,
+            lambda: self.draining.retires, lambda peer: self.handoff.came_up(peer),
+            lambda link: self.coordinator.lose_writes(link), self.replan,
+        )
         self.slot_map = SlotMap(name, self.now_ms)
         self.keepers = Keepers(
             name, self.links, self.hints, 4 * settings.failure_timeout_ms, this.now
@@ -408,8 +412,9 @@ class Node:
             self.asking.stored(latest if latest > this.durable_to else 0)
         self.receiver.end_turn(waits)
         self.front.holding.look()
+        flags = self.standing.flags(self.handoff.is_full, self.front.holding.is_congested)
         frames, self._speak_by_ms = seal_all(
-            self.links, self.now_ms, self.clock.last, self.standing.flags(), self.arrival.lives.mark
+            self.links, self.now_ms, self.clock.last, flags, self.arrival.lives.mark
         )
         self.counters.frames_sent += len(frames)
         return Drained(to_write(self._dirty), frames, batch, generation, sync)

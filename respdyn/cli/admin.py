@@ -8,13 +8,14 @@ Changes of membership are in `changes`.
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import hiredis
 
 from respdyn.cli import changes
 from respdyn.cli.client import ClientError, Reply, add_connection, connect, named, text_of
 from respdyn.cli.main import fail
+from respdyn.cli.tables import filled, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +66,7 @@ def status(reply: Reply) -> str:
         [shown(member.get(name)) or "-" for _, name, shown in columns] for member in members
     ]), ""]
     about = [f"{name} {_short(text_of(value))}" for name, value in facts.items()]
-    return "\n".join([*lines, *_filled(about)])
+    return "\n".join([*lines, *filled(about)])
 
 
 def verify(reply: Reply) -> str:
@@ -83,7 +84,7 @@ def _outcome(reply: Reply, details: str) -> str:
     facts.pop("keys", None)
     lines = [text_of(facts.pop("verdict", None)), ""]
     lines += [f"  - not asked: {text_of(name)}" for name in _list(facts.pop("not-asked", []))]
-    lines += _filled([f"{name} {text_of(value)}" for name, value in facts.items()])
+    lines += filled([f"{name} {text_of(value)}" for name, value in facts.items()])
     return "\n".join([*lines, *(["", details] if details else [])])
 
 
@@ -180,31 +181,6 @@ STATUS_COLUMNS: tuple[tuple[str, str, Callable[[Reply], str]], ...] = (
     ("clients", "clients", text_of),
     ("in flight", "in-flight", text_of),
 )
-
-
-def _filled(words: list[str], width: int = 96) -> list[str]:
-    """Words in lines, two spaces between them."""
-    lines = [""]
-    for word in words:
-        if len(lines[-1]) + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]}  {word}".strip()
-    return lines
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they must be.
-
-    >>> print(table(["node", "keys"], [["a", "1"], ["bcd", "200"]]))
-    node  keys
-    a     1
-    bcd   200
-    """
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [head, *rows]
-    )
 
 
 def _members_table(members: list[dict[str, Reply]]) -> str:

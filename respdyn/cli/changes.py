@@ -5,6 +5,7 @@ cleared: stage, look at the plan and commit at the same node.
 """
 
 from respdyn.cli.client import Reply, named, text_of
+from respdyn.cli.tables import table
 
 # How many words each takes, at least and at most, and what they are.
 ACTIONS: dict[str, tuple[int, int, str]] = {
@@ -52,8 +53,6 @@ def shown(action: str, words: list[str], reply: Reply) -> str:
 
 def plan(reply: Reply) -> str:
     """What a plan shows: changes, warnings, a row for each node, the moves."""
-    from respdyn.cli.admin import table
-
     facts = named(reply)
     lines = ["changes:"] + [f"  {text_of(one)}" for one in _items(facts, "changes")]
     warnings = _items(facts, "warnings")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from respdyn.node import Node
 from respdyn.sim.plan import FAULTS, Plan, draw
 from respdyn.sim.report import Outcome
 from respdyn.sim.run import run as run_plan
@@ -109,14 +108,14 @@ def _changes(args: argparse.Namespace) -> tuple[int | None, tuple[str, ...] | No
 def _outcomes(plans: Iterable[Plan], jobs: int, tells_all: bool) -> Iterator[Outcome]:
     if jobs <= 1:
         for plan in plans:
-            yield run_plan(plan, Node, tells_all)
+            yield run_plan(plan, tells_all=tells_all)
         return
     with ProcessPoolExecutor(jobs) as pool:
         yield from pool.map(_run_alone, ((plan, tells_all) for plan in plans), chunksize=4)
 
 
 def _run_alone(what: tuple[Plan, bool]) -> Outcome:
-    return run_plan(what[0], Node, what[1])
+    return run_plan(what[0], tells_all=what[1])
 
 
 def _show(outcome: Outcome, with_story: bool) -> None:

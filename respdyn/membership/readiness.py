@@ -1,14 +1,13 @@
-"""How this node stands: whether it is ready, whether it would rather be spared, what time it is.
+"""Readiness of this node: whether it serves, is overloaded, can store, and has the right time.
 
-What others are told of it, machines that ask over HTTP and peers that choose a coordinator; and
-what peers tell of themselves with each frame. Nothing here keeps a command from being served.
+Load balancers ask for it over HTTP, and peers get it with each frame when they choose who runs a
+command; what peers' frames say of them is noted here too. It keeps no command from being served.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from respdyn.cluster.link import Link
 from respdyn.cluster.messages import (
     FLAG_BULK,
     FLAG_CANNOT_STORE,
@@ -18,12 +17,10 @@ from respdyn.cluster.messages import (
     GOSSIP_CLOCK,
     bulk,
 )
+from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import ReplyError
 from respdyn.membership.clock_watch import ClockWatch
-
-if TYPE_CHECKING:
-    from respdyn.cluster.link import Link
-    from respdyn.node import Node
+from respdyn.membership.membership import Membership
 
 BULK_MS: Final = 500         # after the last part of a great value its work is done
 COMPANY_MS: Final = 3000     # for all peers to be in reach; then a quorum of them will do
@@ -37,28 +34,42 @@ _STOPPING = "LOADING this node is stopping"
 class Standing:
     """Judges this node by what it knows of itself."""
 
-    def __init__(self, node: Node, replan: Callable[[], None]) -> None:
+    def __init__(
+        self, node: ThisNode, membership: Membership, in_flight: Callable[[], int],
+        has_met: Callable[[], bool], retires: Callable[[], bool],
+        stores_again: Callable[[str], None], lose_writes: Callable[[Link], None],
+        replan: Callable[[], None],
+    ) -> None:
+        """`in_flight`: commands that clients wait for. `has_met`: whether the other nodes were met.
+
+        `retires`: whether this node leaves the cluster. `stores_again`: a peer's disk works again.
+        """
         self.is_busy = False        # as peers were told
         self.bulk_ms = -BULK_MS     # when a part of a great value last came
         self.is_out = False         # this node was dropped from the ring
         self.clock = ClockWatch(
-            node.this.now, node.settings.max_clock_offset_ms, node.settings.heartbeat_ms,
-            node.trace,
+            node.now, node.settings.max_clock_offset_ms, node.settings.heartbeat_ms, node.trace
         )
         self._node = node
+        self._membership = membership
+        self._in_flight = in_flight
+        self._has_met = has_met
+        self._retires = retires
+        self._stores_again = stores_again
+        self._lose_writes = lose_writes
         self._replan = replan
         self.unreached: dict[str, str] = {}     # peer addresses, and why nobody was met there
         self._told_clock_offset = False
-        self.started_ms = node.now_ms
+        self.started_ms = node.now.now_ms
         self._is_ready = False      # once ready, it stays so: then its replies speak for it
-        self.clock.start(node.now_ms, node.wall_ms)
+        self.clock.start(node.now.now_ms, node.now.wall_ms)
 
     # ---- ready ----
 
     def observe(self, clock: int) -> None:
         """A peer's hybrid clock came with a frame."""
         node = self._node
-        if not node.clock.observe(clock, node.wall_ms):
+        if not node.clock.observe(clock, node.now.wall_ms):
             node.counters.clocks_refused += 1
             if not self._told_clock_offset:
                 self._told_clock_offset = True
@@ -67,24 +78,24 @@ class Standing:
     def unready(self) -> str:
         """Why commands are not served, or not as they should be; "" if they are."""
         node = self._node
-        if node.this.stopping:
+        if node.stopping:
             return "the node is stopping"
-        if node.draining.retires:
+        if self._retires():
             return "the node leaves the cluster"
         if self._is_ready and not self.is_out:
             return ""
-        ring = node.membership.ring
-        if self.is_out or node.membership.awaits:
+        ring = node.ring
+        if self.is_out or self._membership.awaits:
             return "the node waits to be joined, or has left the cluster"
         if ring is None:
             return "the cluster is forming: {} of {} nodes".format(*self._met())
         up = 1 + sum(1 for link in node.links.values() if link.is_up)
-        terms = node.this.default_terms
-        is_patient = node.now_ms < self.started_ms + COMPANY_MS
+        terms = node.default_terms
+        is_patient = node.now.now_ms < self.started_ms + COMPANY_MS
         wanted = len(ring.members) if is_patient else max(terms.r, terms.w)
         if up < wanted:
             return f"{up} of {wanted} nodes are in reach"
-        if not node.arrival.is_over:
+        if not self._has_met():
             return "the other nodes are being met"
         if left := len(node.transfers.to_fill()):
             return f"the copy here is being filled: {left} partitions are left"
@@ -93,17 +104,17 @@ class Standing:
 
     def refusal(self) -> ReplyError:
         """Why commands on keys are not accepted, for the client that gave one."""
-        if self._node.this.stopping:
+        if self._node.stopping:
             return ReplyError(_STOPPING)
         if self.is_out:
             return ReplyError(_LEFT)
-        if self._node.membership.awaits:
+        if self._membership.awaits:
             return ReplyError(_AWAITS)
         return ReplyError(_FORMING.format(*self._met()))
 
     def _met(self) -> tuple[int, int | str]:
         """How many nodes have met while the cluster is forming, and how many are wanted."""
-        return len(self._node.membership.candidates), self._node.settings.cluster_size or "?"
+        return len(self._membership.candidates), self._node.settings.cluster_size or "?"
 
     # ---- peers ----
 
@@ -114,9 +125,9 @@ class Standing:
         node.trace.event("peer_storing" if can_store else "peer_cannot_store", peer=link.peer[:8])
         self._replan()
         if can_store:
-            node.handoff.came_up(link.peer)
+            self._stores_again(link.peer)
         else:
-            node.coordinator.lose_writes(link)
+            self._lose_writes(link)
 
     def peer_has_room(self, link: Link, has_room: bool) -> None:
         """A peer has no room for more hints, or has some again."""
@@ -124,23 +135,23 @@ class Standing:
         self._node.trace.event("peer_has_room" if has_room else "peer_full", peer=link.peer[:8])
         self._replan()
 
-    def flags(self) -> int:
+    def flags(self, hints_are_full: bool, is_congested: bool) -> int:
         """What every frame says of this node."""
         node = self._node
-        flags = FLAG_CANNOT_STORE if node.this.store_failure else 0
+        flags = FLAG_CANNOT_STORE if node.store_failure else 0
         if self.is_spared():
             flags |= FLAG_SPARE
-        if node.handoff.is_full:
+        if hints_are_full:
             flags |= FLAG_NO_ROOM
-        if node.now_ms < self.bulk_ms + BULK_MS:
+        if node.now.now_ms < self.bulk_ms + BULK_MS:
             flags |= FLAG_BULK
-        if node.front.holding.is_congested:
+        if is_congested:
             flags |= FLAG_CONGESTED
         return flags
 
     def moved(self, peer: str, arrived: int) -> None:
         """So many bytes of our connection to a peer, many at a time, have arrived there."""
-        self._node.link_to(peer).moved(arrived, self._node.now_ms)
+        self._node.link_to(peer).moved(arrived, self._node.now.now_ms)
 
     def has_bulk(self, peer: str = "") -> None:
         """A part of a great value has come, from a client or in a peer's frame, and not its end.
@@ -148,10 +159,10 @@ class Standing:
         What follows may be long turns, as all peers are told.
         """
         if peer:
-            self._node.link_to(peer).is_coming(self._node.now_ms)
-        was_told = self._node.now_ms < self.bulk_ms + BULK_MS // 2
+            self._node.link_to(peer).is_coming(self._node.now.now_ms)
+        was_told = self._node.now.now_ms < self.bulk_ms + BULK_MS // 2
         if not was_told:
-            self.bulk_ms = self._node.now_ms
+            self.bulk_ms = self._node.now.now_ms
             self._say()
 
     # ---- spared ----
@@ -159,7 +170,7 @@ class Standing:
     def is_spared(self) -> bool:
         """Whether this node would rather not coordinate: too much waits, or its clock is off."""
         node = self._node
-        working = node.front.held() + sum(link.working for link in node.links.values())
+        working = self._in_flight() + sum(link.working for link in node.links.values())
         soft = node.settings.inflight_soft
         is_busy = working > (soft // 2 if self.is_busy else soft)
         if is_busy != self.is_busy:
@@ -200,11 +211,11 @@ class Standing:
 
     def _judge(self) -> None:
         node = self._node
-        ring = node.membership.ring
-        self.clock.judge(node.links.values(), len(ring.members) if ring else 1, node.now_ms)
+        ring = node.ring
+        self.clock.judge(node.links.values(), len(ring.members) if ring else 1, node.now.now_ms)
 
     def _note_doubt(self, was_doubted: bool) -> None:
         if self.clock.is_doubted != was_doubted:
-            self._node.this.clock_is_doubted = self.clock.is_doubted
+            self._node.clock_is_doubted = self.clock.is_doubted
             self._say()
             self._replan()

@@ -1,8 +1,8 @@
-"""Our connections to peers: the standing wish for one, and the connection itself.
+"""Outgoing connections to peers: the dialer that reconnects, and the connection itself.
 
-A `Dial` wants to be connected to one address, for ever, with growing pauses. An `Outgoing` is the
-connection: the handshake, then frames out and nothing in. `peers` says what is wanted, and hears
-what became of it.
+A `Dial` keeps a connection to one address, for ever, with growing pauses. An `Outgoing` is the
+connection: the handshake, then frames out and nothing in. Their `Owner` says which are wanted, and
+is called when one stands or is gone.
 
 After a cut TCP is a bad messenger: what it has not delivered it sends again after 0.2, 0.4, 0.8 s
 and so on, so a link would return seconds after its network. So a connection to a peer that is down,
@@ -20,17 +20,16 @@ import socket
 import ssl
 import termios
 from array import array
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
 from respdyn.errors import PeerError
-from respdyn.ports import BULK_BYTES
+from respdyn.metrics import ServerMetrics
+from respdyn.ports import BULK_BYTES, Random
 from respdyn.server import handshake
 from respdyn.server.channel import Sealer
 from respdyn.server.names import look_up
-from respdyn.server.tls import reason_of
-
-if TYPE_CHECKING:
-    from respdyn.server.peers import Peers
+from respdyn.server.tls import Tls, reason_of
+from respdyn.server.turn import Turn
 
 CONNECT_S: Final = 2.0
 CONNECT_LEAST_S: Final = 0.25   # an attempt where connections were quick
@@ -45,10 +44,37 @@ STUCK_LEAST_S: Final = 0.3      # and no byte has arrived for so long, or as lon
 DEAD_PEER_MS: Final = 10_000    # sent bytes unacknowledged so long: the connection is dead
 
 
-class Dial:
-    """The standing wish to be connected to one address."""
+class Owner(Protocol):
+    """What keeps the connections to peers, as far as these need it."""
 
-    def __init__(self, peers: Peers, address: str) -> None:
+    loop: asyncio.AbstractEventLoop
+    turn: Turn
+    metrics: ServerMetrics
+    secret: bytes                   # of the cluster
+    random: Random
+    tls: Tls
+    links: dict[str, Outgoing]      # by peer: where its frames go
+    offers: set[bytes]              # nonces of our own listener's connections
+    output_limit: int               # bytes unsent
+    handshake_s: float              # in seconds, at most
+
+    def established(self, outgoing: Outgoing, peer: str) -> None:
+        """A connection is proved."""
+
+    def lost(self, peer: str, outgoing: Outgoing) -> None:
+        """A proved connection is gone."""
+
+    def unreached(self, address: str, reason: str) -> None:
+        """An attempt has failed."""
+
+    def refuse(self, address: str, reason: str, counts: bool = True) -> None:
+        """An attempt was refused: count it if it counts, log each reason once."""
+
+
+class Dial:
+    """Keeps a connection to one address."""
+
+    def __init__(self, peers: Owner, address: str) -> None:
         self.address = address
         self.peer = ""                          # who answered there last
         self.outgoing: Outgoing | None = None
@@ -186,7 +212,7 @@ class Dial:
 class Outgoing(asyncio.Protocol):
     """Our connection to a peer: the handshake, then frames out and nothing in."""
 
-    def __init__(self, peers: Peers, dial: Dial) -> None:
+    def __init__(self, peers: Owner, dial: Dial) -> None:
         self.dial = dial
         self._peers = peers
         self._transport: asyncio.Transport | None = None

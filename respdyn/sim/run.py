@@ -6,6 +6,7 @@ stopped it. Either way the seed is run once more, now with a story.
 
 import traceback
 
+from respdyn.node import Node
 from respdyn.sim import checks
 from respdyn.sim.clients import Busy, Worker
 from respdyn.sim.faults import Faults
@@ -21,7 +22,7 @@ from respdyn.sim.world import World
 _REPAIR_US = 30_000_000
 
 
-def run(plan: Plan, node_class: NodeFactory, tells_all: bool = False) -> Outcome:
+def run(plan: Plan, node_class: NodeFactory = Node, tells_all: bool = False) -> Outcome:
     """Run a plan; a failing one twice, the second time with its story."""
     outcome = run_once(plan, node_class)
     if outcome.failure:
