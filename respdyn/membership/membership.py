@@ -124,9 +124,9 @@ class Membership:
             )
         if self.ring is None and not other.cluster_id:
             self.candidates[member.node_id] = member
-        elif self.ring is not None and self.ring.member(member.node_id) is None and (
-            len(self.visitors) < MAX_VISITORS or member.node_id in self.visitors
-        ):
+        elif self.ring is not None and self.ring.member(member.node_id) is None:
+            if len(self.visitors) >= MAX_VISITORS and member.node_id not in self.visitors:
+                raise PeerError(f"{MAX_VISITORS} nodes wait to join already")
             self.visitors[member.node_id] = Visitor(
                 member, other.n, other.cluster_id != "", self._node.now.now_ms
             )

@@ -12,10 +12,13 @@ from respdyn.cluster.messages import (
     GOSSIP_RING,
     GOSSIP_USER,
     NUMBER,
+    PROTOCOL_VERSION,
 )
 from respdyn.errors import PeerError
+from respdyn.membership.membership import MAX_VISITORS, Greeting
 from respdyn.membership.token_keys import PROOF_BYTES
 from respdyn.ring.hashing import locator
+from respdyn.ring.ring import Member
 from tests.cluster.test_hostile_peers import frame_of
 from tests.little import Little
 
@@ -122,3 +125,22 @@ def test_a_ring_is_believed_of_a_stranger_who_proves_that_he_is_a_member() -> No
     assert not node.link_to(stranger).is_member
     node.frame(stranger, frame_of(little, "gossip", GOSSIP_RING + told, source=3, target=2))
     assert node.link_to(stranger).is_member
+
+
+def test_no_more_than_so_many_nodes_wait_and_members_are_always_met() -> None:
+    little = Little(3).ready()
+    node = little["A"]
+
+    def greet(number: int) -> str:
+        one = Member(f"{number:040x}", "10.1.0.1", 1, 2, 1000 + number, 4)
+        return node.meet(msgspec.msgpack.encode(Greeting(PROTOCOL_VERSION, "", one, 3, 3)))
+
+    for number in range(MAX_VISITORS):
+        greet(number)
+    links = len(node.links)
+    for number in range(MAX_VISITORS, MAX_VISITORS + 10):
+        with pytest.raises(PeerError, match="wait to join already"):
+            greet(number)
+    assert len(node.links) == links
+    assert greet(3) == f"{3:040x}"
+    assert node.meet(little["B"].greeting()) == little.machines[1].name
