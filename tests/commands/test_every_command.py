@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "commands.md"
 MATRIX = HERE.parents[1] / "docs" / "compatibility.md"
 
+# The packages of tests that call commands.
+CALLING = ("commands", "coordination", "sessions", "admin", "local")
+
 # Redis has tokens that are not offered here, or that its table has in another form.
 OTHER_TOKENS = {"debug", "client|kill", "client|list", "command|list", "quit"}
 
@@ -50,7 +53,9 @@ def test_the_compatibility_page_is_what_declarations_and_redis_say(
 def test_every_command_is_called_in_a_test_and_named_in_the_manual(command: Command) -> None:
     words = command.name.upper().split("|")
     called = re.compile(r"[ \"/b'](" + r"(?: |\", b?\")".join(map(re.escape, words)) + r")\b")
-    tests = "".join(path.read_text() for path in sorted(HERE.glob("*.py")))
+    tests = "".join(
+        path.read_text() for room in CALLING for path in sorted((HERE.parent / room).glob("*.py"))
+    )
     assert called.search(tests) or words[-1] == "HELP", "no test calls it"
     if not command.subcommands:
         assert f"`{command.syntax.replace('|', chr(92) + '|')}`" in render()
