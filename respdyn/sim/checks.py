@@ -5,7 +5,6 @@ the copies are equal to the byte; nothing waits in any queue; walking all keys f
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from respdyn.ring.hashing import locator
 from respdyn.sim import operations
@@ -15,10 +14,8 @@ from respdyn.sim.clocks import EPOCH_MS
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import UP, Host
 from respdyn.sim.operations import DONE, Op
+from respdyn.sim.world import World
 from respdyn.types import values
-
-if TYPE_CHECKING:
-    from respdyn.sim.world import World
 
 # Healed nodes must serve within so many failure time-outs, and this on top.
 _SERVE_US = 10_000_000
@@ -47,7 +44,7 @@ class Prober(Client):
     """Sends commands one after the other through one host, each again until it succeeds."""
 
     def __init__(
-        self, world: "World", name: str, target: Host, makers: list[Callable[[], Op]]
+        self, world: World, name: str, target: Host, makers: list[Callable[[], Op]]
     ) -> None:
         super().__init__(world, name)
         self.target = target
@@ -89,7 +86,7 @@ class Prober(Client):
 
 
 def probe(
-    world: "World", hosts: list[Host], make: Callable[[Host], list[Callable[[], Op]]], label: str,
+    world: World, hosts: list[Host], make: Callable[[Host], list[Callable[[], Op]]], label: str,
     limit_us: int,
 ) -> list[Prober]:
     """Have commands succeed through each host; raises `Wrong` if that takes too long."""
@@ -103,12 +100,12 @@ def probe(
     return probers
 
 
-def keys_of(world: "World") -> list[bytes]:
+def keys_of(world: World) -> list[bytes]:
     """All keys that any client ever used."""
     return sorted(world.history.keys)
 
 
-def serve(world: "World", label: str, hosts: list[Host]) -> None:
+def serve(world: World, label: str, hosts: list[Host]) -> None:
     """Each of these hosts can write and read, soon."""
     patience_us = _SERVE_US + 5_000 * world.plan.failure_timeout_ms
 
@@ -123,7 +120,7 @@ def serve(world: "World", label: str, hosts: list[Host]) -> None:
     probe(world, hosts, make, label, patience_us)
 
 
-def anchor(world: "World") -> None:
+def anchor(world: World) -> None:
     """Give all owners a value of each key that is never removed."""
     host = Chance(world.plan.seed, "anchor").pick(world.hosts)
     tries = iter(range(1_000_000))
@@ -138,7 +135,7 @@ def anchor(world: "World") -> None:
 
 
 def read_all(
-    world: "World", label: str, hosts: list[Host], terms: tuple[bytes, ...] = ()
+    world: World, label: str, hosts: list[Host], terms: tuple[bytes, ...] = ()
 ) -> list[Prober]:
     """Read every key's siblings through each of these hosts."""
 
@@ -148,7 +145,7 @@ def read_all(
     return probe(world, hosts, make, label, _SERVE_US)
 
 
-def end(world: "World") -> None:
+def end(world: World) -> None:
     """Everything that must be true in the end. Raises `Wrong`."""
     assert all(host.state == UP for host in world.hosts)
     for host in world.hosts:
@@ -185,7 +182,7 @@ def end(world: "World") -> None:
     rest(world)
 
 
-def handed_off(world: "World") -> None:
+def handed_off(world: World) -> None:
     """Everything that was kept for owners has been given to them."""
     if not world.run_while(lambda: not is_handed_off(world), _HANDOFF_US):
         keeper = next(host for host in world.hosts if host.node and host.node.hints.count)
@@ -203,7 +200,7 @@ def handed_off(world: "World") -> None:
             world.count("sloppy reads")
 
 
-def prompt(world: "World") -> None:
+def prompt(world: World) -> None:
     """Nobody keeps for long what the owner could be given, while only paths are cut.
 
     Looked at every 100 ms. A cut that was too short to be noticed still holds up what is on its
@@ -232,31 +229,31 @@ def prompt(world: "World") -> None:
                 )
 
 
-def is_handed_off(world: "World") -> bool:
+def is_handed_off(world: World) -> bool:
     """Whether nobody keeps anything for anybody."""
     return all(host.node is not None and not host.node.hints.count for host in world.hosts)
 
 
-def exchanged(world: "World") -> None:
+def exchanged(world: World) -> None:
     """Exchange alone makes all copies equal, before anybody reads them."""
     if not world.run_while(lambda: bool(_unlike(world)), _EXCHANGE_US):
         compare_copies(world, "although nobody writes and nodes had time to exchange")
 
 
-def collected(world: "World") -> None:
+def collected(world: World) -> None:
     """Sooner or later every tombstone is forgotten, and every expired value with it."""
     grace_us = 1_000 * (world.plan.grace_ms or 2 * world.plan.message_ms)
     if not world.run_while(lambda: _has_tombstones(world), 6 * grace_us + _EXCHANGE_US):
         raise Wrong("tombstones are still there although all is well and their grace is over")
 
 
-def _has_tombstones(world: "World") -> bool:
+def _has_tombstones(world: World) -> bool:
     """Whether a record without a living value is anywhere."""
     replicas = [host.node.replica for host in world.hosts if host.node is not None]
     return any(replica.records > sum(map(sum, replica.live)) for replica in replicas)
 
 
-def compare_copies(world: "World", when: str = "after they were read from all replicas") -> None:
+def compare_copies(world: World, when: str = "after they were read from all replicas") -> None:
     """All owners of a key hold the same bytes."""
     for key, copies in _unlike(world):
         raise Wrong(
@@ -266,7 +263,7 @@ def compare_copies(world: "World", when: str = "after they were read from all re
         )
 
 
-def _unlike(world: "World") -> list[tuple[bytes, dict[bytes, str]]]:
+def _unlike(world: World) -> list[tuple[bytes, dict[bytes, str]]]:
     """Keys whose owners hold different bytes, with these and one of those who hold them."""
     wall_ms = EPOCH_MS + world.now_us // 1000
     found = []
@@ -288,7 +285,7 @@ def _unlike(world: "World") -> list[tuple[bytes, dict[bytes, str]]]:
     return found
 
 
-def walk(world: "World", told: dict[bytes, tuple[bytes, ...]]) -> None:
+def walk(world: World, told: dict[bytes, tuple[bytes, ...]]) -> None:
     """SCAN, KEYS and DBSIZE find the live keys, each once."""
     host = Chance(world.plan.seed, "walk").pick(world.hosts)
     found: list[bytes] = []
@@ -316,13 +313,13 @@ def walk(world: "World", told: dict[bytes, tuple[bytes, ...]]) -> None:
         raise Wrong(f"DBSIZE through {host.name} is not {len(alive)}")
 
 
-def _ask(world: "World", host: Host, *argv: bytes) -> object:
+def _ask(world: World, host: Host, *argv: bytes) -> object:
     makers = [lambda: operations.command(_WALK_MS, *argv)]
     probers = probe(world, [host], lambda _: makers, "w", _SERVE_US)
     return probers[0].results[0].result
 
 
-def rest(world: "World") -> None:
+def rest(world: World) -> None:
     """No queue has anything in it, and none was ever too long."""
     plan = world.plan
     most_bytes = 2 * plan.backlog_bytes + _TURN_BYTES

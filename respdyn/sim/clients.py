@@ -16,20 +16,17 @@ is:
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 import hiredis
 
+from respdyn.node import Node
 from respdyn.sessions.session import Session
 from respdyn.sim import operations, views
 from respdyn.sim.chance import Chance
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import DOWN, UP, Host
 from respdyn.sim.operations import Op, Unexpected
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
-    from respdyn.sim.world import World
+from respdyn.sim.world import World
 
 # How much later than its deadline a reply may leave: turns are not instant.
 _SLACK_US = 100_000
@@ -38,7 +35,7 @@ _SLACK_US = 100_000
 class Client:
     """One client, connected to at most one host at a time."""
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name
         self.chance = Chance(world.plan.seed, f"client {name}")
@@ -84,7 +81,7 @@ class Client:
             world.history.begin(op, world.now_us)
             self.waiting.append(op)
             if world.story is not None:
-                world.tell_op(self, op, "asks")
+                self._tell(op, "asks")
         delay_us = 20 + self.chance.wait(100)
         self._departure_us = max(self._departure_us + 1, world.now_us + delay_us)
         world.at(self._departure_us, self._arrive, (self.link, ops))
@@ -109,7 +106,7 @@ class Client:
 
     # ---- for the host ----
 
-    def open(self, node: "Node", link: int) -> None:
+    def open(self, node: Node, link: int) -> None:
         """The connection is accepted."""
         if link == self.link and self.host is not None:
             self.session = node.open_session(
@@ -117,7 +114,7 @@ class Client:
                 self.host.client_address, "client", self,
             )
 
-    def feed(self, node: "Node", ops: list[Op], now_us: int) -> None:
+    def feed(self, node: Node, ops: list[Op], now_us: int) -> None:
         """Commands have reached the node."""
         session = self.session
         if session is None:
@@ -178,10 +175,10 @@ class Client:
                 operations.answer(op, reply)
             except Unexpected as wrong:
                 if world.story is not None:
-                    world.tell_op(self, op, "hears of")
+                    self._tell(op, "hears of")
                 raise Wrong(f"{self.name}: {wrong}", op.key) from None
             if world.story is not None:
-                world.tell_op(self, op, "hears of")
+                self._tell(op, "hears of")
             self._check_deadline(op)
             self._check_refusal(op)
             if op.kind == "flush":      # what stands behind it begins only now
@@ -196,6 +193,11 @@ class Client:
             self.heard(op)
         if not self.waiting:
             self.idle()
+
+    def _tell(self, op: Op, verb: str) -> None:
+        """A line of the story about a command."""
+        where = self.host.name if self.host is not None else "nobody"
+        self.world.tell_op(self.name, where, op, verb)
 
     def _check_deadline(self, op: Op) -> None:
         host = self.host
@@ -263,7 +265,7 @@ class Client:
         for op in waiting:
             world.history.abandon(op)
             if world.story is not None:
-                world.tell_op(self, op, "will never hear of")
+                self._tell(op, "will never hear of")
         self.idle()
 
 
@@ -276,7 +278,7 @@ class Busy(Client):
     leaves_before = 0.0     # how often it hangs up instead of sending more
     leaves_after = 0.0      # and how often at once after it has sent something
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
         self.is_stopped = False
         self.will = self.chance     # what it does is drawn from here
@@ -325,7 +327,7 @@ class Worker(Busy):
     leaves_before = 0.03
     leaves_after = 0.005
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
         self._flushes = world.plan.flushes
         self._profiles = [(key.encode(), profile) for key, profile in world.plan.keys]

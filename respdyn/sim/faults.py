@@ -9,16 +9,13 @@ Source: TigerBeetle's fault atlas; FoundationDB's swizzle-clog.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from respdyn.sim.chance import Chance
 from respdyn.sim.host import DOWN, PAUSED, UP, Host
 from respdyn.sim.operations import NEVER
 from respdyn.sim.plan import LOSING
 from respdyn.sim.repairer import Repairer
-
-if TYPE_CHECKING:
-    from respdyn.sim.world import World
+from respdyn.sim.world import World
 
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
@@ -29,7 +26,7 @@ _REPAIR_LATEST_US = 2_000_000
 class Faults:
     """Begins and ends faults until told to stop."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
         self.chance = Chance(world.plan.seed, "faults")
         self.is_over = False

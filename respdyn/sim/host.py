@@ -6,31 +6,24 @@ node's process; what belongs to an earlier life is dropped.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol, cast
 
 import hiredis
 
+from respdyn.config import Settings
 from respdyn.errors import PeerError
+from respdyn.node import Node
 from respdyn.ports import Trace
 from respdyn.sessions.session import Session
 from respdyn.sim.chance import Chance
 from respdyn.sim.clocks import EPOCH_MS, Clock
 from respdyn.sim.disk import Disk
 from respdyn.sim.history import Wrong
-from respdyn.sim.network import BROKEN, DIALLING, GREETED, OPEN, Connection
+from respdyn.sim.network import BROKEN, DIALLING, GREETED, OPEN, Connection, Network
 from respdyn.sim.operations import Op
-
-if TYPE_CHECKING:
-    from respdyn.config import Settings
-    from respdyn.node import Node
-    from respdyn.sim.clients import Client
-    from respdyn.sim.world import World
+from respdyn.sim.timeline import NodeTrace, Timeline
 
 DOWN, UP, PAUSED = range(3)
-
-# What a node keeps of itself: how far its disk has come (`cluster/lives`), and its life.
-_MARK = b"\xff\xffmark"
-_LIFE = b"\xff\xfflife"
 
 _FIRST_DIAL_US = 1_000
 _DIAL_EVERY_US = 50_000
@@ -41,43 +34,67 @@ _SLOWEST_US = 1_500_000
 _SPIN = 1_000
 
 
-class HostTrace(Trace):
-    """A node's trace: part of the digest, and lines of the story."""
+NodeFactory = Callable[[Settings, Chance, Trace], Node]
 
-    def __init__(self, host: "Host") -> None:
-        self._host = host
 
-    def event(self, name: str, **fields: object) -> None:
-        """See `Trace.event`."""
-        host = self._host
-        line = " ".join([name, *(f"{key}={value}" for key, value in fields.items())])
-        host.world.stamp(host.index, line.encode())
-        host.world.count(f"trace {name}")
-        if host.world.story is not None:
-            host.world.tell(host.name, line)
+class Peer(Protocol):
+    """A client, as the machine sees it that it is connected to."""
+
+    link: int                       # the number of its connection
+    held_us: int                    # when its next write last waited for a disk
+
+    def open(self, node: Node, link: int) -> None:
+        """The connection is accepted."""
+
+    def feed(self, node: Node, ops: list[Op], now_us: int) -> None:
+        """Commands have reached the node."""
+
+    def take_output(self, session: Session, now_us: int) -> None:
+        """The node has replies."""
+
+    def host_died(self) -> None:
+        """The host's process is gone."""
+
+
+class Surroundings(Protocol):
+    """What a machine finds around it."""
+
+    network: Network
+    node_class: NodeFactory
+
+    def host_at(self, address: str) -> "Host | None":
+        """The machine with this peer address."""
+
+    def life_over(self, host: "Host") -> bytes:
+        """The actor of the life in its backup if others remember more of it, or b""."""
+
+    def starts_wrong(self) -> None:
+        """A node starts with its clock already wrong."""
 
 
 class Host:
-    """One machine of the world."""
+    """One machine of the timeline."""
 
     def __init__(
-        self, world: "World", index: int, settings: "Settings", clock: Clock, disk: Disk
+        self, timeline: Timeline, around: Surroundings, index: int, settings: Settings,
+        clock: Clock, disk: Disk,
     ) -> None:
-        self.world = world
+        self.timeline = timeline
+        self.around = around
         self.index = index
         self.name = f"n{index + 1}"
         self.settings = settings
         self.client_address = f"{settings.host}:{settings.client_port}"
         self.clock = clock
         self.disk = disk
-        self.chance = Chance(world.plan.seed, f"host {index}")
+        self.chance = Chance(timeline.plan.seed, f"host {index}")
         self.state = DOWN
         self.life = 0
         self.node: Node | None = None
         # What arrived since the last turn: who takes it, and two arguments.
         self.inbox: list[tuple[Callable[..., None], object, object]] = []
         self.largest_inbox = 0
-        self.turn_us = world.plan.turn_us
+        self.turn_us = timeline.plan.turn_us
         self.stall_us = 0                   # how much longer turns are for now
         self.slow_disk = 1                  # how many times slower it is for now
         self.disturbed_us = 0               # when a pause or a stall last ended
@@ -94,7 +111,7 @@ class Host:
         self._links: dict[str, Connection] = {}      # by peer, open ones
         self._old: dict[str, Connection] = {}        # by address, the one before
         self._redial_us: dict[str, int] = {}
-        self.clients: list[Client] = []              # connected or connecting
+        self.clients: list[Peer] = []              # connected or connecting
         self._reader = hiredis.Reader()
 
     # ---- lives ----
@@ -108,14 +125,13 @@ class Host:
         assert self.state == DOWN
         self.life += 1
         self.state = UP
-        self.started_us = self.world.now_us
+        self.started_us = self.timeline.now_us
         if abs(self.clock.offset_ms) > self.settings.max_clock_offset_ms:
-            self.world.has_started_wrong = True
-            self.world.note_clocks()
-        world = self.world
-        node = world.node_class(
-            self.settings, Chance(world.plan.seed, f"node {self.index}/{self.life}"),
-            HostTrace(self),
+            self.around.starts_wrong()
+        timeline = self.timeline
+        node = self.around.node_class(
+            self.settings, Chance(timeline.plan.seed, f"node {self.index}/{self.life}"),
+            NodeTrace(timeline, self.index, self.name),
         )
         self.node = node
         self._spins = 0
@@ -127,19 +143,19 @@ class Host:
         if self.disk.damaged:
             node.restore_damaged(self.disk.damaged)
             self.disk.damaged = 0
-        if world.story is not None:
-            world.tell(self.name, f"starts its life {self.life} with {records} pairs from disk")
-        now_us = world.now_us
+        if timeline.story is not None:
+            timeline.tell(self.name, f"starts its life {self.life} with {records} pairs from disk")
+        now_us = timeline.now_us
         node.start(self.clock.mono_ms(now_us), self.clock.wall_ms(now_us))
         if self.disk.is_full:
             self._receive(self._feed_failure, None, None)
         self._want_turn(now_us)
-        world.after(_FIRST_DIAL_US, self._dial, self.life)
+        timeline.after(_FIRST_DIAL_US, self._dial, self.life)
 
     def end(self, how: str) -> None:
         """The life ends: `kill`, `power`, `wipe`, `rot`, `restore` or `stop`."""
         assert self.state != DOWN
-        world = self.world
+        timeline = self.timeline
         self.state = DOWN
         self.note_dropped_hints()
         self.node = None
@@ -148,9 +164,9 @@ class Host:
         lost = self.disk.lost
         self.over = b""
         if how == "restore":
-            self._note_backup()
+            self.over = self.around.life_over(self)
         if how == "power":
-            self.disk.cut_power(world.now_us)
+            self.disk.cut_power(timeline.now_us)
         elif how == "wipe":
             self.disk.wipe()
         elif how == "rot":
@@ -162,32 +178,18 @@ class Host:
         else:
             self.disk.close()
         lost = self.disk.lost - lost
-        if world.story is not None:
-            world.tell(self.name, f"ends: {how}; {lost} batches are lost")
+        if timeline.story is not None:
+            timeline.tell(self.name, f"ends: {how}; {lost} batches are lost")
         self._out.clear()
         self._links.clear()
         self._old.clear()
         self._redial_us.clear()
-        world.network.died(self, is_silent=how in ("power", "wipe", "rot", "restore"))
+        self.around.network.died(self, is_silent=how in ("power", "wipe", "rot", "restore"))
         clients, self.clients = self.clients, []
         for client in clients:
             client.host_died()
 
-    def _note_backup(self) -> None:
-        """The backup that is put back is older than what others remember: they must say so."""
-        backup = self.disk.backup
-        assert backup is not None
-        kept = backup.get(_MARK, b"")
-        for other in self.world.hosts:
-            if other is self or other.node is None:
-                continue
-            actor, mark = other.node.front.arrival.lives.remembered(self.settings.node_id)
-            if actor and actor == backup.get(_LIFE, b"")[1:17] and (
-                mark > int.from_bytes(kept, "big")
-            ):
-                self.over = actor
-
-    def _check_start(self, node: "Node", now_us: int) -> None:
+    def _check_start(self, node: Node, now_us: int) -> None:
         """Whoever has met all others knows whether its disk went back, and what time it is.
 
         Raises `Wrong`.
@@ -208,16 +210,16 @@ class Host:
             node.standing.clock.offset_ms(link) is not None for link in others
         )
         # Whose clock has become known in this turn is counted from the next one on.
-        if has_minted and knew_clocks and len(others) >= 2 and not self.world.has_jumped:
+        if has_minted and knew_clocks and len(others) >= 2 and not self.timeline.has_jumped:
             off_ms = (node.clock.last >> 16) - EPOCH_MS - now_us // 1000
             if abs(off_ms) > 4 * limit_ms:
                 raise Wrong(f"{self.name} mints {off_ms} ms off, although it has met the others")
 
     def note_dropped_hints(self) -> None:
         """Where hints have an age that they can reach, those that were too old are forgiven."""
-        plan = self.world.plan
+        plan = self.timeline.plan
         if self.node is not None and plan.sloppy and plan.grace_ms:
-            self.world.history.has_dropped_hints |= self.node.counters.hints_dropped > 0
+            self.timeline.history.has_dropped_hints |= self.node.counters.hints_dropped > 0
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -226,24 +228,24 @@ class Host:
     def resume(self) -> None:
         """SIGCONT."""
         self.state = UP
-        self.disturbed_us = self.world.now_us
+        self.disturbed_us = self.timeline.now_us
         if self.inbox or self._has_turn:
             self._has_turn = False
-            self._want_turn(self.world.now_us)
-        self._wake(self.world.now_us)
+            self._want_turn(self.timeline.now_us)
+        self._wake(self.timeline.now_us)
 
     # ---- inputs ----
 
     def _receive(self, feed: Callable[..., None], first: object, second: object) -> None:
         self.inbox.append((feed, first, second))
         if not self._has_turn:
-            self._want_turn(self.world.now_us)
+            self._want_turn(self.timeline.now_us)
 
-    def receive_commands(self, client: "Client", link: int, ops: list[Op]) -> None:
+    def receive_commands(self, client: Peer, link: int, ops: list[Op]) -> None:
         """Commands of a client, in one piece."""
         self._receive(self._feed_commands, (client, link), ops)
 
-    def receive_open(self, client: "Client") -> None:
+    def receive_open(self, client: Peer) -> None:
         """A client connects."""
         self.clients.append(client)
         self._receive(self._feed_open, client, client.link)
@@ -287,7 +289,7 @@ class Host:
             # What arrives meanwhile is fed in the same turn.
             at_us = now_us + self.turn_us // 4
             busy_us = self._busy_us
-            self.world.at(busy_us if busy_us > at_us else at_us, self._turn, self.life)
+            self.timeline.at(busy_us if busy_us > at_us else at_us, self._turn, self.life)
 
     def _wake(self, now_us: int) -> None:
         """See to it that a turn comes when the node has a deadline."""
@@ -296,7 +298,7 @@ class Host:
         at_us = max(self.clock.reach_us(node.next_deadline()), now_us)
         if self._wake_us == 0 or at_us < self._wake_us:
             self._wake_us = at_us
-            self.world.at(at_us, self._woken, (self.life, at_us))
+            self.timeline.at(at_us, self._woken, (self.life, at_us))
 
     def _woken(self, what: tuple[int, int]) -> None:
         life, at_us = what
@@ -304,19 +306,19 @@ class Host:
             return
         self._wake_us = 0
         if self.state == UP and not self._has_turn:
-            self._want_turn(self.world.now_us)
+            self._want_turn(self.timeline.now_us)
 
     def _turn(self, life: int) -> None:
         if life != self.life or self.state != UP or not self._has_turn:
             return
-        world = self.world
-        now_us = world.now_us
+        timeline = self.timeline
+        now_us = timeline.now_us
         if now_us < self._busy_us:
-            world.at(self._busy_us, self._turn, life)
+            timeline.at(self._busy_us, self._turn, life)
             return
         self._has_turn = False
         inbox, self.inbox = self.inbox, []
-        world.acting = self.name
+        timeline.acting = self.name
         self._run(inbox, now_us)
         self._spins = 0 if inbox else self._spins + 1
         if self._spins > _SPIN:
@@ -338,7 +340,7 @@ class Host:
         """The driver loop: advance, feed, drain, hand over."""
         node = self.node
         assert node is not None
-        world = self.world
+        timeline = self.timeline
         node.advance(self.clock.mono_ms(now_us), self.clock.wall_ms(now_us))
         for feed, first, second in inbox:
             feed(node, first, second)
@@ -351,47 +353,47 @@ class Host:
         for peer, frame in out.frames:
             connection = links.get(peer)
             if connection is not None and connection.state == OPEN:
-                world.stamp(self.index, frame)
-                world.network.send(connection, frame)
+                timeline.stamp(self.index, frame)
+                self.around.network.send(connection, frame)
         for session in out.sessions:
-            client: Client = session.tag  # type: ignore[assignment]
+            client = cast(Peer, session.tag)
             client.take_output(session, now_us)
         for session in node.front.holding.waiting:
-            client = session.tag  # type: ignore[assignment]
+            client = cast(Peer, session.tag)
             client.held_us = now_us
-            world.count("clients held")
+            timeline.count("clients held")
 
-    def _feed_commands(self, node: "Node", who: "tuple[Client, int]", ops: list[Op]) -> None:
+    def _feed_commands(self, node: Node, who: tuple[Peer, int], ops: list[Op]) -> None:
         client, link = who
         if link == client.link:
-            self.world.deliveries += len(ops)
-            client.feed(node, ops, self.world.now_us)
+            self.timeline.deliveries += len(ops)
+            client.feed(node, ops, self.timeline.now_us)
 
-    def _feed_open(self, node: "Node", client: "Client", link: int) -> None:
+    def _feed_open(self, node: Node, client: Peer, link: int) -> None:
         client.open(node, link)
 
-    def _feed_close(self, node: "Node", session: Session, _: None) -> None:
+    def _feed_close(self, node: Node, session: Session, _: None) -> None:
         node.close_session(session)
 
-    def _feed_frame(self, node: "Node", connection: Connection, frame: bytes) -> None:
+    def _feed_frame(self, node: Node, connection: Connection, frame: bytes) -> None:
         if connection.is_refused:
             return
-        self.world.deliveries += 1
+        self.timeline.deliveries += 1
         reader = self._reader
         reader.feed(frame)
         try:
             node.frame(connection.source_id, reader.gets())
         except PeerError as wrong:
-            self.world.count("frame refused")
-            self.world.network.refuse(connection, str(wrong))
+            self.timeline.count("frame refused")
+            self.around.network.refuse(connection, str(wrong))
 
-    def _feed_durable(self, node: "Node", generation: int, _: None) -> None:
+    def _feed_durable(self, node: Node, generation: int, _: None) -> None:
         node.durable(generation)
 
-    def _feed_failure(self, node: "Node", _: None, __: None) -> None:
+    def _feed_failure(self, node: Node, _: None, __: None) -> None:
         node.storage_failed("no space left on device")
 
-    def _feed_recovery(self, node: "Node", _: None, __: None) -> None:
+    def _feed_recovery(self, node: Node, _: None, __: None) -> None:
         node.storage_recovered()
 
     # ---- peers ----
@@ -400,64 +402,64 @@ class Host:
         """Keep the connections that the node wants; now, and again after a while."""
         if life != self.life or self.state == DOWN:
             return
-        now_us = self.world.now_us
-        self.world.after(_DIAL_EVERY_US, self._dial, life)
+        now_us = self.timeline.now_us
+        self.timeline.after(_DIAL_EVERY_US, self._dial, life)
         node = self.node
         if node is None or self.state != UP:
             return
         for connection in list(self._links.values()):
             is_up = node.link_to(connection.peer).is_up
             if connection.was_up and not is_up and connection.state == OPEN:
-                self.world.network.reset(connection)        # nobody answers: a new one is better
+                self.around.network.reset(connection)        # nobody answers: a new one is better
             connection.was_up = is_up
         wanted = node.dials()
         for address in [each for each in self._out if each not in wanted]:
-            self.world.network.break_down(self._out[address], "not wanted any more")
+            self.around.network.break_down(self._out[address], "not wanted any more")
         for address in wanted:
             if address in self._out or now_us < self._redial_us.get(address, 0):
                 continue
-            target = self.world.host_at(address)
+            target = self.around.host_at(address)
             if target is not None and target is not self:
-                self._out[address] = self.world.network.dial(
+                self._out[address] = self.around.network.dial(
                     self, target, address, node.greeting()
                 )
 
-    def _feed_greeting(self, node: "Node", connection: Connection, greeting: bytes) -> None:
+    def _feed_greeting(self, node: Node, connection: Connection, greeting: bytes) -> None:
         if connection.state != DIALLING:
             return
         try:
             connection.source_id = node.meet(greeting)
         except PeerError as wrong:
-            self.world.count("greeting refused")
-            self.world.network.refuse(connection, str(wrong))
+            self.timeline.count("greeting refused")
+            self.around.network.refuse(connection, str(wrong))
             return
-        self.world.network.accept(connection, node.greeting())
+        self.around.network.accept(connection, node.greeting())
 
-    def _feed_welcome(self, node: "Node", connection: Connection, greeting: bytes) -> None:
+    def _feed_welcome(self, node: Node, connection: Connection, greeting: bytes) -> None:
         if connection.state != GREETED:
             return
         try:
             peer = node.meet(greeting)
         except PeerError as wrong:
-            self.world.count("greeting refused")
-            self.world.network.break_down(connection, f"refused by {self.name}: {wrong}")
+            self.timeline.count("greeting refused")
+            self.around.network.break_down(connection, f"refused by {self.name}: {wrong}")
             return
         connection.state = OPEN
         connection.peer = peer
         self._links[peer] = connection
-        if self.world.story is not None:
-            self.world.tell("net", f"{connection} is up")
+        if self.timeline.story is not None:
+            self.timeline.tell("net", f"{connection} is up")
         node.link(peer, True)
         older = self._old.get(connection.address)
         if older is not None:
-            self.world.network.repeat_on(connection, older)
+            self.around.network.repeat_on(connection, older)
 
-    def _feed_break(self, node: "Node", connection: Connection, _: None) -> None:
+    def _feed_break(self, node: Node, connection: Connection, _: None) -> None:
         assert connection.state == BROKEN
         if self._out.get(connection.address) is connection:
             del self._out[connection.address]
             self._old[connection.address] = connection
-            self._redial_us[connection.address] = self.world.now_us + self.chance.between(
+            self._redial_us[connection.address] = self.timeline.now_us + self.chance.between(
                 _REDIAL_US // 2, 2 * _REDIAL_US
             )
         if connection.peer and self._links.get(connection.peer) is connection:
@@ -470,16 +472,16 @@ class Host:
         needs_sync = self.disk.work()
         if needs_sync is None:
             return
-        plan = self.world.plan
+        plan = self.timeline.plan
         mean_us = plan.sync_us if needs_sync else plan.write_us
         wait_us = (mean_us // 2 + self.chance.wait(mean_us)) * self.slow_disk
         wait_us = min(wait_us, _SLOWEST_US)
-        self.world.after(wait_us, self._disk_done, self.life)
+        self.timeline.after(wait_us, self._disk_done, self.life)
 
     def _disk_done(self, life: int) -> None:
         if life != self.life or self.state == DOWN:
             return
-        generation = self.disk.done(self.world.now_us)
+        generation = self.disk.done(self.timeline.now_us)
         if generation:
             self._receive(self._feed_durable, generation, None)
         self._start_disk()
@@ -490,12 +492,12 @@ class Host:
         """SIGTERM: the node finishes what is pending; the life ends soon."""
         node = self.node
         assert node is not None
-        if self.world.story is not None:
-            self.world.tell(self.name, "is asked to stop")
+        if self.timeline.story is not None:
+            self.timeline.tell(self.name, "is asked to stop")
         node.stop()
         if not self._has_turn:
-            self._want_turn(self.world.now_us)
-        self._await_idle((self.life, self.world.now_us + 5_000_000))
+            self._want_turn(self.timeline.now_us)
+        self._await_idle((self.life, self.timeline.now_us + 5_000_000))
 
     def _await_idle(self, what: tuple[int, int]) -> None:
         life, until_us = what
@@ -503,12 +505,9 @@ class Host:
             return
         node = self.node
         assert node is not None
-        if (node.is_idle() and not self.disk.queued) or self.world.now_us >= until_us:
+        if (node.is_idle() and not self.disk.queued) or self.timeline.now_us >= until_us:
             if not node.is_idle():
-                self.world.count("stop without idle")
+                self.timeline.count("stop without idle")
             self.end("stop")
         else:
-            self.world.after(20_000, self._await_idle, what)
-
-
-NodeFactory = Callable[["Settings", Chance, Trace], "Node"]
+            self.timeline.after(20_000, self._await_idle, what)

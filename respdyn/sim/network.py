@@ -10,18 +10,38 @@ A connection begins with both ends' greetings, one round trip; a stranger is ref
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from respdyn.sim.chance import Chance
-
-if TYPE_CHECKING:
-    from respdyn.sim.host import Host
-    from respdyn.sim.world import World
+from respdyn.sim.timeline import Timeline
 
 DIALLING, GREETED, OPEN, BROKEN = range(4)
 
 # A packet takes no longer, however slow its path.
 _SLOWEST_US = 2_000_000
+
+
+class Endpoint(Protocol):
+    """A machine, as the network sees it."""
+
+    index: int
+    name: str
+    life: int
+
+    def is_running(self) -> bool:
+        """Whether the process is there, perhaps stopped."""
+
+    def receive_greeting(self, connection: "Connection", greeting: bytes) -> None:
+        """A peer connects."""
+
+    def receive_welcome(self, connection: "Connection", greeting: bytes) -> None:
+        """The other end of its own connection answers."""
+
+    def receive_frame(self, connection: "Connection", frame: bytes) -> None:
+        """A frame of a peer."""
+
+    def receive_break(self, connection: "Connection") -> None:
+        """Its own connection broke."""
 
 
 class Connection:
@@ -32,7 +52,7 @@ class Connection:
         "peer", "source", "source_id", "state", "target", "target_life", "was_up",
     )
 
-    def __init__(self, number: int, source: "Host", target: "Host", address: str) -> None:
+    def __init__(self, number: int, source: Endpoint, target: Endpoint, address: str) -> None:
         self.number = number
         self.source = source
         self.target = target
@@ -56,10 +76,9 @@ class Connection:
 class Network:
     """All connections, and what is wrong with the paths between hosts."""
 
-    def __init__(self, world: "World", chance: Chance) -> None:
-        self.world = world
+    def __init__(self, timeline: Timeline, chance: Chance) -> None:
+        self.timeline = timeline
         self.chance = chance
-        self.hosts: list[Host] = []
         self.blocked: dict[tuple[int, int], int] = {}   # (from, to) -> how many faults block it
         self.slow: dict[tuple[int, int], int] = {}      # (from, to) -> how many times slower
         self.repeats = 0.0
@@ -68,8 +87,8 @@ class Network:
         self.opened = 0
         self.broken = 0
         self.repeated = 0
-        self.delay_us = world.plan.delay_us
-        self.jitter_us = world.plan.jitter_us
+        self.delay_us = timeline.plan.delay_us
+        self.jitter_us = timeline.plan.jitter_us
 
     # ---- paths ----
 
@@ -81,7 +100,8 @@ class Network:
             if (connection.source.index, connection.target.index) in (path, path[::-1]) and (
                 self.chance.happens(0.6)
             ):
-                self.world.after(self.chance.between(200_000, 4_000_000), self._give_up, connection)
+                wait_us = self.chance.between(200_000, 4_000_000)
+                self.timeline.after(wait_us, self._give_up, connection)
 
     def free(self, source: int, target: int) -> None:
         """Take one block away; frames that waited arrive."""
@@ -124,16 +144,16 @@ class Network:
 
     # ---- opening ----
 
-    def dial(self, source: "Host", target: "Host", address: str, greeting: bytes) -> Connection:
+    def dial(self, source: Endpoint, target: Endpoint, address: str, greeting: bytes) -> Connection:
         """Begin a connection; the source hears `welcome`, or that it is broken."""
         self.opened += 1
         connection = Connection(self.opened, source, target, address)
         self.connections.append(connection)
         if self.is_open(source.index, target.index):
             delay = self._delay(source.index, target.index)
-            self.world.after(delay, self._knock, (connection, greeting))
+            self.timeline.after(delay, self._knock, (connection, greeting))
         else:
-            self.world.after(self.chance.between(500_000, 1_500_000), self._end_dial, connection)
+            self.timeline.after(self.chance.between(500_000, 1_500_000), self._end_dial, connection)
         return connection
 
     def _end_dial(self, connection: Connection) -> None:
@@ -153,7 +173,7 @@ class Network:
         """The target says who it is."""
         connection.state = GREETED
         delay = self._delay(connection.target.index, connection.source.index)
-        self.world.after(delay, self._welcome, (connection, greeting))
+        self.timeline.after(delay, self._welcome, (connection, greeting))
 
     def _welcome(self, what: tuple[Connection, bytes]) -> None:
         connection, greeting = what
@@ -167,13 +187,13 @@ class Network:
         if connection.held:
             connection.held.append(frame)
             return
-        now_us = self.world.now_us
+        now_us = self.timeline.now_us
         arrival_us = now_us + self._delay(connection.source.index, connection.target.index)
         if arrival_us <= connection.arrival_us:
             arrival_us = connection.arrival_us + 1
         connection.arrival_us = arrival_us
         connection.in_flight.append(frame)
-        self.world.at(arrival_us, self._arrive, connection)
+        self.timeline.at(arrival_us, self._arrive, connection)
 
     def _arrive(self, connection: Connection) -> None:
         if not connection.in_flight:
@@ -207,7 +227,7 @@ class Network:
         frames.extend(connection.in_flight)
         connection.in_flight.clear()
         connection.arrival_us = max(
-            connection.arrival_us, self.world.now_us + self.chance.between(0, 400_000)
+            connection.arrival_us, self.timeline.now_us + self.chance.between(0, 400_000)
         )
         for frame in frames:
             self.send(connection, frame)
@@ -228,9 +248,9 @@ class Network:
         connection.state = BROKEN
         self.connections.remove(connection)
         self.broken += was_open
-        world = self.world
-        if world.story is not None:
-            world.tell("net", f"{connection} breaks: {reason}")
+        timeline = self.timeline
+        if timeline.story is not None:
+            timeline.tell("net", f"{connection} breaks: {reason}")
         frames = list(connection.held) + list(connection.in_flight)
         connection.held.clear()
         connection.in_flight.clear()
@@ -239,10 +259,10 @@ class Network:
             if self.chance.happens(self.comes_late):
                 wait_us = self.chance.between(1_000, 600_000)
                 for frame in frames[:survivors]:
-                    world.after(wait_us, self._arrive_late, (connection, frame))
+                    timeline.after(wait_us, self._arrive_late, (connection, frame))
         if self._source_lives(connection):
             delay = self._delay(connection.target.index, connection.source.index)
-            world.after(delay, self._tell_source, connection)
+            timeline.after(delay, self._tell_source, connection)
 
     def _arrive_late(self, what: tuple[Connection, bytes]) -> None:
         connection, frame = what
@@ -254,7 +274,7 @@ class Network:
         if self._source_lives(connection):
             connection.source.receive_break(connection)
 
-    def died(self, host: "Host", is_silent: bool) -> None:
+    def died(self, host: Endpoint, is_silent: bool) -> None:
         """A host's process is gone; `is_silent`: its machine is too, and tells nobody."""
         for connection in [each for each in self.connections if each.source is host]:
             self.break_down(connection, "the source died")
@@ -263,7 +283,7 @@ class Network:
                 self.break_down(connection, "the target died")
             else:
                 wait_us = self.chance.between(200_000, 4_000_000)
-                self.world.after(wait_us, self._notice_death, connection)
+                self.timeline.after(wait_us, self._notice_death, connection)
 
     def _notice_death(self, connection: Connection) -> None:
         target = connection.target

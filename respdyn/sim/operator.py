@@ -10,16 +10,13 @@ In the end, when all is well, whoever is not in the newest ring is out of the wo
 nothing left to move, to fill or to hand over, and all know the same ring.
 """
 
-from typing import TYPE_CHECKING
 
 from respdyn.ring.ring import Ring
 from respdyn.sim import operations
 from respdyn.sim.clients import Client
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import DOWN, UP, Host
-
-if TYPE_CHECKING:
-    from respdyn.sim.world import World
+from respdyn.sim.world import World
 
 _EVERY_US = 1_200_000
 _TIMEOUT_MS = 12_000
@@ -29,7 +26,7 @@ _SETTLE_US = 60_000_000
 class Operator(Client):
     """Changes something now and then."""
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
         self.is_over = False
 
@@ -101,7 +98,7 @@ def address(host: Host) -> bytes:
     return host.client_address.encode()
 
 
-def newest_ring(world: "World") -> Ring | None:
+def newest_ring(world: World) -> Ring | None:
     """The ring with the highest version that anybody goes by."""
     rings = [
         host.node.membership.ring for host in [*world.hosts, *world.spares, *world.retired]
@@ -110,12 +107,12 @@ def newest_ring(world: "World") -> Ring | None:
     return max(rings, key=lambda ring: ring.version, default=None)
 
 
-def may_force(world: "World", ring: Ring) -> bool:
+def may_force(world: World, ring: Ring) -> bool:
     """Whether a member may go without handing over: the others have all that it has."""
     return world.may_lose() and not ring.goal and not ring.moves
 
 
-def take_stock(world: "World") -> None:
+def take_stock(world: World) -> None:
     """Who is a member by the newest ring is one of the world's hosts; nobody else is."""
     ring = newest_ring(world)
     if ring is None or ring.version < world.newest_version:
@@ -133,7 +130,7 @@ def take_stock(world: "World") -> None:
             world.retired.append(host)
 
 
-def settled(world: "World") -> None:
+def settled(world: World) -> None:
     """All that was begun comes to an end. Raises `Wrong`."""
 
     def is_moving() -> bool:

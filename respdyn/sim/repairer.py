@@ -1,15 +1,12 @@
 """Who reads everything, so that read repair brings back what a node has lost for good."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from respdyn.sim import operations
 from respdyn.sim.clients import Client
 from respdyn.sim.host import UP
 from respdyn.sim.operations import DONE, Op
-
-if TYPE_CHECKING:
-    from respdyn.sim.world import World
+from respdyn.sim.world import World
 
 
 class Repairer(Client):
@@ -18,7 +15,7 @@ class Repairer(Client):
     A pass counts when nothing broke or began meanwhile; then a second one proves the first.
     """
 
-    def __init__(self, world: "World", name: str, repaired: Callable[[], None]) -> None:
+    def __init__(self, world: World, name: str, repaired: Callable[[], None]) -> None:
         super().__init__(world, name)
         self.is_active = False
         self._tell_repaired = repaired

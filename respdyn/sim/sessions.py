@@ -14,13 +14,10 @@ nothing. Source: decision 0029.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from respdyn.sim.key_history import KeyHistory
 from respdyn.sim.operations import DONE, Op
 from respdyn.sim.plan import Plan
-
-if TYPE_CHECKING:
-    from respdyn.sim.history import KeyHistory
 
 # What is on its way between two nodes has arrived, or they have noticed that it has not.
 _SLACK_US = 600_000
@@ -40,7 +37,7 @@ class Sessions:
         self._own: dict[tuple[str, bytes], tuple[Op, tuple[int, ...] | None]] = {}
 
     def heard(
-        self, op: Op, part: Op, history: "KeyHistory", margin_us: int,
+        self, op: Op, part: Op, history: KeyHistory, margin_us: int,
         is_whole: Callable[[int, int], bool],
     ) -> str:
         """The client has heard what became of one operation; what is wrong with it, if anything."""
@@ -56,7 +53,7 @@ class Sessions:
         return wrong
 
     def _judge_own(
-        self, op: Op, part: Op, history: "KeyHistory", margin_us: int,
+        self, op: Op, part: Op, history: KeyHistory, margin_us: int,
         is_whole: Callable[[int, int], bool],
     ) -> str:
         own, view = self._own.get((op.session, part.key), (None, None))
@@ -73,7 +70,7 @@ class Sessions:
         return f"{op} of {op.client} shows nothing as new as its own {own}, although {when}"
 
     def _judge_calm(
-        self, op: Op, part: Op, history: "KeyHistory", margin_us: int,
+        self, op: Op, part: Op, history: KeyHistory, margin_us: int,
         is_whole: Callable[[int, int], bool],
     ) -> str:
         if op.calm is None or op.calm != op.end_calm or self._is_slow or not is_whole(

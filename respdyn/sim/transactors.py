@@ -10,7 +10,6 @@ coordinators can each let an EXEC succeed. What the oracle asks of every acknowl
 be lost, it asks of those in transactions always.
 """
 
-from typing import TYPE_CHECKING
 
 import hiredis
 
@@ -18,9 +17,7 @@ from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Busy
 from respdyn.sim.host import Host
 from respdyn.sim.operations import DONE, DOUBTS, NOTHING, REFUSALS, UNKNOWN, Op, Unexpected
-
-if TYPE_CHECKING:
-    from respdyn.sim.world import World
+from respdyn.sim.world import World
 
 PAIR = (b"{pair}:1", b"{pair}:2")
 COUNTER = b"{pair}:counter"
@@ -33,7 +30,7 @@ class Transactor(Busy):
 
     leaves_after = 0.01
 
-    def __init__(self, world: "World", name: str) -> None:
+    def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
         self.will = Chance(world.plan.seed, f"transactor {name}")
         self._count: int | None = None      # the counter's number, when it was read under WATCH

@@ -1,17 +1,13 @@
 """How nodes see each other: what `sessions` goes by."""
 
-from typing import TYPE_CHECKING
-
 from respdyn.sim.host import UP, Host
-
-if TYPE_CHECKING:
-    from respdyn.sim.world import World
+from respdyn.sim.world import World
 
 # When each link of a node has last changed, all of them being up; with the node's life.
 View = tuple[int, ...]
 
 
-def view_of(world: "World", host: Host | None) -> View | None:
+def view_of(world: World, host: Host | None) -> View | None:
     """How a host sees the others, if it sees all of them."""
     if host is None or host.node is None or host.state != UP:
         return None
@@ -26,7 +22,7 @@ def view_of(world: "World", host: Host | None) -> View | None:
     return tuple(found)
 
 
-def calm_of(world: "World") -> tuple[View, ...] | None:
+def calm_of(world: World) -> tuple[View, ...] | None:
     """How all hosts see each other, if nobody is down for anybody."""
     views = []
     for host in world.hosts:
@@ -37,7 +33,7 @@ def calm_of(world: "World") -> tuple[View, ...] | None:
     return tuple(views)
 
 
-def calm_since_us(world: "World") -> int:
+def calm_since_us(world: World) -> int:
     """Since when nobody is down for anybody, if that is so now."""
     youngest_ms = min(
         host.node.now_ms - link.changed_ms

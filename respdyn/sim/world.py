@@ -1,55 +1,36 @@
-"""The world: one heap of events, one time, and everything that is in it.
+"""The world: a timeline, and the machines, clocks, disks and network that are in it."""
 
-An event is a time, a serial number that breaks ties, something to call and its one argument. The
-world is over when the last event before the end has been called; nothing else happens anywhere.
-Every byte that leaves a node goes into the digest, so two runs that differ anywhere differ there.
-"""
-
-from collections.abc import Callable
 from dataclasses import replace
-from hashlib import blake2b
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING
 
 from respdyn.config import Settings
 from respdyn.sim.chance import Chance
 from respdyn.sim.clocks import Clock
 from respdyn.sim.disk import Disk
-from respdyn.sim.history import History
 from respdyn.sim.host import Host, NodeFactory
 from respdyn.sim.network import Network
 from respdyn.sim.operations import NEVER
 from respdyn.sim.plan import Plan
 from respdyn.sim.report import Story
-
-if TYPE_CHECKING:
-    from respdyn.sim.clients import Client
-    from respdyn.sim.operations import Op
+from respdyn.sim.timeline import Timeline
 
 CLIENT_PORT = 6379
 PEER_PORT = 16379
+# What a node keeps of itself: how far its disk has come (`cluster/lives`), and its life.
+_MARK = b"\xff\xffmark"
+_LIFE = b"\xff\xfflife"
 # How far an expiry may be off while all clocks are right: a turn, a reply, and rounding.
 _MARGIN_US = 50_000
 # Clocks count milliseconds.
 _TICK_US = 2_000
 
 
-class World:
+class World(Timeline):
     """One run's world."""
 
     def __init__(self, plan: Plan, node_class: NodeFactory, story: Story | None = None) -> None:
-        self.plan = plan
+        super().__init__(plan, story)
         self.node_class = node_class
-        self.story = story
-        self.now_us = 0
-        self.events = 0
-        self.deliveries = 0                 # frames and commands that nodes were given
-        self.counts: dict[str, int] = {}    # what happened how often
-        self.acting = ""                    # who is at work, should it fail
-        self.history = History(plan)
         self.made: set[int] = set()         # numbers that increments under WATCH have made
-        self._heap: list[tuple[int, int, Callable[..., None], object]] = []
-        self._digest = blake2b(digest_size=16)
         self.network = Network(self, Chance(plan.seed, "network"))
         self.hosts = [self._make_host(index) for index in range(plan.nodes)]
         # Machines that are no members: not yet, and not any more.
@@ -62,8 +43,6 @@ class World:
         machines = [*self.hosts, *self.spares]
         self._by_address = {f"{host.settings.host}:{PEER_PORT}": host for host in machines}
         self._by_id = {host.settings.node_id: host for host in machines}
-        self.network.hosts = self.hosts
-        self.has_jumped = False             # some clock that was told and trusted before
         self.has_started_wrong = False      # some node, with its clock already wrong
         self.note_clocks()
 
@@ -76,7 +55,12 @@ class World:
         )
         disk = Disk(Chance(plan.seed, f"disk {index}"), plan.durability, plan.engine == "memory")
         node_id = "".join(f"{chance.below(256):02x}" for _ in range(20))
-        return Host(self, index, _settings(plan, index, node_id), clock, disk)
+        return Host(self, self, index, _settings(plan, index, node_id), clock, disk)
+
+    def starts_wrong(self) -> None:
+        """A node starts with its clock already wrong."""
+        self.has_started_wrong = True
+        self.note_clocks()
 
     def note_clocks(self) -> None:
         """Some clock was set: from now on clients may see expiries off by so much."""
@@ -87,35 +71,6 @@ class World:
             worst_ms = min(worst_ms, 2 * self.hosts[0].settings.max_clock_offset_ms)
         self.history.clock_margin_us = 2_000 * worst_ms + 200 * self.plan.drift_ppm + _TICK_US
         self.history.margin_us = self.history.clock_margin_us + _MARGIN_US
-
-    # ---- time ----
-
-    def at(self, time_us: int, act: Callable[..., None], what: object) -> None:
-        """Call `act(what)` at a time, now or later."""
-        self.events += 1
-        heappush(self._heap, (time_us, self.events, act, what))
-
-    def after(self, wait_us: int, act: Callable[..., None], what: object) -> None:
-        """Call `act(what)` after a while."""
-        self.events += 1
-        heappush(self._heap, (self.now_us + wait_us, self.events, act, what))
-
-    def run_until(self, end_us: int) -> None:
-        """Let everything happen that happens until then."""
-        heap = self._heap
-        while heap and heap[0][0] <= end_us:
-            self.now_us, _, act, what = heappop(heap)
-            act(what)
-        self.now_us = end_us
-
-    def run_while(self, is_wanted: Callable[[], bool], limit_us: int) -> bool:
-        """As `run_until`, in steps of 10 ms, while something is so; False when time is up."""
-        end_us = self.now_us + limit_us
-        while is_wanted():
-            if self.now_us >= end_us:
-                return False
-            self.run_until(self.now_us + 10_000)
-        return True
 
     # ---- places ----
 
@@ -131,35 +86,25 @@ class World:
         """Hosts whose process is there."""
         return [host for host in self.hosts if host.is_running()]
 
+    def life_over(self, host: Host) -> bytes:
+        """The actor of a life that a backup would take up again, and others know to be over.
+
+        b"" if the backup is no older than what they remember.
+        """
+        backup = host.disk.backup
+        assert backup is not None
+        kept = int.from_bytes(backup.get(_MARK, b""), "big")
+        over = b""
+        for other in self.hosts:
+            if other is not host and other.node is not None:
+                actor, mark = other.node.front.arrival.lives.remembered(host.settings.node_id)
+                if actor and actor == backup.get(_LIFE, b"")[1:17] and mark > kept:
+                    over = actor
+        return over
+
     def may_lose(self) -> bool:
         """Whether what one node has may be lost now: others have it, all of it."""
         return self.plan.w >= 2 and self.history.damaged_us == NEVER and not self.exposed_since
-
-    # ---- what is told ----
-
-    def stamp(self, who: int, data: bytes) -> None:
-        """Put bytes into the digest, with their time and origin."""
-        self._digest.update(b"%d %d %d " % (self.now_us, who, len(data)))
-        self._digest.update(data)
-
-    def digest(self) -> str:
-        """A hash over all that happened so far."""
-        return self._digest.hexdigest()
-
-    def count(self, what: str) -> None:
-        """One more of it."""
-        self.counts[what] = self.counts.get(what, 0) + 1
-
-    def tell(self, who: str, text: str) -> None:
-        """A line of the story, if one is told."""
-        if self.story is not None:
-            self.story.add(self.now_us, who, text, b"")
-
-    def tell_op(self, client: "Client", op: "Op", verb: str) -> None:
-        """A line about a client's command."""
-        if self.story is not None:
-            where = client.host.name if client.host is not None else "nobody"
-            self.story.add_op(self.now_us, client.name, where, op, verb)
 
 
 def _settings(plan: Plan, index: int, node_id: str) -> Settings:
