@@ -197,7 +197,7 @@ def test_replies_behind_an_exec_wait_for_it() -> None:
 
 
 def test_ten_thousand_commands_cost_ten_times_a_thousand() -> None:
-    little = Little(3).ready()
+    little = Little(3, transaction_commands=10_000).ready()
     client = little.client("A")
     spent = []
     for count in (1000, 10_000):
