@@ -28,7 +28,7 @@ TIMED: Final[Event] = (GENERIC, b"expire")
 # Steps of commands on two keys: their third argument names the event.
 _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
-_ANEW: Final = frozenset(("dyn.storeset", "dyn.place", "restore", "restore-asking"))
+_ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
 
 # What takes the last element of a key says so, and then that the key is gone.
 _OF_ELEMENTS: Final = frozenset(("h", "s"))

@@ -43,6 +43,20 @@ STORIES = {
         "RESTORE r 0 {v} / RESTORE r 0 {v} / RESTORE r 0 {v} REPLACE / RESTORE s 50000 {v}"
         " / RESTORE r 1 {v} REPLACE ABSTTL / GET r / SORT no STORE s / SORT no STORE s"
     ).format(v=r"\x00\x01v\n\x00\x91\x08\xce\xb2\x198\x8a\xce"),
+    "hashes": "HSET h a 1 / HSET h a 1 / HSET h a 2 b 3 / HSETNX h a 4 / HSETNX h c 4 / HMSET h d 5"
+              " / HINCRBY h n 2 / HINCRBY h n 0 / HINCRBY h a x / HINCRBYFLOAT h n 1.5 / HDEL h no"
+              " / HDEL no a / HDEL h a b / HGETALL h / HDEL h c d n / EXISTS h / HINCRBY h n 1"
+              " / HDEL h n no / HSET h a 1 / DEL h / HSET h a 1 / EXPIRE h 100 / PERSIST h / SET h v"
+              " / HSET h a 1",
+    "sets": "SADD s a / SADD s a / SADD s a b c / SREM s no / SREM no a / SREM s a / SCARD s"
+            " / SREM s b c no / EXISTS s / SADD s a / SPOP s / SPOP s / SADD s a / SPOP s 0"
+            " / SPOP s 9 / SPOP no 2 / SADD s a / SPOP s 1 / SADD s 1 / RENAME s t / COPY t u",
+    "set algebra": "SADD {s}a 1 2 3 / SADD {s}b 2 3 4 / SMOVE {s}a {s}b 1 / SMOVE {s}a {s}b 9"
+                   " / SMOVE {s}a {s}c 2 / SMOVE {s}a {s}b 3 / EXISTS {s}a"
+                   " / SINTERSTORE {s}d {s}b {s}c / SUNIONSTORE {s}d {s}b {s}c"
+                   " / SDIFFSTORE {s}d {s}b {s}c / SDIFFSTORE {s}d {s}no {s}b"
+                   " / SDIFFSTORE {s}d {s}no {s}b / SINTERCARD 2 {s}b {s}c",
+    "collections in a transaction": "MULTI / HSET h a 1 / SADD s a / HDEL h a / SREM s a / EXEC",
     "reads say nothing": "SET a 1 / GET a / STRLEN a / TTL a / TYPE a / MGET a no / EXISTS a",
 }
 
@@ -54,8 +68,8 @@ def test_events_are_those_of_redis(story: str, classes: str, server: Redis) -> N
              "a PSUBSCRIBE __key*__:*"]
     steps += [f"p {step}" for step in story.split(" / ")] + ["p FLUSHALL"]
     # Redis tells rename_from first. Here each is told when it has happened: the new key is there
-    # before the old one is gone.
-    compare(server, steps, any_order=("RENAME", "RENAMENX", "MOVE", "EXEC"))
+    # before the old one is gone. So with SMOVE, which adds before it removes.
+    compare(server, steps, any_order=("RENAME", "RENAMENX", "MOVE", "SMOVE", "EXEC"))
 
 
 def test_a_key_that_is_missed_is_told(server: Redis) -> None:

@@ -39,6 +39,11 @@ STORIES = {
         " / w SET k 2 / w SET m 2 / a CLIENT TRACKING OFF / a CLIENT TRACKING ON OPTIN"
         " / a CLIENT CACHING YES / a MULTI / a GET k / a GET m / a EXEC / w MSET k 3 m 3"
         " / a MULTI / a GET k / a EXEC / w SET k 4",
+    "collections": "a CLIENT TRACKING ON / a HGET h f / w HSET h g 1 / w HSET h f 1 / a HLEN h"
+                   " / w HDEL h no / w HDEL h f / a HGETALL no / w HINCRBY no n 1 / a SISMEMBER s x"
+                   " / w SADD s y / a SCARD s / w SADD s z / a SMISMEMBER s y z / w SREM s no"
+                   " / w SREM s y / a SINTERCARD 2 s t / w SADD t 1 / w SADD s 1 / a SCARD s"
+                   " / w SPOP s / a HSET h a 1 / w DEL h",
     "flush": "a CLIENT TRACKING ON / a GET k / w SET k 1 / a GET k / w FLUSHALL / w SET k 2",
     "what is refused":
         "a CLIENT TRACKING / a CLIENT TRACKING MAYBE / a CLIENT TRACKING ON NOPE"

@@ -47,6 +47,14 @@ STORIES = {
                                         " / MULTI / PING / EXEC",
     "a change that is none": "SET k v / WATCH k / 2:SETNX k w / 2:DEL no / 2:EXPIRE no 5 / 2:GET k"
                              " / 2:PERSIST k / MULTI / GET k / EXEC",
+    "watch and collections": "HSET h a 1 / WATCH h / 2:HGET h a / 2:HDEL h no / 2:HSETNX h a 2"
+                             " / MULTI / HINCRBY h a 1 / EXEC / WATCH h / 2:HSET h b 1 / MULTI"
+                             " / HSET h a 9 / EXEC / HGET h a / SADD s a / WATCH s / 2:SREM s no"
+                             " / 2:SISMEMBER s a / MULTI / SADD s b / SCARD s / EXEC / WATCH s"
+                             " / 2:SREM s a / MULTI / SADD s c / EXEC / SCARD s / WATCH s"
+                             " / 2:SPOP s / MULTI / SADD s c / EXEC / EXISTS s / WATCH s h"
+                             " / 2:SADD s z / MULTI / DEL h / EXEC / HLEN h / WATCH h / SADD s q"
+                             " / MULTI / DEL h / EXEC",
     "an aborted transaction changes nothing": "SET a 1 / WATCH a / 2:SET a 2 / MULTI / SELECT 4"
                                               " / CLIENT SETNAME x / SET a 3 / EXEC / GET a"
                                               " / CLIENT GETNAME",
