@@ -49,6 +49,7 @@ from respdyn.causal.rows import claim_rows as claim_rows
 from respdyn.causal.rows import decode_rows as decode_rows
 from respdyn.causal.rows import edges_of as edges_of
 from respdyn.causal.rows import encode_rows as encode_rows
+from respdyn.causal.splice import splice
 from respdyn.errors import DamagedError
 
 VALUE: Final = b"s"           # the element of a string's value; alone it is the whole kind `s`
@@ -415,8 +416,13 @@ def _supersedes(b: bytes, a: bytes) -> bool:
 
 def _join_elements(a: bytes, b: bytes) -> bytes:
     """The join where a or b is an element map; a or b itself if it knows all already."""
-    ours, theirs = entries_of(a), entries_of(b)
+    theirs = entries_of(b)
     our_rows, their_rows = rows_of(a), rows_of(b)
+    if a[1] & ELEMENTS and len(b) < len(a):
+        outcome = splice(a, their_rows, theirs)
+        if outcome is not None:
+            return seal(*outcome)
+    ours = entries_of(a)
     rows = unite_rows(our_rows, their_rows)
     left, marks, changes = element_map.meet(ours, our_rows, theirs, their_rows)
     if not changes and rows == our_rows:

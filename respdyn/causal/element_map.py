@@ -49,6 +49,7 @@ _unpack_fixed: Final = Struct(">QQIIB").unpack_from
 _pack_count: Final = Struct(">cI").pack
 _pack_sizes: Final = Struct(">II").pack
 _pack_inline: Final = Struct(">IIH8s").pack
+_unpack_sizes: Final = Struct(">II").unpack_from
 _unpack_key: Final = Struct(">II24s").unpack_from
 _unpack_inline: Final = Struct(">IIH8s").unpack_from
 
@@ -88,12 +89,32 @@ def build(rows: bytes, entries: list[Entry], mark: int = -1) -> tuple[int, bytes
         inline += (
             _pack_inline(len(element), len(payload), actors[dot[:16]], dot[16:]), element, payload
         )
-    about_key = b"".join(key)
-    return form, b"".join((
-        top, _pack_fixed(mark, len(rows) // ROW_BYTES, len(about_key), len(counts)),
-        *[_pack_count(kind, counts[kind]) for kind in sorted(counts)],
-        rows, about_key, *inline,
+    return form, pack_body(top, mark, counts, rows, b"".join(key), b"".join(inline))
+
+
+def pack_body(
+    top: bytes, mark: int, counts: dict[bytes, int], rows: bytes, key: bytes, inline: bytes
+) -> bytes:
+    """The body with this head: its highest clock, its mark, how many elements of each kind."""
+    kinds = [kind for kind in sorted(counts) if counts[kind]]
+    return b"".join((
+        top, _pack_fixed(mark, len(rows) // ROW_BYTES, len(key), len(kinds)),
+        *[_pack_count(kind, counts[kind]) for kind in kinds], rows, key, inline,
     ))
+
+
+def pack_key(entries: list[Entry]) -> bytes:
+    """Key entries as bytes."""
+    return b"".join([
+        _pack_sizes(len(element), len(payload)) + dot + element + payload
+        for element, dot, payload in entries
+    ])
+
+
+def pack_inline(entry: Entry, places: dict[bytes, int]) -> bytes:
+    """An inline entry as bytes, its actor by its place."""
+    element, dot, payload = entry
+    return _pack_inline(len(element), len(payload), places[dot[:16]], dot[16:]) + element + payload
 
 
 def rows_of(record: bytes) -> bytes:
@@ -113,24 +134,39 @@ def head_of(record: bytes) -> bytes:
     return record[6 : _FIXED + _COUNT_BYTES * kinds + ROW_BYTES * rows + key_bytes]
 
 
+def head_end(record: bytes) -> int:
+    """Where the inline entries begin."""
+    _, _, rows, key_bytes, kinds = _unpack_fixed(record, 6)
+    end: int = _FIXED + _COUNT_BYTES * kinds + ROW_BYTES * rows + key_bytes
+    return end
+
+
+def counts_of(record: bytes) -> dict[bytes, int]:
+    """How many elements there are of each inline kind."""
+    counts: dict[bytes, int] = {}
+    for at in range(_FIXED, _FIXED + _COUNT_BYTES * record[_FIXED - 1], _COUNT_BYTES):
+        counts[record[at : at + 1]] = int.from_bytes(record[at + 1 : at + _COUNT_BYTES])
+    return counts
+
+
 def first_of(record: bytes) -> tuple[bytes, bytes]:
     """Element and payload of the first inline entry; b"" for both if there is none."""
-    at = (
-        _FIXED + _COUNT_BYTES * record[_FIXED - 1] + ROW_BYTES * int.from_bytes(record[22:26])
-        + int.from_bytes(record[26:30])
-    )
-    if at >= len(record):
+    return first_in(record, head_end(record))
+
+
+def first_in(inline: bytes, at: int) -> tuple[bytes, bytes]:
+    """The same of inline entries that begin here."""
+    if at >= len(inline):
         return b"", b""
-    element_bytes, payload_bytes, _, _ = _unpack_inline(record, at)
+    element_bytes, payload_bytes, _, _ = _unpack_inline(inline, at)
     middle = at + INLINE_BYTES + element_bytes
-    return record[at + INLINE_BYTES : middle], record[middle : middle + payload_bytes]
+    return inline[at + INLINE_BYTES : middle], inline[middle : middle + payload_bytes]
 
 
-def entries_of(record: bytes) -> list[Entry]:
-    """All entries of an element map, sorted by element and dot."""
-    rows = rows_of(record)
-    at = _FIXED + _COUNT_BYTES * record[_FIXED - 1] + len(rows)
-    end = at + int.from_bytes(record[26:30])
+def key_entries_of(record: bytes) -> list[Entry]:
+    """The entries about the key as a whole, sorted."""
+    end = head_end(record)
+    at = end - int.from_bytes(record[26:30])
     entries: list[Entry] = []
     while at < end:
         element_bytes, payload_bytes, dot = _unpack_key(record, at)
@@ -138,17 +174,72 @@ def entries_of(record: bytes) -> list[Entry]:
         middle = start + element_bytes
         at = middle + payload_bytes
         entries.append((record[start:middle], dot, record[middle:at]))
-    is_mixed = bool(entries) and end < len(record)
-    actors = _actors_of(rows)
-    while at < len(record):
+    return entries
+
+
+def inline_entries(record: bytes, at: int, end: int, actors: list[bytes]) -> list[Entry]:
+    """The inline entries that stand from `at` to `end`; `actors` are those of the rows."""
+    entries: list[Entry] = []
+    while at < end:
         element_bytes, payload_bytes, actor, counter = _unpack_inline(record, at)
         start = at + INLINE_BYTES
         middle = start + element_bytes
         at = middle + payload_bytes
         entries.append((record[start:middle], actors[actor] + counter, record[middle:at]))
-    if is_mixed:
+    return entries
+
+
+def cells_of(record: bytes, element: bytes) -> list[tuple[bytes, bytes]]:
+    """(dot, payload) of each entry of one inline element.
+
+    Where its name does not occur nothing is read. A place where it does may lie within another
+    name or a payload: so what stands before it is gone through, sizes only.
+    """
+    at = head_end(record)
+    size = len(record)
+    cells: list[tuple[bytes, bytes]] = []
+    actors: list[bytes] = []
+    place = record.find(element, at + INLINE_BYTES)
+    while place >= 0:
+        while at + INLINE_BYTES < place:
+            element_bytes, payload_bytes = _unpack_sizes(record, at)
+            at += INLINE_BYTES + element_bytes + payload_bytes
+        if at >= size:
+            return cells
+        if at + INLINE_BYTES == place:
+            element_bytes, payload_bytes, actor, counter = _unpack_inline(record, at)
+            start = place + element_bytes
+            at = start + payload_bytes
+            if element_bytes == len(element):
+                actors = actors or actors_of(rows_of(record))
+                cells.append((actors[actor] + counter, record[start:at]))
+            elif cells:
+                return cells
+        place = record.find(element, max(at + INLINE_BYTES, place + 1))
+    return cells
+
+
+def entries_of(record: bytes) -> list[Entry]:
+    """All entries of an element map, sorted by element and dot."""
+    end = head_end(record)
+    key = key_entries_of(record)
+    entries = key + inline_entries(record, end, len(record), actors_of(rows_of(record)))
+    if key and len(entries) > len(key):
         entries.sort()
     return entries
+
+
+def names_of(record: bytes, kind: bytes, count: int) -> list[bytes]:
+    """The first elements of an inline kind, so many of them."""
+    at = head_end(record)
+    names: list[bytes] = []
+    while at < len(record) and len(names) < count:
+        element_bytes, payload_bytes = _unpack_sizes(record, at)
+        element = record[at + INLINE_BYTES : at + INLINE_BYTES + element_bytes]
+        if element[:1] == kind and (not names or names[-1] != element):
+            names.append(element)
+        at += INLINE_BYTES + element_bytes + payload_bytes
+    return names
 
 
 def letters_of(record: bytes) -> list[int]:
@@ -261,7 +352,7 @@ def _verify_inline(
     """Form, highest clock, mark and counts of the inline entries, which end the record."""
     form, mark, top = 0, 0, _ZERO
     counts: dict[bytes, int] = {}
-    actors = _actors_of(rows)
+    actors = actors_of(rows)
     last = (b"", b"")
     size = len(record)
     while at < size:
@@ -302,7 +393,7 @@ def _check_entry(
     return form_of(kind, payload)
 
 
-def _actors_of(rows: bytes) -> list[bytes]:
+def actors_of(rows: bytes) -> list[bytes]:
     """The distinct actors of rows, in their order."""
     actors: list[bytes] = []
     for at in range(0, len(rows), ROW_BYTES):

@@ -127,7 +127,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "smismember", "SMISMEMBER key member [member ...]",
         "Tells of several whether they are members of a set.",
-        since="6.2.0", group="set", flags="readonly fast", access="RO", complexity=_EACH,
+        since="6.2.0", group="set", flags="readonly fast", access="RO access", complexity=_EACH,
         promise="converges", route=READ, read=looking(SET, smismember),
     ),
     Command(

@@ -147,9 +147,9 @@ def expire(draft: Draft, field: bytes, at_ms: int) -> None:
 
 def prepare(draft: Draft) -> None:
     """Before a hash is changed: cover the fields that have expired, and remarks on nothing."""
-    remarks = draft.elements_of(ELEMENT_REMARK)
-    if not remarks:
+    if not draft.has_any(ELEMENT_REMARK):
         return
+    remarks = draft.elements_of(ELEMENT_REMARK)
     edges = edges_of(codec.rows_of(draft.record))
     for remark in remarks:
         element, name = remark[1:-_DOT], remark[-_DOT:]
@@ -198,6 +198,8 @@ def key_ends_at(record: bytes) -> int | None:
         return 0
     at = key_expires_at(record)
     view = view_of(record, 0)
+    if not view.has_any(ELEMENT_REMARK) and fields.begins_with_value(record):
+        return at
     ends = [
         view.remark_at(element, found.bound_to) for element in view.elements()
         if (found := look(view, element)) is not None

@@ -15,7 +15,7 @@ Source: decision 0036; SEMANTICS 5.
 
 from typing import Final
 
-from respdyn.causal import codec
+from respdyn.causal import codec, element_map
 from respdyn.causal.context import claim_lo
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import CLOCK_MAX
@@ -49,8 +49,14 @@ def key_expires_at(record: bytes, letter: bytes) -> int:
     """When a key that shows this type expires; 0 if it does not."""
     if not record[1] & codec.EXPIRES:
         return 0
-    entries = codec.entries_of(record)
+    entries = _about_key(record)
     return expire_at(births_of(entries, letter), remarks_of(entries))
+
+
+def _about_key(record: bytes) -> list[Entry]:
+    if record[1] & codec.ELEMENTS:
+        return element_map.key_entries_of(record)
+    return codec.entries_of(record)
 
 
 def births_of(entries: list[Entry], letter: bytes) -> Cells:
@@ -76,7 +82,7 @@ def expire(record: bytes, letter: bytes, stamp: Stamp, at_ms: int) -> bytes:
     It has as many dots of its own as there are births, from the stamp's on; one more if there was
     none. It covers the earlier remarks on these births.
     """
-    entries = codec.entries_of(record)
+    entries = _about_key(record)
     births, remarks = births_of(entries, letter), remarks_of(entries)
     actor, counter, floor, _ = stamp
     highest = codec.max_clock(record)

@@ -39,7 +39,7 @@ def has(view: View, member: bytes) -> bool:
 
 def count(view: View) -> int:
     """How many members there are."""
-    return len(view.elements())
+    return view.size()
 
 
 def add(draft: Draft, member: bytes) -> bool:

@@ -13,11 +13,13 @@ Source: decision 0036; SEMANTICS 1.3 (the claim) and 6.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from respdyn.causal import codec
+from respdyn.causal import codec, element_map
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import rows_of_dots, unite_rows
 from respdyn.types import resets
 from respdyn.types.keyed import BIRTH, ELEMENT_REMARK, REMARK, Cells, Entry, claimed, clock_above
+
+LOOKED_UP_MAX: Final = 8        # elements that are looked up one by one; of more, all are read
 
 _NONE: Final[Cells] = []
 _u64: Final = int.from_bytes
@@ -53,6 +55,8 @@ class View:
         self._is_there = is_there
         self._is_open = False
         self._cells: dict[bytes, Cells] = {}
+        self._is_read = False           # all that the record has is in `_cells`
+        self._looked_up = 0
 
     def open(self) -> bool:
         """Whether the key is there. Raises `ReplyError`, WRONGTYPE."""
@@ -65,17 +69,40 @@ class View:
         return self.exists
 
     def _read(self) -> None:
-        for element, dot, payload in codec.entries_of(self.record):
-            held = self._cells.get(element)
-            if held is None:
-                self._cells[element] = [(dot, payload)]
-            else:
-                held.append((dot, payload))
+        """What concerns the key as a whole; its elements are read when they are asked for."""
+        if self.record[1] & codec.ELEMENTS:
+            self._take(element_map.key_entries_of(self.record))
+        else:
+            self._read_all()
+
+    def _read_all(self) -> None:
+        if not self._is_read:
+            self._is_read = True
+            self._take(codec.entries_of(self.record))
+
+    def _take(self, entries: list[Entry]) -> None:
+        """Hold these cells, but for elements that are held already, be they changed since."""
+        held = self._cells
+        new: dict[bytes, Cells] = {}
+        for element, dot, payload in entries:
+            if element not in held:
+                new.setdefault(element, []).append((dot, payload))
+        held.update(new)
 
     def cells(self, element: bytes) -> Cells:
         """The cells of an element, whatever their time to live; none if it is not there."""
-        self.open()
-        return self._cells.get(element, _NONE)
+        if not self.open():
+            return self._cells.get(element, _NONE)
+        found = self._cells.get(element)
+        if found is not None or self._is_read or element[:1] in element_map.KEY:
+            return _NONE if found is None else found
+        self._looked_up += 1
+        if self._looked_up > LOOKED_UP_MAX:
+            self._read_all()
+            return self._cells.get(element, _NONE)
+        found = element_map.cells_of(self.record, element)
+        self._cells[element] = found
+        return found
 
     def elements(self) -> list[bytes]:
         """The elements of this kind, sorted; alive or not."""
@@ -83,8 +110,30 @@ class View:
 
     def elements_of(self, letter: bytes) -> list[bytes]:
         """The elements whose names begin with a letter, sorted."""
-        self.open()
-        return sorted(element for element in self._cells if element[:1] == letter)
+        if self.open():
+            self._read_all()
+        return sorted(
+            element for element, cells in self._cells.items() if cells and element[:1] == letter
+        )
+
+    def has_any(self, letter: bytes) -> bool:
+        """Whether the record has elements whose names begin with a letter, from its head."""
+        if not self.open():
+            return False
+        if self.record[1] & codec.ELEMENTS:
+            return letter in element_map.counts_of(self.record)
+        return bool(self.elements_of(letter))
+
+    def size(self) -> int:
+        """How many elements of this kind there are, alive or not: from the record's head if they
+        were not changed since."""
+        if self.open() and not self.is_changed() and self.record[1] & codec.ELEMENTS:
+            return element_map.counts_of(self.record).get(self.kind.letter, 0)
+        return len(self.elements())
+
+    def is_changed(self) -> bool:
+        """Whether it was written to."""
+        return False
 
     def remark_at(self, element: bytes, bound_to: list[bytes]) -> int:
         """When an element expires by the remarks on what it is bound to; 0 if it does not."""
@@ -131,22 +180,22 @@ class Draft(View):
     def add(self, element: bytes, payload: bytes) -> bytes:
         """Write one cell beside those that an element has; its dot. After `begin`."""
         dot = self._mint()
-        self._cells[element] = [*self._cells.get(element, _NONE), (dot, payload)]
+        self._cells[element] = [*self.cells(element), (dot, payload)]
         self._fresh.setdefault(element, []).append((dot, payload))
         return dot
 
     def drop(self, element: bytes) -> None:
         """Cover all cells of an element."""
         self.begin()
-        for dot, _ in self._cells.pop(element, _NONE):
-            self._gone.append(dot)
+        self._gone += [dot for dot, _ in self.cells(element)]
+        self._cells[element] = []
         self._fresh.pop(element, None)
 
     def drop_dot(self, element: bytes, dot: bytes) -> None:
         """Cover one cell of an element."""
         self.begin()
         self._gone.append(dot)
-        self._cells[element] = [cell for cell in self._cells[element] if cell[0] != dot]
+        self._cells[element] = [cell for cell in self.cells(element) if cell[0] != dot]
         if element in self._fresh:
             self._fresh[element] = [cell for cell in self._fresh[element] if cell[0] != dot]
 
@@ -200,9 +249,20 @@ class Draft(View):
     def is_empty(self) -> bool:
         """Whether nothing of this kind is left."""
         letter, is_live = self.kind.letter, self.kind.is_live
-        return not any(
-            element[:1] == letter and is_live(self, element) for element in self._cells
-        )
+        held = [element for element, cells in self._cells.items() if cells]
+        if any(element[:1] == letter and is_live(self, element) for element in held):
+            return False
+        if not self.exists or self._is_read:
+            return True
+        # As many as were touched, and one more.
+        names = element_map.names_of(self.record, letter, len(self._cells) + 1)
+        if any(element not in self._cells and is_live(self, element) for element in names):
+            return False
+        return not any(is_live(self, element) for element in self.elements())
+
+    def is_changed(self) -> bool:
+        """Whether it was written to."""
+        return self._is_begun
 
     def delta(self) -> bytes:
         """What was changed, as a record to be joined; b"" if nothing was."""

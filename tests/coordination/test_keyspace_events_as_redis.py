@@ -46,8 +46,8 @@ STORIES = {
     "hashes": "HSET h a 1 / HSET h a 1 / HSET h a 2 b 3 / HSETNX h a 4 / HSETNX h c 4 / HMSET h d 5"
               " / HINCRBY h n 2 / HINCRBY h n 0 / HINCRBY h a x / HINCRBYFLOAT h n 1.5 / HDEL h no"
               " / HDEL no a / HDEL h a b / HGETALL h / HDEL h c d n / EXISTS h / HINCRBY h n 1"
-              " / HDEL h n no / HSET h a 1 / DEL h / HSET h a 1 / EXPIRE h 100 / PERSIST h / SET h v"
-              " / HSET h a 1",
+              " / HDEL h n no / HSET h a 1 / DEL h / HSET h a 1 / EXPIRE h 100 / PERSIST h"
+              " / SET h v / HSET h a 1",
     "sets": "SADD s a / SADD s a / SADD s a b c / SREM s no / SREM no a / SREM s a / SCARD s"
             " / SREM s b c no / EXISTS s / SADD s a / SPOP s / SPOP s / SADD s a / SPOP s 0"
             " / SPOP s 9 / SPOP no 2 / SADD s a / SPOP s 1 / SADD s 1 / RENAME s t / COPY t u",

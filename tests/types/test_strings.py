@@ -6,6 +6,7 @@ from respdyn.causal import codec
 from respdyn.causal.codec import join_records
 from respdyn.causal.context import Context
 from respdyn.causal.dot import intern_actor
+from respdyn.errors import UsedTwice
 from respdyn.types import strings, values
 
 A, B = intern_actor(b"a" * 16), intern_actor(b"b" * 16)
@@ -101,7 +102,7 @@ def test_set_continues_its_own_interval_only_above_the_floor():
 
 def test_set_refuses_a_counter_that_was_used():
     record = strings.assign(b"", by(A, 4), b"1", 0)
-    with pytest.raises(AssertionError):
+    with pytest.raises(UsedTwice):
         strings.assign(record, by(A, 4), b"2", 0)
 
 
