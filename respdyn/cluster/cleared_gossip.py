@@ -14,6 +14,7 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_CLEARED, bulk
 from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import PeerError
+from respdyn.ring.hashing import slot_of_locator
 
 _Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
 
@@ -35,7 +36,7 @@ class ClearedGossip:
     def tell_cleared(self, link: Link, locator: bytes) -> None:
         """A peer holds a record that was cleared here: tell it of the clearing."""
         hints, replica = self._node.hints, self._node.replica
-        partition = (locator[0] << 8 | locator[1]) // replica.width
+        partition = slot_of_locator(locator) // replica.width
         tops = hints.cleared(locator) if hints.count else {}
         raise_to(tops, replica.cleared.get(partition, {}).get(locator[2], {}))
         if tops:

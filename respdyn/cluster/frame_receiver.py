@@ -27,12 +27,12 @@ from respdyn.cluster.messages import (
     PROBE,
     decode_numbers,
     hint_name,
-    is_locator,
     pair,
     read_header,
 )
 from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError, PeerError
+from respdyn.ring.hashing import is_locator
 from respdyn.types import values
 
 # So many frames of earlier connections, with none of the latest between them, are too many.
@@ -210,7 +210,8 @@ class Receiver:
             if not is_locator(locator):
                 self._probed(link, number, (at - 1) // 2, locator, theirs)
                 continue
-            record = slots[locator[0] << 8 | locator[1]].get(locator, b"")
+            slot = locator[0] << 8 | locator[1]     # no call on the data path
+            record = slots[slot].get(locator, b"")
             # The digest of a plain record is its head: most comparisons end here.
             if record and theirs and (record.startswith(theirs) or digest(record) == theirs):
                 continue

@@ -44,6 +44,7 @@ from respdyn.cluster.now import Now
 from respdyn.cluster.replica import HINT, Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
+from respdyn.ring.hashing import is_locator, slot_of_locator
 
 _ROOM_AGAIN: Final = 0.9           # of `limit_bytes`: at which a full node takes hints again
 
@@ -220,8 +221,8 @@ class Hints:
             for parts in self._shelves.values():
                 kept += parts[partition].hints if partition in parts else ()
             names = {
-                (name[0] << 8 | name[1], crc32(name[3:]), name)
-                for name in kept if name[0] < 64 and name[2] == db
+                (slot_of_locator(name), crc32(name[3:]), name)
+                for name in kept if is_locator(name) and name[2] == db
             }
             for slot, place, name in sorted(names):
                 if slot in slots and (slot, place) >= (slots.start, position):
@@ -463,7 +464,7 @@ class Hints:
     # ---- among these ----
 
     def _partition_of(self, locator: bytes) -> int:
-        return (locator[0] << 8 | locator[1]) // self._replica.width
+        return slot_of_locator(locator) // self._replica.width
 
     def _clearings(self, partition: int, db: int) -> Iterator[Tops]:
         """Cleared contexts of a database that are kept for anybody."""

@@ -41,6 +41,7 @@ from struct import Struct, pack, unpack
 from typing import Final, cast
 
 from respdyn.errors import PeerError
+from respdyn.ring.hashing import is_locator
 
 PROTOCOL_VERSION: Final = 3
 
@@ -61,8 +62,6 @@ HINT_PART: Final = b"\x40"      # a change
 HINT_WHOLE: Final = b"\x41"     # the whole state of the key, as the sender knows it
 PROBE: Final = b"\x42"
 _ID_BYTES: Final = 20
-_SLOT_BYTES: Final = 64         # the first byte of a locator is below: there are 16384 slots
-_DATABASES: Final = 16
 
 # Of a forwarded command: number, db, protocol (2 or 3), hops so far, R, W, bits, time-out in ms,
 # for how many ms it may be begun, arguments that follow.
@@ -135,11 +134,6 @@ def pair(first: bytes, second: bytes) -> bytes:
 def bulk(item: bytes) -> bytes:
     """One bulk string, encoded."""
     return b"$%d\r\n%b\r\n" % (len(item), item)
-
-
-def is_locator(name: bytes) -> bool:
-    """Whether this can be a locator: a slot that exists, a database that exists, and a key."""
-    return len(name) >= 3 and name[0] < _SLOT_BYTES and name[2] < _DATABASES
 
 
 def hint_name(name: bytes) -> tuple[str, bytes, bool]:

@@ -14,9 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from respdyn.cluster.cleared import check_tops, decode_tops
-from respdyn.cluster.messages import is_locator
 from respdyn.errors import PeerError
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, is_locator
 
 DATABASES = 16
 CLEARING = b"\x80"          # so begins a hint's name that is a cleared context's

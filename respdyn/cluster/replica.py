@@ -38,7 +38,7 @@ from respdyn.cluster.cleared import (
 )
 from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, slot_of_locator
 from respdyn.types import values
 from respdyn.types.values import ELEMENTS_EXPIRING, is_timed
 
@@ -75,6 +75,8 @@ class Replica:
         return self._identity.minted(record)
 
     # ---- the data path ----
+
+    # `slot_of_locator` and `is_locator` are spelled out here: a call would cost more than they do.
 
     def get(self, locator: bytes) -> bytes:
         """The record, or b"" for none."""
@@ -124,7 +126,7 @@ class Replica:
 
     def _count(self, locator: bytes, before: bytes, after: bytes) -> None:
         """A record came, changed its form, or went; b"" is none."""
-        partition = (locator[0] << 8 | locator[1]) // self.width
+        partition = slot_of_locator(locator) // self.width
         was_live, is_live_now = is_live(before), is_live(after)
         if was_live != is_live_now:
             self.live[locator[2]][partition] += 1 if is_live_now else -1
@@ -159,7 +161,7 @@ class Replica:
         for locator, record in self._over.items():
             if locator[2] in dbs:
                 live, timed = counts[locator[2] - dbs.start]
-                partition = (locator[0] << 8 | locator[1]) // self.width
+                partition = slot_of_locator(locator) // self.width
                 live[partition] -= 1
                 timed[partition] -= is_timed(record)
         return counts
@@ -249,14 +251,14 @@ class Replica:
         held = self.get(locator)
         known = context_of(held).top(identity.actor) if held else 0
         if context_of(record).top(identity.actor) > known:
-            partition = (locator[0] << 8 | locator[1]) // self.width
+            partition = slot_of_locator(locator) // self.width
             identity.floors[partition] = identity.counter
 
     # ---- cleared contexts ----
 
     def is_cleared(self, locator: bytes, record: bytes) -> bool:
         """Whether everything in the record happened before its database was emptied here."""
-        cleared = self.cleared.get((locator[0] << 8 | locator[1]) // self.width)
+        cleared = self.cleared.get(slot_of_locator(locator) // self.width)
         tops = cleared.get(locator[2]) if cleared else None
         if not tops or not record:
             return False
@@ -266,7 +268,7 @@ class Replica:
         """What of a record happened after its database was emptied here; b"" if nothing did."""
         if not self.cleared or not record:
             return record
-        cleared = self.cleared.get((locator[0] << 8 | locator[1]) // self.width)
+        cleared = self.cleared.get(slot_of_locator(locator) // self.width)
         tops = cleared.get(locator[2]) if cleared else None
         return above(record, tops) if tops else record
 
@@ -313,7 +315,7 @@ class Replica:
     def let_go(self, locator: bytes) -> None:
         """Drop a value that is over. A FLUSHALL still speaks of it: who has prolonged it loses it.
         """
-        partition = (locator[0] << 8 | locator[1]) // self.width
+        partition = slot_of_locator(locator) // self.width
         gone = self._gone.setdefault(partition, {}).setdefault(locator[2], {})
         raise_by(gone, self.get(locator))
         self.collected(locator)
@@ -331,7 +333,7 @@ class Replica:
 
     def drop(self, locator: bytes) -> None:
         """Forget a record: it was cleared, or others keep it now."""
-        slot = locator[0] << 8 | locator[1]
+        slot = slot_of_locator(locator)
         record = self.slots[slot].pop(locator)
         self.stale[slot] = 1
         self.records -= 1
@@ -384,7 +386,7 @@ class Replica:
             except DamagedError:
                 damaged += 1
                 continue
-            slot = locator[0] << 8 | locator[1]
+            slot = slot_of_locator(locator)
             self.slots[slot][locator] = record
             self.stale[slot] = 1
             self.records += 1
@@ -410,7 +412,7 @@ class Replica:
 
     def lose(self, locator: bytes) -> None:
         """Forget a record that is damaged. Its stored copy stays until another is written."""
-        slot = locator[0] << 8 | locator[1]
+        slot = slot_of_locator(locator)
         record = self.slots[slot].pop(locator)
         self.stale[slot] = 1
         self.records -= 1

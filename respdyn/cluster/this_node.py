@@ -24,6 +24,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.cluster.transfer_state import Transfers
 from respdyn.config import Settings
 from respdyn.ports import Random, Trace
+from respdyn.ring.hashing import slot_of_locator
 from respdyn.ring.ring import Member, Ring
 
 
@@ -87,7 +88,7 @@ class ThisNode:
 
     def plan_for(self, locator: bytes) -> Plan:
         """Who takes part in a request for this key now."""
-        return self.plans[locator[0] << 8 | locator[1]]
+        return self.plans[slot_of_locator(locator)]
 
     def mark(self, links: Iterable[Link]) -> None:
         """Note on links who may ask, store and tell: members, and those that were and are still

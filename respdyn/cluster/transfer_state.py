@@ -25,6 +25,7 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.statements import State
 from respdyn.errors import PeerError
 from respdyn.ring.change import advance, holders_of
+from respdyn.ring.hashing import slot_of_locator
 from respdyn.ring.ring import FILL, JOINT, READ, Move, Ring
 
 UNFILLED = META + b"unfilled"
@@ -155,7 +156,7 @@ class Transfers:
 
     def holds(self, locator: bytes) -> bool:
         """Whether this node is to store what is written to a key."""
-        partition = (locator[0] << 8 | locator[1]) // self._replica.width
+        partition = slot_of_locator(locator) // self._replica.width
         return self.ring is not None and self._here in self.holders(partition)
 
     # ---- what is told ----

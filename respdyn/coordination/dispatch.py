@@ -51,7 +51,7 @@ from respdyn.coordination.lines import Lines
 from respdyn.errors import ReplyError, UsedTwice
 from respdyn.ports import random_bits
 from respdyn.resp.replies import error
-from respdyn.ring.hashing import BRACE, PREFIX, slot_of
+from respdyn.ring.hashing import BRACE, PREFIX, slot_of, slot_of_locator
 from respdyn.types.values import exists
 
 _MAX_HOPS: Final = 2
@@ -187,7 +187,8 @@ class Dispatcher:
         if not self._node.identity.can_mint(1):
             return error(_NO_LEASE)
         if plan.is_owner:
-            record = self._slots[locator[0] << 8 | locator[1]].get(locator, b"")
+            slot = locator[0] << 8 | locator[1]     # no call on the data path
+            record = self._slots[slot].get(locator, b"")
             stamp = self._node.stamp(plan.partition)
         else:
             record = self._stand_in.record(locator)
@@ -246,7 +247,7 @@ class Dispatcher:
         self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
     ) -> bytes:
         """The reply that `apply` gave to a waiter, computed once more from what was there."""
-        stamp = self._node.stamp(self._node.plans[locator[0] << 8 | locator[1]].partition)
+        stamp = self._node.stamp(self._node.plans[slot_of_locator(locator)].partition)
         if command.wants_seal:
             return command.write_at(
                 argv, record, self._now.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
@@ -284,7 +285,7 @@ class Dispatcher:
 
     def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
         """The second half of a read-modify-write."""
-        plan = self._node.plans[locator[0] << 8 | locator[1]]
+        plan = self._node.plans[slot_of_locator(locator)]
         if call.hops and self._now.now_ms > call.until_ms:
             waiter.fill(refuse(waiter, locator))
         elif plan.is_owner and self._coordinator.is_contested(locator):
@@ -362,7 +363,7 @@ class Dispatcher:
             owners = [link.peer for link in good or readers]
             if call.terms.sloppy and not call.hops and self._stand_in.must_read(plan, call.terms.r):
                 return self._run_here(call, locator, plan, target)
-            peer = owners[(locator[0] << 8 | locator[1]) % len(owners)] if owners else ""
+            peer = owners[slot_of_locator(locator) % len(owners)] if owners else ""
         else:
             peer = plan.coordinator if plan.has_owner or call.terms.sloppy else ""
             if peer == self._here:
@@ -406,7 +407,7 @@ class Dispatcher:
 
     def _too_few_there(self, call: Call) -> None:
         """An owner that was to answer a read reaches too few others: ask those that we reach."""
-        plan = self._node.plans[call.locator[0] << 8 | call.locator[1]]
+        plan = self._node.plans[slot_of_locator(call.locator)]
         reply = self._run_here(call, call.locator, plan, call.waiter)
         if reply is not None:
             call.waiter.fill(reply)

@@ -17,7 +17,7 @@ from typing import Final
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.events import LONG_PAST_MS
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, slot_of_locator
 from respdyn.types.values import ends_at, expire_at
 
 GRACE_MS: Final = 5000          # longer than it takes to notice that a node has failed
@@ -91,7 +91,7 @@ class Expiring:
         """A time has come. If the key has another by now, there is another entry for it."""
         if self._times.get(locator) != at:
             return
-        plan = self._node.plans[locator[0] << 8 | locator[1]]
+        plan = self._node.plans[slot_of_locator(locator)]
         if plan.coordinator != self._here and due == at:
             heappush(self._queue, (at + GRACE_MS, locator, at))
             return

@@ -6,9 +6,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from respdyn.cluster.messages import is_locator
 from respdyn.cluster.terms import Terms
 from respdyn.errors import PeerError
+from respdyn.ring.hashing import is_locator
 
 _Wanted = Annotated[int, Meta(ge=1, le=1024)]       # R or W
 

@@ -56,6 +56,7 @@ from respdyn.coordination.watched import has_changed, version_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
 from respdyn.ring.hashing import locator as locator_of
+from respdyn.ring.hashing import slot_of_locator
 
 Note = Callable[[int], None]        # hears how many nanoseconds a step took
 
@@ -266,7 +267,7 @@ class Running:
         if self._dots and not node.identity.can_mint(self._dots):
             return _NO_LEASE
         for name in self._locators:
-            plan = plans[name[0] << 8 | name[1]]
+            plan = plans[slot_of_locator(name)]
             if not plan.is_owner:
                 return NOT_RUN
             replicas = plan.replicas if self._is_sloppy else plan.strict
@@ -304,7 +305,7 @@ class Running:
         plans = self._node.plans
         kept_for = self._groups.coordinator.keepers.asked
         if not self._reads or (self._r <= 1 and not (
-            kept_for and any(plans[name[0] << 8 | name[1]].partition in kept_for
+            kept_for and any(plans[slot_of_locator(name)].partition in kept_for
                              for name in self._reads)
         )):
             self._run()
@@ -320,7 +321,7 @@ class Running:
                 yield PIECE * STEPS
                 if self._is_over:
                     return
-            slot = name[0] << 8 | name[1]
+            slot = slot_of_locator(name)
             self._groups.coordinator.read(
                 plans[slot], reader, name, self._groups.replica.get(name),
                 min(self._r, plans[slot].n), self._is_sloppy, self._deadline_ms,
@@ -397,7 +398,7 @@ class Running:
                     command, argv, name, self._now.wall_ms, step.resp3, reply
                 )
             return reply
-        plan = self._node.plans[name[0] << 8 | name[1]]
+        plan = self._node.plans[slot_of_locator(name)]
         terms = Terms(step.r, step.w, step.sloppy, 0)
         return dispatcher.apply(
             command, argv, name, plan, step.resp3, terms, self._deadline_ms, waiter

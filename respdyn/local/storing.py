@@ -25,6 +25,7 @@ from respdyn.commands.introspection import help_text
 from respdyn.errors import ReplyError
 from respdyn.local import info
 from respdyn.resp.replies import OK, array, bulk, double, integer, map_, status, text
+from respdyn.ring.hashing import slot_of_locator
 from respdyn.sessions.memory import CONNECTION_BYTES
 from respdyn.sessions.session import WRITTEN_MAX, Session
 from respdyn.sessions.users import check_debug
@@ -126,7 +127,7 @@ def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
         return min(up, context.n - 1)
     wanted: dict[str, list[bytes]] = {}
     for name in locators:
-        for owner in plans[name[0] << 8 | name[1]].owners:
+        for owner in plans[slot_of_locator(name)].owners:
             if owner == here or node.link_to(owner).is_up:
                 wanted.setdefault(owner, []).append(name)
     answers = yield [(owner, Digests(names)) for owner, names in wanted.items()]
@@ -139,7 +140,7 @@ def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
     fewest = context.n - 1
     for name in locators:
         held = told.get(name, {})
-        first = held.get(plans[name[0] << 8 | name[1]].coordinator)
+        first = held.get(plans[slot_of_locator(name)].coordinator)
         same = sum(1 for digest in held.values() if digest == first)
         fewest = min(fewest, max(0, same - 1))
     return fewest

@@ -36,7 +36,7 @@ from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 from respdyn.replication.tombstones import Due, Promises, Remains
 from respdyn.replication.transfer import TransferWork
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, is_locator, slot_of_locator
 from respdyn.types.values import REMARK_LEAD_MS, is_expired, remove
 
 BATCH: Final = 1024          # locators dealt with at once
@@ -407,7 +407,7 @@ class Collection:
 
     def _reduce_one(self, locator: bytes, record: bytes, others: list[str]) -> None:
         node = self._node
-        partition = (locator[0] << 8 | locator[1]) // node.replica.width
+        partition = slot_of_locator(locator) // node.replica.width
         reduced = remove(record, node.stamp(partition))
         if not reduced:
             return
@@ -516,4 +516,4 @@ class Collection:
 
 
 def _is_in(locator: bytes, partition: int, width: int) -> bool:
-    return len(locator) > 2 and (locator[0] << 8 | locator[1]) // width == partition
+    return is_locator(locator) and slot_of_locator(locator) // width == partition

@@ -33,7 +33,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
 from respdyn.replication.hash_tree import HashTrees, Position
-from respdyn.ring.hashing import is_locator
+from respdyn.ring.hashing import is_locator, slot_of_locator
 
 BATCH: Final = 16            # partitions of an exchange in the regular round
 URGENT_BATCH: Final = 64     # and with a peer that has come up
@@ -366,7 +366,7 @@ class Exchange:
             ours = dict(entries)
             theirs = {
                 name: digested for name, digested in page.entries
-                if is_locator(name) and (name[0] << 8 | name[1]) in slots
+                if is_locator(name) and slot_of_locator(name) in slots
             }
             for name in sorted(ours.keys() | theirs.keys()):
                 one, two = ours.get(name, b""), theirs.get(name, b"")
@@ -469,7 +469,7 @@ class Exchange:
             node.counters.exchange_keys_repaired += 1
 
     def _partition_of(self, name: bytes) -> int:
-        return (name[0] << 8 | name[1]) // self._node.replica.width
+        return slot_of_locator(name) // self._node.replica.width
 
     def _conclude(self, peer: str, look: int) -> None:
         """Whatever was examined and has no suspects left is clean; the rest is looked at again."""

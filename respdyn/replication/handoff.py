@@ -27,6 +27,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
 from respdyn.replication.exchange import Exchange
+from respdyn.ring.hashing import is_locator, slot_of_locator
 
 MESSAGE_BYTES: Final = 64 * 1024    # of a message, unless a single hint has more
 MESSAGE_HINTS: Final = 100          # a millisecond for the owner; several may come in one turn
@@ -175,9 +176,9 @@ class Handoff:
         if isinstance(ask, HintsUpto):
             return node.hints.count_upto(ask.serial)
         locator = ask.locator
-        if len(locator) < 3 or locator[0] > 63:
+        if not is_locator(locator):
             return False, b"", {}
-        if node.plans and node.plans[locator[0] << 8 | locator[1]].is_owner:
+        if node.plans and node.plans[slot_of_locator(locator)].is_owner:
             partition = node.hints.partition_of(locator)
             cleared = node.replica.cleared.get(partition, {}).get(locator[2], {})
             return True, node.replica.get(locator), cleared

@@ -20,7 +20,7 @@ from respdyn.cluster.admission import SCRUB
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.replication.exchange import Exchange
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, slot_of_locator
 
 RECORDS: Final = 256            # checked at once, unless a slot has more
 BYTES: Final = 1 << 20          # and of so many bytes; a checksum takes 1 ms for them
@@ -76,7 +76,7 @@ class Scrub:
     def _lost(self, locator: bytes) -> None:
         node = self._node
         node.counters.scrub_damages += 1
-        partition = (locator[0] << 8 | locator[1]) // node.replica.width
+        partition = slot_of_locator(locator) // node.replica.width
         node.trace.event("record_damaged_in_memory", partition=partition)
         node.replica.lose(locator)
         self._lost_memory()

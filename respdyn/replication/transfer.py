@@ -32,7 +32,7 @@ from respdyn.cluster.timeouts import NEVER
 from respdyn.cluster.transfer_state import Progress
 from respdyn.errors import DamagedError
 from respdyn.replication.exchange import Exchange
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, is_locator, slot_of_locator
 
 LOOK_MS: Final = 50          # between two looks at what is to be done
 PULL_PARTITIONS: Final = 16  # of a pull
@@ -158,7 +158,7 @@ class TransferWork:
 
     def _is_of(self, name: bytes, partition: int) -> bool:
         width = self._node.replica.width
-        return len(name) >= 3 and (name[0] << 8 | name[1]) // width == partition and name[2] < 16
+        return is_locator(name) and slot_of_locator(name) // width == partition
 
     def _take(self, name: bytes, record: bytes) -> None:
         replica = self._node.replica
@@ -331,7 +331,7 @@ class TransferWork:
                 if partition in moves and 0 <= db < 16:
                     node.replica.clear(partition, db, tops)
             for name, record in page.records:
-                if len(name) >= 3 and (name[0] << 8 | name[1]) // width in moves and name[2] < 16:
+                if is_locator(name) and slot_of_locator(name) // width in moves:
                     self._take(name, record)
             node.counters.records_filled += len(page.records)
             node.admission.spend(TRANSFER, _cost(page.records))

@@ -71,7 +71,16 @@ def is_locator(name: bytes) -> bool:
     >>> [is_locator(name) for name in names]
     [True, False, False, False]
     """
-    return len(name) >= 3 and (name[0] << 8 | name[1]) < SLOTS and name[2] < DATABASES
+    return len(name) >= 3 and name[0] < SLOTS >> 8 and name[2] < DATABASES
+
+
+def slot_of_locator(loc: bytes) -> int:
+    """The slot that a locator begins with.
+
+    >>> slot_of_locator(locator(3, b"k"))
+    7629
+    """
+    return loc[0] << 8 | loc[1]
 
 
 def split_locator(loc: bytes) -> tuple[int, int, bytes]:
@@ -80,7 +89,7 @@ def split_locator(loc: bytes) -> tuple[int, int, bytes]:
     >>> split_locator(locator(3, b"k"))
     (7629, 3, b'k')
     """
-    return loc[0] << 8 | loc[1], loc[2], loc[3:]
+    return slot_of_locator(loc), loc[2], loc[3:]
 
 
 def _tag(key: bytes) -> bytes:

@@ -24,7 +24,7 @@ from respdyn.coordination.forwarding import NO_AGREEMENT, OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import Done, Group, Outcome, Step
 from respdyn.coordination.groups import WATCH, Groups, Note, Timing
 from respdyn.resp.replies import OK
-from respdyn.ring.hashing import slot_of
+from respdyn.ring.hashing import slot_of, slot_of_locator
 from respdyn.sessions.session import Session
 
 TRIES: Final = 3
@@ -89,7 +89,7 @@ class Sender:
                 batch = batches[peer] = Batch(peer)
             batch.items.append(item)
         for watch in watches:
-            peer = self._place(plans[watch[0][0] << 8 | watch[0][1]], False, False)
+            peer = self._place(plans[slot_of_locator(watch[0])], False, False)
             batch = batches.get(peer)
             if batch is None:
                 batch = batches[peer] = Batch(peer)

@@ -19,7 +19,7 @@ from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.groups import Groups
 from respdyn.errors import ReplyError
 from respdyn.membership.readiness import Standing
-from respdyn.ring.hashing import locator
+from respdyn.ring.hashing import locator, slot_of_locator
 from respdyn.sessions.command_stats import Journal
 from respdyn.sessions.group_sender import Sender, read_watched
 from respdyn.sessions.session import ALL_KEYS, Load, Session
@@ -160,7 +160,7 @@ class Router:
     def note_write(self, session: Session, key: bytes) -> None:
         """WAIT will want to know of this."""
         name = locator(session.db, key)
-        session.note_write(name, self.node.plans[name[0] << 8 | name[1]].group)
+        session.note_write(name, self.node.plans[slot_of_locator(name)].group)
 
     def sender(self, terms: Terms, deadline_ms: int) -> Sender:
         """Sends groups of commands to the nodes that do them."""

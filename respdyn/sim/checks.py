@@ -6,7 +6,7 @@ the copies are equal to the byte; nothing waits in any queue; walking all keys f
 
 from collections.abc import Callable
 
-from respdyn.ring.hashing import locator
+from respdyn.ring.hashing import locator, slot_of_locator
 from respdyn.sim import operations
 from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Client
@@ -273,7 +273,7 @@ def _unlike(world: World) -> list[tuple[bytes, dict[bytes, str]]]:
         is_reduced = True       # one owner has made a tombstone of a value that all know is expired
         for host in world.hosts:
             assert host.node is not None
-            if not host.node.this.plans[name[0] << 8 | name[1]].is_owner:
+            if not host.node.this.plans[slot_of_locator(name)].is_owner:
                 continue
             replica = host.node.replica
             record, is_dead = replica.get(name), not replica.is_live(name)
