@@ -30,6 +30,11 @@ _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
 _ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
 
+# They set the time to live of fields; one that is over already removes them.
+_FIELD_TIMES: Final = frozenset(("hexpire", "hpexpire", "hexpireat", "hpexpireat", "hgetex"))
+_TIMES: Final = frozenset((b"EX", b"PX", b"EXAT", b"PXAT"))
+FIELD_EXPIRED: Final[Event] = ("h", b"hexpired")
+
 # What takes the last element of a key says so, and then that the key is gone.
 _OF_ELEMENTS: Final = frozenset(("h", "s"))
 _OF_ONE_ELEMENT: Final = frozenset((
@@ -50,6 +55,13 @@ def of_write(
     if after == before:
         return events
     event = _event_of(command, argv)
+    over = values.over(before, now_ms)
+    if event[0] == "h" and over:
+        events.append(FIELD_EXPIRED)
+    if command.name in _FIELD_TIMES and values.size(after) < values.size(before) - over:
+        event = ("h", b"hdel")
+    elif command.name == "hgetex" and any(word(one) == b"PERSIST" for one in argv[2:4]):
+        event = ("h", b"hpersist")
     if not values.exists(after, 0):
         if existed and event[0] in _OF_ELEMENTS and command.name != "dyn.storeset":
             events.append(event)
@@ -64,6 +76,8 @@ def of_write(
     if command.name == "getex" and not at:
         event = (GENERIC, b"persist")
     events.append(event)
+    if command.name == "hsetex" and any(word(one) in _TIMES for one in argv[2:5]):
+        events.append(("h", b"hexpire"))
     if event[1] == b"set" and at and not any(word(one) == b"KEEPTTL" for one in argv[3:]):
         events.append(TIMED)
     if 0 < (at or 0) <= now_ms - LONG_PAST_MS:

@@ -79,6 +79,16 @@ def is_live(view: View, element: bytes) -> bool:
     return bool(cells) and fields.shown(cells, _key_sums(view)) is not None
 
 
+def over(record: bytes, now_ms: int) -> int:
+    """How many fields of a record have expired, and are not covered yet."""
+    view = view_of(record, now_ms)
+    if not view.has_any(ELEMENT_REMARK):
+        return 0
+    return sum(
+        is_live(view, element) and look(view, element) is None for element in view.elements()
+    )
+
+
 def ends_at(view: View, field: bytes) -> int | None:
     """When a field expires, in ms; 0 if it does not; None if it is not there."""
     element = LETTER + field

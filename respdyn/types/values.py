@@ -272,6 +272,13 @@ def size(record: bytes) -> int:
     return sets.count(sets.view_of(record, 0)) if kind is SET else 0
 
 
+def over(record: bytes, now_ms: int) -> int:
+    """How many fields of a key that shows a hash have expired, and are not covered yet."""
+    if not record or record[1] & ELEMENTS_EXPIRING != ELEMENTS_EXPIRING:
+        return 0
+    return hashes.over(record, now_ms) if kind_of(record) is HASH else 0
+
+
 def pack(record: bytes, now_ms: int) -> bytes:
     """The content of a key that is there, for another key of ours."""
     kind = kind_of(record)

@@ -145,6 +145,35 @@ def test_fields_of_both_sides_meet_and_increments_add_up():
     assert values.siblings(alike(little, "h"), 0) == [b""]
 
 
+def test_the_time_to_live_of_fields_on_both_sides_of_a_cut():
+    little = Little(3, w=1, r=1).ready()
+    a, b = little.client("A"), little.client("B")
+    assert a("HSET", "h", "long", "1", "kept", "1", "new", "1", "gone", "1") == 4
+    little.run(20)
+    little.cut("A", "B")
+    little.cut("A", "C")
+    little.run(1500)
+    assert a("HEXPIRE", "h", "100", "FIELDS", "3", "long", "kept", "new") == [1, 1, 1]
+    assert b("HEXPIRE", "h", "500", "FIELDS", "3", "long", "kept", "gone") == [1, 1, 1]
+    assert b("HPERSIST", "h", "FIELDS", "1", "kept") == [1]
+    assert b("HSET", "h", "new", "2") == 0
+    assert a("HGETDEL", "h", "FIELDS", "1", "gone") == [b"1"]
+    little.heal()
+    little.run(3000)
+    settle(little, "h")
+    # The longest holds, HPERSIST beats any, HSET ends it, and a removal is no less one for it.
+    for client in (a, b):
+        found = client("HTTL", "h", "FIELDS", "4", "long", "kept", "new", "gone")
+        assert 490 < found[0] <= 500 and found[1:] == [-1, -1, -2]
+    assert a("HPEXPIRE", "h", "50", "FIELDS", "1", "long") == [1]
+    little.run(200)
+    assert b("HGETALL", "h") == [b"kept", b"1", b"new", b"2"]
+    assert b("HSET", "h", "more", "1") == 1
+    settle(little, "h")
+    # What has expired was covered by that write; nothing is left of its time to live.
+    assert b"long" not in alike(little, "h")
+
+
 def test_a_later_hset_beats_an_earlier_one_whatever_the_clocks_say():
     little = Little(3).ready()
     key = little.key_of("A", "h")

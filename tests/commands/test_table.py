@@ -14,6 +14,8 @@ EVERYTHING = [one for command in COMMANDS for one in (command, *command.subcomma
 # Redis 7.0.15 does not have these: ours, and what clients of today send anyway.
 NEWER = {
     "client|setinfo", "client|no-touch", "client|maint_notifications", "cluster|myshardid",
+    "hexpire", "hpexpire", "hexpireat", "hpexpireat", "httl", "hpttl", "hexpiretime",
+    "hpexpiretime", "hpersist", "hgetdel", "hgetex", "hsetex",
 }
 COMPARED = [
     one for one in EVERYTHING
