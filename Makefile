@@ -85,7 +85,8 @@ clean:  ## remove what make made, except data
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("respdyn needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	@echo "setting up .venv (once; about a minute)"
-	@$(PYTHON) -m venv .venv
+	@which='import sys; print(sys.base_prefix, *sys.version_info[:3])'; \
+		test "$$(.venv/bin/python -c "$$which" 2>&1)" = "$$($(PYTHON) -c "$$which")" || $(PYTHON) -m venv --clear .venv
 	@RESPDYN_BUILD=interpreted $(PIP) install --editable .
 	@touch $@
 
