@@ -137,6 +137,8 @@ class View:
 
     def remark_at(self, element: bytes, bound_to: list[bytes]) -> int:
         """When an element expires by the remarks on what it is bound to; 0 if it does not."""
+        if not self.is_changed() and not (self.record and self.record[1] & codec.EXPIRES):
+            return 0
         bounds = [
             _u64(payload[8:16]) for name in bound_to
             for _, payload in self.cells(ELEMENT_REMARK + element + name)

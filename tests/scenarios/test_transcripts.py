@@ -1,8 +1,8 @@
 """Transcripts: a small cluster's story, told as commands and what came of them.
 
 A `.txt` file beside this one is replayed line by line on a little cluster, and what comes of it is
-compared with what the file says. `pytest --rewrite` writes it anew; read the difference and commit
-only what you understand.
+compared with what the file says; of a page of the documentation what stands in its blocks of code.
+`pytest --rewrite` writes it anew; read the difference and commit only what you understand.
 
     # a remark stays as it is
     nodes 3 [setting=value ...]      begin; the nodes are A, B, C ...
@@ -23,7 +23,8 @@ from respdyn.ring.hashing import PREFIX, slot_of
 from tests.little import Client, Little
 
 HERE = Path(__file__).parent
-FILES = sorted(HERE.glob("*.txt"))
+PAGES = [HERE.parents[1] / "docs" / "carts.md"]
+FILES = sorted(HERE.glob("*.txt")) + PAGES
 
 
 class Teller:
@@ -36,13 +37,16 @@ class Teller:
         self._tokens: dict[bytes, str] = {}
         self._named: dict[str, bytes] = {}
 
-    def tell(self, text: str) -> str:
+    def tell(self, text: str, is_page: bool = False) -> str:
         told = []
+        is_told = not is_page       # within a block of code
         for line in text.splitlines():
             if line.startswith("    "):
                 continue
             told.append(line)
-            if line and not line.startswith("#"):
+            if is_page and line.startswith("```"):
+                is_told = not is_told
+            elif is_told and line and not line.startswith("#"):
                 told += [f"    {one}" for one in self._act(line)]
         return "\n".join(told) + "\n"
 
@@ -125,7 +129,7 @@ class Teller:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_transcript(path: Path, request: pytest.FixtureRequest) -> None:
     text = path.read_text()
-    told = Teller().tell(text)
+    told = Teller().tell(text, path.suffix == ".md")
     if request.config.getoption("--rewrite"):
         path.write_text(told)
     assert told == text
