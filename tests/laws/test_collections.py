@@ -6,7 +6,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from respdyn.causal import codec, element_map, rows, splice
 from respdyn.causal.codec import digest, join_records
+from respdyn.errors import DamagedError
+from respdyn.types import keyed, values, view
 from tests.laws.collecting import CollectionWorld
 
 SEEDS = 200
@@ -42,6 +45,47 @@ def test_a_wrong_claim_is_found():
     with pytest.raises(AssertionError):
         for seed in range(SEEDS):
             world_of(seed, is_claiming=False)
+
+
+def remove_but_births(record, stamp):
+    """DEL that covers what it has seen alive, but for the births."""
+    dots = [dot for element, dot, _ in codec.entries_of(record) if element != keyed.BIRTH]
+    return codec.encode_entries(rows.rows_of_dots(dots), []) if codec.is_live(record) else b""
+
+
+def rows_below(dots):
+    """The rows that a removal covers, if it takes all that these actors did before as seen too."""
+    return rows.merge_rows(sorted(dot[:16] + bytes(8) + dot[16:] for dot in dots))
+
+
+def splice_but_concurrent(ours, their_rows, theirs):
+    """A join that drops what stands beside an element that is there."""
+    there = {element for element, _, _ in codec.entries_of(ours)}
+    return splice.splice(ours, their_rows, [one for one in theirs if one[0] not in there])
+
+
+def splice_but_the_seal(ours, their_rows, theirs):
+    """A join that lets the mark of the head be as it was."""
+    before = element_map.mark_in(ours)
+    outcome = splice.splice(ours, their_rows, theirs)
+    return outcome and (outcome[0], outcome[1][:8] + before.to_bytes(8) + outcome[1][16:])
+
+
+@pytest.mark.parametrize(("module", "name", "mutant"), [
+    (values, "remove", remove_but_births),
+    (view, "rows_of_dots", rows_below),
+    (codec, "splice", splice_but_concurrent),
+    (codec, "splice", splice_but_the_seal),
+    (splice, "_both", lambda ours, theirs: set()),
+], ids=[
+    "DEL forgets the births", "SREM removes what it has not seen",
+    "a join drops a concurrent field", "a join forgets the mark", "a join keeps what was removed",
+])
+def test_a_planted_bug_is_found(module, name, mutant, monkeypatch):
+    monkeypatch.setattr(module, name, mutant)
+    with pytest.raises((AssertionError, DamagedError)):
+        for seed in range(SEEDS):
+            world_of(seed)
 
 
 def test_joins_of_collections_commute_associate_and_repeat():
