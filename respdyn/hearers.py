@@ -45,7 +45,7 @@ from respdyn.errors import DamagedError, PeerError
 from respdyn.membership.gossip import Gossip
 from respdyn.replication.collection import Collection
 from respdyn.sessions.draining import Draining
-from respdyn.sessions.notifications import Telling
+from respdyn.sessions.notifications import Notifications
 
 Hear = Callable[[Link, bytes], None]
 
@@ -55,7 +55,8 @@ class Hearers:
 
     def __init__(
         self, counters: Counters, hear_clock: Hear, gossip: Gossip, keepers: Keepers,
-        cleared: ClearedGossip, collection: Collection, telling: Telling, draining: Draining,
+        cleared: ClearedGossip, collection: Collection, notifications: Notifications,
+        draining: Draining,
     ) -> None:
         self._counters = counters
         self._hearers: dict[bytes, Hear] = {
@@ -65,13 +66,13 @@ class Hearers:
             GOSSIP_RELEASE: gossip.heard_release,
             GOSSIP_RING: gossip.heard_ring,
             GOSSIP_CLEARED: lambda link, item: cleared.heard(item[1:]),
-            GOSSIP_MESSAGE: telling.pubsub.heard_message,
-            GOSSIP_COUNT: telling.pubsub.heard_count,
+            GOSSIP_MESSAGE: notifications.pubsub.heard_message,
+            GOSSIP_COUNT: notifications.pubsub.heard_count,
             GOSSIP_USER: gossip.heard_user,
-            GOSSIP_EVENT: telling.notices.heard_event,
-            GOSSIP_INTEREST: telling.heard_interest,
+            GOSSIP_EVENT: notifications.keyspace_events.heard_event,
+            GOSSIP_INTEREST: notifications.heard_interest,
             GOSSIP_CLOCK: hear_clock,
-            GOSSIP_CHANGED: telling.trackers.heard,
+            GOSSIP_CHANGED: notifications.trackers.heard,
             GOSSIP_LEAVING: draining.heard,
             GOSSIP_COLLECTED: lambda link, item: collection.heard(item[1:]),
             GOSSIP_VOTE: gossip.heard_vote,

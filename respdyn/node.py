@@ -38,13 +38,13 @@ from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link, seal_all
 from respdyn.cluster.plan import Planner, spare
 from respdyn.cluster.slot_map import SlotMap
-from respdyn.cluster.tasks import Asking
+from respdyn.cluster.tasks import TaskRunner
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.config import Settings
 from respdyn.coordination.coverage import Coverage
 from respdyn.coordination.dispatch import Dispatcher
-from respdyn.coordination.fallback import StandIn
+from respdyn.coordination.fallback import Fallback
 from respdyn.coordination.groups import Groups
 from respdyn.coordination.inbound import Inbound
 from respdyn.hearers import Hearers
@@ -53,19 +53,19 @@ from respdyn.local.context import LocalContext
 from respdyn.local.table import run
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
-from respdyn.membership.readiness import Standing
-from respdyn.membership.ring_changes import Changes, member_of
+from respdyn.membership.readiness import Readiness
+from respdyn.membership.ring_changes import RingChanges, member_of
 from respdyn.membership.token_keys import TokenKeys
 from respdyn.ports import Random, Trace, random_bits
 from respdyn.replication.collection import Collection
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.handoff import Handoff
 from respdyn.replication.scrub import Scrub
-from respdyn.replication.transfer import TransferWork
+from respdyn.replication.transfer import Transfer
 from respdyn.ring.ring import Member
-from respdyn.sessions.front import Front
 from respdyn.sessions.session import Session
-from respdyn.sessions.turn_output import Drained, to_write
+from respdyn.sessions.sessions import Sessions
+from respdyn.sessions.turn_output import TurnOutput, to_write
 
 
 class Node:
@@ -106,9 +106,9 @@ class Node:
         this.begin(this.settings.engine != "memory" and not (self.damaged or self.is_restored))
         here = member_of(this.settings, this.identity)
         self._assemble(here)
-        self.telling.tick()
+        self.notifications.tick()
         self.gossip.restore(self.is_named)
-        self.front.begin()
+        self.sessions.begin()
         self.changes.restore()
         self.changes.found()
         self.changes.go_by_ring()
@@ -131,15 +131,14 @@ class Node:
             self._reachability_changed, self.replan,
             lambda peer: self.dispatcher.forwarding.fell_silent(peer),
         )
-        self.standing = Standing(
-            this, self.membership, lambda: self.front.held(), lambda: self.arrival.is_over,
+        self.readiness = Readiness(
+            this, self.membership, lambda: self.sessions.held(), lambda: self.arrival.is_over,
             lambda: self.draining.retires, lambda peer: self.handoff.came_up(peer),
             lambda link: self.coordinator.lose_writes(link), self.replan,
         )
         self.slot_map = SlotMap(name, self.now_ms)
-        self.keepers = Keepers(
-            name, self.links, self.hints, 4 * settings.failure_timeout_ms, this.now
-        )
+        silent_ms = 4 * settings.failure_timeout_ms
+        self.keepers = Keepers(name, self.links, self.hints, silent_ms, this.now)
         self.cleared_gossip = ClearedGossip(this)
         self.gossip = Gossip(
             this, self.membership, self.replan, lambda: self.slot_map.hold_back(self.now_ms),
@@ -151,59 +150,60 @@ class Node:
         self.coordinator.waits_for_disk = self._waits_for_disk
         self.coordinator.message_max_age_ms = settings.message_max_age_ms
         self.coordinator.latencies = self.latencies
-        self.asking = Asking(
+        self.task_runner = TaskRunner(
             this, lambda question: self.answers.answer(question),
             lambda wish, done: self.dispatcher.run_for_task(wish, done),
         )
-        stand_in = StandIn(this, self.coordinator, self.asking)
-        self.dispatcher = Dispatcher(this, self.coordinator, stand_in)
+        fallback = Fallback(this, self.coordinator, self.task_runner)
+        self.dispatcher = Dispatcher(this, self.coordinator, fallback)
         self.groups = Groups(self.dispatcher, this, self.coordinator)
         self.inbound = Inbound(this, self.coordinator, self.dispatcher, self.groups)
         self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(this, self.keepers)
         self.exchange = self.make_exchange()
-        self.changes = Changes(
-            this, self.membership, self.asking, self.coordinator, self.gossip,
+        self.changes = RingChanges(
+            this, self.membership, self.task_runner, self.coordinator, self.gossip,
             lambda: self.arrival.lives.tell_all(), self.replan,
         )
         self.scrub = self.make_scrub()
         self.handoff = self.make_handoff()
-        self.transfer = TransferWork(
-            this, self.asking, self.exchange, self.cleared_gossip, self.replan,
+        self.transfer = Transfer(
+            this, self.task_runner, self.exchange, self.cleared_gossip, self.replan,
             lambda: self.collection.disturb(),
         )
         self.collection = self.make_collection()
-        self.front = front = Front(
-            this, here, lambda: self.host, self.membership, self.gossip, self.standing,
+        self.sessions = sessions = Sessions(
+            this, here, lambda: self.host, self.membership, self.gossip, self.readiness,
             self.slot_map, self.coordinator, self.dispatcher, self.groups, self.latencies,
-            self.replan, self.lost_memory, self.asking.start,
+            self.replan, self.lost_memory, self.task_runner.start,
             lambda session, command, argv: run(self.context, session, command, argv),
             lambda session, command, argv, terms: self.tasks.make(session, command, argv, terms),
         )
-        self.arrival, self.draining, self.telling = front.arrival, front.draining, front.telling
+        self.arrival, self.draining = sessions.arrival, sessions.draining
+        self.notifications = sessions.notifications
         self.context = LocalContext(
-            this, lambda: self.host, self.apply_settings, front, self.slot_map, self.standing,
-            self.exchange, self.latencies, self.asking,
+            this, lambda: self.host, self.apply_settings, sessions, self.slot_map, self.readiness,
+            self.exchange, self.latencies, self.task_runner,
         )
         self.tasks = Tasks(
-            this, front, self.membership, self.gossip, self.standing, self.slot_map, self.coverage,
-            self.exchange, self.transfer, self.changes, self.coordinator,
+            this, sessions, self.membership, self.gossip, self.readiness, self.slot_map,
+            self.coverage, self.exchange, self.transfer, self.changes, self.coordinator,
         )
         self.receiver = Receiver(
             this, self.coordinator, self.detector,
             lambda link, item: self.hearers.heard(link, item), self.inbound.forwarded,
-            self.dispatcher.forwarding.answered, self.asking.asked, self.asking.told,
-            self.standing.peer_stores, self.standing.peer_has_room, self.standing.observe,
+            self.dispatcher.forwarding.answered, self.task_runner.asked, self.task_runner.told,
+            self.readiness.peer_stores, self.readiness.peer_has_room, self.readiness.observe,
             self._forget_requests, self.changes.peer_began, self.arrival.lives.told,
         )
         self.answers = Answers(
             this, self.coverage, self.handoff, self.exchange, self.transfer, self.collection,
-            self.telling.pubsub, self.tasks.health,
+            self.notifications.pubsub, self.tasks.health,
         )
         self.hearers = Hearers(
-            self.counters, lambda link, item: self.standing.clock.heard(link, item), self.gossip,
-            self.keepers, self.cleared_gossip, self.collection, self.telling, self.draining,
+            self.counters, lambda link, item: self.readiness.clock.heard(link, item), self.gossip,
+            self.keepers, self.cleared_gossip, self.collection, self.notifications, self.draining,
         )
         if self._waits_for_disk:
             self.dispatcher.forwarding.bits = 0
@@ -219,7 +219,7 @@ class Node:
 
     def make_exchange(self) -> Exchange:
         """The part that compares copies."""
-        return Exchange(self.this, self.asking, self.cleared_gossip)
+        return Exchange(self.this, self.task_runner, self.cleared_gossip)
 
     def make_scrub(self) -> Scrub:
         """The part that checks checksums."""
@@ -227,35 +227,35 @@ class Node:
 
     def make_handoff(self) -> Handoff:
         """The part that gives owners their hints."""
-        return Handoff(self.this, self.asking, self.keepers, self.exchange, self._storing_here)
+        return Handoff(self.this, self.task_runner, self.keepers, self.exchange, self._storing_here)
 
     def make_collection(self) -> Collection:
         """The part that collects tombstones."""
-        return Collection(self.this, self.asking, self.transfer, self.replan)
+        return Collection(self.this, self.task_runner, self.transfer, self.replan)
 
     # ---- clients ----
 
     def open_session(self, address: str, local_address: str, listener: str, tag: object) -> Session:
         """A client has connected to one of the listeners, "client" or "cluster"."""
-        return self.front.open_session(address, local_address, listener, tag, self._dirty)
+        return self.sessions.open_session(address, local_address, listener, tag, self._dirty)
 
     def lets_in_everybody(self) -> bool:
         """Whether a client need not say who it is."""
-        return self.front.users.default.nopass
+        return self.sessions.users.default.nopass
 
     def close_session(self, session: Session) -> None:
         """The client is gone. What it asked for goes on; the replies go nowhere."""
-        self.front.close_session(session)
+        self.sessions.close_session(session)
 
     def command(self, session: Session, argv: list[bytes]) -> None:
         """A client's command."""
-        self.front.commands(session, deque((argv,)), 1, self.settings.client_output_soft)
+        self.sessions.commands(session, deque((argv,)), 1, self.settings.client_output_soft)
 
     def commands(
         self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
     ) -> None:
         """Take at most so many of `ready`, none of a client with `soft_bytes` of output to read."""
-        self.front.commands(session, ready, most, soft_bytes)
+        self.sessions.commands(session, ready, most, soft_bytes)
 
     # ---- peers ----
 
@@ -279,8 +279,8 @@ class Node:
         if up:
             link.connect(random_bits(self.random, 63) + 1)
             self.gossip.greet(link)
-            self.standing.tell_clock(link)
-            self.telling.greet(link)
+            self.readiness.tell_clock(link)
+            self.notifications.greet(link)
             return
         if link.is_connected:
             link.disconnect()
@@ -298,7 +298,7 @@ class Node:
         if generation <= self.this.durable_to:
             return
         self.this.durable_to = generation
-        self.front.stored(generation, self._waits_for_disk)
+        self.sessions.stored(generation, self._waits_for_disk)
         self.identity.durable(generation)
         self.arrival.lives.durable(generation)
         self.changes.durable(generation)
@@ -306,7 +306,7 @@ class Node:
         if self._waits_for_disk:
             for link in self.links.values():
                 link.stored(generation)
-        self.asking.durable(generation)
+        self.task_runner.durable(generation)
 
     def storage_failed(self, reason: str) -> None:
         """The store cannot store: refuse writes, say so to peers, go on reading."""
@@ -338,18 +338,18 @@ class Node:
         if now_ms == now.now_ms:
             return      # a busy node takes several turns in a millisecond: nothing new is due
         now.now_ms = now_ms
-        self.standing.time(now_ms, wall_ms)     # which sets the other one
-        self.front.tick()
+        self.readiness.time(now_ms, wall_ms)     # which sets the other one
+        self.sessions.tick()
         self.admission.tick()
         self.coordinator.expire()
         self.dispatcher.expire()
-        self.asking.expire()
-        self.telling.tick()
+        self.task_runner.expire()
+        self.notifications.tick()
         self.detector.look(self.links.values(), now_ms)
         self.gossip.tick(self.settings.heartbeat_ms)
         self.exchange.tick()
         self.scrub.tick()
-        self.front.pausing.expire(now_ms)
+        self.sessions.pausing.expire(now_ms)
         self.handoff.tick()
         self.collection.tick()
         self.transfer.tick()
@@ -358,27 +358,27 @@ class Node:
     def next_deadline(self) -> int:
         """When `advance` must be called at the latest: at once if work is left, else not before
         the next millisecond."""
-        if self.front.is_ready() or not self.this.slices.is_idle():
+        if self.sessions.is_ready() or not self.this.slices.is_idle():
             return self.now_ms
         if self._dirty:
             return self.now_ms + 1
         return max(self.now_ms + 1, min(
             self.detector.next_deadline(), self.gossip.next_deadline(),
             self.coordinator.next_deadline(), self.dispatcher.next_deadline(),
-            self.asking.next_deadline(), self.exchange.next_deadline(),
-            self.front.next_deadline(), self.handoff.next_deadline(),
+            self.task_runner.next_deadline(), self.exchange.next_deadline(),
+            self.sessions.next_deadline(), self.handoff.next_deadline(),
             self.collection.next_deadline(), self.changes.next_deadline(),
             self.transfer.next_deadline(), self._speak_by_ms,
         ))
 
     # ---- the end of the turn ----
 
-    def drain(self) -> Drained:
+    def drain(self) -> TurnOutput:
         """The turn ends: everything that leaves now."""
         this, identity, replica = self.this, self.identity, self.replica
         coordinator = self.coordinator
         this.slices.run()
-        self.front.resume()
+        self.sessions.resume()
         sync = self._waits_for_disk
         generation = 0
         if identity.wants_lease():
@@ -400,28 +400,28 @@ class Node:
         if replica.batch and not generation:
             this.generation = generation = this.generation + 1
         batch = replica.batch
-        self.telling.turn_ends(batch)
+        self.notifications.turn_ends(batch)
         self.keepers.turn_ends()
         if generation:
             replica.batch = []
-            self.front.handed_over(generation, sum(map(len, batch)))
+            self.sessions.handed_over(generation, sum(map(len, batch)))
         if generation and sync:
             self._synced_generation = generation
-        if self.asking.held:
+        if self.task_runner.held:
             latest = this.generation if self._waits_for_disk else self._synced_generation
-            self.asking.stored(latest if latest > this.durable_to else 0)
+            self.task_runner.stored(latest if latest > this.durable_to else 0)
         self.receiver.end_turn(waits)
-        self.front.holding.look()
-        flags = self.standing.flags(self.handoff.is_full, self.front.holding.is_congested)
+        self.sessions.holding.look()
+        flags = self.readiness.flags(self.handoff.is_full, self.sessions.holding.is_congested)
         frames, self._speak_by_ms = seal_all(
             self.links, self.now_ms, self.clock.last, flags, self.arrival.lives.mark
         )
         self.counters.frames_sent += len(frames)
-        return Drained(to_write(self._dirty), frames, batch, generation, sync)
+        return TurnOutput(to_write(self._dirty), frames, batch, generation, sync)
 
     def turned(self, took_us: int) -> None:
         """The driver's turn, from `advance` until all has been handed over, took so long."""
-        self.front.turned(took_us // 1000)
+        self.sessions.turned(took_us // 1000)
 
     # ---- stopping ----
 
@@ -432,8 +432,8 @@ class Node:
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
-        rooms = self.this.slices, self.groups, self.asking
-        return self.front.held() == 0 and all(room.is_idle() for room in rooms)
+        rooms = self.this.slices, self.groups, self.task_runner
+        return self.sessions.held() == 0 and all(room.is_idle() for room in rooms)
 
     # ---- among the rooms ----
 
@@ -446,7 +446,7 @@ class Node:
         this.hints.remember_ms = settings.request_timeout_ms
         self.coordinator.speculative_ms = settings.speculative_ms
         this.admission.settings_changed(settings)
-        self.front.settings_changed()
+        self.sessions.settings_changed()
 
     @property
     def settings(self) -> Settings:
@@ -482,15 +482,15 @@ class Node:
         leaves = self.draining.stands_aside
         spare(
             plans[:: self.replica.width], self.identity.node_id,
-            self.standing.clock.is_doubted or leaves, leaves, self.link_to,
+            self.readiness.clock.is_doubted or leaves, leaves, self.link_to,
         )
         self.this.plans = plans
         self.dispatcher.nobody_stores = bool(self.this.store_failure) and not any(
             plan.coordinator for plan in plans[:: self.replica.width]
         )
         self.slot_map.replan(plans, ring.partitions, not self.this.store_failure, self.now_ms)
-        self.standing.is_out = not (self.this.is_member() or self.draining.retires)
-        self.front.router.set_quorums(ring.most_copies())
+        self.readiness.is_out = not (self.this.is_member() or self.draining.retires)
+        self.sessions.router.set_quorums(ring.most_copies())
         self.exchange.planned()
         self.handoff.planned()
         self.collection.planned()
@@ -510,8 +510,8 @@ class Node:
         """Nothing that waits for this peer will be answered."""
         self.coordinator.lose(link)
         self.dispatcher.forwarding.lose(link.peer)
-        self.asking.lose(link.peer)
-        self.telling.lose(link.peer)
+        self.task_runner.lose(link.peer)
+        self.notifications.lose(link.peer)
 
     def lost_memory(self) -> None:
         """This node has forgotten dots that it minted: a new life begins."""

@@ -44,7 +44,7 @@ from respdyn.coordination.coverage import Coverage
 from respdyn.replication.collection import Collection
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.handoff import Handoff
-from respdyn.replication.transfer import TransferWork
+from respdyn.replication.transfer import Transfer
 from respdyn.sessions import pubsub_tasks
 from respdyn.sessions.pubsub import PubSub
 
@@ -54,7 +54,7 @@ class Answers:
 
     def __init__(
         self, node: ThisNode, coverage: Coverage, handoff: Handoff, exchange: Exchange,
-        transfer: TransferWork, collection: Collection, pubsub: PubSub,
+        transfer: Transfer, collection: Collection, pubsub: PubSub,
         health: Callable[[], Answer],
     ) -> None:
         self._node = node

@@ -15,7 +15,7 @@ from respdyn.cluster.tasks import Task, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import ReplyError
 from respdyn.membership.membership import Membership
-from respdyn.membership.ring_changes import Changes
+from respdyn.membership.ring_changes import RingChanges
 from respdyn.ports import random_bits
 from respdyn.resp.replies import OK, array, bulk, error, integer, map_, text
 from respdyn.ring.change import Refused, Staged, commit, stage
@@ -32,7 +32,7 @@ class Staging:
     """What is staged here, and what becomes of it."""
 
     def __init__(
-        self, node: ThisNode, membership: Membership, changes: Changes, draining: Draining,
+        self, node: ThisNode, membership: Membership, changes: RingChanges, draining: Draining,
         coordinator: Coordinator,
     ) -> None:
         self.staged: list[Staged] = []

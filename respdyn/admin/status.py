@@ -17,15 +17,15 @@ from respdyn.admin.report import (
 )
 from respdyn.admin.verdict import ClusterFacts, NodeFacts, verdict
 from respdyn.cluster.questions import Explain, Status
-from respdyn.cluster.tasks import Answer, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Request, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.versions import Version
 from respdyn.coordination.coverage import Coverage
 from respdyn.membership.directory import Directory
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership, address_of
-from respdyn.membership.readiness import Standing
-from respdyn.replication.transfer import TransferWork
+from respdyn.membership.readiness import Readiness
+from respdyn.replication.transfer import Transfer
 from respdyn.ring.hashing import PREFIX, slot_of
 from respdyn.ring.ring import Member, Ring
 
@@ -35,19 +35,19 @@ class ClusterStatus:
 
     def __init__(
         self, node: ThisNode, directory: Directory, membership: Membership, gossip: Gossip,
-        standing: Standing, coverage: Coverage, work: TransferWork,
+        readiness: Readiness, coverage: Coverage, work: Transfer,
     ) -> None:
         self._node = node
         self._directory = directory
         self._membership = membership
         self._gossip = gossip
-        self._standing = standing
+        self._readiness = readiness
         self._coverage = coverage
         self._work = work
 
     # ---- the whole cluster ----
 
-    def cluster(self) -> Generator[list[Wish], list[Answer], ClusterReport]:
+    def cluster(self) -> Generator[list[Request], list[Answer], ClusterReport]:
         """DYN.CLUSTER STATUS."""
         node = self._node
         ring = self._ring()
@@ -85,13 +85,13 @@ class ClusterStatus:
         link = self._node.links.get(name)
         offset_ms = 0
         if health is not None and link is not None and name != self._node.identity.node_id:
-            offset_ms = health.clock_ms - self._standing.clock.raw_ms
-            known_ms = self._standing.clock.offset_ms(link)
+            offset_ms = health.clock_ms - self._readiness.clock.raw_ms
+            known_ms = self._readiness.clock.offset_ms(link)
             offset_ms = offset_ms if known_ms is None else known_ms
         return MemberReport(
             node=name, address=self._directory.address_of(name),
             state=self._directory.state_of(name),
-            spared=link.spared if link is not None else "", zone=member.zone,
+            spared=link.deprioritized if link is not None else "", zone=member.zone,
             partitions=sum(1 for p in range(ring.partitions) if name in ring.owners_of(p)),
             health=health, clock_offset_ms=offset_ms,
         )
@@ -106,8 +106,8 @@ class ClusterStatus:
         link = node.links.get(member.node_id)
         if link is not None:
             one.is_unmet = not link.changed_ms
-            one.down_ms = node.now.now_ms - (link.changed_ms or self._standing.started_ms)
-            one.reason = self._standing.unreached.get(address_of(link.member or member), "")
+            one.down_ms = node.now.now_ms - (link.changed_ms or self._readiness.started_ms)
+            one.reason = self._readiness.unreached.get(address_of(link.member or member), "")
             if link.is_connected:
                 one.reason = "a connection stands, and nothing comes back"
         health = report.health
@@ -189,7 +189,7 @@ class ClusterStatus:
 
     # ---- one key ----
 
-    def key(self, key: bytes, db: int) -> Generator[list[Wish], list[Answer], KeyReport]:
+    def key(self, key: bytes, db: int) -> Generator[list[Request], list[Answer], KeyReport]:
         """DYN.EXPLAIN."""
         node = self._node
         slot = slot_of(key)
@@ -200,7 +200,7 @@ class ClusterStatus:
         ]
         locator = PREFIX[db][slot] + key
         stand_ins = self._coverage.stand_ins_of(plan)
-        wishes: list[Wish] = [(owner, Explain(locator)) for owner in asked]
+        wishes: list[Request] = [(owner, Explain(locator)) for owner in asked]
         wishes += [(name, Explain(locator, True)) for name, _ in stand_ins]
         answers = yield wishes
         told = dict(zip(asked, answers, strict=False))

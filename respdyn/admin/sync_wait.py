@@ -7,7 +7,7 @@ so or the time is over, whether it still keeps any of those.
 from typing import Final
 
 from respdyn.cluster.questions import HintSerial, HintsUpto, Pause
-from respdyn.cluster.tasks import Task, Wish, answer_as
+from respdyn.cluster.tasks import Request, Task, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.resp.replies import integer
 
@@ -29,7 +29,7 @@ def sync_wait(node: ThisNode, wait_ms: int) -> Task:
         if serial is not None
     }
     while True:
-        wishes: list[Wish] = [(one, HintsUpto(serial)) for one, serial in marks.items()]
+        wishes: list[Request] = [(one, HintsUpto(serial)) for one, serial in marks.items()]
         answers = yield wishes
         left = dict(zip(marks, (answer_as(int, answer) for answer in answers), strict=True))
         marks = {one: marks[one] for one, count in left.items() if count != 0}

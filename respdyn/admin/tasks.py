@@ -28,14 +28,14 @@ from respdyn.coordination.coverage import Coverage, untag
 from respdyn.errors import ReplyError
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
-from respdyn.membership.readiness import Standing
-from respdyn.membership.ring_changes import Changes
+from respdyn.membership.readiness import Readiness
+from respdyn.membership.ring_changes import RingChanges
 from respdyn.replication.exchange import Exchange
-from respdyn.replication.transfer import TransferWork
+from respdyn.replication.transfer import Transfer
 from respdyn.resp.replies import OK
 from respdyn.sessions import pubsub_tasks
-from respdyn.sessions.front import Front
 from respdyn.sessions.session import Session
+from respdyn.sessions.sessions import Sessions
 
 _DATABASES: Final = 16
 _SWAP_REFUSED = (
@@ -60,28 +60,28 @@ class Tasks:
     """Makes the tasks."""
 
     def __init__(
-        self, node: ThisNode, front: Front, membership: Membership, gossip: Gossip,
-        standing: Standing, slot_map: SlotMap, coverage: Coverage, exchange: Exchange,
-        transfer: TransferWork, changes: Changes, coordinator: Coordinator,
+        self, node: ThisNode, sessions: Sessions, membership: Membership, gossip: Gossip,
+        readiness: Readiness, slot_map: SlotMap, coverage: Coverage, exchange: Exchange,
+        transfer: Transfer, changes: RingChanges, coordinator: Coordinator,
     ) -> None:
         self.node = node
         self.slot_map = slot_map
         self.coverage = coverage
         self.status = ClusterStatus(
-            node, front.directory, membership, gossip, standing, coverage, transfer
+            node, sessions.directory, membership, gossip, readiness, coverage, transfer
         )
-        self.directory = front.directory
-        self._front = front
-        self._standing = standing
+        self.directory = sessions.directory
+        self._sessions = sessions
+        self._readiness = readiness
         self.gossip = gossip
         self.exchange = exchange
-        self.staging: Staging = Staging(node, membership, changes, front.draining, coordinator)
+        self.staging: Staging = Staging(node, membership, changes, sessions.draining, coordinator)
 
     def health(self) -> Health:
         """How this node is, by its own word."""
-        front = self._front
+        sessions = self._sessions
         return health_of(
-            self.node, self.exchange, self._standing.clock, len(front.sessions), front.held()
+            self.node, self.exchange, self._readiness.clock, len(sessions.by_id), sessions.held()
         )
 
     def make(self, session: Session, command: Command, argv: Argv, terms: Terms) -> Task:

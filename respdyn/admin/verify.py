@@ -24,7 +24,7 @@ from respdyn.cluster.questions import (
     Roots,
     Segments,
 )
-from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Request, Task, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.replication.exchange import FETCH_KEYS, PAUSE_MS, URGENT_BATCH
 from respdyn.replication.hash_tree import LEAF_BYTES, HashTrees
@@ -39,7 +39,7 @@ STUCK_MS: Final = 60_000        # a repair without progress for so long has ende
 NOBODY: Final = b"\0"           # a digest that no record has: `Fetch` then brings digests alone
 
 Copies = dict[str, bytes]       # owner -> digest; b"": holds nothing
-_Steps = Generator[list[Wish], list[Answer], None]
+_Steps = Generator[list[Request], list[Answer], None]
 
 
 class Verification:
@@ -107,7 +107,7 @@ class Verification:
 
     # ---- the roots ----
 
-    def _roots(self) -> Generator[list[Wish], list[Answer], list[int]]:
+    def _roots(self) -> Generator[list[Request], list[Answer], list[int]]:
         """The partitions whose owners do not all have the same root."""
         node = self._node
         left: dict[str, list[int]] = {}

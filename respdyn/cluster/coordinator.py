@@ -89,7 +89,7 @@ class Coordinator:
 
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-        w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+        w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
         early: str = "", number: int = 0,
     ) -> None:
         """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it.
@@ -111,12 +111,12 @@ class Coordinator:
         else:
             write_round = self._open_write(replicas, needed, is_sloppy, deadline_ms, early)
         if early:
-            assert wants_feedback, "who answers early must tell of siblings"
+            assert reports_siblings, "who answers early must tell of siblings"
             write_round.numbers.append(number)
         op = (waiter, reply, locator, delta, until_ms or deadline_ms)
-        self._ship(replicas, write_round, op, wants_feedback)
+        self._ship(replicas, write_round, op, reports_siblings)
         if replicas.is_short:
-            self._ship_hints(plan, replicas, write_round, op, wants_feedback)
+            self._ship_hints(plan, replicas, write_round, op, reports_siblings)
 
     def _open_write(
         self, replicas: ReplicaSet, w: int, is_sloppy: bool, deadline_ms: int, early: str
@@ -132,11 +132,11 @@ class Coordinator:
         return write_round
 
     def _ship(
-        self, replicas: ReplicaSet, write_round: WriteRound, op: WriteOp, wants_feedback: bool
+        self, replicas: ReplicaSet, write_round: WriteRound, op: WriteOp, reports_siblings: bool
     ) -> None:
         self.counters.writes_coordinated += 1
         entry = pair(op[2], op[3])
-        if wants_feedback:
+        if reports_siblings:
             place = (write_round, len(write_round.ops))
             for link in replicas.writers:
                 link.feedbacks.append(entry)
@@ -150,7 +150,7 @@ class Coordinator:
 
     def _ship_hints(
         self, plan: Plan, replicas: ReplicaSet, write_round: WriteRound, op: WriteOp,
-        wants_feedback: bool,
+        reports_siblings: bool,
     ) -> None:
         """Send the write of `_ship` to those who stand in, each for another owner."""
         self.counters.copies_unkept += replicas.unkept
@@ -169,7 +169,7 @@ class Coordinator:
         for link, owner in replicas.stand_ins:
             self.keepers.gave(link.peer, owner, plan.partition)
             entry = pair(b"%b%b%b" % (kind, owner, locator), content)
-            if wants_feedback:
+            if reports_siblings:
                 link.feedbacks.append(entry)
                 link.writes.append((write_round, len(write_round.ops) - 1))
             else:
@@ -286,7 +286,7 @@ class Coordinator:
         replicas.turns += 1
         count = len(replicas.readers)
         order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
-        order.sort(key=lambda peer: bool(self._link_to(peer).spared))
+        order.sort(key=lambda peer: bool(self._link_to(peer).deprioritized))
         read_round.asked = order[:need]
         read_round.spare = order[need:]
         if replicas.probed:

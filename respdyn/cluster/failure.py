@@ -18,7 +18,7 @@ counts alone, and more for its size (decision 0035).
 **Spared** is a peer that is up and of little use: it has said nothing for longer than it usually
 does (*silent*: phi 2, long before it would be down), it answers too late, or much later than it
 used to, or its commands time out (*slow*), it was lost in silence a short time ago (*unsteady*), or
-it says itself that it would rather not (*busy*; see `FLAG_SPARE`). It is still sent every write and
+it declines coordination itself (*busy*; see `FLAG_DECLINES`). It is still sent every write and
 counts for every quorum; only it is not the coordinator while another owner can be, and reads ask
 others first. So a doubtful judgement costs nobody an answer, and what clients see does not flap:
 each return within a short time doubles how long a peer is spared.
@@ -169,7 +169,7 @@ class FailureDetector:
                 lasts_ms = SPARED * self._timeout_ms
                 lasts_ms *= min(2 ** max(evidence.flaps - 1, 0), SPARED_MOST)
                 evidence.spared_until_ms = now_ms + lasts_ms
-                link.spared = "unsteady"
+                link.deprioritized = "unsteady"
                 self._trace.event("peer_spared", peer=link.peer[:8], reason="unsteady")
             self._mark(link, True, now_ms, "round trip")
 
@@ -179,7 +179,7 @@ class FailureDetector:
 
     def busy(self, link: Link, is_busy: bool) -> None:
         """The peer says whether it would rather be spared; the next look goes by it."""
-        link.is_busy = is_busy
+        link.declines_coordination = is_busy
         self._next_look_ms = 0
 
     def broken(self, link: Link, now_ms: int) -> None:
@@ -213,8 +213,8 @@ class FailureDetector:
             evidence.was_silent = False
             evidence.silent_until_ms = 0
             evidence.pace.forget()
-            link.is_busy = False
-            link.spared = ""
+            link.declines_coordination = False
+            link.deprioritized = ""
         link.is_up = is_up
         link.changed_ms = now_ms
         self._trace.event("peer_up" if is_up else "peer_down", peer=link.peer[:8], reason=reason)
@@ -235,14 +235,14 @@ class FailureDetector:
         for link in up:
             if link.is_leaving:
                 reason = "starting or stopping"
-            elif link.is_busy:
+            elif link.declines_coordination:
                 reason = "busy"
             elif now_ms < self._of(link).spared_until_ms:
                 reason = "unsteady"
             else:
                 reason = sick.get(link.peer, "")
-            if reason != link.spared:
-                link.spared = reason
+            if reason != link.deprioritized:
+                link.deprioritized = reason
                 has_changed = True
                 if reason:
                     self._trace.event("peer_spared", peer=link.peer[:8], reason=reason)

@@ -18,9 +18,9 @@ from respdyn.cluster.messages import (
     FLAG_BULK,
     FLAG_CANNOT_STORE,
     FLAG_CONGESTED,
+    FLAG_DECLINES,
     FLAG_HURRY,
     FLAG_NO_ROOM,
-    FLAG_SPARE,
     IN_FEEDBACK,
     IN_VERIFY,
     POSITION,
@@ -81,7 +81,7 @@ class Receiver:
         """Apply one frame. Raises `PeerError` when it breaks the protocol."""
         (
             _, flags, epoch, number, ack_epoch, applied, durable, clock, peer_now_ms, echo_ms, mark,
-            verifies, feedbacks, stores, differs, forwards, answers, asks, tolds, gossips,
+            verifies, feedbacks, stores, differs, forwards, answers, asks, responses, gossips,
         ) = read_header(items)
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
             self._forget_requests(link)
@@ -103,7 +103,7 @@ class Receiver:
         end_feedbacks = end_verifies + 2 * feedbacks
         end_stores = end_feedbacks + 2 * stores
         end_differs = end_stores + 2 * differs
-        start_tail = len(items) - 2 * answers - asks - tolds - gossips
+        start_tail = len(items) - 2 * answers - asks - responses - gossips
         if start_tail < end_differs + 2 * forwards:
             raise PeerError("a frame with fewer items than its header says")
         self._counters.frames_received += 1
@@ -139,8 +139,8 @@ class Receiver:
         link.is_congested = bool(flags & FLAG_CONGESTED)
         if flags & FLAG_BULK:
             link.bulk_ms = self._now.now_ms
-        if link.is_busy != bool(flags & FLAG_SPARE):
-            self._detector.busy(link, not link.is_busy)
+        if link.declines_coordination != bool(flags & FLAG_DECLINES):
+            self._detector.busy(link, not link.declines_coordination)
         if link.has_room == bool(flags & FLAG_NO_ROOM):
             self._room_changed(link, not flags & FLAG_NO_ROOM)
         if verifies:
@@ -165,7 +165,7 @@ class Receiver:
             at += 2
         for item in items[at : at + asks]:
             self._asked(link, item)
-        for item in items[at + asks : at + asks + tolds]:
+        for item in items[at + asks : at + asks + responses]:
             self._told(link, item)
 
     def end_turn(self, generation: int) -> None:

@@ -95,9 +95,9 @@ class Link:
         self.is_connected = False
         self.is_up = False
         self.can_store = True             # False while the peer's disk fails, by its own word
-        self.is_busy = False              # True while it wants to be spared, by its own word
+        self.declines_coordination = False      # by its own word: overloaded, or its clock is off
         self.is_congested = False         # True while too much waits there, by its own word
-        self.spared = ""                  # why it is better not asked while others can be
+        self.deprioritized = ""                  # why it is better not asked while others can be
         self.is_leaving = False           # it is about to stop, by its own word
         self.has_room = True              # False while it keeps as many hints as it may
         self.changed_ms = 0               # when `is_up` last changed
@@ -166,8 +166,8 @@ class Link:
         self.forward_items = 0
         self.forward_bytes = 0
         self.answers: list[Answers] = []
-        self.asks: list[bytes] = []
-        self.tolds: list[bytes] = []
+        self.requests: list[bytes] = []
+        self.responses: list[bytes] = []
         self.write_rounds: list[WriteRound] = []
         self.writes: SentWrites = []
         self.read_rounds: list[ReadRound] = []
@@ -205,7 +205,7 @@ class Link:
         self.undurable_here.clear()
         self.differs.clear()
         self.answers.clear()
-        self.tolds.clear()
+        self.responses.clear()
 
     def compare_clocks(self, now_ms: int, peer_now_ms: int, echo_ms: int) -> None:
         """A frame was sent at the peer's `peer_now_ms`, after it had seen one of ours of `echo_ms`.
@@ -347,15 +347,15 @@ class Link:
         """Whether the outbox is empty."""
         return not (
             self.wants_beat or self.writes or self.reads or self.verifies or self.feedbacks
-            or self.stores or self.differs or self.forwards or self.answers or self.asks
-            or self.tolds or self.gossips
+            or self.stores or self.differs or self.forwards or self.answers or self.requests
+            or self.responses or self.gossips
         )
 
     def _is_unhurried(self) -> bool:
         """Whether the outbox holds only writes whose answer the client gets without this peer."""
         if (
             self.forwards or self.answers or self.stores or self.verifies or self.wants_beat
-            or self.differs or self.asks or self.tolds or self.gossips
+            or self.differs or self.requests or self.responses or self.gossips
         ):
             return False
         for write_round in self.write_rounds:
@@ -390,7 +390,8 @@ class Link:
         answers += [pair(b"".join(pairs), EARLY + reply) for reply, pairs in early.items()]
         counts = (
             len(self.verifies), len(self.feedbacks), len(self.stores), len(self.differs),
-            self.forward_count, len(answers), len(self.asks), len(self.tolds), len(self.gossips),
+            self.forward_count, len(answers), len(self.requests), len(self.responses),
+            len(self.gossips),
         )
         number = 0
         if has_content:
@@ -415,7 +416,7 @@ class Link:
         parts = [
             b"*%d\r\n$%d\r\n%b\r\n" % (items, len(header), header),
             *self.verifies, *self.feedbacks, *self.stores, *self.differs, *self.forwards,
-            *answers, *self.asks, *self.tolds, *self.gossips,
+            *answers, *self.requests, *self.responses, *self.gossips,
         ]
         self.speak_by_ms = NEVER
         frame = b"".join(parts)

@@ -50,7 +50,7 @@ PROTOCOL_VERSION: Final = 3
 # disk holds (see `lives`), and how many verify, feedback, store, differ, forward, answer, ask, told
 # and gossip entries follow.
 HEADER: Final = Struct(">BBQQQQQQQQQIIIIIIIII")
-FLAG_SPARE: Final = 8           # the sender would rather not coordinate: busy, or its clock is off
+FLAG_DECLINES: Final = 8        # the sender would rather not coordinate: busy, or its clock is off
 FLAG_CANNOT_STORE: Final = 1    # the sender's disk fails: it serves reads, and takes no writes
 FLAG_NO_ROOM: Final = 2         # the sender keeps as many hints as it may: others should stand in
 FLAG_CONGESTED: Final = 4       # too much waits there for a disk or a peer: hold who writes much

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from respdyn.cluster.link import Link
 from respdyn.cluster.quorum import ReadRound, WriteRound
 from respdyn.cluster.terms import Terms
-from respdyn.cluster.transfer_state import Transfers
+from respdyn.cluster.transfer_state import TransferState
 from respdyn.ring.hashing import SLOTS
 from respdyn.ring.preference import preference_list, stand_ins
 from respdyn.ring.ring import FILL, Ring
@@ -55,8 +55,21 @@ class Plan:
     """How requests for one partition go now."""
 
     __slots__ = (
-        "coordinator", "group", "has_owner", "holders", "is_holder", "is_instant", "is_owner", "n",
-        "owners", "partition", "replicas", "sizes", "spared", "stands_in_for", "strict",
+        "coordinator",
+        "deprioritized",
+        "group",
+        "has_owner",
+        "holders",
+        "is_holder",
+        "is_instant",
+        "is_owner",
+        "n",
+        "owners",
+        "partition",
+        "replicas",
+        "sizes",
+        "stands_in_for",
+        "strict",
     )
 
     def __init__(
@@ -73,7 +86,7 @@ class Plan:
         self.has_owner = has_owner        # the coordinator is an owner
         self.stands_in_for = stands_in_for   # the owner for which this node keeps hints; "": none
         self.replicas = replicas
-        self.spared = ""                  # who would coordinate, were it not spared
+        self.deprioritized = ""                  # who would coordinate, were it not spared
         self.strict = strict              # without stand-ins; the same if there are none
         self.is_instant = is_instant      # nobody else to ask and no disk to wait for
         self.n = len(owners)              # more than so many answers there are not
@@ -107,7 +120,7 @@ class Planner:
     """Makes plans, and remembers the preference lists of a ring."""
 
     def __init__(
-        self, here: str, link_to: Callable[[str], Link], transfers: Transfers
+        self, here: str, link_to: Callable[[str], Link], transfers: TransferState
     ) -> None:
         self._here = here
         self._transfers = transfers
@@ -268,7 +281,7 @@ def spare(
                 leaves = leaves_here if plan.coordinator == here else (
                     link_to(plan.coordinator).is_leaving
                 )
-                plan.spared = "" if leaves else plan.coordinator
+                plan.deprioritized = "" if leaves else plan.coordinator
                 plan.coordinator = owner
                 break
 
@@ -281,7 +294,7 @@ def _is_spared(
     if not node:
         return False
     link = link_to(node)
-    return bool(link.spared) or link.is_leaving
+    return bool(link.deprioritized) or link.is_leaving
 
 
 def _is_whole(link: Link, partition: int) -> bool:

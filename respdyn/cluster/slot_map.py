@@ -116,7 +116,7 @@ class SlotMap:
             self._mine[self._number] = mine
 
     def _choose(self, plan: Plan, before: str) -> str:
-        wanted = plan.spared or plan.coordinator    # who is spared still serves clients
+        wanted = plan.deprioritized or plan.coordinator    # who is spared still serves clients
         if wanted not in self._returned:
             return wanted
         if wanted == self._here:      # who took over while this node was away?

@@ -31,9 +31,9 @@ from respdyn.errors import PeerError
 # What a question, or a command, is taken for (`slices`), besides what its answer is charged.
 QUESTION_STEPS: Final = 50
 
-Wish = tuple[str, Question] | Run | Pause
+Request = tuple[str, Question] | Run | Pause
 Answer = object
-Task = Generator[list[Wish], list[Answer], bytes]
+Task = Generator[list[Request], list[Answer], bytes]
 T = TypeVar("T")
 
 _encoder = msgspec.msgpack.Encoder()
@@ -57,7 +57,7 @@ class _Step:
         self.done = done
 
 
-class Asking:
+class TaskRunner:
     """Runs tasks: sends their questions, collects the answers, and resumes them."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Asking:
             answers = step.answers
             yield QUESTION_STEPS * len(wishes) + self._slices.charged()
 
-    def _ask(self, step: _Step, index: int, wish: Wish) -> None:
+    def _ask(self, step: _Step, index: int, wish: Request) -> None:
         if isinstance(wish, Pause):
             return
         if isinstance(wish, Run):
@@ -143,7 +143,7 @@ class Asking:
             return
         self._number += 1
         self._open[self._number] = (step, index, peer)
-        link.asks.append(bulk(NUMBER.pack(self._number) + _encoder.encode(question)))
+        link.requests.append(bulk(NUMBER.pack(self._number) + _encoder.encode(question)))
 
     def _arrived(self, step: _Step, index: int, answer: Answer) -> None:
         step.answers[index] = answer
@@ -162,13 +162,13 @@ class Asking:
         question = read_question(item[NUMBER.size :], self._partitions())
         if question is None:
             self._counters.questions_unknown += 1
-            link.tolds.append(bulk(number + _encoder.encode(None)))
+            link.responses.append(bulk(number + _encoder.encode(None)))
             return
         told = bulk(number + _encoder.encode(self._answer_here(question)))
         if question.stores:
             self.held.append((link, link.peer_epoch, told))
         else:
-            link.tolds.append(told)
+            link.responses.append(told)
 
     def told(self, link: Link, item: bytes) -> None:
         """A peer's answer. One that comes too late, or to no question of ours, is dropped."""
@@ -199,7 +199,7 @@ class Asking:
         while stored and stored[0][0] <= generation:
             _, link, epoch, told = stored.popleft()
             if link.peer_epoch == epoch:
-                link.tolds.append(told)
+                link.responses.append(told)
 
     # ---- time and failures ----
 

@@ -21,7 +21,7 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.slices import Slices
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.terms import Terms
-from respdyn.cluster.transfer_state import Transfers
+from respdyn.cluster.transfer_state import TransferState
 from respdyn.config import Settings
 from respdyn.ports import Random, Trace
 from respdyn.ring.hashing import slot_of_locator
@@ -55,7 +55,7 @@ class ThisNode:
         self.clock = HybridClock(settings.max_clock_offset_ms)
         self.admission = Admission(self.now)
         self.links: dict[str, Link] = {}                    # by node id; see `link_to`
-        self.transfers = Transfers("", self.replica, self.links)
+        self.transfers = TransferState("", self.replica, self.links)
         self.slices = Slices()                              # of work for later turns
         self.ring: Ring | None = None                       # the newest; by membership
         # Members that are no more. One that runs still forwards what its clients ask of it.
@@ -76,7 +76,7 @@ class ThisNode:
             self.replica.meta, self.random, self.settings.node_id, is_same_life
         )
         self.replica.put_meta(NODE, bytes.fromhex(self.identity.node_id))
-        self.transfers = Transfers(self.identity.node_id, self.replica, self.links)
+        self.transfers = TransferState(self.identity.node_id, self.replica, self.links)
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""

@@ -52,7 +52,7 @@ class Progress:
     eta_ms: int             # until this node has filled all, at the present rate; -1: unknown
 
 
-class Transfers:
+class TransferState:
     """What this node knows of transfers."""
 
     def __init__(self, here: str, replica: Replica, links: dict[str, Link]) -> None:

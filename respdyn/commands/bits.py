@@ -321,7 +321,7 @@ COMMANDS: tuple[Command, ...] = (
         "Sets or clears a bit and gives the old one. Writes the whole value.",
         since="2.2.0", group="bitmap", flags="write denyoom", access="RW access update",
         promise="per-coordinator", route=UPDATE, write=setbit, event="$ setbit",
-        wants_feedback=True,
+        reports_siblings=True,
     ),
     Command(
         "getbit", "GETBIT key offset", "Gives a bit of the value of a key.",
@@ -356,7 +356,7 @@ COMMANDS: tuple[Command, ...] = (
         access="RW access update variable_flags",
         notes="This command allows both access and modification of the key",
         promise="per-coordinator", route=UPDATE, write=bitfield, event="$ setbit",
-        wants_feedback=True,
+        reports_siblings=True,
     ),
     Command(
         "bitfield_ro", "BITFIELD_RO key [GET encoding offset [GET encoding offset ...]]",

@@ -141,17 +141,18 @@ class Command:
     write_at: WriteAt = _no_write_at
     wants_seal: bool = False
     draws: bool = False             # the seed of its choice, 8 bytes, stands behind its words
-    wants_feedback: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
+    reports_siblings: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
     event: str = ""                 # what it tells of a key that it has changed: a class of Redis's
                                     # `notify-keyspace-events` and a name; "": "g" and its own name
-    observes: Callable[[Argv], bool] | None = None  # does this WRITE need a quorum read first?
+    # Does this WRITE need a quorum read first?
+    reads_before_write: Callable[[Argv], bool] | None = None
     parts: Parts = _no_parts
     fold: Fold = _no_fold
     nulls: tuple[bytes, bytes] = (b"", b"")     # for `fold`, in RESP2 and RESP3: what stands for a
                                     # part whose key holds another type; b"": its error counts
     then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
     is_alone: Callable[[Argv], bool] | None = None  # never part of a transaction's group
-    elsewhere: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key
+    other_key: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key
                                     # that it names besides its own
     stores: Callable[[Argv], list[int]] | None = None   # where further keys stand that it writes
     counted_keys: Callable[[Argv], list[int]] | None = None     # where the keys stand, if their

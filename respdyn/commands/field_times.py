@@ -257,6 +257,6 @@ COMMANDS: tuple[Command, ...] = (
         "Stores fields with a time to live, perhaps only if all or none of them are there.",
         since="8.0.0", group="hash", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="per-coordinator", route=UPDATE, write=changing(HASH, hsetex),
-        event="h hset", wants_feedback=True,
+        event="h hset", reports_siblings=True,
     ),
 )

@@ -184,19 +184,19 @@ COMMANDS: tuple[Command, ...] = (
         "Stores fields of a hash and tells how many are new; creates the hash if need be.",
         since="2.0.0", group="hash", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="last-writer", route=WRITE, write=changing(HASH, hset),
-        event="h hset", wants_feedback=True,
+        event="h hset", reports_siblings=True,
     ),
     Command(
         "hsetnx", "HSETNX key field value", "Stores a field of a hash only if it is not there.",
         since="2.0.0", group="hash", flags="write denyoom fast", access="RW insert",
         promise="per-coordinator", route=UPDATE, write=changing(HASH, hsetnx), event="h hset",
-        wants_feedback=True,
+        reports_siblings=True,
     ),
     Command(
         "hmset", "HMSET key field value [field value ...]", "Is HSET with the reply OK.",
         since="2.0.0", group="hash", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="last-writer", route=WRITE, write=changing(HASH, hmset),
-        event="h hset", wants_feedback=True,
+        event="h hset", reports_siblings=True,
     ),
     Command(
         "hget", "HGET key field", "Gives the value of a field.",

@@ -247,7 +247,7 @@ COMMANDS: tuple[Command, ...] = (
         "Stores what DUMP gave, of Redis or respdyn: strings only. IDLETIME and FREQ do nothing.",
         since="2.6.0", group="generic", flags="write denyoom", access="OW update",
         acl="dangerous", complexity="O(N) with N the length of the value",
-        promise="last-writer", route=UPDATE, write=restore, wants_feedback=True,
+        promise="last-writer", route=UPDATE, write=restore, reports_siblings=True,
     ),
     Command(
         "restore-asking",
@@ -256,7 +256,8 @@ COMMANDS: tuple[Command, ...] = (
         "Is RESTORE, as MIGRATE of a server in cluster mode calls it.",
         since="3.0.0", group="server", flags="write denyoom asking", access="OW update",
         acl="keyspace dangerous", complexity="O(N) with N the length of the value",
-        promise="last-writer", route=UPDATE, write=restore, event="g restore", wants_feedback=True,
+        promise="last-writer", route=UPDATE, write=restore, event="g restore",
+        reports_siblings=True,
     ),
     Command(
         "sort",

@@ -246,7 +246,7 @@ COMMANDS: tuple[Command, ...] = (
         " was read here. In between both databases have it.",
         since="1.0.0", group="generic", flags="write fast", access="RW access update",
         promise="per-coordinator", route=GATHER, parts=move_parts, then=move_then,
-        elsewhere=move_elsewhere,
+        other_key=move_elsewhere,
     ),
     Command(
         "copy", "COPY source destination [DB destination-db] [REPLACE]",
@@ -254,7 +254,7 @@ COMMANDS: tuple[Command, ...] = (
         " reads, then writes: what changes the source in between is not seen.",
         since="6.2.0", group="generic", flags="write denyoom",
         access="RO access; OW update", promise="per-coordinator",
-        route=GATHER, parts=copy_parts, then=copy_then, elsewhere=copy_elsewhere,
+        route=GATHER, parts=copy_parts, then=copy_then, other_key=copy_elsewhere,
     ),
     Command(
         "dyn.place",
@@ -264,8 +264,8 @@ COMMANDS: tuple[Command, ...] = (
         " of RENAME, COPY and MOVE, and tells the"
         " keyspace event that is named.",
         since="0.1.0", group="generic", flags="write denyoom", access="OW update",
-        promise="last-writer", route=WRITE, write=place, observes=place_observes,
-        wants_feedback=True,
+        promise="last-writer", route=WRITE, write=place, reads_before_write=place_observes,
+        reports_siblings=True,
     ),
     Command(
         "dyn.take", "DYN.TAKE key context <RENAME_FROM | MOVE_FROM>",

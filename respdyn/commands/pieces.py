@@ -218,7 +218,7 @@ COMMANDS: tuple[Command, ...] = (
         "Appends to the value of a key and gives the new length. Writes the whole value.",
         since="2.0.0", group="string", flags="write denyoom fast", access="RW insert",
         promise="per-coordinator", route=UPDATE, write=append, event="$ append",
-        wants_feedback=True,
+        reports_siblings=True,
     ),
     Command(
         "getrange", "GETRANGE key start end", "Gives a part of the value of a key.",
@@ -238,7 +238,7 @@ COMMANDS: tuple[Command, ...] = (
         since="2.2.0", group="string", flags="write denyoom", access="RW update",
         complexity="O(N) with N the length of the value",
         promise="per-coordinator", route=UPDATE, write=setrange, event="$ setrange",
-        wants_feedback=True,
+        reports_siblings=True,
     ),
     Command(
         "msetnx", "MSETNX key value [key value ...]",

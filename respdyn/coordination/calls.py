@@ -1,6 +1,6 @@
 """Calls that cannot be answered at once, and who hears of their end.
 
-Whoever waits is a `Waiter`: a place in a session's order (`session.Cell`), a peer that forwarded
+What waits is a `Waiter`: a place in a session's order (`session.ReplyPlace`), a peer that forwarded
 the command, one part of a command on several keys, or a task of the control path.
 """
 
@@ -43,7 +43,7 @@ class Call:
     waiter: Waiter
     locator: bytes
     again_ms: int               # by then the other has begun it, or never will
-    away: "Away | None"         # if its key has a write that is away
+    away: "OutstandingForwards | None"         # if its key has a write that is away
     is_done: bool
 
     def __init__(
@@ -238,7 +238,7 @@ class Continuation(Waiter):
         self._done(error(text))
 
 
-class Away:
+class OutstandingForwards:
     """A key with a write that was forwarded: where to, and how many commands on it are there."""
 
     __slots__ = ("begun", "commands", "has_line", "peer", "refused")
@@ -289,7 +289,7 @@ class Waiting:
         self.is_done = False        # it was answered, or its turn has come
 
 
-class Turn(Waiting):
+class QueuedGroup(Waiting):
     """A transaction's group in a key's line: when its turn has come it takes the key.
 
     `waiter` only ever hears that the group waited too long.

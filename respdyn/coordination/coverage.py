@@ -30,7 +30,7 @@ from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Clear, ClearHint, Count, Run, Scan, Tops
 from respdyn.cluster.slot_map import Mine
-from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Request, Task, answer_as
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.scan import ScanRequest, glob_match
@@ -194,7 +194,7 @@ class Coverage:
     def walk(
         self, db: int, slot: int, place: int, count: int, step: int, terms: Terms,
         mine: Mine | None = None,
-    ) -> Generator[list[Wish], list[Answer], tuple[list[tuple[bytes, str]], int, int]]:
+    ) -> Generator[list[Request], list[Answer], tuple[list[tuple[bytes, str]], int, int]]:
         """At least `count` names from a position on, unless the end comes first.
 
         Returns the names with their types and the position to go on from; slot `SLOTS` is the end.
@@ -359,7 +359,7 @@ class Coverage:
 
     def _flush_some(
         self, plans: list[Plan], dbs: list[int], terms: Terms
-    ) -> Generator[list[Wish], list[Answer], str]:
+    ) -> Generator[list[Request], list[Answer], str]:
         nodes_of: dict[int, list[tuple[str, str]]] = {}     # node, and whom it stands in for
         besides: dict[int, list[tuple[str, str]]] = {}
         needs: dict[int, int] = {}

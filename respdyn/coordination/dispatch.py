@@ -43,10 +43,10 @@ from respdyn.coordination.calls import (
     must_refuse,
     refuse,
 )
-from respdyn.coordination.fallback import StandIn
+from respdyn.coordination.fallback import Fallback
 from respdyn.coordination.forwarding import Forwarding
 from respdyn.coordination.gather import Gather, Note
-from respdyn.coordination.keyspace_events import Notices
+from respdyn.coordination.keyspace_events import KeyspaceEvents
 from respdyn.coordination.lines import Lines
 from respdyn.errors import ReplyError, UsedTwice
 from respdyn.ports import random_bits
@@ -62,7 +62,7 @@ _NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try aga
 class Dispatcher:
     """Routes commands on keys."""
 
-    def __init__(self, node: ThisNode, coordinator: Coordinator, stand_in: StandIn) -> None:
+    def __init__(self, node: ThisNode, coordinator: Coordinator, fallback: Fallback) -> None:
         self.nobody_stores = False      # this node's disk fails, and no other can store either
         self.lines = Lines(node.now, self._next)
         self.busy = self.lines.busy     # keys that are read before they are written
@@ -78,9 +78,9 @@ class Dispatcher:
         self._kept_for = coordinator.keepers.asked
         self._counters = node.counters
         self._here = node.identity.node_id
-        self._stand_in = stand_in
+        self._fallback = fallback
         self.token_keys: tuple[bytes, ...] = ()     # the newest first, see `token_keys`
-        self.notices: Notices | None = None     # while somebody asks for keyspace events
+        self.keyspace_events: KeyspaceEvents | None = None     # while a client asks for them
 
     # ---- one key ----
 
@@ -111,7 +111,7 @@ class Dispatcher:
             not plan.is_owner
             or (
                 route is not READ and plan.coordinator != self._here
-                and not (hops and plan.spared == self._here)
+                and not (hops and plan.deprioritized == self._here)
             )
             or (self._away and not hops and locator in self._away)
             or (self._node.clock_is_doubted and not hops and plan.replicas.readers)
@@ -127,8 +127,10 @@ class Dispatcher:
             reply = self.read_again(command, argv, resp3, locator, record)
             r = terms.r if terms.r <= plan.n else plan.n
             if r <= 1 and not (self._kept_for and plan.partition in self._kept_for):
-                if self.notices is not None:
-                    self.notices.read(command, argv, locator, self._now.wall_ms, resp3, reply)
+                if self.keyspace_events is not None:
+                    self.keyspace_events.read(
+                        command, argv, locator, self._now.wall_ms, resp3, reply
+                    )
                 return reply
             answers = (plan.replicas if terms.sloppy else plan.strict).answers
             if answers < r:
@@ -136,8 +138,8 @@ class Dispatcher:
             if hops and len(plan.replicas.readers) < r - 1 and isinstance(target, PeerReply):
                 return TOO_FEW
             waiter = target.hold()
-            if self.notices is not None:
-                waiter = self.notices.wait_for_read(
+            if self.keyspace_events is not None:
+                waiter = self.keyspace_events.wait_for_read(
                     waiter, command, argv, locator, self._now.wall_ms, resp3
                 )
             reader = Answering(waiter, reply, command, argv, resp3, locator, self.read_again)
@@ -145,7 +147,9 @@ class Dispatcher:
             return None
         if (
             ((terms.r > 1 and plan.n > 1) or plan.partition in self._kept_for)
-            and (route is UPDATE or (command.observes is not None and command.observes(argv)))
+            and (route is UPDATE or (
+                command.reads_before_write is not None and command.reads_before_write(argv)
+            ))
             and not (is_read and not self._coordinator.is_contested(locator))
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
@@ -191,7 +195,7 @@ class Dispatcher:
             record = self._slots[slot].get(locator, b"")
             stamp = self._node.stamp(plan.partition)
         else:
-            record = self._stand_in.record(locator)
+            record = self._fallback.record(locator)
             stamp = bare(self._node.stamp(plan.partition))
         try:
             if command.wants_seal:
@@ -210,16 +214,18 @@ class Dispatcher:
                 self._replica.used_twice()
             return error(wrong.text)
         if not delta:
-            if self.notices is not None:
-                self.notices.written(command, argv, locator, record, record, self._now.wall_ms)
+            if self.keyspace_events is not None:
+                self.keyspace_events.written(
+                    command, argv, locator, record, record, self._now.wall_ms
+                )
             return reply
         # A command that overwrites the key made the delta from all that is here: no need to join,
         # but to hear of what was not here. Clients that send contexts want their siblings kept.
-        overwrites = command.wants_feedback and not delta[1] & ELEMENTS
+        overwrites = command.reports_siblings and not delta[1] & ELEMENTS
         if not delta[1] & PLAIN and not self._node.identity.minted(delta):
             return error(_NO_LEASE)
         if not plan.is_owner:
-            self._stand_in.keep(plan, locator, delta, overwrites)
+            self._fallback.keep(plan, locator, delta, overwrites)
         elif overwrites:
             self._replica.replace(locator, record, delta)
         elif not (self._replica.cleared and self._replica.is_cleared(locator, delta)):
@@ -227,19 +233,21 @@ class Dispatcher:
         # else it removes only what FLUSHALL has removed here: others may yet have to hear of it.
         if plan.is_instant:
             self._counters.writes_coordinated += 1
-            if self.notices is not None:
+            if self.keyspace_events is not None:
                 after = self._replica.get(locator)
-                self.notices.written(command, argv, locator, record, after, self._now.wall_ms)
+                self.keyspace_events.written(
+                    command, argv, locator, record, after, self._now.wall_ms
+                )
             return reply
         waiter = target.hold()
-        if self.notices is not None:
-            after = (self._replica.get if plan.is_owner else self._stand_in.record)(locator)
-            waiter = self.notices.wait_for_write(
+        if self.keyspace_events is not None:
+            after = (self._replica.get if plan.is_owner else self._fallback.record)(locator)
+            waiter = self.keyspace_events.wait_for_write(
                 waiter, command, argv, locator, record, after, self._now.wall_ms
             )
         self._coordinator.write(
             plan, waiter, reply, locator, delta, terms.w, terms.sloppy, deadline_ms,
-            command.wants_feedback and delta[1] & LIVE != 0, until_ms,
+            command.reports_siblings and delta[1] & LIVE != 0, until_ms,
         )
         return None
 
@@ -280,7 +288,7 @@ class Dispatcher:
             self._coordinator.read(plan, reader, locator, record, r, is_sloppy, call.deadline_ms)
         else:
             left_ms = max(1, call.deadline_ms - self._now.now_ms)
-            self._stand_in.read(plan, reader, locator, r, left_ms, True)
+            self._fallback.read(plan, reader, locator, r, left_ms, True)
         return None
 
     def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
@@ -359,9 +367,9 @@ class Dispatcher:
             peer = away.peer
         elif call.command.route is READ:
             readers = plan.replicas.readers
-            good = [link for link in readers if not link.spared]
+            good = [link for link in readers if not link.deprioritized]
             owners = [link.peer for link in good or readers]
-            if call.terms.sloppy and not call.hops and self._stand_in.must_read(plan, call.terms.r):
+            if call.terms.sloppy and not call.hops and self._fallback.must_read(plan, call.terms.r):
                 return self._run_here(call, locator, plan, target)
             peer = owners[slot_of_locator(locator) % len(owners)] if owners else ""
         else:
@@ -393,11 +401,11 @@ class Dispatcher:
                 self.read_again,
             )
             left_ms = max(1, call.deadline_ms - self._now.now_ms)
-            self._stand_in.read(plan, reader, locator, r, left_ms, False)
+            self._fallback.read(plan, reader, locator, r, left_ms, False)
             return None
         if (terms.r > 1 or not plan.is_owner) and (
             command.route is UPDATE
-            or (command.observes is not None and command.observes(call.argv))
+            or (command.reads_before_write is not None and command.reads_before_write(call.argv))
         ):
             return self._read_first(call, locator, plan, target)
         return self.apply(

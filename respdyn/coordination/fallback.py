@@ -22,18 +22,18 @@ from respdyn.cluster.hint import stands_alone
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Held, Pause
 from respdyn.cluster.quorum import Reader
-from respdyn.cluster.tasks import Asking, Task, answer_as
+from respdyn.cluster.tasks import Task, TaskRunner, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError
 
 NOBODY_KNOWS = "NOQUORUM no owner of this key can be reached, and no hint has it: nothing was done"
 
 
-class StandIn:
+class Fallback:
     """Reads and writes hints as if they were the key."""
 
     def __init__(
-        self, node: ThisNode, coordinator: Coordinator, asking: Asking
+        self, node: ThisNode, coordinator: Coordinator, task_runner: TaskRunner
     ) -> None:
         self._now = node.now
         self._here = node.identity.node_id
@@ -41,7 +41,7 @@ class StandIn:
         self._hints = node.hints
         self._keepers = coordinator.keepers
         self._counters = coordinator.counters
-        self._asking = asking
+        self._task_runner = task_runner
         self._plan_for = coordinator.plan_for
 
     def record(self, locator: bytes) -> bytes:
@@ -67,14 +67,14 @@ class StandIn:
         self._counters.sloppy_reads += 1
         deadline_ms = self._now.now_ms + timeout_ms
         task = self._ask(plan, reader, locator, r, keeps, deadline_ms)
-        self._asking.start(task, timeout_ms, lambda _: None)
+        self._task_runner.start(task, timeout_ms, lambda _: None)
 
     def _ask(
         self, plan: Plan, reader: Reader, locator: bytes, r: int, keeps: bool, deadline_ms: int
     ) -> Task:
         yield [Pause(0)]        # whoever waits has been given a place by then, and not an answer
         readers = plan.replicas.readers
-        good = [link.peer for link in readers if not link.spared]
+        good = [link.peer for link in readers if not link.deprioritized]
         counted = good if len(good) >= r else [link.peer for link in readers]
         if len(counted) < r:
             counted = [*counted, *plan.replicas.probed]

@@ -41,7 +41,7 @@ from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import MOVING_TIMES, NEVER, Deadlines
 from respdyn.commands.declare import READ
-from respdyn.coordination.calls import LAST, Away, Call, Retry, Waiting, refuse
+from respdyn.coordination.calls import LAST, Call, OutstandingForwards, Retry, Waiting, refuse
 
 OUTCOME_UNKNOWN: Final = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 NO_AGREEMENT: Final = (
@@ -67,7 +67,7 @@ class Forwarding:
     ) -> None:
         self._now = node.now
         self.bits = TAKES_EARLY         # of envelopes
-        self.away: dict[bytes, Away] = {}
+        self.away: dict[bytes, OutstandingForwards] = {}
         self.failed: Callable[[str], None] = lambda peer: None     # hears who was no use
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._counters = node.counters
@@ -99,7 +99,7 @@ class Forwarding:
         call.is_done = False
         away = self.away.get(locator)
         if away is None and call.command.route is not READ:
-            away = self.away[locator] = Away(peer)
+            away = self.away[locator] = OutstandingForwards(peer)
         if away is not None:
             away.commands += 1
         call.away = away
@@ -189,7 +189,7 @@ class Forwarding:
             if away.refused is not None:
                 self._send_again(call.locator, away, away.refused)
 
-    def _refused(self, call: Call, away: Away) -> None:
+    def _refused(self, call: Call, away: OutstandingForwards) -> None:
         """Nobody has begun it: it waits until all commands on its key are back."""
         if away.is_behind(call) or call.deadline_ms <= self._now.now_ms + RETRY_MS:
             self._counters.timeouts += 1
@@ -206,7 +206,9 @@ class Forwarding:
         if self._line_up(call.locator, [waiting], at):
             away.has_line = True
 
-    def _send_again(self, locator: bytes, away: Away, refused: list[Waiting]) -> None:
+    def _send_again(
+        self, locator: bytes, away: OutstandingForwards, refused: list[Waiting]
+    ) -> None:
         """All commands on a key are back: those that nobody has begun may be sent once more.
 
         Not where one behind them was begun: a pipeline's earlier SET would undo its later one.

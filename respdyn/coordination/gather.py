@@ -49,7 +49,7 @@ class Gather:
         self._note = note
         self._command = command
         parts = command.parts(argv)
-        if command.elsewhere is not None and command.elsewhere(argv) == (db, argv[1]):
+        if command.other_key is not None and command.other_key(argv) == (db, argv[1]):
             raise ReplyError("ERR source and destination objects are the same")
         self._waiter: Waiter = target.hold()
         then = command.then

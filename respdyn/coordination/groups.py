@@ -41,7 +41,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.commands.key_uses import places_of
 from respdyn.commands.table import find, lookup
-from respdyn.coordination.calls import Call, Continuation, Turn, Updating
+from respdyn.coordination.calls import Call, Continuation, QueuedGroup, Updating
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import (
@@ -126,9 +126,9 @@ class Groups:
             self.running -= 1
             raise
 
-    def running_class(self) -> type[Running]:
+    def running_class(self) -> type[GroupExecution]:
         """What does it."""
-        return Running
+        return GroupExecution
 
     def send(self, peer: str, group: Group, terms: Terms, deadline_ms: int, done: Done) -> None:
         """Have another node do it."""
@@ -171,7 +171,7 @@ class Groups:
         return self.running == 0 and self.dispatcher.is_idle()
 
 
-class Running:
+class GroupExecution:
     """One group at its coordinator."""
 
     def __init__(
@@ -215,7 +215,7 @@ class Running:
                 raise ReplyError(f"ERR {command.name} cannot be part of a group")
             keys = keys_in(command, argv)
             is_blind = command.route is WRITE and not (
-                command.observes is not None and command.observes(argv)
+                command.reads_before_write is not None and command.reads_before_write(argv)
             )
             if "write" in command.flag_words:
                 self._w = max(self._w, step.w)
@@ -286,7 +286,9 @@ class Running:
         while self._taken < len(locators):
             name = locators[self._taken]
             if name in busy:
-                turn = Turn(self._turn_has_come, Continuation(self._overdue), self._deadline_ms)
+                turn = QueuedGroup(
+                    self._turn_has_come, Continuation(self._overdue), self._deadline_ms
+                )
                 self._dispatcher.lines.line_up(name, [turn])
                 return
             busy[name] = deque()
@@ -372,7 +374,7 @@ class Running:
         """One command."""
         step, name = self._group.steps[index], self._names[index]
         command = self._commands[index]
-        place = Place(self, index)
+        place = GroupReplyPlace(self, index)
         reply: bytes | None
         if command is None:
             record = self._groups.replica.get(name)
@@ -393,8 +395,8 @@ class Running:
             record = self._groups.replica.get(name)
             argv = dispatcher.drawn(command, argv)
             reply = dispatcher.read_again(command, argv, step.resp3, name, record)
-            if dispatcher.notices is not None:
-                dispatcher.notices.read(
+            if dispatcher.keyspace_events is not None:
+                dispatcher.keyspace_events.read(
                     command, argv, name, self._now.wall_ms, step.resp3, reply
                 )
             return reply
@@ -406,7 +408,7 @@ class Running:
 
     def _run_whole(self, command: Command, step: Step, place: Waiter) -> bytes | None:
         """A command of several keys that reads, then writes."""
-        whole = Whole(place)
+        whole = CompoundCommand(place)
         then = command.then
         assert then is not None
         try:
@@ -420,7 +422,7 @@ class Running:
         whole.end(outcome)
         return None
 
-    def _part(self, argv: list[bytes], step: Step, whole: Whole) -> bytes:
+    def _part(self, argv: list[bytes], step: Step, whole: CompoundCommand) -> bytes:
         """A part's reply, although its change may wait for replicas yet."""
         command = lookup(argv)
         if command.single is not None and len(argv) == 2:
@@ -460,12 +462,12 @@ class Running:
             self._done(outcome)
 
 
-class Place(Waiter):
+class GroupReplyPlace(Waiter):
     """A command's place in its group."""
 
     __slots__ = ("_index", "_running")
 
-    def __init__(self, running: Running, index: int) -> None:
+    def __init__(self, running: GroupExecution, index: int) -> None:
         self._running = running
         self._index = index
 
@@ -478,7 +480,7 @@ class Place(Waiter):
         self.fill(error(text))
 
 
-class Whole(Waiter):
+class CompoundCommand(Waiter):
     """Waits for the parts of a command that runs whole; one that failed is the reply of all."""
 
     __slots__ = ("_place", "_reply", "error", "missing")

@@ -61,7 +61,7 @@ class Inbound:
         end = at + 4
         if (
             len(envelope) != ENVELOPE.size or end > len(items)
-            or TABLE.get(items[at + 1]) is not _SET or self._dispatcher.notices is not None
+            or TABLE.get(items[at + 1]) is not _SET or self._dispatcher.keyspace_events is not None
         ):
             return self.run(link, items, at, echo_ms)
         number, db, _, hops, r, w, bits, timeout_ms, window_ms, size = ENVELOPE.unpack(envelope)

@@ -30,16 +30,17 @@ _KEY_AT: Final = 3      # in a locator
 _Told = tuple[int, bytes, bytes, bool, bool]     # database, event, key, keyspace, keyevent
 
 
-class Announcing(Waiter):
+class NotifyAfterWrite(Waiter):
     """Waits for a write, and tells its events when it is done, or failed."""
 
-    __slots__ = ("_events", "_is_told", "_locator", "_notices", "_waiter")
+    __slots__ = ("_events", "_is_told", "_keyspace_events", "_locator", "_waiter")
 
     def __init__(
-        self, waiter: Waiter, notices: "Notices", locator: bytes, events: list[Event]
+        self, waiter: Waiter, keyspace_events: "KeyspaceEvents", locator: bytes,
+        events: list[Event],
     ) -> None:
         self._waiter = waiter
-        self._notices = notices
+        self._keyspace_events = keyspace_events
         self._locator = locator
         self._events = events
         self._is_told = False
@@ -61,11 +62,11 @@ class Announcing(Waiter):
     def _tell(self) -> None:
         if not self._is_told:
             self._is_told = True
-            self._notices.tell(self._locator, self._events)
-            self._notices.has_told(self._locator, self)
+            self._keyspace_events.tell(self._locator, self._events)
+            self._keyspace_events.has_told(self._locator, self)
 
 
-class Looking(Waiter):
+class NotifyAfterRead(Waiter):
     """Waits for a read, and tells if its key was not there."""
 
     __slots__ = ("_tell", "_waiter")
@@ -84,7 +85,7 @@ class Looking(Waiter):
         self._waiter.fail(text)
 
 
-class Notices:
+class KeyspaceEvents:
     """What this node tells of keys, and to whom."""
 
     def __init__(
@@ -97,7 +98,7 @@ class Notices:
         self._own = ""
         self._own_tracks = b"-"
         self._asked: dict[str, str] = {}        # by peer
-        self._untold: dict[bytes, Announcing] = {}      # by locator: the last that waits
+        self._untold: dict[bytes, NotifyAfterWrite] = {}      # by locator: the last that waits
         self._give = deliver
         self._links = links
 
@@ -153,7 +154,7 @@ class Notices:
         events = self._chosen(of_write(command, argv, before, after, now_ms))
         if not events:
             return waiter
-        announcing = self._untold[locator] = Announcing(waiter, self, locator, events)
+        announcing = self._untold[locator] = NotifyAfterWrite(waiter, self, locator, events)
         return announcing
 
     def written(
@@ -170,7 +171,7 @@ class Notices:
         """Whom a read's reply goes to, so that a key that is missing is told."""
         if "m" not in self.classes:
             return waiter
-        return Looking(
+        return NotifyAfterRead(
             waiter, lambda reply: self.read(command, argv, locator, now_ms, resp3, reply)
         )
 
@@ -191,7 +192,7 @@ class Notices:
         else:
             waiting.add(events)
 
-    def has_told(self, locator: bytes, announcing: Announcing) -> None:
+    def has_told(self, locator: bytes, announcing: NotifyAfterWrite) -> None:
         """Its events are told."""
         if self._untold.get(locator) is announcing:
             del self._untold[locator]

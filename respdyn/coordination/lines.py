@@ -14,7 +14,7 @@ from typing import Final
 
 from respdyn.cluster.now import Now
 from respdyn.cluster.timeouts import Deadlines
-from respdyn.coordination.calls import LAST, Call, Turn, Waiting
+from respdyn.coordination.calls import LAST, Call, QueuedGroup, Waiting
 
 LINE_MOST: Final = 500      # commands that share one read: a turn that runs them ends
 _WAITED: Final = "TIMEOUT an earlier command on this key is not answered yet: nothing was done"
@@ -52,7 +52,7 @@ class Lines:
             if waiting.is_done:
                 continue
             waiting.is_done = True
-            if isinstance(waiting, Turn):           # a transaction's group takes the key
+            if isinstance(waiting, QueuedGroup):           # a transaction's group takes the key
                 self.busy[locator] = line
                 waiting.take()
                 return
@@ -80,7 +80,7 @@ def _let_read(reader: Call, line: deque[Waiting]) -> None:
     """A call begins to read: for those in line now, too, if its terms are not less than theirs."""
     for one in islice(line, LINE_MOST):
         if (
-            not isinstance(one, Turn) and one.call.terms.r <= reader.terms.r
+            not isinstance(one, QueuedGroup) and one.call.terms.r <= reader.terms.r
             and one.call.terms.sloppy == reader.terms.sloppy
         ):
             one.reads_with = line

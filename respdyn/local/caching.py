@@ -27,7 +27,7 @@ _REENABLE = (
 
 def tracking(context: LocalContext, session: Session, argv: Argv) -> bytes:
     wanted = _parse(context, argv)
-    trackers = context.telling.trackers
+    trackers = context.notifications.trackers
     switch = word(argv[2])
     if switch == b"OFF":
         trackers.disable(session)
@@ -53,7 +53,7 @@ def _parse(context: LocalContext, argv: Argv) -> Tracking:
             if wanted.redirect:
                 raise ReplyError("ERR A client can only redirect to a single other client")
             wanted.redirect = parse_integer(argv[position])
-            if wanted.redirect not in context.sessions:
+            if wanted.redirect not in context.sessions.by_id:
                 raise ReplyError("ERR The client ID you want redirect to does not exist")
             position += 1
         elif option == b"PREFIX" and has_more:

@@ -29,7 +29,7 @@ _ENDS: Final = {CHANNEL: b"unsubscribe", PATTERN: b"punsubscribe", SHARD: b"suns
 
 
 def _subscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
-    pubsub = context.telling.pubsub
+    pubsub = context.notifications.pubsub
 
     def listen(name: bytes) -> None:
         pubsub.subscribe(session, kind, name)
@@ -39,7 +39,7 @@ def _subscribe(context: LocalContext, session: Session, kind: int, names: Argv) 
 
 
 def _unsubscribe(context: LocalContext, session: Session, kind: int, names: Argv) -> None:
-    pubsub = context.telling.pubsub
+    pubsub = context.notifications.pubsub
     if not names and session.subscriptions is not None:
         names = list(session.subscriptions.names[kind])
 
@@ -59,12 +59,12 @@ def _for_each(
 
     def job() -> Job:
         for count, name in enumerate(names):
-            if count and count % _PIECE == 0 and session.inside is None:
+            if count and count % _PIECE == 0 and session.exec_target is None:
                 yield _PIECE * _STEPS
                 if session.closing:
                     return
             do(name)
-        if len(names) > _PIECE and session.inside is None:
+        if len(names) > _PIECE and session.exec_target is None:
             session.unbar()
 
     if context.node.slices.start(job()):
@@ -117,7 +117,7 @@ def _publish(context: LocalContext, session: Session, argv: Argv, kind: int) -> 
         router.put_back(session)
         return None
     router.check_load()
-    return context.telling.pubsub.publish(
+    return context.notifications.pubsub.publish(
         kind, argv[1], argv[2], session, session.terms.timeout_ms
     )
 

@@ -35,7 +35,7 @@ _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
 def _describe(context: LocalContext, session: Session, argv: Argv | None) -> bytes:
-    return describe(session, context.now_ms, context.host, context.front.memory, argv)
+    return describe(session, context.now_ms, context.host, context.sessions.memory, argv)
 
 
 def id_(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -51,13 +51,13 @@ def info(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def list_(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    chosen = list(context.sessions.values())
+    chosen = list(context.sessions.by_id.values())
     if len(argv) == 4 and word(argv[2]) == b"TYPE":
         kind = _type(argv[3])
         chosen = [one for one in chosen if _kind_of(one) == kind]
     elif len(argv) > 3 and word(argv[2]) == b"ID":
         ids = [parse_integer(argument, "ERR Invalid client ID") for argument in argv[3:]]
-        chosen = [context.sessions[one] for one in ids if one in context.sessions]
+        chosen = [context.sessions.by_id[one] for one in ids if one in context.sessions.by_id]
     elif len(argv) != 2:
         raise syntax_error()
     lines = b"".join(
@@ -162,7 +162,7 @@ def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
         tests = [_kill_filter(context, session, b"ADDR", argv[2])]
     else:
         tests = _kill_filters(context, session, argv)
-    chosen = [one for one in context.sessions.values() if all(test(one) for test in tests)]
+    chosen = [one for one in context.sessions.by_id.values() if all(test(one) for test in tests)]
     for one in chosen:
         if one is session:
             context.leave(one)
@@ -207,7 +207,7 @@ def _kill_filter(
     if option == b"LADDR":
         return lambda one: one.local_address == shown
     if option == b"USER":
-        if context.front.users.get(value) is None:
+        if context.sessions.users.get(value) is None:
             raise ReplyError(f"ERR No such user '{shown}'")
         return lambda one: one.user == value and one.authenticated
     if option == b"SKIPME" and word(value) in (b"YES", b"NO"):
@@ -232,11 +232,11 @@ def _type(argument: bytes) -> bytes:
 
 
 def monitor(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
-    if session.inside is not None:
+    if session.exec_target is not None:
         raise ReplyError("ERR MONITOR isn't allowed for DENY BLOCKING client")
     if session.is_monitor:
         return None
-    context.front.monitors.begin(session)
+    context.sessions.monitors.begin(session)
     return OK
 
 
@@ -253,14 +253,14 @@ def pause(context: LocalContext, session: Session, argv: Argv) -> bytes:
         raise ReplyError("ERR timeout is not an integer or out of range")
     if timeout_ms < 0:
         raise ReplyError("ERR timeout is negative")
-    context.front.pausing.begin(
+    context.sessions.pausing.begin(
         min(context.node.now.now_ms + timeout_ms, NEVER), mode == b"ALL"
     )
     return OK
 
 
 def unpause(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    context.front.pausing.end(context.node.now.now_ms)
+    context.sessions.pausing.end(context.node.now.now_ms)
     return OK
 
 

@@ -108,7 +108,7 @@ def links(context: LocalContext, session: Session, argv: Argv) -> bytes:
         link = node.links[name]
         if not link.is_connected:
             continue
-        changed_ms = link.changed_ms or context.standing.started_ms
+        changed_ms = link.changed_ms or context.readiness.started_ms
         since_ms = node.now.wall_ms - (node.now.now_ms - changed_ms)
         # One connection each way. That theirs stands is known once a question came back.
         for direction, events in (("to", "rw"), ("from", "r"))[: 1 + link.is_up]:

@@ -46,8 +46,8 @@ def quit_(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    context.telling.forget(session)
-    context.front.monitors.forget(session)
+    context.notifications.forget(session)
+    context.sessions.monitors.forget(session)
     session.db = 0
     session.resp = 2
     session.name = b""

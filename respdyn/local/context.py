@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.slot_map import SlotMap
-from respdyn.cluster.tasks import Asking
+from respdyn.cluster.tasks import TaskRunner
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import Command
@@ -13,12 +13,12 @@ from respdyn.config import Settings
 from respdyn.host import Host
 from respdyn.local.backups import Backups
 from respdyn.local.times_to_live import TimesToLive
-from respdyn.membership.readiness import Standing
+from respdyn.membership.readiness import Readiness
 from respdyn.replication.exchange import Exchange
-from respdyn.sessions.command_stats import Journal
-from respdyn.sessions.front import Front
+from respdyn.sessions.command_stats import CommandStats
 from respdyn.sessions.router import Router
 from respdyn.sessions.session import Session
+from respdyn.sessions.sessions import Sessions
 from respdyn.sessions.users import Users
 
 
@@ -27,19 +27,19 @@ class LocalContext:
 
     def __init__(
         self, node: ThisNode, host: Callable[[], Host], apply_settings: Callable[[Settings], None],
-        front: Front, slot_map: SlotMap, standing: Standing, exchange: Exchange,
-        latencies: Latencies, asking: Asking,
+        sessions: Sessions, slot_map: SlotMap, readiness: Readiness, exchange: Exchange,
+        latencies: Latencies, task_runner: TaskRunner,
     ) -> None:
         self.node = node
-        self.front = front
-        self.telling = front.telling
-        self.draining = front.draining
-        self.topology = front.topology
+        self.sessions = sessions
+        self.notifications = sessions.notifications
+        self.draining = sessions.draining
+        self.topology = sessions.topology
         self.slot_map = slot_map
-        self.standing = standing
+        self.readiness = readiness
         self.exchange = exchange
         self.latencies = latencies
-        self.asking = asking
+        self.task_runner = task_runner
         self.apply_settings = apply_settings    # of CONFIG SET, once they were found right
         self._host = host
         self.started_ms = node.now.wall_ms
@@ -60,25 +60,21 @@ class LocalContext:
         return self.node.settings
 
     @property
-    def sessions(self) -> dict[int, Session]:
-        return self.front.sessions
-
-    @property
     def terms(self) -> Terms:
         """The terms of a connection that has not asked for others."""
         return self.node.default_terms
 
     @property
     def users(self) -> Users:
-        return self.front.users
+        return self.sessions.users
 
     @property
-    def journal(self) -> Journal:
-        return self.front.journal
+    def command_stats(self) -> CommandStats:
+        return self.sessions.command_stats
 
     @property
     def router(self) -> Router:
-        return self.front.router
+        return self.sessions.router
 
     @property
     def host(self) -> Host:
@@ -87,7 +83,7 @@ class LocalContext:
     @property
     def n(self) -> int:
         """How many copies of each key there are."""
-        return self.front.router.n
+        return self.sessions.router.n
 
     def container(self, name: str) -> Command:
         return BY_NAME[name.encode()]
@@ -99,4 +95,4 @@ class LocalContext:
 
     def leave(self, session: Session) -> None:
         """Nobody sees this client any more; its connection is closed when its reply is written."""
-        self.front.close_session(session)
+        self.sessions.close_session(session)

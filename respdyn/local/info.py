@@ -98,15 +98,15 @@ def _server(context: LocalContext) -> Fields:
 
 
 def _clients(context: LocalContext) -> Fields:
-    waiting = [one for one in context.sessions.values() if one.out]
+    waiting = [one for one in context.sessions.by_id.values() if one.out]
     return {
-        "connected_clients": len(context.sessions),
+        "connected_clients": len(context.sessions.by_id),
         "cluster_connections": len(context.node.links),
         "maxclients": context.settings.max_clients,
         "client_recent_max_input_buffer": 0,
         "client_recent_max_output_buffer": max((one.out_bytes for one in waiting), default=0),
-        "blocked_clients": len(context.front.pausing.waiting),
-        "tracking_clients": len(context.telling.trackers.sessions),
+        "blocked_clients": len(context.sessions.pausing.waiting),
+        "tracking_clients": len(context.notifications.trackers.sessions),
         "clients_in_timeout_table": 0,
     }
 
@@ -131,7 +131,7 @@ _OF_SCRIPTS: Final[Fields] = {
 def memory(context: LocalContext) -> Fields:
     """INFO's section of that name."""
     outside = context.outside()
-    account = context.front.memory
+    account = context.sessions.memory
     clients = account.sample()
     used, dataset = account.used(), account.dataset()
     startup, peak = account.startup, account.peak
@@ -221,11 +221,11 @@ def _persistence(context: LocalContext) -> Fields:
 
 
 def _stats(context: LocalContext) -> Fields:
-    front = context.front
-    trackers = context.telling.trackers
+    sessions = context.sessions
+    trackers = context.notifications.trackers
     return {
-        "total_connections_received": front.connections,
-        "total_commands_processed": sum(front.calls.values()),
+        "total_connections_received": sessions.connections,
+        "total_commands_processed": sum(sessions.calls.values()),
         "instantaneous_ops_per_sec": 0,
         "total_net_input_bytes": 0,
         "total_net_output_bytes": 0,
@@ -252,9 +252,9 @@ def _stats(context: LocalContext) -> Fields:
         "current_eviction_exceeded_time": 0,
         "keyspace_hits": context.node.counters.keyspace_hits,
         "keyspace_misses": context.node.counters.keyspace_misses,
-        "pubsub_channels": len(context.telling.pubsub.listeners[CHANNEL]),
-        "pubsub_patterns": len(context.telling.pubsub.listeners[PATTERN]),
-        "pubsubshard_channels": len(context.telling.pubsub.listeners[SHARD]),
+        "pubsub_channels": len(context.notifications.pubsub.listeners[CHANNEL]),
+        "pubsub_patterns": len(context.notifications.pubsub.listeners[PATTERN]),
+        "pubsubshard_channels": len(context.notifications.pubsub.listeners[SHARD]),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": 0,
@@ -269,7 +269,7 @@ def _stats(context: LocalContext) -> Fields:
         "tracking_total_items": trackers.items(),
         "tracking_total_prefixes": trackers.prefixes(),
         "unexpected_error_replies": 0,
-        "total_error_replies": sum(front.errors.values()),
+        "total_error_replies": sum(sessions.errors.values()),
         "dump_payload_sanitizations": 0,
         "total_reads_processed": 0,
         "total_writes_processed": 0,
@@ -308,11 +308,12 @@ def _modules(context: LocalContext) -> Fields:
 
 
 def _commandstats(context: LocalContext) -> Fields:
-    front = context.front
+    sessions = context.sessions
     fields: Fields = {}
-    for command in sorted({**front.calls, **context.journal.costs}, key=lambda one: one.name):
-        calls = front.calls.get(command, 0)
-        cost = context.journal.costs.get(command) or Cost()
+    found = {**sessions.calls, **context.command_stats.costs}
+    for command in sorted(found, key=lambda one: one.name):
+        calls = sessions.calls.get(command, 0)
+        cost = context.command_stats.costs.get(command) or Cost()
         each = cost.usec / cost.timed if cost.timed else 0
         fields[f"cmdstat_{command.name}"] = (
             f"calls={calls},usec={cost.usec},usec_per_call={each:.2f},"
@@ -322,7 +323,7 @@ def _commandstats(context: LocalContext) -> Fields:
 
 
 def _latencystats(context: LocalContext) -> Fields:
-    costs = context.journal.costs
+    costs = context.command_stats.costs
     wanted = accepted_value(context.settings, "latency-tracking-info-percentiles").split()
     return {
         f"latency_percentiles_usec_{command.name}": ",".join(
@@ -333,7 +334,7 @@ def _latencystats(context: LocalContext) -> Fields:
 
 
 def _errorstats(context: LocalContext) -> Fields:
-    errors = context.front.errors
+    errors = context.sessions.errors
     return {f"errorstat_{name}": f"count={errors[name]}" for name in sorted(errors)}
 
 
@@ -370,20 +371,20 @@ def _dynamo(context: LocalContext) -> Fields:
         "dynamo_w": context.terms.w,
         "dynamo_durability": context.settings.durability,
         "dynamo_cannot_store": node.store_failure,
-        "dynamo_store_backlog_bytes": context.front.holding.store.bytes,
-        "dynamo_store_behind": int(context.front.holding.store.is_behind),
-        "dynamo_clients_held": len(context.front.holding.waiting),
+        "dynamo_store_backlog_bytes": context.sessions.holding.store.bytes,
+        "dynamo_store_behind": int(context.sessions.holding.store.is_behind),
+        "dynamo_clients_held": len(context.sessions.holding.waiting),
         "dynamo_records": node.replica.records,
         "dynamo_live_keys": sum(map(sum, node.replica.live)),
-        "dynamo_requests_in_flight": context.front.held(),
+        "dynamo_requests_in_flight": context.sessions.held(),
         "dynamo_hints_pending": node.hints.count,
         "dynamo_hints_bytes": node.hints.bytes,
         "dynamo_hints_oldest_ms": node.hints.oldest_age_ms(),
         "dynamo_tombstones": node.replica.records - sum(map(sum, node.replica.live)),
         "dynamo_exchange_age_ms": context.exchange.clean_age_ms(),
         "dynamo_exchange_due": context.exchange.due(),
-        "dynamo_clock_doubted": int(context.standing.clock.is_doubted),
-        "dynamo_peers_spared": sum(1 for link in node.links.values() if link.spared),
+        "dynamo_clock_doubted": int(context.readiness.clock.is_doubted),
+        "dynamo_peers_spared": sum(1 for link in node.links.values() if link.deprioritized),
         "dynamo_background_rate": node.admission.rate,
         "dynamo_background_slowed": node.admission.slowed,
     }

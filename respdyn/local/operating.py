@@ -68,7 +68,7 @@ def bgsave(context: LocalContext, session: Session, argv: Argv) -> bytes:
     backups = context.backups
     if backups.is_running and not backups.is_rewrite:
         raise ReplyError(_UNDER_WAY)
-    if backups.is_running or session.inside is not None:
+    if backups.is_running or session.exec_target is not None:
         if len(argv) == 1:
             raise ReplyError(_OTHER_UNDER_WAY)
         _schedule(context, False)
@@ -82,7 +82,7 @@ def bgrewriteaof(context: LocalContext, session: Session, argv: Argv) -> bytes:
     backups = context.backups
     if backups.is_running and backups.is_rewrite:
         raise ReplyError(_REWRITE_UNDER_WAY)
-    if backups.is_running or session.inside is not None:
+    if backups.is_running or session.exec_target is not None:
         _schedule(context, True)
         return status(b"Background append only file rewriting scheduled")
     _begin(context, lambda reason: None, is_rewrite=True)

@@ -91,15 +91,15 @@ def _set(context: LocalContext, pairs: list[tuple[str, str]]) -> None:
 
 
 def config_resetstat(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    front = context.front
+    sessions = context.sessions
     counters = context.node.counters
     context.backups.forget(counters.writes_coordinated + counters.records_received)
     counters.reset()
     context.latencies.reset()
-    front.calls.clear()
-    front.journal.reset()
-    front.errors.clear()
-    front.connections = 0
+    sessions.calls.clear()
+    sessions.command_stats.reset()
+    sessions.errors.clear()
+    sessions.connections = 0
     return OK
 
 

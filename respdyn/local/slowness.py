@@ -47,7 +47,7 @@ def slowlog_get(context: LocalContext, session: Session, argv: Argv) -> bytes:
         if asked is None or asked < -1:
             raise ReplyError("ERR count should be greater than or equal to -1")
         count = asked
-    slow = context.journal.slow
+    slow = context.command_stats.slow
     shown = list(slow)[: len(slow) if count == -1 else count]
     return array([
         array([
@@ -59,11 +59,11 @@ def slowlog_get(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def slowlog_len(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    return integer(len(context.journal.slow))
+    return integer(len(context.command_stats.slow))
 
 
 def slowlog_reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    context.journal.slow.clear()
+    context.command_stats.slow.clear()
     return OK
 
 
@@ -77,25 +77,25 @@ def latency_latest(context: LocalContext, session: Session, argv: Argv) -> bytes
             text(kind), integer(event.samples[-1][0]), integer(event.samples[-1][1]),
             integer(event.greatest_ms),
         ])
-        for kind, event in context.journal.events.items()
+        for kind, event in context.command_stats.events.items()
     ])
 
 
 def latency_history(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    event = context.journal.events.get(argv[2].decode("latin-1"))
+    event = context.command_stats.events.get(argv[2].decode("latin-1"))
     samples = event.samples if event is not None else ()
     return array([array([integer(second), integer(ms)]) for second, ms in samples])
 
 
 def latency_reset(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    events = context.journal.events
+    events = context.command_stats.events
     names = [one.decode("latin-1") for one in argv[2:]] or list(events)
     return integer(sum(events.pop(name, None) is not None for name in names))
 
 
 def latency_graph(context: LocalContext, session: Session, argv: Argv) -> bytes:
     kind = argv[2].decode("latin-1")
-    event = context.journal.events.get(kind)
+    event = context.command_stats.events.get(kind)
     if event is None:
         raise ReplyError(f"ERR No samples available for event '{quoted(argv[2])}'")
     return verbatim(_graph(kind, event, context.now_ms // 1000).encode(), session.resp == 3)
@@ -126,14 +126,14 @@ def _age(seconds: int) -> str:
 
 
 def latency_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    journal = context.journal
-    if not journal.event_ms:
+    stats = context.command_stats
+    if not stats.event_ms:
         said = _OFF
-    elif not journal.events:
+    elif not stats.events:
         said = _WELL
     else:
-        lines = [f"Samples of {journal.event_ms} ms and more, by event:"]
-        for number, (kind, event) in enumerate(journal.events.items(), 1):
+        lines = [f"Samples of {stats.event_ms} ms and more, by event:"]
+        for number, (kind, event) in enumerate(stats.events.items(), 1):
             times = [ms for _, ms in event.samples]
             lines.append(
                 f"{number}. {kind}: {len(times)} samples, on average {sum(times) // len(times)} ms,"
@@ -144,7 +144,7 @@ def latency_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes
 
 
 def latency_histogram(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    journal = context.journal
+    stats = context.command_stats
     if len(argv) == 2:
         wanted = [one for command in COMMANDS for one in (command, *command.subcommands)]
     else:
@@ -155,9 +155,9 @@ def latency_histogram(context: LocalContext, session: Session, argv: Argv) -> by
         ]
     resp3 = session.resp == 3
     return map_([
-        (text(command.name), _distribution(journal.costs[command], resp3))
+        (text(command.name), _distribution(stats.costs[command], resp3))
         for command in dict.fromkeys(wanted)
-        if command in journal.costs and journal.costs[command].timed
+        if command in stats.costs and stats.costs[command].timed
     ], resp3)
 
 

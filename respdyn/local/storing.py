@@ -17,7 +17,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Final
 
 from respdyn.cluster.questions import Digests, Pause
-from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Request, Task, answer_as
 from respdyn.commands.arguments import INT64_MAX, integer_of, parse_integer, quoted, word
 from respdyn.commands.declare import Argv
 from respdyn.commands.inspecting import ENTRY_BYTES
@@ -33,7 +33,7 @@ from respdyn.sessions.users import check_debug
 if TYPE_CHECKING:
     from respdyn.local.context import LocalContext
 
-Counting = Generator[list[Wish], list[Answer], int]
+Counting = Generator[list[Request], list[Answer], int]
 
 _POLL_MS: Final = 20
 _SLEEP_MAX_S: Final = 3600.0
@@ -61,12 +61,12 @@ def wait(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     if timeout_ms < 0:
         raise ReplyError("ERR timeout is negative")
     node = context.node
-    is_inside = session.inside is not None
+    is_inside = session.exec_target is not None
     if session.pending and not is_inside:
         context.router.put_back(session)
         return None
     if not node.plans:
-        raise context.standing.refusal()
+        raise context.readiness.refusal()
     names = _waited_for(session)
     until_ms = node.now.now_ms + timeout_ms if timeout_ms else INT64_MAX
     if is_inside:           # as Redis does: in a transaction it only counts
@@ -90,7 +90,7 @@ def _waited_for(session: Session) -> list[bytes]:
 
 def _later(context: LocalContext, session: Session, task: Task, step_ms: int) -> None:
     """Answer with what the task gives; commands behind it wait."""
-    is_inside = session.inside is not None
+    is_inside = session.exec_target is not None
     waiter = session.hold()
     if not is_inside:
         session.has_barrier = True
@@ -100,7 +100,7 @@ def _later(context: LocalContext, session: Session, task: Task, step_ms: int) ->
             session.has_barrier = False
         waiter.fill(reply)
 
-    context.asking.start_quietly(task, step_ms, done)
+    context.task_runner.start_quietly(task, step_ms, done)
 
 
 def _count(
@@ -156,7 +156,7 @@ def debug(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
         return array([status(line) for line in _DEBUG_HELP])
     if subcommand != b"SLEEP" or len(argv) != 3:
         raise ReplyError(_DEBUG_UNKNOWN.format(quoted(argv[1], 128)))
-    if session.pending and session.inside is None:
+    if session.pending and session.exec_target is None:
         context.router.put_back(session)
         return None
     try:
@@ -196,8 +196,8 @@ def memory_malloc_stats(context: LocalContext, session: Session, argv: Argv) -> 
 def memory_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
     fields = info.memory(context)
     used, rss = int(str(fields["used_memory"])), int(str(fields["used_memory_rss"]))
-    waiting = sum(map(context.front.memory.of, context.sessions.values()))
-    waiting -= CONNECTION_BYTES * len(context.sessions)
+    waiting = sum(map(context.sessions.memory.of, context.sessions.by_id.values()))
+    waiting -= CONNECTION_BYTES * len(context.sessions.by_id)
     lines = []
     if rss > 1.5 * used > 0:
         lines.append(

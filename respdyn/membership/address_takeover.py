@@ -35,7 +35,7 @@ from respdyn.ring.ring import Member
 FRESH_MS: Final = 5_000         # what was said so long ago counts no more; it is said every second
 
 
-class Vacancy(msgspec.Struct, frozen=True, array_like=True):
+class Takeover(msgspec.Struct, frozen=True, array_like=True):
     """What a member says to a visitor that stands at the address of another member."""
 
     cluster_id: str
@@ -44,7 +44,7 @@ class Vacancy(msgspec.Struct, frozen=True, array_like=True):
     members: int            # of the ring
 
 
-class Vacancies:
+class AddressTakeovers:
     """This node's part, as a member that sees visitors and as a visitor that hears members."""
 
     def __init__(self, node: ThisNode, membership: Membership) -> None:
@@ -53,7 +53,7 @@ class Vacancies:
         self._membership = membership
         self._links = node.links
         self._trace = node.trace
-        self._said: dict[str, tuple[Vacancy, int]] = {}     # by member, and when
+        self._said: dict[str, tuple[Takeover, int]] = {}     # by member, and when
         self._refused: set[str] = set()                     # visitors of whom the log has told
         self._has_found = False
 
@@ -79,7 +79,7 @@ class Vacancies:
                     "place_refused", visitor=name[:8], member=member.node_id[:8],
                     address=address_of(member), reason="the member is reached elsewhere",
                 )
-            said = Vacancy(ring.cluster_id, member.node_id, is_reached, len(ring.members))
+            said = Takeover(ring.cluster_id, member.node_id, is_reached, len(ring.members))
             found.append((link, msgspec.msgpack.encode(said)))
         self._refused &= set(self._membership.visitors)
         return found
@@ -115,7 +115,7 @@ class Vacancies:
     def heard(self, peer: str, body: bytes) -> None:
         """A member has said something of the place where this node stands. Raises `PeerError`."""
         try:
-            said = msgspec.msgpack.decode(body, type=Vacancy)
+            said = msgspec.msgpack.decode(body, type=Takeover)
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed vacancy: {wrong}") from wrong
         if self.may_take and self._membership.ring is None:

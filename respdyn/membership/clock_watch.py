@@ -16,7 +16,7 @@ met later is counted in the turn after his clock is known, for he may make the m
 
 Then the wall clock is not looked at any more: from the last time that was sane on, time goes by the
 monotonic clock, so nothing expires for the clock's sake (decision 0020). The node asks its peers to
-coordinate in its stead (`FLAG_SPARE`), sends its own clients' commands to them, and says so loudly.
+coordinate in its stead (`FLAG_DECLINES`), sends its clients' commands to them, and says so loudly.
 It goes on storing what it is sent, and coordinates still what no other owner can.
 
 It ends when a majority, this node included, agrees again. Who has nobody to ask waits a minute and

@@ -40,7 +40,7 @@ from respdyn.cluster.messages import (
     bulk,
 )
 from respdyn.cluster.this_node import ThisNode
-from respdyn.membership.address_takeover import Vacancies
+from respdyn.membership.address_takeover import AddressTakeovers
 from respdyn.membership.decision import Decision
 from respdyn.membership.membership import RING, Membership, address_of
 from respdyn.membership.token_keys import PROOF_BYTES, TokenKeys
@@ -67,7 +67,7 @@ class Gossip:
         self.is_silent = False      # this node does not say yet what it holds
         # And whoever can begin anew under another node id, this one.
         self.begin_again: Callable[[str], None] = lambda node_id: None
-        self.vacancies = Vacancies(node, membership)
+        self.vacancies = AddressTakeovers(node, membership)
         self._node = node
         self.token_keys = token_keys
         self._membership = membership

@@ -12,8 +12,8 @@ from respdyn.cluster.messages import (
     FLAG_BULK,
     FLAG_CANNOT_STORE,
     FLAG_CONGESTED,
+    FLAG_DECLINES,
     FLAG_NO_ROOM,
-    FLAG_SPARE,
     GOSSIP_CLOCK,
     bulk,
 )
@@ -31,7 +31,7 @@ _LEFT = "CLUSTERDOWN this node has left the cluster and can be stopped"
 _STOPPING = "LOADING this node is stopping"
 
 
-class Standing:
+class Readiness:
     """Judges this node by what it knows of itself."""
 
     def __init__(
@@ -139,8 +139,8 @@ class Standing:
         """What every frame says of this node."""
         node = self._node
         flags = FLAG_CANNOT_STORE if node.store_failure else 0
-        if self.is_spared():
-            flags |= FLAG_SPARE
+        if self.declines_coordination():
+            flags |= FLAG_DECLINES
         if hints_are_full:
             flags |= FLAG_NO_ROOM
         if node.now.now_ms < self.bulk_ms + BULK_MS:
@@ -167,7 +167,7 @@ class Standing:
 
     # ---- spared ----
 
-    def is_spared(self) -> bool:
+    def declines_coordination(self) -> bool:
         """Whether this node would rather not coordinate: too much waits, or its clock is off."""
         node = self._node
         working = self._in_flight() + sum(link.working for link in node.links.values())

@@ -15,7 +15,7 @@ from typing import Final
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.link import Link
-from respdyn.cluster.tasks import Asking
+from respdyn.cluster.tasks import TaskRunner
 from respdyn.cluster.this_node import ThisNode
 from respdyn.config import Settings
 from respdyn.config_values import ConfigError
@@ -29,11 +29,11 @@ STEP_IN_MS: Final = 1_500          # for each member before this one that should
 TELL_MS: Final = 30                # between two states told: many partitions fill in that time
 
 
-class Changes:
+class RingChanges:
     """This node's part in changing the ring."""
 
     def __init__(
-        self, node: ThisNode, membership: Membership, tasks: Asking, coordinator: Coordinator,
+        self, node: ThisNode, membership: Membership, tasks: TaskRunner, coordinator: Coordinator,
         gossip: Gossip, tell_lives: Callable[[], None], replan: Callable[[], None],
     ) -> None:
         self.decision = gossip.decision = Decision(

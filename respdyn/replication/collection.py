@@ -30,12 +30,12 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import pair
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Drop, Promise, Promised, Remnants, Same, Vow
-from respdyn.cluster.tasks import Answer, Asking, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Request, Task, TaskRunner, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
-from respdyn.replication.tombstones import Due, Promises, Remains
-from respdyn.replication.transfer import TransferWork
+from respdyn.replication.tombstones import Due, GarbageIndex, Promises
+from respdyn.replication.transfer import Transfer
 from respdyn.ring.hashing import SLOTS, is_locator, slot_of_locator
 from respdyn.types.values import REMARK_LEAD_MS, is_expired, remove
 
@@ -54,9 +54,9 @@ class Collection:
     """Runs this node's collecting, and answers those of others."""
 
     def __init__(
-        self, node: ThisNode, tasks: Asking, transfer: TransferWork, replan: Callable[[], None]
+        self, node: ThisNode, tasks: TaskRunner, transfer: Transfer, replan: Callable[[], None]
     ) -> None:
-        self.remains = Remains(node.replica)
+        self.garbage = GarbageIndex(node.replica)
         self.promises = Promises(node.replica)
         self.disturbed_ms = 0
         self._node = node
@@ -100,22 +100,22 @@ class Collection:
         self._next_ms = now_ms + interval_ms
         if node.store_failure:
             return
-        remains = self.remains
+        garbage = self.garbage
         grace_ms = self._grace_ms()
         # With a clock that is off nothing is taken for expired; tombstones have another clock.
         is_off = node.clock_is_doubted
-        node.counters.expired_dropped += remains.look(
+        node.counters.expired_dropped += garbage.look(
             self._owned, node.now.now_ms, node.now.wall_ms, grace_ms,
             self._margin_ms(), min(_STAGGER_MS, grace_ms // 4),
             0 if is_off else node.now.wall_ms - self._over_ms(),
         )
-        due = {} if is_off else remains.take(remains.expired, BATCH, PARTITIONS)
+        due = {} if is_off else garbage.take(garbage.expired, BATCH, PARTITIONS)
         if due:
             self._run(self._reduce(due))
             return
-        if node.now.now_ms < self._next_collect_ms and remains.due < BATCH:
+        if node.now.now_ms < self._next_collect_ms and garbage.due < BATCH:
             return
-        due = remains.take(remains.tombstones, BATCH, PARTITIONS)
+        due = garbage.take(garbage.tombstones, BATCH, PARTITIONS)
         if due:
             self._next_collect_ms = node.now.now_ms + min(PAUSE_MS, grace_ms // 4)
             self._run(self._collect(due))
@@ -150,7 +150,7 @@ class Collection:
 
         def done(_: bytes) -> None:
             self._is_running = False
-            if self.remains.expired or self.remains.due >= BATCH:
+            if self.garbage.expired or self.garbage.due >= BATCH:
                 self._next_ms = min(self._next_ms, self._node.now.now_ms + BUSY_PAUSE_MS)
 
         self._tasks.start_quietly(task, self._node.settings.request_timeout_ms, done)
@@ -259,7 +259,7 @@ class Collection:
             return b""
         # First everybody promises; then, after all owners have told since when they hold the
         # tombstones, everybody is asked what else is left.
-        wishes: list[Wish] = [(owner, question) for question, owners in asked for owner in owners]
+        wishes: list[Request] = [(one, question) for question, owners in asked for one in owners]
         version = self._version()
         vows = self._vows(asked, members) if is_early else []
         answers = iter((yield [*wishes, *vows]))
@@ -270,7 +270,7 @@ class Collection:
         remnants = Remnants(version, [question.partition for question, _ in asked])
         told = yield [(member, remnants) for member in members]
         free = [answer_as(list[bool], answer) for answer in told]
-        drops: list[Wish] = []
+        drops: list[Request] = []
         for at, (question, owners) in enumerate(asked):
             partition, number = question.partition, question.number
             is_free = all(words is not None and words[at : at + 1] == [True] for words in free)
@@ -304,7 +304,7 @@ class Collection:
 
     def _is_over(self, locator: bytes, record: bytes) -> bool:
         """Whether the grace of a tombstone is over."""
-        age_ms = self.remains.age_ms(locator, record, self._node.now.now_ms)
+        age_ms = self.garbage.age_ms(locator, record, self._node.now.now_ms)
         return age_ms >= self._node.settings.tombstone_grace_ms
 
     def _vows(
@@ -353,7 +353,7 @@ class Collection:
         """There is no other owner."""
         for locator, record in found.items():
             if self._node.replica.get(locator) == record:
-                self.remains.forget(locator)
+                self.garbage.forget(locator)
                 self._node.counters.tombstones_collected += 1
 
     def _drop(
@@ -369,7 +369,7 @@ class Collection:
         if dropped:
             self.promises.collect(partition, number, is_early)
         for locator, _ in dropped:
-            self.remains.forget(locator)
+            self.garbage.forget(locator)
         self._node.counters.tombstones_collected += len(dropped)
         return dropped
 
@@ -473,7 +473,7 @@ class Collection:
     def _has_settled(self, locator: bytes) -> bool:
         """Whether whatever was sent here before the tombstone came has arrived or never will."""
         node = self._node
-        age_ms = self.remains.age_ms(locator, node.replica.get(locator), node.now.now_ms)
+        age_ms = self.garbage.age_ms(locator, node.replica.get(locator), node.now.now_ms)
         return age_ms >= self._settled_ms()
 
     # ---- who was away ----

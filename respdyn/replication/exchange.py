@@ -28,7 +28,7 @@ from respdyn.cluster.admission import EXCHANGE, cost
 from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.messages import pair
 from respdyn.cluster.questions import Fetch, Keys, Leaves, Mend, Mending, Page, Roots, Segments
-from respdyn.cluster.tasks import Answer, Asking, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Request, Task, TaskRunner, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
@@ -51,13 +51,13 @@ FETCH_KEYS: Final = 64       # of a `Fetch`
 FETCH_BYTES: Final = 256 * 1024  # of records in an answer to it, unless a single one has more
 
 Suspects = dict[bytes, tuple[bytes, bytes]]      # locator -> (digest here, digest there)
-_Steps = Generator[list[Wish], list[Answer], bool]
+_Steps = Generator[list[Request], list[Answer], bool]
 
 
 class Exchange:
     """Runs this node's exchanges, and answers those of others."""
 
-    def __init__(self, node: ThisNode, tasks: Asking, cleared: ClearedGossip) -> None:
+    def __init__(self, node: ThisNode, tasks: TaskRunner, cleared: ClearedGossip) -> None:
         self.is_running = False
         self.trees = HashTrees(node.replica, node.now)
         self._node = node

@@ -22,7 +22,7 @@ from respdyn.cluster.cleared import decode_tops
 from respdyn.cluster.hint import CLEARING, Entry
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.questions import Deliver, Held, HintSerial, HintsUpto
-from respdyn.cluster.tasks import Answer, Asking, Task
+from respdyn.cluster.tasks import Answer, Task, TaskRunner
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
@@ -40,7 +40,7 @@ class Handoff:
     """Gives owners their hints, and takes this node's."""
 
     def __init__(
-        self, node: ThisNode, tasks: Asking, keepers: Keepers, exchange: Exchange,
+        self, node: ThisNode, tasks: TaskRunner, keepers: Keepers, exchange: Exchange,
         room_changed: Callable[[], None],
     ) -> None:
         self.is_full = False        # this node takes no more hints, as others were told

@@ -1,7 +1,7 @@
 """What a deletion leaves behind, and when it may be forgotten.
 
 A tombstone is the memory of a deletion: without it an older copy of the value, somewhere, would
-bring the value back. It may go once no older copy can exist. `Remains` knows this node's tombstones
+bring the value back. It may go once no older copy can exist. `GarbageIndex` has the tombstones here
 and since when it holds each as it is now; `replication/collection` agrees with the other owners.
 
 Collecting is fenced by a number for each partition. Before an owner lets anybody forget anything it
@@ -36,7 +36,7 @@ MOST_DUE: Final = 8192       # found and not yet dealt with; the rest is found a
 Due = dict[int, dict[bytes, bytes]]     # by partition: locator -> record as it was found
 
 
-class Remains:
+class GarbageIndex:
     """The tombstones and the expired values of the partitions that this node owns."""
 
     def __init__(self, replica: Replica) -> None:

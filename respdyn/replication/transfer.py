@@ -26,7 +26,7 @@ from zlib import crc32
 from respdyn.cluster.admission import TRANSFER, cost
 from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.questions import Give, Offer, Pause, Pull, Records, Sizes
-from respdyn.cluster.tasks import Answer, Asking, Task, answer_as
+from respdyn.cluster.tasks import Answer, Task, TaskRunner, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.cluster.transfer_state import Progress
@@ -46,11 +46,11 @@ HANDED_PARTITIONS: Final = 32  # that are handed over before the next look
 _SAMPLE: Final = 64          # records that stand for all of a partition when bytes are estimated
 
 
-class TransferWork:
+class Transfer:
     """This node's part in transfers."""
 
     def __init__(
-        self, node: ThisNode, tasks: Asking, exchange: Exchange, cleared: ClearedGossip,
+        self, node: ThisNode, tasks: TaskRunner, exchange: Exchange, cleared: ClearedGossip,
         replan: Callable[[], None], has_dropped: Callable[[], None],
     ) -> None:
         self._node = node

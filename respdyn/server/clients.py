@@ -236,7 +236,7 @@ class Client(asyncio.Protocol):
         if not self._has_more:
             self._take()
         if reader.buffered > BULK_BYTES:
-            self._turn.node.standing.has_bulk()
+            self._turn.node.readiness.has_bulk()
 
     def eof_received(self) -> bool:
         """The client will send no more, but may still read, unless it spoke TLS."""
@@ -453,7 +453,7 @@ class Client(asyncio.Protocol):
         """A malformed request: say so behind everything that still waits, then close."""
         self._clients.metrics.clients_protocol_errors += 1
         if not wrong.reply:
-            self._turn.node.front.attacked(session)
+            self._turn.node.sessions.attacked(session)
             self.abort()
             return
         session.reply(wrong.reply)

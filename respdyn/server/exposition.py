@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from respdyn.metrics import Histogram, ServerMetrics
 from respdyn.node import Node
-from respdyn.server.facts import resident_bytes
+from respdyn.server.process_stats import resident_bytes
 
 SERVER_COUNTERS = {
     "client_bytes_in": ("redis_net_input_bytes", "Bytes received from clients"),
@@ -83,7 +83,7 @@ class NodeCollector(Collector):
 
     def _redis(self) -> Iterator[Metric]:
         node = self._node
-        front = node.front
+        sessions = node.sessions
         yield _gauge("redis_up", "1", 1)
         yield _gauge("redis_uptime_in_seconds", "Since start", int(time.time() - self._started))
         yield _gauge("redis_connected_clients", "Clients", self._metrics.clients_connected)
@@ -91,8 +91,8 @@ class NodeCollector(Collector):
         yield _gauge("redis_blocked_clients", "Clients that wait in a blocking command", 0)
         yield _gauge("redis_connected_slaves", "None: respdyn has peers", 0)
         yield _gauge("redis_memory_used_bytes", "Data, clients, and the process as it began",
-                     front.memory.used())
-        yield _gauge("redis_memory_used_peak_bytes", "The most of it", front.memory.peak)
+                     sessions.memory.used())
+        yield _gauge("redis_memory_used_peak_bytes", "The most of it", sessions.memory.peak)
         yield _gauge("redis_memory_used_rss_bytes", "Resident memory", resident_bytes())
         yield _gauge("redis_memory_max_bytes", "0: no limit", node.settings.maxmemory)
         yield _gauge("redis_cluster_state", "1 once a ring is known",
@@ -102,13 +102,13 @@ class NodeCollector(Collector):
         yield _counter("redis_cpu_sys_seconds", "CPU in the kernel", usage.ru_stime)
         commands = CounterMetricFamily("redis_commands", "Calls by command", labels=["cmd"])
         total = 0
-        for command, calls in list(front.calls.items()):
+        for command, calls in list(sessions.calls.items()):
             commands.add_metric([command.name], calls)
             total += calls
         yield commands
         yield _counter("redis_commands_processed", "Calls of all commands", total)
         errors = CounterMetricFamily("redis_errors", "Error replies by first word", labels=["err"])
-        for word, count in list(front.errors.items()):
+        for word, count in list(sessions.errors.items()):
             errors.add_metric([word], count)
         yield errors
         keys = GaugeMetricFamily("redis_db_keys", "Live keys held here", labels=["db"])
@@ -123,9 +123,9 @@ class NodeCollector(Collector):
         for name, value in node.counters.rows():
             yield _counter(f"respdyn_{name}", name.replace("_", " "), value)
         yield _gauge("respdyn_records", "Records held, tombstones included", node.replica.records)
-        yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.front.held())
+        yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.sessions.held())
         yield _gauge("respdyn_hints_pending", "Hints kept for owners", node.hints.count)
-        holding = node.front.holding
+        holding = node.sessions.holding
         yield _gauge("respdyn_store_backlog_bytes", "Handed to the store, not yet durable",
                      holding.store.bytes)
         yield _gauge("respdyn_clients_held", "Clients whose writes wait for a disk or a peer",
@@ -144,7 +144,7 @@ class NodeCollector(Collector):
         offset = GaugeMetricFamily(
             "respdyn_clock_offset_seconds", "How far the peer's clock is ahead", labels=["peer"]
         )
-        clock = node.standing.clock
+        clock = node.readiness.clock
         here = node.identity.node_id
         ids = {one.node_id for one in ring.members if one.node_id != here} if ring else set()
         for peer, link in list(node.links.items()):
@@ -152,7 +152,7 @@ class NodeCollector(Collector):
                 continue            # a member of old, or nobody that is expected to be there
             up.add_metric([peer[:8]], 1 if link.is_up else 0)
             delay.add_metric([peer[:8]], link.round_trip_ms / 1000)
-            spared.add_metric([peer[:8]], 1 if link.spared else 0)
+            spared.add_metric([peer[:8]], 1 if link.deprioritized else 0)
             offset_ms = clock.offset_ms(link)
             if offset_ms is not None:
                 offset.add_metric([peer[:8]], offset_ms / 1000)
@@ -161,7 +161,7 @@ class NodeCollector(Collector):
             labels=["peer"],
         )
         waited = CounterMetricFamily("respdyn_wait_seconds", "How long they did", labels=["peer"])
-        for peer, (count, took_ms) in list(node.front.journal.waits.items()):
+        for peer, (count, took_ms) in list(node.sessions.command_stats.waits.items()):
             if peer in ids:
                 waits.add_metric([peer[:8]], count)
                 waited.add_metric([peer[:8]], took_ms / 1000)

@@ -114,7 +114,7 @@ class Peers:
     def unreached(self, address: str, reason: str) -> None:
         """An attempt to reach somebody has failed. Whoever asks the node for its status hears why.
         """
-        self.turn.node.standing.unreached[address] = reason
+        self.turn.node.readiness.unreached[address] = reason
 
     def established(self, outgoing: Outgoing, peer: str) -> None:
         """A connection of ours is proved. It replaces an older one to the same peer.
@@ -124,7 +124,7 @@ class Peers:
         """
         node = self.turn.node
         self.turn.begin()
-        node.standing.unreached.pop(outgoing.dial.address, None)
+        node.readiness.unreached.pop(outgoing.dial.address, None)
         older = self.links.pop(peer, None)
         if older is not None:
             older.close()
@@ -158,7 +158,7 @@ class Peers:
             outgoing.dial.judge(self.turn.node.link_to(peer).is_up)
             if outgoing.has_moved():
                 self.turn.begin()
-                self.turn.node.standing.moved(peer, outgoing.arrived)
+                self.turn.node.readiness.moved(peer, outgoing.arrived)
         for peer, incoming in self.incoming.items():
             if incoming.has_spoken and peer not in self.links:
                 self.came(peer)
@@ -180,7 +180,7 @@ class Peers:
         This is the usual case: a seed is found to be a member, and known by its own address.
         """
         dial = self._dials.pop(address)
-        self.turn.node.standing.unreached.pop(address, None)
+        self.turn.node.readiness.unreached.pop(address, None)
         outgoing = dial.outgoing
         if outgoing is not None and dial.peer:
             for other, peer in self._wanted.items():
@@ -317,7 +317,7 @@ class Incoming(asyncio.Protocol):
                 peers.fault(peer, items, fault)
                 raise PeerError("a frame that could not be dealt with") from None
         if self._opener.unfinished > BULK_BYTES:
-            turn.node.standing.has_bulk(peer)
+            turn.node.readiness.has_bulk(peer)
 
     def _check_first(self) -> None:
         """The first frame tells of no time here (`Receiver.frame`): it came since the proof."""

@@ -36,7 +36,6 @@ from respdyn.node import Node
 from respdyn.ports import Random, Store, Trace
 from respdyn.server.clients import Clients
 from respdyn.server.doors import Doors
-from respdyn.server.facts import Facts, resident_bytes
 from respdyn.server.host import Process
 from respdyn.server.http import HttpDoor
 from respdyn.server.listeners import (
@@ -46,6 +45,7 @@ from respdyn.server.listeners import (
     raise_descriptors,
 )
 from respdyn.server.peers import Peers
+from respdyn.server.process_stats import ProcessStats, resident_bytes
 from respdyn.server.storage_process import StorageProcess
 from respdyn.server.tls import NAMES as TLS_NAMES
 from respdyn.server.tls import Tls
@@ -184,7 +184,7 @@ class Server:
         self._peers = Peers(
             loop, self._turn, settings.peer_secret.encode(), chance, trace, self._tls
         )
-        self._facts = Facts(self._node, self._metrics)
+        self._facts = ProcessStats(self._node, self._metrics)
         self._http = HttpDoor(loop, self._metrics, self._unready, self._exposition)
         self._doors = Doors(loop, self._tls, {
             "port": self._clients.main_door, "tls-port": self._clients.main_door,
@@ -258,10 +258,10 @@ class Server:
         """Start the node and wait until the identity that it took up is durable."""
         self._node.start(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000)
         self._node.context.outside = self._facts
-        holding = self._node.front.holding
+        holding = self._node.sessions.holding
         self._turn.is_behind = lambda: holding.store.is_behind
-        self._node.front.journal.clock_ns = time.perf_counter_ns
-        self._node.front.memory.startup = self._empty_bytes
+        self._node.sessions.command_stats.clock_ns = time.perf_counter_ns
+        self._node.sessions.memory.startup = self._empty_bytes
         self._node.context.loaded = self._loaded
         if self._disk is not None:
             self._disk.start()
@@ -288,7 +288,7 @@ class Server:
             await asyncio.sleep(POLL_S * 4)
         terms = self._node.this.default_terms
         self._trace.event(
-            "ready", **where, node=self._node.identity.node_id[:8], n=self._node.front.router.n,
+            "ready", **where, node=self._node.identity.node_id[:8], n=self._node.sessions.router.n,
             r=terms.r, w=terms.w, engine=settings.engine, durability=settings.durability,
             took_ms=int((time.time() - self._started) * 1000),
         )
@@ -354,7 +354,7 @@ class Server:
         await self._wait_for(node.draining.is_heard, HAND_OVER_S)
         await self._wait_for(node.draining.is_clear, settings.drain_timeout_ms / 1000)
         self._trace.event(
-            "drained", told=node.draining.told, clients_left=len(node.front.sessions)
+            "drained", told=node.draining.told, clients_left=len(node.sessions.by_id)
         )
 
     def _stop_store(self) -> bool:
@@ -435,11 +435,11 @@ class Server:
         """Why commands are not served; "" if they are."""
         if self._stopping.is_set():
             return "the node is stopping"
-        return self._node.standing.unready()
+        return self._node.readiness.unready()
 
     def _sample(self) -> None:
         self._facts.sample()
-        self._node.front.memory.sample()
+        self._node.sessions.memory.sample()
         self._loop.call_later(SAMPLE_S, self._sample)
 
     def _exposition(self) -> bytes:

@@ -26,7 +26,7 @@ from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
 
 if TYPE_CHECKING:
-    from respdyn.sessions.session import Cell, Session
+    from respdyn.sessions.session import ReplyPlace, Session
 
 SAMPLES_MAX: Final = 160            # of one event, as in Redis
 EVENTS_MAX: Final = 64              # different events
@@ -124,7 +124,7 @@ class Event:
         self.samples: deque[tuple[int, int]] = deque(maxlen=SAMPLES_MAX)    # second, ms
 
 
-class Journal:
+class CommandStats:
     """What this node remembers of its commands, since the start or CONFIG RESETSTAT."""
 
     def __init__(self, now: Now, whom: Callable[[], tuple[str, str]]) -> None:
@@ -174,13 +174,13 @@ class Journal:
         if took_ns >= self._told_ns:
             self._tell(session, command, argv, took_ns)
 
-    def failed(self, cell: Cell) -> None:
+    def failed(self, cell: ReplyPlace) -> None:
         """A command that had to wait has failed."""
         command = command_of(cell)
         if command is not None:
             self.cost_of(command).failed += 1
 
-    def waited(self, cell: Cell, took_ms: int) -> None:
+    def waited(self, cell: ReplyPlace, took_ms: int) -> None:
         """A command was answered, or failed, so long after it came."""
         command = command_of(cell)
         if command is None or command.name in MAY_WAIT:
@@ -268,7 +268,7 @@ class Journal:
         self.costs.clear()
 
 
-def command_of(cell: Cell) -> Command | None:
+def command_of(cell: ReplyPlace) -> Command | None:
     """Whose reply it is; None if it is a message."""
     if cell.command is not None or cell.key is None:
         return cell.command

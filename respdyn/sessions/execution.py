@@ -41,7 +41,7 @@ from respdyn.resp.replies import error, null_array
 from respdyn.ring.hashing import locator, slot_of
 from respdyn.sessions.group_sender import TRIES, Batch, Item, fill
 from respdyn.sessions.router import Router
-from respdyn.sessions.session import Inside, Session
+from respdyn.sessions.session import ExecTarget, Session
 
 # These decide how the commands behind them in the queue are understood, so they cannot wait until
 # it is known whether a watched key has changed; they are taken back if one has.
@@ -60,7 +60,7 @@ _LATE: Final = "TIMEOUT the commands before it took too long: this was not done"
 _UNREAD: Final = "TIMEOUT a watched key could not be read: nothing was done"
 
 
-class _Slot(Waiter):
+class _ExecReplyPlace(Waiter):
     """The place of one queued command in the reply of EXEC."""
 
     __slots__ = ("_execution", "_index")
@@ -200,16 +200,16 @@ class Execution:
                 command = lookup(argv)
             if command.single is not None and len(argv) == 2:
                 command = command.single
-            self._router.check_elsewhere(self._session, command, argv)
+            self._router.check_other_key(self._session, command, argv)
             if self._is_alone(command, argv):
                 if items or self._watches:
                     return False
                 self._position += 1
                 self._open += 1
                 self._hide(index)
-                began_ns = self._router.journal.clock_ns()
-                self._run_alone(command, argv, terms, _Slot(self, index))
-                self._took(index, self._router.journal.clock_ns() - began_ns)
+                began_ns = self._router.command_stats.clock_ns()
+                self._run_alone(command, argv, terms, _ExecReplyPlace(self, index))
+                self._took(index, self._router.command_stats.clock_ns() - began_ns)
                 return False
             self._position += 1
             self._collect(items, command, argv, terms, index)
@@ -241,7 +241,7 @@ class Execution:
             return False
         if command.is_alone is not None and command.is_alone(argv):
             return True
-        if command.elsewhere is not None and command.elsewhere(argv) is not None:
+        if command.other_key is not None and command.other_key(argv) is not None:
             return True
         plans = self._router.node.plans
         found = [plans[slot_of(key)] for key in keys_in(command, argv)]
@@ -281,7 +281,7 @@ class Execution:
                 self._later.append(lambda: self._run_local(command, argv, index))
             return
         is_write = "write" in command.flag_words
-        slot = _Slot(self, index)
+        slot = _ExecReplyPlace(self, index)
         if command.route is GATHER and command.then is None:
             parts = list(command.parts(argv))
             gathering = Gathering(
@@ -314,20 +314,21 @@ class Execution:
         return Item(waiter, step, slot_of(key), is_write, partial(self._took, index))
 
     def _run_local(self, command: Command, argv: Argv, index: int) -> None:
-        session, clock_ns = self._session, self._router.journal.clock_ns
+        session, clock_ns = self._session, self._router.command_stats.clock_ns
         began_ns = clock_ns()
-        session.inside = inside = Inside(_Slot(self, index), command.name in _SUBSCRIBING)
+        place = _ExecReplyPlace(self, index)
+        session.exec_target = target = ExecTarget(place, command.name in _SUBSCRIBING)
         try:
             reply = self._router.run_local(session, command, argv)
         except ReplyError as wrong:
             reply = error(wrong.text)
-        session.inside = None
+        session.exec_target = None
         self._took(index, clock_ns() - began_ns)
-        if inside.is_held:
+        if target.is_held:
             self._open += 1
             self._hide(index)
         else:
-            self._answer(index, b"".join(inside.pushed) or reply or b"")
+            self._answer(index, b"".join(target.pushed) or reply or b"")
 
     # ---- sending ----
 

@@ -27,7 +27,7 @@ _GET: Final = TABLE[b"GET"]
 _SET: Final = TABLE[b"SET"]
 
 
-class Plain:
+class FastPath:
     """Runs the plain commands at the front of what a session has asked for."""
 
     def __init__(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from respdyn.coordination.expiring import Expiring
-from respdyn.coordination.keyspace_events import Notices
+from respdyn.coordination.keyspace_events import KeyspaceEvents
 from respdyn.sessions.pubsub import PubSub
 from respdyn.sessions.tracking import Trackers
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from respdyn.sessions.session import Session
 
 
-class Telling:
+class Notifications:
     """Assembles these rooms and passes on what concerns them."""
 
     def __init__(
@@ -33,9 +33,10 @@ class Telling:
     ) -> None:
         links = node.links
         self.pubsub = PubSub(links, node.now, node.slices)
-        self.notices = Notices(self.pubsub.deliver_event, links)
+        self.keyspace_events = KeyspaceEvents(self.pubsub.deliver_event, links)
         self.trackers = Trackers(
-            links, node.replica, sessions, lambda: self.notices.trackers, self._tracking_changed
+            links, node.replica, sessions, lambda: self.keyspace_events.trackers,
+            self._tracking_changed,
         )
         self._expiring = Expiring(node, self._expired)
         self._now = node.now
@@ -48,33 +49,33 @@ class Telling:
         """Take over what CONFIG SET may have changed."""
         self.trackers.most_keys = settings.tracking_table_max_keys
         self.trackers.shrink()
-        self.notices.ask(settings.notify_keyspace_events)
+        self.keyspace_events.ask(settings.notify_keyspace_events)
         self._interest_changed()
 
     def heard_interest(self, link: Link, item: bytes) -> None:
         """The classes of events that a peer's clients ask for."""
-        self.notices.heard_interest(link, item)
+        self.keyspace_events.heard_interest(link, item)
         self._interest_changed()
 
     def _tracking_changed(self) -> None:
-        self.notices.ask_for_changes(bool(self.trackers.sessions))
+        self.keyspace_events.ask_for_changes(bool(self.trackers.sessions))
         self._interest_changed()
 
     def _interest_changed(self) -> None:
         """Somebody asks for something now, or nobody does any more."""
-        is_wanted = self.notices.is_wanted()
-        self._dispatcher.notices = self.notices if is_wanted else None
-        self._are_changes_wanted = bool(self.trackers.sessions or self.notices.trackers)
+        is_wanted = self.keyspace_events.is_wanted()
+        self._dispatcher.keyspace_events = self.keyspace_events if is_wanted else None
+        self._are_changes_wanted = bool(self.trackers.sessions or self.keyspace_events.trackers)
         self._expiring.watch(is_wanted or self._are_changes_wanted)
 
     def _expired(self, locator: bytes) -> None:
-        self.notices.expired(locator)
+        self.keyspace_events.expired(locator)
         if self._are_changes_wanted:
             self.trackers.expired(locator)
 
     def greet(self, link: Link) -> None:
         """A peer is newly connected: tell it what the clients here ask for."""
-        self.notices.greet(link)
+        self.keyspace_events.greet(link)
         self._draining.greet(link)
 
     def forget(self, session: Session) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Final
 
 from respdyn.cluster.questions import Listening
-from respdyn.cluster.tasks import Answer, Task, Wish, answer_as
+from respdyn.cluster.tasks import Answer, Request, Task, answer_as
 from respdyn.commands.arguments import unknown_subcommand
 from respdyn.commands.declare import Argv, Command
 from respdyn.errors import ReplyError
@@ -66,7 +66,7 @@ def _count_patterns(nodes: list[str]) -> Task:
 
 
 def _names(nodes: list[str], kind: int, pattern: bytes) -> Generator[
-    list[Wish], list[Answer], list[bytes]
+    list[Request], list[Answer], list[bytes]
 ]:
     """Names that somebody listens to at any of these nodes, each once."""
     answers = yield [(node, Listening(kind, pattern)) for node in nodes]

@@ -18,11 +18,11 @@ from respdyn.coordination.consistency import follow, parse_terms
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.groups import Groups
 from respdyn.errors import ReplyError
-from respdyn.membership.readiness import Standing
+from respdyn.membership.readiness import Readiness
 from respdyn.ring.hashing import locator, slot_of_locator
-from respdyn.sessions.command_stats import Journal
+from respdyn.sessions.command_stats import CommandStats
 from respdyn.sessions.group_sender import Sender, read_watched
-from respdyn.sessions.session import ALL_KEYS, Load, Session
+from respdyn.sessions.session import ALL_KEYS, Session, SharedSessionState
 from respdyn.sessions.users import Users
 
 _WAITED = "TIMEOUT the commands before it were not answered in time: nothing was done"
@@ -38,14 +38,14 @@ class Router:
     """Sends commands on their way."""
 
     def __init__(
-        self, node: ThisNode, load: Load, sessions: dict[int, Session], users: Users,
-        journal: Journal, dispatcher: Dispatcher, groups: Groups, readiness: Standing,
+        self, node: ThisNode, load: SharedSessionState, sessions: dict[int, Session], users: Users,
+        command_stats: CommandStats, dispatcher: Dispatcher, groups: Groups, readiness: Readiness,
         run_local: RunLocal, make_task: MakeTask, start_task: StartTask,
     ) -> None:
         self.n = 0                              # how many copies of each key there are
         self.node = node
         self.users = users
-        self.journal = journal
+        self.command_stats = command_stats
         self.dispatcher = dispatcher
         self.groups = groups
         self.run_local = run_local      # answers from this connection or node; raises `ReplyError`
@@ -124,7 +124,7 @@ class Router:
         if session.pending and (two_steps or session.must_wait(ALL_KEYS, is_write)):
             self.put_back(session)
             return None
-        self.check_elsewhere(session, command, argv)
+        self.check_other_key(session, command, argv)
         if session.watched and not is_write and not two_steps:
             sender = self.sender(terms, self.deadline(terms))
             is_long = read_watched(sender, session, command, argv, terms)
@@ -164,17 +164,17 @@ class Router:
 
     def sender(self, terms: Terms, deadline_ms: int) -> Sender:
         """Sends groups of commands to the nodes that do them."""
-        return Sender(self.node, self.groups, self.journal.clock_ns, terms, deadline_ms)
+        return Sender(self.node, self.groups, self.command_stats.clock_ns, terms, deadline_ms)
 
     def ran(
         self, session: Session, command: Command, argv: list[bytes], took_ns: int, is_error: bool
     ) -> None:
         """Note that a command ran, in a transaction or by itself."""
-        calls = self.journal.calls
+        calls = self.command_stats.calls
         calls[command] = calls.get(command, 0) + 1
         if is_error:
-            self.journal.cost_of(command).failed += 1
-        self.journal.ran(session, command, argv, took_ns)
+            self.command_stats.cost_of(command).failed += 1
+        self.command_stats.ran(session, command, argv, took_ns)
 
     # ---- refusals ----
 
@@ -197,12 +197,12 @@ class Router:
             self.node.counters.overloads += 1
             raise ReplyError(_OVERLOAD.format(self._load.held))
 
-    def check_elsewhere(self, session: Session, command: Command, argv: list[bytes]) -> None:
+    def check_other_key(self, session: Session, command: Command, argv: list[bytes]) -> None:
         """Raises `ReplyError` for another database on the port that has only one."""
-        find_elsewhere = command.elsewhere if session.listener == "cluster" else None
-        if find_elsewhere is not None and command.name == "move":
+        find_other_key = command.other_key if session.listener == "cluster" else None
+        if find_other_key is not None and command.name == "move":
             raise ReplyError("ERR MOVE is not allowed in cluster mode")
-        if find_elsewhere is not None and find_elsewhere(argv) not in (None, (0, argv[2])):
+        if find_other_key is not None and find_other_key(argv) not in (None, (0, argv[2])):
             raise ReplyError("ERR Copying to another database is not allowed in cluster mode")
 
     def put_back(self, session: Session) -> None:

@@ -1,7 +1,7 @@
 """One client's connection as the core sees it: its settings, and its replies in order.
 
 Replies leave in the order in which commands came, whatever finishes first. A command that cannot
-be answered at once takes a `Cell` (`hold`), a place in the queue that is filled later; replies
+be answered at once takes a `ReplyPlace` (`hold`) in the queue, which is filled later; replies
 behind it wait. While nothing waits, a reply goes straight to the output list.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from respdyn.sessions.acl_rules import User
 
 
-class Load:
+class SharedSessionState:
     """What all sessions of a node share."""
 
     __slots__ = (
@@ -33,9 +33,9 @@ class Load:
         self.now = now
         self.errors: dict[str, int] = {}    # error replies, by first word
         # Hears of a command whose reply came later and was an error.
-        self.note_failed: Callable[[Cell], None] = lambda cell: None
+        self.note_failed: Callable[[ReplyPlace], None] = lambda cell: None
         # And of one that waited for at least so many milliseconds, and how many.
-        self.waited: Callable[[Cell, int], None] = lambda cell, took_ms: None
+        self.waited: Callable[[ReplyPlace, int], None] = lambda cell, took_ms: None
         self.slow_ms = 1 << 60
         self.cut = 0                        # sessions that let too many messages wait
         self.push_limit = 0                 # bytes of messages that may wait for a reply
@@ -68,7 +68,7 @@ PATTERN: Final = 1
 SHARD: Final = 2
 
 
-class Cell(Waiter):
+class ReplyPlace(Waiter):
     """A place kept in a session's order of replies."""
 
     __slots__ = (
@@ -147,7 +147,7 @@ class Transaction:
         self.is_broken = False      # a command was refused: EXEC will run nothing
 
 
-class Inside(Target):
+class ExecTarget(Target):
     """Where a command that runs inside an EXEC answers later, or says several things at once."""
 
     __slots__ = ("is_held", "pushed", "takes_pushes", "waiter")
@@ -204,19 +204,59 @@ class Session(Target):
     """A client's connection. The driver reads `out`, `closing` and `pending`; the core the rest."""
 
     __slots__ = (
-        "address", "authenticated", "backlog", "closing", "commands", "created_ms", "db", "dirty",
-        "guard", "has_barrier", "id", "inside", "is_dirty", "is_held", "is_met", "is_monitor",
-        "is_put_off", "is_tls", "last_command", "last_ms", "last_writes", "lib_name",
-        "lib_version", "listener", "load", "local_address", "moving", "name", "no_evict",
-        "no_touch", "out", "out_bytes", "pending", "pushed_bytes", "reads", "reply_mode", "resp",
-        "subscriptions", "tag", "terms", "tracking", "transaction", "user", "waited", "watched",
-        "writes", "written",
+        "address",
+        "authenticated",
+        "backlog",
+        "closing",
+        "commands",
+        "created_ms",
+        "db",
+        "dirty",
+        "exec_target",
+        "guard",
+        "has_barrier",
+        "id",
+        "is_dirty",
+        "is_held",
+        "is_met",
+        "is_monitor",
+        "is_put_off",
+        "is_tls",
+        "last_command",
+        "last_ms",
+        "last_writes",
+        "lib_name",
+        "lib_version",
+        "listener",
+        "load",
+        "local_address",
+        "moving",
+        "name",
+        "no_evict",
+        "no_touch",
+        "out",
+        "out_bytes",
+        "pending",
+        "pushed_bytes",
+        "reads",
+        "reply_mode",
+        "resp",
+        "subscriptions",
+        "tag",
+        "terms",
+        "tracking",
+        "transaction",
+        "user",
+        "waited",
+        "watched",
+        "writes",
+        "written",
     )
 
     def __init__(
         self, session_id: int, address: str, local_address: str, listener: str,
         now_ms: int, terms: Terms, dirty: list[Session], tag: object,
-        load: Load,
+        load: SharedSessionState,
     ) -> None:
         self.id = session_id
         self.address = address              # "ip:port" of the client
@@ -230,7 +270,7 @@ class Session(Target):
         self.is_held = False                # its next write waits for a disk (`holding`)
         self.out: list[bytes] = []          # replies ready to be written, in order
         self.out_bytes = 0
-        self.pending: deque[Cell] = deque()
+        self.pending: deque[ReplyPlace] = deque()
         # Commands behind one that concerns all keys (FLUSHALL, SCAN) or takes two steps (MSETNX):
         # that one waits until all before it have been answered, and they wait for it.
         # Each with the time at which it came.
@@ -268,7 +308,7 @@ class Session(Target):
         self.written: dict[bytes, None] | None = None
         self.waited: list[bytes] = []       # what its last WAIT looked at
         self.is_met = True                  # and found as widely stored as was asked
-        self.inside: Inside | None = None   # set while a command of an EXEC is answered here
+        self.exec_target: ExecTarget | None = None  # while a command of an EXEC is answered here
         self.watched: dict[tuple[int, bytes], bytes] = {}   # (database, key) -> its version
 
     def runs(self, command: Command) -> list[Command]:
@@ -282,7 +322,7 @@ class Session(Target):
         if self.reply_mode != "on" and not self._is_shown():
             return
         if self.pending:
-            cell = Cell(self, True)
+            cell = ReplyPlace(self, True)
             cell.reply = reply
             self.pending.append(cell)
             return
@@ -312,8 +352,8 @@ class Session(Target):
 
         CLIENT REPLY does not hold it back. A session that would let too much of it wait is cut.
         """
-        if self.inside is not None and self.inside.takes_pushes:
-            self.inside.pushed.append(message)
+        if self.exec_target is not None and self.exec_target.takes_pushes:
+            self.exec_target.pushed.append(message)
             return
         if self.pending:
             self.pushed_bytes += len(message)
@@ -321,7 +361,7 @@ class Session(Target):
                 self.load.cut += 1
                 self.cut()
                 return
-            cell = Cell(self, True)
+            cell = ReplyPlace(self, True)
             cell.reply = message
             self.pending.append(cell)
             return
@@ -341,17 +381,17 @@ class Session(Target):
 
     def hold(self) -> Waiter:
         """A place for a reply that comes later."""
-        if self.inside is not None:
-            return self.inside.hold()
+        if self.exec_target is not None:
+            return self.exec_target.hold()
         self.load.held += 1
-        cell = Cell(self, self.reply_mode == "on" or self._is_shown())
+        cell = ReplyPlace(self, self.reply_mode == "on" or self._is_shown())
         self.pending.append(cell)
         return cell
 
-    def hold_key(self, argv: list[bytes], is_write: bool) -> Cell:
+    def hold_key(self, argv: list[bytes], is_write: bool) -> ReplyPlace:
         """As `hold`, of a plain GET or SET, while `reply_mode` is "on"."""
         self.load.held += 1
-        cell = Cell(self, True)
+        cell = ReplyPlace(self, True)
         cell.argv = argv
         cell.key = argv[1]
         cell.is_write = is_write

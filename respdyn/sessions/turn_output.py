@@ -7,7 +7,7 @@ from respdyn.sessions.session import Session
 _WORTH_A_WRITE: Final = 8192       # bytes of replies that do not wait for more
 
 
-class Drained:
+class TurnOutput:
     """What leaves at the end of a turn."""
 
     __slots__ = ("batch", "frames", "generation", "sessions", "sync")

@@ -199,7 +199,7 @@ class Host:
         links = list(node.links.values())
         others = [link for link in links if link.peer != node.identity.node_id]
         knew_clocks, self.knew_clocks = self.knew_clocks, False
-        if not node.front.arrival.is_over or not all(
+        if not node.sessions.arrival.is_over or not all(
             link.is_up and link.has_answered for link in others
         ):
             return
@@ -207,7 +207,7 @@ class Host:
             raise Wrong(f"{self.name} was put back, is told so, and goes on with its old life")
         limit_ms = self.settings.max_clock_offset_ms
         self.knew_clocks = all(
-            node.standing.clock.offset_ms(link) is not None for link in others
+            node.readiness.clock.offset_ms(link) is not None for link in others
         )
         # Whose clock has become known in this turn is counted from the next one on.
         if has_minted and knew_clocks and len(others) >= 2 and not self.timeline.has_jumped:
@@ -358,7 +358,7 @@ class Host:
         for session in out.sessions:
             client = cast(Peer, session.tag)
             client.take_output(session, now_us)
-        for session in node.front.holding.waiting:
+        for session in node.sessions.holding.waiting:
             client = cast(Peer, session.tag)
             client.held_us = now_us
             timeline.count("clients held")

@@ -97,7 +97,7 @@ class World(Timeline):
         over = b""
         for other in self.hosts:
             if other is not host and other.node is not None:
-                actor, mark = other.node.front.arrival.lives.remembered(host.settings.node_id)
+                actor, mark = other.node.sessions.arrival.lives.remembered(host.settings.node_id)
                 if actor and actor == backup.get(_LIFE, b"")[1:17] and mark > kept:
                     over = actor
         return over

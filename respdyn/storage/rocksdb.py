@@ -446,7 +446,7 @@ class RocksStore(Store):
         if count:
             self._event("record_damaged", count=count, what="; ".join(notes))
 
-    # Telling
+    # Notifications
 
     def _tell(self) -> None:
         """Log the change between having a failure and having none."""

@@ -264,17 +264,17 @@ def test_verify_of_one_node_alone_says_so_at_once() -> None:
 def test_a_node_that_came_back_empty_is_ready_once_it_is_filled() -> None:
     little = Little(3, engine="memory", exchange_interval_ms=20).ready()
     little.run(2000)
-    assert [little[name].standing.unready() for name in "ABC"] == [""] * 3
+    assert [little[name].readiness.unready() for name in "ABC"] == [""] * 3
     put(little, "ABC", [f"key{i}" for i in range(2000)])
     little.kill("C")
     little.run(10)
     little.boot("C")
     little.run(3)
-    assert little["C"].standing.unready()
+    assert little["C"].readiness.unready()
     seen = set()
     for _ in range(3000):
         little.step()
-        reason = little["C"].standing.unready()
+        reason = little["C"].readiness.unready()
         seen.add(reason.split(":")[0])
         if not reason:
             break
@@ -325,7 +325,7 @@ def test_a_command_whose_coordinator_was_stopped_leaves_a_trace_that_names_it(
     assert any(name.startswith(b"wait-10.0.0.") for name in names), names
     kind = b"fast-command" if command in ("get", "incr") else b"command"
     assert kind in names
-    ((count, waited_ms),) = little["A"].front.journal.waits.values()
+    ((count, waited_ms),) = little["A"].sessions.command_stats.waits.values()
     assert count == 1 and waited_ms >= 890
 
 
@@ -334,7 +334,7 @@ def test_a_command_that_was_late_names_who_was_late() -> None:
     client = little.client("A")
     key = little.key_of("C")
     assert client("SET", key, "v") == b"OK"
-    assert slowest(little, "A") == [] and not little["A"].front.journal.waits
+    assert slowest(little, "A") == [] and not little["A"].sessions.command_stats.waits
     little.holds = {(0, 2), (2, 0)}
     client.send("SET", key, "w")
     little.run(40)

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import msgspec
 
 from respdyn.admin.report import ClusterReport
-from respdyn.cluster.tasks import Answer, Wish
+from respdyn.cluster.tasks import Answer, Request
 from tests.little import Little
 
 
@@ -13,11 +13,11 @@ def report_of(little: Little, name: str) -> ClusterReport:
     node = little[name]
     found: list[ClusterReport] = []
 
-    def task() -> Generator[list[Wish], list[Answer], bytes]:
+    def task() -> Generator[list[Request], list[Answer], bytes]:
         found.append((yield from node.tasks.status.cluster()))
         return b""
 
-    node.asking.start(task(), 2000, lambda reply: None)
+    node.task_runner.start(task(), 2000, lambda reply: None)
     little.until(lambda: bool(found))
     return found[0]
 

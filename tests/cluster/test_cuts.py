@@ -83,7 +83,7 @@ def test_who_has_fallen_silent_coordinates_nothing_long_before_it_is_down(five: 
     link = five[outsider].links[five[first].identity.node_id]
     silence(five, outsider, first)
     work = lively(five)
-    while not link.spared:
+    while not link.deprioritized:
         next(work)
     assert link.is_up
     reply, took_ms = in_ms(five, "SET", key, "v", at=outsider)

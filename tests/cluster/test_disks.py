@@ -98,7 +98,7 @@ def behind(name: str = "A", count: int = 3, **changes: object) -> Little:
 
 def waiting(little: Little, name: str) -> int:
     """Bytes that wait for a node's disk."""
-    return little[name].front.holding.store.bytes
+    return little[name].sessions.holding.store.bytes
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -112,12 +112,12 @@ def test_who_writes_more_than_a_disk_takes_waits_and_is_refused_nothing(count: i
     held = waiting(little, "A")
     little.run(3000)
     assert waiting(little, "A") == held
-    assert little["A"].front.holding.waiting
+    assert little["A"].sessions.holding.waiting
     little.machines[0].fsync = True
     for _ in range(200):
         assert client.receive() == b"OK"
     little.run(10)
-    assert waiting(little, "A") == 0 and not little["A"].front.holding.waiting
+    assert waiting(little, "A") == 0 and not little["A"].sessions.holding.waiting
     assert little["A"].counters.writes_held > 0
 
 
@@ -147,7 +147,7 @@ def test_reads_and_small_writes_go_on_while_a_disk_is_behind() -> None:
         assert light("INCR", f"count{name}") == 1
         assert light("GET", "bulk1") == b"x" * 1000
         assert little.now_ms - began < 30
-    assert little["A"].front.holding.is_congested
+    assert little["A"].sessions.holding.is_congested
 
 
 def test_even_small_writes_wait_when_twice_as_much_waits() -> None:
@@ -170,14 +170,14 @@ def test_a_slow_disk_is_behind_with_few_bytes() -> None:
     client = little.client("A")
     bulky(client, 10)
     little.run(499)
-    assert not little["A"].front.holding.is_on
+    assert not little["A"].sessions.holding.is_on
     little.run(10)
     bulky(client, 1, "next")
     little.run(5)
-    assert little["A"].front.holding.store.is_behind
+    assert little["A"].sessions.holding.store.is_behind
     little.machines[0].fsync = True
     little.run(5)
-    assert not little["A"].front.holding.is_on
+    assert not little["A"].sessions.holding.is_on
 
 
 def test_a_pipeline_that_waits_keeps_its_order_and_its_time() -> None:
@@ -241,7 +241,7 @@ def test_a_disk_that_has_failed_holds_nobody() -> None:
     little["A"].storage_failed("no progress for 10 seconds")
     for _ in range(150):
         assert client.receive() == b"OK", "the others can store"
-    assert not little["A"].front.holding.waiting
+    assert not little["A"].sessions.holding.waiting
 
 
 def test_a_peer_that_does_not_take_what_it_is_sent_holds_who_writes_much() -> None:
@@ -272,4 +272,4 @@ def test_a_peer_that_is_down_holds_nobody_although_it_takes_no_heartbeat() -> No
     assert not link.is_up and link.untaken.bytes * 64 > link.untaken.most, "heartbeats wait"
     for number in range(20):
         assert client("SET", f"k{number}", b"x" * 1000) == b"OK"
-    assert not little["A"].front.holding.is_congested and not client.session.is_held
+    assert not little["A"].sessions.holding.is_congested and not client.session.is_held

@@ -181,7 +181,7 @@ def test_who_has_slept_accuses_nobody(sleep_ms: int, times: int) -> None:
         watch.delays[:] = [1, 1, 1]
         watch.run(1500, 10, 10)
     assert [is_up for _, _, is_up in watch.changes] == [True] * 3
-    assert not any(link.spared for link in watch.links)
+    assert not any(link.deprioritized for link in watch.links)
     watch.delays[1] = None                      # and it still notices who is gone
     watch.run(2 * TIMEOUT_MS, 10, 10)
     assert watch.changes[-1][1:] == ("peer1", False)
@@ -205,7 +205,7 @@ def test_who_answers_too_late_is_spared_until_it_is_well_for_a_while() -> None:
     watch.run(3000, 10, 100)
     watch.delays[1] = 600
     watch.run(12_000, 10, 100)
-    assert [link.spared for link in watch.links] == ["", "slow", ""]
+    assert [link.deprioritized for link in watch.links] == ["", "slow", ""]
     assert all(link.is_up for link in watch.links)
     watch.delays[1] = 1
     watch.run(3000, 10, 100)
@@ -218,16 +218,16 @@ def test_who_answers_later_than_it_used_to_is_spared_but_not_who_was_always_far(
     watch = Watch(3)
     watch.delays[2] = 150
     watch.run(20_000, 10, 50)
-    assert not any(link.spared for link in watch.links)
+    assert not any(link.deprioritized for link in watch.links)
     watch.delays[1] = 120
     watch.run(1000, 10, 50)
-    assert [link.spared for link in watch.links] == ["", "slow", ""]
+    assert [link.deprioritized for link in watch.links] == ["", "slow", ""]
     watch.delays[1] = 1
     watch.run(1000, 10, 50)
-    assert not any(link.spared for link in watch.links)
+    assert not any(link.deprioritized for link in watch.links)
     watch.delays[1] = 120                       # what lasts becomes usual
     watch.run(60_000, 10, 50)
-    assert not any(link.spared for link in watch.links)
+    assert not any(link.deprioritized for link in watch.links)
 
 
 def test_a_silence_that_was_come_back_from_lately_is_no_proof() -> None:
@@ -251,9 +251,9 @@ def test_a_short_silence_spares_for_a_moment_and_drops_nobody() -> None:
     watch.delays[1] = None
     watch.run(280, 10, 50)
     watch.delays[1] = 1
-    assert [link.spared for link in watch.links] == ["", "silent", ""]
+    assert [link.deprioritized for link in watch.links] == ["", "silent", ""]
     watch.run(TIMEOUT_MS + 200, 10, 50)
-    assert [link.spared for link in watch.links] == ["", "", ""]
+    assert [link.deprioritized for link in watch.links] == ["", "", ""]
     assert all(link.is_up for link in watch.links)
 
 
@@ -263,7 +263,7 @@ def test_one_whose_commands_time_out_is_spared_although_its_frames_are_answered(
     for _ in range(10):
         watch.detector.failed(watch.links[2])
         watch.run(300)
-    assert [link.spared for link in watch.links] == ["", "", "slow"]
+    assert [link.deprioritized for link in watch.links] == ["", "", "slow"]
 
 
 def test_when_all_others_look_sick_the_trouble_is_here() -> None:
@@ -271,7 +271,7 @@ def test_when_all_others_look_sick_the_trouble_is_here() -> None:
     watch.run(3000, 10, 100)
     watch.delays[:] = [600, 700, 500, 1]
     watch.run(12_000, 10, 100)
-    assert not any(link.spared for link in watch.links)
+    assert not any(link.deprioritized for link in watch.links)
 
 
 def test_who_flaps_is_spared_ever_longer_but_not_for_ever() -> None:
@@ -336,14 +336,14 @@ def test_a_busy_owner_is_skipped_and_says_so_itself() -> None:
     for i in range(30):                         # they wait for B's own disk and for the others'
         crowd.send("DYN.WITH", "W", "3", "SET", little.key_of("B", f"x{i}-"), "1")
     little.run(5)
-    assert little["B"].standing.is_busy
+    assert little["B"].readiness.is_busy
     assert little["A"].links[little.machines[1].name].spared == "busy"
     before = little["B"].counters.writes_coordinated
     assert little.client("A")("SET", key, "v") == b"OK"
     assert little["B"].counters.writes_coordinated == before
     little.machines[1].fsync = True
     little.run(3000)
-    assert not little["B"].standing.is_busy
+    assert not little["B"].readiness.is_busy
     assert little["A"].links[little.machines[1].name].spared == ""
     assert little.client("A")("SET", key, "v2") == b"OK"
     assert little["B"].counters.writes_coordinated > before
@@ -354,7 +354,7 @@ def test_when_all_owners_are_spared_the_first_one_coordinates() -> None:
     little = Little(3).ready()
     for name in "ABC":
         for link in little[name].links.values():
-            link.spared = "slow"
+            link.deprioritized = "slow"
         little[name].replan()
     for name in "ABC":
         assert little.client(name)("SET", little.key_of("B", name), "v") == b"OK"

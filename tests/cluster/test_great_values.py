@@ -23,8 +23,8 @@ def on_its_way(little: Little, client: Client, ways: tuple[str, ...], moves: boo
         for source, target in ways:
             if moves:
                 link = little[source].link_to(little[target].identity.node_id)
-                little[source].standing.moved(link.peer, link.arrived + len(VALUE) // 40)
-                little[target].standing.has_bulk(little[source].identity.node_id)
+                little[source].readiness.moved(link.peer, link.arrived + len(VALUE) // 40)
+                little[target].readiness.has_bulk(little[source].identity.node_id)
             assert not client.session.out or not moves, part
         little.run(20)
     little.heal()
@@ -87,8 +87,8 @@ def test_what_moves_for_ever_is_given_up_as_well() -> None:
     link = little["A"].link_to(little["B"].identity.node_id)
     began_ms = little.now_ms
     while not client.session.out:
-        little["A"].standing.moved(link.peer, link.arrived + 1000)
-        little["B"].standing.has_bulk(little["A"].identity.node_id)
+        little["A"].readiness.moved(link.peer, link.arrived + 1000)
+        little["B"].readiness.has_bulk(little["A"].identity.node_id)
         little.run(20)
     assert "outcome is unknown" in str(client.receive())
     assert 3200 < little.now_ms - began_ms < 5000
@@ -99,7 +99,7 @@ def test_who_is_busy_with_a_great_value_says_so_and_is_given_more_time() -> None
         little = formed()
         little.run(2000)
         if is_told:
-            little["B"].standing.has_bulk()
+            little["B"].readiness.has_bulk()
         little.run(5)
         little.holds |= {(1, 0), (1, 2)}        # a long turn
         little.run(500)

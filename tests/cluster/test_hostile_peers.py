@@ -205,7 +205,7 @@ def test_what_a_newer_version_states_or_asks_is_counted_and_passed_over(little: 
     say(little, "ask", ask("a kind to come", 1, [2], {"three": 4}))
     after = counters.statements_unknown, counters.questions_unknown
     assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
-    assert link.tolds[-1].endswith(NUMBER.pack(1) + b"\xc0\r\n"), "answered with nothing, at once"
+    assert link.responses[-1].endswith(NUMBER.pack(1) + b"\xc0\r\n"), "answered, with nothing"
 
 
 def test_a_greeting_whose_member_cannot_be_is_refused(little: Little) -> None:

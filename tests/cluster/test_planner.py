@@ -17,7 +17,8 @@ def shown_set(replicas: ReplicaSet) -> tuple[object, ...]:
 def shown(plan: Plan) -> tuple[object, ...]:
     return (
         plan.partition, plan.owners, plan.is_owner, plan.coordinator, plan.has_owner,
-        plan.stands_in_for, plan.spared, plan.is_instant, plan.holders, plan.is_holder, plan.sizes,
+        plan.stands_in_for, plan.deprioritized, plan.is_instant, plan.holders, plan.is_holder,
+        plan.sizes,
         shown_set(plan.replicas), shown_set(plan.strict),
     )
 
@@ -42,7 +43,7 @@ def test_what_is_made_anew_in_part_is_what_is_made_from_scratch() -> None:
         elif what == 2:
             link.has_room = not link.has_room
         elif what == 3:
-            link.spared = "slow" if not link.spared else ""
+            link.deprioritized = "slow" if not link.deprioritized else ""
         elif what == 4:
             link.unfilled = None
         elif what < 9:

@@ -75,7 +75,7 @@ def test_what_a_stranger_tells_is_ignored_and_counted(little: Little) -> None:
     assert node.counters.strangers_ignored == before + 4
     say(little, "gossip", GOSSIP_RING + bytes(PROOF_BYTES) + own.encode())
     assert node.membership.ring == ring
-    assert b"mallory" not in node.front.users.names()
+    assert b"mallory" not in node.sessions.users.names()
     assert not node.replica.cleared and len(node.dispatcher.token_keys) == 1
 
 

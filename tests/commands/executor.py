@@ -41,7 +41,7 @@ class Executor:
             command = command.single
         if command.route == GATHER:
             first = command.parts(argv)
-            if command.elsewhere is not None and command.elsewhere(argv) == (0, argv[1]):
+            if command.other_key is not None and command.other_key(argv) == (0, argv[1]):
                 raise ReplyError("ERR source and destination objects are the same")
             null = command.nulls[self.resp3]
             replies = [

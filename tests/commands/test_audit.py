@@ -16,7 +16,7 @@ class Lines:
 def test_who_did_what_is_told_without_what_is_secret() -> None:
     little = Little(1).ready()
     node, lines = little["A"], Lines()
-    node.front.users.audit._trace = lines       # type: ignore[assignment]
+    node.sessions.users.audit._trace = lines       # type: ignore[assignment]
     client = little.client("A")
     for words in (
         ("ACL", "SETUSER", "alice", "on", ">hidden", "~*", "+@all"), ("SET", "k", "hidden"),
@@ -43,7 +43,7 @@ def test_what_a_client_may_not_run_is_no_audit_but_in_acl_log() -> None:
     node, lines = little["A"], Lines()
     client = little.client("A")
     client("ACL", "SETUSER", "poor", "on", "nopass", "+get", "~*")
-    node.front.users.audit._trace = lines       # type: ignore[assignment]
+    node.sessions.users.audit._trace = lines       # type: ignore[assignment]
     client("AUTH", "poor", "x")
     assert str(client("FLUSHALL")).startswith("NOPERM")
     assert not any("audit" in line for line in lines.lines)

@@ -33,7 +33,7 @@ def test_one_node_asks_and_all_tell() -> None:
     little.client("A")("SET", "k", "v")
     little.run(5)
     assert all(events(ear) == [] for ear in ears)
-    assert all(little[name].dispatcher.notices is None for name in "ABC")
+    assert all(little[name].dispatcher.keyspace_events is None for name in "ABC")
 
 
 def test_who_hears_of_a_write_finds_it_at_any_node() -> None:

@@ -91,13 +91,13 @@ def test_nothing_is_told_that_nobody_asked_for() -> None:
     a, b = alone.connect(), alone.connect()
     a.say("PSUBSCRIBE *")
     b.say("SET k v")
-    assert a.session.take() == b"" and alone.node.dispatcher.notices is None
+    assert a.session.take() == b"" and alone.node.dispatcher.keyspace_events is None
     b.say("CONFIG SET notify-keyspace-events K$")
     b.say("SET k v")
     assert b"__keyspace@0__:k" in a.session.take()
     b.say("CONFIG SET notify-keyspace-events $")
     b.say("SET k v")
-    assert a.session.take() == b"" and alone.node.dispatcher.notices is None
+    assert a.session.take() == b"" and alone.node.dispatcher.keyspace_events is None
 
 
 def test_an_expiry_is_told_when_its_time_has_come() -> None:

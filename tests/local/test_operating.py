@@ -98,7 +98,7 @@ class Watch:
     def __init__(self, alone: Alone) -> None:
         self.us = 0
         self.step = 0       # microseconds between one look and the next
-        alone.node.front.journal.clock_ns = self
+        alone.node.sessions.command_stats.clock_ns = self
 
     def __call__(self) -> int:
         self.us += self.step

@@ -7,7 +7,7 @@ import pytest
 
 from respdyn.errors import PeerError
 from respdyn.host import NoHost
-from respdyn.membership.address_takeover import Vacancy
+from respdyn.membership.address_takeover import Takeover
 from tests.little import Little
 from tests.membership.test_membership import (
     FAST,
@@ -201,7 +201,7 @@ def test_one_voice_that_reaches_the_member_is_enough_for_a_refusal() -> None:
     little.until(lambda: little["E"].membership.awaits != "")
     for at in range(0, 9000, 500):
         # A reaches it somewhere, says A.
-        said = Vacancy(cluster, lost, True, 5)
+        said = Takeover(cluster, lost, True, 5)
         vacancies.heard(little.machines[0].name, msgspec.msgpack.encode(said))
         little["A"].gossip.vacancies.told = list      # type: ignore[assignment, method-assign]
         little.run(500)

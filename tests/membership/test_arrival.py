@@ -85,7 +85,7 @@ def test_who_finds_nobody_says_so_after_a_while() -> None:
     client = little.client("B")
     client.send("SET", "k", "v")
     little.run(690)
-    assert not client.session.out and "in reach" in little["B"].standing.unready()
+    assert not client.session.out and "in reach" in little["B"].readiness.unready()
     assert "NOQUORUM" in str(client.receive(30))
     client.send("SET", "k", "v")
     assert client.session.out                           # and from then on at once

@@ -30,7 +30,7 @@ def test_a_jump_expires_nothing_and_is_told_at_once() -> None:
     assert client("SET", key, "v", "EX", "100") == b"OK"
     jump(little, "B", HOUR_MS)
     little.step()
-    assert little["B"].standing.clock.is_doubted and "clock_doubted" in diary(little, "B")
+    assert little["B"].readiness.clock.is_doubted and "clock_doubted" in diary(little, "B")
     little.run(20)
     for r in (b"1", b"2", b"3"):
         for name in "ABC":
@@ -52,7 +52,7 @@ def test_others_coordinate_meanwhile_and_it_comes_back_when_the_clock_is_right()
     assert little["B"].counters.writes_coordinated == before
     jump(little, "B", 0)
     little.run(2500)
-    assert not little["B"].standing.clock.is_doubted and "clock_trusted" in diary(little, "B")
+    assert not little["B"].readiness.clock.is_doubted and "clock_trusted" in diary(little, "B")
     assert little.client("A")("SET", key, "v") == b"OK"
     assert little["B"].counters.writes_coordinated > before
 
@@ -67,12 +67,12 @@ def test_who_starts_with_a_wrong_clock_is_told_so_by_the_majority() -> None:
     little.wall_ms -= HOUR_MS
     jump(little, "C", HOUR_MS)
     little.run(3000)
-    watch = little["C"].standing.clock
+    watch = little["C"].readiness.clock
     assert watch.is_doubted
     assert abs(little["C"].wall_ms - little.wall_ms) < 50
     for name in "AB":
-        assert not little[name].standing.clock.is_doubted
-        offset = little[name].standing.clock.offset_ms(little[name].links[little.machines[2].name])
+        assert not little[name].readiness.clock.is_doubted
+        offset = little[name].readiness.clock.offset_ms(little[name].links[little.machines[2].name])
         assert offset is not None and abs(offset - HOUR_MS) < 50
 
 
@@ -101,7 +101,7 @@ def test_who_starts_with_a_wrong_clock_mints_by_the_others_from_its_first_write_
                 minted.append(ms_of(node.clock.last))
             assert all(abs(at_ms - little.wall_ms) < 2_000 for at_ms in minted), right_after_ms
             little.run(3)
-            assert not node.standing.clock.is_doubted
+            assert not node.readiness.clock.is_doubted
 
 
 def test_who_meets_the_last_that_makes_a_majority_is_judged_before_it_mints_again() -> None:
@@ -117,15 +117,15 @@ def test_who_meets_the_last_that_makes_a_majority_is_judged_before_it_mints_agai
     little.wall_ms -= HOUR_MS
     node = little["D"]
     jump(little, "D", HOUR_MS)
-    little.until(lambda: node.front.arrival.is_over)
+    little.until(lambda: node.sessions.arrival.is_over)
     little.run(200)
-    assert not node.standing.clock.is_doubted, "two of four are no majority"
+    assert not node.readiness.clock.is_doubted, "two of four are no majority"
     little.boot("C")
     link = node.link_to(little.machines[2].name)
-    little.until(lambda: node.standing.clock.offset_ms(link) is not None)
+    little.until(lambda: node.readiness.clock.offset_ms(link) is not None)
     client = little.client("D")
     assert client("SET", key, "v") == b"OK"
-    assert node.standing.clock.is_doubted
+    assert node.readiness.clock.is_doubted
 
 
 def test_who_doubts_its_own_clock_is_no_witness_against_others() -> None:
@@ -138,7 +138,7 @@ def test_who_doubts_its_own_clock_is_no_witness_against_others() -> None:
     jump(little, "A", HOUR_MS)
     jump(little, "B", 2 * HOUR_MS)
     little.run(3000)
-    assert [little[name].standing.clock.is_doubted for name in "ABC"] == [True, True, False]
+    assert [little[name].readiness.clock.is_doubted for name in "ABC"] == [True, True, False]
     assert client("GET", key) == b"v"
 
 
@@ -147,7 +147,7 @@ def test_a_small_difference_is_nobodys_fault() -> None:
     jump(little, "A", 300)
     jump(little, "B", -150)
     little.run(10_000)
-    assert not any(little[name].standing.clock.is_doubted for name in "ABC")
+    assert not any(little[name].readiness.clock.is_doubted for name in "ABC")
 
 
 def test_a_frame_that_was_held_up_is_no_evidence() -> None:
@@ -169,7 +169,7 @@ def test_two_nodes_that_differ_cannot_tell_who_errs() -> None:
     little.wall_ms -= HOUR_MS
     jump(little, "B", HOUR_MS)
     little.run(5000)
-    assert not any(little[name].standing.clock.is_doubted for name in "AB")
+    assert not any(little[name].readiness.clock.is_doubted for name in "AB")
 
 
 def test_who_is_alone_takes_a_new_time_after_a_minute() -> None:
@@ -192,4 +192,4 @@ def test_a_malformed_statement_about_a_clock_is_refused() -> None:
 
     little = Little(3).ready()
     with pytest.raises(PeerError):
-        little["A"].standing.clock.heard(little["A"].links[little.machines[1].name], b"kxx")
+        little["A"].readiness.clock.heard(little["A"].links[little.machines[1].name], b"kxx")

@@ -182,7 +182,7 @@ def test_three_nodes_grow_to_five_and_shrink_to_three_and_nothing_is_missing() -
     settle(little, "BCE")
     assert len(ring_of(little, "B").members) == 3
     read(little, "BCE")
-    little.until(lambda: little["A"].standing.is_out)
+    little.until(lambda: little["A"].readiness.is_out)
     assert str(little.client("A")("GET", "key1")).startswith("CLUSTERDOWN this node has left")
     assert little["A"].replica.records == 0
 
@@ -261,7 +261,7 @@ def test_a_dead_node_is_removed_by_force_and_the_others_make_up_for_it() -> None
     read(little, "ABC")
     # It comes back, hears of it, and serves nobody.
     little.boot("D")
-    little.until(lambda: little["D"].standing.is_out)
+    little.until(lambda: little["D"].readiness.is_out)
     assert "was a member" in str(little.client("A")("DYN.CLUSTER", "JOIN", "10.0.0.4:6379"))
 
 

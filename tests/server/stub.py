@@ -28,7 +28,7 @@ from respdyn.server.clients import Clients
 from respdyn.server.peers import Peers
 from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
-from respdyn.sessions.session import Cell, Load, Session
+from respdyn.sessions.session import ReplyPlace, Session, SharedSessionState
 from respdyn.storage.memory import MemoryStore
 
 LOOPBACK = "127.0.0.1"
@@ -53,7 +53,7 @@ class Told(Trace):
         return [fields for told, fields in self.events if told == name]
 
 
-class Drained:
+class TurnOutput:
     def __init__(self, sessions: list[Session], frames: list[tuple[str, bytes]]) -> None:
         self.sessions = sessions
         self.frames = frames
@@ -62,14 +62,14 @@ class Drained:
         self.sync = False
 
 
-class Front:
+class Sessions:
     """The part of a node that hears of attacks."""
 
     def attacked(self, session: Session) -> None:
         pass
 
 
-class StubStanding:
+class StubReadiness:
     """Is told who could not be reached."""
 
     def __init__(self) -> None:
@@ -83,15 +83,15 @@ class StubNode:
         self.settings = settings
         self.name = name
         self.cluster = "one"
-        self.standing = StubStanding()
+        self.readiness = StubReadiness()
         self.table: dict[bytes, bytes] = {}
         self.dirty: list[Session] = []
         self.sessions: list[Session] = []
         self.ran = 0
         self.advances = 0
         self.drains = 0
-        self.held: list[Cell] = []
-        self.front = Front()
+        self.held: list[ReplyPlace] = []
+        self.sessions = Sessions()
         self.wanted: dict[str, str | None] = {}
         self.links: list[tuple[str, bool]] = []
         self.frames: list[tuple[str, list[bytes]]] = []
@@ -105,7 +105,8 @@ class StubNode:
 
     def open_session(self, address: str, local: str, listener: str, tag: object) -> Session:
         terms = Terms(1, 1, True, 1000)
-        session = Session(1, address, local, listener, 0, terms, self.dirty, tag, Load(Now()))
+        shared = SharedSessionState(Now())
+        session = Session(1, address, local, listener, 0, terms, self.dirty, tag, shared)
         session.authenticated = not self.settings.requirepass
         self.sessions.append(session)
         return session
@@ -183,13 +184,13 @@ class StubNode:
     def turned(self, took_us: int) -> None:
         pass
 
-    def drain(self) -> Drained:
+    def drain(self) -> TurnOutput:
         self.drains += 1
         sessions, self.dirty[:] = self.dirty[:], []
         for session in sessions:
             session.is_dirty = False
         frames, self.out = self.out, []
-        return Drained(sessions, frames)
+        return TurnOutput(sessions, frames)
 
 
 class Served:

@@ -97,7 +97,7 @@ def test_a_healthy_cluster_rouses_nobody(count: int, tmp_path: Path) -> None:
 def test_a_member_that_has_left_rouses_nobody(tmp_path: Path) -> None:
     little = Little(4, n=3, exchange_interval_ms=100, partitions=16).ready()
     change(little, "A", "LEAVE 10.0.0.4:6379")
-    little.until(lambda: little["D"].standing.is_out)
+    little.until(lambda: little["D"].readiness.is_out)
     little.kill("D")
     little.run(8000)
     assert firing(little, "ABC", tmp_path) == set()

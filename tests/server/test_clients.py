@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from respdyn.server import clients
-from respdyn.server.facts import resident_bytes
+from respdyn.server.process_stats import resident_bytes
 from respdyn.sessions import session
 from tests.server.stub import Served, Wire, served, until
 

@@ -86,7 +86,7 @@ def test_a_lost_peer_is_dialled_until_it_is_back(server: Served) -> None:
 
 
 def test_the_node_hears_why_somebody_cannot_be_reached_until_he_is(server: Served) -> None:
-    unreached = server.node.standing.unreached
+    unreached = server.node.readiness.unreached
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
     server.node.wanted = {f"{LOOPBACK}:{port}": None}

@@ -12,7 +12,7 @@ from respdyn.config import Settings, settle
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import Store
 from respdyn.server.turn import Turn
-from tests.server.stub import Drained, StubNode
+from tests.server.stub import StubNode, TurnOutput
 
 
 class SlowStore(Store):
@@ -50,7 +50,7 @@ class WritingNode(StubNode):
     def next_deadline(self) -> int:
         return super().next_deadline() if self.deadline is None else self.deadline
 
-    def drain(self) -> Drained:
+    def drain(self) -> TurnOutput:
         self.story.append("drain")
         out = super().drain()
         if self.batches:

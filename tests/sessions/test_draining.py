@@ -124,7 +124,7 @@ def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refus
     while not is_out():
         assert plain("SET", "key1", "v-key1") == b"OK" and plain("GET", "key2") == b"v-key2"
         served += 1
-    assert served > 3 and little["A"].standing.unready() == "the node leaves the cluster"
+    assert served > 3 and little["A"].readiness.unready() == "the node leaves the cluster"
     ((word, sequence, seconds, where),) = heard(told)  # type: ignore[misc]
     assert (word, seconds) == (b"MOVING", 600) and sequence >= before // 1000
     assert where in [b"10.0.0.%d:6379" % number for number in (2, 3, 4)]
@@ -140,7 +140,7 @@ def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refus
         little.run(50)
     little.run(500)
     assert str(plain("GET", "key1")).startswith("CLUSTERDOWN this node has left")
-    assert "has left" in little["A"].standing.unready()
+    assert "has left" in little["A"].readiness.unready()
     assert "drained" in little.machines[0].diary.names
     little.kill("A")
     little.until(lambda: not little["B"].membership.parted)
@@ -150,7 +150,7 @@ def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refus
 def test_a_member_without_clients_has_left_when_the_ring_says_so() -> None:
     little = Little(4, n=3, partitions=16, exchange_interval_ms=100).ready()
     change(little, "B", "LEAVE 10.0.0.1:6379")
-    little.until(lambda: little["A"].standing.is_out, 2000)
+    little.until(lambda: little["A"].readiness.is_out, 2000)
 
 
 def test_on_the_cluster_port_the_slots_are_told_that_have_moved() -> None:

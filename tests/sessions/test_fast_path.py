@@ -58,7 +58,7 @@ def story(seed: int, nodes: int, is_short: bool) -> list[object]:
     return [
         [client.session.take() for client in clients],
         [little[name].replica.slots for name in names],
-        [sorted((c.name, n) for c, n in little[name].front.calls.items()) for name in names],
+        [sorted((c.name, n) for c, n in little[name].sessions.calls.items()) for name in names],
         [vars(little[name].counters) for name in names],
         [client.session.last_command for client in clients],
     ]
@@ -74,14 +74,14 @@ def test_both_ways_are_taken() -> None:
     """Otherwise the comparison above would prove nothing."""
     alone = Alone()
     taken: list[int] = []
-    run = alone.node.front.plain.run
+    run = alone.node.sessions.fast_path.run
 
     def watched(*args: object) -> tuple[int, int]:
         gets_and_sets = run(*args)      # type: ignore[arg-type]
         taken.append(sum(gets_and_sets))
         return gets_and_sets
 
-    alone.node.front.plain.run = watched        # type: ignore[method-assign]
+    alone.node.sessions.fast_path.run = watched        # type: ignore[method-assign]
     client = alone.connect()
     for name in (b"SET", b"set", b"Set"):
         client.call(name, b"a", b"b")

@@ -75,7 +75,7 @@ def test_info_tells_how_many_keys_have_a_time_to_live_and_how_long(redis_server:
 def test_many_clients_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "LOOKS_MAX", 3)
     alone = Alone()
-    account = alone.node.front.memory
+    account = alone.node.sessions.memory
     everybody = [alone.connect() for _ in range(10)]
     assert account.sample() == 10 * memory.CONNECTION_BYTES
     everybody[7].session.out_bytes = 5000
@@ -118,7 +118,7 @@ def test_writes_are_refused_when_memory_is_full_and_reads_are_not() -> None:
     alone = Alone()
     client = alone.connect()
     client.say("SET k v")
-    alone.node.front.memory.startup = 40_000_000    # what the interpreter needs does not count
+    alone.node.sessions.memory.startup = 40_000_000    # what the interpreter needs does not count
     fields = stats(client, "memory")
     used = int(fields["used_memory"]) - int(fields["used_memory_startup"])
     assert int(fields["mem_not_counted_for_evict"]) == 40_000_000

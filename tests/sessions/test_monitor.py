@@ -65,7 +65,7 @@ def test_nothing_is_shown_while_nobody_looks() -> None:
     assert b" flags=O " in a.say("CLIENT LIST")
     alone.node.close_session(m.session)
     a.say("SET k v")
-    assert not alone.node.front.monitors.sessions
+    assert not alone.node.sessions.monitors.sessions
 
 
 def test_a_wrong_password_is_hidden_and_a_right_one_too() -> None:

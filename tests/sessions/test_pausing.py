@@ -119,4 +119,4 @@ def test_who_may_not_end_a_pause_does_not_end_it_from_behind() -> None:
     assert client.say("AUTH u x") == b"+OK\r\n"
     assert admin.say("CLIENT PAUSE 1000000") == b"+OK\r\n"
     assert client.say("PING") == b"" and client.say("CLIENT UNPAUSE") == b""
-    assert alone.node.front.pausing.is_on
+    assert alone.node.sessions.pausing.is_on

@@ -34,13 +34,13 @@ def test_a_write_through_any_node_reaches_caches_at_any_node() -> None:
                 assert invalid(client) == {key.encode()}, (owner, reader, writer)
                 little[reader].close_session(client.session)
     little.run(5)
-    assert not any(little[name].telling.notices.trackers for name in "ABCDE")
+    assert not any(little[name].notifications.keyspace_events.trackers for name in "ABCDE")
 
 
 def test_nothing_is_said_while_nobody_caches() -> None:
     little = Little(3).ready()
     little.client("A")("SET", "k", "v")
-    assert not any(little[name].telling.trackers.invalidations for name in "ABC")
+    assert not any(little[name].notifications.trackers.invalidations for name in "ABC")
 
 
 def test_no_cache_is_wrong_in_the_end() -> None:

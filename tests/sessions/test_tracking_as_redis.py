@@ -76,7 +76,7 @@ def test_invalidations_are_those_of_redis(story: str, resp: str, server: Redis) 
 
 
 def ids(alone: Alone) -> list[bytes]:
-    return [b"%d" % number for number in alone.node.front.sessions]
+    return [b"%d" % number for number in alone.node.sessions.by_id]
 
 
 @pytest.mark.parametrize("resp", [b"2", b"3"])
@@ -131,8 +131,8 @@ def test_the_table_is_bounded() -> None:
     a.say("CLIENT TRACKING ON")
     for number in range(25):
         a.say(f"GET key{number}")
-    assert alone.node.telling.trackers.keys == 10
-    assert alone.node.telling.trackers.invalidations == 15
+    assert alone.node.notifications.trackers.keys == 10
+    assert alone.node.notifications.trackers.invalidations == 15
     assert b" flags=t " in a.say("CLIENT INFO") and b" redir=0 " in a.say("CLIENT INFO")
 
 
@@ -145,7 +145,7 @@ def test_a_smaller_table_gives_up_keys_at_once() -> None:
         a.say(f"GET key{number}")
     assert w.say("CONFIG SET tracking-table-max-keys 4") == b"+OK\r\n"
     told = a.session.take()
-    assert alone.node.telling.trackers.keys == 4
+    assert alone.node.notifications.trackers.keys == 4
     assert told.count(b"invalidate") == 21 and b"key20\r\n" in told and b"key21" not in told
 
 
@@ -158,12 +158,12 @@ def test_a_much_smaller_table_gives_them_up_turn_by_turn(monkeypatch: pytest.Mon
     for number in range(100):
         a.say(f"GET key{number}")
     alone.node.command(a.session, b"CONFIG SET tracking-table-max-keys 5".split(b" "))
-    assert alone.node.telling.trackers.keys == 90
+    assert alone.node.notifications.trackers.keys == 90
     assert alone.node.next_deadline() <= alone.now_ms + 1
     for _ in range(10):
         alone.now_ms += 1
         alone.turn()
-    assert alone.node.telling.trackers.keys == 5
+    assert alone.node.notifications.trackers.keys == 5
 
 
 def test_a_key_that_expires_is_told() -> None:
@@ -218,6 +218,6 @@ def test_who_is_gone_is_forgotten() -> None:
         a.say("CLIENT TRACKING ON")
         a.say("GET k")
         alone.node.close_session(a.session)
-    trackers = alone.node.telling.trackers
+    trackers = alone.node.notifications.trackers
     assert trackers.keys == 0 and not trackers.sessions
     w.say("SET k v")

@@ -67,7 +67,7 @@ def test_a_change_is_on_disk_at_once_under_any_durability() -> None:
     little.step()
     assert any(b"user x" in key for key in little.machines[0].disk)
     client("SET", "k", "v")
-    node.front.users.set_user(b"y", [b"on"])
+    node.sessions.users.set_user(b"y", [b"on"])
     assert node.drain().sync
     assert not node.drain().sync
 
@@ -111,7 +111,7 @@ def test_in_whatever_order_statements_come_the_outcome_is_one(seed: int) -> None
         told = statements * 2
         rng.shuffle(told)
         for body in told:
-            little["A"].front.users.heard(body)
+            little["A"].sessions.users.heard(body)
         before = users(little, "A")
         little.run(2)
         little.kill("A")
@@ -141,7 +141,7 @@ def test_a_statement_that_makes_no_sense_ends_the_connection(body: bytes) -> Non
 def test_commands_that_this_version_does_not_know_are_kept_for_those_that_do() -> None:
     little = Little(1).ready()
     words = [b"on", b"-@all", b"+get", b"+brandnew", b"+@brandnew", b"-other|sub"]
-    little["A"].front.users.heard(msgspec.msgpack.encode(Statement(b"x", 5, "n", words)))
+    little["A"].sessions.users.heard(msgspec.msgpack.encode(Statement(b"x", 5, "n", words)))
     assert users(little, "A")[1].endswith(b"-@all +get +brandnew +@brandnew -other|sub")
 
 
@@ -152,10 +152,10 @@ def test_a_version_far_ahead_is_refused_and_one_a_little_ahead_can_be_changed() 
     now = little.wall_ms << 16
     for version in ((1 << 62) - 2, now + 101 * years, 0, -1):
         with pytest.raises(PeerError):
-            node.front.users.heard(
+            node.sessions.users.heard(
                 msgspec.msgpack.encode(Statement(b"x", version, "n", [b"on"]))
             )
-    node.front.users.heard(
+    node.sessions.users.heard(
         msgspec.msgpack.encode(Statement(b"x", now + 99 * years, "n", [b"on"]))
     )
     for word in ("off", "on", "off"):

@@ -5,7 +5,7 @@ from typing import Any
 from respdyn.cluster.questions import Promise
 from respdyn.node import Node
 from respdyn.replication.collection import Collection, Name, Promised
-from respdyn.replication.tombstones import Remains
+from respdyn.replication.tombstones import GarbageIndex
 from respdyn.types import values
 from tests.sim.bugs import Bug, keys
 
@@ -16,7 +16,7 @@ class Collecting(Node):
     collection_class = Collection
 
     def make_collection(self) -> Collection:
-        return self.collection_class(self.this, self.asking, self.transfer, self.replan)
+        return self.collection_class(self.this, self.task_runner, self.transfer, self.replan)
 
 
 class CollectsWithoutTheAbsent(Collecting):
@@ -58,10 +58,10 @@ class DropsWhatHasCovered(Collecting):
     class collection_class(Collection):
         def __init__(self, *parts: Any) -> None:
             super().__init__(*parts)
-            self.remains = DropsAll(self._node.replica)
+            self.garbage = DropsAll(self._node.replica)
 
 
-class DropsAll(Remains):
+class DropsAll(GarbageIndex):
     def _look_into(
         self, table: dict[bytes, bytes], partition: int, now_ms: int, grace_ms: int,
         limit_ms: int, over_ms: int,

@@ -24,7 +24,7 @@ class SwappedHandoff(Node):
 
     def make_handoff(self) -> Handoff:
         return self.handoff_class(
-            self.this, self.asking, self.keepers, self.exchange, self._storing_here
+            self.this, self.task_runner, self.keepers, self.exchange, self._storing_here
         )
 
 
@@ -98,13 +98,13 @@ class BelievesWhoeverFindsNothing(Node):
 
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
-        answer = self.asking._answer_here
+        answer = self.task_runner._answer_here
 
         def believing(question: Question) -> Answer:
             told = answer(question)
             return (True, *told[1:]) if isinstance(question, Held) else told  # type: ignore[index]
 
-        self.asking._answer_here = believing
+        self.task_runner._answer_here = believing
 
 
 class ClaimsWhileItStandsIn(Swapped):
@@ -113,7 +113,7 @@ class ClaimsWhileItStandsIn(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
             early: str = "", number: int = 0,
         ) -> None:
             if not plan.is_owner:
@@ -122,7 +122,7 @@ class ClaimsWhileItStandsIn(Swapped):
                 owner = plan.stands_in_for or plan.owners[0]
                 self._hints.keep(owner, locator, delta, True)
             super().write(
-                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
+                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, reports_siblings,
                 until_ms, early, number,
             )
 

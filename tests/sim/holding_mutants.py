@@ -17,7 +17,7 @@ class HoldsNobody(Node):
 
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
-        self.front.holding = self.holding_class(self.this, [])
+        self.sessions.holding = self.holding_class(self.this, [])
 
 
 MUTANTS = (

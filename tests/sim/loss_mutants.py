@@ -38,7 +38,7 @@ class NeverAsksWhatOthersRemember(Node):
 
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
-        self.front.arrival.lives.went_back = lambda: None
+        self.sessions.arrival.lives.went_back = lambda: None
 
 
 class ServesBeforeItHasMetAnybody(Node):
@@ -46,7 +46,7 @@ class ServesBeforeItHasMetAnybody(Node):
 
     def start(self, now_ms: int, wall_ms: int) -> None:
         super().start(now_ms, wall_ms)
-        self.front.arrival.end(now_ms)
+        self.sessions.arrival.end(now_ms)
 
 
 class JudgesItsClockLater(Node):
@@ -59,7 +59,7 @@ class JudgesItsClockLater(Node):
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
         self.arrival._judge_clock = lambda: None
-        self.standing.clock = self.watch_class(
+        self.readiness.clock = self.watch_class(
             self.this.now, self.settings.max_clock_offset_ms, self.settings.heartbeat_ms,
             self.trace,
         )

@@ -5,7 +5,7 @@ With a single owner for each partition there is nobody else who could answer in 
 
 import msgspec
 
-from respdyn.cluster.transfer_state import Transfers
+from respdyn.cluster.transfer_state import TransferState
 from respdyn.node import Node
 from respdyn.ring.ring import FILL, JOINT, READ, Member, Ring
 from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
@@ -14,7 +14,7 @@ from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 class SwappedTransfers(Node):
     """A node that goes by other rules of transfer."""
 
-    transfers_class = Transfers
+    transfers_class = TransferState
 
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
@@ -24,7 +24,7 @@ class SwappedTransfers(Node):
 class DropsBeforeOthersHaveIt(SwappedTransfers):
     """Who is no owner by the ring to come drops what it holds as soon as it hears of it."""
 
-    class transfers_class(Transfers):
+    class transfers_class(TransferState):
         def adopt(self, ring: Ring, is_empty_handed: bool) -> set[int]:
             taken = super().adopt(ring, is_empty_handed)
             for partition, move in self.moving.items():
@@ -36,7 +36,7 @@ class DropsBeforeOthersHaveIt(SwappedTransfers):
 class CountsBeforeItIsFilled(SwappedTransfers):
     """A new owner says at once that it holds everything, and that it has proved it."""
 
-    class transfers_class(Transfers):
+    class transfers_class(TransferState):
         def to_fill(self) -> list[int]:
             for partition in super().to_fill():
                 self.got(partition)
@@ -51,7 +51,7 @@ class CountsBeforeItIsFilled(SwappedTransfers):
 class SkipsTheJointPhase(SwappedTransfers):
     """Once the new owners are filled all is read from them, while some still write to the old."""
 
-    class transfers_class(Transfers):
+    class transfers_class(TransferState):
         def next_ring(self, now_ms: int) -> Ring | None:
             ring = super().next_ring(now_ms)
             if ring is None:

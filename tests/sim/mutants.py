@@ -26,7 +26,7 @@ from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.resp.replies import OK
 from respdyn.ring.ring import Member
-from respdyn.sessions.turn_output import Drained
+from respdyn.sessions.turn_output import TurnOutput
 from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 
 
@@ -52,13 +52,13 @@ class Shipping(Coordinator):
 
     def write(
         self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-        w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+        w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
         early: str = "", number: int = 0,
     ) -> None:
-        delta = self.changed(locator, delta, wants_feedback)
+        delta = self.changed(locator, delta, reports_siblings)
         self._replica.join(locator, delta)
         super().write(
-            plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
+            plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, reports_siblings,
             until_ms, early, number,
         )
 
@@ -122,10 +122,10 @@ class CoversNothing(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
             early: str = "", number: int = 0,
         ) -> None:
-            if wants_feedback:
+            if reports_siblings:
                 entries = decode(delta).entries
                 delta = encode(DottedMap(entries, of_dots(entries)))
             super().write(
@@ -153,7 +153,7 @@ class HearsNoConflicts(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
             early: str = "", number: int = 0,
         ) -> None:
             super().write(
@@ -171,11 +171,11 @@ class DropsTombstones(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
             early: str = "", number: int = 0,
         ) -> None:
             super().write(
-                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, wants_feedback,
+                plan, waiter, reply, locator, delta, w, is_sloppy, deadline_ms, reports_siblings,
                 until_ms, early, number,
             )
             if not self._replica.get(locator)[1] & LIVE:
@@ -191,11 +191,11 @@ class AnswersBeforeW(Swapped):
     class coordinator_class(Coordinator):
         def write(
             self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
-            w: int, is_sloppy: bool, deadline_ms: int, wants_feedback: bool, until_ms: int = 0,
+            w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
             early: str = "", number: int = 0,
         ) -> None:
             super().write(
-                plan, waiter, reply, locator, delta, 1, is_sloppy, deadline_ms, wants_feedback,
+                plan, waiter, reply, locator, delta, 1, is_sloppy, deadline_ms, reports_siblings,
                 until_ms, early, number,
             )
 
@@ -426,7 +426,7 @@ class TakesRepeatedFrames(Node):
 class AnswersOutOfOrder(Node):
     """Replies that leave in one turn leave backwards."""
 
-    def drain(self) -> Drained:
+    def drain(self) -> TurnOutput:
         drained = super().drain()
         for session in drained.sessions:
             session.out.reverse()
@@ -440,7 +440,7 @@ class NeverExpires(Node):
         super().advance(now_ms, wall_ms)
         still = Now()
         still.now_ms, still.wall_ms = now_ms, 1_600_000_000_000
-        self.dispatcher._now = self.groups.now = self.front.plain._now = still
+        self.dispatcher._now = self.groups.now = self.sessions.fast_path._now = still
 
 
 class GoesByItsClock(Node):
@@ -448,7 +448,7 @@ class GoesByItsClock(Node):
 
     def start(self, now_ms: int, wall_ms: int) -> None:
         super().start(now_ms, wall_ms)
-        self.standing.clock._limit_ms = 1 << 40
+        self.readiness.clock._limit_ms = 1 << 40
 
 
 class CoordinatesWithAnyClock(Node):

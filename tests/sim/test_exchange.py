@@ -25,7 +25,7 @@ class NeverExchanges(Node):
     """Leaves all repair to those who read."""
 
     def make_exchange(self) -> Exchange:
-        return Silent(self.this, self.asking, self.cleared_gossip)
+        return Silent(self.this, self.task_runner, self.cleared_gossip)
 
 
 def complaints(node_class: type[Node]) -> int:

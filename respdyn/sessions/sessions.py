@@ -21,78 +21,78 @@ from respdyn.membership.arrival import Arrival
 from respdyn.membership.directory import Directory
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
-from respdyn.membership.readiness import Standing
+from respdyn.membership.readiness import Readiness
 from respdyn.resp.replies import error
 from respdyn.resp.requests import HTTP_WORDS
 from respdyn.ring.ring import Member
 from respdyn.sessions import monitors, pubsub_tasks, tracked_run, transactions
 from respdyn.sessions.client_info import describe
-from respdyn.sessions.command_stats import Journal
+from respdyn.sessions.command_stats import CommandStats
 from respdyn.sessions.draining import Draining
-from respdyn.sessions.fast_path import Plain
+from respdyn.sessions.fast_path import FastPath
 from respdyn.sessions.holding import Holding
 from respdyn.sessions.meeting import Meeting
 from respdyn.sessions.memory import Memory
 from respdyn.sessions.moved_slots import MovedSlots
-from respdyn.sessions.notifications import Telling
+from respdyn.sessions.notifications import Notifications
 from respdyn.sessions.pausing import Pausing
 from respdyn.sessions.router import MakeTask, Router, RunLocal, StartTask
-from respdyn.sessions.session import Load, Session
+from respdyn.sessions.session import Session, SharedSessionState
 from respdyn.sessions.topology import Topology
 from respdyn.sessions.users import Users
 from respdyn.sessions.users_file import begin_users
 
 
-class Front:
+class Sessions:
     """All sessions of this node."""
 
     def __init__(
         self, node: ThisNode, here: Member, host: Callable[[], Host], membership: Membership,
-        gossip: Gossip, readiness: Standing, slot_map: SlotMap, coordinator: Coordinator,
+        gossip: Gossip, readiness: Readiness, slot_map: SlotMap, coordinator: Coordinator,
         dispatcher: Dispatcher, groups: Groups, latencies: Latencies,
         replan: Callable[[], None], lost_memory: Callable[[], None],
         start_task: StartTask, run_local: RunLocal, make_task: MakeTask,
     ) -> None:
-        self.sessions: dict[int, Session] = {}
+        self.by_id: dict[int, Session] = {}
         self.connections = 0                    # since the start
         self._node = node
         self._now = node.now
         self._dispatcher = dispatcher
-        self._load = load = Load(node.now)
+        self._load = load = SharedSessionState(node.now)
         self._latencies = latencies
         self._host = host
         self._next_id = 0
         self.errors = load.errors               # error replies, by first word
         self.directory = directory = Directory(node, membership)
         self.topology = Topology(node, slot_map, directory)
-        self.draining = Draining(node, self.sessions, replan, slot_map.ranges, here)
-        self.telling = Telling(
-            node, dispatcher, self.sessions, self.draining,
-            MovedSlots(slot_map, self.sessions, self.topology.addresses),
+        self.draining = Draining(node, self.by_id, replan, slot_map.ranges, here)
+        self.notifications = Notifications(
+            node, dispatcher, self.by_id, self.draining,
+            MovedSlots(slot_map, self.by_id, self.topology.addresses),
         )
         self._meeting = Meeting(load.ready)
         self.arrival = Arrival(
             node, membership, gossip, readiness.judge_clock, self.draining.arrived, lost_memory,
             self._meeting.count, self._meeting.end,
         )
-        self.journal = Journal(node.now, lambda: directory.whom(latencies.whom))
-        self.calls = self.journal.calls
-        latencies.tell = self.journal.happened
-        load.note_failed = self.journal.failed
-        load.waited = self.journal.waited
+        self.command_stats = CommandStats(node.now, lambda: directory.whom(latencies.whom))
+        self.calls = self.command_stats.calls
+        latencies.tell = self.command_stats.happened
+        load.note_failed = self.command_stats.failed
+        load.waited = self.command_stats.waited
         self.memory = Memory(
-            node.replica, node.hints, self.sessions, lambda tag: host().buffered(tag)
+            node.replica, node.hints, self.by_id, lambda tag: host().buffered(tag)
         )
         self.users = Users(
-            node, self.sessions, gossip.tell_all_of_user, self.close_session,
+            node, self.by_id, gossip.tell_all_of_user, self.close_session,
             lambda session: describe(session, node.now.wall_ms, host(), self.memory),
         )
         gossip.users_told, gossip.user_heard = self.users.told, self.users.heard
         self.router = Router(
-            node, load, self.sessions, self.users, self.journal, dispatcher, groups, readiness,
+            node, load, self.by_id, self.users, self.command_stats, dispatcher, groups, readiness,
             run_local, make_task, start_task,
         )
-        self.plain = Plain(node, coordinator, dispatcher, self.calls)
+        self.fast_path = FastPath(node, coordinator, dispatcher, self.calls)
         self.monitors = monitors.Monitors()
         self.pausing = Pausing(load.ready)
         self.holding = Holding(node, load.ready)
@@ -114,18 +114,18 @@ class Front:
             self._node.default_terms, dirty, tag, self._load,
         )
         self.users.welcome(session)
-        self.sessions[session.id] = session
+        self.by_id[session.id] = session
         return session
 
     def close_session(self, session: Session) -> None:
         """A connection is gone."""
-        self.sessions.pop(session.id, None)
+        self.by_id.pop(session.id, None)
         self.pausing.waiting.pop(session, None)
         self._meeting.waiting.pop(session, None)
         self.holding.forget(session)
         self.memory.forget(session)
         session.closing = True
-        self.telling.forget(session)
+        self.notifications.forget(session)
         self.monitors.forget(session)
 
     def settings_changed(self) -> None:
@@ -133,10 +133,10 @@ class Front:
         settings = self._node.settings
         self._latencies.tell_ms = settings.latency_ms or NEVER
         self._node.default_terms.timeout_ms = settings.request_timeout_ms
-        self.telling.settings_changed(settings)
+        self.notifications.settings_changed(settings)
         self._load.push_limit = settings.pubsub_output_limit
-        self.journal.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
-        self._load.slow_ms = self.journal.slow_ms
+        self.command_stats.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
+        self._load.slow_ms = self.command_stats.slow_ms
         self.look_at_memory()
 
     def tick(self) -> None:
@@ -151,25 +151,25 @@ class Front:
 
     def handed_over(self, generation: int, size: int) -> None:
         """The store was given a batch of so many bytes."""
-        self.journal.handed_over(generation, self._now.now_ms)
+        self.command_stats.handed_over(generation, self._now.now_ms)
         self.holding.store.add(generation, size, self._now.now_ms)
 
     def stored(self, generation: int, waits_for_disk: bool) -> None:
         """The store has kept all up to this batch."""
         self.holding.store.done(generation)
-        self.journal.stored(generation, self._now.now_ms, waits_for_disk)
+        self.command_stats.stored(generation, self._now.now_ms, waits_for_disk)
 
     def next_deadline(self) -> int:
         """When this node's clients need a turn at the latest."""
         return min(
-            self.telling.next_deadline(), self.pausing.next_deadline(),
+            self.notifications.next_deadline(), self.pausing.next_deadline(),
             self.arrival.next_deadline(),
         )
 
     def turned(self, took_ms: int) -> None:
         """A turn took so long."""
         self._node.admission.turned(took_ms)
-        self.journal.happened("turn", took_ms)
+        self.command_stats.happened("turn", took_ms)
 
     # ---- asked by others ----
 
@@ -192,13 +192,13 @@ class Front:
             if self._is_usual(session):
                 room = self._node.settings.max_inflight - self._load.held
                 first = ready[0]
-                began_ns = self.journal.clock_ns()
-                gets, sets = self.plain.run(
+                began_ns = self.command_stats.clock_ns()
+                gets, sets = self.fast_path.run(
                     session, ready, min(len(ready) - last, room), soft_bytes
                 )
                 if gets or sets:
-                    took_ns = self.journal.clock_ns() - began_ns
-                    self.journal.ran_plain(session, gets, sets, first, took_ns)
+                    took_ns = self.command_stats.clock_ns() - began_ns
+                    self.command_stats.ran_plain(session, gets, sets, first, took_ns)
                 if not ready:
                     return
             if session.out_bytes > soft_bytes or session.is_full():
@@ -222,8 +222,8 @@ class Front:
             and (session.subscriptions is None or session.resp == 3)
             and session.tracking is None and not self.monitors.sessions
             and not self._node.stopping and bool(self._node.plans)
-            and self._dispatcher.notices is None
-            and not self._node.memory_is_full and not self.journal.times_each
+            and self._dispatcher.keyspace_events is None
+            and not self._node.memory_is_full and not self.command_stats.times_each
             and not self.pausing.is_on
             and self.arrival.is_over and not self.holding.is_on
             and self._load.held < self._node.settings.max_inflight
@@ -268,7 +268,7 @@ class Front:
         session.last_ms = self._now.wall_ms
         is_accepted = False
         shown: list[tuple[Command, list[bytes]]] = []
-        began_ns = self.journal.clock_ns()
+        began_ns = self.command_stats.clock_ns()
         command = None
         runs = False
         try:
@@ -297,7 +297,7 @@ class Front:
                     reply = router.run(session, command, argv, session.terms)
                 else:
                     reply = tracked_run.run(
-                        router, self.telling.trackers, session, command, argv
+                        router, self.notifications.trackers, session, command, argv
                     )
         except ReplyError as wrong:
             reply = error(wrong.text)
@@ -349,7 +349,7 @@ class Front:
             return
         if not runs:
             if is_error:
-                self.journal.cost_of(command).rejected += 1
+                self.command_stats.cost_of(command).rejected += 1
             return                                  # or it was queued
-        self.router.ran(session, command, argv, self.journal.clock_ns() - began_ns, is_error)
+        self.router.ran(session, command, argv, self.command_stats.clock_ns() - began_ns, is_error)
 

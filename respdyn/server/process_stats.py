@@ -12,7 +12,7 @@ from respdyn.metrics import ServerMetrics
 from respdyn.node import Node
 
 
-class Facts:
+class ProcessStats:
     """INFO's fields from outside the node, and rates over the last second or so."""
 
     def __init__(self, node: Node, metrics: ServerMetrics) -> None:
@@ -26,7 +26,7 @@ class Facts:
         before = self._sampled
         metrics = self._metrics
         self._sampled = now = (
-            time.monotonic(), sum(self._node.front.calls.values()),
+            time.monotonic(), sum(self._node.sessions.calls.values()),
             metrics.client_bytes_in, metrics.client_bytes_out,
             metrics.peer_bytes_in, metrics.peer_bytes_out,
         )
