@@ -19,10 +19,6 @@ from respdyn.resp.replies import error
 
 REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
 LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
-CANNOT_STORE: Final = (
-    "MISCONF this node cannot store: {}. Writes are refused here until the cause is gone or "
-    "another node can take them; reads go on"
-)
 _WRONG_TYPE: Final = b"-WRONGTYPE"
 FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
 

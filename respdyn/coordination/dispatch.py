@@ -32,7 +32,6 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import GATHER, READ, UPDATE, Command
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import (
-    CANNOT_STORE,
     Answering,
     Call,
     Continuation,
@@ -48,6 +47,13 @@ from respdyn.coordination.forwarding import Forwarding
 from respdyn.coordination.gather import Gather, Note
 from respdyn.coordination.keyspace_events import KeyspaceEvents
 from respdyn.coordination.lines import Lines
+from respdyn.coordination.may_write import (
+    CANNOT_STORE,
+    NO_LEASE,
+    NO_OWNER,
+    too_few,
+    why_not_write,
+)
 from respdyn.errors import ReplyError, UsedTwice
 from respdyn.ports import random_bits
 from respdyn.resp.replies import error
@@ -55,8 +61,6 @@ from respdyn.ring.hashing import BRACE, PREFIX, slot_of, slot_of_locator
 from respdyn.types.values import exists
 
 _MAX_HOPS: Final = 2
-_NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
-_NO_LEASE = "MISCONF the lease of this node's counter is not stored yet; try again"
 
 
 class Dispatcher:
@@ -182,14 +186,10 @@ class Dispatcher:
         terms: Terms, deadline_ms: int, target: Target, until_ms: int = 0,
     ) -> bytes | None:
         """The write itself: run the command on the record here, join and ship the delta."""
-        copies = (plan.replicas if terms.sloppy else plan.strict).copies
-        needed = plan.writes_needed(terms.w)
-        if copies < needed:
-            return self._too_few("W", needed, copies)
-        if self._node.store_failure:
-            return error(CANNOT_STORE.format(self._node.store_failure))
-        if not self._node.identity.can_mint(1):
-            return error(_NO_LEASE)
+        refusal = why_not_write(self._node, plan, terms.w, terms.sloppy)
+        if refusal:
+            self._counters.quorum_failures += refusal.startswith("NOQUORUM")
+            return error(refusal)
         if plan.is_owner:
             slot = locator[0] << 8 | locator[1]     # no call on the data path
             record = self._slots[slot].get(locator, b"")
@@ -223,7 +223,7 @@ class Dispatcher:
         # but to hear of what was not here. Clients that send contexts want their siblings kept.
         overwrites = command.reports_siblings and not delta[1] & ELEMENTS
         if not delta[1] & PLAIN and not self._node.identity.minted(delta):
-            return error(_NO_LEASE)
+            return error(NO_LEASE)
         if not plan.is_owner:
             self._fallback.keep(plan, locator, delta, overwrites)
         elif overwrites:
@@ -264,7 +264,7 @@ class Dispatcher:
 
     def _too_few(self, letter: str, wanted: int, reachable: int) -> bytes:
         self._counters.quorum_failures += 1
-        return error(f"NOQUORUM {letter}={wanted} reachable={reachable}: nothing was done")
+        return error(too_few(letter, wanted, reachable))
 
     # ---- read, then write ----
 
@@ -380,7 +380,7 @@ class Dispatcher:
             if self._node.store_failure and call.command.route is not READ:
                 return error(CANNOT_STORE.format(self._node.store_failure))
             self._counters.quorum_failures += 1
-            return error(_NO_OWNER)
+            return error(NO_OWNER)
         if call.hops >= _MAX_HOPS:
             can_write = not self._node.store_failure and self._node.identity.can_mint(1)
             if call.command.route is not READ and can_write and plan.may_be_last(call.terms):

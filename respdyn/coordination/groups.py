@@ -52,6 +52,7 @@ from respdyn.coordination.group_messages import (
     encoder,
     outcomes,
 )
+from respdyn.coordination.may_write import too_few, why_not_write
 from respdyn.coordination.watched import has_changed, version_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
@@ -67,11 +68,6 @@ GROUP: Final = b"EXEC"
 WATCH: Final = b"WATCH"
 
 _WAITED = "TIMEOUT an earlier command on one of the keys is not answered yet: nothing was done"
-_CANNOT_STORE = "MISCONF this node cannot store: {}: nothing was done"
-_NO_LEASE = (
-    "MISCONF the lease of this node's counter is not stored yet; try again: nothing was done"
-)
-_TOO_FEW = "NOQUORUM {}={} reachable={}: nothing was done"
 
 
 class Timing:
@@ -259,24 +255,20 @@ class GroupExecution:
             return NOT_RUN
         node = self._node
         plans = node.plans
-        if self._w and node.store_failure:
-            # Whoever asked has not heard of it yet: another owner can do it.
-            return _CANNOT_STORE.format(node.store_failure) if dispatcher.nobody_stores else (
-                NOT_RUN
-            )
-        if self._dots and not node.identity.can_mint(self._dots):
-            return _NO_LEASE
+        if self._w and node.store_failure and not dispatcher.nobody_stores:
+            return NOT_RUN      # whoever asked has not heard of it yet: another owner can do it
         for name in self._locators:
             plan = plans[slot_of_locator(name)]
             if not plan.is_owner:
                 return NOT_RUN
-            replicas = plan.replicas if self._is_sloppy else plan.strict
-            for letter, wanted, reachable in (
-                ("R", min(self._r, plan.n), replicas.answers),
-                ("W", plan.writes_needed(self._w) if self._w else 0, replicas.copies),
-            ):
-                if reachable < wanted:
-                    return _TOO_FEW.format(letter, wanted, reachable)
+            wanted = min(self._r, plan.n)
+            answers = (plan.replicas if self._is_sloppy else plan.strict).answers
+            if answers < wanted:
+                return too_few("R", wanted, answers)
+            if self._w:
+                refusal = why_not_write(node, plan, self._w, self._is_sloppy, self._dots)
+                if refusal:
+                    return refusal
         return None
 
     def _take(self) -> None:

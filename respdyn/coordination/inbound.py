@@ -21,6 +21,7 @@ from respdyn.coordination.calls import FULL, PeerReply
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.group_messages import Outcome, encoder, read_group
 from respdyn.coordination.groups import GROUP, Groups
+from respdyn.coordination.may_write import why_not_write
 from respdyn.errors import PeerError, ReplyError, UsedTwice
 from respdyn.resp.replies import OK, error
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
@@ -40,7 +41,6 @@ class Inbound:
         self.working_max = 100_000      # commands that one peer may have waiting here
         self._node = node
         self._now = node.now
-        self._identity = node.identity
         self._here = node.identity.node_id
         self._replica = node.replica
         self._tables = node.replica.slots
@@ -75,11 +75,11 @@ class Inbound:
         replicas = plan.replicas if is_sloppy else plan.strict
         if (
             plan.coordinator != self._here or not plan.is_owner or plan.is_instant
-            or plan.sizes is not None or replicas.copies < w or locator in self._busy
+            or plan.sizes is not None or locator in self._busy
             or locator in self._away or self._now.now_ms > echo_ms + window_ms
-            or self._node.store_failure or self._node.memory_is_full
-            or not self._identity.can_mint() or link.working >= self.working_max
+            or self._node.memory_is_full or link.working >= self.working_max
             or link.is_behind or locator in link.refused
+            or why_not_write(self._node, plan, w, is_sloppy)
         ):
             return self.run(link, items, at, echo_ms)
         record = self._tables[slot].get(locator, b"")

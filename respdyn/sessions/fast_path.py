@@ -17,6 +17,7 @@ from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
 from respdyn.coordination.calls import Answering, Call
 from respdyn.coordination.dispatch import Dispatcher
+from respdyn.coordination.may_write import why_not_write
 from respdyn.errors import UsedTwice
 from respdyn.resp.replies import NULL2, NULL3, OK
 from respdyn.ring.hashing import BRACE, PREFIX, slot_of
@@ -43,7 +44,6 @@ class FastPath:
         self._coordinator = coordinator
         self._dispatcher = dispatcher
         self._counters = node.counters
-        self._identity = node.identity
         self._here = node.identity.node_id
         self._calls = calls       # how often each command was called, as `router` counts it
 
@@ -57,8 +57,8 @@ class FastPath:
         It also ends when more than `soft_bytes` of replies wait to be written, or more than
         `PENDING_MAX` are waited for.
         """
-        dispatcher = self._dispatcher
-        if self._node.clock_is_doubted:
+        node, dispatcher = self._node, self._dispatcher
+        if node.clock_is_doubted:
             return 0, 0
         plans, busy, away, tables = self._node.plans, self._busy, self._away, self._tables
         terms = session.terms
@@ -104,11 +104,7 @@ class FastPath:
                         call, locator, plan.coordinator, session.hold_key(argv, True)
                     )
                 else:
-                    copies = (plan.replicas if terms.sloppy else plan.strict).copies
-                    if (
-                        copies < terms.w or plan.sizes is not None or not self._identity.can_mint()
-                        or self._node.store_failure
-                    ):
+                    if why_not_write(node, plan, terms.w, terms.sloppy):
                         break
                     try:
                         delta = assign(record, self._node.stamp(plan.partition), argv[2], 0)

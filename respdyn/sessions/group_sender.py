@@ -23,6 +23,7 @@ from respdyn.coordination.calls import Continuation, Gathering, Part
 from respdyn.coordination.forwarding import NO_AGREEMENT, OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import Done, Group, Outcome, Step
 from respdyn.coordination.groups import WATCH, Groups, Note, Timing
+from respdyn.coordination.may_write import NO_OWNER
 from respdyn.resp.replies import OK
 from respdyn.ring.hashing import slot_of, slot_of_locator
 from respdyn.sessions.session import Session
@@ -31,7 +32,6 @@ TRIES: Final = 3
 PIECE: Final = 50       # reads that are sent as one group (`slices`)
 STEPS: Final = 20       # what one of them is taken for
 
-_NO_OWNER = "NOQUORUM reachable=0: no owner of this key can be reached"
 _PARTIAL = "PARTIAL a watched key changed while the transaction ran: this was not done"
 
 
@@ -113,7 +113,7 @@ class Sender:
         steps = [] if check_only else [item.step for item in batch.items]
         group = Group(steps, batch.watches, self._terms.r)
         if not batch.peer:
-            done(_NO_OWNER)
+            done(NO_OWNER)
         elif batch.peer == self._here:
             notes = [item.note for item in batch.items if item.note is not None]
             timing = Timing(self._clock_ns, notes) if notes and steps else None

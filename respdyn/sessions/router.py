@@ -13,10 +13,11 @@ from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
 from respdyn.commands.table import lookup
-from respdyn.coordination.calls import CANNOT_STORE, FULL
+from respdyn.coordination.calls import FULL
 from respdyn.coordination.consistency import follow, parse_terms
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.groups import Groups
+from respdyn.coordination.may_write import CANNOT_STORE
 from respdyn.errors import ReplyError
 from respdyn.membership.readiness import Readiness
 from respdyn.ring.hashing import locator, slot_of_locator

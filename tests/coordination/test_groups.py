@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from typing import cast
 
 from tests.little import Client, Little
 
@@ -266,3 +267,26 @@ def test_a_group_is_not_begun_with_too_few_numbers_left() -> None:
     little.machines[0].fsync = True
     little.run(5)
     assert transaction(client, "SET a 3", "SET b 3") == [b"OK", b"OK"]
+
+
+def test_a_group_is_refused_for_what_its_commands_are_refused_for_alone() -> None:
+    """Where copies are missing and the lease is not stored as well, the copies are told of."""
+    little = Little(3).ready()
+    key = little.key_of("A")
+    client = little.client("A")
+    identity = little["A"].identity
+    little.machines[0].fsync = False
+    identity.counter = identity.safe_end
+    alone = client("SET", key, "1")
+    assert str(alone).startswith("MISCONF the lease")
+    assert [str(one) for one in cast(list[object], transaction(client, f"SET {key} 1"))] == [
+        str(alone)
+    ]
+    little.kill("B")
+    little.kill("C")
+    little.run(10)
+    alone = client("SET", key, "1")
+    assert str(alone) == "NOQUORUM W=2 reachable=1: nothing was done"
+    assert [str(one) for one in cast(list[object], transaction(client, f"SET {key} 1"))] == [
+        str(alone)
+    ]
