@@ -244,7 +244,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "restore",
         "RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-        "Stores what DUMP gave, of Redis or respdyn: strings only. IDLETIME and FREQ do nothing.",
+        "Stores what DUMP gave, of Redis or respdyn, if a type here. IDLETIME and FREQ do nothing.",
         since="2.6.0", group="generic", flags="write denyoom", access="OW update",
         acl="dangerous", complexity="O(N) with N the length of the value",
         promise="last-writer", route=UPDATE, write=restore, reports_siblings=True,
@@ -263,7 +263,7 @@ COMMANDS: tuple[Command, ...] = (
         "sort",
         "SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC]"
         " [ALPHA] [STORE destination]",
-        "Answers an empty list for an absent key: what it sorts is not offered yet.",
+        "Answers an empty list for an absent key: to sort a set is not offered yet.",
         since="1.0.0", group="generic", flags="write denyoom movablekeys", access="RO access",
         acl="set sortedset list dangerous", arity=-2, promise="per-coordinator",
         route=GATHER, parts=sort_parts, then=sort_then, stores=sort_stores,
@@ -274,7 +274,7 @@ COMMANDS: tuple[Command, ...] = (
         "sort_ro",
         "SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]]"
         " [ASC | DESC] [ALPHA]",
-        "Answers an empty list for an absent key: what it sorts is not offered yet.",
+        "Answers an empty list for an absent key: to sort a set is not offered yet.",
         since="7.0.0", group="generic", flags="readonly movablekeys", access="RO access",
         acl="set sortedset list dangerous", arity=-2, promise="last-writer",
         route=GATHER, parts=sort_parts, then=sort_then,
