@@ -111,7 +111,7 @@ GOSSIP_GAVE: Final = b"g"          # to whom the sender has given some
 GOSSIP_LIFE: Final = b"f"          # who the sender is, and how far its disk has come, see `lives`
 GOSSIP_KNOWN: Final = b"q"         # what the sender remembers of that
 GOSSIP_KEYS: Final = b"d"          # the cluster's token keys, from member to member
-GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `vacancy`
+GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `address_takeover`
 
 
 # What anybody may say who has proved the secret: how a cluster is formed, found and joined, and

@@ -1,4 +1,4 @@
-"""What the tasks of the control path ask other nodes, and what is answered (see `asking`).
+"""What the tasks of the control path ask other nodes, and what is answered (see `tasks`).
 
 Apart from whoever asks and answers, because their layout is msgspec's business: what defines
 messages is not compiled (decision 0026).

@@ -1,4 +1,4 @@
-"""Questions of the control path, and the tasks that ask them.
+"""Tasks of the control path: requests to other nodes, and the runner that sends them.
 
 A task is a plain generator. It yields what it waits for, a list of questions, and is resumed with
 the list of answers in the same order, None for one that did not come in time. A question goes to a

@@ -1,4 +1,4 @@
-"""Transfer: who is filled, who knows which ring, and which partitions may therefore go on.
+"""Transfer state: who is filled, who knows which ring, which partitions may go on.
 
 Every node tells every other a `State` of itself: the newest ring that it goes by, the partitions
 that it owns but has lost (a wiped disk), those to come that it holds by now, and those for which it

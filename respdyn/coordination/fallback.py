@@ -1,4 +1,4 @@
-"""What a node does for a key that it does not own where owners alone do not suffice.
+"""Fallback (sloppy quorum): what a node does for a key whose owners alone do not suffice.
 
 *While none of them can be reached* it writes a bare dot into its hints, and ships it to the others
 that stand in (see `coordinator`). To read, it asks everybody who may keep something: the others

@@ -1,4 +1,4 @@
-"""Keyspace events: told by the coordinator of the write, heard at every node.
+"""Keyspace notifications: announced by the coordinator of the write, received at every node.
 
 A node tells the classes that any node it is connected to asks for, so `CONFIG SET
 notify-keyspace-events` at one node is enough for its subscribers to hear of all keys. An event

@@ -1,4 +1,4 @@
-"""SLOWLOG and LATENCY: what they answer from the journal.
+"""SLOWLOG and LATENCY: what they answer from the command statistics.
 
 Source: Redis `slowlog.c`, `latency.c`.
 """

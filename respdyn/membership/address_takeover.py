@@ -1,4 +1,4 @@
-"""How a node that lost its disk finds the place that it had, without being told its old name.
+"""Replacing a dead node by address: a node that lost its disk finds the place that it had.
 
 A node that starts with an empty data directory has a new node id and is a stranger to the cluster:
 a *visitor* that waits. If it stands exactly where a member stood, at the same host and peer port,

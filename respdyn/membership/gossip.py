@@ -8,7 +8,7 @@ once a heartbeat while the cluster forms.
 A ring says where members were when they joined. Where one has moved, whoever meets it tells
 everybody, so that two that have moved find each other, and a visitor finds all.
 
-Once a heartbeat a member also tells visitors where they stand (see `vacancy`).
+Once a heartbeat a member also tells visitors where they stand (see `address_takeover`).
 
 Within a frame statements come first, and a connection never reorders. So whatever a node answers
 under a ring reaches the other after that ring: nobody counts an answer without knowing at least

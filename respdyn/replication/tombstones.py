@@ -1,4 +1,4 @@
-"""What a deletion leaves behind, and when it may be forgotten.
+"""Garbage collection of tombstones: what a deletion leaves, and when it may be forgotten.
 
 A tombstone is the memory of a deletion: without it an older copy of the value, somewhere, would
 bring the value back. It may go once no older copy can exist. `GarbageIndex` has the tombstones here

@@ -8,7 +8,7 @@ ends the process at once. A mistake of our own (an exception that nobody expecte
 a node that does not know its own state must not serve.
 
 A node that waits at the place of a member which lost its disk begins anew under that member's id
-(`cluster/vacancy`): all of the above once more, in the same process.
+(`membership/address_takeover`): all of the above once more, in the same process.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What commands cost this node: times by command, slow ones, and moments of high latency.
+"""Command statistics: SLOWLOG, LATENCY and COMMANDSTATS, what commands cost this node.
 
 A command's time is what it took this node to run it, as in Redis, and what it then waited, for
 other nodes, for the disk or in a key's line, if that was `WAIT_MS` or more: what its client felt.

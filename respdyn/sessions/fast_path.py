@@ -1,4 +1,4 @@
-"""The two commonest commands, `GET key` and `SET key value`, without the layers in between.
+"""The fast path of `GET key` and `SET key value`, without the layers in between.
 
 A client's pipeline is a run of these more often than not, so what is the same for all of a run is
 looked at once: the session, its terms, the time, who may coordinate. What they do is what `router`

@@ -1,4 +1,4 @@
-"""What clients are told unasked: messages, events, what they must not cache, slots that moved.
+"""Notifications: pub/sub messages, keyspace events, invalidations, and slots that moved.
 
 One door for the node to all rooms that do so, because they hear the same things: statements of
 peers, links that come and go, time, and which records a turn has changed. Nothing here costs

@@ -1,4 +1,4 @@
-"""Where a client's command comes in: its session, its right to ask, and who keeps it waiting.
+"""Client sessions: where a command comes in, its right to be run, and what makes it wait.
 
 `router` has the road that it takes from here.
 """

@@ -1,4 +1,4 @@
-"""How nodes see each other: what `sessions` goes by."""
+"""Views: which other nodes each node holds for up, as `sim/sessions` judges by."""
 
 from respdyn.sim.host import UP, Host
 from respdyn.sim.world import World
