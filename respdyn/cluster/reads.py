@@ -1,0 +1,169 @@
+"""Reads for keys that this node owns: R answers, one reply, and the repair of who was behind.
+
+A read is answered from the copy here once R-1 others have confirmed its digest; whoever holds
+something else sends it, the join of all is the answer, and those that were behind get the join back
+(read repair). Where an answer is late one more replica is asked.
+
+*Sloppy quorum*: a read asks stand-ins for what they keep only where owners do not suffice; one that
+keeps nothing completes the quorum, for this node itself speaks for the owners. Who keeps hints for
+owners that are asked is asked besides (see `keepers`).
+
+Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from respdyn.causal.codec import digest
+from respdyn.cluster.keepers import NOBODY, Keepers
+from respdyn.cluster.latencies import Latencies
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import PROBE, pair
+from respdyn.cluster.now import Now
+from respdyn.cluster.plan import Plan, ReplicaSet
+from respdyn.cluster.quorum import Reader, ReadOp, ReadRound
+from respdyn.cluster.replica import Replica
+from respdyn.cluster.statistics import Counters
+from respdyn.cluster.timeouts import NEVER, Deadlines
+from respdyn.types import values
+
+
+class Reads:
+    """The reads that this node drives; `Coordinator` hears their answers."""
+
+    def __init__(
+        self, replica: Replica, counters: Counters, speculative_ms: int,
+        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
+        keepers: Keepers, now: Now,
+    ) -> None:
+        self._now = now
+        self.keepers = keepers
+        self.message_max_age_ms = NEVER
+        self.can_store = True           # False while this node's disk fails
+        self.latencies = Latencies(lambda took_ms, requests: None)
+        self._replica = replica
+        self.counters = counters
+        self.speculative_ms = speculative_ms
+        self._link_to, self.tell_cleared = link_to, tell_cleared
+        self._touched: list[ReplicaSet] = []             # with open rounds
+        self._reads: Deadlines[ReadRound] = Deadlines()
+        self._retries: deque[ReadRound] = deque()
+
+    def read(
+        self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int, is_sloppy: bool,
+        deadline_ms: int,
+    ) -> None:
+        """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""
+        replicas = plan.replicas if is_sloppy else plan.strict
+        keepers = self.keepers.of(plan.partition) if self.keepers.asked else NOBODY
+        for read_round in replicas.open_reads:
+            if (
+                read_round.deadline_ms == deadline_ms and read_round.need == r - 1
+                and read_round.keepers is keepers
+            ):
+                break
+        else:
+            read_round = self._open_read(replicas, r - 1, deadline_ms, keepers)
+        self.counters.reads_coordinated += 1
+        place = (read_round, len(read_round.ops))
+        read_round.ops.append(ReadOp(reader, locator, record, self._now.now_ms))
+        entry = pair(locator, digest(record))
+        for peer in read_round.asked:
+            link = self._link_to(peer)
+            link.verifies.append(entry)
+            link.reads.append(place)
+        if read_round.probed or keepers:
+            self.counters.sloppy_reads += 1
+            for peer in (*read_round.probed, *keepers):
+                self._probe(self._link_to(peer), read_round, len(read_round.ops) - 1)
+
+    def _probe(self, link: Link, read_round: ReadRound, index: int) -> None:
+        """Ask one that stands in, or keeps hints, whether it has something else."""
+        op = read_round.ops[index]
+        link.verifies.append(pair(PROBE + op.locator, digest(op.record)))
+        link.reads.append((read_round, index))
+
+    def _open_read(
+        self, replicas: ReplicaSet, need: int, deadline_ms: int, keepers: tuple[str, ...]
+    ) -> ReadRound:
+        now_ms = self._now.now_ms
+        read_round = ReadRound(need, deadline_ms, now_ms + self.speculative_ms, now_ms)
+        replicas.turns += 1
+        count = len(replicas.readers)
+        order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
+        order.sort(key=lambda peer: bool(self._link_to(peer).deprioritized))
+        read_round.asked = order[:need]
+        read_round.spare = order[need:]
+        if replicas.probed:
+            missing = need - len(read_round.asked)
+            read_round.probed = list(replicas.probed[:missing])
+            read_round.spare_probes = list(replicas.probed[missing:])
+        read_round.open_answers = need
+        read_round.keepers = keepers
+        read_round.besides = list(keepers)
+        for peer in (*read_round.asked, *read_round.probed, *keepers):
+            self._link_to(peer).read_rounds.append(read_round)
+        replicas.open_reads.insert(0, read_round)
+        self._touched.append(replicas)
+        self._reads.add(read_round, deadline_ms - now_ms)
+        if read_round.spare or read_round.spare_probes:
+            self._retries.append(read_round)
+        return read_round
+
+    def _ask_spare(self, read_round: ReadRound) -> bool:
+        """Ask one more replica for every key of the round; False when there is none."""
+        while read_round.spare or read_round.spare_probes:
+            is_owner = bool(read_round.spare)
+            link = self._link_to((read_round.spare or read_round.spare_probes).pop(0))
+            if not link.is_up:
+                continue
+            read_round.open_answers += 1
+            link.read_rounds.append(read_round)
+            if is_owner:
+                read_round.asked.append(link.peer)
+                for index, op in enumerate(read_round.ops):
+                    link.verifies.append(pair(op.locator, digest(op.record)))
+                    link.reads.append((read_round, index))
+            else:
+                read_round.probed.append(link.peer)
+                for index in range(len(read_round.ops)):
+                    self._probe(link, read_round, index)
+            self.counters.speculative_reads += 1
+            return True
+        return False
+
+    def _finish_read(self, read_round: ReadRound) -> None:
+        self.latencies.read(self._now.now_ms - read_round.began_ms, len(read_round.ops))
+        for op in read_round.ops:
+            if op.answers is None:
+                op.reader.agree()
+            else:
+                self._reconcile(op, read_round.asked)
+                op.reader.differ(op.joined)
+
+    def _reconcile(self, op: ReadOp, asked: list[str]) -> None:
+        """Join here what the others held, and send the join to those that were behind.
+
+        A node whose disk fails keeps nothing: it would not know an end.
+        """
+        assert op.answers is not None
+        if op.joined:
+            # A replica that differed has told, before it did, what was cleared.
+            op.joined = self._replica.uncleared(op.locator, op.joined)
+        if 0 < values.ends_ms(op.joined) < self._now.wall_ms:
+            return      # each replica drops it, and some have
+        if self._now.now_ms - op.began_ms > self.message_max_age_ms:
+            return      # it may be deleted since, and the deletion forgotten
+        joined = op.joined
+        if joined and self.can_store:
+            joined = self._replica.receive(op.locator, joined)
+        held = dict(op.answers)
+        for peer in asked:
+            link = self._link_to(peer)
+            if held.get(peer, op.record) == op.joined or not link.is_up or not link.can_store:
+                continue
+            self.counters.read_repairs += 1
+            if op.joined:
+                link.stores.append(pair(op.locator, joined))
+            else:
+                self.tell_cleared(link, op.locator)
