@@ -5,12 +5,12 @@ Source: SEMANTICS 7.
 
 from typing import Any
 
-from respdyn.coordination.groups import Running
+from respdyn.coordination.groups import GroupExecution
 from respdyn.node import Node
 from tests.sim.bugs import SMALL, Bug
 
 
-class HalfRunning(Running):
+class HalfRunning(GroupExecution):
     """A group that does its first half now and the rest in a later turn."""
 
     def run_steps(self) -> None:
@@ -40,7 +40,7 @@ class AppliesGroupsInTwoTurns(Node):
                 running.run_step(index)
 
 
-class NeverChanged(Running):
+class NeverChanged(GroupExecution):
     """A group that does not look at its watched keys."""
 
     def has_changed(self) -> bool:
