@@ -28,15 +28,15 @@ import msgspec
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import pair
-from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Drop, Promise, Promised, Remnants, Same, Vow
 from respdyn.cluster.tasks import Answer, Request, Task, TaskRunner, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
-from respdyn.replication.tombstones import Due, GarbageIndex, Promises
+from respdyn.replication.fence import Fence
+from respdyn.replication.tombstones import Due, GarbageIndex
 from respdyn.replication.transfer import Transfer
-from respdyn.ring.hashing import SLOTS, is_locator, slot_of_locator
+from respdyn.ring.hashing import is_locator, slot_of_locator
 from respdyn.types.values import REMARK_LEAD_MS, is_expired, remove
 
 BATCH: Final = 1024          # locators dealt with at once
@@ -50,25 +50,23 @@ _STAGGER_MS: Final = 10_000  # how much longer the second owner waits than the f
 Name = tuple[bytes, bytes]      # a locator, and the digest of what should be there
 
 
-class Collection:
+class Collection(Fence):
     """Runs this node's collecting, and answers those of others."""
 
     def __init__(
         self, node: ThisNode, tasks: TaskRunner, transfer: Transfer, replan: Callable[[], None]
     ) -> None:
+        super().__init__(node)
         self.garbage = GarbageIndex(node.replica)
-        self.promises = Promises(node.replica)
-        self.disturbed_ms = 0
-        self._node = node
         self._tasks = tasks
         self._transfer = transfer
         self._replan = replan
         self._next_ms = 0
         self._next_collect_ms = 0
+        self._again_ms = 0      # until then nothing is asked: another has refused a promise
         self._planned_version = -1
         self._is_running = False
         self._owned: dict[int, int] = {}            # partition -> this node's place
-        self._generation_of: dict[int, int] = {}    # partition -> when the promise was stored
 
     # ---- when ----
 
@@ -113,7 +111,7 @@ class Collection:
         if due:
             self._run(self._reduce(due))
             return
-        if node.now.now_ms < self._next_collect_ms and garbage.due < BATCH:
+        if now_ms < self._again_ms or (now_ms < self._next_collect_ms and garbage.due < BATCH):
             return
         due = garbage.take(garbage.tombstones, BATCH, PARTITIONS)
         if due:
@@ -155,97 +153,7 @@ class Collection:
 
         self._tasks.start_quietly(task, self._node.settings.request_timeout_ms, done)
 
-    # ---- the fence ----
-
-    def _others(self, partition: int) -> list[str] | None:
-        """The other owners of a partition, if nothing is in doubt here; else None."""
-        node = self._node
-        plan = self._plan(partition)
-        if plan is None or not plan.is_owner or not node.transfers.is_at_rest(partition):
-            return None
-        if node.store_failure or node.hints.oldest_of(partition):
-            return None
-        others = [owner for owner in plan.owners if owner != node.identity.node_id]
-        for owner in others:
-            link = node.links.get(owner)
-            if link is None or not link.is_up or not link.can_store:
-                return None
-        return others
-
-    def _members(self) -> list[str]:
-        """All other members, owners or not: any may keep hints, or a copy that it once owned."""
-        ring = self._node.ring
-        here = self._node.identity.node_id
-        members = ring.members if ring is not None else ()
-        return [member.node_id for member in members if member.node_id != here]
-
-    def _is_up(self, member: str) -> bool:
-        link = self._node.links.get(member)
-        return link is not None and link.is_up
-
-    def _asked_members(self) -> tuple[list[str], bool]:
-        """Those that can be asked, and whether that is everybody."""
-        members = self._members()
-        up = [member for member in members if self._is_up(member)]
-        return up, len(up) == len(members)
-
-    def _settled_ms(self) -> int:
-        """What was sent so long ago has arrived or never will: clocks may drift by a sixteenth."""
-        age_ms = self._node.settings.message_max_age_ms
-        return age_ms + age_ms // 16
-
-    def _is_free(self, partition: int) -> bool:
-        """Whether nothing older of a partition can come from this node any more.
-
-        It keeps no hint of it, and no copy unless it is an owner; and for so long that whatever it
-        has sent of those has arrived.
-        """
-        node = self._node
-        for_ms = self._settled_ms()
-        width = node.replica.width
-        if not 0 <= partition < SLOTS // width or not node.transfers.is_at_rest(partition):
-            return False
-        rested_ms = node.now.now_ms - self.disturbed_ms
-        if rested_ms < for_ms or not node.hints.is_free(partition, for_ms):
-            return False
-        if node.identity.node_id in node.transfers.holders(partition):
-            return True
-        return not any(node.replica.slots[partition * width : (partition + 1) * width])
-
-    def disturb(self) -> None:
-        """The ring has changed here, or a copy that was another's was given back."""
-        self.disturbed_ms = self._node.now.now_ms
-
-    def _plan(self, partition: int) -> Plan | None:
-        plans = self._node.plans
-        at = partition * self._node.replica.width
-        return plans[at] if 0 <= at < len(plans) else None
-
-    def _version(self) -> int:
-        ring = self._node.ring
-        return ring.version if ring is not None else 0
-
     # ---- the asking side ----
-
-    def _promise_here(self, partition: int) -> int:
-        """A number under which nothing was asked before: a copy from before the question has never
-        promised it, and it is on the disk only with all that came before it.
-        """
-        promises = self.promises
-        number = 1 + max(
-            promises.collected.get(partition, 0), promises.promised.get(partition, 0)
-        )
-        self._promise(partition, number)
-        return number
-
-    def _promise(self, partition: int, number: int) -> None:
-        """Promise, and note with which batch that goes to the disk."""
-        if self.promises.promise(partition, number):
-            self._node.replica.must_sync = True
-            self._generation_of[partition] = self._node.generation + 1
-
-    def _is_promise_durable(self, partition: int) -> bool:
-        return self._node.durable_to >= self._generation_of.get(partition, 0)
 
     def _collect(self, due: Due) -> Task:
         """Have tombstones forgotten by all owners."""
@@ -266,6 +174,11 @@ class Collection:
         promised = [
             [answer_as(Promised, next(answers)) for _ in owners] for _, owners in asked
         ]
+        if any(
+            one is None or one.number != question.number
+            for (question, _), told in zip(asked, promised, strict=True) for one in told
+        ):
+            self._wait_by_chance()
         refused = self._refused(vows, [answer_as(list[int], answer) for answer in answers])
         remnants = Remnants(version, [question.partition for question, _ in asked])
         told = yield [(member, remnants) for member in members]
@@ -284,6 +197,11 @@ class Collection:
         if drops:
             yield drops
         return b""
+
+    def _wait_by_chance(self) -> None:
+        """Two that ask each other at one moment refuse each other: they must not go on in step."""
+        pause_ms = min(PAUSE_MS, self._grace_ms() // 4)
+        self._again_ms = self._node.now.now_ms + int(pause_ms * 3 * self._node.random.random())
 
     def _questions(self, due: Due, is_early: bool) -> list[tuple[Promise, list[str]]]:
         """What to ask of whom; nothing about a partition of which something is in doubt here."""

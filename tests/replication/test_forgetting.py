@@ -47,6 +47,19 @@ def test_a_tombstone_goes_once_whatever_was_sent_has_arrived() -> None:
     assert sum(map(len, (machine.node.collection.promises.early for machine in little.machines)))
 
 
+def test_owners_that_ask_each_other_at_the_same_moment_do_not_refuse_each_other_for_ever() -> None:
+    """Each has promised its own number, so it promises no other the same; the next time differs."""
+    little = Little(3, **QUICK).ready()
+    little.run(SOON_MS)
+    deleted(little, "A", *(f"k{number}" for number in range(20)))
+    for machine in little.machines:
+        machine.node.collection._next_ms = machine.node.now_ms + 2 * SOON_MS
+    little.run(2 * SOON_MS + 50)
+    assert records(little) == [20, 20, 20], "all have begun together"
+    little.run(3 * SOON_MS)
+    assert records(little) == [0, 0, 0]
+
+
 def test_a_member_that_is_away_keeps_every_tombstone_though_it_owns_none_of_them() -> None:
     little = Little(5, **QUICK).ready()
     little.run(SOON_MS)
