@@ -15,7 +15,7 @@ from respdyn.causal.tokens import INTERVALS_MAX, Seal
 from respdyn.errors import DamagedError
 from tests.laws.maps import ACTORS, contexts
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden-tokens"
 LOCATOR = b"\x12\x34\x00user:1"
 CONTEXT = Context({ACTORS[0]: (1, 5, 7, 2**64 - 1), ACTORS[1]: (0, 300)})
 KEY = bytes(range(32))
