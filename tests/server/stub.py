@@ -86,7 +86,7 @@ class StubNode:
         self.readiness = StubReadiness()
         self.table: dict[bytes, bytes] = {}
         self.dirty: list[Session] = []
-        self.sessions: list[Session] = []
+        self.opened: list[Session] = []
         self.ran = 0
         self.advances = 0
         self.drains = 0
@@ -108,14 +108,14 @@ class StubNode:
         shared = SharedSessionState(Now())
         session = Session(1, address, local, listener, 0, terms, self.dirty, tag, shared)
         session.authenticated = not self.settings.requirepass
-        self.sessions.append(session)
+        self.opened.append(session)
         return session
 
     def lets_in_everybody(self) -> bool:
         return not self.settings.requirepass
 
     def close_session(self, session: Session) -> None:
-        self.sessions.remove(session)
+        self.opened.remove(session)
 
     def commands(
         self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int

@@ -177,7 +177,7 @@ def test_replies_beyond_the_hard_limit_disconnect() -> None:
             server.call(lambda cell=cell: cell.fill(reply))  # type: ignore[misc]
             time.sleep(0.002)
         until(lambda: server.metrics.clients_output_closed == 1, "it is disconnected")
-        until(lambda: not server.node.sessions, "its session is closed")
+        until(lambda: not server.node.opened, "its session is closed")
 
 
 def test_half_closed_clients_get_what_they_asked_for(server: Served) -> None:
