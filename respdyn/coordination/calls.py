@@ -146,12 +146,12 @@ class Gathering:
     if it is not b"", stands for a part whose key holds another type than the command is for.
     """
 
-    __slots__ = ("_failed_at", "_fold", "_missing", "_null", "_replies", "_waiter")
+    __slots__ = ("_failed_at", "_fold", "_missing", "_replies", "_shown", "_waiter")
 
     def __init__(
         self, parts: int, fold: Callable[[list[bytes]], bytes], waiter: Waiter, null: bytes = b""
     ) -> None:
-        self._null = null
+        self._shown = null
         self._replies: list[bytes] = [b""] * parts
         self._missing = parts or 1
         self._failed_at = LAST          # the first of them that is an error
@@ -174,8 +174,8 @@ class Gathering:
 
     def part(self, index: int, reply: bytes) -> None:
         """One part's reply. An error of any part is the reply of the whole."""
-        if self._null and reply[:1] == b"-" and reply.startswith(_WRONG_TYPE):
-            reply = self._null
+        if self._shown and reply[:1] == b"-" and reply.startswith(_WRONG_TYPE):
+            reply = self._shown
         self._replies[index] = reply
         if index < self._failed_at and reply[:1] == b"-":
             self._failed_at = index
