@@ -209,9 +209,9 @@ def test_who_answers_too_late_is_spared_until_it_is_well_for_a_while() -> None:
     assert all(link.is_up for link in watch.links)
     watch.delays[1] = 1
     watch.run(3000, 10, 100)
-    assert watch.links[1].spared == "slow"
+    assert watch.links[1].deprioritized == "slow"
     watch.run(10_000, 10, 100)
-    assert watch.links[1].spared == ""
+    assert watch.links[1].deprioritized == ""
 
 
 def test_who_answers_later_than_it_used_to_is_spared_but_not_who_was_always_far() -> None:
@@ -240,7 +240,7 @@ def test_a_silence_that_was_come_back_from_lately_is_no_proof() -> None:
         watch.run(600, 10, 50)
     watch.delays[1] = None
     watch.run(510, 10, 50)
-    assert watch.links[1].is_up and watch.links[1].spared
+    assert watch.links[1].is_up and watch.links[1].deprioritized
     watch.run(500, 10, 50)
     assert not watch.links[1].is_up
 
@@ -286,15 +286,15 @@ def test_who_flaps_is_spared_ever_longer_but_not_for_ever() -> None:
         watch.delays[0] = 1
         watch.run(1200)
         assert watch.links[0].is_up
-        spared.append(watch.links[0].spared == "unsteady")
+        spared.append(watch.links[0].deprioritized == "unsteady")
         watch.run(500)
-        still.append(watch.links[0].spared == "unsteady")
+        still.append(watch.links[0].deprioritized == "unsteady")
     assert spared == [True] * 6                 # who was lost in silence, for a moment
     assert still == [False] * 2 + [True] * 4
     watch.run(TIMEOUT_MS * (SPARED_MOST - 2))
-    assert watch.links[0].spared == "unsteady"
+    assert watch.links[0].deprioritized == "unsteady"
     watch.run(TIMEOUT_MS * 3)
-    assert watch.links[0].spared == ""
+    assert watch.links[0].deprioritized == ""
 
 
 # ---- in a cluster ----
@@ -337,14 +337,14 @@ def test_a_busy_owner_is_skipped_and_says_so_itself() -> None:
         crowd.send("DYN.WITH", "W", "3", "SET", little.key_of("B", f"x{i}-"), "1")
     little.run(5)
     assert little["B"].readiness.is_busy
-    assert little["A"].links[little.machines[1].name].spared == "busy"
+    assert little["A"].links[little.machines[1].name].deprioritized == "busy"
     before = little["B"].counters.writes_coordinated
     assert little.client("A")("SET", key, "v") == b"OK"
     assert little["B"].counters.writes_coordinated == before
     little.machines[1].fsync = True
     little.run(3000)
     assert not little["B"].readiness.is_busy
-    assert little["A"].links[little.machines[1].name].spared == ""
+    assert little["A"].links[little.machines[1].name].deprioritized == ""
     assert little.client("A")("SET", key, "v2") == b"OK"
     assert little["B"].counters.writes_coordinated > before
     assert little.client("C")("GET", key) == b"v2"

@@ -7,6 +7,7 @@ from respdyn.cluster.identity import Identity
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.link import Link
 from respdyn.cluster.now import Now
+from respdyn.cluster.questions import Deliver
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import PeerError
@@ -57,10 +58,11 @@ def test_a_hint_for_an_owner_that_its_keeper_reaches_is_delivered_at_once() -> N
 def test_an_owner_that_does_not_take_its_hints_is_not_asked_every_turn() -> None:
     sides = Sides()
     sides.part()
-    asked = []
+    asked: list[int] = []
+    taken = {}
     for name in "DE":
-        handoff = sides[name].handoff
-        handoff.answer = lambda ask: asked.append(1) or 2    # type: ignore[method-assign, func-returns-value]
+        answers = sides[name].answers._answers
+        taken[name], answers[Deliver] = answers[Deliver], lambda ask: asked.append(1) or 2
     a = sides.client("A")
     key = sides.key("A", "D", "E")
     for number in range(200):
@@ -68,7 +70,7 @@ def test_an_owner_that_does_not_take_its_hints_is_not_asked_every_turn() -> None
         sides.run(1)
     assert 1 <= len(asked) <= 4, len(asked)
     for name in "DE":
-        del sides[name].handoff.answer
+        sides[name].answers._answers[Deliver] = taken[name]
     sides.run(1100)
     assert sides["C"].hints.count == 0
     copies = [sides[name].replica.get(locator_of(key)) for name in "ADE"]
@@ -247,7 +249,7 @@ class Heard:
         self.hints = Hints(replica, Counters(), 1 << 20, 1000, self.now)
         self.links = {name * 40: Link(name * 40) for name in "abc"}
         for link in self.links.values():
-            link.is_up = link.is_connected = True
+            link.is_up = link.is_connected = link.is_member = True
         self.keepers = Keepers("f" * 40, self.links, self.hints, 500, self.now)
         self.owner = bytes.fromhex("c" * 40)
 
