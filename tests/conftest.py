@@ -15,13 +15,6 @@ for name in [name for name in os.environ if name.startswith("RESPDYN_")]:
 
 profile.load()
 
-# Packages of tests whose tests stay in one worker, in their order.
-ALONE = {
-    "processes": ("cli", "compat", "compiled", "faults", "server"),
-    "simulations": ("sim",),
-}
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite", action="store_true",
@@ -29,20 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)     # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The order, and what `make test` may run side by side.
-
-    What needs the compiled build comes last: `make test` compiles meanwhile. Tests of real
-    processes are one after another in one worker, simulations in another; all else goes where
-    there is room.
-    """
+    """What needs the compiled build comes last: `make test` compiles meanwhile."""
     items.sort(key=lambda item: "compiled_python" in getattr(item, "fixturenames", ()))
-    for item in items:
-        package = item.nodeid.split("/")[1]
-        for group, packages in ALONE.items():
-            if package in packages:
-                item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
