@@ -35,7 +35,7 @@ def test_a_jump_expires_nothing_and_is_told_at_once() -> None:
     for r in (b"1", b"2", b"3"):
         for name in "ABC":
             assert little.client(name)("DYN.WITH", "R", r, "GET", key) == b"v"
-    assert little["A"].links[little.machines[1].name].spared == "busy"
+    assert little["A"].links[little.machines[1].name].deprioritized == "busy"
 
 
 def test_others_coordinate_meanwhile_and_it_comes_back_when_the_clock_is_right() -> None:
