@@ -13,7 +13,7 @@ NAMES: Final = (
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
     "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held",
     "statements_unknown", "questions_unknown", "strangers_ignored",
-    "logins_delayed",
+    "logins_delayed", "counters_used_twice",
 )
 
 
@@ -65,6 +65,7 @@ class Counters:
         self.expired_reduced = 0
         self.partitions_given_up = 0
         self.logins_delayed = 0         # refused unheard, after wrong ones of the same address
+        self.counters_used_twice = 0    # writes refused: somebody shows what only this node mints
         self.strangers_ignored = 0      # statements of peers that are no members
         self.disks_went_back = 0        # this node's data was older than what others had seen of it
         self.writes_held = 0            # times that a client's write waited for a disk or a peer

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from heapq import heappop, heappush
 
 from respdyn.ports import Trace
-from respdyn.sim.history import History
+from respdyn.sim.history import History, Wrong
 from respdyn.sim.operations import Op
 from respdyn.sim.plan import Plan
 from respdyn.sim.report import Story
@@ -100,6 +100,8 @@ class NodeTrace(Trace):
         timeline = self._timeline
         line = " ".join([name, *(f"{key}={value}" for key, value in fields.items())])
         timeline.stamp(self._index, line.encode())
+        if name == "counter_used_twice":    # no member here shows what it cannot have
+            raise Wrong(f"{self._name} was about to use a counter twice")
         timeline.count(f"trace {name}")
         if timeline.story is not None:
             timeline.tell(self._name, line)
