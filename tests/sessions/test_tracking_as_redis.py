@@ -43,7 +43,7 @@ STORIES = {
                    " / w HDEL h no / w HDEL h f / a HGETALL no / w HINCRBY no n 1 / a SISMEMBER s x"
                    " / w SADD s y / a SCARD s / w SADD s z / a SMISMEMBER s y z / w SREM s no"
                    " / w SREM s y / a SINTERCARD 2 s t / w SADD t 1 / w SADD s 1 / a SCARD s"
-                   " / w SPOP s / a HSET h a 1 / w DEL h",
+                   " / w SREM s z / a SCARD s / w SPOP s / a HSET h a 1 / w DEL h",
     "flush": "a CLIENT TRACKING ON / a GET k / w SET k 1 / a GET k / w FLUSHALL / w SET k 2",
     "what is refused":
         "a CLIENT TRACKING / a CLIENT TRACKING MAYBE / a CLIENT TRACKING ON NOPE"
