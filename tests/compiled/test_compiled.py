@@ -22,12 +22,12 @@ for seed in (1, 3, 4, 7, 19, 23):
     print(seed, outcome.digest)
 """
 # What passes sockets, signals, disks and terminals: there a compiled node could differ unseen by
-# the simulator. Not test_turn: it gives the turn a stub for its node, which a compiled one refuses.
-# The sources are last on the path, so that what is compiled is found first.
+# the simulator. Not what gives a turn or a connection a stub for its node: compiled, they refuse
+# it. The sources are last on the path, so that what is compiled is found first.
 CHOSEN = (
     "tests/cli/test_cluster.py", "tests/cli/test_cluster_clients.py", "tests/cli/test_main.py",
-    "tests/server/test_clients.py", "tests/server/test_draining.py", "tests/server/test_memory.py",
-    "tests/server/test_operating.py", "tests/server/test_peers.py", "tests/server/test_place.py",
+    "tests/server/test_draining.py", "tests/server/test_memory.py",
+    "tests/server/test_operating.py", "tests/server/test_place.py",
     "tests/server/test_serve.py", "tests/server/test_users.py",
 )
 PYTEST = ("-P", "-m", "pytest", "-q", "-x", "--import-mode=append", "-o", "pythonpath=")
