@@ -33,11 +33,11 @@ from respdyn.membership.ring_changes import RingChanges
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.transfer import Transfer
 from respdyn.resp.replies import OK
+from respdyn.ring.hashing import DATABASES
 from respdyn.sessions import pubsub_tasks
 from respdyn.sessions.session import Session
 from respdyn.sessions.sessions import Sessions
 
-_DATABASES: Final = 16
 _SWAP_REFUSED = (
     "ERR SWAPDB is not offered: a database is part of every key's place, so all keys of both"
     " would have to be written anew"
@@ -123,7 +123,7 @@ def _randomkey(tasks: Tasks, asked: Asked) -> Task:
 
 def _flush(tasks: Tasks, asked: Asked) -> Task:
     scan.parse_flush(asked.argv)
-    dbs = [asked.db] if asked.name == "flushdb" else list(range(_DATABASES))
+    dbs = [asked.db] if asked.name == "flushdb" else list(range(DATABASES))
     return tasks.coverage.flush(dbs, asked.terms, asked.mine)
 
 
@@ -131,7 +131,7 @@ def _swapdb(tasks: Tasks, asked: Asked) -> Task:
     for argument, place in ((asked.argv[1], "first"), (asked.argv[2], "second")):
         if integer_of(argument) is None:
             raise ReplyError(f"ERR invalid {place} DB index")
-    if not all(0 <= int(argument) < _DATABASES for argument in asked.argv[1:3]):
+    if not all(0 <= int(argument) < DATABASES for argument in asked.argv[1:3]):
         raise ReplyError("ERR DB index is out of range")
     raise ReplyError(_SWAP_REFUSED)
 

@@ -23,9 +23,7 @@ _u64: Final = int.from_bytes
 
 def claim_rows(rows: bytes, actor: bytes, counter: int, floor: int) -> bytes:
     """These rows united with what `context.claim` allows."""
-    at = len(rows)
-    while at and rows[at - 32 : at - 16] > actor:
-        at -= ROW_BYTES
+    at = end_of(rows, actor)
     if not at or rows[at - 32 : at - 16] != actor:
         return rows[:at] + _pack_row(actor, claim_lo(0, counter, floor), counter) + rows[at:]
     previous = _u64(rows[at - 8 : at])
@@ -33,6 +31,14 @@ def claim_rows(rows: bytes, actor: bytes, counter: int, floor: int) -> bytes:
     if lo == previous:
         return rows[: at - 8] + counter.to_bytes(8) + rows[at:]
     return rows[:at] + _pack_row(actor, lo, counter) + rows[at:]
+
+
+def end_of(rows: bytes, actor: bytes) -> int:
+    """Where the rows of an actor end, or would stand."""
+    at = len(rows)
+    while at and rows[at - 32 : at - 16] > actor:
+        at -= ROW_BYTES
+    return at
 
 
 def encode_rows(context: Context) -> bytes:

@@ -14,11 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from respdyn.cluster.cleared import check_tops, decode_tops
+from respdyn.cluster.hint import CLEARING
 from respdyn.errors import PeerError
-from respdyn.ring.hashing import SLOTS, is_locator
-
-DATABASES = 16
-CLEARING = b"\x80"          # so begins a hint's name that is a cleared context's
+from respdyn.ring.hashing import DATABASES, SLOTS, is_locator
 
 Db = Annotated[int, Meta(ge=0, lt=DATABASES)]
 Slot = Annotated[int, Meta(ge=0, le=SLOTS)]             # `SLOTS` is the end

@@ -209,11 +209,12 @@ class Dispatcher:
                     )
             else:
                 reply, delta = command.write(argv, record, self._now.wall_ms, resp3, stamp)
+        except UsedTwice as wrong:
+            self._counters.counters_used_twice += 1
+            self._node.trace.event("counter_used_twice", command=command.name)
+            self._replica.used_twice()
+            return error(wrong.text)
         except ReplyError as wrong:
-            if isinstance(wrong, UsedTwice):
-                self._counters.counters_used_twice += 1
-                self._node.trace.event("counter_used_twice", command=command.name)
-                self._replica.used_twice()
             return error(wrong.text)
         if not delta:
             if self.keyspace_events is not None:

@@ -14,13 +14,13 @@ from respdyn.errors import ReplyError
 from respdyn.local import acl, clients
 from respdyn.local.info import REDIS_VERSION
 from respdyn.resp.replies import EMPTY_ARRAY, OK, PONG, bulk, bulks, integer, map_, text
+from respdyn.ring.hashing import DATABASES
 from respdyn.sessions.session import Session
 from respdyn.sessions.transactions import forget
 
 if TYPE_CHECKING:
     from respdyn.local.context import LocalContext
 
-DATABASES: Final = 16
 _HELLO_NEEDS_AUTH: Final = (
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
     "<user> <pass> option can be used to authenticate the client and select the RESP protocol "

@@ -56,7 +56,7 @@ class Gossip:
         keepers: Keepers, token_keys: TokenKeys,
         cleared: ClearedGossip,
     ) -> None:
-        # The users are the engine's; it sets these two.
+        # The users are those of `sessions`, which sets these two.
         self.users_told: Callable[[], list[bytes]] = list
         self.user_heard: Callable[[bytes], None] = lambda body: None
         # Whoever changes the ring sets these two.

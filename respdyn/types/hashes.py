@@ -29,7 +29,7 @@ from respdyn.types.packed import (
     unpack_ziplist,
     unpack_zipmap,
 )
-from respdyn.types.view import Draft, ElementKind, View
+from respdyn.types.view import Draft, ElementKind, View, always, never
 
 LETTER: Final = b"f"
 LISTPACK_ENTRIES_MAX: Final = 128       # as Redis's `hash-max-listpack-entries` and its value limit
@@ -223,7 +223,7 @@ def key_ends_at(record: bytes) -> int | None:
 
 def view_of(record: bytes, now_ms: int) -> View:
     """All fields of a record, whatever type it shows and whether or not the key has expired."""
-    return View(record, now_ms, FIELDS, _always)
+    return View(record, now_ms, FIELDS, always)
 
 
 def is_listpack(pairs: list[tuple[bytes, bytes]]) -> bool:
@@ -314,7 +314,7 @@ def replace(
 
     Items are field, value, and the field's own time to live or 0.
     """
-    draft = Draft(record, 0, FIELDS, _never, stamp)
+    draft = Draft(record, 0, FIELDS, never, stamp)
     for field, held, ends_ms in items:
         put(draft, field, held)
         if ends_ms:
@@ -345,15 +345,7 @@ def unpack(packed: bytes, record: bytes, stamp: Stamp, at_ms: int) -> bytes:
 
 def draft_of(record: bytes, stamp: Stamp) -> Draft:
     """To change the fields of a record, whatever type it shows."""
-    return Draft(record, 0, FIELDS, _always, stamp)
-
-
-def _always(record: bytes, now_ms: int) -> bool:
-    return True
-
-
-def _never(record: bytes, now_ms: int) -> bool:
-    return False
+    return Draft(record, 0, FIELDS, always, stamp)
 
 
 FIELDS: Final = ElementKind(LETTER, prepare, is_live)

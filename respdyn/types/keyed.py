@@ -19,7 +19,7 @@ from respdyn.causal import codec, element_map
 from respdyn.causal.context import claim_lo
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import CLOCK_MAX
-from respdyn.causal.rows import rows_of_dots, unite_rows
+from respdyn.causal.rows import end_of, rows_of_dots, unite_rows
 
 # (element, dot as 24 bytes, payload)
 Entry = tuple[bytes, bytes, bytes]
@@ -42,6 +42,11 @@ def expire_at(births: Cells, remarks: dict[bytes, Cells]) -> int:
     bounds = [
         _u64(payload[8:16]) for birth, _ in births for _, payload in remarks.get(birth, ())
     ]
+    return longest(bounds)
+
+
+def longest(bounds: list[int]) -> int:
+    """The end of what has all these ends, in ms; 0, which none has, stands for no end."""
     return 0 if not bounds or 0 in bounds else max(bounds)
 
 
@@ -109,9 +114,7 @@ def claimed(rows: bytes, actor: bytes, counter: int, count: int, floor: int) -> 
 
     `rows`: those of the key here. Raises `UsedTwice`.
     """
-    at = len(rows)
-    while at and rows[at - 32 : at - 16] > actor:
-        at -= codec.ROW_BYTES
+    at = end_of(rows, actor)
     previous = _u64(rows[at - 8 : at]) if at and rows[at - 32 : at - 16] == actor else 0
     lo = claim_lo(previous, counter, floor)
     return actor + lo.to_bytes(8) + (counter + count - 1).to_bytes(8)

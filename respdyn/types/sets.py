@@ -18,7 +18,7 @@ from respdyn.causal.dot import Stamp
 from respdyn.types import keyed
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
 from respdyn.types.packed import pack_intset, pack_items, unpack_intset, unpack_items
-from respdyn.types.view import Draft, ElementKind, View
+from respdyn.types.view import Draft, ElementKind, View, always, never
 
 LETTER: Final = b"m"
 INTSET_ENTRIES_MAX: Final = 512         # as Redis's `set-max-intset-entries`
@@ -123,7 +123,7 @@ def load(packed: bytes, record: bytes, stamp: Stamp, at_ms: int) -> bytes:
 
 def replace(record: bytes, stamp: Stamp, found: list[bytes], at_ms: int) -> bytes:
     """The new state of a key: a set in place of all that it holds, with a time to live or 0."""
-    draft = Draft(record, 0, MEMBERS, _never, stamp)
+    draft = Draft(record, 0, MEMBERS, never, stamp)
     for member in found:
         add(draft, member)
     draft.expire_key(at_ms)
@@ -142,20 +142,12 @@ def unpack(packed: bytes, record: bytes, stamp: Stamp, at_ms: int) -> bytes:
 
 def view_of(record: bytes, now_ms: int) -> View:
     """All members of a record, whatever type it shows and whether or not the key has expired."""
-    return View(record, now_ms, MEMBERS, _always)
+    return View(record, now_ms, MEMBERS, always)
 
 
 def draft_of(record: bytes, stamp: Stamp) -> Draft:
     """To change the members of a record, whatever type it shows."""
-    return Draft(record, 0, MEMBERS, _always, stamp)
-
-
-def _always(record: bytes, now_ms: int) -> bool:
-    return True
-
-
-def _never(record: bytes, now_ms: int) -> bool:
-    return False
+    return Draft(record, 0, MEMBERS, always, stamp)
 
 
 def _prepare(draft: Draft) -> None:

@@ -17,7 +17,16 @@ from respdyn.causal import codec, element_map
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import rows_of_dots, unite_rows
 from respdyn.types import resets
-from respdyn.types.keyed import BIRTH, ELEMENT_REMARK, REMARK, Cells, Entry, claimed, clock_above
+from respdyn.types.keyed import (
+    BIRTH,
+    ELEMENT_REMARK,
+    REMARK,
+    Cells,
+    Entry,
+    claimed,
+    clock_above,
+    longest,
+)
 
 LOOKED_UP_MAX: Final = 8        # elements that are looked up one by one; of more, all are read
 
@@ -37,6 +46,16 @@ class ElementKind(NamedTuple):
 
 # Whether a record shows the wanted kind at a time; raises `ReplyError` if it shows another.
 IsThere = Callable[[bytes, int], bool]
+
+
+def always(record: bytes, now_ms: int) -> bool:
+    """The record counts as there, whatever type it shows."""
+    return True
+
+
+def never(record: bytes, now_ms: int) -> bool:
+    """The record does not count: what is written takes the place of all of it."""
+    return False
 
 
 class View:
@@ -143,7 +162,7 @@ class View:
             _u64(payload[8:16]) for name in bound_to
             for _, payload in self.cells(ELEMENT_REMARK + element + name)
         ]
-        return 0 if not bounds or 0 in bounds else max(bounds)
+        return longest(bounds)
 
 
 class Draft(View):
