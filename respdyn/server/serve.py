@@ -127,11 +127,11 @@ def _serve(settings: Settings, place: str, trace: Trace, config_file: str) -> tu
         named = _kept_node_id(settings.data_dir, place)
     settings = replace(settings, node_id=named)
     store = open_store(settings, trace)
-    if not place:       # whoever cannot have its ports and its directory says that alone
-        trace.event("starting", build=build(), python=platform.python_version())
     loop = uvloop.new_event_loop()
     try:
         server = Server(settings, trace, store, loop, config_file, is_named)
+        if not place:   # a node that cannot have its ports, directory or certificates says that alone
+            trace.event("starting", build=build(), python=platform.python_version())
         return loop.run_until_complete(server.run(sockets)), server.place
     finally:
         loop.close()
