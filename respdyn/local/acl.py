@@ -5,7 +5,7 @@ Source: Redis 7.0 `acl.c` (aclCommand).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands import introspection
 from respdyn.commands.arguments import (
@@ -20,6 +20,7 @@ from respdyn.commands.declare import CATEGORIES, Argv
 from respdyn.commands.table import COMMANDS, find
 from respdyn.errors import ReplyError
 from respdyn.host import HostError
+from respdyn.local.context import LocalContext
 from respdyn.ports import random_bits
 from respdyn.resp.replies import OK, array, bulk, bulks, double, integer, map_, null, set_, text
 from respdyn.sessions.acl_print import printed
@@ -27,9 +28,6 @@ from respdyn.sessions.acl_rules import RuleError, Selector, User
 from respdyn.sessions.session import Session
 from respdyn.sessions.users import DEFAULT, Refusal
 from respdyn.sessions.users_file import parse_file
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _BITS_MAX: Final = 4096
 _SHOWN: Final = 10              # entries of ACL LOG, unless more are asked for

@@ -5,16 +5,12 @@ Source: Redis `networking.c` (clientCommand), `tracking.c` (checkPrefixCollision
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from respdyn.commands.arguments import parse_integer, quoted, syntax_error, word
 from respdyn.commands.declare import Argv
 from respdyn.errors import ReplyError
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, bulks, integer, map_, set_, text
 from respdyn.sessions.session import Session, Tracking
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _NOT_TRACKING = (
     "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "

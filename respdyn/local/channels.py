@@ -10,16 +10,14 @@ Source: Redis `pubsub.c`, `server.c` (processCommand).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.slices import Job
 from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import bulk, integer, null, push
 from respdyn.sessions.session import ALL_KEYS, CHANNEL, PATTERN, SHARD, Session
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _PIECE: Final = 50      # names that are listened to in a row (`slices`)
 _STEPS: Final = 5       # what one of them is taken for

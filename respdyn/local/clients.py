@@ -6,7 +6,7 @@ Source: Redis `networking.c` (clientCommand), `replication.c` (monitorCommand).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands.arguments import (
     integer_of,
@@ -19,13 +19,11 @@ from respdyn.commands.arguments import (
 from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
 from respdyn.errors import ReplyError
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, ZERO, bulk, integer, null, verbatim
 from respdyn.sessions.client_info import describe
 from respdyn.sessions.pausing import NEVER
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 # Connections are of the first and of the last kind; masters and replicas there are none.
 _ENDPOINTS: Final = frozenset(

@@ -5,18 +5,14 @@ Source: Redis `cluster.c` (clusterCommand).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from respdyn.commands.arguments import parse_integer, quoted
 from respdyn.commands.declare import Argv
 from respdyn.errors import ReplyError
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, array, bulks, integer, map_, text
 from respdyn.ring.hashing import SLOTS, slot_of
+from respdyn.sessions.session import Session
 from respdyn.types import values
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
-    from respdyn.sessions.session import Session
 
 _DISABLED = "ERR This instance has cluster support disabled"
 _ALL = 1 << 62

@@ -5,21 +5,19 @@ Source: Redis `networking.c` (helloCommand, resetCommand).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands.arguments import integer_of, parse_int32, quoted, word, wrong_arity
 from respdyn.commands.declare import Argv
 from respdyn.coordination.consistency import parse_terms
 from respdyn.errors import ReplyError
 from respdyn.local import acl, clients
+from respdyn.local.context import LocalContext
 from respdyn.local.info import REDIS_VERSION
 from respdyn.resp.replies import EMPTY_ARRAY, OK, PONG, bulk, bulks, integer, map_, text
 from respdyn.ring.hashing import DATABASES
 from respdyn.sessions.session import Session
 from respdyn.sessions.transactions import forget
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _HELLO_NEEDS_AUTH: Final = (
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "

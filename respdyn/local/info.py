@@ -14,16 +14,14 @@ Source: Redis `server.c` (genRedisInfoString).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands.arguments import word
 from respdyn.config_view import accepted_value
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import verbatim
 from respdyn.sessions.command_stats import Cost
 from respdyn.sessions.session import CHANNEL, PATTERN, SHARD
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 # The version whose commands and replies are offered; clients choose what they send by it.
 REDIS_VERSION: Final = "7.0.15"

@@ -10,7 +10,7 @@ Source: Redis `rdb.c`, `db.c` (shutdownCommand), `replication.c`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands import introspection
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
@@ -19,6 +19,7 @@ from respdyn.config_view import rewritten
 from respdyn.errors import ReplyError
 from respdyn.host import HostError
 from respdyn.local.backups import Waiting
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import (
     EMPTY_ARRAY,
     OK,
@@ -31,9 +32,6 @@ from respdyn.resp.replies import (
     verbatim,
 )
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 RESPDYN_VERSION: Final = "0.1.0"
 _NO_REPLICAS: Final = (

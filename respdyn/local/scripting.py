@@ -5,17 +5,15 @@ Source: Redis `function.c`, `eval.c`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands.arguments import quoted, unknown_subcommand, word
 from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
 from respdyn.errors import ReplyError
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import EMPTY_ARRAY, OK, ZERO, array, bulk, integer, map_, null, text
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _NOT_BUSY: Final = "NOTBUSY No scripts in execution right now."
 _EMPTY_DUMP: Final = bytes.fromhex("0a005d9b5c400f7fa2da")  # RDB version 10, checksum

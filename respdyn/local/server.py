@@ -5,8 +5,6 @@ Source: Redis `config.c`, `server.c` (commandCommand).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from respdyn.commands import introspection
 from respdyn.commands.arguments import syntax_error
 from respdyn.commands.declare import Argv
@@ -18,11 +16,9 @@ from respdyn.errors import ReplyError
 from respdyn.host import HostError
 from respdyn.local import info
 from respdyn.local.cluster import require
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, bulk, bulks, map_
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 
 def dyn_cluster_help(context: LocalContext, session: Session, argv: Argv) -> bytes:

@@ -5,19 +5,17 @@ Source: Redis `slowlog.c`, `latency.c`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands import introspection
 from respdyn.commands.arguments import integer_of, quoted, unknown_subcommand
 from respdyn.commands.declare import Argv
 from respdyn.commands.table import COMMANDS, find_by_name
 from respdyn.errors import ReplyError
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, array, bulk, bulks, integer, map_, text, verbatim
 from respdyn.sessions.command_stats import Cost, Event
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _SHOWN: Final = 10          # entries of SLOWLOG, unless more are asked for
 _ROWS: Final = 4            # of LATENCY GRAPH

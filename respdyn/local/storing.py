@@ -14,7 +14,7 @@ Source: Redis `replication.c` (waitCommand), `object.c` (memoryCommand), `debug.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.questions import Digests, Pause
 from respdyn.cluster.tasks import Answer, Request, Task, answer_as
@@ -24,14 +24,12 @@ from respdyn.commands.inspecting import ENTRY_BYTES
 from respdyn.commands.introspection import help_text
 from respdyn.errors import ReplyError
 from respdyn.local import info
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, array, bulk, double, integer, map_, status, text
 from respdyn.ring.hashing import slot_of_locator
 from respdyn.sessions.memory import CONNECTION_BYTES
 from respdyn.sessions.session import WRITTEN_MAX, Session
 from respdyn.sessions.users import check_debug
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 Counting = Generator[list[Request], list[Answer], int]
 

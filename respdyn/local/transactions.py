@@ -8,19 +8,15 @@ Source: Redis `multi.c`; SEMANTICS 7.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from respdyn.commands.declare import LOCAL, Argv
 from respdyn.commands.table import find
 from respdyn.errors import ReplyError
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, error
 from respdyn.sessions import transactions
 from respdyn.sessions.execution import Execution
 from respdyn.sessions.group_sender import Watching
 from respdyn.sessions.session import Session, Transaction
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _NESTED = error("ERR MULTI calls can not be nested")
 _WATCH_INSIDE = error("ERR WATCH inside MULTI is not allowed")

@@ -14,14 +14,12 @@ Nothing is decided here; `respdyn.node` says what a driver owes it.
 import asyncio
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.metrics import ServerMetrics
+from respdyn.node import Node
 from respdyn.ports import Store
 from respdyn.sessions.session import Session
-
-if TYPE_CHECKING:
-    from respdyn.node import Node
 
 MILLISECOND_NS: Final = 1_000_000
 LONG_NS: Final = 10 * MILLISECOND_NS    # then no more work of clients is taken into a turn

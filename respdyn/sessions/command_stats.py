@@ -19,14 +19,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.cluster.now import Now
 from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
-
-if TYPE_CHECKING:
-    from respdyn.sessions.session import ReplyPlace, Session
+from respdyn.sessions.session import ReplyPlace, Session
 
 SAMPLES_MAX: Final = 160            # of one event, as in Redis
 EVENTS_MAX: Final = 64              # different events

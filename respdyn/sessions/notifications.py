@@ -7,21 +7,17 @@ anything while no client listens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from respdyn.cluster.link import Link
+from respdyn.cluster.this_node import ThisNode
+from respdyn.config import Settings
+from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.expiring import Expiring
 from respdyn.coordination.keyspace_events import KeyspaceEvents
+from respdyn.sessions.draining import Draining
+from respdyn.sessions.moved_slots import MovedSlots
 from respdyn.sessions.pubsub import PubSub
+from respdyn.sessions.session import Session
 from respdyn.sessions.tracking import Trackers
-
-if TYPE_CHECKING:
-    from respdyn.cluster.link import Link
-    from respdyn.cluster.this_node import ThisNode
-    from respdyn.config import Settings
-    from respdyn.coordination.dispatch import Dispatcher
-    from respdyn.sessions.draining import Draining
-    from respdyn.sessions.moved_slots import MovedSlots
-    from respdyn.sessions.session import Session
 
 
 class Notifications:

@@ -14,13 +14,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands.declare import Argv, Command
 from respdyn.commands.table import find
-
-if TYPE_CHECKING:
-    from respdyn.sessions.session import Session
+from respdyn.sessions.session import Session
 
 NEVER: Final = 1 << 62
 # They change something though they are not declared to write.

@@ -8,18 +8,15 @@ behind it wait. While nothing waits, a reply goes straight to the output list.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from respdyn.cluster.now import Now
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.resp.replies import error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from respdyn.sessions.acl_rules import User
+from respdyn.sessions.acl_rules import User
 
 
 class SharedSessionState:
