@@ -130,7 +130,7 @@ def _serve(settings: Settings, place: str, trace: Trace, config_file: str) -> tu
     loop = uvloop.new_event_loop()
     try:
         server = Server(settings, trace, store, loop, config_file, is_named)
-        if not place:   # a node that cannot have its ports, directory or certificates says that alone
+        if not place:   # a node without its ports, directory or certificates says that alone
             trace.event("starting", build=build(), python=platform.python_version())
         return loop.run_until_complete(server.run(sockets)), server.place
     finally:
