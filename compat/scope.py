@@ -16,7 +16,7 @@ TABLE = HERE / "redis_commands.tsv"
 # Groups of Redis that have an issue of their own, still to come.
 LATER_GROUPS = {
     "list": "lists", "sorted-set": "sorted sets",
-    "stream": "streams", "geo": "geo", "hyperloglog": "HyperLogLog", "scripting": "scripting",
+    "stream": "streams", "geo": "geo", "scripting": "scripting",
 }
 
 # Of these groups, what is here already: it answers what is true while there are no scripts.
@@ -42,7 +42,6 @@ NO_COUNTERPART = {
          "cluster|saveconfig", "cluster|set-config-epoch", "cluster|setslot", "cluster|slaves"),
         "slots moved by hand and replicas as nodes of their own",
     ),
-    **dict.fromkeys(("pfdebug", "pfselftest"), "inside Redis"),
     "object|freq": "no frequency is kept",
     "swapdb": "two databases that change places at all nodes at once",
     "migrate": "refused: a node connects to no other server for a client; DUMP and RESTORE do it",

@@ -27,6 +27,7 @@ NOT_TOLD = {
         ("failover", "psync", "replconf", "replicaof", "slaveof", "sync"),
         "would make Redis follow another; refused here",
     ),
+    "pfcount": "Redis writes what it has counted into the string",
     "wait": "counts replicas, which Redis alone has not",
     "shutdown": "ends the server",
 }

@@ -11,6 +11,7 @@ _GROUPS = {
     "bitmap": "Bits",
     "hash": "Hashes",
     "set": "Sets",
+    "hyperloglog": "HyperLogLog",
     "generic": "Keys",
     "pubsub": "Channels",
     "transactions": "Transactions",

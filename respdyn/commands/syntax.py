@@ -20,7 +20,9 @@ _INTEGERS = frozenset((
     "seconds", "milliseconds", "count", "cursor", "index", "client-id", "protover", "increment",
     "offset", "decrement", "start", "end", "len", "bit",
 ))
-_KEYS = frozenset(("key", "key1", "key2", "destkey", "source", "destination", "newkey"))
+_KEYS = frozenset((
+    "key", "key1", "key2", "destkey", "source", "sourcekey", "destination", "newkey",
+))
 
 
 @dataclass(frozen=True, slots=True)

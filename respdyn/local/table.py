@@ -18,6 +18,7 @@ from respdyn.local import (
     connection,
     operating,
     scripting,
+    self_test,
     server,
     slowness,
     storing,
@@ -36,6 +37,7 @@ def run(context: LocalContext, session: Session, command: Command, argv: Argv) -
 
 FUNCTIONS: Final[dict[str, Local]] = {
     "ping": connection.ping,
+    "pfselftest": self_test.pfselftest,
     "echo": connection.echo,
     "quit": connection.quit_,
     "reset": connection.reset,

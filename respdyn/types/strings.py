@@ -13,6 +13,9 @@ Among the remarks on a value the longest decides, PERSIST beats any, and without
 expire_at does. A remark whose value is gone means nothing to a reader; it stays until a SET or DEL
 covers it, because its value may only be late.
 
+Siblings that are all HyperLogLogs are one to a plain reader: what any of them has counted is in it
+(`hyperloglog`).
+
 A string that is incremented becomes a counter; its number is what these readers then see as the
 winner's value, and a SET or DEL resets it (`counters`).
 
@@ -33,7 +36,7 @@ from respdyn.causal.dot import intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.causal.hybrid_clock import CLOCK_MAX
 from respdyn.errors import UsedTwice
-from respdyn.types import counters, resets
+from respdyn.types import counters, hyperloglog, resets
 from respdyn.types.dump import integer_of, pack_text, unpack_text
 
 # First bytes of the elements of a string, of a counter, and of remarks.
@@ -242,10 +245,17 @@ def _ranked(record: bytes) -> list[tuple[bytes, int, bytes]]:
 
 
 def _winner(record: bytes, now_ms: int) -> tuple[bytes, int, bytes] | None:
-    """The winner of a GENERAL record, None if there is none or it is expired."""
+    """The winner of a GENERAL record, None if there is none or it is expired.
+
+    Of siblings that are all HyperLogLogs, what they have counted together.
+    """
     if not record[1] & codec.LIVE:
         return None
     ranked = _ranked(record)
     if not ranked or 0 < ranked[0][1] <= now_ms:
         return None
+    if len(ranked) > 1:
+        merged = hyperloglog.merged([held for _, at, held in ranked if not 0 < at <= now_ms])
+        if merged is not None:
+            return ranked[0][0], ranked[0][1], merged
     return ranked[0]

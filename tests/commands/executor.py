@@ -79,18 +79,19 @@ class Executor:
     def _write(self, argv: list[bytes]) -> bytes:
         command = lookup(argv)
         command = command.single or command
-        rec = self.records.get(argv[1], b"")
+        key = argv[command.keys.first]
+        rec = self.records.get(key, b"")
         self.counter += 1
         stamp = (ACTOR, self.counter, 0, self.now_ms << 16)
         if command.wants_seal:
             reply, delta = command.write_at(
-                argv, rec, self.now_ms, self.resp3, stamp, Seal(KEYS, argv[1])
+                argv, rec, self.now_ms, self.resp3, stamp, Seal(KEYS, key)
             )
         else:
             reply, delta = command.write(argv, rec, self.now_ms, self.resp3, stamp)
         if delta:
             self.counter = max(self.counter, context_of(delta).top(ACTOR))
-            self.records[argv[1]] = join_records(rec, delta) if rec else delta
+            self.records[key] = join_records(rec, delta) if rec else delta
         return reply
 
     def _live(self) -> list[bytes]:

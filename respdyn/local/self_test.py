@@ -1,0 +1,39 @@
+"""PFSELFTEST: registers hold what is written to them, and estimates are near what was counted.
+
+Source: Redis `hyperloglog.c` (pfselftestCommand), with fewer elements: nobody waits for it.
+"""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+from typing import TYPE_CHECKING, Final
+
+from respdyn.commands.declare import Argv
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import OK
+from respdyn.sessions.session import Session
+from respdyn.types import hyperloglog
+
+if TYPE_CHECKING:
+    from respdyn.local.context import LocalContext
+
+_COUNTED: Final = (1, 10, 100, 1000)
+_SPARSE_MAX: Final = 100        # elements that are counted in a sparse one as well
+_ERRORS_MAX: Final = 6          # of so many standard errors
+
+
+def pfselftest(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    """Raises `ReplyError`, TESTFAILED."""
+    standard = 1.04 / sqrt(hyperloglog.REGISTERS)
+    dense, sparse = hyperloglog.to_dense(hyperloglog.empty()), hyperloglog.empty()
+    for before, counted in zip((0, *_COUNTED), _COUNTED, strict=False):
+        elements = [b"%d" % number for number in range(before, counted)]
+        dense = hyperloglog.add(dense, elements) or dense
+        if counted <= _SPARSE_MAX:
+            sparse = hyperloglog.add(sparse, elements) or sparse
+            if hyperloglog.to_dense(sparse) != dense:
+                raise ReplyError(f"TESTFAILED {counted} elements, dense and sparse differ")
+        told = hyperloglog.count(dense)
+        if abs(told - counted) > ceil(_ERRORS_MAX * standard * counted):
+            raise ReplyError(f"TESTFAILED Too big error. card:{counted} abserr:{told - counted}")
+    return OK
