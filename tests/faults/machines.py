@@ -149,7 +149,12 @@ class Machine:
         return self.disk.with_suffix(".img")
 
     def format(self) -> None:
-        """An empty disk. A node that is started with it finds its old place by its address."""
+        """An empty disk. A node that is started with it finds its old place by its address.
+
+        Another file than before: where mounts are not shared, the other machines' processes keep
+        the old one in use.
+        """
+        self.image.unlink(missing_ok=True)
         with self.image.open("wb") as image:
             image.truncate(DISK_BYTES)
         sh("mkfs.ext4", "-q", "-F", str(self.image))

@@ -206,13 +206,14 @@ def test_an_unusable_data_directory_is_told(tmp_path: Path) -> None:
 def test_an_unwritable_data_directory_is_told(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
-    done = run("serve", f"--port={free_port()}", f"--data-dir={closed}/data", program=as_mortal())
+    done = run("serve", f"--port={free_port()}", "--http-port=0", f"--data-dir={closed}/data",
+               program=as_mortal())
     assert done.returncode == 2
     assert f"data directory {closed}/data: Permission denied" in done.stderr
 
 
 def test_a_read_only_file_system_is_told() -> None:
-    done = run("serve", f"--port={free_port()}", "--data-dir=/proc/respdyn")
+    done = run("serve", f"--port={free_port()}", "--http-port=0", "--data-dir=/proc/respdyn")
     assert done.returncode == 2
     assert done.stderr.startswith("respdyn: data directory /proc/respdyn: ")
 
