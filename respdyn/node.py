@@ -123,8 +123,7 @@ class Node:
     def _assemble(self, here: Member) -> None:
         """Make the rooms and tell them of each other."""
         this, settings, name = self.this, self.settings, here.node_id
-        self.membership = Membership(this, here)
-        self.transfers = this.transfers
+        self.membership, self.transfers = Membership(this, here), this.transfers
         self.planner = Planner(name, this.link_to, self.transfers)
         self.detector = FailureDetector(
             settings.heartbeat_ms, settings.failure_timeout_ms, self.trace,
@@ -149,7 +148,7 @@ class Node:
         self.coordinator = self.make_coordinator()
         self.coordinator.waits_for_disk = self._waits_for_disk
         self.coordinator.message_max_age_ms = settings.message_max_age_ms
-        self.coordinator.latencies = self.latencies
+        self.coordinator.sent_on.goes_by(self.detector.cut_off, self.planner.stand_in)
         self.task_runner = TaskRunner(
             this, lambda question: self.answers.answer(question),
             lambda wish, done: self.dispatcher.run_for_task(wish, done),
@@ -158,7 +157,7 @@ class Node:
         self.dispatcher = Dispatcher(this, self.coordinator, fallback)
         self.groups = Groups(self.dispatcher, this, self.coordinator)
         self.inbound = Inbound(this, self.coordinator, self.dispatcher, self.groups)
-        self.dispatcher.forwarding.latencies = self.latencies
+        self.coordinator.latencies = self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(this, self.keepers)
         self.exchange = self.make_exchange()
@@ -500,6 +499,7 @@ class Node:
         if not link.is_up:
             self._forget_requests(link)
         else:
+            self.readiness.clock.note(link)
             self.gossip.greet(link)
             if self.slot_map.is_held_back(link.peer):
                 self.gossip.tell_held(link)

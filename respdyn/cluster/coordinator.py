@@ -12,6 +12,9 @@ so beats every SET acknowledged earlier, whatever the clocks say.
 like an owner. Where no owner can be reached this node may itself stand in: then what it keeps is a
 hint as well.
 
+What an owner does not answer, because it is cut off or down, is sent on to stand-ins, and a read
+asks them once the owner is down (see `sent_on`).
+
 *Early answers*: a node that forwarded a plain SET and is itself one of the replicas is told which
 record is that of its command. Once it holds it without a sibling beside, two nodes do, it and this
 one, and with W of 2 it answers its client itself: no acknowledgement and no answer need travel,
@@ -46,6 +49,7 @@ from respdyn.cluster.plan import Plan, ReplicaSet, silent
 from respdyn.cluster.quorum import ReadRound, Waiter, WriteOp, WriteRound
 from respdyn.cluster.reads import Reads
 from respdyn.cluster.replica import Replica
+from respdyn.cluster.sent_on import SentOn
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import NEVER, Deadlines
 from respdyn.errors import PeerError
@@ -62,12 +66,12 @@ class Coordinator(Reads):
         keepers: Keepers, now: Now,
     ) -> None:
         super().__init__(
-            replica, counters, speculative_ms, link_to, tell_cleared, keepers, now
+            replica, counters, speculative_ms, link_to, tell_cleared, keepers, now, plan_for
         )
         self.waits_for_disk = False
         self._hints = hints
         self._stamp = stamp
-        self.plan_for = plan_for
+        self.sent_on = SentOn(counters, plan_for, link_to, self._kept, self._have_kept, now)
         self._opened: list[WriteRound] = []              # this turn's, for this node's own answer
         self._undurable: deque[tuple[int, list[WriteRound]]] = deque()
         self._writes: Deadlines[WriteRound] = Deadlines()
@@ -112,6 +116,7 @@ class Coordinator(Reads):
         write_round = WriteRound(w, is_sloppy, replicas.copies, deadline_ms, now_ms, early)
         for link in replicas.shipped:
             link.write_rounds.append(write_round)
+        write_round.sent_to = replicas.sent_to
         self._opened.append(write_round)
         replicas.open_writes.insert(0, write_round)
         self._touched.append(replicas)
@@ -129,6 +134,7 @@ class Coordinator(Reads):
                 link.feedbacks.append(entry)
                 link.writes.append(place)
         else:
+            write_round.quiet.append(len(write_round.ops))
             for link in replicas.writers:
                 link.stores.append(entry)
         for link in replicas.besides:
@@ -144,6 +150,14 @@ class Coordinator(Reads):
         if not replicas.stand_ins:
             return
         self.counters.sloppy_writes += 1
+        place = (write_round, len(write_round.ops) - 1) if reports_siblings else None
+        kind, content = self._kept(plan, op)
+        for link, owner in replicas.stand_ins:
+            entry = pair(b"%b%b%b" % (kind, owner, op[2]), content)
+            self._have_kept(link, owner, plan, entry, place)
+
+    def _kept(self, plan: Plan, op: WriteOp) -> tuple[bytes, bytes]:
+        """What is to be kept of a write for an owner that does not get it, and of which kind."""
         locator, content = op[2], op[3]
         if plan.is_owner:
             state, is_whole = self._replica.get(locator), True
@@ -151,16 +165,19 @@ class Coordinator(Reads):
             state, is_whole = self._hints.find(locator)
         if state and (len(state) <= WHOLE_BYTES or is_remark(content)):
             content = state
-        is_whole = is_whole and content == state
-        kind = HINT_WHOLE if is_whole else HINT_PART
-        for link, owner in replicas.stand_ins:
-            self.keepers.gave(link.peer, owner, plan.partition)
-            entry = pair(b"%b%b%b" % (kind, owner, locator), content)
-            if reports_siblings:
-                link.feedbacks.append(entry)
-                link.writes.append((write_round, len(write_round.ops) - 1))
-            else:
-                link.stores.append(entry)
+        return HINT_WHOLE if is_whole and content == state else HINT_PART, content
+
+    def _have_kept(
+        self, link: Link, owner: bytes, plan: Plan, entry: bytes,
+        place: tuple[WriteRound, int] | None,
+    ) -> None:
+        """Send a hint. `place`: of the write in its round, if siblings beside it are reported."""
+        self.keepers.gave(link.peer, owner, plan.partition)
+        if place is not None:
+            link.feedbacks.append(entry)
+            link.writes.append(place)
+        else:
+            link.stores.append(entry)
 
     def _finish_write(self, write_round: WriteRound) -> None:
         conflicts = write_round.conflicts
@@ -242,7 +259,7 @@ class Coordinator(Reads):
                 if write_round.early == link.peer:
                     write_round.is_settled = True
                     link.working -= len(write_round.numbers)
-                if write_round.acknowledge():
+                if write_round.acknowledge(link.peer):
                     self._finish_write(write_round)
 
     def differ(self, link: Link, position: bytes, record: bytes) -> None:
@@ -295,8 +312,7 @@ class Coordinator(Reads):
                 and not self._ask_spare(read_round)
                 and read_round.agreed + read_round.open_answers < read_round.need
             ):
-                self.counters.quorum_failures += len(read_round.ops)
-                read_round.fail(read_round.need + 1)
+                self._read_on(read_round)
 
     def lose_writes(self, link: Link) -> None:
         """The peer cannot store what it was sent."""
@@ -310,7 +326,9 @@ class Coordinator(Reads):
                 if write_round.is_now_done():
                     self._finish_write(write_round)
             was_done = write_round.is_done
-            write_round.lose()
+            if write_round.acknowledged + write_round.open_answers == write_round.w:
+                self.sent_on.ask(write_round, link.peer)
+            write_round.lose(link.peer)
             if write_round.is_done and not was_done:
                 self.counters.quorum_failures += len(write_round.ops)
                 write_round.ops = []
@@ -325,6 +343,7 @@ class Coordinator(Reads):
             self.latencies.whom = silent(self.plan_for(write_round.ops[0][2]))
             write_round.fail()
             write_round.ops = []
+        self.sent_on.look(self.speculative_ms)
         retries = self._retries
         while retries and (retries[0].is_done or retries[0].retry_ms <= now_ms):
             read_round = retries.popleft()
@@ -333,7 +352,7 @@ class Coordinator(Reads):
         for read_round in overdue(self._reads, self.keepers.links, now_ms):
             self.counters.timeouts += len(read_round.ops)
             self.latencies.whom = silent(self.plan_for(read_round.ops[0].locator))
-            read_round.fail(read_round.need + 1)
+            read_round.fail()
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
@@ -341,7 +360,9 @@ class Coordinator(Reads):
         while retries and retries[0].is_done:
             retries.popleft()
         retry_ms = retries[0].retry_ms if retries else NEVER
-        return min(self._writes.first_ms, self._reads.first_ms, retry_ms)
+        return min(
+            self._writes.first_ms, self._reads.first_ms, retry_ms, self.sent_on.next_deadline()
+        )
 
     def seal(self) -> None:
         """The turn ends: its rounds take no more operations."""

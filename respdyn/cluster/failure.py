@@ -13,6 +13,10 @@ A great frame on its way is no silence: who takes more of what waits for it live
 sends one (`Link.moved`). Nor is work on it: where there was one lately, twice `failure-timeout`
 counts alone, and more for its size (decision 0035).
 
+**Cut off** is one that is silent while not even its machine's system acknowledges bytes, though
+they were sent again (`Link.unheard_ms`): no process can be so busy. It is down after a third of
+`failure-timeout`, and what it owes is sent on to others before that (`sent_on`, decision 0044).
+
 **Up** it is again only after a round trip: it has acknowledged a frame of this connection.
 
 **Spared** is a peer that is up and of little use: it has said nothing for longer than it usually
@@ -44,6 +48,8 @@ BEYOND: Final = 1.25                # times the longest silence that it has come
 # Parts of `failure-timeout`.
 LEAST_DEVIATION: Final = 1 / 18     # phi 2 is not reached before an eighth of it
 DOWN: Final = 1 / 2                 # a shorter silence may be a busy machine's, however unusual
+CUT: Final = 1 / 3                  # and a shorter one of its system may be a packet lost twice
+UNHEARD: Final = 1 / 10             # its system says nothing for so long: it is cut off
 LATE: Final = 1 / 4                 # an answer that took longer is a bad one
 LATER: Final = 1 / 20               # answers that take longer lately, and `TIMES` as long as usual
 TIMES: Final = 4.0
@@ -63,8 +69,8 @@ class Evidence:
     """What is known of one peer."""
 
     __slots__ = (
-        "answers", "delays", "flaps", "pace", "silent_until_ms", "spared_until_ms", "was_silent",
-        "worst_ms",
+        "answers", "delays", "flaps", "is_silent", "is_told", "pace", "silent_until_ms",
+        "spared_until_ms", "was_silent", "worst_ms",
     )
 
     def __init__(self, least_deviation_ms: float) -> None:
@@ -74,6 +80,8 @@ class Evidence:
         self.worst_ms = -1              # of this interval; -1: nothing was heard
         self.flaps = 0
         self.was_silent = False         # when it was lost last
+        self.is_silent = False          # it has not spoken since
+        self.is_told = False            # and that was told
         self.silent_until_ms = 0        # and a little longer
         self.spared_until_ms = 0
 
@@ -92,6 +100,7 @@ class FailureDetector:
         self._changed = changed
         self._spared = spared
         self._fell_silent = fell_silent
+        self.cut_off: dict[str, Link] = {}      # silent, and their systems as well
         self._evidence: dict[str, Evidence] = {}
         self._pauses: deque[tuple[int, int]] = deque(maxlen=PAUSES_MOST)   # (end, length)
         self._last_look_ms = 0
@@ -136,8 +145,9 @@ class FailureDetector:
         """Somebody owes an answer for so long."""
         phi = evidence.delays.phi(silence_ms)
         most_ms = self._timeout_ms
+        is_unheard = link.unheard_ms >= UNHEARD * most_ms
         is_beyond_doubt = (
-            phi >= PHI_DOWN and silence_ms >= DOWN * most_ms
+            phi >= PHI_DOWN and silence_ms >= (CUT if is_unheard else DOWN) * most_ms
             and silence_ms > BEYOND * evidence.delays.worst_ms()
         )
         if now_ms < link.bulk_ms + BULK * most_ms:
@@ -149,13 +159,20 @@ class FailureDetector:
             evidence.was_silent = True
         elif phi >= PHI_SILENT:
             evidence.silent_until_ms = now_ms + SPARED * self._timeout_ms
+            evidence.is_silent = True
+            if is_unheard:
+                self.cut_off[link.peer] = link
 
     def heard(self, link: Link, sent_ms: int, oldest_ms: int, now_ms: int) -> None:
         """The peer has acknowledged frames, the newest sent at `sent_ms`, the oldest before."""
         link.heard_ms = now_ms
+        link.unheard_ms = 0
+        if link.peer in self.cut_off:
+            del self.cut_off[link.peer]
         link.round_trip_ms += (now_ms - sent_ms - link.round_trip_ms) / 8
         link.window_ms = max(SHORTEST_WINDOW_MS, int(4 * link.round_trip_ms))
         evidence = self._of(link)
+        evidence.is_silent = evidence.is_told = False
         delay_ms = self._age(oldest_ms, now_ms)
         if link.is_up:
             evidence.worst_ms = max(evidence.worst_ms, delay_ms)
@@ -210,8 +227,9 @@ class FailureDetector:
             evidence = self._of(link)
             was_short = now_ms - link.changed_ms < UNSTEADY * self._timeout_ms
             evidence.flaps = min(evidence.flaps + 1, 10) if was_short and link.changed_ms else 0
-            evidence.was_silent = False
+            evidence.was_silent = evidence.is_silent = evidence.is_told = False
             evidence.silent_until_ms = 0
+            self.cut_off.pop(link.peer, None)
             evidence.pace.forget()
             link.declines_coordination = False
             link.deprioritized = ""
@@ -248,8 +266,10 @@ class FailureDetector:
                     self._trace.event("peer_spared", peer=link.peer[:8], reason=reason)
                 else:
                     self._trace.event("peer_spared_no_more", peer=link.peer[:8])
-                if reason == SILENT:
-                    fell_silent.append(link.peer)
+            evidence = self._of(link)
+            if evidence.is_silent and not evidence.is_told and sick.get(link.peer) == SILENT:
+                evidence.is_told = True
+                fell_silent.append(link.peer)
         if has_changed:
             self._spared()
         for peer in fell_silent:
@@ -257,10 +277,9 @@ class FailureDetector:
 
     def _sickness(self, link: Link, now_ms: int) -> str:
         evidence = self._of(link)
-        if evidence.answers.judge():
-            return "slow"
+        is_slow = evidence.answers.judge()
         if now_ms < evidence.silent_until_ms:
             return SILENT
-        if evidence.pace.judge(LATER * self._timeout_ms, TIMES):
+        if is_slow or evidence.pace.judge(LATER * self._timeout_ms, TIMES):
             return "slow"
         return ""

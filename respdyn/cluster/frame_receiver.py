@@ -51,7 +51,7 @@ class Receiver:
         told: Callable[[Link, bytes], None],
         storing_changed: Callable[[Link, bool], None],
         room_changed: Callable[[Link, bool], None],
-        observe_clock: Callable[[int], None],
+        observe_clock: Callable[[Link, int], None],
         forget_requests: Callable[[Link], None],
         peer_began: Callable[[Link], None], told_mark: Callable[[Link, int], None],
     ) -> None:
@@ -107,8 +107,8 @@ class Receiver:
         if start_tail < end_differs + 2 * forwards:
             raise PeerError("a frame with fewer items than its header says")
         self._counters.frames_received += 1
-        self._observe_clock(clock)
         link.compare_clocks(self._now.now_ms, peer_now_ms, echo_ms)
+        self._observe_clock(link, clock)
         if number:
             if link.peer_number != number:
                 link.peer_number = number

@@ -12,7 +12,7 @@ Terms that are not sloppy take part in `strict`, which leaves stand-ins out.
 Source: Dynamo 4.6 (sloppy quorum); decision 0013.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.quorum import ReadRound, WriteRound
@@ -28,7 +28,7 @@ class ReplicaSet:
 
     __slots__ = (
         "answers", "besides", "copies", "is_short", "open_reads", "open_writes", "probed",
-        "readers", "shipped", "stand_ins", "turns", "unkept", "writers",
+        "readers", "sent_to", "shipped", "stand_ins", "turns", "unkept", "writers",
     )
 
     def __init__(
@@ -43,6 +43,7 @@ class ReplicaSet:
         self.unkept = unkept              # owners that are missing, and nobody keeps their hints
         self.is_short = bool(stand_ins) or unkept > 0
         self.shipped = (*writers, *(link for link, _ in stand_ins))
+        self.sent_to = tuple(link.peer for link in self.shipped)
         self.probed = tuple(link.peer for link, _ in stand_ins)
         self.copies = 1 + len(self.shipped)                  # that a write can have, this one too
         self.answers = 1 + len(readers) + len(stand_ins)     # that a read can have
@@ -175,6 +176,19 @@ class Planner:
             self._first[partition] = plan.coordinator
             self._plans[partition * width : (partition + 1) * width] = [plan] * width
         return list(self._plans)
+
+    def stand_in(self, partition: int, avoided: Container[str]) -> str:
+        """The next node of a partition's list that owns none of it and can keep hints; "": none."""
+        if self._ring is None or self._standing is None:
+            return ""
+        holders, roomy = self._transfers.holders(partition), self._standing[2]
+        for name in self._preference(self._ring, partition):
+            if (
+                name in roomy and name not in holders and name not in avoided
+                and name != self._here
+            ):
+                return name
+        return ""
 
     def _stale(self, lost: dict[str, frozenset[int] | None], width: int) -> list[int]:
         """Partitions whose plans are to be made anew: some owner has lost or regained them, or a

@@ -68,12 +68,47 @@ class Reader(ABC):
 WriteOp = tuple[Waiter, bytes, bytes, bytes, int]
 
 
+class Substitutes:
+    """Those who keep the writes of a round for one owner that was sent them and says nothing.
+
+    The owner and they together are one answer: it counts once, when the owner has answered or all
+    of them have, and is lost when neither can come any more.
+    """
+
+    __slots__ = ("is_broken", "is_counted", "is_owner_lost", "missing", "peers")
+
+    def __init__(self, peers: list[str]) -> None:
+        self.peers = peers
+        self.missing = len(peers)       # of them, those that have not answered
+        self.is_broken = False          # one of them never will
+        self.is_owner_lost = False
+        self.is_counted = False         # the answer has come, or is lost
+
+    def has_answered(self, is_owner: bool) -> bool:
+        """One of them has, or the owner. True the one time that this makes the answer."""
+        self.missing -= not is_owner
+        if self.is_counted or not (is_owner or self.missing == 0):
+            return False
+        self.is_counted = True
+        return True
+
+    def is_lost(self, is_owner: bool) -> bool:
+        """One of them will not answer, or the owner. True the one time that this loses it."""
+        self.is_owner_lost |= is_owner
+        self.is_broken |= not is_owner
+        if self.is_counted or not (self.is_owner_lost and self.is_broken):
+            return False
+        self.is_counted = True
+        return True
+
+
 class WriteRound:
     """The writes of one turn to one set of replicas, on the same terms."""
 
     __slots__ = (
         "acknowledged", "began_ms", "conflicts", "deadline_ms", "early", "is_done", "is_settled",
-        "is_sloppy", "numbers", "open_answers", "ops", "timeout_ms", "told", "w",
+        "is_sloppy", "numbers", "open_answers", "ops", "quiet", "sent_to", "substitutes",
+        "timeout_ms", "told", "w",
     )
 
     def __init__(
@@ -94,11 +129,18 @@ class WriteRound:
         self.timeout_ms = deadline_ms - began_ms
         self.is_done = False
         self.ops: list[WriteOp] = []
+        self.quiet: list[int] = []        # positions of those whose siblings nobody reports
+        self.sent_to: tuple[str, ...] = ()
+        self.substitutes: dict[str, Substitutes] = {}     # by the owner that says nothing
         # Position in `ops` -> what a replica held beside the write (conflict feedback).
         self.conflicts: dict[int, bytes] | None = None
 
-    def acknowledge(self) -> bool:
-        """One more replica has it. True the one time that this makes W."""
+    def acknowledge(self, peer: str = "") -> bool:
+        """One more replica has it. True the one time that this makes W. "" is this node."""
+        if self.substitutes:
+            shared = self._shared(peer)
+            if shared is not None and not shared.has_answered(peer in self.substitutes):
+                return False
         self.open_answers -= 1
         self.acknowledged += 1
         return self.is_now_done()
@@ -110,8 +152,19 @@ class WriteRound:
         self.is_done = True
         return True
 
-    def lose(self) -> None:
+    def _shared(self, peer: str) -> Substitutes | None:
+        """The answer that this peer's is a part of, if not one by itself."""
+        found = self.substitutes.get(peer)
+        if found is None:
+            found = next((one for one in self.substitutes.values() if peer in one.peers), None)
+        return found
+
+    def lose(self, peer: str = "") -> None:
         """One replica's answer will not come. Fails the round when W is out of reach."""
+        if self.substitutes:
+            shared = self._shared(peer)
+            if shared is not None and not shared.is_lost(peer in self.substitutes):
+                return
         self.open_answers -= 1
         if not self.is_done and self.acknowledged + self.open_answers < self.w:
             self.fail()
@@ -152,12 +205,14 @@ class ReadRound:
     """
 
     __slots__ = (
-        "agreed", "asked", "began_ms", "besides", "deadline_ms", "is_done", "keepers", "need",
-        "open_answers", "ops", "probed", "retry_ms", "spare", "spare_probes", "timeout_ms",
+        "agreed", "asked", "began_ms", "besides", "deadline_ms", "is_done", "is_sloppy",
+        "keepers", "need", "open_answers", "ops", "probed", "retry_ms", "spare", "spare_probes",
+        "timeout_ms",
     )
 
     def __init__(self, need: int, deadline_ms: int, retry_ms: int, began_ms: int = 0) -> None:
         self.need = need                  # answers from others that make the quorum
+        self.is_sloppy = False            # those of stand-ins count
         self.began_ms = began_ms
         self.agreed = 0                   # answers that have come
         self.open_answers = 0
@@ -189,11 +244,16 @@ class ReadRound:
         self.is_done = True
         return True
 
-    def fail(self, r: int) -> None:
+    def fail(self) -> None:
         """Tell every reader that too few replicas answered."""
         self.is_done = True
+        for op in self.ops:
+            self.fail_one(op)
+
+    def fail_one(self, op: ReadOp) -> None:
+        """As `fail`, of one key."""
+        r = self.need + 1
         text = f"NOQUORUM R={r} answered={self.agreed + 1}: too few replicas answered"
         if self.agreed >= self.need:
             text = f"NOQUORUM R={r}: a node that keeps writes for one of them did not answer"
-        for op in self.ops:
-            op.reader.fail(text)
+        op.reader.fail(text)

@@ -34,9 +34,10 @@ class Reads:
     def __init__(
         self, replica: Replica, counters: Counters, speculative_ms: int,
         link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
-        keepers: Keepers, now: Now,
+        keepers: Keepers, now: Now, plan_for: Callable[[bytes], Plan],
     ) -> None:
         self._now = now
+        self.plan_for = plan_for
         self.keepers = keepers
         self.message_max_age_ms = NEVER
         self.can_store = True           # False while this node's disk fails
@@ -56,25 +57,35 @@ class Reads:
         """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""
         replicas = plan.replicas if is_sloppy else plan.strict
         keepers = self.keepers.of(plan.partition) if self.keepers.asked else NOBODY
+        read_round = self._round_for(replicas, r - 1, deadline_ms, keepers, is_sloppy)
+        self.counters.reads_coordinated += 1
+        self._ask(read_round, ReadOp(reader, locator, record, self._now.now_ms))
+
+    def _round_for(
+        self, replicas: ReplicaSet, need: int, deadline_ms: int, keepers: tuple[str, ...],
+        is_sloppy: bool,
+    ) -> ReadRound:
+        """This turn's round for such reads."""
         for read_round in replicas.open_reads:
             if (
-                read_round.deadline_ms == deadline_ms and read_round.need == r - 1
-                and read_round.keepers is keepers
+                read_round.deadline_ms == deadline_ms and read_round.need == need
+                and read_round.keepers is keepers and read_round.is_sloppy == is_sloppy
             ):
-                break
-        else:
-            read_round = self._open_read(replicas, r - 1, deadline_ms, keepers)
-        self.counters.reads_coordinated += 1
+                return read_round
+        return self._open_read(replicas, need, deadline_ms, keepers, is_sloppy)
+
+    def _ask(self, read_round: ReadRound, op: ReadOp) -> None:
+        """Ask about one key whoever the round asks."""
         place = (read_round, len(read_round.ops))
-        read_round.ops.append(ReadOp(reader, locator, record, self._now.now_ms))
-        entry = pair(locator, digest(record))
+        read_round.ops.append(op)
+        entry = pair(op.locator, digest(op.record))
         for peer in read_round.asked:
             link = self._link_to(peer)
             link.verifies.append(entry)
             link.reads.append(place)
-        if read_round.probed or keepers:
+        if read_round.probed or read_round.keepers:
             self.counters.sloppy_reads += 1
-            for peer in (*read_round.probed, *keepers):
+            for peer in (*read_round.probed, *read_round.keepers):
                 self._probe(self._link_to(peer), read_round, len(read_round.ops) - 1)
 
     def _probe(self, link: Link, read_round: ReadRound, index: int) -> None:
@@ -84,10 +95,12 @@ class Reads:
         link.reads.append((read_round, index))
 
     def _open_read(
-        self, replicas: ReplicaSet, need: int, deadline_ms: int, keepers: tuple[str, ...]
+        self, replicas: ReplicaSet, need: int, deadline_ms: int, keepers: tuple[str, ...],
+        is_sloppy: bool,
     ) -> ReadRound:
         now_ms = self._now.now_ms
         read_round = ReadRound(need, deadline_ms, now_ms + self.speculative_ms, now_ms)
+        read_round.is_sloppy = is_sloppy
         replicas.turns += 1
         count = len(replicas.readers)
         order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
@@ -131,6 +144,25 @@ class Reads:
             self.counters.speculative_reads += 1
             return True
         return False
+
+    def _read_on(self, read_round: ReadRound) -> None:
+        """Too few owners are left: ask those who stand in by now, or tell the readers.
+
+        What was answered counts no more, but what differed is known.
+        """
+        read_round.is_done = True
+        for op in read_round.ops:
+            plan = self.plan_for(op.locator)
+            replicas = plan.replicas if read_round.is_sloppy else plan.strict
+            if not plan.is_owner or replicas.answers <= read_round.need:
+                self.counters.quorum_failures += 1
+                read_round.fail_one(op)
+                continue
+            keepers = self.keepers.of(plan.partition) if self.keepers.asked else NOBODY
+            again = self._round_for(
+                replicas, read_round.need, read_round.deadline_ms, keepers, read_round.is_sloppy
+            )
+            self._ask(again, op)
 
     def _finish_read(self, read_round: ReadRound) -> None:
         self.latencies.read(self._now.now_ms - read_round.began_ms, len(read_round.ops))

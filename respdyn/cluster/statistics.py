@@ -13,7 +13,7 @@ NAMES: Final = (
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
     "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held",
     "statements_unknown", "questions_unknown", "strangers_ignored",
-    "logins_delayed", "counters_used_twice",
+    "logins_delayed", "counters_used_twice", "writes_sent_on",
 )
 
 
@@ -68,6 +68,7 @@ class Counters:
         self.counters_used_twice = 0    # writes refused: somebody shows what only this node mints
         self.strangers_ignored = 0      # statements of peers that are no members
         self.disks_went_back = 0        # this node's data was older than what others had seen of it
+        self.writes_sent_on = 0         # to stand-ins, since an owner that had them was cut off
         self.writes_held = 0            # times that a client's write waited for a disk or a peer
         self.statements_unknown = 0     # of peers of a newer version; passed over
         self.questions_unknown = 0      # the same; answered with nothing

@@ -45,6 +45,7 @@ class ClockWatch:
     def __init__(self, now: Now, limit_ms: int, heartbeat_ms: int, trace: Trace) -> None:
         self.raw_ms = 0                 # what the wall clock says
         self.is_doubted = False
+        self.has_news = False           # a clock has become known since the majority was asked
         self._now = now                 # its `wall_ms` is the time to go by: set here
         self._limit_ms = limit_ms
         self._heartbeat_ms = heartbeat_ms
@@ -102,16 +103,16 @@ class ClockWatch:
         if len(item) != 1 + BASE.size:
             raise PeerError("a malformed statement about a clock")
         link.clock_base, link.clock_believed = BASE.unpack(item[1:])
+        self.note(link)
 
-    def has_news(self, links: Collection[Link]) -> bool:
-        """Whether somebody's clock has become known since the majority was last asked."""
-        for link in links:
-            if link.is_up and not link.is_timed and self.offset_ms(link) is not None:
-                return True
-        return False
+    def note(self, link: Link) -> None:
+        """More is known of a peer's clock, or the peer is up: perhaps it counts now."""
+        if not link.is_timed and self.offset_ms(link) is not None:
+            self.has_news = True
 
     def judge(self, links: Collection[Link], members: int, now_ms: int) -> None:
         """Ask the majority. `members`: of the ring, this node included."""
+        self.has_news = False
         for link in links:
             if link.mono_error < UNKNOWN_MS:
                 link.mono_error += 1

@@ -66,9 +66,11 @@ class Readiness:
 
     # ---- ready ----
 
-    def observe(self, clock: int) -> None:
-        """A peer's hybrid clock came with a frame."""
+    def observe(self, link: Link, clock: int) -> None:
+        """A peer's hybrid clock came with a frame, which told of its other clock as well."""
         node = self._node
+        if not link.is_timed:
+            self.clock.note(link)
         if not node.clock.observe(clock, node.now.wall_ms):
             node.counters.clocks_refused += 1
             if not self._told_clock_offset:
@@ -153,6 +155,13 @@ class Readiness:
         """So many bytes of our connection to a peer, many at a time, have arrived there."""
         self._node.link_to(peer).moved(arrived, self._node.now.now_ms)
 
+    def unheard(self, peer: str, for_ms: int) -> None:
+        """The machine of a peer has acknowledged nothing for so long, though bytes were sent again.
+
+        0: it does acknowledge, or nobody can tell.
+        """
+        self._node.link_to(peer).unheard_ms = for_ms
+
     def has_bulk(self, peer: str = "") -> None:
         """A part of a great value has come, from a client or in a peer's frame, and not its end.
 
@@ -199,7 +208,7 @@ class Readiness:
                 if link.is_connected:
                     self.tell_clock(link)
             self._judge()
-        elif self.clock.has_news(node.links.values()):
+        elif self.clock.has_news:
             self._judge()
         self._note_doubt(was_doubted)
 

@@ -18,8 +18,10 @@ import fcntl
 import secrets
 import socket
 import ssl
+import sys
 import termios
 from array import array
+from struct import Struct
 from typing import Final, Protocol, cast
 
 from respdyn.errors import PeerError
@@ -41,6 +43,8 @@ BACKOFF_SOON_S: Final = 0.2     # pauses to a peer that was there `SOON_S` ago
 SOON_S: Final = 60.0
 BACKOFF_MAX_S: Final = 2.0
 STUCK_LEAST_S: Final = 0.3      # and no byte has arrived for so long, or as long as an attempt
+# `tcpi_retransmits` (time-outs in a row), `tcpi_unacked`, `tcpi_last_ack_recv` (ms ago).
+TCP_INFO: Final = Struct("=2xB21xI28xI")
 DEAD_PEER_MS: Final = 10_000    # sent bytes unacknowledged so long: the connection is dead
 
 
@@ -311,6 +315,13 @@ class Outgoing(asyncio.Protocol):
             self._has_bulk = waiting > BULK_BYTES
         return now_s - self._arrived_s
 
+    def unheard_ms(self) -> int:
+        """For how long the other machine's system has said nothing, though bytes were sent again.
+
+        0: it does, or this system does not tell.
+        """
+        return unheard_ms(self._transport) if self._transport is not None else 0
+
     def has_moved(self) -> bool:
         """Whether some of many bytes have arrived there since this was last asked."""
         is_news, self._is_news = self._is_news, False
@@ -385,6 +396,23 @@ def unacknowledged(transport: asyncio.Transport) -> int:
     except OSError:
         return 0
     return count[0]
+
+
+def unheard_ms(transport: asyncio.Transport) -> int:
+    """See `Outgoing.unheard_ms`. Of Linux's `struct tcp_info`: 8 bytes, then words of 32 bits.
+
+    A process that is stopped or busy, even with its buffers full, has a system that acknowledges.
+    """
+    if sys.platform != "linux":
+        return 0
+    try:
+        told = transport.get_extra_info("socket").getsockopt(
+            socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size
+        )
+    except OSError:
+        return 0
+    retransmits, unacknowledged, last_ack_ms = TCP_INFO.unpack(told)
+    return last_ack_ms if retransmits and unacknowledged else 0
 
 
 def _is_ip(host: str) -> bool:

@@ -156,6 +156,7 @@ class Peers:
         self._timer = self.loop.call_later(REFRESH_S, self._refresh)
         for peer, outgoing in list(self.links.items()):
             outgoing.dial.judge(self.turn.node.link_to(peer).is_up)
+            self.turn.node.readiness.unheard(peer, outgoing.unheard_ms())
             if outgoing.has_moved():
                 self.turn.begin()
                 self.turn.node.readiness.moved(peer, outgoing.arrived)

@@ -412,6 +412,8 @@ class Host:
             if connection.was_up and not is_up and connection.state == OPEN:
                 self.around.network.reset(connection)        # nobody answers: a new one is better
             connection.was_up = is_up
+            unheard_us = self.around.network.unheard_us(connection)
+            node.readiness.unheard(connection.peer, unheard_us // 1000)
         wanted = node.dials()
         for address in [each for each in self._out if each not in wanted]:
             self.around.network.break_down(self._out[address], "not wanted any more")

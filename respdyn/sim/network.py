@@ -48,8 +48,9 @@ class Connection:
     """One node's outgoing connection to another."""
 
     __slots__ = (
-        "address", "arrival_us", "held", "in_flight", "is_refused", "last_frame", "life", "number",
-        "peer", "source", "source_id", "state", "target", "target_life", "was_up",
+        "address", "arrival_us", "blocked_us", "held", "in_flight", "is_refused", "last_frame",
+        "life", "number", "peer", "source", "source_id", "state", "target", "target_life",
+        "was_up",
     )
 
     def __init__(self, number: int, source: Endpoint, target: Endpoint, address: str) -> None:
@@ -64,6 +65,7 @@ class Connection:
         self.peer = ""                      # who the target said it is
         self.source_id = ""                 # who the source said it is
         self.arrival_us = 0                 # of the latest frame under way
+        self.blocked_us = 0                 # since when nothing gets through, one way or the other
         self.in_flight: deque[bytes] = deque()
         self.held: deque[bytes] = deque()   # frames that a cut keeps from arriving
         self.last_frame = b""
@@ -97,9 +99,10 @@ class Network:
         path = (source, target)
         self.blocked[path] = self.blocked.get(path, 0) + 1
         for connection in self.connections:
-            if (connection.source.index, connection.target.index) in (path, path[::-1]) and (
-                self.chance.happens(0.6)
-            ):
+            if (connection.source.index, connection.target.index) not in (path, path[::-1]):
+                continue
+            connection.blocked_us = connection.blocked_us or self.timeline.now_us
+            if self.chance.happens(0.6):
                 wait_us = self.chance.between(200_000, 4_000_000)
                 self.timeline.after(wait_us, self._give_up, connection)
 
@@ -112,6 +115,8 @@ class Network:
             return
         self.blocked.pop(path, None)
         for connection in self.connections:
+            if self.is_open(connection.source.index, connection.target.index):
+                connection.blocked_us = 0
             if connection.held and (connection.source.index, connection.target.index) == path:
                 self._resend(connection)
 
@@ -135,6 +140,12 @@ class Network:
     def is_open(self, source: int, target: int) -> bool:
         """Whether packets get through both ways."""
         return (source, target) not in self.blocked and (target, source) not in self.blocked
+
+    def unheard_us(self, connection: Connection) -> int:
+        """For how long the other end's system has acknowledged nothing, if it had to; else 0."""
+        if not connection.blocked_us or connection.state != OPEN:
+            return 0
+        return self.timeline.now_us - connection.blocked_us
 
     def _delay(self, source: int, target: int) -> int:
         delay = self.delay_us + self.chance.wait(self.jitter_us)

@@ -257,6 +257,34 @@ def test_a_short_silence_spares_for_a_moment_and_drops_nobody() -> None:
     assert all(link.is_up for link in watch.links)
 
 
+def test_each_silence_is_told_though_its_peer_is_spared_already() -> None:
+    watch = Watch(3)
+    watch.run(10_000, 10, 50)
+    for _ in range(3):
+        watch.delays[1] = None
+        watch.run(300, 10, 50)
+        watch.delays[1] = 1
+        watch.run(200, 10, 50)
+        assert watch.links[1].deprioritized
+    assert [peer for _, peer in watch.silent] == ["peer1"] * 3
+
+
+def test_who_is_cut_off_is_so_until_it_speaks_or_is_down() -> None:
+    watch = Watch(3)
+    watch.run(10_000, 10, 50)
+    for is_back in (True, False):
+        watch.delays[1] = None
+        watch.run(250, 10, 50)
+        assert not watch.detector.cut_off
+        watch.links[1].unheard_ms = 250
+        watch.run(100, 10, 50)
+        assert list(watch.detector.cut_off) == ["peer1"]
+        if is_back:
+            watch.delays[1] = 1
+        watch.run(500, 10, 50)
+        assert not watch.detector.cut_off and watch.links[1].is_up == is_back
+
+
 def test_one_whose_commands_time_out_is_spared_although_its_frames_are_answered() -> None:
     watch = Watch(3)
     watch.run(3000)

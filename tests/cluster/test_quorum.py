@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from respdyn.cluster.quorum import Waiter, WriteRound
+from respdyn.cluster.quorum import Substitutes, Waiter, WriteRound
 from respdyn.cluster.timeouts import NEVER, Deadlines
 
 
@@ -40,6 +40,31 @@ def test_a_round_is_decided_exactly_when_its_outcome_is_certain(w: int, said: li
             assert done_at is None and len(heard.texts) == 1 and f"W={w}" in heard.texts[0]
         else:
             assert done_at is None and not heard.texts
+
+
+@given(st.integers(1, 3), st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12))
+def test_an_owner_and_those_who_keep_for_it_are_one_answer(
+    w: int, said: list[tuple[int, bool]]
+) -> None:
+    # Owners 0 to 2; 3 and 4 both keep for 0, some of the writes each.
+    heard = Heard()
+    write_round = WriteRound(w, True, 3, 1000)
+    write_round.ops.append((heard, b"+OK\r\n", b"", b"", 0))
+    write_round.substitutes["0"] = Substitutes(["3", "4"])
+    done, known = False, dict[int, bool]()
+    for peer, acknowledged in said:
+        if peer in known:
+            continue            # each says one thing, once
+        known[peer] = acknowledged
+        if acknowledged:
+            done |= write_round.acknowledge(str(peer))
+        else:
+            write_round.lose(str(peer))
+        yes = [known.get(0) or (known.get(3) and known.get(4)), known.get(1), known.get(2)]
+        gone = [known.get(one) is False for one in range(5)]
+        lost = (gone[0] and (gone[3] or gone[4])) + gone[1] + gone[2]
+        assert done == (sum(map(bool, yes)) >= w)
+        assert bool(heard.texts) == (not done and 3 - lost < w)
 
 
 class Thing:

@@ -1,7 +1,5 @@
 """Deliberate bugs of what a node does that has lost something it held; as in `mutants`."""
 
-from collections.abc import Collection
-
 from respdyn.cluster.link import Link
 from respdyn.cluster.transfer_state import UNFILLED
 from respdyn.membership.clock_watch import ClockWatch
@@ -53,8 +51,8 @@ class JudgesItsClockLater(Node):
     """A node that starts goes by its own clock until the next heartbeat."""
 
     class watch_class(ClockWatch):
-        def has_news(self, links: Collection[Link]) -> bool:
-            return False
+        def note(self, link: Link) -> None:
+            pass
 
     def _assemble(self, here: Member) -> None:
         super()._assemble(here)
