@@ -26,7 +26,7 @@ from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership, address_of
 from respdyn.membership.readiness import Readiness
 from respdyn.replication.transfer import Transfer
-from respdyn.ring.hashing import PREFIX, slot_of
+from respdyn.ring.hashing import locator_in, slot_of
 from respdyn.ring.ring import Member, Ring
 
 
@@ -198,7 +198,7 @@ class ClusterStatus:
             owner for owner in plan.owners
             if owner == node.identity.node_id or node.link_to(owner).is_up
         ]
-        locator = PREFIX[db][slot] + key
+        locator = locator_in(slot, db, key)
         stand_ins = self._coverage.stand_ins_of(plan)
         wishes: list[Request] = [(owner, Explain(locator)) for owner in asked]
         wishes += [(name, Explain(locator, True)) for name, _ in stand_ins]

@@ -29,7 +29,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.replication.exchange import FETCH_KEYS, PAUSE_MS, URGENT_BATCH
 from respdyn.replication.hash_tree import LEAF_BYTES, HashTrees
 from respdyn.resp.replies import array, bulk, integer, map_, text
-from respdyn.ring.hashing import is_locator
+from respdyn.ring.hashing import Locator, is_locator
 
 LOOKS: Final = 5                # at a suspect; as many pauses of `PAUSE_MS`
 MOST_SUSPECTS: Final = 10_000   # keys that are looked at; more are not needed to know
@@ -56,8 +56,8 @@ class Verification:
         self.silent = sorted(
             owner for owner in every if owner != here and not node.link_to(owner).is_up
         )
-        self.suspects: dict[bytes, Copies] = {}
-        self.unsettled: dict[bytes, Copies] = {}
+        self.suspects: dict[Locator, Copies] = {}
+        self.unsettled: dict[Locator, Copies] = {}
         self.cleared_differ: list[int] = []     # partitions that differ by what was flushed alone
         self.is_cut_short = False
 
@@ -181,14 +181,14 @@ class Verification:
                 chunk = names[start : start + FETCH_KEYS]
                 yield from self._look_at(chunk, before)
 
-    def _look_at(self, chunk: list[bytes], before: dict[bytes, Copies]) -> _Steps:
+    def _look_at(self, chunk: list[Locator], before: dict[Locator, Copies]) -> _Steps:
         owners = sorted({owner for name in chunk for owner in before[name]})
         asked = [owner for owner in owners if owner not in self.silent]
         answers = yield [
             (owner, Fetch([(name, NOBODY) for name in chunk if owner in before[name]]))
             for owner in asked
         ]
-        now: dict[bytes, Copies] = {name: {} for name in chunk}
+        now: dict[Locator, Copies] = {name: {} for name in chunk}
         for owner, answer in zip(asked, answers, strict=True):
             names = [name for name in chunk if owner in before[name]]
             told = answer_as(list[tuple[bytes, bytes]], answer) or []

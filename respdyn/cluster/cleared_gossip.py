@@ -14,7 +14,7 @@ from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_CLEARED, bulk
 from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import PeerError
-from respdyn.ring.hashing import slot_of_locator
+from respdyn.ring.hashing import Locator, slot_of_locator
 
 _Cleared = tuple[int, int, dict[bytes, int]]      # database, partition, actor -> counter
 
@@ -33,7 +33,7 @@ class ClearedGossip:
                 for db, tops in sorted(dbs.items()):
                     self.tell_tops(link, db, partition, tops)
 
-    def tell_cleared(self, link: Link, locator: bytes) -> None:
+    def tell_cleared(self, link: Link, locator: Locator) -> None:
         """A peer holds a record that was cleared here: tell it of the clearing."""
         hints, replica = self._node.hints, self._node.replica
         partition = slot_of_locator(locator) // replica.width

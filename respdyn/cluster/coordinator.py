@@ -53,6 +53,7 @@ from respdyn.cluster.sent_on import SentOn
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import NEVER, Deadlines
 from respdyn.errors import PeerError
+from respdyn.ring.hashing import Locator
 from respdyn.types import values
 
 
@@ -61,8 +62,8 @@ class Coordinator(Reads):
 
     def __init__(
         self, replica: Replica, hints: Hints, counters: Counters, speculative_ms: int,
-        stamp: Callable[[int], Stamp], plan_for: Callable[[bytes], Plan],
-        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
+        stamp: Callable[[int], Stamp], plan_for: Callable[[Locator], Plan],
+        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, Locator], None],
         keepers: Keepers, now: Now,
     ) -> None:
         super().__init__(
@@ -79,7 +80,7 @@ class Coordinator(Reads):
     # ---- writing ----
 
     def write(
-        self, plan: Plan, waiter: Waiter, reply: bytes, locator: bytes, delta: bytes,
+        self, plan: Plan, waiter: Waiter, reply: bytes, locator: Locator, delta: bytes,
         w: int, is_sloppy: bool, deadline_ms: int, reports_siblings: bool, until_ms: int = 0,
         early: str = "", number: int = 0,
     ) -> None:
@@ -238,7 +239,7 @@ class Coordinator(Reads):
             write_round.deadline_ms, False,
         )
 
-    def is_contested(self, locator: bytes) -> bool:
+    def is_contested(self, locator: Locator) -> bool:
         """Whether a key here has siblings that a write of this node may be about to cover."""
         record = self._replica.get(locator)
         if not record or record[1] & PLAIN or len(values.siblings(record, 0)) < 2:

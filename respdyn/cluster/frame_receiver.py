@@ -32,7 +32,7 @@ from respdyn.cluster.messages import (
 )
 from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError, PeerError
-from respdyn.ring.hashing import is_locator
+from respdyn.ring.hashing import is_locator, slot_of_locator
 from respdyn.types import values
 
 # So many frames of earlier connections, with none of the latest between them, are too many.
@@ -210,7 +210,7 @@ class Receiver:
             if not is_locator(locator):
                 self._probed(link, number, (at - 1) // 2, locator, theirs)
                 continue
-            slot = locator[0] << 8 | locator[1]     # no call on the data path
+            slot = slot_of_locator(locator)
             record = slots[slot].get(locator, b"")
             # The digest of a plain record is its head: most comparisons end here.
             if record and theirs and (record.startswith(theirs) or digest(record) == theirs):
@@ -251,14 +251,14 @@ class Receiver:
         refused: list[int] = []
         self._counters.records_received += (end - start) // 2
         for at in range(start, end, 2):
-            locator, record = items[at], items[at + 1]
-            if take(locator, record):
+            name, record = items[at], items[at + 1]
+            if take(name, record):
                 continue
             self._check(record)
-            if not is_locator(locator):
-                new = self._keep(locator, record)
+            if is_locator(name):
+                new = receive(name, record)
             else:
-                new = receive(locator, record)
+                new = self._keep(name, record)
             if (
                 at < middle and new is not record and new and new[1] & LIVE
                 and new != record and values.is_contested(record, new)

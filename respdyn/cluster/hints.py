@@ -44,7 +44,7 @@ from respdyn.cluster.now import Now
 from respdyn.cluster.replica import HINT, Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
-from respdyn.ring.hashing import is_locator, slot_of_locator
+from respdyn.ring.hashing import Locator, is_locator, slot_of_locator
 
 _ROOM_AGAIN: Final = 0.9           # of `limit_bytes`: at which a full node takes hints again
 
@@ -64,7 +64,7 @@ class Hints:
         self.fresh: dict[str, None] = {}    # owners with hints that handoff has not heard of
         # Owners and partitions for which the first hint has come, or the last one gone.
         self.changed: dict[tuple[bytes, int], None] = {}
-        self._delivered: dict[bytes, tuple[int, bytes]] = {}    # until when, and what
+        self._delivered: dict[Locator, tuple[int, bytes]] = {}    # until when, and what
         self._now = now
         self._replica = replica
         self._counters = counters
@@ -74,7 +74,7 @@ class Hints:
 
     # ---- keeping ----
 
-    def keep(self, owner: str, locator: bytes, record: bytes, is_whole: bool) -> bytes:
+    def keep(self, owner: str, locator: Locator, record: bytes, is_whole: bool) -> bytes:
         """Join a record into what is kept for an owner; returns the outcome."""
         for tops in self._clearings(self._partition_of(locator), locator[2]):
             record = above(record, tops)
@@ -93,7 +93,7 @@ class Hints:
         for other, parts in list(self._shelves.items()):
             shelf = parts.get(partition)
             for locator, hint in list(shelf.hints.items()) if shelf is not None else ():
-                if locator[0] < 64 and locator[2] == db:
+                if is_locator(locator) and locator[2] == db:
                     left = above(hint.content, joined)
                     if left != hint.content:
                         self._replace(other, partition, locator, hint, left)
@@ -117,8 +117,8 @@ class Hints:
             self.bytes += len(name)
             joined = content
         else:
-            joined = content if name[0] >= 64 else join_records(hint.content, content)
-            if hint.is_restored and name[0] < 64:
+            joined = join_records(hint.content, content) if is_locator(name) else content
+            if hint.is_restored and is_locator(name):
                 hint.added = join_records(hint.added, content)
             if joined == hint.content:
                 return joined
@@ -158,7 +158,7 @@ class Hints:
 
     # ---- looking ----
 
-    def find(self, locator: bytes) -> tuple[bytes, bool]:
+    def find(self, locator: Locator) -> tuple[bytes, bool]:
         """The join of all that is kept under a key, and whether it is whole; b"" for nothing."""
         partition = self._partition_of(locator)
         joined, is_whole = b"", False
@@ -170,7 +170,7 @@ class Hints:
                 is_whole = is_whole or hint.is_whole
         return joined, is_whole
 
-    def seen(self, locator: bytes) -> bytes:
+    def seen(self, locator: Locator) -> bytes:
         """As `find`, for a reader who has owners' word too: what was just delivered counts."""
         joined = self.find(locator)[0]
         late = self._delivered.get(locator) if self._delivered else None
@@ -187,7 +187,7 @@ class Hints:
         """Whether something of a partition is kept for anybody."""
         return any(partition in parts for parts in self._shelves.values())
 
-    def cleared(self, locator: bytes) -> Tops:
+    def cleared(self, locator: Locator) -> Tops:
         """What was cleared of a key's database, as far as that is kept for anybody."""
         joined: Tops = {}
         for tops in self._clearings(self._partition_of(locator), locator[2]):
@@ -200,7 +200,7 @@ class Hints:
         for parts in self._shelves.values():
             shelf = parts.get(partition)
             for name, hint in shelf.hints.items() if shelf is not None else ():
-                if name[0] < 64:
+                if is_locator(name):
                     raise_by(found.setdefault(name[2], {}), hint.content)
         seen = {
             db: {actor: int.from_bytes(hi, "big") for actor, hi in high.items()}
@@ -209,15 +209,19 @@ class Hints:
         for parts in self._shelves.values():
             shelf = parts.get(partition)
             for name, hint in shelf.hints.items() if shelf is not None else ():
-                if name[0] >= 64:
+                if not is_locator(name):
                     raise_to(seen.setdefault(name[1], {}), decode_tops(hint.content))
         return seen
 
-    def walk(self, slots: range, db: int, position: int) -> Iterator[tuple[int, int, bytes, bytes]]:
+    def walk(
+        self, slots: range, db: int, position: int
+    ) -> Iterator[tuple[int, int, Locator, bytes]]:
         """Records kept for anybody, in the order and the shape of `Replica.walk`."""
         width = self._replica.width
         for partition in range(slots.start // width, -(-slots.stop // width)):
-            kept = [name for name in self._delivered if self._partition_of(name) == partition]
+            kept: list[bytes] = [
+                name for name in self._delivered if self._partition_of(name) == partition
+            ]
             for parts in self._shelves.values():
                 kept += parts[partition].hints if partition in parts else ()
             names = {
@@ -305,7 +309,7 @@ class Hints:
             shelf = self._shelves.get(owner, {}).get(partition)
             hint = shelf.hints.get(name) if shelf is not None else None
             if hint is not None and hint.content == content:
-                if name[0] < 64:
+                if is_locator(name):
                     self._delivered.pop(name, None)     # the latest stand last
                     self._delivered[name] = self._now.now_ms + self.remember_ms, content
                 self._drop(owner, partition, name)
@@ -322,9 +326,9 @@ class Hints:
 
     def partition_of(self, name: bytes) -> int:
         """The partition of a hint's name."""
-        if name[0] >= 64:
-            return int.from_bytes(name[2:4], "big")
-        return self._partition_of(name)
+        if is_locator(name):
+            return self._partition_of(name)
+        return int.from_bytes(name[2:4], "big")
 
     def tick(self) -> None:
         """Forget what was delivered some time ago."""
@@ -366,7 +370,7 @@ class Hints:
         for owner, parts in list(self._shelves.items()):
             shelf = parts.get(partition)
             for name, hint in list(shelf.hints.items()) if shelf is not None else ():
-                if hint.is_restored and name[0] < 64:
+                if hint.is_restored and is_locator(name):
                     hint.is_restored = False
                     self._replace(owner, partition, name, hint, hint.added)
                     self._counters.hints_dropped += not hint.added
@@ -393,23 +397,23 @@ class Hints:
                         self._drop(owner, partition, name)
 
     def _absorb(self, partition: int, name: bytes, hint: Hint) -> None:
-        if name[0] >= 64:
-            self._replica.clear(partition, name[1], decode_tops(hint.content))
-        else:
+        if is_locator(name):
             self._replica.receive(name, hint.content)
+        else:
+            self._replica.clear(partition, name[1], decode_tops(hint.content))
 
     def _pass_on(self, owner: str, partition: int, name: bytes, hint: Hint) -> None:
-        if name[0] >= 64:
-            self.keep_cleared(owner, partition, name[1], decode_tops(hint.content))
-        else:
+        if is_locator(name):
             known = self._shelves.get(owner, {}).get(partition, Shelf()).hints.get(name)
             added = hint.added
             if known is not None:
                 added = join_records(added, known.added if known.is_restored else known.content)
             self.keep(owner, name, hint.content, hint.is_whole)
+        else:
+            self.keep_cleared(owner, partition, name[1], decode_tops(hint.content))
         shelf = self._shelves.get(owner, {}).get(partition)
         moved = shelf.hints.get(name) if shelf is not None else None
-        if moved is not None and hint.is_restored and name[0] < 64:
+        if moved is not None and hint.is_restored and is_locator(name):
             moved.is_restored, moved.added = True, added
         if shelf is not None and moved is not None:
             moved.since_ms = min(moved.since_ms, hint.since_ms)
@@ -446,11 +450,13 @@ class Hints:
             return False
         owner, partition = name[:ID_BYTES].hex(), int.from_bytes(name[ID_BYTES:][:2], "big")
         name, content = name[ID_BYTES + 2 :], value[HEAD_BYTES:]
-        if name[0] < 64:
+        if is_locator(name):
             try:
                 verify(content)
             except DamagedError:
                 return False
+        elif name[:1] != CLEARING:
+            return False
         since_ms = int.from_bytes(value[2:HEAD_BYTES], "big")
         shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
         if not shelf.hints or since_ms < shelf.oldest_ms:
@@ -463,7 +469,7 @@ class Hints:
 
     # ---- among these ----
 
-    def _partition_of(self, locator: bytes) -> int:
+    def _partition_of(self, locator: Locator) -> int:
         return slot_of_locator(locator) // self._replica.width
 
     def _clearings(self, partition: int, db: int) -> Iterator[Tops]:

@@ -41,7 +41,7 @@ from struct import Struct, pack, unpack
 from typing import Final, cast
 
 from respdyn.errors import PeerError
-from respdyn.ring.hashing import is_locator
+from respdyn.ring.hashing import Locator, is_locator
 
 PROTOCOL_VERSION: Final = 3
 
@@ -136,7 +136,7 @@ def bulk(item: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(item), item)
 
 
-def hint_name(name: bytes) -> tuple[str, bytes, bool]:
+def hint_name(name: bytes) -> tuple[str, Locator, bool]:
     """The owner, the locator, and whether it is whole, of a hint. Raises `PeerError`."""
     locator = name[1 + _ID_BYTES :]
     if name[:1] not in (HINT_PART, HINT_WHOLE) or not is_locator(locator):

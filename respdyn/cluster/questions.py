@@ -7,7 +7,7 @@ Every number, length and locator is judged here, when a question is read (`read_
 whoever answers need not ask whether a slot exists. What a peer says may be anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, get_args
 
 import msgspec
@@ -16,7 +16,7 @@ from msgspec import Meta
 from respdyn.cluster.cleared import check_tops, decode_tops
 from respdyn.cluster.hint import CLEARING
 from respdyn.errors import PeerError
-from respdyn.ring.hashing import DATABASES, SLOTS, is_locator
+from respdyn.ring.hashing import DATABASES, SLOTS, Locator, is_locator
 
 Db = Annotated[int, Meta(ge=0, lt=DATABASES)]
 Slot = Annotated[int, Meta(ge=0, le=SLOTS)]             # `SLOTS` is the end
@@ -25,7 +25,7 @@ Partition = Annotated[int, Meta(ge=0, lt=SLOTS)]        # `read_question` knows 
 Natural = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Segment = Annotated[int, Meta(ge=0, lt=1 << 20)]
 NodeId = Annotated[str, Meta(pattern="^[0-9a-f]{40}\\Z")]
-Names = list[tuple[bytes, bytes]]                       # locators, each with a digest or a record
+Names = list[tuple[Locator, bytes]]                     # locators, each with a digest or a record
 Highest = dict[bytes, int]                              # of each actor's counters
 Entries = list[tuple[Db, Partition, Highest]]
 
@@ -70,7 +70,7 @@ class Clear(Asked, frozen=True, tag="clear"):
 class Explain(Asked, frozen=True, tag="explain"):
     """What a replica holds under a locator."""
 
-    locator: bytes
+    locator: Locator
     hinted: bool = False      # what it keeps for others, not what it owns
 
 
@@ -123,7 +123,7 @@ class Held(Asked, frozen=True, tag="held"):
     """What a node holds of a key: whether that is more than a part (it is an owner, or keeps the
     whole key for one), the record, and what it knows to be cleared of the key's database."""
 
-    locator: bytes
+    locator: Locator
 
 
 class ClearHint(Asked, frozen=True, tag="clearhint"):
@@ -204,7 +204,7 @@ class Same(Asked, frozen=True, tag="same"):
 class Digests(Asked, frozen=True, tag="digests"):
     """What tells the states of some keys from any other; empty for a key that is not there."""
 
-    locators: list[bytes]
+    locators: list[Locator]
 
 
 class Pull(Asked, frozen=True, tag="pull"):
@@ -333,7 +333,7 @@ class Leaves(msgspec.Struct, array_like=True):
 class Page(msgspec.Struct, array_like=True):
     """The answer to `Keys`; it goes on from a position."""
 
-    entries: Names
+    entries: Sequence[tuple[bytes, bytes]]      # locators, which are to be checked, and digests
     slot: Slot
     place: Place
 

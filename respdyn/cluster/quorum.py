@@ -12,6 +12,8 @@ Source: the pure vote tally of riak_kv_put_core; decision 0003.
 
 from abc import ABC, abstractmethod
 
+from respdyn.ring.hashing import Locator
+
 
 class Target(ABC):
     """Where a reply goes that may come later: a session, or somebody who waits already."""
@@ -65,7 +67,7 @@ class Reader(ABC):
 
 # One write of a round: who waits, its reply, the locator, the delta that was shipped, and until
 # when (monotonic, ms) it may be written once more to cover a sibling.
-WriteOp = tuple[Waiter, bytes, bytes, bytes, int]
+WriteOp = tuple[Waiter, bytes, Locator, bytes, int]
 
 
 class Substitutes:
@@ -185,7 +187,7 @@ class ReadOp:
 
     __slots__ = ("answers", "began_ms", "joined", "locator", "reader", "record")
 
-    def __init__(self, reader: Reader, locator: bytes, record: bytes, began_ms: int) -> None:
+    def __init__(self, reader: Reader, locator: Locator, record: bytes, began_ms: int) -> None:
         self.began_ms = began_ms
         self.reader = reader
         self.locator = locator

@@ -25,6 +25,7 @@ from respdyn.cluster.quorum import Reader, ReadOp, ReadRound
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import NEVER, Deadlines
+from respdyn.ring.hashing import Locator
 from respdyn.types import values
 
 
@@ -33,8 +34,8 @@ class Reads:
 
     def __init__(
         self, replica: Replica, counters: Counters, speculative_ms: int,
-        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, bytes], None],
-        keepers: Keepers, now: Now, plan_for: Callable[[bytes], Plan],
+        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, Locator], None],
+        keepers: Keepers, now: Now, plan_for: Callable[[Locator], Plan],
     ) -> None:
         self._now = now
         self.plan_for = plan_for
@@ -51,7 +52,7 @@ class Reads:
         self._retries: deque[ReadRound] = deque()
 
     def read(
-        self, plan: Plan, reader: Reader, locator: bytes, record: bytes, r: int, is_sloppy: bool,
+        self, plan: Plan, reader: Reader, locator: Locator, record: bytes, r: int, is_sloppy: bool,
         deadline_ms: int,
     ) -> None:
         """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""

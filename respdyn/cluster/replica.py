@@ -13,7 +13,7 @@ This room knows nothing of quorums, peers or commands.
 
 from collections.abc import Callable, Iterator
 from itertools import compress
-from typing import Final
+from typing import Final, cast
 from zlib import crc32
 
 from respdyn.causal.codec import (
@@ -38,7 +38,7 @@ from respdyn.cluster.cleared import (
 )
 from respdyn.cluster.identity import META, Identity
 from respdyn.errors import DamagedError
-from respdyn.ring.hashing import SLOTS, slot_of_locator
+from respdyn.ring.hashing import SLOTS, Locator, is_locator, slot_of_locator
 from respdyn.types import values
 from respdyn.types.values import ELEMENTS_EXPIRING, is_timed
 
@@ -53,7 +53,7 @@ class Replica:
     def __init__(self, identity: Identity, lost_memory: Callable[[], None]) -> None:
         self._identity = identity
         self._lost_memory = lost_memory
-        self.slots: list[dict[bytes, bytes]] = [{} for _ in range(SLOTS)]
+        self.slots: list[dict[Locator, bytes]] = [{} for _ in range(SLOTS)]
         self.stale = bytearray(SLOTS)                # 1: changed since its leaves were made
         self.batch: list[bytes] = []                 # flat pairs for the store, this turn's
         self.records = 0                             # tombstones included
@@ -62,7 +62,7 @@ class Replica:
         self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
         self.timed = [[0] * (SLOTS // 64) for _ in range(16)]  # of these, with a time to live
         # Values that a read has met expired, as they were then: they are counted no more.
-        self._over: dict[bytes, bytes] = {}
+        self._over: dict[Locator, bytes] = {}
         self._over_before = 0                        # such that were written again since
         self.cleared: dict[int, Cleared] = {}        # by partition
         # By partition and database: the tops of what was let go, as in a record.
@@ -78,15 +78,15 @@ class Replica:
 
     # `slot_of_locator` and `is_locator` are spelled out here: a call would cost more than they do.
 
-    def get(self, locator: bytes) -> bytes:
+    def get(self, locator: Locator) -> bytes:
         """The record, or b"" for none."""
         return self.slots[locator[0] << 8 | locator[1]].get(locator, b"")
 
-    def is_live(self, locator: bytes) -> bool:
+    def is_live(self, locator: Locator) -> bool:
         """Whether the key has a value, expired or not."""
         return is_live(self.get(locator))
 
-    def join(self, locator: bytes, delta: bytes) -> bytes:
+    def join(self, locator: Locator, delta: bytes) -> bytes:
         """Join a delta into the record and return the outcome; unchanged when nothing is new."""
         slot = locator[0] << 8 | locator[1]
         table = self.slots[slot]
@@ -109,7 +109,7 @@ class Replica:
             self.batch += (locator, new)
         return new
 
-    def replace(self, locator: bytes, old: bytes, new: bytes) -> None:
+    def replace(self, locator: Locator, old: bytes, new: bytes) -> None:
         """As `join`, for a new state made from the old one, which it therefore covers."""
         slot = locator[0] << 8 | locator[1]
         self.slots[slot][locator] = new
@@ -124,7 +124,7 @@ class Replica:
             self._count(locator, b"", new)
         self.batch += (locator, new)
 
-    def _count(self, locator: bytes, before: bytes, after: bytes) -> None:
+    def _count(self, locator: Locator, before: bytes, after: bytes) -> None:
         """A record came, changed its form, or went; b"" is none."""
         partition = slot_of_locator(locator) // self.width
         was_live, is_live_now = is_live(before), is_live(after)
@@ -134,7 +134,7 @@ class Replica:
         if was_timed != is_timed_now:
             self.timed[locator[2]][partition] += 1 if is_timed_now else -1
 
-    def note_expired(self, locator: bytes, record: bytes) -> None:
+    def note_expired(self, locator: Locator, record: bytes) -> None:
         """A read has met this record, and its value has expired: it counts no more as a key."""
         before = self._over.get(locator)
         if not is_live(record) or before == record:
@@ -170,7 +170,7 @@ class Replica:
         """How many expired values reads have met, those that are collected since left out."""
         return self._over_before + len(self._over)
 
-    def collected(self, locator: bytes) -> None:
+    def collected(self, locator: Locator) -> None:
         """This expired value is counted among those that are collected."""
         self._over.pop(locator, None)
 
@@ -205,7 +205,7 @@ class Replica:
         """A record that is held tells of events of this node that are yet to come."""
         self._lost_memory()
 
-    def take(self, locator: bytes, record: bytes) -> bool:
+    def take(self, name: bytes, record: bytes) -> bool:
         """Check and store a record from outside if that is simple: the usual case, at least cost.
 
         It is if the record is a lone value of another node, newer than a lone value of the same
@@ -213,9 +213,10 @@ class Replica:
         """
         if (
             not is_sound_lone(record) or record[14:30] == self._identity.actor or self.cleared
-            or len(locator) < 3 or locator[0] > 63 or locator[2] > 15 or record[38]
+            or len(name) < 3 or name[0] > 63 or name[2] > 15 or record[38]
         ):
             return False
+        locator = cast(Locator, name)
         slot = locator[0] << 8 | locator[1]
         table = self.slots[slot]
         old = table.get(locator)
@@ -232,7 +233,7 @@ class Replica:
         self.batch += (locator, record)
         return True
 
-    def receive(self, locator: bytes, record: bytes) -> bytes:
+    def receive(self, locator: Locator, record: bytes) -> bytes:
         """As `join`, for a record from outside that was checked; what was cleared stays cleared."""
         if self.cleared:
             record = self.uncleared(locator, record)
@@ -242,7 +243,7 @@ class Replica:
             self._recall(locator, record)
         return self.join(locator, record)
 
-    def _recall(self, locator: bytes, record: bytes) -> None:
+    def _recall(self, locator: Locator, record: bytes) -> None:
         """If it tells of this node's dots for the key that are forgotten here, later ones may be.
 
         Then none of those before now may be claimed: the floor of the partition rises (`claim`).
@@ -256,7 +257,7 @@ class Replica:
 
     # ---- cleared contexts ----
 
-    def is_cleared(self, locator: bytes, record: bytes) -> bool:
+    def is_cleared(self, locator: Locator, record: bytes) -> bool:
         """Whether everything in the record happened before its database was emptied here."""
         cleared = self.cleared.get(slot_of_locator(locator) // self.width)
         tops = cleared.get(locator[2]) if cleared else None
@@ -264,7 +265,7 @@ class Replica:
             return False
         return is_below(record, tops)
 
-    def uncleared(self, locator: bytes, record: bytes) -> bytes:
+    def uncleared(self, locator: Locator, record: bytes) -> bytes:
         """What of a record happened after its database was emptied here; b"" if nothing did."""
         if not self.cleared or not record:
             return record
@@ -312,7 +313,7 @@ class Replica:
             _CLEARED + bytes([db]) + partition.to_bytes(2, "big"), encode_tops(cleared)
         )
 
-    def let_go(self, locator: bytes) -> None:
+    def let_go(self, locator: Locator) -> None:
         """Drop a value that is over. A FLUSHALL still speaks of it: who has prolonged it loses it.
         """
         partition = slot_of_locator(locator) // self.width
@@ -321,7 +322,7 @@ class Replica:
         self.collected(locator)
         self.drop(locator)
 
-    def forget(self, locator: bytes) -> None:
+    def forget(self, locator: Locator) -> None:
         """Drop a record, tombstones included, as if it had never been."""
         self.drop(locator)
 
@@ -331,7 +332,7 @@ class Replica:
             for locator in list(self.slots[slot]):
                 self.drop(locator)
 
-    def drop(self, locator: bytes) -> None:
+    def drop(self, locator: Locator) -> None:
         """Forget a record: it was cleared, or others keep it now."""
         slot = slot_of_locator(locator)
         record = self.slots[slot].pop(locator)
@@ -373,25 +374,28 @@ class Replica:
         """Take back what the store gave at start; returns how many records were damaged."""
         damaged = 0
         for index in range(0, len(pairs), 2):
-            locator, record = pairs[index], pairs[index + 1]
-            if locator.startswith(HINT):
+            name, record = pairs[index], pairs[index + 1]
+            if name.startswith(HINT):
                 continue
-            if locator[:2] == META:
-                self.meta[locator] = record
-                if locator.startswith(_CLEARED):
-                    self._restore_cleared(locator, record)
+            if name[:2] == META:
+                self.meta[name] = record
+                if name.startswith(_CLEARED):
+                    self._restore_cleared(name, record)
                 continue
             try:
                 verify(record)
             except DamagedError:
                 damaged += 1
                 continue
-            slot = slot_of_locator(locator)
-            self.slots[slot][locator] = record
+            if not is_locator(name):
+                damaged += 1
+                continue
+            slot = slot_of_locator(name)
+            self.slots[slot][name] = record
             self.stale[slot] = 1
             self.records += 1
-            self.bytes += len(locator) + len(record)
-            self._count(locator, b"", record)
+            self.bytes += len(name) + len(record)
+            self._count(name, b"", record)
         return damaged
 
     def filled(self, first: int, last: int) -> Iterator[int]:
@@ -400,7 +404,7 @@ class Replica:
 
     # ---- damage ----
 
-    def damaged_in(self, slot: int) -> list[bytes]:
+    def damaged_in(self, slot: int) -> list[Locator]:
         """The locators of a slot's records that fail their checksum."""
         found = []
         for locator, record in self.slots[slot].items():
@@ -410,7 +414,7 @@ class Replica:
                 found.append(locator)
         return found
 
-    def lose(self, locator: bytes) -> None:
+    def lose(self, locator: Locator) -> None:
         """Forget a record that is damaged. Its stored copy stays until another is written."""
         slot = slot_of_locator(locator)
         record = self.slots[slot].pop(locator)
@@ -460,7 +464,9 @@ class Replica:
 
     # ---- walking ----
 
-    def walk(self, slots: range, db: int, position: int) -> Iterator[tuple[int, int, bytes, bytes]]:
+    def walk(
+        self, slots: range, db: int, position: int
+    ) -> Iterator[tuple[int, int, Locator, bytes]]:
         """Records of a database in an order that never changes: (slot, place, locator, record).
 
         Within a slot records are ordered by the CRC-32 of their key. `position` is the first

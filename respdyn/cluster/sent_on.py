@@ -29,6 +29,7 @@ from respdyn.cluster.plan import Plan
 from respdyn.cluster.quorum import Substitutes, WriteOp, WriteRound
 from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import NEVER
+from respdyn.ring.hashing import Locator
 
 LOOK_MS: Final = 10         # between two looks at what owners that are cut off owe
 
@@ -41,7 +42,7 @@ class SentOn:
     """Finds such writes and sends them on."""
 
     def __init__(
-        self, counters: Counters, plan_for: Callable[[bytes], Plan],
+        self, counters: Counters, plan_for: Callable[[Locator], Plan],
         link_to: Callable[[str], Link], kept: Callable[[Plan, WriteOp], tuple[bytes, bytes]],
         have_kept: HaveKept, now: Now,
     ) -> None:

@@ -24,7 +24,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.cluster.transfer_state import TransferState
 from respdyn.config import Settings
 from respdyn.ports import Random, Trace
-from respdyn.ring.hashing import slot_of_locator
+from respdyn.ring.hashing import Locator, slot_of_locator
 from respdyn.ring.ring import Member, Ring
 
 
@@ -86,7 +86,7 @@ class ThisNode:
             self.mark((link,))
         return link
 
-    def plan_for(self, locator: bytes) -> Plan:
+    def plan_for(self, locator: Locator) -> Plan:
         """Who takes part in a request for this key now."""
         return self.plans[slot_of_locator(locator)]
 

@@ -25,7 +25,7 @@ from respdyn.cluster.replica import Replica
 from respdyn.cluster.statements import State
 from respdyn.errors import PeerError
 from respdyn.ring.change import advance, holders_of
-from respdyn.ring.hashing import slot_of_locator
+from respdyn.ring.hashing import Locator, slot_of_locator
 from respdyn.ring.ring import FILL, JOINT, READ, Move, Ring
 
 UNFILLED = META + b"unfilled"
@@ -154,7 +154,7 @@ class TransferState:
         assert self.ring is not None
         return holders_of(self.ring, partition, self.moving.get(partition))
 
-    def holds(self, locator: bytes) -> bool:
+    def holds(self, locator: Locator) -> bool:
         """Whether this node is to store what is written to a key."""
         partition = slot_of_locator(locator) // self._replica.width
         return self.ring is not None and self._here in self.holders(partition)

@@ -16,6 +16,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
+from respdyn.ring.hashing import Locator
 
 REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
 LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
@@ -37,7 +38,7 @@ class Call:
     frame: int                  # the number of the frame that carries it
     peer: str
     waiter: Waiter
-    locator: bytes
+    locator: Locator
     again_ms: int               # by then the other has begun it, or never will
     away: "OutstandingForwards | None"         # if its key has a write that is away
     is_done: bool
@@ -77,7 +78,7 @@ class PeerReply(Waiter):
             self._link.working += 1
         return self
 
-    def is_behind_refused(self, locator: bytes) -> bool:
+    def is_behind_refused(self, locator: Locator) -> bool:
         """Whether one before it was refused, and its sender had not heard of that."""
         refused = self._link.refused
         number = refused.get(locator) if refused else None
@@ -86,7 +87,7 @@ class PeerReply(Waiter):
         del refused[locator]
         return False
 
-    def refuse(self, locator: bytes) -> None:
+    def refuse(self, locator: Locator) -> None:
         """It is not begun, nor what its sender has sent of this key before it hears of that."""
         refused = self._link.refused
         if len(refused) >= REFUSED_MAX:
@@ -108,12 +109,12 @@ class PeerReply(Waiter):
         self.fill(error(text))
 
 
-def must_refuse(target: Target, locator: bytes, is_late: bool) -> bool:
+def must_refuse(target: Target, locator: Locator, is_late: bool) -> bool:
     """Whether a forwarded command must not be begun: it is late, or behind one that was."""
     return is_late or (isinstance(target, PeerReply) and target.is_behind_refused(locator))
 
 
-def refuse(target: Target, locator: bytes) -> bytes:
+def refuse(target: Target, locator: Locator) -> bytes:
     """Begin a forwarded command not at all: the reply that says so."""
     if isinstance(target, PeerReply):
         target.refuse(locator)
@@ -266,7 +267,7 @@ class Retry:
 
     __slots__ = ("deadline_ms", "is_done", "locator")
 
-    def __init__(self, locator: bytes, deadline_ms: int) -> None:
+    def __init__(self, locator: Locator, deadline_ms: int) -> None:
         self.locator = locator
         self.deadline_ms = deadline_ms
         self.is_done = False
@@ -311,7 +312,7 @@ class Answering(Reader):
 
     def __init__(
         self, waiter: Waiter, reply: bytes, command: Command, argv: list[bytes], resp3: bool,
-        locator: bytes, again: Callable[[Command, list[bytes], bool, bytes, bytes], bytes],
+        locator: Locator, again: Callable[[Command, list[bytes], bool, Locator, bytes], bytes],
     ) -> None:
         self._waiter = waiter
         self._reply = reply

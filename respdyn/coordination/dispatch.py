@@ -57,7 +57,7 @@ from respdyn.coordination.may_write import (
 from respdyn.errors import ReplyError, UsedTwice
 from respdyn.ports import random_bits
 from respdyn.resp.replies import error
-from respdyn.ring.hashing import BRACE, PREFIX, slot_of, slot_of_locator
+from respdyn.ring.hashing import BRACE, Locator, locator_in, slot_of, slot_of_locator
 from respdyn.types.values import exists
 
 _MAX_HOPS: Final = 2
@@ -101,7 +101,7 @@ class Dispatcher:
         """
         key = argv[command.keys.first]
         slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
-        locator = PREFIX[db][slot] + key
+        locator = locator_in(slot, db, key)
         plan = self._node.plans[slot]
         route = command.route
         deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
@@ -169,7 +169,7 @@ class Dispatcher:
         return [*argv, random_bits(self._node.random, 64).to_bytes(8)]
 
     def read_again(
-        self, command: Command, argv: list[bytes], resp3: bool, locator: bytes, record: bytes
+        self, command: Command, argv: list[bytes], resp3: bool, locator: Locator, record: bytes
     ) -> bytes:
         """The reply of a read: from the record here, later perhaps from the join of several."""
         try:
@@ -182,7 +182,7 @@ class Dispatcher:
             return error(wrong.text)
 
     def apply(
-        self, command: Command, argv: list[bytes], locator: bytes, plan: Plan, resp3: bool,
+        self, command: Command, argv: list[bytes], locator: Locator, plan: Plan, resp3: bool,
         terms: Terms, deadline_ms: int, target: Target, until_ms: int = 0,
     ) -> bytes | None:
         """The write itself: run the command on the record here, join and ship the delta."""
@@ -191,7 +191,7 @@ class Dispatcher:
             self._counters.quorum_failures += refusal.startswith("NOQUORUM")
             return error(refusal)
         if plan.is_owner:
-            slot = locator[0] << 8 | locator[1]     # no call on the data path
+            slot = slot_of_locator(locator)
             record = self._slots[slot].get(locator, b"")
             stamp = self._node.stamp(plan.partition)
         else:
@@ -255,7 +255,7 @@ class Dispatcher:
         return None
 
     def preview(
-        self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: bytes
+        self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: Locator
     ) -> bytes:
         """The reply that `apply` gave to a waiter, computed once more from what was there."""
         stamp = self._node.stamp(self._node.plans[slot_of_locator(locator)].partition)
@@ -272,7 +272,7 @@ class Dispatcher:
     # ---- read, then write ----
 
     def _read_first(
-        self, call: Call, locator: bytes, plan: Plan, target: Target
+        self, call: Call, locator: Locator, plan: Plan, target: Target
     ) -> bytes | None:
         r, is_sloppy = min(call.terms.r, plan.n), call.terms.sloppy
         answers = (plan.replicas if is_sloppy else plan.strict).answers
@@ -294,7 +294,7 @@ class Dispatcher:
             self._fallback.read(plan, reader, locator, r, left_ms, True)
         return None
 
-    def _finish(self, call: Call, locator: bytes, waiter: Waiter) -> None:
+    def _finish(self, call: Call, locator: Locator, waiter: Waiter) -> None:
         """The second half of a read-modify-write."""
         plan = self._node.plans[slot_of_locator(locator)]
         if call.hops and self._now.now_ms > call.until_ms:
@@ -363,7 +363,7 @@ class Dispatcher:
 
     # ---- elsewhere ----
 
-    def _elsewhere(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
+    def _elsewhere(self, call: Call, locator: Locator, plan: Plan, target: Target) -> bytes | None:
         """Have a call run by a node that may."""
         away = self._away.get(locator)
         if away is not None:
@@ -392,7 +392,7 @@ class Dispatcher:
         self.forwarding.send(call, locator, peer, target.hold())
         return None
 
-    def _run_here(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
+    def _run_here(self, call: Call, locator: Locator, plan: Plan, target: Target) -> bytes | None:
         """Run a call here, as there is nobody else: this node stands in, or was to be spared."""
         command, terms = call.command, call.terms
         if command.route is READ:

@@ -17,24 +17,23 @@ from typing import Final
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.events import LONG_PAST_MS
-from respdyn.ring.hashing import SLOTS, slot_of_locator
+from respdyn.ring.hashing import SLOTS, Locator, is_locator, slot_of_locator
 from respdyn.types.values import ends_at, expire_at
 
 GRACE_MS: Final = 5000          # longer than it takes to notice that a node has failed
 SLOTS_PER_TICK: Final = 64      # of the first walk
 TOLD_PER_TICK: Final = 1000     # keys whose time has come
-_SLOT_HIGH: Final = 64          # a locator's first byte is below; those of the node's facts are not
 EXPIRES: Final = 2              # the bit of a record's second byte: it mentions an expiry
 _SLACK: Final = 1000            # outdated entries that are let be
 
-Due = tuple[int, bytes, int]    # when to look, locator, when it expires
+Due = tuple[int, Locator, int]    # when to look, locator, when it expires
 
 
 class Expiring:
     """The times of this node's keys."""
 
     def __init__(
-        self, node: ThisNode, tell: Callable[[bytes], None]
+        self, node: ThisNode, tell: Callable[[Locator], None]
     ) -> None:
         self.is_watching = False
         self._node = node
@@ -42,7 +41,7 @@ class Expiring:
         self._replica = node.replica
         self._here = node.identity.node_id
         self._tell = tell
-        self._times: dict[bytes, int] = {}      # when a key expires, by locator
+        self._times: dict[Locator, int] = {}      # when a key expires, by locator
         self._queue: list[Due] = []             # a heap; some of it is outdated
         self._walked = SLOTS                    # slots of the first walk
 
@@ -59,12 +58,12 @@ class Expiring:
         """A turn's changed records, flat pairs; the node's own facts are among them."""
         for at in range(0, len(batch), 2):
             locator, record = batch[at], batch[at + 1]
-            if locator[0] < _SLOT_HIGH and (
+            if is_locator(locator) and (
                 locator in self._times or (record and record[1] & EXPIRES)
             ):
                 self._keep(locator, record)
 
-    def _keep(self, locator: bytes, record: bytes) -> None:
+    def _keep(self, locator: Locator, record: bytes) -> None:
         at = ends_at(record)
         if not at or at <= self._now.wall_ms - LONG_PAST_MS:    # told with its write, if it was one
             self._times.pop(locator, None)
@@ -87,7 +86,7 @@ class Expiring:
                 return
             self._come(*heappop(self._queue))
 
-    def _come(self, due: int, locator: bytes, at: int) -> None:
+    def _come(self, due: int, locator: Locator, at: int) -> None:
         """A time has come. If the key has another by now, there is another entry for it."""
         if self._times.get(locator) != at:
             return

@@ -25,6 +25,7 @@ from respdyn.cluster.quorum import Reader
 from respdyn.cluster.tasks import Task, TaskRunner, answer_as
 from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError
+from respdyn.ring.hashing import Locator
 
 NOBODY_KNOWS = "NOQUORUM no owner of this key can be reached, and no hint has it: nothing was done"
 
@@ -44,11 +45,11 @@ class Fallback:
         self._task_runner = task_runner
         self._plan_for = coordinator.plan_for
 
-    def record(self, locator: bytes) -> bytes:
+    def record(self, locator: Locator) -> bytes:
         """What is kept here of a key."""
         return self._hints.find(locator)[0]
 
-    def keep(self, plan: Plan, locator: bytes, delta: bytes, is_state: bool) -> None:
+    def keep(self, plan: Plan, locator: Locator, delta: bytes, is_state: bool) -> None:
         """Keep a write that was made here. `is_state`: it says all that there is of the key."""
         owner = plan.stands_in_for or plan.owners[0]
         self._hints.keep(owner, locator, delta, is_state or stands_alone(delta))
@@ -60,7 +61,7 @@ class Fallback:
         )
 
     def read(
-        self, plan: Plan, reader: Reader, locator: bytes, r: int, timeout_ms: int, keeps: bool
+        self, plan: Plan, reader: Reader, locator: Locator, r: int, timeout_ms: int, keeps: bool
     ) -> None:
         """Ask whoever may know; `reader` hears the join. `keeps`: it is kept here, to write on."""
         self._counters.reads_coordinated += 1
@@ -70,7 +71,7 @@ class Fallback:
         self._task_runner.start(task, timeout_ms, lambda _: None)
 
     def _ask(
-        self, plan: Plan, reader: Reader, locator: bytes, r: int, keeps: bool, deadline_ms: int
+        self, plan: Plan, reader: Reader, locator: Locator, r: int, keeps: bool, deadline_ms: int
     ) -> Task:
         yield [Pause(0)]        # whoever waits has been given a place by then, and not an answer
         readers = plan.replicas.readers

@@ -42,6 +42,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import MOVING_TIMES, NEVER, Deadlines
 from respdyn.commands.declare import READ
 from respdyn.coordination.calls import LAST, Call, OutstandingForwards, Retry, Waiting, refuse
+from respdyn.ring.hashing import Locator
 
 OUTCOME_UNKNOWN: Final = "TIMEOUT no answer from the coordinator: the outcome is unknown"
 NO_AGREEMENT: Final = (
@@ -62,12 +63,12 @@ class Forwarding:
 
     def __init__(
         self, node: ThisNode,
-        line_up: Callable[[bytes, list[Waiting], int], bool], run_line: Callable[[bytes], None],
+        line_up: Callable[[Locator, list[Waiting], int], bool], run_line: Callable[[Locator], None],
         too_few: Callable[[Call], None],
     ) -> None:
         self._now = node.now
         self.bits = TAKES_EARLY         # of envelopes
-        self.away: dict[bytes, OutstandingForwards] = {}
+        self.away: dict[Locator, OutstandingForwards] = {}
         self.failed: Callable[[str], None] = lambda peer: None     # hears who was no use
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._counters = node.counters
@@ -80,7 +81,7 @@ class Forwarding:
         self._retries: Deadlines[Retry] = Deadlines()
         self._number = 0
 
-    def send(self, call: Call, locator: bytes, peer: str, waiter: Waiter) -> None:
+    def send(self, call: Call, locator: Locator, peer: str, waiter: Waiter) -> None:
         """Ask a peer to run a command on one key."""
         now_ms = self._now.now_ms
         link = self._link_to(peer)
@@ -207,7 +208,7 @@ class Forwarding:
             away.has_line = True
 
     def _send_again(
-        self, locator: bytes, away: OutstandingForwards, refused: list[Waiting]
+        self, locator: Locator, away: OutstandingForwards, refused: list[Waiting]
     ) -> None:
         """All commands on a key are back: those that nobody has begun may be sent once more.
 
@@ -221,7 +222,7 @@ class Forwarding:
         if away.has_line:
             self.run_later(locator)
 
-    def run_later(self, locator: bytes) -> None:
+    def run_later(self, locator: Locator) -> None:
         """Have a key's line run after a moment."""
         self._retries.add(Retry(locator, self._now.now_ms + RETRY_MS), RETRY_MS)
 
@@ -248,7 +249,7 @@ class Forwarding:
 
     def _read_again(self, reads: list[Call], too_late: str) -> None:
         """Have reads run again, key by key in their order, if there is time left."""
-        lines: dict[bytes, list[Call]] = {}
+        lines: dict[Locator, list[Call]] = {}
         for call in reads:
             if call.deadline_ms <= call.again_ms:
                 self._counters.timeouts += 1

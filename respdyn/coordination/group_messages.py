@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from respdyn.cluster.terms import Terms
 from respdyn.errors import PeerError
-from respdyn.ring.hashing import is_locator
+from respdyn.ring.hashing import Locator, is_locator
 
 _Wanted = Annotated[int, Meta(ge=1, le=1024)]       # R or W
 
@@ -28,7 +28,7 @@ class Group(msgspec.Struct, array_like=True, frozen=True):
     """What one node is to do in one step: nothing, if a watched key has another version."""
 
     steps: list[Step]
-    watches: list[tuple[bytes, bytes]]      # locator, version
+    watches: list[tuple[Locator, bytes]]    # with the version
     r: _Wanted                              # for reading the watched keys
 
     def with_least(self, least: Terms) -> "Group":

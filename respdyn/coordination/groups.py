@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -56,8 +56,8 @@ from respdyn.coordination.may_write import too_few, why_not_write
 from respdyn.coordination.watched import has_changed, version_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
+from respdyn.ring.hashing import Locator, slot_of_locator
 from respdyn.ring.hashing import locator as locator_of
-from respdyn.ring.hashing import slot_of_locator
 
 Note = Callable[[int], None]        # hears how many nanoseconds a step took
 
@@ -101,7 +101,7 @@ class Groups:
         self.replica = node.replica
         self.coordinator = coordinator
         self.running = 0
-        self._freed: deque[bytes] = deque()
+        self._freed: deque[Locator] = deque()
         self._is_freeing = False
 
     def run(
@@ -150,9 +150,10 @@ class Groups:
             command, [GROUP, encoder.encode(group)], 0, False, terms, deadline_ms, 1, deadline_ms
         )
         forwarding = self.dispatcher.forwarding
-        forwarding.send(call, GROUP + peer.encode(), peer, Continuation(answered))
+        name = cast(Locator, GROUP + peer.encode())     # no key's: outstanding under the peer
+        forwarding.send(call, name, peer, Continuation(answered))
 
-    def free(self, locators: list[bytes]) -> None:
+    def free(self, locators: list[Locator]) -> None:
         """Keys that a group had taken go to those who wait for them."""
         self._freed += locators
         if self._is_freeing:        # a group that was waiting has run at once: no recursion
@@ -185,14 +186,14 @@ class GroupExecution:
         self._timing = timing
         self._is_over = False
         self._commands: list[Command | None] = []       # None for WATCH
-        self._names: list[bytes] = []                   # the locators of single keys
+        self._names: list[Locator] = []                   # the locators of single keys
         self._r = group.r if group.watches else 1
         self._w = 0                                     # 0: nothing is written
         self._dots = 0                                  # that it may need
         self._is_sloppy = all(step.sloppy for step in group.steps)
-        self._reads: dict[bytes, None] = {name: None for name, _ in group.watches}
-        self._blind: dict[bytes, None] = {}
-        self._locators: list[bytes] = []    # of all keys, in the order in which they are taken
+        self._reads: dict[Locator, None] = {name: None for name, _ in group.watches}
+        self._blind: dict[Locator, None] = {}
+        self._locators: list[Locator] = []    # of all keys, in the order in which they are taken
         self._taken = 0
         self._missing = 0
         self._replies: list[bytes | None] = [None] * len(group.steps)
@@ -379,7 +380,7 @@ class GroupExecution:
             place.fill(reply)
 
     def _do(
-        self, command: Command, argv: list[bytes], name: bytes, step: Step, waiter: Waiter
+        self, command: Command, argv: list[bytes], name: Locator, step: Step, waiter: Waiter
     ) -> bytes | None:
         """A command on one key: its reply, or None if `waiter` will hear it."""
         dispatcher = self._dispatcher

@@ -24,7 +24,7 @@ from respdyn.coordination.groups import GROUP, Groups
 from respdyn.coordination.may_write import why_not_write
 from respdyn.errors import PeerError, ReplyError, UsedTwice
 from respdyn.resp.replies import OK, error
-from respdyn.ring.hashing import BRACE, PREFIX, slot_of
+from respdyn.ring.hashing import BRACE, locator_in, slot_of
 from respdyn.types.strings import assign
 
 _SET: Final = TABLE[b"SET"]
@@ -69,7 +69,7 @@ class Inbound:
         slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
         if size != 3 or db > 15 or not hops or not r or not w or not self._node.plans:
             return self.run(link, items, at, echo_ms)
-        locator = PREFIX[db][slot] + key
+        locator = locator_in(slot, db, key)
         plan = self._node.plans[slot]
         is_sloppy = bool(bits & IS_SLOPPY)
         replicas = plan.replicas if is_sloppy else plan.strict

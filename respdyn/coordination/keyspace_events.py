@@ -24,6 +24,7 @@ from respdyn.commands.declare import Argv, Command
 from respdyn.commands.events import EXPIRED, Event, of_read, of_write
 from respdyn.config_values import EVENT_CLASSES
 from respdyn.errors import PeerError
+from respdyn.ring.hashing import Locator
 
 _KEY_AT: Final = 3      # in a locator
 
@@ -36,7 +37,7 @@ class NotifyAfterWrite(Waiter):
     __slots__ = ("_events", "_is_told", "_keyspace_events", "_locator", "_waiter")
 
     def __init__(
-        self, waiter: Waiter, keyspace_events: "KeyspaceEvents", locator: bytes,
+        self, waiter: Waiter, keyspace_events: "KeyspaceEvents", locator: Locator,
         events: list[Event],
     ) -> None:
         self._waiter = waiter
@@ -98,7 +99,7 @@ class KeyspaceEvents:
         self._own = ""
         self._own_tracks = b"-"
         self._asked: dict[str, str] = {}        # by peer
-        self._untold: dict[bytes, NotifyAfterWrite] = {}      # by locator: the last that waits
+        self._untold: dict[Locator, NotifyAfterWrite] = {}      # by locator: the last that waits
         self._give = deliver
         self._links = links
 
@@ -147,7 +148,7 @@ class KeyspaceEvents:
     # ---- what happens ----
 
     def wait_for_write(
-        self, waiter: Waiter, command: Command, argv: Argv, locator: bytes, before: bytes,
+        self, waiter: Waiter, command: Command, argv: Argv, locator: Locator, before: bytes,
         after: bytes, now_ms: int,
     ) -> Waiter:
         """Whom a write's outcome goes to, so that its events are told."""
@@ -158,14 +159,14 @@ class KeyspaceEvents:
         return announcing
 
     def written(
-        self, command: Command, argv: Argv, locator: bytes, before: bytes, after: bytes,
+        self, command: Command, argv: Argv, locator: Locator, before: bytes, after: bytes,
         now_ms: int,
     ) -> None:
         """A write is done, or did nothing."""
         self.tell(locator, self._chosen(of_write(command, argv, before, after, now_ms)))
 
     def wait_for_read(
-        self, waiter: Waiter, command: Command, argv: Argv, locator: bytes, now_ms: int,
+        self, waiter: Waiter, command: Command, argv: Argv, locator: Locator, now_ms: int,
         resp3: bool,
     ) -> Waiter:
         """Whom a read's reply goes to, so that a key that is missing is told."""
@@ -176,14 +177,14 @@ class KeyspaceEvents:
         )
 
     def read(
-        self, command: Command, argv: Argv, locator: bytes, now_ms: int, resp3: bool,
+        self, command: Command, argv: Argv, locator: Locator, now_ms: int, resp3: bool,
         reply: bytes,
     ) -> None:
         """A read was answered."""
         if "m" in self.classes:
             self.tell(locator, of_read(command, reply, argv, now_ms, resp3))
 
-    def expired(self, locator: bytes) -> None:
+    def expired(self, locator: Locator) -> None:
         """A key's time has come."""
         events = self._chosen([EXPIRED])
         waiting = self._untold.get(locator)
@@ -192,7 +193,7 @@ class KeyspaceEvents:
         else:
             waiting.add(events)
 
-    def has_told(self, locator: bytes, announcing: NotifyAfterWrite) -> None:
+    def has_told(self, locator: Locator, announcing: NotifyAfterWrite) -> None:
         """Its events are told."""
         if self._untold.get(locator) is announcing:
             del self._untold[locator]
@@ -205,7 +206,7 @@ class KeyspaceEvents:
 
     # ---- telling ----
 
-    def tell(self, locator: bytes, events: list[Event]) -> None:
+    def tell(self, locator: Locator, events: list[Event]) -> None:
         """Tell events of a key, here and to all peers."""
         keyspace, keyevent = "K" in self.classes, "E" in self.classes
         connected = [link for link in self._links.values() if link.is_connected and link.is_member]

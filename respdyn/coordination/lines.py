@@ -15,6 +15,7 @@ from typing import Final
 from respdyn.cluster.now import Now
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.coordination.calls import LAST, Call, QueuedGroup, Waiting
+from respdyn.ring.hashing import Locator
 
 LINE_MOST: Final = 500      # commands that share one read: a turn that runs them ends
 _WAITED: Final = "TIMEOUT an earlier command on this key is not answered yet: nothing was done"
@@ -25,11 +26,11 @@ class Lines:
 
     def __init__(self, now: Now, run: Callable[[Waiting, bool], bytes | None]) -> None:
         self._now = now
-        self.busy: dict[bytes, deque[Waiting]] = {}
+        self.busy: dict[Locator, deque[Waiting]] = {}
         self._run = run
         self._waiting: Deadlines[Waiting] = Deadlines()
 
-    def line_up(self, locator: bytes, waiting: list[Waiting], at: int = LAST) -> bool:
+    def line_up(self, locator: Locator, waiting: list[Waiting], at: int = LAST) -> bool:
         """Put commands in a key's line. True if it was free: then somebody must run the line."""
         for one in waiting:
             self._waiting.add(one, one.deadline_ms - self._now.now_ms)
@@ -41,7 +42,7 @@ class Lines:
                 line.insert(place, one)
         return line is None
 
-    def next_in_line(self, locator: bytes, is_read: bool = False) -> None:
+    def next_in_line(self, locator: Locator, is_read: bool = False) -> None:
         """The key is free: run what waited for it, until one of those makes it busy again.
 
         `is_read`: who made it busy has read a quorum, for those that were behind it as well.

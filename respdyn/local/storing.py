@@ -26,7 +26,7 @@ from respdyn.errors import ReplyError
 from respdyn.local import info
 from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK, array, bulk, double, integer, map_, status, text
-from respdyn.ring.hashing import slot_of_locator
+from respdyn.ring.hashing import Locator, slot_of_locator
 from respdyn.sessions.memory import CONNECTION_BYTES
 from respdyn.sessions.session import WRITTEN_MAX, Session
 from respdyn.sessions.users import check_debug
@@ -75,7 +75,7 @@ def wait(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     return None
 
 
-def _waited_for(session: Session) -> list[bytes]:
+def _waited_for(session: Session) -> list[Locator]:
     """What was written since the last WAIT, and what that one has not seen stored widely enough."""
     new = list(session.written or session.last_writes.values())
     names = [*([] if session.is_met else session.waited), *new] or session.waited
@@ -102,7 +102,7 @@ def _later(context: LocalContext, session: Session, task: Task, step_ms: int) ->
 
 
 def _count(
-    context: LocalContext, session: Session, locators: list[bytes], wanted: int, until_ms: int
+    context: LocalContext, session: Session, locators: list[Locator], wanted: int, until_ms: int
 ) -> Task:
     """How many replicas hold all of it, once that is enough or time is up."""
     node = context.node
@@ -115,7 +115,7 @@ def _count(
         yield [Pause(min(_POLL_MS, until_ms - node.now.now_ms))]
 
 
-def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
+def _copies(context: LocalContext, locators: list[Locator]) -> Counting:
     """Of the key with the fewest copies, how many there are besides the coordinator's."""
     node = context.node
     plans = node.plans
@@ -123,13 +123,13 @@ def _copies(context: LocalContext, locators: list[bytes]) -> Counting:
     if not locators:
         up = sum(1 for link in node.links.values() if link.is_up)
         return min(up, context.n - 1)
-    wanted: dict[str, list[bytes]] = {}
+    wanted: dict[str, list[Locator]] = {}
     for name in locators:
         for owner in plans[slot_of_locator(name)].owners:
             if owner == here or node.link_to(owner).is_up:
                 wanted.setdefault(owner, []).append(name)
     answers = yield [(owner, Digests(names)) for owner, names in wanted.items()]
-    told: dict[bytes, dict[str, bytes]] = {}
+    told: dict[Locator, dict[str, bytes]] = {}
     for (owner, names), answer in zip(wanted.items(), answers, strict=True):
         digests = answer_as(list[bytes], answer)
         if digests is not None and len(digests) == len(names):

@@ -36,7 +36,7 @@ from respdyn.errors import PeerError
 from respdyn.replication.fence import Fence
 from respdyn.replication.tombstones import Due, GarbageIndex
 from respdyn.replication.transfer import Transfer
-from respdyn.ring.hashing import is_locator, slot_of_locator
+from respdyn.ring.hashing import Locator, is_locator, slot_of_locator
 from respdyn.types.values import REMARK_LEAD_MS, is_expired, remove
 
 BATCH: Final = 1024          # locators dealt with at once
@@ -47,7 +47,7 @@ PAUSE_MS: Final = 1000       # between two collections of less than a batch: eac
 EXPIRY_MARGIN_MS: Final = 1000
 _STAGGER_MS: Final = 10_000  # how much longer the second owner waits than the first, at the most
 
-Name = tuple[bytes, bytes]      # a locator, and the digest of what should be there
+Name = tuple[Locator, bytes]      # a locator, and the digest of what should be there
 
 
 class Collection(Fence):
@@ -220,7 +220,7 @@ class Collection(Fence):
                 asked.append((Promise(partition, self._version(), number, names), others))
         return asked
 
-    def _is_over(self, locator: bytes, record: bytes) -> bool:
+    def _is_over(self, locator: Locator, record: bytes) -> bool:
         """Whether the grace of a tombstone is over."""
         age_ms = self.garbage.age_ms(locator, record, self._node.now.now_ms)
         return age_ms >= self._node.settings.tombstone_grace_ms
@@ -267,7 +267,7 @@ class Collection(Fence):
             if all(one is not None and one.same[at] for one in told)
         ]
 
-    def _forget(self, found: dict[bytes, bytes]) -> None:
+    def _forget(self, found: dict[Locator, bytes]) -> None:
         """There is no other owner."""
         for locator, record in found.items():
             if self._node.replica.get(locator) == record:
@@ -306,7 +306,7 @@ class Collection(Fence):
             names = [(locator, replica.digest(record)) for locator, record in found.items()]
             asked += [(owner, Same(partition, version, names)) for owner in others]
         answers = yield list(asked)
-        differing: set[bytes] = set()
+        differing: set[Locator] = set()
         for (_, question), answer in zip(asked, answers, strict=True):
             same = answer_as(list[bool], answer) or [False] * len(question.names)
             differing.update(
@@ -323,7 +323,7 @@ class Collection(Fence):
                     self._reduce_one(locator, record, others)
         return b""
 
-    def _reduce_one(self, locator: bytes, record: bytes, others: list[str]) -> None:
+    def _reduce_one(self, locator: Locator, record: bytes, others: list[str]) -> None:
         node = self._node
         partition = slot_of_locator(locator) // node.replica.width
         reduced = remove(record, node.stamp(partition))
@@ -381,14 +381,14 @@ class Collection(Fence):
         self._promise(partition, number)
         return number
 
-    def _holds(self, partition: int, locator: bytes, digested: bytes) -> bool:
+    def _holds(self, partition: int, locator: Locator, digested: bytes) -> bool:
         replica = self._node.replica
         return (
             _is_in(locator, partition, replica.width)
             and replica.digest(replica.get(locator)) == digested != b""
         )
 
-    def _has_settled(self, locator: bytes) -> bool:
+    def _has_settled(self, locator: Locator) -> bool:
         """Whether whatever was sent here before the tombstone came has arrived or never will."""
         node = self._node
         age_ms = self.garbage.age_ms(locator, node.replica.get(locator), node.now.now_ms)
@@ -433,5 +433,5 @@ class Collection(Fence):
         self._replan()
 
 
-def _is_in(locator: bytes, partition: int, width: int) -> bool:
+def _is_in(locator: Locator, partition: int, width: int) -> bool:
     return is_locator(locator) and slot_of_locator(locator) // width == partition

@@ -33,7 +33,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import DamagedError
 from respdyn.replication.hash_tree import HashTrees, Position
-from respdyn.ring.hashing import is_locator, slot_of_locator
+from respdyn.ring.hashing import Locator, is_locator, slot_of_locator
 
 BATCH: Final = 16            # partitions of an exchange in the regular round
 URGENT_BATCH: Final = 64     # and with a peer that has come up
@@ -50,7 +50,7 @@ PAGE_BYTES: Final = 256 * 1024  # the same
 FETCH_KEYS: Final = 64       # of a `Fetch`
 FETCH_BYTES: Final = 256 * 1024  # of records in an answer to it, unless a single one has more
 
-Suspects = dict[bytes, tuple[bytes, bytes]]      # locator -> (digest here, digest there)
+Suspects = dict[Locator, tuple[bytes, bytes]]      # locator -> (digest here, digest there)
 _Steps = Generator[list[Request], list[Answer], bool]
 
 
@@ -410,7 +410,7 @@ class Exchange:
                 return b""
             chunk = self._chunk(left)
             (raw,) = yield [(peer, Fetch([(name, two) for name, (_, two) in chunk]))]
-            told = answer_as(list[tuple[bytes, bytes]], raw)
+            told = answer_as(list[tuple[Locator, bytes]], raw)
             if not told:
                 return b""
             for (name, (one, two)), (now, record) in zip(chunk, told, strict=False):
@@ -427,8 +427,8 @@ class Exchange:
         self._conclude(peer, look + 1)
         return b""
 
-    def _chunk(self, left: list[tuple[bytes, tuple[bytes, bytes]]]) -> (
-        list[tuple[bytes, tuple[bytes, bytes]]]
+    def _chunk(self, left: list[tuple[Locator, tuple[bytes, bytes]]]) -> (
+        list[tuple[Locator, tuple[bytes, bytes]]]
     ):
         """As many as may be sent at once: they may all have to go to the peer."""
         size = 0
@@ -438,7 +438,7 @@ class Exchange:
                 return left[:at]
         return left[:FETCH_KEYS]
 
-    def _repair(self, peer: str, name: bytes, record: bytes) -> None:
+    def _repair(self, peer: str, name: Locator, record: bytes) -> None:
         """Join what the peer holds, and send it the join if it was behind."""
         node = self._node
         replica, link = node.replica, node.links[peer]
@@ -468,7 +468,7 @@ class Exchange:
             node.admission.spend(EXCHANGE, cost(1, len(joined)))
             node.counters.exchange_keys_repaired += 1
 
-    def _partition_of(self, name: bytes) -> int:
+    def _partition_of(self, name: Locator) -> int:
         return slot_of_locator(name) // self._node.replica.width
 
     def _conclude(self, peer: str, look: int) -> None:

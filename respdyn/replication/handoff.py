@@ -144,7 +144,7 @@ class Handoff:
         ring = node.ring
         oldest_ms = node.now.wall_ms - node.settings.hint_max_age_ms
         for name, since_ms, content in ask.entries:
-            if len(name) < 4 or not (name[0] < 64 or name[:1] == CLEARING):
+            if len(name) < 4 or not (is_locator(name) or name[:1] == CLEARING):
                 return NOT_NOW
             partition = hints.partition_of(name)
             if ring is None or partition >= ring.partitions or (
@@ -153,7 +153,7 @@ class Handoff:
                 return NOT_MINE
             if since_ms < oldest_ms:
                 node.counters.hints_dropped += 1
-            elif name[:1] == CLEARING:
+            elif not is_locator(name):
                 replica.clear(partition, name[1], decode_tops(content))
                 self._exchange.hinted(partition)
             else:

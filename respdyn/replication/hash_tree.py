@@ -26,7 +26,7 @@ from respdyn.causal.codec import digest
 from respdyn.cluster.cleared import Cleared
 from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, Locator
 from respdyn.types.values import ends_ms
 
 SEGMENTS: Final = 1024          # of a partition, unless it has more slots
@@ -108,14 +108,14 @@ class HashTrees:
     def keys(
         self, partition: int, segments: list[int], start: Position, stop: Position,
         most: int, most_bytes: int,
-    ) -> tuple[list[tuple[bytes, bytes]], Position]:
+    ) -> tuple[list[tuple[Locator, bytes]], Position]:
         """Locators and digests in some segments from a position on, and where to go on from.
 
         Ends at `stop`, or at the first position at which there are `most` or `most_bytes` of them.
         Keys with the same position come together.
         """
         slots = self.slots_of(partition)
-        found: list[tuple[bytes, bytes]] = []
+        found: list[tuple[Locator, bytes]] = []
         size = 0
         wanted: dict[int, set[int]] = {}
         for segment in segments:

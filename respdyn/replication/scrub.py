@@ -20,7 +20,7 @@ from respdyn.cluster.admission import SCRUB
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.replication.exchange import Exchange
-from respdyn.ring.hashing import SLOTS, slot_of_locator
+from respdyn.ring.hashing import SLOTS, Locator, slot_of_locator
 
 RECORDS: Final = 256            # checked at once, unless a slot has more
 BYTES: Final = 1 << 20          # and of so many bytes; a checksum takes 1 ms for them
@@ -73,7 +73,7 @@ class Scrub:
             return NEVER
         return self._next_ms
 
-    def _lost(self, locator: bytes) -> None:
+    def _lost(self, locator: Locator) -> None:
         node = self._node
         node.counters.scrub_damages += 1
         partition = slot_of_locator(locator) // node.replica.width

@@ -23,7 +23,7 @@ from typing import Final
 from respdyn.causal.codec import EXPIRES, LIVE
 from respdyn.cluster.identity import META
 from respdyn.cluster.replica import Replica
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, Locator
 from respdyn.types import values
 
 _PROMISED: Final = META + b"promised"
@@ -33,7 +33,7 @@ _EARLY: Final = META + b"early"
 LOOK_RECORDS: Final = 2048   # looked at in one go, unless one slot has more
 MOST_DUE: Final = 8192       # found and not yet dealt with; the rest is found again
 
-Due = dict[int, dict[bytes, bytes]]     # by partition: locator -> record as it was found
+Due = dict[int, dict[Locator, bytes]]     # by partition: locator -> record as it was found
 
 
 class GarbageIndex:
@@ -46,7 +46,7 @@ class GarbageIndex:
         self.rounds = 0                                     # walks over all that is owned
         self.oldest_ms = 0                                  # of the last whole walk
         self._replica = replica
-        self._since: dict[bytes, tuple[bytes, int]] = {}    # tombstone -> as it is, held since
+        self._since: dict[Locator, tuple[bytes, int]] = {}    # tombstone -> as it is, held since
         self._slot = 0
         self._oldest_ms = 0
 
@@ -54,7 +54,7 @@ class GarbageIndex:
         """How many tombstones this node knows of."""
         return len(self._since)
 
-    def age_ms(self, locator: bytes, record: bytes, now_ms: int) -> int:
+    def age_ms(self, locator: Locator, record: bytes, now_ms: int) -> int:
         """For how long this node has held a tombstone just as it is; -1 if it does not."""
         known = self._since.get(locator)
         return now_ms - known[1] if known is not None and known[0] == record else -1
@@ -97,12 +97,12 @@ class GarbageIndex:
         return dropped
 
     def _look_into(
-        self, table: dict[bytes, bytes], partition: int, now_ms: int, grace_ms: int,
+        self, table: dict[Locator, bytes], partition: int, now_ms: int, grace_ms: int,
         limit_ms: int, over_ms: int,
-    ) -> list[bytes]:
+    ) -> list[Locator]:
         """Note what is due in a slot; which values are over and leave nothing."""
         since = self._since
-        over: list[bytes] = []
+        over: list[Locator] = []
         for locator, record in table.items():
             form = record[1]
             if form & (LIVE | EXPIRES) == LIVE:
@@ -126,7 +126,7 @@ class GarbageIndex:
         return over
 
     def _note(
-        self, due: Due, partition: int, locator: bytes, record: bytes
+        self, due: Due, partition: int, locator: Locator, record: bytes
     ) -> None:
         found = due.setdefault(partition, {})
         if locator not in found:
@@ -164,7 +164,7 @@ class GarbageIndex:
                 break
         return taken
 
-    def forget(self, locator: bytes) -> None:
+    def forget(self, locator: Locator) -> None:
         """The tombstone is collected."""
         self._since.pop(locator, None)
         self._replica.forget(locator)

@@ -20,7 +20,7 @@ Source: Dynamo 4.9; Riak's product advisory on handoff to 127.0.0.1; decision 00
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeGuard
 from zlib import crc32
 
 from respdyn.cluster.admission import TRANSFER, cost
@@ -32,7 +32,7 @@ from respdyn.cluster.timeouts import NEVER
 from respdyn.cluster.transfer_state import Progress
 from respdyn.errors import DamagedError
 from respdyn.replication.exchange import Exchange
-from respdyn.ring.hashing import SLOTS, is_locator, slot_of_locator
+from respdyn.ring.hashing import SLOTS, Locator, is_locator, slot_of_locator
 
 LOOK_MS: Final = 50          # between two looks at what is to be done
 PULL_PARTITIONS: Final = 16  # of a pull
@@ -66,7 +66,7 @@ class Transfer:
         self._pulled: dict[int, tuple[int, int]] = {}         # partition -> (move, when)
         self._proving: dict[int, tuple[int, int]] = {}
         self._asked_ms: dict[tuple[str, int], int] = {}
-        self._handed: dict[int, dict[bytes, bytes]] = {}      # what the owners have
+        self._handed: dict[int, dict[Locator, bytes]] = {}      # what the owners have
         self._begun_ms = 0
         self._wanted = 0
 
@@ -111,7 +111,7 @@ class Transfer:
         replica = self._node.replica
         trees = self._exchange.trees
         partitions = [p for p in ask.partitions[:PULL_PARTITIONS] if trees.slots_of(p)]
-        records: list[tuple[bytes, bytes]] = []
+        records: list[tuple[Locator, bytes]] = []
         size = 0
         cleared = []
         if partitions and (ask.slot, ask.place) <= (trees.slots_of(partitions[0]).start, 0):
@@ -156,11 +156,11 @@ class Transfer:
                 found.append((partition, count, count * sum(sample) // len(sample)))
         return found
 
-    def _is_of(self, name: bytes, partition: int) -> bool:
+    def _is_of(self, name: bytes, partition: int) -> TypeGuard[Locator]:
         width = self._node.replica.width
         return is_locator(name) and slot_of_locator(name) // width == partition
 
-    def _take(self, name: bytes, record: bytes) -> None:
+    def _take(self, name: Locator, record: bytes) -> None:
         replica = self._node.replica
         try:
             replica.check(record)
@@ -383,7 +383,7 @@ class Transfer:
     def _hand_over(self, partition: int, owners: list[str]) -> Task:
         node = self._node
         width = node.replica.width
-        held: dict[bytes, bytes] = {}
+        held: dict[Locator, bytes] = {}
         for table in node.replica.slots[partition * width : (partition + 1) * width]:
             held.update(table)
         names = list(held)
@@ -454,5 +454,5 @@ class Transfer:
         return transfers.progress(node.counters.records_filled, eta_ms)
 
 
-def _cost(entries: list[tuple[bytes, bytes]]) -> int:
+def _cost(entries: list[tuple[Locator, bytes]]) -> int:
     return cost(len(entries), sum(len(name) + len(rest) for name, rest in entries))

@@ -38,7 +38,7 @@ from respdyn.coordination.group_messages import Outcome, Step
 from respdyn.coordination.groups import keys_in
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error, null_array
-from respdyn.ring.hashing import locator, slot_of
+from respdyn.ring.hashing import Locator, locator, slot_of
 from respdyn.sessions.group_sender import TRIES, Batch, Item, fill
 from respdyn.sessions.router import Router
 from respdyn.sessions.session import ExecTarget, Session
@@ -343,7 +343,7 @@ class Execution:
         self._send_watched(items, watches, TRIES)
 
     def _send_watched(
-        self, items: list[Item], watches: list[tuple[bytes, bytes]], tries: int
+        self, items: list[Item], watches: list[tuple[Locator, bytes]], tries: int
     ) -> None:
         batches = self._sender.sort(items, watches, False)
         watched = [batch for batch in batches if batch.watches]
@@ -371,7 +371,7 @@ class Execution:
             self._sender.send(batch, checked, check_only=True)
 
     def _first_done(
-        self, first: Batch, others: list[Item], watches: list[tuple[bytes, bytes]],
+        self, first: Batch, others: list[Item], watches: list[tuple[Locator, bytes]],
         outcome: Outcome, tries: int,
     ) -> None:
         """The only group with watched keys has run, or not."""

@@ -9,7 +9,7 @@ no quorum in reach, a record of the general form) ends the run, and that command
 
 from binascii import crc_hqx
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.this_node import ThisNode
@@ -20,7 +20,7 @@ from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.may_write import why_not_write
 from respdyn.errors import UsedTwice
 from respdyn.resp.replies import NULL2, NULL3, OK
-from respdyn.ring.hashing import BRACE, PREFIX, slot_of
+from respdyn.ring.hashing import BRACE, PREFIX, Locator, slot_of
 from respdyn.sessions.session import PENDING_MAX, Session
 from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, assign, value
 
@@ -82,7 +82,7 @@ class FastPath:
                 break
             key = argv[1]
             slot = slot_of(key) if BRACE in key else crc_hqx(key, 0) & 16383
-            locator = prefixes[slot] + key
+            locator = cast(Locator, prefixes[slot] + key)   # `locator_in`, without a call
             plan = plans[slot]
             if (
                 not plan.is_owner or locator in busy or locator in away

@@ -25,7 +25,7 @@ from respdyn.coordination.group_messages import Done, Group, Outcome, Step
 from respdyn.coordination.groups import WATCH, Groups, Note, Timing
 from respdyn.coordination.may_write import NO_OWNER
 from respdyn.resp.replies import OK
-from respdyn.ring.hashing import slot_of, slot_of_locator
+from respdyn.ring.hashing import Locator, slot_of, slot_of_locator
 from respdyn.sessions.session import Session
 
 TRIES: Final = 3
@@ -59,7 +59,7 @@ class Batch:
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.items: list[Item] = []
-        self.watches: list[tuple[bytes, bytes]] = []
+        self.watches: list[tuple[Locator, bytes]] = []
 
 
 class Sender:
@@ -77,7 +77,7 @@ class Sender:
         self._deadline_ms = deadline_ms
 
     def sort(
-        self, items: list[Item], watches: list[tuple[bytes, bytes]], anywhere: bool
+        self, items: list[Item], watches: list[tuple[Locator, bytes]], anywhere: bool
     ) -> list[Batch]:
         """By node; "" is where nobody can be reached. `anywhere`: any owner will do."""
         batches: dict[str, Batch] = {}

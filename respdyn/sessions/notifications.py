@@ -13,6 +13,7 @@ from respdyn.config import Settings
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.expiring import Expiring
 from respdyn.coordination.keyspace_events import KeyspaceEvents
+from respdyn.ring.hashing import Locator
 from respdyn.sessions.draining import Draining
 from respdyn.sessions.moved_slots import MovedSlots
 from respdyn.sessions.pubsub import PubSub
@@ -64,7 +65,7 @@ class Notifications:
         self._are_changes_wanted = bool(self.trackers.sessions or self.keyspace_events.trackers)
         self._expiring.watch(is_wanted or self._are_changes_wanted)
 
-    def _expired(self, locator: bytes) -> None:
+    def _expired(self, locator: Locator) -> None:
         self.keyspace_events.expired(locator)
         if self._are_changes_wanted:
             self.trackers.expired(locator)

@@ -16,6 +16,7 @@ from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import Command
 from respdyn.resp.replies import error
+from respdyn.ring.hashing import Locator
 from respdyn.sessions.acl_rules import User
 
 
@@ -301,9 +302,9 @@ class Session(Target):
         self.transaction: Transaction | None = None     # after MULTI
         # For WAIT, locators: the last that was written of each group of owners (`Plan.group`), and
         # once it has said WAIT all of them since.
-        self.last_writes: dict[int, bytes] = {}
-        self.written: dict[bytes, None] | None = None
-        self.waited: list[bytes] = []       # what its last WAIT looked at
+        self.last_writes: dict[int, Locator] = {}
+        self.written: dict[Locator, None] | None = None
+        self.waited: list[Locator] = []       # what its last WAIT looked at
         self.is_met = True                  # and found as widely stored as was asked
         self.exec_target: ExecTarget | None = None  # while a command of an EXEC is answered here
         self.watched: dict[tuple[int, bytes], bytes] = {}   # (database, key) -> its version
@@ -420,7 +421,7 @@ class Session(Target):
         if self.backlog:
             self.load.ready.append(self)
 
-    def note_write(self, locator: bytes, group: int) -> None:
+    def note_write(self, locator: Locator, group: int) -> None:
         """WAIT will want to know of this."""
         self.last_writes[group] = locator
         written = self.written

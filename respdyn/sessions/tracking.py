@@ -29,6 +29,7 @@ from respdyn.cluster.messages import bulk as statement
 from respdyn.cluster.replica import Replica
 from respdyn.errors import PeerError
 from respdyn.resp.replies import bulk, bulks, integer, null, push
+from respdyn.ring.hashing import Locator
 from respdyn.sessions.session import Session, Tracking
 
 CHANNEL: Final = b"__redis__:invalidate"
@@ -168,7 +169,7 @@ class Trackers:
         if peers and told:
             self._say(peers, msgspec.msgpack.encode(told))
 
-    def expired(self, locator: bytes) -> None:
+    def expired(self, locator: Locator) -> None:
         """A key's time has come: for a cache that is a change, though no record has changed."""
         told = [(locator[3:], b"")]
         self._hear(told)
