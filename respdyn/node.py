@@ -36,7 +36,7 @@ from respdyn.cluster.identity import LIFE
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link, seal_all
-from respdyn.cluster.plan import Planner, spare
+from respdyn.cluster.plan import Planner, deprioritize
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.cluster.tasks import TaskRunner
 from respdyn.cluster.this_node import ThisNode
@@ -151,7 +151,7 @@ class Node:
         self.coordinator.sent_on.goes_by(self.detector.cut_off, self.planner.stand_in)
         self.task_runner = TaskRunner(
             this, lambda question: self.answers.answer(question),
-            lambda wish, done: self.dispatcher.run_for_task(wish, done),
+            lambda request, done: self.dispatcher.run_for_task(request, done),
         )
         fallback = Fallback(this, self.coordinator, self.task_runner)
         self.dispatcher = Dispatcher(this, self.coordinator, fallback)
@@ -479,7 +479,7 @@ class Node:
             ring, not self.this.store_failure, not self.handoff.is_full, self._waits_for_disk
         )
         leaves = self.draining.stands_aside
-        spare(
+        deprioritize(
             plans[:: self.replica.width], self.identity.node_id,
             self.readiness.clock.is_doubted or leaves, leaves, self.link_to,
         )

@@ -35,7 +35,7 @@ def cluster(report: ClusterReport, resp3: bool) -> bytes:
 def _member(member: MemberReport) -> Pairs:
     pairs = [
         (b"node", text(member.node)), (b"address", text(member.address)),
-        (b"state", text(member.state)), (b"spared", text(member.spared)),
+        (b"state", text(member.state)), (b"spared", text(member.deprioritized)),
         (b"zone", text(member.zone)), (b"partitions", integer(member.partitions)),
     ]
     if member.health is not None:

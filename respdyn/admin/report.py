@@ -16,7 +16,7 @@ class MemberReport:
     node: str
     address: str                # of its client port
     state: str                  # up, down, cannot-store, as seen by the node that was asked
-    spared: str                 # why others are preferred to it; "" if they are not
+    deprioritized: str             # why others are preferred to it; "" if they are not
     zone: str
     partitions: int             # that it owns
     health: Health | None       # by its own word; None if it did not answer

@@ -91,7 +91,7 @@ class ClusterStatus:
         return MemberReport(
             node=name, address=self._directory.address_of(name),
             state=self._directory.state_of(name),
-            spared=link.deprioritized if link is not None else "", zone=member.zone,
+            deprioritized=link.deprioritized if link is not None else "", zone=member.zone,
             partitions=sum(1 for p in range(ring.partitions) if name in ring.owners_of(p)),
             health=health, clock_offset_ms=offset_ms,
         )
@@ -100,9 +100,9 @@ class ClusterStatus:
         """What the verdict rests on."""
         node = self._node
         one = NodeFacts(f"{member.host}:{member.client_port}", report.state, zone=member.zone)
-        one.has_successor = self._gossip.vacancies.has_successor(member.node_id)
+        one.has_successor = self._gossip.takeovers.has_successor(member.node_id)
         one.is_here = member.node_id == node.identity.node_id
-        one.spared = report.spared
+        one.deprioritized = report.deprioritized
         link = node.links.get(member.node_id)
         if link is not None:
             one.is_unmet = not link.changed_ms
@@ -200,9 +200,9 @@ class ClusterStatus:
         ]
         locator = locator_in(slot, db, key)
         stand_ins = self._coverage.stand_ins_of(plan)
-        wishes: list[Request] = [(owner, Explain(locator)) for owner in asked]
-        wishes += [(name, Explain(locator, True)) for name, _ in stand_ins]
-        answers = yield wishes
+        requests: list[Request] = [(owner, Explain(locator)) for owner in asked]
+        requests += [(name, Explain(locator, True)) for name, _ in stand_ins]
+        answers = yield requests
         told = dict(zip(asked, answers, strict=False))
         copies = []
         for owner in plan.owners:

@@ -29,8 +29,8 @@ def sync_wait(node: ThisNode, wait_ms: int) -> Task:
         if serial is not None
     }
     while True:
-        wishes: list[Request] = [(one, HintsUpto(serial)) for one, serial in marks.items()]
-        answers = yield wishes
+        requests: list[Request] = [(one, HintsUpto(serial)) for one, serial in marks.items()]
+        answers = yield requests
         left = dict(zip(marks, (answer_as(int, answer) for answer in answers), strict=True))
         marks = {one: marks[one] for one, count in left.items() if count != 0}
         if not marks:

@@ -10,7 +10,7 @@ from typing import Final
 
 OLD_EXCHANGE_MS: Final = 600_000     # copies that were not found the same for so long
 
-SPARED: Final = {
+DEPRIORITIZED: Final = {
     "slow": ("answers too late", "look at its load and its network"),
     "unsteady": ("comes and goes", "look at its log and its network"),
     "silent": ("has just fallen silent", "look at its log and its network"),
@@ -48,7 +48,7 @@ class NodeFacts:
     is_unmet: bool = False              # since the node that is asked has started
     reason: str = ""                    # why it cannot be reached, as far as that is known
     has_successor: bool = False         # a node with an empty directory waits at its address
-    spared: str = ""
+    deprioritized: str = ""
     disk: str = ""                      # why it cannot store
     clean_age_ms: int = 0               # -1: something was never compared
     clock_offset_ms: int = 0
@@ -164,8 +164,8 @@ def _step(node: NodeFacts) -> str:
 def _sick(facts: ClusterFacts) -> list[Problem]:
     lines = _clocks(facts)
     for node in facts.nodes:
-        if node.spared in SPARED and node.state != "down":
-            what, step = SPARED[node.spared]
+        if node.deprioritized in DEPRIORITIZED and node.state != "down":
+            what, step = DEPRIORITIZED[node.deprioritized]
             lines.append((f"{node.name} {what}", step))
         if facts.is_compared and node.clean_age_ms > OLD_EXCHANGE_MS:
             lines.append((

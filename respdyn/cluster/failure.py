@@ -1,4 +1,4 @@
-"""Who can be reached, and who is better spared, judged locally and from traffic.
+"""Who can be reached, and who is deprioritized, judged locally and from traffic.
 
 There is no global verdict: A may hold B for down while C does not. The evidence is this node's own
 frames and their acknowledgements; an idle link carries a heartbeat each second.
@@ -25,7 +25,7 @@ used to, or its commands time out (*slow*), it was lost in silence a short time 
 it declines coordination itself (*busy*; see `FLAG_DECLINES`). It is still sent every write and
 counts for every quorum; only it is not the coordinator while another owner can be, and reads ask
 others first. So a doubtful judgement costs nobody an answer, and what clients see does not flap:
-each return within a short time doubles how long a peer is spared.
+each return within a short time doubles how long a peer is deprioritized.
 
 A node that is slow itself would find all others slow. So when most of its peers look sick, none is
 held for it; what it has slept through, because its turn was late or its process was stopped, is not
@@ -57,9 +57,9 @@ BULK: Final = 2                     # a great frame so lately: a silence of so l
 PAUSE: Final = 1 / 20               # a look that was later than this: this node has slept
 SAMPLE: Final = 1 / 10              # one delay is remembered in so long
 LOOK: Final = 1 / 40                # pause between two looks while somebody owes an answer
-SPARED: Final = 1                   # for how long one is spared that was silent and is no more
+DEPRIORITIZED: Final = 1            # for so long is one that was silent and is no more
 UNSTEADY: Final = 20                # up for less, and down again: that was a flap
-SPARED_MOST: Final = 8              # for how long a peer that flaps is spared at most
+DEPRIORITIZED_MOST: Final = 8       # and for so many times that, one that flaps
 PAUSES_MOST: Final = 64
 
 SILENT: Final = "silent"
@@ -69,8 +69,8 @@ class Evidence:
     """What is known of one peer."""
 
     __slots__ = (
-        "answers", "delays", "flaps", "is_silent", "is_told", "pace", "silent_until_ms",
-        "spared_until_ms", "was_silent", "worst_ms",
+        "answers", "delays", "deprioritized_until_ms", "flaps", "is_silent", "is_told", "pace",
+        "silent_until_ms", "was_silent", "worst_ms",
     )
 
     def __init__(self, least_deviation_ms: float) -> None:
@@ -83,22 +83,22 @@ class Evidence:
         self.is_silent = False          # it has not spoken since
         self.is_told = False            # and that was told
         self.silent_until_ms = 0        # and a little longer
-        self.spared_until_ms = 0
+        self.deprioritized_until_ms = 0
 
 
 class FailureDetector:
-    """Turns the ages of frames, answered and not, into up, down and spared."""
+    """Turns the ages of frames, answered and not, into up, down and deprioritized."""
 
     def __init__(
         self, heartbeat_ms: int, timeout_ms: int, trace: Trace,
-        changed: Callable[[Link], None], spared: Callable[[], None],
+        changed: Callable[[Link], None], reordered: Callable[[], None],
         fell_silent: Callable[[str], None],
     ) -> None:
         self._heartbeat_ms = heartbeat_ms
         self._timeout_ms = timeout_ms
         self._trace = trace
         self._changed = changed
-        self._spared = spared
+        self._reordered = reordered
         self._fell_silent = fell_silent
         self.cut_off: dict[str, Link] = {}      # silent, and their systems as well
         self._evidence: dict[str, Evidence] = {}
@@ -139,7 +139,7 @@ class FailureDetector:
                 pause = LOOK
                 self._judge(link, evidence, self._age(since_ms, read_ms), now_ms)
         self._next_look_ms = now_ms + max(1, int(pause * self._timeout_ms))
-        self._spare(links, now_ms)
+        self._deprioritize(links, now_ms)
 
     def _judge(self, link: Link, evidence: Evidence, silence_ms: int, now_ms: int) -> None:
         """Somebody owes an answer for so long."""
@@ -158,7 +158,7 @@ class FailureDetector:
             self._mark(link, False, now_ms, "silent")
             evidence.was_silent = True
         elif phi >= PHI_SILENT:
-            evidence.silent_until_ms = now_ms + SPARED * self._timeout_ms
+            evidence.silent_until_ms = now_ms + DEPRIORITIZED * self._timeout_ms
             evidence.is_silent = True
             if is_unheard:
                 self.cut_off[link.peer] = link
@@ -183,11 +183,11 @@ class FailureDetector:
             evidence.answers.good()
         if not link.is_up and link.is_connected and now_ms - sent_ms <= self._timeout_ms:
             if evidence.flaps >= 2 or evidence.was_silent:
-                lasts_ms = SPARED * self._timeout_ms
-                lasts_ms *= min(2 ** max(evidence.flaps - 1, 0), SPARED_MOST)
-                evidence.spared_until_ms = now_ms + lasts_ms
+                lasts_ms = DEPRIORITIZED * self._timeout_ms
+                lasts_ms *= min(2 ** max(evidence.flaps - 1, 0), DEPRIORITIZED_MOST)
+                evidence.deprioritized_until_ms = now_ms + lasts_ms
                 link.deprioritized = "unsteady"
-                self._trace.event("peer_spared", peer=link.peer[:8], reason="unsteady")
+                self._trace.event("peer_deprioritized", peer=link.peer[:8], reason="unsteady")
             self._mark(link, True, now_ms, "round trip")
 
     def failed(self, link: Link) -> None:
@@ -195,7 +195,7 @@ class FailureDetector:
         self._of(link).answers.bad()
 
     def busy(self, link: Link, is_busy: bool) -> None:
-        """The peer says whether it would rather be spared; the next look goes by it."""
+        """The peer says whether it would rather be deprioritized; the next look goes by it."""
         link.declines_coordination = is_busy
         self._next_look_ms = 0
 
@@ -238,8 +238,8 @@ class FailureDetector:
         self._trace.event("peer_up" if is_up else "peer_down", peer=link.peer[:8], reason=reason)
         self._changed(link)
 
-    def _spare(self, links: Collection[Link], now_ms: int) -> None:
-        """Judge who is spared, and why; tell if that has changed for anybody."""
+    def _deprioritize(self, links: Collection[Link], now_ms: int) -> None:
+        """Judge who is deprioritized, and why; tell if that has changed for anybody."""
         if now_ms >= self._next_part_ms:
             self._next_part_ms = now_ms + self._heartbeat_ms
             for link in links:
@@ -255,7 +255,7 @@ class FailureDetector:
                 reason = "starting or stopping"
             elif link.declines_coordination:
                 reason = "busy"
-            elif now_ms < self._of(link).spared_until_ms:
+            elif now_ms < self._of(link).deprioritized_until_ms:
                 reason = "unsteady"
             else:
                 reason = sick.get(link.peer, "")
@@ -263,15 +263,15 @@ class FailureDetector:
                 link.deprioritized = reason
                 has_changed = True
                 if reason:
-                    self._trace.event("peer_spared", peer=link.peer[:8], reason=reason)
+                    self._trace.event("peer_deprioritized", peer=link.peer[:8], reason=reason)
                 else:
-                    self._trace.event("peer_spared_no_more", peer=link.peer[:8])
+                    self._trace.event("peer_deprioritized_no_more", peer=link.peer[:8])
             evidence = self._of(link)
             if evidence.is_silent and not evidence.is_told and sick.get(link.peer) == SILENT:
                 evidence.is_told = True
                 fell_silent.append(link.peer)
         if has_changed:
-            self._spared()
+            self._reordered()
         for peer in fell_silent:
             self._fell_silent(peer)
 

@@ -87,7 +87,7 @@ class Plan:
         self.has_owner = has_owner        # the coordinator is an owner
         self.stands_in_for = stands_in_for   # the owner for which this node keeps hints; "": none
         self.replicas = replicas
-        self.deprioritized = ""                  # who would coordinate, were it not spared
+        self.deprioritized = ""                  # who would coordinate, were it not deprioritized
         self.strict = strict              # without stand-ins; the same if there are none
         self.is_instant = is_instant      # nobody else to ask and no disk to wait for
         self.n = len(owners)              # more than so many answers there are not
@@ -130,10 +130,10 @@ class Planner:
         self._preferences: dict[int, tuple[str, ...]] = {}
         self._sets: dict[tuple[object, ...], ReplicaSet] = {}
         # What the plans were made from, and what they are.
-        self._standing: tuple[set[str], set[str], set[str], bool] | None = None
+        self._conditions: tuple[set[str], set[str], set[str], bool] | None = None
         self._lost: dict[str, frozenset[int] | None] = {}
         self._plans: list[Plan] = []        # by slot
-        self._first: list[str] = []         # by partition: the coordinator, before any is spared
+        self._first: list[str] = []         # by partition: who coordinates, if not deprioritized
         self._groups: dict[tuple[str, ...], int] = {}       # of owners, since the start
 
     def plan(
@@ -157,9 +157,9 @@ class Planner:
                 roomy.add(self._here)
         lost: dict[str, frozenset[int] | None] = {link.peer: link.unfilled for link in links}
         lost[self._here] = frozenset(self._transfers.unfilled)
-        standing = up, able, roomy, waits_for_disk
+        conditions = up, able, roomy, waits_for_disk
         width = SLOTS // ring.partitions
-        if ring is self._ring and standing == self._standing:
+        if ring is self._ring and conditions == self._conditions:
             stale = self._stale(lost, width)
         else:
             stale = list(range(ring.partitions))
@@ -169,7 +169,7 @@ class Planner:
         if ring is not self._ring:
             self._ring = ring
             self._preferences = {}
-        self._standing = standing
+        self._conditions = conditions
         self._lost = lost
         for partition in stale:
             plan = self._plan_one(ring, partition, able, roomy, waits_for_disk)
@@ -179,9 +179,9 @@ class Planner:
 
     def stand_in(self, partition: int, avoided: Container[str]) -> str:
         """The next node of a partition's list that owns none of it and can keep hints; "": none."""
-        if self._ring is None or self._standing is None:
+        if self._ring is None or self._conditions is None:
             return ""
-        holders, roomy = self._transfers.holders(partition), self._standing[2]
+        holders, roomy = self._transfers.holders(partition), self._conditions[2]
         for name in self._preference(self._ring, partition):
             if (
                 name in roomy and name not in holders and name not in avoided
@@ -271,26 +271,28 @@ class Planner:
         return found
 
 
-def spare(
-    plans: list[Plan], here: str, spares_here: bool, leaves_here: bool,
+def deprioritize(
+    plans: list[Plan], here: str, declines_here: bool, leaves_here: bool,
     link_to: Callable[[str], Link],
 ) -> None:
-    """Let another owner coordinate where the first one is spared, if one is not.
+    """Let another owner coordinate where the first one is deprioritized, if one is not.
 
-    A spared owner still runs what a node that does not know of it yet sends its way, and clients
-    are shown it. One that leaves passes such commands on, and is not shown.
+    A deprioritized owner still runs what a node that does not know of it yet sends its way, and
+    clients are shown it. One that leaves passes such commands on, and is not shown.
     """
     before: Plan | None = None
     for plan in plans:
         if plan is before:
             continue
         before = plan
-        if not plan.has_owner or not _is_spared(plan.coordinator, here, spares_here, link_to):
+        if not plan.has_owner or not _is_deprioritized(
+            plan.coordinator, here, declines_here, link_to
+        ):
             continue
         able = {link.peer for link in plan.replicas.writers}
         for owner in plan.owners:
-            if (owner in able and not _is_spared(owner, here, spares_here, link_to)) or (
-                owner == here and plan.is_owner and not spares_here
+            if (owner in able and not _is_deprioritized(owner, here, declines_here, link_to)) or (
+                owner == here and plan.is_owner and not declines_here
             ):
                 leaves = leaves_here if plan.coordinator == here else (
                     link_to(plan.coordinator).is_leaving
@@ -300,11 +302,11 @@ def spare(
                 break
 
 
-def _is_spared(
-    node: str, here: str, spares_here: bool, link_to: Callable[[str], Link]
+def _is_deprioritized(
+    node: str, here: str, declines_here: bool, link_to: Callable[[str], Link]
 ) -> bool:
     if node == here:
-        return spares_here
+        return declines_here
     if not node:
         return False
     link = link_to(node)

@@ -374,7 +374,7 @@ def check_answer(answer: object) -> None:
             check_tops(tops)
 
 
-# ---- what a task may wish for beside a question ----
+# ---- what a task may request beside a question ----
 
 
 class Pause(msgspec.Struct, frozen=True):

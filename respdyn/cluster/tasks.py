@@ -109,31 +109,31 @@ class TaskRunner:
         """Take steps while this node answers them itself: a walk of a table takes thousands."""
         while True:
             try:
-                wishes = next(task) if answers is None else task.send(answers)
+                requests = next(task) if answers is None else task.send(answers)
             except StopIteration as end:
                 done(end.value)
                 return
-            first = wishes[0] if wishes else None
+            first = requests[0] if requests else None
             wait_ms = first.ms if isinstance(first, Pause) else timeout_ms
-            step = _Step(task, len(wishes), self._now.now_ms + wait_ms, timeout_ms, done)
+            step = _Step(task, len(requests), self._now.now_ms + wait_ms, timeout_ms, done)
             step.missing += 1     # so that answers on the spot do not resume it from within
-            for index, wish in enumerate(wishes):
-                self._ask(step, index, wish)
+            for index, request in enumerate(requests):
+                self._ask(step, index, request)
             step.missing -= 1
             if step.missing:
                 self._deadlines.add(step, wait_ms)
                 return
             step.is_done = True
             answers = step.answers
-            yield QUESTION_STEPS * len(wishes) + self._slices.charged()
+            yield QUESTION_STEPS * len(requests) + self._slices.charged()
 
-    def _ask(self, step: _Step, index: int, wish: Request) -> None:
-        if isinstance(wish, Pause):
+    def _ask(self, step: _Step, index: int, request: Request) -> None:
+        if isinstance(request, Pause):
             return
-        if isinstance(wish, Run):
-            self._run(wish, lambda reply: self._arrived(step, index, reply))
+        if isinstance(request, Run):
+            self._run(request, lambda reply: self._arrived(step, index, reply))
             return
-        peer, question = wish
+        peer, question = request
         if peer == self._here:
             self._arrived(step, index, self._answer_here(question))
             return

@@ -8,7 +8,7 @@ A command that reads before it writes makes its key busy until the read quorum h
 those that arrive meanwhile wait in line (`lines`). Plain reads and blind writes take effect in the
 call.
 
-While no owner can be reached, a node that stands in runs the command (`standing_in`), if the terms
+While no owner can be reached, a node that stands in runs the command (`fallback`), if the terms
 are sloppy.
 
 Source: Dynamo 4.5, 4.6 and 6.4; SEMANTICS 2.
@@ -350,11 +350,11 @@ class Dispatcher:
             return None
         return self.execute(command, argv, db, resp3, terms, target, deadline_ms)
 
-    def run_for_task(self, wish: Run, done: Callable[[bytes], None]) -> None:
+    def run_for_task(self, request: Run, done: Callable[[bytes], None]) -> None:
         """Run a command for a task of the control path; `done` hears the reply."""
         try:
             reply = self.run(
-                wish.argv, wish.db, False, self._node.default_terms, Continuation(done)
+                request.argv, request.db, False, self._node.default_terms, Continuation(done)
             )
         except ReplyError as wrong:
             reply = error(wrong.text)

@@ -117,7 +117,7 @@ class AddressTakeovers:
         try:
             said = msgspec.msgpack.decode(body, type=Takeover)
         except msgspec.MsgspecError as wrong:
-            raise PeerError(f"a malformed vacancy: {wrong}") from wrong
+            raise PeerError(f"a malformed takeover: {wrong}") from wrong
         if self.may_take and self._membership.ring is None:
             self._said[peer] = (said, self._node.now.now_ms)
 

@@ -67,7 +67,7 @@ class Gossip:
         self.is_silent = False      # this node does not say yet what it holds
         # And whoever can begin anew under another node id, this one.
         self.begin_again: Callable[[str], None] = lambda node_id: None
-        self.vacancies = AddressTakeovers(node, membership)
+        self.takeovers = AddressTakeovers(node, membership)
         self._node = node
         self.token_keys = token_keys
         self._membership = membership
@@ -178,9 +178,9 @@ class Gossip:
         self._membership.forget_visitors(
             now_ms, lambda name: name in links and links[name].is_connected
         )
-        for link, said in self.vacancies.told():
+        for link, said in self.takeovers.told():
             _tell(link, GOSSIP_PLACE, said)
-        if place := self.vacancies.found():
+        if place := self.takeovers.found():
             self.begin_again(place)
         if self._membership.ring is None:
             self._tell_candidates()
@@ -262,7 +262,7 @@ class Gossip:
 
     def heard_place(self, link: Link, item: bytes) -> None:
         """A member stood where this node stands."""
-        self.vacancies.heard(link.peer, item[1:])
+        self.takeovers.heard(link.peer, item[1:])
 
     def _learn_ring(self, ring: Ring) -> None:
         if self._membership.adopt(ring):
@@ -289,7 +289,7 @@ class Gossip:
     def restore(self, is_named: bool) -> None:
         """The ring that the store kept. `is_named`: this node's id was given to it by name."""
         kept = self._replica.meta.get(RING)
-        self.vacancies.may_take = not (kept or self._replica.records or is_named)
+        self.takeovers.may_take = not (kept or self._replica.records or is_named)
         if kept is not None:
             self._membership.restore(kept)
 

@@ -174,7 +174,7 @@ class Readiness:
             self.bulk_ms = self._node.now.now_ms
             self._say()
 
-    # ---- spared ----
+    # ---- deprioritized ----
 
     def declines_coordination(self) -> bool:
         """Whether this node would rather not coordinate: too much waits, or its clock is off."""

@@ -167,10 +167,10 @@ class Collection(Fence):
             return b""
         # First everybody promises; then, after all owners have told since when they hold the
         # tombstones, everybody is asked what else is left.
-        wishes: list[Request] = [(one, question) for question, owners in asked for one in owners]
+        requests: list[Request] = [(one, question) for question, owners in asked for one in owners]
         version = self._version()
         vows = self._vows(asked, members) if is_early else []
-        answers = iter((yield [*wishes, *vows]))
+        answers = iter((yield [*requests, *vows]))
         promised = [
             [answer_as(Promised, next(answers)) for _ in owners] for _, owners in asked
         ]

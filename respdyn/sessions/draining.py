@@ -1,6 +1,6 @@
 """A node that stops, or leaves the ring: others coordinate for it, its clients move, nobody waits.
 
-On `begin` the peers hear that this node is *leaving*, and spare it: from then on another owner
+On `begin` this node sends its peers that it is *leaving*, and they deprioritize it: another owner
 coordinates its keys and cluster-aware clients are shown that one, while the node goes on serving
 whatever still comes. Clients that asked for it (`CLIENT MAINT_NOTIFICATIONS ON`, which redis-py,
 node-redis and others send by themselves in RESP3) are pushed

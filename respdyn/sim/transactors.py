@@ -103,7 +103,7 @@ class Transactor(Busy):
 
     def _has_one_coordinator(self) -> bool:
         """Nothing fails, and no peer was so slow that another owner coordinates in its place."""
-        return self.world.plan.is_calm and "trace peer_spared" not in self.world.counts
+        return self.world.plan.is_calm and "trace peer_deprioritized" not in self.world.counts
 
     def _settle_count(self, op: Op, reply: object) -> None:
         _settle_exec(op, reply)

@@ -47,9 +47,15 @@ def test_all_well_is_one_line() -> None:
     ({"clock_offset_ms": -3000}, "clients are served, but 10.0.0.2:6379 has a wrong clock, -3000",
      "NTP"),
     ({"is_clock_doubted": True}, "clients are served, but 10.0.0.2:6379 has a wrong clock", "NTP"),
-    ({"spared": "slow"}, "clients are served, but 10.0.0.2:6379 answers too late", "load"),
-    ({"spared": "unsteady"}, "clients are served, but 10.0.0.2:6379 comes and goes", "network"),
-    ({"spared": "busy"}, "clients are served, but 10.0.0.2:6379 has more", "slow the clients"),
+    ({"deprioritized": "slow"}, "clients are served, but 10.0.0.2:6379 answers too late", "load"),
+    (
+        {"deprioritized": "unsteady"}, "clients are served, but 10.0.0.2:6379 comes and goes",
+        "network",
+    ),
+    (
+        {"deprioritized": "busy"}, "clients are served, but 10.0.0.2:6379 has more",
+        "slow the clients",
+    ),
     ({"clean_age_ms": 3_600_000}, "clients are served, but 10.0.0.2:6379 has not found", "VERIFY"),
     ({"hints": 5, "hint_age_ms": 9000}, "well, and mending itself", "5 hints wait"),
     ({"ring_version": 2}, "well, and mending itself", "a new ring"),

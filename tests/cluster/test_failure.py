@@ -1,4 +1,4 @@
-"""Who is down, up, or better spared: from drawn histories, and in a little cluster."""
+"""Who is down, up, or deprioritized: from drawn histories, and in a little cluster."""
 
 import random
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from respdyn.cluster.failure import SPARED_MOST, FailureDetector
+from respdyn.cluster.failure import DEPRIORITIZED_MOST, FailureDetector
 from respdyn.cluster.link import Flight, Link
 from respdyn.cluster.suspicion import Answers, Delays
 from tests.little import Diary, Little
@@ -197,7 +197,7 @@ def test_a_node_that_stalls_all_the_time_still_notices_in_the_end() -> None:
     assert watch.changes[-1][0] - start_ms < 8 * TIMEOUT_MS
 
 
-# ---- spared ----
+# ---- deprioritized ----
 
 
 def test_who_answers_too_late_is_spared_until_it_is_well_for_a_while() -> None:
@@ -319,7 +319,7 @@ def test_who_flaps_is_spared_ever_longer_but_not_for_ever() -> None:
         still.append(watch.links[0].deprioritized == "unsteady")
     assert spared == [True] * 6                 # who was lost in silence, for a moment
     assert still == [False] * 2 + [True] * 4
-    watch.run(TIMEOUT_MS * (SPARED_MOST - 2))
+    watch.run(TIMEOUT_MS * (DEPRIORITIZED_MOST - 2))
     assert watch.links[0].deprioritized == "unsteady"
     watch.run(TIMEOUT_MS * 3)
     assert watch.links[0].deprioritized == ""

@@ -2,7 +2,7 @@
 
 import random
 
-from respdyn.cluster.plan import Plan, Planner, ReplicaSet, spare
+from respdyn.cluster.plan import Plan, Planner, ReplicaSet, deprioritize
 from tests.little import Little
 
 
@@ -56,7 +56,7 @@ def test_what_is_made_anew_in_part_is_what_is_made_from_scratch() -> None:
         in_part += plans[0] is before[0]
         fresh = Planner(name, node.link_to, node.transfers).plan(ring, *told)
         for one in (plans, fresh):
-            spare(one[:: node.replica.width], name, False, False, node.link_to)
+            deprioritize(one[:: node.replica.width], name, False, False, node.link_to)
         width = node.replica.width
         assert list(map(shown, plans[::width])) == list(map(shown, fresh[::width]))
     assert in_part > 300

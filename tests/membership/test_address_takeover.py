@@ -196,14 +196,14 @@ def test_one_voice_that_reaches_the_member_is_enough_for_a_refusal() -> None:
     little.kill("E")
     process = start_empty(little, "E")
     lost = "e" * 40
-    vacancies = little["E"].gossip.vacancies
+    takeovers = little["E"].gossip.takeovers
     cluster = ring_of(little).cluster_id
     little.until(lambda: little["E"].membership.awaits != "")
     for at in range(0, 9000, 500):
         # A reaches it somewhere, says A.
         said = Takeover(cluster, lost, True, 5)
-        vacancies.heard(little.machines[0].name, msgspec.msgpack.encode(said))
-        little["A"].gossip.vacancies.told = list      # type: ignore[assignment, method-assign]
+        takeovers.heard(little.machines[0].name, msgspec.msgpack.encode(said))
+        little["A"].gossip.takeovers.told = list      # type: ignore[assignment, method-assign]
         little.run(500)
         assert process.place == "", at
     little.run(6000)
@@ -231,5 +231,5 @@ def test_at_another_port_it_is_a_stranger() -> None:
 
 def test_nonsense_about_places_is_a_peers_mistake() -> None:
     little = Little(3, **FAST).ready()
-    with pytest.raises(PeerError, match="vacancy"):
-        little["A"].gossip.vacancies.heard("x", b"\xc1")
+    with pytest.raises(PeerError, match="takeover"):
+        little["A"].gossip.takeovers.heard("x", b"\xc1")
