@@ -36,6 +36,19 @@ DIFFERS = {
     **dict.fromkeys(("hgetall", "hkeys", "hvals"), "sorted by field"),
     "hscan": "cursors are places in an order of checksums; any node goes on with them",
     "sscan": "cursors are places in an order of checksums; any node goes on with them",
+    "zscan": "cursors are places in an order of checksums; any node goes on with them",
+    "zadd": "a score of -0 is kept as 0; of a member that is there with that score it changes the"
+            " record: WATCH notices it",
+    "zincrby": "a score of -0 is kept as 0",
+    **dict.fromkeys(
+        ("zunion", "zinter", "zdiff", "zintercard", "zunionstore", "zinterstore", "zdiffstore"),
+        "not one step: reads each key, then combines"),
+    "zrangestore": "not one step: reads, then writes",
+    "zmpop": "not one step: tries one key after the other",
+    **dict.fromkeys(("zpopmin", "zpopmax"),
+                    "two coordinators may give the same member while nodes fail"),
+    **dict.fromkeys(("zrangebylex", "zrevrangebylex", "zlexcount", "zremrangebylex"),
+                    "where scores differ, as if they were few"),
     "sadd": "of a member that is there it changes the record: WATCH notices it",
     **dict.fromkeys(
         ("sinter", "sunion", "sdiff", "sintercard", "sinterstore", "sunionstore", "sdiffstore"),

@@ -18,12 +18,13 @@ HEAD_BYTES: Final = 6         # where a body begins: at the clock
 # A payload has at least so many bytes. Those that are not named begin with their clock alone, but
 # for a set's members, which have none.
 _PAYLOAD_MIN: Final = {
-    b"b": 10, b"c": 10, b"f": 9, b"k": 9, b"m": 0, b"s": 16, b"t": 16, b"x": 16,
+    b"b": 10, b"c": 10, b"f": 9, b"k": 9, b"m": 0, b"s": 16, b"t": 16, b"x": 16, b"z": 9,
 }
 CLOCK_BYTES: Final = 8
 # These make no key live: baselines and births.
 _LIFELESS: Final = frozenset((b"b", b"k", b"r"))
-_RESET: Final = 0x72          # the tag of a field that holds baselines only
+_TAGGED: Final = (b"f", b"z")   # fields and scores
+_RESET: Final = 0x72            # the tag of one that holds baselines only
 _NO_EXPIRY: Final = bytes(8)
 
 
@@ -36,7 +37,7 @@ def form_of(kind: bytes, payload: bytes) -> int:
     """What an entry adds to the form of its record. 16 bytes of the payload are enough."""
     if kind == b"x" or kind == b"t":
         return EXPIRES
-    if kind in _LIFELESS or (kind == b"f" and payload[8] == _RESET):
+    if kind in _LIFELESS or (kind in _TAGGED and payload[8] == _RESET):
         return 0
     if kind == b"s" and payload[8:16] != _NO_EXPIRY:
         return EXPIRES | LIVE

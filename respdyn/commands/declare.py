@@ -79,7 +79,8 @@ CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "
                "dangerous", "connection", "transaction", "scripting")
 _CATEGORY_OF_GROUP = {
     "generic": "keyspace", "string": "string", "bitmap": "bitmap", "connection": "connection",
-    "hash": "hash", "set": "set", "hyperloglog": "hyperloglog",
+    "hash": "hash", "set": "set", "sorted-set": "sortedset", "geo": "geo",
+    "hyperloglog": "hyperloglog",
     "transactions": "transaction",
 }
 

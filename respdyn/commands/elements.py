@@ -5,9 +5,9 @@ A command of such a type is a pure function of its words and of a `View`, or a `
 those that choose at random: the seed of their choice stands behind their words, put there by
 whoever runs them (`Command.draws`), so that running them again chooses the same.
 
-HSCAN and SSCAN go through the elements in the order of a checksum of their names, and a cursor is a
-place in that order: so an element that is there all the time comes exactly once, through whatever
-nodes, and however the key is stored.
+HSCAN, SSCAN and ZSCAN go through the elements in the order of a checksum of their names, and a
+cursor is a place in that order: so an element that is there all the time comes exactly once,
+through whatever nodes, and however the key is stored.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,20 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from respdyn.causal.dot import Stamp
-from respdyn.commands.arguments import parse_integer, syntax_error, word
+from respdyn.commands.arguments import (
+    INT64_MAX,
+    INT64_MIN,
+    NOT_AN_INTEGER,
+    integer_of,
+    parse_integer,
+    syntax_error,
+    word,
+)
 from respdyn.commands.declare import Argv, Read, Write
 from respdyn.commands.scan import COUNT_MAX, glob_match, parse_cursor
+from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk
-from respdyn.types import hashes, sets, values
+from respdyn.types import hashes, sets, sorted_sets, values
 from respdyn.types.chance import Chance, chance_of
 from respdyn.types.values import Kind
 from respdyn.types.view import Draft, ElementKind, View
@@ -39,6 +48,7 @@ class Type(NamedTuple):
 
 HASH: Final = Type(values.HASH, hashes.FIELDS)
 SET: Final = Type(values.SET, sets.MEMBERS)
+SORTED_SET: Final = Type(values.SORTED_SET, sorted_sets.SCORES)
 
 
 def looking(of: Type, look: Look) -> Read:
@@ -94,11 +104,34 @@ def draft_of(of: Type, rec: bytes, now_ms: int, stamp: Stamp) -> Draft:
     )
 
 
+_OUT_OF_RANGE: Final = "ERR value is out of range"
+
+
+def random_count(argument: bytes) -> int:
+    """How many HRANDFIELD or ZRANDMEMBER is to choose; below 0: one may be chosen twice."""
+    count = integer_of(argument)
+    if count is None:
+        raise ReplyError(NOT_AN_INTEGER)
+    if count == INT64_MIN:
+        raise ReplyError(f"{_OUT_OF_RANGE}, value must between {-INT64_MAX} and {INT64_MAX}")
+    return count
+
+
+def is_count_with(argv: Argv, option: bytes, count: int) -> bool:
+    """Whether this option stands behind that count, and nothing else does."""
+    is_given = len(argv) == 4 and word(argv[3]) == option
+    if len(argv) > 4 or (len(argv) == 4 and not is_given):
+        raise syntax_error()
+    if is_given and not -INT64_MAX // 2 <= count <= INT64_MAX // 2:
+        raise ReplyError(_OUT_OF_RANGE)
+    return is_given
+
+
 def step(
     argv: Argv, view: View, names: Callable[[View], list[bytes]],
     is_small: Callable[[View], bool],
 ) -> tuple[bytes, list[bytes]]:
-    """One step of HSCAN or SSCAN: the next cursor, encoded, and the names that are its turn.
+    """One step of HSCAN, SSCAN or ZSCAN: the next cursor, encoded, and the names that are its turn.
 
     `is_small`: so few that Redis would give all of them whatever COUNT says.
     """

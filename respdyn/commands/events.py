@@ -11,7 +11,8 @@ from typing import Final
 
 from respdyn.commands.arguments import word
 from respdyn.commands.declare import READ, Argv, Command
-from respdyn.types import values
+from respdyn.commands.sorted_sets import adding
+from respdyn.types import sorted_sets, values
 
 Event = tuple[str, bytes]       # class, name
 
@@ -29,6 +30,10 @@ TIMED: Final[Event] = (GENERIC, b"expire")
 _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
 _ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
+# They store scores, which may be those that are there. Words that name no member tell nothing.
+_SCORING: Final = frozenset(("zadd", "zincrby"))
+# Second steps of commands that store a collection: their second argument names the event.
+_STORED: Final = frozenset(("dyn.storeset", "dyn.storezset"))
 
 # They set the time to live of fields; one that is over already removes them.
 _FIELD_TIMES: Final = frozenset(("hexpire", "hpexpire", "hexpireat", "hpexpireat", "hgetex"))
@@ -36,9 +41,11 @@ _TIMES: Final = frozenset((b"EX", b"PX", b"EXAT", b"PXAT"))
 FIELD_EXPIRED: Final[Event] = ("h", b"hexpired")
 
 # What takes the last element of a key says so, and then that the key is gone.
-_OF_ELEMENTS: Final = frozenset(("h", "s"))
+_OF_ELEMENTS: Final = frozenset(("h", "s", "z"))
 _OF_ONE_ELEMENT: Final = frozenset((
     "hget", "hmget", "hexists", "hstrlen", "sismember", "smismember", "hscan", "sscan",
+    "zscore", "zmscore", "zrank", "zrevrank", "zscan", "zcount", "zlexcount", "zrange",
+    "zrevrange", "zrangebyscore", "zrevrangebyscore", "zrangebylex", "zrevrangebylex", "dyn.scores",
 ))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
@@ -63,13 +70,13 @@ def of_write(
     elif command.name == "hgetex" and any(word(one) == b"PERSIST" for one in argv[2:4]):
         event = ("h", b"hpersist")
     if not values.exists(after, 0):
-        if existed and event[0] in _OF_ELEMENTS and command.name != "dyn.storeset":
+        if existed and event[0] in _OF_ELEMENTS and command.name not in _STORED:
             events.append(event)
         if existed:
             events.append(event if command.name in _STEPS else DELETED)
         return events
-    if command.name == "sadd" and existed and values.size(before) == values.size(after):
-        return events       # the members were there: they have new dots, and are what they were
+    if existed and _is_as_before(command, argv, before, after):
+        return events       # what was written was there: it has new dots, and is what it was
     if not existed or command.name in _ANEW:
         events.append(NEW)
     at = values.expire_at(after, 0)
@@ -94,11 +101,20 @@ def _looks(command: Command, argv: Argv) -> bool:
     )
 
 
+def _is_as_before(command: Command, argv: Argv, before: bytes, after: bytes) -> bool:
+    """Whether a reader sees no difference; of commands that write what is there once more."""
+    if command.name == "sadd":
+        return values.size(before) == values.size(after)
+    return command.name in _SCORING and sorted_sets.is_same(before, after, argv[2:])
+
+
 def _event_of(command: Command, argv: Argv) -> Event:
     if command.name in _STEPS:
         return GENERIC, argv[3].lower()
-    if command.name == "dyn.storeset":
-        return "s", argv[2].lower()
+    if command.name in _STORED:
+        return command.told[0], argv[2].lower()
+    if command.name == "zadd" and b"INCR" in adding(argv).options:
+        return "z", b"zincr"
     return command.told
 
 

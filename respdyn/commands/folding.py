@@ -78,6 +78,22 @@ def bulks_of(reply: bytes) -> list[bytes]:
     return found
 
 
+def leaves_of(reply: bytes) -> list[bytes]:
+    """The bulk strings and doubles in an array, in order, however arrays are nested in it."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(reply):
+        end = reply.index(b"\r", at)
+        kind, at, start = reply[at : at + 1], end + 2, at + 1
+        if kind == b"$":
+            size = int(reply[start:end])
+            found.append(reply[at : at + size])
+            at += size + 2
+        elif kind == b",":
+            found.append(reply[start:end])
+    return found
+
+
 def payload_of(reply: bytes) -> bytes | None:
     """The value in the reply to a GET; None if there was none."""
     if reply[:1] != b"$" or reply[1:2] == b"-":

@@ -9,14 +9,19 @@ from typing import Final
 from respdyn.commands.arguments import (
     INT64_MAX,
     INT64_MIN,
-    integer_of,
     parse_integer,
-    syntax_error,
-    word,
     wrong_arity,
 )
 from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command
-from respdyn.commands.elements import HASH, changing, choosing, looking, step
+from respdyn.commands.elements import (
+    HASH,
+    changing,
+    choosing,
+    is_count_with,
+    looking,
+    random_count,
+    step,
+)
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY_ARRAY, OK, ONE, ZERO, array, bulk, bulks, integer, map_, null
 from respdyn.types import counters, hashes, long_double
@@ -25,7 +30,6 @@ from respdyn.types.long_double import UNIT
 from respdyn.types.view import Draft, View
 
 _OVERFLOW: Final = "ERR increment or decrement would overflow"
-_OUT_OF_RANGE: Final = "ERR value is out of range"
 
 
 def hset(argv: Argv, draft: Draft, resp3: bool) -> bytes:
@@ -131,12 +135,8 @@ def hrandfield(argv: Argv, view: View, resp3: bool, chance: Chance) -> bytes:
     if len(argv) == 2:
         pairs = hashes.items(view)
         return bulk(pairs[chance.below(len(pairs))][0]) if pairs else null(resp3)
-    count = _count(argv[2])
-    has_values = len(argv) == 4 and word(argv[3]) == b"WITHVALUES"
-    if len(argv) > 4 or (len(argv) == 4 and not has_values):
-        raise syntax_error()
-    if has_values and not -INT64_MAX // 2 <= count <= INT64_MAX // 2:
-        raise ReplyError(_OUT_OF_RANGE)
+    count = random_count(argv[2])
+    has_values = is_count_with(argv, b"WITHVALUES", count)
     pairs = hashes.items(view)
     if not pairs or not count:
         return EMPTY_ARRAY
@@ -149,15 +149,6 @@ def hrandfield(argv: Argv, view: View, resp3: bool, chance: Chance) -> bytes:
     if resp3:
         return array([bulks(pair) for pair in chosen])
     return bulks([item for pair in chosen for item in pair])
-
-
-def _count(argument: bytes) -> int:
-    count = integer_of(argument)
-    if count is None:
-        raise ReplyError("ERR value is not an integer or out of range")
-    if count == INT64_MIN:
-        raise ReplyError(f"{_OUT_OF_RANGE}, value must between {-INT64_MAX} and {INT64_MAX}")
-    return count
 
 
 def hscan(argv: Argv, view: View, resp3: bool) -> bytes:

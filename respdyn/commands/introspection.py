@@ -136,7 +136,7 @@ def _everything() -> Iterator[Command]:
 def _info(command: Command, resp3: bool) -> bytes:
     specs = _key_specs(command, resp3) if command.keys.first else []
     if command.counted_keys is not None:
-        specs.append(_counted_spec(command.access, resp3))
+        specs.append(_counted_spec(command, resp3))
     specs += [_unknown_spec(notes, access, resp3) for notes, access in command.unknown_keys]
     return array([
         text(command.name),
@@ -155,7 +155,7 @@ def _info(command: Command, resp3: bool) -> bytes:
 def _key_specs(command: Command, resp3: bool) -> list[bytes]:
     first, last, step = command.keys.first, command.keys.last, command.keys.step
     accesses = command.access.split("; ")
-    if len(accesses) == 1:
+    if len(accesses) == 1 or command.counted_keys is not None:
         return [_key_spec(command, accesses[0], first, last, step, resp3)]
     return [
         _key_spec(command, accesses[0], first, first, 1, resp3),
@@ -177,12 +177,13 @@ def _key_spec(
     return map_(pairs, resp3)
 
 
-def _counted_spec(access: str, resp3: bool) -> bytes:
-    """Of keys that follow their number, which is the first argument."""
+def _counted_spec(command: Command, resp3: bool) -> bytes:
+    """Of keys that follow their number: the first argument, or the one behind a key."""
+    access = command.access.split("; ")[-1]
     flags = [status(flag.encode()) for flag in access.split()]
     return map_([
         (text("flags"), set_(flags, resp3)),
-        (text("begin_search"), _typed("index", {"index": 1}, resp3)),
+        (text("begin_search"), _typed("index", {"index": command.keys.last + 1}, resp3)),
         (text("find_keys"), _typed("keynum", {"keynumidx": 0, "firstkey": 1, "keystep": 1}, resp3)),
     ], resp3)
 

@@ -11,6 +11,7 @@ _GROUPS = {
     "bitmap": "Bits",
     "hash": "Hashes",
     "set": "Sets",
+    "sorted-set": "Sorted sets",
     "hyperloglog": "HyperLogLog",
     "generic": "Keys",
     "pubsub": "Channels",

@@ -178,7 +178,7 @@ COMMANDS: tuple[Command, ...] = (
         " step of these commands.",
         since="0.1.0", group="set", flags="write denyoom", access="OW update",
         complexity="O(N) with N the number of members",
-        promise="last-writer", route=UPDATE, write=storeset,
+        promise="last-writer", route=UPDATE, write=storeset, event="s dyn.storeset",
     ),
     Command(
         "smove", "SMOVE source destination member",

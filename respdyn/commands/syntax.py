@@ -21,7 +21,7 @@ _INTEGERS = frozenset((
     "offset", "decrement", "start", "end", "len", "bit",
 ))
 _KEYS = frozenset((
-    "key", "key1", "key2", "destkey", "source", "sourcekey", "destination", "newkey",
+    "key", "key1", "key2", "destkey", "source", "sourcekey", "destination", "newkey", "dst", "src",
 ))
 
 

@@ -20,6 +20,9 @@ Baselines also stand in the key's own cell `r`, which whatever covers the whole 
 A run goes on only above the floor, and its actor needs no baseline for it. A baseline is run 24,
 size of P0 u16, size of N0 u16, P0, N0. Numbers are in units of 10**-17 (`long_double`).
 
+The score of a sorted set's member has the same cells (`scores`), with a double for the value and
+other units; only `shown` is of fields alone.
+
 Readers take any bytes: what is cut short reads as less, and nothing is raised.
 
 Source: decision 0036; SEMANTICS 6. A resettable counter after Baquero et al., "Making
@@ -32,7 +35,7 @@ from respdyn.causal import codec, element_map
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import covers
 from respdyn.types.counters import base_units
-from respdyn.types.keyed import FIELD, Cells, Entry, clock_above
+from respdyn.types.keyed import FIELD, SCORE, Cells, Entry, clock_above
 from respdyn.types.long_double import print_units
 
 VALUE: Final = 0x76
@@ -41,6 +44,9 @@ RUN: Final = 0x63
 RESET: Final = 0x72
 
 KEY_BASELINES: Final = b"r"
+_COUNTED: Final = (FIELD, SCORE)
+_PLAIN_MAX: Final = 40          # bytes of a number that is written out
+_SHIFTED: Final = b"\0"         # no number that is written out begins so
 _RUN_BYTES: Final = 24
 _TAG: Final = 8
 _BODY: Final = 9
@@ -59,9 +65,31 @@ class Shown(NamedTuple):
     is_counted: bool
 
 
+class Added(NamedTuple):
+    """What the cells of an element add up to."""
+
+    winner: bytes           # clock and dot of the value that wins; b"" if there is none
+    held: bytes             # that value
+    total: int              # what the runs that are going have moved it by
+    going: list[bytes]      # the names of these runs
+
+
 def shown(cells: Cells, baselines: Sums) -> Shown | None:
     """What a reader sees of a field; None if it is not there. `baselines`: the key's own."""
-    winner = text = b""
+    winner, text, total, going = added_up(cells, baselines)
+    if not going:
+        return Shown(text, [winner[8:]], False) if winner else None
+    if not winner:
+        return Shown(print_units(total), sorted(going), True)
+    base = base_units(text)
+    if base is None:
+        return Shown(text, [winner[8:]], False)
+    return Shown(print_units(base + total), [winner[8:]], True)
+
+
+def added_up(cells: Cells, baselines: Sums) -> Added:
+    """The value that wins, and the increments that count. `baselines`: the key's own."""
+    winner = held = b""
     runs: Sums = {}
     seen: Sums = baselines
     for dot, payload in cells:
@@ -71,11 +99,11 @@ def shown(cells: Cells, baselines: Sums) -> Shown | None:
             if tag == VALUE_OVER:
                 size = _u64(payload[_BODY : _BODY + 4])
                 seen = joined(seen, sums_in(payload[_BODY + 4 : _BODY + 4 + size]))
-                held = payload[_BODY + 4 + size :]
+                value = payload[_BODY + 4 + size :]
             else:
-                held = payload[_BODY:]
+                value = payload[_BODY:]
             if rank > winner:
-                winner, text = rank, held
+                winner, held = rank, value
         elif tag == RUN:
             run, sums = run_in(payload)
             runs = joined(runs, {run: sums})
@@ -88,14 +116,7 @@ def shown(cells: Cells, baselines: Sums) -> Shown | None:
         if added > before or taken > below:
             total += max(added - before, 0) - max(taken - below, 0)
             going.append(run)
-    if not going:
-        return Shown(text, [winner[8:]], False) if winner else None
-    if not winner:
-        return Shown(print_units(total), sorted(going), True)
-    base = base_units(text)
-    if base is None:
-        return Shown(text, [winner[8:]], False)
-    return Shown(print_units(base + total), [winner[8:]], True)
+    return Added(winner, held, total, going)
 
 
 def values_in(cells: Cells) -> list[bytes]:
@@ -148,13 +169,13 @@ def baselines(record: bytes, stamp: Stamp, edges: list[bytes] | None = None) -> 
     highest = 0
     for element, dot, payload in codec.entries_of(record):
         kind = element[:1]
-        if kind != FIELD and kind != KEY_BASELINES:
+        if kind not in _COUNTED and kind != KEY_BASELINES:
             continue
         highest = max(highest, _u64(payload[:8]))
         if edges is not None and not covers(edges, dot):
-            if kind == FIELD and payload[_TAG] == RUN:
+            if kind in _COUNTED and payload[_TAG] == RUN:
                 going.add(run_in(payload)[0])
-        elif kind == FIELD:
+        elif kind in _COUNTED:
             seen = joined(seen, seen_in([(dot, payload)]))
         else:
             seen = joined(seen, key_sums(payload))
@@ -166,12 +187,12 @@ def baselines(record: bytes, stamp: Stamp, edges: list[bytes] | None = None) -> 
     return [(KEY_BASELINES, actor + counter.to_bytes(8), payload)]
 
 
-def begins_with_value(record: bytes) -> bool:
-    """Whether a record's first element is a field with a value: then a hash is alive in it."""
+def begins_with_value(record: bytes, letter: bytes) -> bool:
+    """Whether a record's first element is of this kind and has a value: then it is alive."""
     if not record[1] & codec.ELEMENTS:
         return False
     element, payload = element_map.first_of(record)
-    return element[:1] == FIELD and payload[_TAG] in (VALUE, VALUE_OVER)
+    return element[:1] == letter and payload[_TAG] in (VALUE, VALUE_OVER)
 
 
 def own_run(cells: Cells, actor: bytes, floor: int) -> tuple[bytes, bytes, int, int]:
@@ -205,11 +226,8 @@ def value_payload(clock: int, value: bytes, baselines: Sums) -> bytes:
 
 def run_payload(clock: int, run: bytes, added: int, taken: int) -> bytes:
     """The payload of a run with these sums."""
-    size = _bytes_of(added)
-    return b"".join((
-        clock.to_bytes(8), b"c", run, size.to_bytes(2), added.to_bytes(size),
-        taken.to_bytes(_bytes_of(taken)),
-    ))
+    up = _packed(added)
+    return b"".join((clock.to_bytes(8), b"c", run, len(up).to_bytes(2), up, _packed(taken)))
 
 
 def reset_payload(clock: int, baselines: Sums) -> bytes:
@@ -231,16 +249,15 @@ def run_in(payload: bytes) -> tuple[bytes, tuple[int, int]]:
     """Name and sums of the run in a payload."""
     start = _BODY + _RUN_BYTES
     middle = start + 2 + _u64(payload[start : start + 2])
-    return payload[_BODY:start], (_u64(payload[start + 2 : middle]), _u64(payload[middle:]))
+    return payload[_BODY:start], (_number(payload[start + 2 : middle]), _number(payload[middle:]))
 
 
 def pack_sums(baselines: Sums) -> bytes:
     """Baselines as bytes, sorted by run."""
     parts: list[bytes] = []
     for run in sorted(baselines):
-        added, taken = baselines[run]
-        one, two = _bytes_of(added), _bytes_of(taken)
-        parts += (run, one.to_bytes(2), two.to_bytes(2), added.to_bytes(one), taken.to_bytes(two))
+        up, down = map(_packed, baselines[run])
+        parts += (run, len(up).to_bytes(2), len(down).to_bytes(2), up, down)
     return b"".join(parts)
 
 
@@ -253,9 +270,24 @@ def sums_in(packed: bytes) -> Sums:
         start = at + _RUN_BYTES + 4
         middle = start + _u64(packed[start - 4 : start - 2])
         at = middle + _u64(packed[start - 2 : start])
-        found[run] = _u64(packed[start:middle]), _u64(packed[middle:at])
+        found[run] = _number(packed[start:middle]), _number(packed[middle:at])
     return found
 
 
-def _bytes_of(number: int) -> int:
-    return (number.bit_length() + 7) >> 3
+def _packed(number: int) -> bytes:
+    """A number's bytes; of one with many zeros at its end, as scores have, how many and the rest.
+    """
+    plain = number.to_bytes((number.bit_length() + 7) >> 3)
+    if len(plain) <= _PLAIN_MAX:
+        return plain
+    zeros = (number & -number).bit_length() - 1
+    rest = number >> zeros
+    shifted = _SHIFTED + zeros.to_bytes(2) + rest.to_bytes((rest.bit_length() + 7) >> 3)
+    return shifted if len(shifted) < len(plain) else plain
+
+
+def _number(packed: bytes) -> int:
+    """What `_packed` made."""
+    if packed[:1] == _SHIFTED:
+        return _u64(packed[3:]) << _u64(packed[1:3])
+    return _u64(packed)

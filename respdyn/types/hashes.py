@@ -17,9 +17,9 @@ from typing import Final
 from respdyn.causal import codec
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import covers, edges_of
-from respdyn.types import fields, keyed
+from respdyn.types import fields, keyed, registers
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
-from respdyn.types.fields import Shown, Sums
+from respdyn.types.fields import Shown
 from respdyn.types.keyed import ELEMENT_REMARK, Cells, clock_above
 from respdyn.types.packed import (
     pack_items,
@@ -32,7 +32,7 @@ from respdyn.types.packed import (
 from respdyn.types.view import Draft, ElementKind, View, always, never
 
 LETTER: Final = b"f"
-LISTPACK_ENTRIES_MAX: Final = 128       # as Redis's `hash-max-listpack-entries` and its value limit
+LISTPACK_ENTRIES_MAX: Final = 512       # as Redis's `hash-max-listpack-entries` and its value limit
 LISTPACK_VALUE_MAX: Final = 64
 _DOT: Final = 24
 _u64: Final = int.from_bytes
@@ -66,7 +66,7 @@ def look(view: View, element: bytes) -> Shown | None:
     cells = view.cells(element)
     if not cells:
         return None
-    found = fields.shown(cells, _key_sums(view))
+    found = fields.shown(cells, registers.key_sums(view))
     if found is None:
         return None
     at = view.remark_at(element, found.bound_to)
@@ -76,7 +76,7 @@ def look(view: View, element: bytes) -> Shown | None:
 def is_live(view: View, element: bytes) -> bool:
     """Whether a field is there, its time to live aside."""
     cells = view.cells(element)
-    return bool(cells) and fields.shown(cells, _key_sums(view)) is not None
+    return bool(cells) and fields.shown(cells, registers.key_sums(view)) is not None
 
 
 def over(record: bytes, now_ms: int) -> int:
@@ -96,25 +96,14 @@ def ends_at(view: View, field: bytes) -> int | None:
     return None if found is None else view.remark_at(element, found.bound_to)
 
 
-def _key_sums(view: View) -> Sums:
-    """The baselines that resets of the whole key have left."""
-    sums: Sums = {}
-    for _, payload in view.cells(fields.KEY_BASELINES):
-        sums = fields.joined(sums, fields.key_sums(payload))
-    return sums
-
-
 # ---- changing ----
 
 def put(draft: Draft, field: bytes, new: bytes) -> None:
     """HSET: a value in place of all that the field has; its time to live ends."""
     draft.begin()
     element = LETTER + field
-    cells = draft.cells(element)
-    clock = clock_above(draft.stamp, draft.highest(cells))
-    baselines = fields.foreign(fields.seen_in(cells), draft.actor, draft.floor)
-    _drop_remarks(draft, element, cells)
-    draft.put(element, fields.value_payload(clock, new, baselines))
+    _drop_remarks(draft, element, draft.cells(element))
+    registers.write(draft, element, new)
 
 
 def remove(draft: Draft, field: bytes) -> bool:
@@ -129,18 +118,7 @@ def remove(draft: Draft, field: bytes) -> bool:
 
 def add(draft: Draft, field: bytes, amount: int) -> None:
     """HINCRBY by so many units; a field that is not there is 0."""
-    draft.begin()
-    element = LETTER + field
-    cells = draft.cells(element)
-    clock = clock_above(draft.stamp, draft.highest(cells))
-    dot, run, added, taken = fields.own_run(cells, draft.actor, draft.floor)
-    if dot:
-        draft.drop_dot(element, dot)
-    if amount >= 0:
-        added += amount or 1        # of 0, one unit both ways: the run is alive
-    if amount <= 0:
-        taken -= amount or -1
-    draft.add(element, fields.run_payload(clock, run or draft.next_dot(), added, taken))
+    registers.move(draft, LETTER + field, amount, 1)
 
 
 def expire(draft: Draft, field: bytes, at_ms: int) -> None:
@@ -171,13 +149,8 @@ def prepare(draft: Draft) -> None:
 
 
 def _remove(draft: Draft, element: bytes) -> None:
-    cells = draft.cells(element)
-    baselines = fields.foreign(fields.seen_in(cells), draft.actor, draft.floor)
-    clock = clock_above(draft.stamp, draft.highest(cells))
-    _drop_remarks(draft, element, cells)
-    draft.drop(element)
-    if baselines:
-        draft.add(element, fields.reset_payload(clock, baselines))
+    _drop_remarks(draft, element, draft.cells(element))
+    registers.erase(draft, element)
 
 
 def _drop_remarks(draft: Draft, element: bytes, cells: Cells) -> None:
@@ -204,11 +177,11 @@ def key_ends_at(record: bytes) -> int | None:
 
     That is by the time to live of the key, or when the last of its fields has expired.
     """
-    if not record[1] & codec.EXPIRES and fields.begins_with_value(record):
+    if not record[1] & codec.EXPIRES and fields.begins_with_value(record, LETTER):
         return 0
     at = key_expires_at(record)
     view = view_of(record, 0)
-    if not view.has_any(ELEMENT_REMARK) and fields.begins_with_value(record):
+    if not view.has_any(ELEMENT_REMARK) and registers.begins_alive(view):
         return at
     ends = [
         view.remark_at(element, found.bound_to) for element in view.elements()
@@ -247,13 +220,7 @@ def key_expires_at(record: bytes) -> int:
 def siblings(record: bytes, now_ms: int) -> list[bytes]:
     """The values that stand side by side in the field that has most of them, the winner first; of
     a hash without such a field one version, b""."""
-    view = view_of(record, now_ms)
-    found: list[bytes] = [b""]
-    for element in view.elements():
-        values = fields.values_in(view.cells(element))
-        if len(values) > len(found):
-            found = values
-    return found
+    return registers.values_of(view_of(record, now_ms))
 
 
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
@@ -269,11 +236,7 @@ def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
 
 def is_contested(delta: bytes, record: bytes) -> bool:
     """Whether other values stand beside one that `delta` has written into `record`."""
-    made, view = view_of(delta, 0), view_of(record, 0)
-    return any(
-        fields.values_in(made.cells(element)) and len(fields.values_in(view.cells(element))) > 1
-        for element in made.elements()
-    )
+    return registers.is_contested(view_of(delta, 0), view_of(record, 0))
 
 
 def encoding(record: bytes) -> bytes:

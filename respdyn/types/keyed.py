@@ -29,6 +29,7 @@ BIRTH: Final = b"k"
 REMARK: Final = b"x"
 ELEMENT_REMARK: Final = b"t"
 FIELD: Final = b"f"
+SCORE: Final = b"z"
 _u64: Final = int.from_bytes
 
 

@@ -24,7 +24,7 @@ from respdyn.causal.context import Context
 from respdyn.causal.dot import Stamp
 from respdyn.causal.element_map import INLINE
 from respdyn.errors import ReplyError
-from respdyn.types import hashes, resets, sets, strings
+from respdyn.types import hashes, resets, sets, sorted_sets, strings
 from respdyn.types.strings import LONE, LONE_EXPIRING
 
 # In the second byte of a record that is alive and mentions an expiry; of an element map, all of it.
@@ -86,12 +86,19 @@ SET: Final = Kind(
     "set", sets.key_ends_at, sets.siblings, sets.expire_key, sets.cover, sets.encoding,
     sets.DUMP_NUMBERS, sets.dump, sets.load, pack=sets.pack, unpack=sets.unpack,
 )
+SORTED_SET: Final = Kind(
+    "zset", sorted_sets.key_ends_at, sorted_sets.siblings, sorted_sets.expire_key,
+    sorted_sets.cover, sorted_sets.encoding, sorted_sets.DUMP_NUMBERS, sorted_sets.dump,
+    sorted_sets.load, is_contested=sorted_sets.is_contested, pack=sorted_sets.pack,
+    unpack=sorted_sets.unpack,
+)
 
 KINDS: Final[dict[int, Kind]] = {
     strings.LETTER: STRING,
     strings.COUNT_LETTER: STRING,
     hashes.LETTER[0]: HASH,
     sets.LETTER[0]: SET,
+    sorted_sets.LETTER[0]: SORTED_SET,
 }
 
 

@@ -1,4 +1,4 @@
-"""Replicas and clients around one key that is a hash or a set, told twice: as records and as cells.
+"""Replicas and clients around one key that is a collection, told twice: as records and as cells.
 
 The second telling holds the dots one by one: all that a replica was told of, and what is alive with
 its payload. A command names the dots that it makes void, one by one, by a rule of its own: those of
@@ -16,14 +16,19 @@ from typing import NamedTuple
 from respdyn.causal import codec
 from respdyn.causal.dot import Stamp, intern_actor
 from respdyn.errors import ReplyError
-from respdyn.types import hashes, sets, strings, values
+from respdyn.types import hashes, sets, sorted_sets, strings, values
 from respdyn.types.long_double import UNIT
 from respdyn.types.view import Draft
 
 NAMES = (b"one", b"two", b"")
 TEXTS = (b"10", b"-3", b"word")
 AMOUNTS = (1, 5, -1, 0)
-KINDS = {b"f": (values.HASH, hashes.FIELDS), b"m": (values.SET, sets.MEMBERS)}
+SCORES = (10.0, -3.5, 0.1)
+INCREMENTS = (1.0, 0.1, -2.5, 0.0)
+KINDS = {
+    b"f": (values.HASH, hashes.FIELDS), b"m": (values.SET, sets.MEMBERS),
+    b"z": (values.SORTED_SET, sorted_sets.SCORES),
+}
 
 Cell = tuple[bytes, bytes]          # element, dot
 
@@ -157,7 +162,7 @@ class CollectionWorld:
         self, held: Held, stamp: Stamp, choice: int
     ) -> tuple[bytes, bool, frozenset[bytes]]:
         """A command on elements: delta, whether it covers everything, elements that it touches."""
-        letter = (b"f", b"f", b"m")[self.pick(3)]
+        letter = (b"f", b"f", b"m", b"z")[self.pick(4)]
         kind, elements = KINDS[letter]
         exists = values.exists(held.record, 0)
         draft = Draft(
@@ -170,6 +175,12 @@ class CollectionWorld:
             return b"", False, frozenset()
         if letter == b"m":
             (sets.add if choice < 10 else sets.remove)(draft, name)
+        elif letter == b"z" and choice < 6:
+            sorted_sets.put(draft, name, SCORES[self.pick(3)])
+        elif letter == b"z" and choice < 10:
+            sorted_sets.add(draft, name, INCREMENTS[self.pick(4)])
+        elif letter == b"z":
+            sorted_sets.remove(draft, name)
         elif choice < 6:
             hashes.put(draft, name, TEXTS[self.pick(3)])
         elif choice < 10:
@@ -186,7 +197,7 @@ class CollectionWorld:
             return delta, False, frozenset(
                 element for element, _, _ in codec.entries_of(delta) if element[:1] == b"t"
             )
-        is_counting = letter == b"f" and 6 <= choice < 10
+        is_counting = letter in b"fz" and 6 <= choice < 10
         return delta, is_whole, frozenset() if is_counting else frozenset([letter + name])
 
     def told(

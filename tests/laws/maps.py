@@ -81,7 +81,7 @@ def element_maps(draw: st.DrawFn) -> DottedMap:
     entries: dict[bytes, dict[Dot, bytes]] = {}
     for element in draw(st.lists(st.sampled_from(COLLECTED), max_size=6)) if seen else []:
         payload = b"" if element[:1] == b"m" else draw(payloads)
-        if element[:1] == b"f":
+        if element[:1] in (b"f", b"z"):
             payload = payload[:8] + draw(st.sampled_from([b"v", b"r", b"c"])) + payload[9:]
         entries.setdefault(element, {})[draw(st.sampled_from(seen))] = payload
     return DottedMap(entries, context)

@@ -1,0 +1,125 @@
+"""The members of a sorted set in the order of their scores, kept beside its record.
+
+A record tells the score of one member; ranks and ranges are asked of an `Order`. It is made by
+reading the record once, and follows its changes: a draft that changes a record says which members
+it touched, and what the mark of the outcome is. So an order is known by its record's *seal*, mark
+and count, which is the same wherever the same members stand; an order whose record nobody asks for
+any more is dropped, the least recently used first. What is kept changes no answer.
+
+Source: Redis `t_zset.c`, where a skip list does this. Marks: decision 0036.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from math import inf, nextafter
+from typing import Final
+
+from sortedcontainers import SortedList  # type: ignore[import-untyped]
+
+ORDERED_MAX: Final = 2_000_000          # members in all orders that are kept, but for the last used
+KEPT_MIN: Final = 32                    # an order of fewer members is made faster than looked for
+
+Seal = tuple[int, int]                  # mark, and how many elements
+Scored = tuple[float, bytes]            # score, member
+
+
+class Order:
+    """Members by score, then by their bytes; score by member."""
+
+    __slots__ = ("_ranked", "scores")
+
+    def __init__(self, scores: dict[bytes, float]) -> None:
+        self.scores = scores
+        self._ranked = SortedList((score, member) for member, score in scores.items())
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def set(self, member: bytes, score: float | None) -> None:
+        """Give a member this score; None: it is gone."""
+        before = self.scores.pop(member, None)
+        if before is not None:
+            self._ranked.remove((before, member))
+        if score is not None:
+            self.scores[member] = score
+            self._ranked.add((score, member))
+
+    def at(self, rank: int) -> Scored:
+        """The one with this rank."""
+        found: Scored = self._ranked[rank]
+        return found
+
+    def span(self, start: int, end: int) -> list[Scored]:
+        """Those from one rank up to another, which is not among them."""
+        found: list[Scored] = self._ranked[max(start, 0) : max(end, 0)]
+        return found
+
+    def each(self, start: int = 0) -> Iterator[Scored]:
+        """One after the other, from a rank on."""
+        items: Iterator[Scored] = self._ranked.islice(start)
+        return items
+
+    def rank(self, member: bytes) -> int | None:
+        """How many come before a member; None if it is not there."""
+        score = self.scores.get(member)
+        if score is None:
+            return None
+        found: int = self._ranked.bisect_left((score, member))
+        return found
+
+    def below(self, score: float, with_it: bool) -> int:
+        """How many have a lower score; or that score itself, `with_it`."""
+        if with_it:
+            if score == inf:
+                return len(self.scores)
+            score = nextafter(score, inf)
+        found: int = self._ranked.bisect_left((score,))
+        return found
+
+    def before(self, member: bytes, with_it: bool) -> int:
+        """Where all have one score: how many come before a name; or that name too, `with_it`."""
+        if not self.scores:
+            return 0
+        key = (self._ranked[0][0], member)
+        found: int = self._ranked.bisect_right(key) if with_it else self._ranked.bisect_left(key)
+        return found
+
+    def has_one_score(self) -> bool:
+        """Whether all members have the same score."""
+        return not self.scores or bool(self._ranked[0][0] == self._ranked[-1][0])
+
+
+class Orders:
+    """The orders that are kept, by the seals of their records."""
+
+    def __init__(self, most: int = ORDERED_MAX) -> None:
+        self._most = most
+        self._kept: OrderedDict[Seal, Order] = OrderedDict()
+        self.members = 0
+        self.dropped = 0                # orders that were given up for others
+
+    def find(self, seal: Seal) -> Order | None:
+        """The order of the record with this seal, if it is kept."""
+        found = self._kept.get(seal)
+        if found is not None:
+            self._kept.move_to_end(seal)
+        return found
+
+    def keep(self, seal: Seal, order: Order) -> None:
+        """Keep it, and give up others if they are too many."""
+        if len(order) < KEPT_MIN:
+            return
+        self.take(seal)
+        self._kept[seal] = order
+        self.members += len(order)
+        while self.members > self._most and len(self._kept) > 1:
+            _, old = self._kept.popitem(last=False)
+            self.members -= len(old)
+            self.dropped += 1
+
+    def take(self, seal: Seal) -> Order | None:
+        """The order of a record that will be changed: it is no longer kept."""
+        order = self._kept.pop(seal, None)
+        if order is not None:
+            self.members -= len(order)
+        return order
