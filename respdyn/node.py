@@ -378,8 +378,7 @@ class Node:
         coordinator = self.coordinator
         this.slices.run()
         self.sessions.resume()
-        sync = self._waits_for_disk
-        generation = 0
+        sync, generation = self._waits_for_disk, 0
         if identity.wants_lease():
             replica.put_meta(LIFE, identity.lease(this.generation + 1))
             sync = True
@@ -396,6 +395,7 @@ class Node:
         while not waits and coordinator.has_opened():      # covering writes, once
             coordinator.seal()
             coordinator.stored(0)
+        self.gossip.turn_ends()
         if replica.batch and not generation:
             this.generation = generation = this.generation + 1
         batch = replica.batch
@@ -515,6 +515,6 @@ class Node:
 
     def lost_memory(self) -> None:
         """This node has forgotten dots that it minted: a new life begins."""
-        self.identity.begin_life(self.random)
+        self.this.begin_life()
         self.changes.lost_memory()
 

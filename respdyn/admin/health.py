@@ -26,6 +26,7 @@ class Health(msgspec.Struct, array_like=True):
     disk: str = ""
     is_clock_doubted: bool = False
     repairs_due: int = 0
+    refused: int = 0        # of what peers claimed, because it cannot be true
 
 
 def health_of(
@@ -44,5 +45,5 @@ def health_of(
         hints=node.hints.count, hint_bytes=node.hints.bytes,
         hint_age_ms=node.hints.oldest_age_ms(),
         disk=node.store_failure, is_clock_doubted=clock.is_doubted,
-        repairs_due=exchange.due(),
+        repairs_due=exchange.due(), refused=node.counters.refused(),
     )

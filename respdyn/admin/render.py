@@ -55,6 +55,7 @@ def _health(health: Health) -> Pairs:
         (b"hints", integer(health.hints)), (b"hint-bytes", integer(health.hint_bytes)),
         (b"hint-age-ms", integer(health.hint_age_ms)),
         (b"comparisons-due", integer(health.repairs_due)),
+        (b"refused", integer(health.refused)),
     ]
 
 

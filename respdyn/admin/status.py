@@ -114,7 +114,7 @@ class ClusterStatus:
         if health is not None:
             one.disk, one.is_clock_doubted = health.disk, health.is_clock_doubted
             one.clean_age_ms, one.clock_offset_ms = health.clean_age_ms, report.clock_offset_ms
-            one.ring_version = health.ring_version
+            one.ring_version, one.refused = health.ring_version, health.refused
             one.hints, one.hint_age_ms = health.hints, health.hint_age_ms
         return one
 

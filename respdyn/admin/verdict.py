@@ -56,6 +56,7 @@ class NodeFacts:
     ring_version: int = 0
     hints: int = 0
     hint_age_ms: int = 0
+    refused: int = 0                    # of what peers claimed: it cannot be true
 
 
 @dataclass(slots=True)
@@ -167,6 +168,11 @@ def _sick(facts: ClusterFacts) -> list[Problem]:
         if node.deprioritized in DEPRIORITIZED and node.state != "down":
             what, step = DEPRIORITIZED[node.deprioritized]
             lines.append((f"{node.name} {what}", step))
+        if node.refused:
+            lines.append((
+                f"{node.name} has refused what cannot be true from a member {node.refused} times",
+                "see peer_refused in its log for who, and stop that one; then CONFIG RESETSTAT",
+            ))
         if facts.is_compared and node.clean_age_ms > OLD_EXCHANGE_MS:
             lines.append((
                 f"{node.name} has not found its copies the same for {age(node.clean_age_ms)}",

@@ -44,6 +44,7 @@ from respdyn.causal.form import PLAIN as PLAIN
 from respdyn.causal.form import VERSION as VERSION
 from respdyn.causal.form import form_of, is_long_enough
 from respdyn.causal.rows import ROW_BYTES as ROW_BYTES
+from respdyn.causal.rows import actors_of as actors_of
 from respdyn.causal.rows import build_rows, covers, unite_rows
 from respdyn.causal.rows import claim_rows as claim_rows
 from respdyn.causal.rows import decode_rows as decode_rows

@@ -6,7 +6,7 @@ compare as bytes. What is done to one record at a time is done here without buil
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Final
 
@@ -31,6 +31,12 @@ def claim_rows(rows: bytes, actor: bytes, counter: int, floor: int) -> bytes:
     if lo == previous:
         return rows[: at - 8] + counter.to_bytes(8) + rows[at:]
     return rows[:at] + _pack_row(actor, lo, counter) + rows[at:]
+
+
+def actors_of(rows: bytes) -> Iterator[bytes]:
+    """The actor of each interval."""
+    for at in range(0, len(rows), ROW_BYTES):
+        yield rows[at : at + 16]
 
 
 def end_of(rows: bytes, actor: bytes) -> int:

@@ -1,16 +1,20 @@
 """A context as a client carries it: opaque, bound to one key, and refused when damaged or forged.
 
-    base64url without padding of: version u8 = 2 | name of the cluster's key, 4 bytes |
-    blake3 of the locator, 8 bytes | intervals as in a record | MAC, 16 bytes
+    base64url without padding of: version u8 = 3 | name of the cluster's key, 4 bytes |
+    blake3 of the locator, 8 bytes | number of intervals, u32 | intervals as in a record |
+    proofs of how far their actors have come | MAC, 16 bytes
 
 Printable, so that it can be pasted into redis-cli. The empty context is the empty token. The MAC is
 BLAKE3 in keyed mode over the locator and all that stands before it, under a random key that the
 members share and nobody else knows (`membership/token_keys`). So a client can carry only a context
 that it was given: one that covers events of the future would delete writes before they are made.
 
+The proofs are there because a token may be read where those dots have not been heard of yet; then
+nobody would believe a record that covers them (`cluster/ends`).
+
 Several keys may be good at a time: tokens are made under the first, and read under any.
 
-Source: SEMANTICS 3; decision 0038.
+Source: SEMANTICS 3; decisions 0038 and 0046.
 """
 
 import hmac
@@ -22,16 +26,18 @@ from blake3 import blake3
 
 from respdyn.causal.codec import ROW_BYTES, decode_rows, encode_rows
 from respdyn.causal.context import Context
+from respdyn.causal.minting import Witness
 from respdyn.errors import DamagedError, ReplyError
 
 INTERVALS_MAX: Final = 32_768       # of a token: 1 MB, and about 30 ms of work
-_VERSION: Final = b"\x02"
-_UNSEALED: Final = b"\x01"          # made before there were keys: anybody could make one
+_VERSION: Final = b"\x03"
+_EARLIER: Final = (b"\x01", b"\x02")     # without a MAC; without proofs
 _NAME_BYTES: Final = 4
 _HASH_BYTES: Final = 8
 _MAC_BYTES: Final = 16
 _HASH: Final = 1 + _NAME_BYTES
-_ROWS: Final = _HASH + _HASH_BYTES
+_COUNT: Final = _HASH + _HASH_BYTES
+_ROWS: Final = _COUNT + 4
 
 
 class Seal:
@@ -42,12 +48,15 @@ class Seal:
     Context(61616161:(0, 2])
     """
 
-    __slots__ = ("_keys", "_locator")
+    __slots__ = ("_keys", "_locator", "_witness")
 
-    def __init__(self, keys: tuple[bytes, ...], locator: bytes) -> None:
+    def __init__(
+        self, keys: tuple[bytes, ...], locator: bytes, witness: Witness | None = None
+    ) -> None:
         """`keys`: the cluster's, of 32 bytes each, the one to make tokens under first."""
         self._keys = keys
         self._locator = locator
+        self._witness = witness
 
     def encode(self, context: Context) -> bytes:
         """What the client is given for a context."""
@@ -56,7 +65,10 @@ class Seal:
         if not self._keys:
             raise ReplyError("TRYAGAIN this node has not heard the cluster's token key yet")
         key = self._keys[0]
-        body = _VERSION + _name(key) + self._hash() + encode_rows(context)
+        rows = encode_rows(context)
+        proofs = self._witness.proofs_of(rows) if self._witness is not None else b""
+        count = (len(rows) // ROW_BYTES).to_bytes(4, "big")
+        body = b"".join((_VERSION, _name(key), self._hash(), count, rows, proofs))
         return urlsafe_b64encode(body + self._mac(key, body)).rstrip(b"=")
 
     def decode(self, token: bytes) -> Context:
@@ -67,8 +79,8 @@ class Seal:
             raw = urlsafe_b64decode(token + b"=" * (-len(token) % 4))
         except Error:
             raise DamagedError("a token is base64url") from None
-        if raw[:1] == _UNSEALED:
-            raise DamagedError("a token of an earlier version, which proves nothing: read again")
+        if raw[:1] in _EARLIER:
+            raise DamagedError("a token of an earlier version, which proves too little: read again")
         if raw[:1] not in (b"", _VERSION):
             raise DamagedError("a token of a version not known here")
         body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
@@ -80,13 +92,19 @@ class Seal:
                 break
         else:
             raise DamagedError("made under a key that is not good here (any more): read again")
-        if body[_HASH:_ROWS] != self._hash():
+        if body[_HASH:_COUNT] != self._hash():
             raise DamagedError("the token of another key")
         if not hmac.compare_digest(mac, self._mac(key, body)):
             raise DamagedError("damaged, or not made by this cluster")
-        if len(body) > _ROWS + ROW_BYTES * INTERVALS_MAX:
+        count = int.from_bytes(body[_COUNT:_ROWS], "big")
+        if count > INTERVALS_MAX:
             raise DamagedError(f"more than {INTERVALS_MAX} intervals")
-        return decode_rows(body[_ROWS:])
+        end = _ROWS + ROW_BYTES * count
+        rows = body[_ROWS:end]
+        if self._witness is not None:
+            self._witness.hear("a token", body[end:])
+            self._witness.check_rows(rows)
+        return decode_rows(rows)
 
     def _hash(self) -> bytes:
         return blake3(self._locator).digest(_HASH_BYTES)

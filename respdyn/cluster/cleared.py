@@ -19,9 +19,9 @@ from respdyn.causal.codec import (
 )
 from respdyn.causal.context import Context
 from respdyn.causal.dot import Actor
+from respdyn.causal.minting import COUNTER_MAX
 
 ACTORS_MAX: Final = 32_768      # in a cleared context: as many lives as all nodes ever had
-COUNTER_END: Final = 1 << 56    # nobody has minted so many
 
 Tops = dict[bytes, int]
 
@@ -56,7 +56,7 @@ def check_tops(tops: Tops) -> None:
     if len(tops) > ACTORS_MAX:
         raise ValueError(f"a cleared context of more than {ACTORS_MAX} actors")
     for actor, counter in tops.items():
-        if len(actor) != 16 or not 0 < counter < COUNTER_END:
+        if len(actor) != 16 or not 0 < counter <= COUNTER_MAX:
             raise ValueError("a cleared context that cannot be")
 
 

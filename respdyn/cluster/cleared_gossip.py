@@ -54,6 +54,7 @@ class ClearedGossip:
         db, partition, tops = msgspec.msgpack.decode(body, type=_Cleared)
         try:
             check_tops(tops)
+            self._node.ends.check_tops(tops)
         except ValueError as wrong:
             raise PeerError(str(wrong)) from None
         ring = self._node.ring

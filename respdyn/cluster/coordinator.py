@@ -221,7 +221,8 @@ class Coordinator(Reads):
         is_alive = values.lives(delta, before)
         can_remove = plan.is_owner and not delta[1] & ELEMENTS     # else others are in `held`
         if not values.lives(delta, held) or not (can_remove or is_alive):
-            return waiter.fill(reply)
+            # Nobody may have seen it who says so: then the life that minted it has ended.
+            return waiter.fill(reply if self._replica.is_of_this_life(delta) else UNKNOWN)
         self.counters.conflicts_covered += 1
         stamp = self._stamp(plan.partition)
         stamp = stamp if plan.is_owner else bare(stamp)

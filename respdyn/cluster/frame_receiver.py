@@ -8,7 +8,7 @@ belongs to; then verifies, before the writes of the same turn; forwarded command
 from collections.abc import Callable, Collection
 from typing import Final
 
-from respdyn.causal.codec import LIVE, digest, join_records
+from respdyn.causal.codec import ELEMENTS, LIVE, digest, join_records
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.link import LAZY_MS, Link
@@ -239,7 +239,8 @@ class Receiver:
     def _store(
         self, link: Link, number: int, items: list[bytes], start: int, middle: int, end: int
     ) -> Collection[int]:
-        """Join records; the first part wants to hear of siblings that were here before.
+        """Join records; the first part wants to hear of siblings that were here before, and of what
+        covered them before they came: its sender knows whether that can be.
 
         Returns the positions in the first part of those that were not simply taken.
         """
@@ -260,8 +261,11 @@ class Receiver:
             else:
                 new = self._keep(name, record)
             if (
-                at < middle and new is not record and new and new[1] & LIVE
-                and new != record and values.is_contested(record, new)
+                at < middle and new is not record and new and new != record
+                and (
+                    (new[1] & LIVE and values.is_contested(record, new))
+                    or (not record[1] & ELEMENTS and not values.lives(record, new))
+                )
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
                 link.differs.append(pair(position, new))

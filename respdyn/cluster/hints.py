@@ -26,7 +26,7 @@ from itertools import islice
 from typing import Final
 from zlib import crc32
 
-from respdyn.causal.codec import join_records, verify
+from respdyn.causal.codec import actors_of, join_records, rows_of, verify
 from respdyn.cluster.cleared import Tops, above, decode_tops, encode_tops, raise_by, raise_to
 from respdyn.cluster.hint import (
     CLEARING,
@@ -432,6 +432,16 @@ class Hints:
             if name.startswith(HINT):
                 damaged += not self._restore(name[len(HINT) :], value)
         return damaged
+
+    def actors(self) -> Iterator[bytes]:
+        """Whose dots are kept here, as often as they are."""
+        for parts in self._shelves.values():
+            for shelf in parts.values():
+                for name, hint in shelf.hints.items():
+                    if name[0] < 64:
+                        yield from actors_of(rows_of(hint.content))
+                    else:
+                        yield from decode_tops(hint.content)
 
     def stored(self, low: bytes, high: bytes) -> list[bytes]:
         """Flat pairs of all hints whose stored names are from `low` up to `high`."""

@@ -11,6 +11,9 @@ The *counter* is one for the whole node and is leased: before a dot is minted, a
 said "everything below this number may have been used". A restart continues at the lease's end, so
 no dot is minted twice although no write waits for it.
 
+An actor is the end of a chain of hashes (`minting`) by which this node proves to others how far its
+counter has come (`ends`); the chain's beginning is stored beside it, and told to nobody.
+
 Source: SEMANTICS 1.1 and 1.2; riak_kv issue 679 is the bug that these two rules avoid.
 """
 
@@ -20,13 +23,15 @@ from typing import Final
 
 from respdyn.causal.codec import ROW_BYTES, rows_of
 from respdyn.causal.dot import Actor, intern_actor
+from respdyn.causal.minting import COUNTER_MAX, chain_of
 from respdyn.ports import Random, random_bits
 
 META: Final = b"\xff\xff"         # no slot: what a node stores of itself has locators that begin so
 NODE: Final = META + b"node"           # the node id
 LIFE: Final = META + b"life"           # the actor, and the end of its lease
-_LIFE: Final = Struct(">B16sQ")        # version, actor, end of the lease
-_VERSION: Final = 1
+_LIFE: Final = Struct(">B16sQ16s")     # version, actor, end of the lease, where its chain begins
+_VERSION: Final = 2
+_UNPROVED: Final = Struct(">B16sQ")    # before there were chains: 1, actor, end of the lease
 
 
 class Identity:
@@ -35,6 +40,7 @@ class Identity:
     def __init__(self, lease_block: int) -> None:
         self.node_id = ""
         self.actor = Actor(b"")
+        self.links: list[bytes] = []    # by level, what proves it; see `minting`
         self.counter = 0            # the last one minted
         self.lease_end = 0          # the last one that may be minted once `lease_generation` lasts
         self.safe_end = 0           # the last one that may be minted now
@@ -58,16 +64,25 @@ class Identity:
         life = kept.get(LIFE, b"")
         is_same_life = is_same_life and kept.get(NODE, b"").hex() == self.node_id
         if is_same_life and len(life) == _LIFE.size and life[0] == _VERSION:
-            _, actor, end = _LIFE.unpack(life)
-            self.actor = intern_actor(actor)
+            _, _, end, secret = _LIFE.unpack(life)
+            self._take_name(secret)
             self.counter = self.floor = self.safe_end = self.lease_end = end
+        elif is_same_life and len(life) == _UNPROVED.size and life[0] == 1:
+            self._begin_name(rng)       # nothing is forgotten: only the name is another
         else:
             self.begin_life(rng)
 
     def begin_life(self, rng: Random) -> None:
         """A new actor. Nothing may be minted before its first lease is durable."""
         self.is_new_life = True
-        self.actor = intern_actor(random_bits(rng, 128).to_bytes(16, "big"))
+        self._begin_name(rng)
+
+    def _take_name(self, secret: bytes) -> None:
+        self.links = chain_of(secret)
+        self.actor = intern_actor(self.links[0])
+
+    def _begin_name(self, rng: Random) -> None:
+        self._take_name(rng.secret()[:16])
         self.counter = self.floor = self.safe_end = self.lease_end = 0
         self.floors.clear()
         self._leases.clear()
@@ -83,7 +98,7 @@ class Identity:
         """
         self.lease_end += self._block
         self._leases.append((generation, self.lease_end))
-        return _LIFE.pack(_VERSION, self.actor, self.lease_end)
+        return _LIFE.pack(_VERSION, self.actor, self.lease_end, self.links[-1])
 
     def durable(self, generation: int) -> None:
         """What was stored up to this generation is durable, leases among it."""
@@ -108,7 +123,7 @@ class Identity:
     def can_mint(self, count: int = 1) -> bool:
         """Whether so many dots may be minted now. A block grows with what is asked of it."""
         if self.counter + count <= self.safe_end:
-            return True
+            return self.counter + count <= COUNTER_MAX
         if count > self._block // 4:
             self._block = 4 * count
         return False

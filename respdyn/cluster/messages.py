@@ -43,7 +43,7 @@ from typing import Final, cast
 from respdyn.errors import PeerError
 from respdyn.ring.hashing import Locator, is_locator
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 
 # version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, its
 # monotonic time in ms and the last such time that it has seen of the receiver, the mark that its
@@ -111,6 +111,7 @@ GOSSIP_GAVE: Final = b"g"          # to whom the sender has given some
 GOSSIP_LIFE: Final = b"f"          # who the sender is, and how far its disk has come, see `lives`
 GOSSIP_KNOWN: Final = b"q"         # what the sender remembers of that
 GOSSIP_KEYS: Final = b"d"          # the cluster's token keys, from member to member
+GOSSIP_ENDS: Final = b"o"          # how far actors have come, proved, see `ends`
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `address_takeover`
 
 
@@ -118,7 +119,7 @@ GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `a
 # what must be known of a node at the moment when it becomes a member.
 OPEN_STATEMENTS: Final = frozenset((
     GOSSIP_CANDIDATES, GOSSIP_PROPOSAL, GOSSIP_PROMISE, GOSSIP_RELEASE, GOSSIP_RING, GOSSIP_CLOCK,
-    GOSSIP_LEAVING, GOSSIP_INTEREST,
+    GOSSIP_LEAVING, GOSSIP_INTEREST, GOSSIP_ENDS,
 ))
 # And to a node that knows no ring yet: it believes who answers at the seeds that it was given.
 FIRST_STATEMENTS: Final = OPEN_STATEMENTS | {

@@ -7,7 +7,7 @@ Every number, length and locator is judged here, when a question is read (`read_
 whoever answers need not ask whether a slot exists. What a peer says may be anything.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar, get_args
 
 import msgspec
@@ -258,10 +258,10 @@ def read_question(body: bytes, partitions: int) -> Question | None:
         question = _decoder.decode(body)
         _check_locators(_locators_in(question))
         named = list(_partitions_in(question))
+        for tops in tops_in(question):
+            check_tops(tops)
         if isinstance(question, Clear | ClearHint):
-            for _, partition, tops in question.entries:
-                check_tops(tops)
-                named.append(partition)
+            named += [partition for _, partition, _ in question.entries]
         elif isinstance(question, Deliver):
             named += [_cleared_by(name, hint) for name, _, hint in question.entries
                       if name[:1] == CLEARING]
@@ -290,6 +290,32 @@ def _partitions_in(question: Question) -> Iterable[int]:
     return ()
 
 
+def tops_in(question: Question | None) -> Iterable[Highest]:
+    """The cleared contexts in a question."""
+    if isinstance(question, Clear | ClearHint):
+        return (tops for _, _, tops in question.entries)
+    if isinstance(question, Deliver):
+        return (decode_tops(hint) for name, _, hint in question.entries if name[:1] == CLEARING)
+    return ()
+
+
+def tells_tops(question: Question) -> bool:
+    """Whether its answer may have cleared contexts in it."""
+    return isinstance(question, Tops | Held | Segments | Pull)
+
+
+def tops_told(answer: object, depth: int = 3) -> Iterator[Highest]:
+    """The cleared contexts in a peer's answer, as it came. Raises `ValueError`."""
+    if isinstance(answer, dict):
+        tops = msgspec.convert(answer, Highest)
+        check_tops(tops)
+        yield tops
+    elif isinstance(answer, list) and depth:
+        for part in answer:
+            if isinstance(part, dict | list):
+                yield from tops_told(part, depth - 1)
+
+
 def _locators_in(question: Question) -> Iterable[bytes]:
     if isinstance(question, Explain | Held):
         return (question.locator,)
@@ -310,7 +336,6 @@ def _cleared_by(name: bytes, hint: bytes) -> int:
     """The partition of a hint that is a cleared context."""
     if len(name) != 4 or name[1] >= DATABASES or len(hint) % 24:
         raise ValueError("a cleared context that cannot be")
-    check_tops(decode_tops(hint))
     return name[2] << 8 | name[3]
 
 

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from respdyn.causal.codec import (
     ELEMENTS,
-    ROW_BYTES,
+    actors_of,
     context_of,
     digest,
     is_live,
@@ -36,7 +36,9 @@ from respdyn.cluster.cleared import (
     raise_by,
     raise_to,
 )
+from respdyn.cluster.ends import CLOCK_TOP, Ends
 from respdyn.cluster.identity import META, Identity
+from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import SLOTS, Locator, is_locator, slot_of_locator
 from respdyn.types import values
@@ -50,7 +52,9 @@ _CLEARED: Final = META + b"cleared"
 class Replica:
     """This node's copy of the slots."""
 
-    def __init__(self, identity: Identity, lost_memory: Callable[[], None]) -> None:
+    def __init__(
+        self, identity: Identity, lost_memory: Callable[[], None], counters: Counters | None = None
+    ) -> None:
         self._identity = identity
         self._lost_memory = lost_memory
         self.slots: list[dict[Locator, bytes]] = [{} for _ in range(SLOTS)]
@@ -69,6 +73,8 @@ class Replica:
         self._gone: dict[int, dict[int, dict[bytes, bytes]]] = {}
         self.meta: dict[bytes, bytes] = {}
         self.must_sync = False                       # this turn's batch holds what must not wait
+        self.ends = Ends(identity, self.put_meta, lost_memory, counters or Counters())
+        self._highest = self.ends.highest
 
     def minted(self, record: bytes) -> bool:
         """Take over the dots of a write that was made here; see `Identity.minted`."""
@@ -186,20 +192,23 @@ class Replica:
 
         A dot of this node's actor that it has not minted yet means that this node has forgotten
         what it told others (its data directory is an older copy): it must mint under a new name
-        before it mints that dot a second time. A counter of 2^56 would take 2000 years of a million
-        writes a second.
+        before it mints that dot a second time. What claims more of anybody than was proved here, or
+        was written in a time to come, is refused (`ends`).
         """
         verify(record)
+        self.ends.check_clock(record)
         rows = rows_of(record)
-        for at in range(24, len(rows), ROW_BYTES):
-            if rows[at]:
-                raise DamagedError("events that nobody can have minted yet")
+        self.ends.check_rows(rows)
         identity = self._identity
         if (
             rows.find(identity.actor) >= 0
             and context_of(record).top(identity.actor) > identity.counter
         ):
             self._lost_memory()
+
+    def is_of_this_life(self, delta: bytes) -> bool:
+        """Whether a write made here was made in the life that goes on."""
+        return rows_of(delta).find(self._identity.actor) >= 0
 
     def used_twice(self) -> None:
         """A record that is held tells of events of this node that are yet to come."""
@@ -213,7 +222,8 @@ class Replica:
         """
         if (
             not is_sound_lone(record) or record[14:30] == self._identity.actor or self.cleared
-            or len(name) < 3 or name[0] > 63 or name[2] > 15 or record[38]
+            or len(name) < 3 or name[0] > 63 or name[2] > 15
+            or record[38:46] > self._highest.get(record[14:30], b"") or record[6] >= CLOCK_TOP
         ):
             return False
         locator = cast(Locator, name)
@@ -461,6 +471,15 @@ class Replica:
     def _restore_cleared(self, name: bytes, value: bytes) -> None:
         db, partition = name[-3], int.from_bytes(name[-2:], "big")
         raise_to(self.cleared.setdefault(partition, {}).setdefault(db, {}), decode_tops(value))
+
+    def actors(self) -> Iterator[bytes]:
+        """Whose dots are here, as often as they are."""
+        for table in self.slots:
+            for record in table.values():
+                yield from actors_of(rows_of(record))
+        for cleared in self.cleared.values():
+            for tops in cleared.values():
+                yield from tops
 
     # ---- walking ----
 

@@ -13,7 +13,8 @@ NAMES: Final = (
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
     "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held",
     "statements_unknown", "questions_unknown", "strangers_ignored",
-    "logins_delayed", "counters_used_twice", "writes_sent_on",
+    "logins_delayed", "counters_used_twice", "writes_sent_on", "claims_refused", "proofs_refused",
+    "intervals_refused", "record_clocks_refused", "messages_delivered", "messages_dropped",
 )
 
 
@@ -66,6 +67,12 @@ class Counters:
         self.partitions_given_up = 0
         self.logins_delayed = 0         # refused unheard, after wrong ones of the same address
         self.counters_used_twice = 0    # writes refused: somebody shows what only this node mints
+        self.claims_refused = 0         # contexts that cover what was not minted yet, see `ends`
+        self.proofs_refused = 0         # that prove nothing, or of too many actors
+        self.intervals_refused = 0      # contexts of too many, of peers, or that a write would make
+        self.record_clocks_refused = 0  # records of a time to come
+        self.messages_delivered = 0     # of PUBLISH, and keyspace events, to clients here
+        self.messages_dropped = 0       # of peers, and events: too many waited here already
         self.strangers_ignored = 0      # statements of peers that are no members
         self.disks_went_back = 0        # this node's data was older than what others had seen of it
         self.writes_sent_on = 0         # to stand-ins, since an owner that had them was cut off
@@ -76,6 +83,10 @@ class Counters:
     def rows(self) -> list[tuple[str, int]]:
         """Each name with its total. Asked for by name: once compiled there is no `__dict__`."""
         return [(name, getattr(self, name)) for name in NAMES]
+
+    def refused(self) -> int:
+        """What peers have claimed that cannot be true."""
+        return self.claims_refused + self.proofs_refused + self.record_clocks_refused
 
     def looked_up(self, was_there: bool) -> None:
         """A command has read a key."""

@@ -9,11 +9,12 @@ Hundreds a second, not tens of thousands: readable objects are welcome here.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Final, TypeVar
 
 import msgspec
 
+from respdyn.cluster.cleared import Tops
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import NUMBER, bulk
 from respdyn.cluster.questions import (
@@ -22,6 +23,9 @@ from respdyn.cluster.questions import (
     Run,
     check_answer,
     read_question,
+    tells_tops,
+    tops_in,
+    tops_told,
 )
 from respdyn.cluster.slices import Job
 from respdyn.cluster.this_node import ThisNode
@@ -73,11 +77,12 @@ class TaskRunner:
         self._answer_here = answer_here
         self._run = run
         self._slices = node.slices
+        self._ends = node.ends
         self._partitions = node.replica.partitions      # how many there are
         self._running: set[int] = set()  # tasks in the foreground
         self._started = 0
         self._number = 0
-        self._open: dict[int, tuple[_Step, int, str]] = {}
+        self._open: dict[int, tuple[_Step, int, str, bool]] = {}
         self._deadlines: Deadlines[_Step] = Deadlines()
 
     def start(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
@@ -142,7 +147,7 @@ class TaskRunner:
             self._arrived(step, index, None)
             return
         self._number += 1
-        self._open[self._number] = (step, index, peer)
+        self._open[self._number] = (step, index, peer, tells_tops(question))
         link.requests.append(bulk(NUMBER.pack(self._number) + _encoder.encode(question)))
 
     def _arrived(self, step: _Step, index: int, answer: Answer) -> None:
@@ -160,6 +165,7 @@ class TaskRunner:
         if len(number) < NUMBER.size:
             raise PeerError("a question without a number")
         question = read_question(item[NUMBER.size :], self._partitions())
+        self._judge(tops_in(question))
         if question is None:
             self._counters.questions_unknown += 1
             link.responses.append(bulk(number + _encoder.encode(None)))
@@ -183,7 +189,16 @@ class TaskRunner:
             answer = msgspec.msgpack.decode(item[NUMBER.size :])
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed answer: {wrong}") from wrong
+        if open_question[3]:
+            self._judge(tops_told(answer))
         self._arrived(open_question[0], open_question[1], answer)
+
+    def _judge(self, told: Iterable[Tops]) -> None:
+        try:
+            for tops in told:
+                self._ends.check_tops(tops)
+        except ValueError as wrong:         # a `DamagedError`, and what msgspec raises, are ones
+            raise PeerError(f"a cleared context of {wrong}") from wrong
 
     def stored(self, generation: int) -> None:
         """What this turn's held answers speak of is durable with this generation; 0: it is now."""
@@ -205,7 +220,7 @@ class TaskRunner:
 
     def lose(self, peer: str) -> None:
         """The peer will not answer."""
-        for number, (step, index, asked) in list(self._open.items()):
+        for number, (step, index, asked, _) in list(self._open.items()):
             if asked == peer:
                 del self._open[number]
                 self._arrived(step, index, None)
@@ -213,7 +228,7 @@ class TaskRunner:
     def expire(self) -> None:
         """Resume with None what has waited too long."""
         for step in self._deadlines.expired(self._now.now_ms):
-            for number, (waiting, _, _) in list(self._open.items()):
+            for number, (waiting, _, _, _) in list(self._open.items()):
                 if waiting is step:
                     del self._open[number]
             step.is_done = True

@@ -7,6 +7,7 @@ calls besides, by class. Who sets a fact stands beside it.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 from respdyn.causal.dot import Stamp
 from respdyn.causal.hybrid_clock import HybridClock
@@ -32,7 +33,7 @@ class ThisNode:
     """One node, as it sees itself. Attributes are read everywhere and set where it says."""
 
     __slots__ = (
-        "admission", "clock", "clock_is_doubted", "counters", "default_terms", "durable_to",
+        "admission", "clock", "clock_is_doubted", "counters", "default_terms", "durable_to", "ends",
         "generation", "hints", "identity", "links", "memory_is_full", "now", "parted", "plans",
         "random", "replica", "ring", "settings", "slices", "stopping", "store_failure", "trace",
         "transfers",
@@ -47,7 +48,8 @@ class ThisNode:
         self.trace = trace
         self.counters = Counters()
         self.identity = Identity(settings.lease_block)
-        self.replica = Replica(self.identity, lost_memory)
+        self.replica = Replica(self.identity, lost_memory, self.counters)
+        self.ends = self.replica.ends
         self.hints = Hints(
             self.replica, self.counters, settings.hint_max_bytes, settings.hint_max_age_ms,
             self.now,
@@ -75,8 +77,14 @@ class ThisNode:
         self.identity.begin(
             self.replica.meta, self.random, self.settings.node_id, is_same_life
         )
+        self.ends.restore(self.replica.meta, chain(self.replica.actors(), self.hints.actors()))
         self.replica.put_meta(NODE, bytes.fromhex(self.identity.node_id))
         self.transfers = TransferState(self.identity.node_id, self.replica, self.links)
+
+    def begin_life(self) -> None:
+        """A new actor. What the old one has minted in this turn leaves with it, proved."""
+        self.ends.show()
+        self.identity.begin_life(self.random)
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""

@@ -7,6 +7,7 @@ the command, one part of a command on several keys, or a task of the control pat
 from collections.abc import Callable
 from typing import Final
 
+from respdyn.causal.codec import LIVE
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import NOT_RUN
 from respdyn.cluster.quorum import Reader, Target, Waiter
@@ -17,6 +18,7 @@ from respdyn.commands.declare import Command
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator
+from respdyn.types.values import INTERVALS_MOST, is_crowded
 
 REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
 LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
@@ -137,6 +139,20 @@ def check_siblings(
         )
     if after > before and after > warn:
         counters.siblings_warned += 1
+
+
+def check_intervals(counters: Counters, record: bytes, delta: bytes) -> None:
+    """Refuse to write a value over a context that is so long that each write of it is slow.
+
+    Deleting is not refused: when the tombstone has been collected the context is gone. Raises
+    `ReplyError`.
+    """
+    if delta[1] & LIVE and is_crowded(record):
+        counters.intervals_refused += 1
+        raise ReplyError(
+            f"TOOMANYINTERVALS the context of this key has {INTERVALS_MOST} intervals or more: "
+            "DEL it, and write it when its tombstone has been collected"
+        )
 
 
 class Gathering:

@@ -38,6 +38,7 @@ from respdyn.coordination.calls import (
     PeerReply,
     Updating,
     Waiting,
+    check_intervals,
     check_siblings,
     must_refuse,
     refuse,
@@ -168,6 +169,9 @@ class Dispatcher:
             return argv
         return [*argv, random_bits(self._node.random, 64).to_bytes(8)]
 
+    def _seal(self, locator: bytes) -> Seal:
+        return Seal(self.token_keys, locator, self._node.ends)
+
     def read_again(
         self, command: Command, argv: list[bytes], resp3: bool, locator: Locator, record: bytes
     ) -> bytes:
@@ -175,7 +179,7 @@ class Dispatcher:
         try:
             if command.wants_seal:
                 return command.read_at(
-                    argv, record, self._now.wall_ms, resp3, Seal(self.token_keys, locator)
+                    argv, record, self._now.wall_ms, resp3, self._seal(locator)
                 )
             return command.read(argv, record, self._now.wall_ms, resp3)
         except ReplyError as wrong:
@@ -200,7 +204,7 @@ class Dispatcher:
         try:
             if command.wants_seal:
                 reply, delta = command.write_at(
-                    argv, record, self._now.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
+                    argv, record, self._now.wall_ms, resp3, stamp, self._seal(locator)
                 )
                 if delta and delta[1] & LIVE:
                     limits = self._node.settings
@@ -209,6 +213,8 @@ class Dispatcher:
                     )
             else:
                 reply, delta = command.write(argv, record, self._now.wall_ms, resp3, stamp)
+            if record and not record[1] & PLAIN and delta:
+                check_intervals(self._counters, record, delta)
         except UsedTwice as wrong:
             self._counters.counters_used_twice += 1
             self._node.trace.event("counter_used_twice", command=command.name)
@@ -261,7 +267,7 @@ class Dispatcher:
         stamp = self._node.stamp(self._node.plans[slot_of_locator(locator)].partition)
         if command.wants_seal:
             return command.write_at(
-                argv, record, self._now.wall_ms, resp3, stamp, Seal(self.token_keys, locator)
+                argv, record, self._now.wall_ms, resp3, stamp, self._seal(locator)
             )[0]
         return command.write(argv, record, self._now.wall_ms, resp3, stamp)[0]
 

@@ -26,6 +26,7 @@ from respdyn.errors import PeerError, ReplyError, UsedTwice
 from respdyn.resp.replies import OK, error
 from respdyn.ring.hashing import BRACE, locator_in, slot_of
 from respdyn.types.strings import assign
+from respdyn.types.values import is_crowded
 
 _SET: Final = TABLE[b"SET"]
 _TERMS_MAX: Final = 1000        # different terms that are kept
@@ -83,6 +84,8 @@ class Inbound:
         ):
             return self.run(link, items, at, echo_ms)
         record = self._tables[slot].get(locator, b"")
+        if is_crowded(record):
+            return self.run(link, items, at, echo_ms)
         try:
             delta = assign(record, self._node.stamp(plan.partition), items[at + 3], 0)
         except UsedTwice:

@@ -264,7 +264,9 @@ class Decision:
         kept = self._kept
         if self.has_forgotten:
             return
-        if ask.ballot < kept.promised or ask.life != self.life:
+        if (
+            ask.ballot < kept.promised or ask.life != self.life or ask.ballot[0] > _LARGEST_ROUND
+        ):
             self._out(peer, Refused(ask.version, ask.ballot, kept.promised))
             return
         kept.promised = kept.accepted = ask.ballot

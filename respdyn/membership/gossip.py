@@ -26,6 +26,7 @@ from respdyn.cluster.lives import Lives
 from respdyn.cluster.messages import (
     GOSSIP_CANDIDATES,
     GOSSIP_COLLECTED,
+    GOSSIP_ENDS,
     GOSSIP_HELD,
     GOSSIP_KEYS,
     GOSSIP_MOVED,
@@ -86,6 +87,8 @@ class Gossip:
     def greet(self, link: Link) -> None:
         """Tell a peer, newly connected or newly up, what it may have missed."""
         membership = self._membership
+        if link.is_member and (ends := self._node.ends.told()):
+            _tell(link, GOSSIP_ENDS, ends)
         if self.lives is not None:
             self.lives.tell(link)
             self.lives.answer(link)
@@ -144,6 +147,13 @@ class Gossip:
         for link in self._connected():
             if ring is not None and ring.member(link.peer) is not None:
                 _tell(link, GOSSIP_STATE, told)
+
+    def turn_ends(self) -> None:
+        """Tell everybody how far actors have come, before what is said of their dots."""
+        if news := self._node.ends.turn_ends():
+            for link in self._connected():
+                if link.is_member:
+                    _tell(link, GOSSIP_ENDS, news)
 
     def send_vote(self, peer: str, body: bytes) -> None:
         """A message about the next ring; a peer that cannot be reached does not get it."""
@@ -255,6 +265,10 @@ class Gossip:
         """The cluster's token keys."""
         if self.token_keys.heard(item[1:]):
             self.tell_keys()
+
+    def heard_ends(self, link: Link, item: bytes) -> None:
+        """How far actors have come."""
+        self._node.ends.hear(link.peer if link.is_member else "", item[1:])
 
     def heard_moved(self, link: Link, item: bytes) -> None:
         """Where members are that have moved."""

@@ -23,6 +23,7 @@ from respdyn.resp.replies import NULL2, NULL3, OK
 from respdyn.ring.hashing import BRACE, PREFIX, Locator, slot_of
 from respdyn.sessions.session import PENDING_MAX, Session
 from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, assign, value
+from respdyn.types.values import is_crowded
 
 _GET: Final = TABLE[b"GET"]
 _SET: Final = TABLE[b"SET"]
@@ -106,6 +107,8 @@ class FastPath:
                 else:
                     if why_not_write(node, plan, terms.w, terms.sloppy):
                         break
+                    if is_crowded(record):
+                        break       # the slow road refuses it
                     try:
                         delta = assign(record, self._node.stamp(plan.partition), argv[2], 0)
                     except UsedTwice:

@@ -29,7 +29,7 @@ class Notifications:
         draining: Draining, moved_slots: MovedSlots,
     ) -> None:
         links = node.links
-        self.pubsub = PubSub(links, node.now, node.slices)
+        self.pubsub = PubSub(links, node.now, node.slices, node.counters)
         self.keyspace_events = KeyspaceEvents(self.pubsub.deliver_event, links)
         self.trackers = Trackers(
             links, node.replica, sessions, lambda: self.keyspace_events.trackers,

@@ -26,6 +26,7 @@ from respdyn.cluster.messages import GOSSIP_COUNT, GOSSIP_MESSAGE, bulk
 from respdyn.cluster.now import Now
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.slices import Job, Slices
+from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import Deadlines
 from respdyn.commands.scan import glob_match
 from respdyn.errors import PeerError, ReplyError
@@ -89,10 +90,11 @@ def _nobody_asks(receivers: int) -> None:
 class PubSub:
     """Listeners and messages."""
 
-    def __init__(self, links: dict[str, Link], now: Now, slices: Slices) -> None:
+    def __init__(
+        self, links: dict[str, Link], now: Now, slices: Slices, counters: Counters
+    ) -> None:
         self._now = now
-        self.delivered = 0          # messages to clients
-        self.dropped = 0            # of peers, and events: too many waited here already
+        self._counters = counters
         self.listeners: tuple[Listeners, ...] = ({}, {}, {})
         self._patterns = Patterns()
         self._links = links
@@ -191,7 +193,7 @@ class PubSub:
     def deliver_event(self, channel: bytes, message: bytes, is_ours: bool) -> None:
         """Give a keyspace event to those who listen here."""
         if self.is_full():
-            self.dropped += 1
+            self._counters.messages_dropped += 1
         else:
             self.deliver(CHANNEL, channel, message, _nobody_asks, "" if is_ours else "client")
 
@@ -251,7 +253,7 @@ class PubSub:
                         steps = 0
             messages.popleft()
             self._waiting_bytes -= one.size
-            self.delivered += receivers
+            self._counters.messages_delivered += receivers
             one.done(receivers)
 
     # ---- peers ----
@@ -265,7 +267,7 @@ class PubSub:
         if kind not in (CHANNEL, SHARD) or len(item) < start + length:
             raise PeerError("a published message that is malformed")
         if self.is_full():
-            self.dropped += 1
+            self._counters.messages_dropped += 1
             return
 
         def done(receivers: int) -> None:

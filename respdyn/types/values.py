@@ -37,6 +37,9 @@ REMARK_LEAD_MS: Final = strings.REMARK_LEAD_MS
 
 WRONG_TYPE: Final = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
+# Intervals in the context of a key that is written to. Each restart of each node may add one; what
+# peers send may have four times as many, the union of what several have written apart.
+INTERVALS_MOST: Final = 8192
 _CLOCK_BITS: Final = 16        # of a hybrid clock, below its milliseconds
 _u64: Final = int.from_bytes
 
@@ -310,6 +313,13 @@ def expire(record: bytes, stamp: Stamp, at_ms: int) -> bytes:
     """EXPIRE, and PERSIST with 0: a delta; b"" if the key holds nothing."""
     kind = kind_of(record)
     return b"" if kind is None else kind.expire(record, stamp, at_ms)
+
+
+def is_crowded(record: bytes) -> bool:
+    """Whether a context has so many intervals that a write to its key is refused."""
+    if not record or record[1] & codec.PLAIN:
+        return False
+    return len(codec.rows_of(record)) >= codec.ROW_BYTES * INTERVALS_MOST
 
 
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:

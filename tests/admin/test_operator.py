@@ -57,6 +57,7 @@ def test_all_well_is_one_line() -> None:
         "slow the clients",
     ),
     ({"clean_age_ms": 3_600_000}, "clients are served, but 10.0.0.2:6379 has not found", "VERIFY"),
+    ({"refused": 3}, "clients are served, but 10.0.0.2:6379 has refused", "stop that one"),
     ({"hints": 5, "hint_age_ms": 9000}, "well, and mending itself", "5 hints wait"),
     ({"ring_version": 2}, "well, and mending itself", "a new ring"),
     ({"clean_age_ms": -1}, "well, and mending itself", "for the first time"),

@@ -40,10 +40,14 @@ def test_tokens_are_read_and_made_as_ever():
     """The layout is on paper: whoever changes it makes a new version, and adds a line."""
     for line in (GOLDEN / "tokens.txt").read_text().splitlines():
         name, token = line.split()
+        if name.startswith("v2-"):
+            with pytest.raises(DamagedError, match="earlier version"):
+                SEAL.decode(token.encode())
+            continue
         context = {
             "one-interval": Context({A: (0, 9)}),
             "two-intervals": Context({A: (3, 9, 12, 13), B: (0, 1)}),
-        }[name.removeprefix("v2-")]
+        }[name.removeprefix("v3-")]
         assert SEAL.encode(context) == token.encode(), name
         assert SEAL.decode(token.encode()) == context, name
 
@@ -72,7 +76,8 @@ def test_a_token_of_an_earlier_key_is_good_as_long_as_the_key_is():
 def test_a_token_cannot_be_made_without_the_key():
     """All but the end can be copied from a token that one was given; the end cannot be made."""
     given = urlsafe_b64decode(SEAL.encode(CONTEXT) + b"=" * (-len(SEAL.encode(CONTEXT)) % 4))
-    body = given[:13] + encode_rows(Context({ACTORS[0]: (0, 2**64 - 1)}))
+    count = (1).to_bytes(4, "big")
+    body = given[:13] + count + encode_rows(Context({ACTORS[0]: (0, 2**64 - 1)}))
     sized = len(LOCATOR).to_bytes(4, "big") + LOCATOR + body
     for end in (blake3(sized).digest(16), blake3(sized, key=bytes(32)).digest(16), given[-16:]):
         with pytest.raises(DamagedError, match="not made by this cluster"):

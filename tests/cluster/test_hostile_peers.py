@@ -259,34 +259,140 @@ def test_a_record_of_events_that_nobody_can_have_minted_is_refused(little: Littl
     assert not little["B"].replica.get(locator(0, b"future"))
 
 
-def test_who_is_told_of_its_own_future_begins_a_new_life_and_mints_none_of_it() -> None:
-    """The first 400 bytes of a context are not all of it: others stood before it there."""
+def covering(actor: bytes, top: int) -> bytes:
+    """A tombstone that covers one actor's dots up to a counter."""
+    return encode_tombstone(actor + (0).to_bytes(8, "big") + top.to_bytes(8, "big"))
+
+
+def first_above(little: Little, name: str) -> int:
+    """The lowest counter that nobody can have been shown a proof for."""
+    ends = little[name].this.ends
+    return int.from_bytes(ends.highest[little[name].identity.actor], "big") + 1
+
+
+@pytest.mark.parametrize("whose", "BC")
+def test_a_record_that_claims_more_than_was_proved_is_refused(whose: str) -> None:
+    """Of the node itself and of another; the first 400 bytes of a context are not all of it."""
     little = Little(3).ready()
-    actor = little["B"].identity.actor
     little.refused = []
-    key = little.key_of("B").encode()
-    say(little, "store", locator(0, key), of_the_future(little, actor, 2**55))
-    assert little["B"].identity.actor != actor
+    for name in "ABC":
+        little.client(name)("SET", little.key_of(name), "v")
+    little.run(10)
+    actor, top = little[whose].identity.actor, first_above(little, whose)
+    key = little.key_of(whose).encode()
+    for section in ("store", "feedback"):
+        for lie in (covering(actor, top), of_the_future(little, actor, top)):
+            with pytest.raises(PeerError, match="nobody can have minted"):
+                say(little, section, locator(0, key), lie)
+    assert little["B"].counters.claims_refused == 4
+    assert little[whose].identity.actor == actor
     little.run(3000)
-    assert little.client("B")("SET", key, "v") == b"OK"
-    assert [little.client(name)("GET", key) for name in "ABC"] == [b"v"] * 3
-
-
-def test_what_was_cleared_of_the_future_swallows_nothing_for_long() -> None:
-    """One member tells another, who is not concerned, that all that C will write is cleared."""
-    little = Little(3, exchange_interval_ms=200).ready()
-    little.refused = []
-    key = little.key_of("C").encode()
-    actor = little["C"].identity.actor
-    partition = (locator(0, key)[0] << 8 | locator(0, key)[1]) // little["B"].replica.width
-    told = msgspec.msgpack.encode((0, partition, {actor: 2**55}))
-    say(little, "gossip", GOSSIP_CLEARED + told)
-    little.run(4000)
-    assert little["C"].identity.actor != actor
-    little.run(4000)
     for name in "ABC":
         assert little.client(name)("SET", key, name) == b"OK"
         assert [little.client(other)("GET", key) for other in "ABC"] == [name.encode()] * 3
+
+
+def test_a_cleared_context_that_claims_more_than_was_proved_is_refused() -> None:
+    """Told, asked to raise or to keep, handed over; and as what a peer has seen, at FLUSHALL."""
+    little = Little(3).ready()
+    little.refused = []
+    little.client("C")("SET", little.key_of("C"), "v")
+    little.run(10)
+    actor, top = little["C"].identity.actor, first_above(little, "C")
+    key = little.key_of("C").encode()
+    partition = (locator(0, key)[0] << 8 | locator(0, key)[1]) // little["B"].replica.width
+    tops = {actor: top}
+    where = bytes([0, partition >> 8, partition & 255])
+    lies = (
+        ("gossip", GOSSIP_CLEARED + msgspec.msgpack.encode((0, partition, tops))),
+        ("ask", ask("clear", [(0, partition, tops)])),
+        ("ask", ask("clearhint", "cc" * 20, [(0, partition, tops)])),
+        ("ask", ask("deliver", [(b"\x80" + where, 1, actor + top.to_bytes(8, "big"))])),
+    )
+    for section, lie in lies:
+        with pytest.raises(PeerError, match="nobody can have minted"):
+            say(little, section, lie)
+    assert little["B"].counters.claims_refused == len(lies)
+    assert not little["B"].replica.cleared and little["C"].identity.actor == actor
+    little.run(3000)
+    assert little.client("C")("SET", key, "v") == b"OK"
+    assert [little.client(other)("GET", key) for other in "ABC"] == [b"v"] * 3
+
+
+def test_what_a_peer_says_it_has_seen_at_a_flushall_is_judged() -> None:
+    little = Little(3).ready()
+    little.refused = []
+    c = little["C"]
+    honest = c.replica.tops
+    lie = {c.identity.actor: 2**50}
+    c.replica.tops = lambda partition: {0: lie}     # type: ignore[method-assign]
+    reply = little.client("A")("FLUSHALL")
+    c.replica.tops = honest                         # type: ignore[method-assign]
+    assert reply != b"OK" and little.refused
+    assert little["A"].counters.claims_refused and not little["A"].replica.cleared
+    little.run(3000)
+    for name in "ABC":
+        key = little.key_of(name)
+        assert little.client("A")("SET", key, "v") == b"OK"
+        assert [little.client(other)("GET", key) for other in "ABC"] == [b"v"] * 3
+
+
+def test_a_claim_below_what_was_proved_ends_at_the_first_write_that_it_would_swallow() -> None:
+    """B is told that C's next dots were seen and removed. C hears of it with its next write."""
+    little = Little(3, r=1).ready()
+    little.refused = []
+    little.client("C")("SET", little.key_of("C"), "v")
+    little.run(10)
+    c, key = little["C"], little.key_of("C").encode()
+    actor = c.identity.actor
+    say(little, "store", locator(0, key), covering(actor, c.identity.counter + 500))
+    assert c.identity.actor == actor
+    little.client("C")("SET", key, "w")
+    assert c.identity.actor != actor
+    little.run(3000)
+    for name in "ABC":
+        assert little.client(name)("SET", key, name) == b"OK"
+        little.run(20)
+        assert [little.client(other)("GET", key) for other in "ABC"] == [name.encode()] * 3
+
+
+def test_a_record_of_a_time_to_come_is_refused() -> None:
+    little = Little(3).ready()
+    actor = little["C"].identity.actor
+    little.client("C")("SET", little.key_of("C"), "v")
+    little.run(10)
+    late = encode_plain(0x40 << 56, actor, 0, 1, 0, b"v")
+    with pytest.raises(PeerError, match="4199"):
+        say(little, "store", locator(0, b"late"), late)
+    assert little["B"].counters.record_clocks_refused == 1
+
+
+def intervals(actor: bytes, count: int) -> bytes:
+    return encode_tombstone(b"".join(
+        actor + (2 * i).to_bytes(8, "big") + (2 * i + 1).to_bytes(8, "big") for i in range(count)
+    ))
+
+
+def test_a_record_of_too_many_intervals_is_refused_and_one_of_many_is_not_written_to() -> None:
+    """A SET over 300,000 intervals took 0.3 s each time."""
+    little = Little(3).ready()
+    little.refused = []
+    c = little["C"]
+    c.identity.counter += 100_000
+    little.client("C")("SET", little.key_of("C"), "v")
+    little.run(10)
+    name, actor = locator(0, b"many"), c.identity.actor
+    with pytest.raises(PeerError, match="32768 intervals"):
+        say(little, "store", name, intervals(actor, 32_769))
+    assert little["B"].counters.intervals_refused == 1
+    little.run(3000)
+    for each in "ABC":
+        little[each].replica.receive(name, intervals(actor, 8192))
+    for each in "ABC":
+        for words in (["SET", "v"], ["APPEND", "v"], ["INCR"], ["DYN.PUTCTX", "", "v"]):
+            reply = little.client(each)(words[0], "many", *words[1:])
+            assert str(reply).startswith("TOOMANYINTERVALS the context of this key"), (each, words)
+    assert little.client("A")("DEL", "many") == 0
 
 
 def test_a_record_here_that_tells_of_this_nodes_future_is_refused_and_the_node_lives() -> None:
