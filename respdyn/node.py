@@ -103,6 +103,7 @@ class Node:
         """
         this = self.this
         this.now.now_ms, this.now.wall_ms = now_ms, wall_ms
+        self.damaged += self.replica.restored()
         this.begin(this.settings.engine != "memory" and not (self.damaged or self.is_restored))
         here = member_of(this.settings, this.identity)
         self._assemble(here)
@@ -398,11 +399,10 @@ class Node:
         self.gossip.turn_ends()
         if replica.batch and not generation:
             this.generation = generation = this.generation + 1
-        batch = replica.batch
-        self.notifications.turn_ends(batch)
+        self.notifications.turn_ends(replica.batch)
+        batch = replica.turn_ends()
         self.keepers.turn_ends()
         if generation:
-            replica.batch = []
             self.sessions.handed_over(generation, sum(map(len, batch)))
         if generation and sync:
             self._synced_generation = generation

@@ -12,6 +12,10 @@ from typing import Final
 
 # More than this on a connection at a time, and how long it takes is a matter of its size.
 BULK_BYTES: Final = 256 << 10
+# The first byte of a stored name: a row of a big key; and of a pair that deletes names, from the
+# rest of its name up to, not including, its value.
+ROW: Final = b"\x40"
+SWEEP: Final = b"\x41"
 
 
 class Random(ABC):
@@ -37,9 +41,9 @@ class Trace(ABC):
 class Store(ABC):
     """Bytes that survive, behind one asynchronous port.
 
-    Pairs travel flat: `[key, value, key, value, ...]`; an empty value deletes the key. A batch is
-    applied whole or not at all, in the order of submission. `submit` never waits for a disk.
-    Because every stored value is joined, not replayed, the order *within* a batch does not matter.
+    Pairs travel flat: `[key, value, key, value, ...]`; an empty value deletes the key, and a key
+    that begins with `SWEEP` many of them. A batch is applied whole or not at all, its pairs in
+    their order, batches in the order of submission. `submit` never waits for a disk.
     """
 
     @abstractmethod

@@ -17,6 +17,7 @@ from respdyn.errors import PeerError
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.sessions.session import Session
+from respdyn.storage.memory import apply
 
 START_MS = 1_700_000_000_000
 
@@ -174,11 +175,7 @@ class Little:
     def _drain(self, index: int, machine: Machine) -> list[tuple[int, int, list[bytes]]]:
         out = machine.node.drain()
         if out.generation:
-            for at in range(0, len(out.batch), 2):
-                if out.batch[at + 1]:
-                    machine.disk[out.batch[at]] = out.batch[at + 1]
-                else:
-                    machine.disk.pop(out.batch[at], None)
+            apply(machine.disk, out.batch)
             machine.submitted = out.generation
         if machine.fsync and machine.submitted:
             machine.node.durable(machine.submitted)

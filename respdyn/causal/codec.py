@@ -32,10 +32,11 @@ from zlib import crc32
 
 from blake3 import blake3
 
-from respdyn.causal import element_map
+from respdyn.causal import big, element_map
 from respdyn.causal.context import Context
 from respdyn.causal.dot import Dot, intern_actor
 from respdyn.causal.dotted_map import DottedMap, join
+from respdyn.causal.form import BIG as BIG
 from respdyn.causal.form import ELEMENTS as ELEMENTS
 from respdyn.causal.form import EXPIRES as EXPIRES
 from respdyn.causal.form import HEAD_BYTES as HEAD_BYTES
@@ -43,6 +44,7 @@ from respdyn.causal.form import LIVE as LIVE
 from respdyn.causal.form import PLAIN as PLAIN
 from respdyn.causal.form import VERSION as VERSION
 from respdyn.causal.form import form_of, is_long_enough
+from respdyn.causal.form import seal as seal
 from respdyn.causal.rows import ROW_BYTES as ROW_BYTES
 from respdyn.causal.rows import actors_of as actors_of
 from respdyn.causal.rows import build_rows, covers, unite_rows
@@ -55,6 +57,7 @@ from respdyn.errors import DamagedError
 
 VALUE: Final = b"s"           # the element of a string's value; alone it is the whole kind `s`
 
+ALL_OF_BIG: Final = BIG | ELEMENTS | EXPIRES | LIVE
 ROWS: Final = 18              # where the intervals of the GENERAL form begin
 PLAIN_VALUE: Final = 46       # where a PLAIN value without an expiry begins
 PLAIN_EXPIRING: Final = 54    # where one with an expiry begins
@@ -125,11 +128,6 @@ def _encode_large(
     if expire_at:
         form, start = 7, _pack_expiring(clock, actor, lo, hi, expire_at)
     return _pack_head(VERSION, form, crc32(value, crc32(start, _SEED | form))) + start + value
-
-
-def seal(form: int, body: bytes) -> bytes:
-    """A record from its form and body."""
-    return _pack_head(VERSION, form, crc32(body, _SEED | form)) + body
 
 
 def encode_lone(
@@ -221,6 +219,17 @@ def verify(record: bytes) -> None:
     raise DamagedError("not a record of a version and form known here")
 
 
+def verify_head(record: bytes) -> None:
+    """Raise `DamagedError` unless this is the head of a big element map, as it is stored."""
+    if (
+        len(record) < ROWS or record[0] != VERSION or record[1] | EXPIRES | LIVE != ALL_OF_BIG
+        or crc32(record[6:], _SEED | record[1]) != _u64(record[2:6])
+        or element_map.head_end(record) != len(record)
+    ):
+        raise DamagedError("not the head of a record of a version known here")
+    edges_of(element_map.rows_of(record))
+
+
 def is_sound_lone(record: bytes) -> bool:
     """Whether this is a sound PLAIN record without an expiry; False tells nothing."""
     if len(record) < PLAIN_VALUE or record[0] != VERSION or record[1] != PLAIN | LIVE:
@@ -240,7 +249,8 @@ def digest(record: bytes) -> bytes:
     if record[1] & PLAIN:
         return record[:PLAIN_VALUE]
     if record[1] & ELEMENTS:
-        return record[:2] + blake3(element_map.head_of(record)).digest(16)
+        form = record[1] & ~BIG
+        return bytes((VERSION, form)) + blake3(element_map.head_of(record)).digest(16)
     return record[:HEAD_BYTES] + blake3(record).digest(16)
 
 
@@ -292,6 +302,8 @@ def entries_of(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
         return []
     if record[1] & PLAIN:
         return [(VALUE, record[14:30] + record[38:46], _plain_payload(record))]
+    if record[1] & BIG:
+        return big.entries_of(record)
     if record[1] & ELEMENTS:
         return element_map.entries_of(record)
     entries = []
@@ -417,6 +429,8 @@ def _supersedes(b: bytes, a: bytes) -> bool:
 
 def _join_elements(a: bytes, b: bytes) -> bytes:
     """The join where a or b is an element map; a or b itself if it knows all already."""
+    if (a[1] | b[1]) & BIG:
+        return _join_big(a, b) if a[1] & BIG else _join_big(b, a)
     theirs = entries_of(b)
     our_rows, their_rows = rows_of(a), rows_of(b)
     if a[1] & ELEMENTS and len(b) < len(a):
@@ -433,6 +447,14 @@ def _join_elements(a: bytes, b: bytes) -> bytes:
     if a[1] & ELEMENTS and element_map.is_element_map(left):
         return _encode_flat(rows, left, element_map.mark_in(a) ^ marks)
     return encode_entries(rows, left)
+
+
+def _join_big(a: bytes, b: bytes) -> bytes:
+    """The join of a big element map and another record; small again if it has become so."""
+    joined = big.joined(a, rows_of(b), entries_of(b))
+    if joined is a or big.weight_of_cells(joined) > big.SMALL_BYTES:
+        return joined
+    return encode_entries(rows_of(joined), entries_of(joined))
 
 
 def _build(record: bytes) -> DottedMap:
@@ -467,6 +489,6 @@ def _plain_payload(record: bytes) -> bytes:
 def _build_elements(record: bytes) -> DottedMap:
     """The map of an element map's record."""
     entries: dict[bytes, dict[Dot, bytes]] = {}
-    for element, raw, payload in element_map.entries_of(record):
+    for element, raw, payload in entries_of(record):
         entries.setdefault(element, {})[intern_actor(raw[:16]), _u64(raw[16:])] = payload
     return DottedMap(entries, build_rows(element_map.rows_of(record)))

@@ -2,16 +2,20 @@
 
 `form` adds up: 1 PLAIN, 2 EXPIRES (an expiry of the key or of an element is mentioned; if this is
 off, a reader need not look), 4 LIVE (a value is alive; off means tombstone), 8 ELEMENTS (an element
-map). The first byte is the version of the layout, bytes 2 to 6 are the checksum of form and body.
+map), 16 BIG (its head; the elements are elsewhere, see `big`). The first byte is the version of the
+layout, bytes 2 to 6 are the checksum of form and body.
 """
 
+from struct import Struct
 from typing import Final
+from zlib import crc32
 
 VERSION: Final = 1
 PLAIN: Final = 1
 EXPIRES: Final = 2
 LIVE: Final = 4
 ELEMENTS: Final = 8
+BIG: Final = 16
 
 HEAD_BYTES: Final = 6         # where a body begins: at the clock
 
@@ -26,6 +30,12 @@ _LIFELESS: Final = frozenset((b"b", b"k", b"r"))
 _TAGGED: Final = (b"f", b"z")   # fields and scores
 _RESET: Final = 0x72            # the tag of one that holds baselines only
 _NO_EXPIRY: Final = bytes(8)
+_pack_head: Final = Struct(">BBI").pack
+
+
+def seal(form: int, body: bytes) -> bytes:
+    """A record from its form and body. The checksum begins with version and form."""
+    return _pack_head(VERSION, form, crc32(body, VERSION << 8 | form)) + body
 
 
 def is_long_enough(kind: bytes, payload_bytes: int) -> bool:

@@ -127,3 +127,20 @@ def rows_of_dots(dots: Iterable[bytes]) -> bytes:
     return merge_rows(
         dot[:16] + (_u64(dot[16:]) - 1).to_bytes(8) + dot[16:] for dot in sorted(dots)
     )
+
+
+def common_rows(a: bytes, b: bytes) -> bytes:
+    """The rows of what both contexts cover."""
+    rows: list[bytes] = []
+    at = other = 0
+    while at < len(a) and other < len(b):
+        one, two = a[at : at + ROW_BYTES], b[other : other + ROW_BYTES]
+        if one[:16] == two[:16]:
+            lo, hi = max(one[16:24], two[16:24]), min(one[24:], two[24:])
+            if lo < hi:
+                rows.append(one[:16] + lo + hi)
+        if one[:16] + one[24:] <= two[:16] + two[24:]:
+            at += ROW_BYTES
+        else:
+            other += ROW_BYTES
+    return b"".join(rows)

@@ -8,7 +8,9 @@ Source: decision 0011.
 
 from typing import Final
 
+from respdyn.causal.big import has_upto
 from respdyn.causal.codec import (
+    BIG,
     PLAIN,
     ROW_BYTES,
     encode_rows,
@@ -44,8 +46,10 @@ def above(record: bytes, tops: Tops) -> bytes:
         return b""
     if record[1] & PLAIN:      # a plain record has one dot, and it is a later one
         return record
-    if all(int.from_bytes(dot[16:], "big") > tops.get(dot[:16], 0)
+    if not record[1] & BIG and all(int.from_bytes(dot[16:], "big") > tops.get(dot[:16], 0)
            for _, dot, _ in entries_of(record)):
+        return record
+    if record[1] & BIG and not any(has_upto(record, actor, top) for actor, top in tops.items()):
         return record
     gone = Context({Actor(actor): (0, top) for actor, top in tops.items()})
     return join_records(record, encode_tombstone(encode_rows(gone)))

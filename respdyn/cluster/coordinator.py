@@ -30,7 +30,8 @@ Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 from collections import deque
 from collections.abc import Callable
 
-from respdyn.causal.codec import ELEMENTS, PLAIN, context_of, join_records
+from respdyn.causal import big
+from respdyn.causal.codec import BIG, ELEMENTS, PLAIN, context_of, join_records
 from respdyn.causal.dot import Stamp
 from respdyn.cluster.hint import WHOLE_BYTES, bare, is_remark
 from respdyn.cluster.hints import Hints
@@ -164,7 +165,7 @@ class Coordinator(Reads):
             state, is_whole = self._replica.get(locator), True
         else:
             state, is_whole = self._hints.find(locator)
-        if state and (len(state) <= WHOLE_BYTES or is_remark(content)):
+        if state and not state[1] & BIG and (len(state) <= WHOLE_BYTES or is_remark(content)):
             content = state
         return HINT_WHOLE if is_whole and content == state else HINT_PART, content
 
@@ -243,10 +244,10 @@ class Coordinator(Reads):
     def is_contested(self, locator: Locator) -> bool:
         """Whether a key here has siblings that a write of this node may be about to cover."""
         record = self._replica.get(locator)
-        if not record or record[1] & PLAIN or len(values.siblings(record, 0)) < 2:
+        if not record or record[1] & PLAIN or big.is_plain(record):
             return False
         open_ops = (op for write_round in self._writes.open() for op in write_round.ops)
-        return any(op[2] == locator for op in open_ops)
+        return any(op[2] == locator for op in open_ops) and len(values.siblings(record, 0)) > 1
 
     # ---- answers ----
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from respdyn.causal.codec import ELEMENTS, LIVE, digest, join_records
+from respdyn.causal.parts import beside, flat
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.link import LAZY_MS, Link
@@ -217,7 +218,7 @@ class Receiver:
                 continue
             if record or theirs:
                 position = POSITION.pack(number, IN_VERIFY, (at - 1) // 2)
-                link.differs.append(pair(position, record))
+                link.differs.append(pair(position, flat(record)))
                 if theirs and self._replica.cleared and locator[:3] not in told:
                     told.add(locator[:3])
                     self._coordinator.tell_cleared(link, locator)
@@ -234,7 +235,7 @@ class Receiver:
         if is_cleared:
             self._coordinator.tell_cleared(link, locator)
         if is_cleared or (record and digest(record) != theirs):
-            link.differs.append(pair(POSITION.pack(number, IN_VERIFY, index), record))
+            link.differs.append(pair(POSITION.pack(number, IN_VERIFY, index), flat(record)))
 
     def _store(
         self, link: Link, number: int, items: list[bytes], start: int, middle: int, end: int
@@ -268,7 +269,7 @@ class Receiver:
                 )
             ):
                 position = POSITION.pack(number, IN_FEEDBACK, (at - start) // 2)
-                link.differs.append(pair(position, new))
+                link.differs.append(pair(position, beside(record, new)))
                 refused.append((at - start) // 2)
         return refused
 

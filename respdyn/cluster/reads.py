@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from respdyn.causal.codec import digest
+from respdyn.causal.parts import flat
 from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
@@ -193,10 +194,11 @@ class Reads:
         held = dict(op.answers)
         for peer in asked:
             link = self._link_to(peer)
-            if held.get(peer, op.record) == op.joined or not link.is_up or not link.can_store:
+            is_same = self._replica.are_same(held.get(peer, op.record), op.joined)
+            if is_same or not link.is_up or not link.can_store:
                 continue
             self.counters.read_repairs += 1
             if op.joined:
-                link.stores.append(pair(op.locator, joined))
+                link.stores.append(pair(op.locator, flat(joined)))
             else:
                 self.tell_cleared(link, op.locator)

@@ -12,11 +12,11 @@ This room knows nothing of quorums, peers or commands.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import compress
 from typing import Final, cast
-from zlib import crc32
 
+from respdyn.causal.big import weight
 from respdyn.causal.codec import (
+    BIG,
     ELEMENTS,
     actors_of,
     context_of,
@@ -26,7 +26,9 @@ from respdyn.causal.codec import (
     join_records,
     rows_of,
     verify,
+    verify_head,
 )
+from respdyn.causal.parts import fitting
 from respdyn.cluster.cleared import (
     Cleared,
     above,
@@ -36,38 +38,45 @@ from respdyn.cluster.cleared import (
     raise_by,
     raise_to,
 )
+from respdyn.cluster.element_rows import (
+    Loading,
+    all_rows,
+    behind,
+    one_head_each,
+    pairs_of,
+    prefix_of,
+    sweep_of,
+    touched_rows,
+)
 from respdyn.cluster.ends import CLOCK_TOP, Ends
 from respdyn.cluster.identity import META, Identity
+from respdyn.cluster.key_table import KeyTable
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
+from respdyn.ports import ROW, SWEEP
 from respdyn.ring.hashing import SLOTS, Locator, is_locator, slot_of_locator
 from respdyn.types import values
-from respdyn.types.values import ELEMENTS_EXPIRING, is_timed
+from respdyn.types.values import is_timed
 
-OVER_MAX: Final = 10_000         # expired values that are told apart from those never read
 HINT: Final = META + b"hint"     # what `hints` keeps is stored under names that begin so
 _CLEARED: Final = META + b"cleared"
 
 
-class Replica:
+class Replica(KeyTable):
     """This node's copy of the slots."""
 
     def __init__(
         self, identity: Identity, lost_memory: Callable[[], None], counters: Counters | None = None
     ) -> None:
+        super().__init__()
         self._identity = identity
         self._lost_memory = lost_memory
-        self.slots: list[dict[Locator, bytes]] = [{} for _ in range(SLOTS)]
         self.stale = bytearray(SLOTS)                # 1: changed since its leaves were made
         self.batch: list[bytes] = []                 # flat pairs for the store, this turn's
+        self.heads: set[bytes] = set()               # big keys that this turn has changed
+        self._loading = Loading()
         self.records = 0                             # tombstones included
         self.bytes = 0                               # of locators and records
-        self.width = 64                              # slots of a partition
-        self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
-        self.timed = [[0] * (SLOTS // 64) for _ in range(16)]  # of these, with a time to live
-        # Values that a read has met expired, as they were then: they are counted no more.
-        self._over: dict[Locator, bytes] = {}
-        self._over_before = 0                        # such that were written again since
         self.cleared: dict[int, Cleared] = {}        # by partition
         # By partition and database: the tops of what was let go, as in a record.
         self._gone: dict[int, dict[int, dict[bytes, bytes]]] = {}
@@ -84,10 +93,6 @@ class Replica:
 
     # `slot_of_locator` and `is_locator` are spelled out here: a call would cost more than they do.
 
-    def get(self, locator: Locator) -> bytes:
-        """The record, or b"" for none."""
-        return self.slots[locator[0] << 8 | locator[1]].get(locator, b"")
-
     def is_live(self, locator: Locator) -> bool:
         """Whether the key has a value, expired or not."""
         return is_live(self.get(locator))
@@ -98,6 +103,8 @@ class Replica:
         table = self.slots[slot]
         old = table.get(locator)
         if old is None:
+            if delta[1] & ELEMENTS:
+                return self._put_map(locator, b"", delta)
             table[locator] = delta
             self.stale[slot] = 1
             self.records += 1
@@ -107,22 +114,27 @@ class Replica:
             return delta
         new = join_records(old, delta)
         if new is not old and new != old:
+            if (new[1] | old[1]) & ELEMENTS:
+                return self._put_map(locator, old, new)
             table[locator] = new
             self.stale[slot] = 1
             self.bytes += len(new) - len(old)
-            if new[1] != old[1] or new[1] | ELEMENTS == ELEMENTS_EXPIRING:
+            if new[1] != old[1]:
                 self._count(locator, old, new)
             self.batch += (locator, new)
         return new
 
     def replace(self, locator: Locator, old: bytes, new: bytes) -> None:
         """As `join`, for a new state made from the old one, which it therefore covers."""
+        if (new[1] | old[1] if old else new[1]) & ELEMENTS:
+            self._put_map(locator, old, new)
+            return
         slot = locator[0] << 8 | locator[1]
         self.slots[slot][locator] = new
         self.stale[slot] = 1
         if old:
             self.bytes += len(new) - len(old)
-            if new[1] != old[1] or new[1] | ELEMENTS == ELEMENTS_EXPIRING:
+            if new[1] != old[1]:
                 self._count(locator, old, new)
         else:
             self.records += 1
@@ -130,62 +142,40 @@ class Replica:
             self._count(locator, b"", new)
         self.batch += (locator, new)
 
-    def _count(self, locator: Locator, before: bytes, after: bytes) -> None:
-        """A record came, changed its form, or went; b"" is none."""
-        partition = slot_of_locator(locator) // self.width
-        was_live, is_live_now = is_live(before), is_live(after)
-        if was_live != is_live_now:
-            self.live[locator[2]][partition] += 1 if is_live_now else -1
-        was_timed, is_timed_now = is_timed(before), is_timed(after)
-        if was_timed != is_timed_now:
-            self.timed[locator[2]][partition] += 1 if is_timed_now else -1
+    def _put_map(self, locator: Locator, old: bytes, new: bytes) -> bytes:
+        """Put a record into the table where it or the one before (b"": none) is an element map.
 
-    def note_expired(self, locator: Locator, record: bytes) -> None:
-        """A read has met this record, and its value has expired: it counts no more as a key."""
-        before = self._over.get(locator)
-        if not is_live(record) or before == record:
-            return
-        if before is not None:
-            self._over_before += 1          # written again, and expired again
-        elif len(self._over) >= OVER_MAX:
-            self._look_over()
-            if len(self._over) >= OVER_MAX:
-                return
-        self._over[locator] = record
-
-    def keys(self, db: int) -> tuple[list[int], list[int]]:
-        """By partition: the keys that have a value, and those of them that have a time to live.
-
-        Expired values count until a read meets them, or they are collected.
+        What is large is kept as a big one (`causal.big`); of that the store is given what differs.
         """
-        return self.keys_of(range(db, db + 1))[0]
+        slot = locator[0] << 8 | locator[1]
+        was_big = bool(old) and old[1] & BIG != 0
+        new = fitting(new)
+        self.slots[slot][locator] = new
+        self.stale[slot] = 1
+        if not old:
+            self.records += 1
+            self.bytes += len(locator)
+        self.bytes += weight(new) - weight(old)
+        self._count(locator, old, new)
+        if not new[1] & BIG:
+            if was_big:
+                self.batch += sweep_of(locator)
+            self.batch += (locator, new)
+        elif was_big:
+            self.batch += (locator, new)
+            self.batch += touched_rows(locator, new)
+            self.heads.add(locator)
+        else:
+            self.batch += pairs_of(locator, new)
+        return new
 
-    def keys_of(self, dbs: range) -> list[tuple[list[int], list[int]]]:
-        """`keys` of several databases in a row: those that have expired are looked at once."""
-        self._look_over()
-        counts = [(self.live[db][:], self.timed[db][:]) for db in dbs]
-        for locator, record in self._over.items():
-            if locator[2] in dbs:
-                live, timed = counts[locator[2] - dbs.start]
-                partition = slot_of_locator(locator) // self.width
-                live[partition] -= 1
-                timed[partition] -= is_timed(record)
-        return counts
-
-    def expired_keys(self) -> int:
-        """How many expired values reads have met, those that are collected since left out."""
-        return self._over_before + len(self._over)
-
-    def collected(self, locator: Locator) -> None:
-        """This expired value is counted among those that are collected."""
-        self._over.pop(locator, None)
-
-    def _look_over(self) -> None:
-        """Leave out what was written again."""
-        again = [name for name, record in self._over.items() if self.get(name) != record]
-        for name in again:
-            del self._over[name]
-        self._over_before += len(again)
+    def turn_ends(self) -> list[bytes]:
+        """What the store is given of this turn."""
+        batch, self.batch = self.batch, []
+        if self.heads:
+            batch = one_head_each(batch, self.heads)
+            self.heads.clear()
+        return batch
 
     def check(self, record: bytes) -> None:
         """Judge a record from outside. Raises `DamagedError`.
@@ -348,14 +338,24 @@ class Replica:
         record = self.slots[slot].pop(locator)
         self.stale[slot] = 1
         self.records -= 1
-        self.bytes -= len(locator) + len(record)
+        self.bytes -= len(locator) + weight(record)
         self._count(locator, record, b"")
+        if record[1] & BIG:
+            self.batch += sweep_of(locator)
         self.batch += (locator, b"")
 
     @staticmethod
     def digest(record: bytes) -> bytes:
         """What tells this state of a key from any other."""
         return digest(record)
+
+    @staticmethod
+    def are_same(one: bytes, other: bytes) -> bool:
+        """Whether two records say the same, in whatever form they are kept."""
+        return one == other or (
+            bool(one) and bool(other) and (one[1] | other[1]) & BIG != 0
+            and digest(one) == digest(other)
+        )
 
     @staticmethod
     def joined(one: bytes, other: bytes) -> bytes:
@@ -392,25 +392,45 @@ class Replica:
                 if name.startswith(_CLEARED):
                     self._restore_cleared(name, record)
                 continue
-            try:
-                verify(record)
-            except DamagedError:
+            if name[:1] == ROW:
+                damaged += not self._loading.row(name, record)
+            elif not is_locator(name):
                 damaged += 1
-                continue
-            if not is_locator(name):
-                damaged += 1
-                continue
-            slot = slot_of_locator(name)
-            self.slots[slot][name] = record
-            self.stale[slot] = 1
-            self.records += 1
-            self.bytes += len(name) + len(record)
-            self._count(name, b"", record)
+            elif len(record) > 1 and record[1] & BIG:
+                damaged += not self._loading.head(name, record)
+            else:
+                try:
+                    verify(record)
+                except DamagedError:
+                    damaged += 1
+                    continue
+                self._take_back(name, record)
         return damaged
 
-    def filled(self, first: int, last: int) -> Iterator[int]:
-        """The slots from `first` up to, not including, `last` that hold records: most hold none."""
-        return compress(range(first, last), self.slots[first:last])
+    def restored(self) -> int:
+        """That was all that the store has; returns how many big keys lack something.
+
+        These claim from now on no more than they can show.
+        """
+        damaged = 0
+        for locator, record, is_whole in self._loading.finish():
+            self._take_back(locator, record)
+            if not is_whole:
+                damaged += 1
+                self.batch += sweep_of(locator)
+                self.batch += pairs_of(locator, record)
+        for locator in self._loading.orphans:
+            self.batch += sweep_of(locator)
+        self._loading = Loading()
+        return damaged
+
+    def _take_back(self, locator: Locator, record: bytes) -> None:
+        slot = slot_of_locator(locator)
+        self.slots[slot][locator] = record
+        self.stale[slot] = 1
+        self.records += 1
+        self.bytes += len(locator) + weight(record)
+        self._count(locator, b"", record)
 
     # ---- damage ----
 
@@ -419,7 +439,7 @@ class Replica:
         found = []
         for locator, record in self.slots[slot].items():
             try:
-                verify(record)
+                (verify_head if record[1] & BIG else verify)(record)
             except DamagedError:
                 found.append(locator)
         return found
@@ -430,7 +450,7 @@ class Replica:
         record = self.slots[slot].pop(locator)
         self.stale[slot] = 1
         self.records -= 1
-        self.bytes -= len(locator) + len(record)
+        self.bytes -= len(locator) + weight(record)
         partition = slot // self.width      # the record's own bits do not tell what it was
         left = [
             record for each in range(partition * self.width, (partition + 1) * self.width)
@@ -448,25 +468,25 @@ class Replica:
             for locator, record in self.slots[slot].items():
                 if low <= locator < high:
                     pairs += (locator, record)
+        if high > ROW and low < SWEEP:
+            pairs += self._stored_rows(low, high)
         for name, value in self.meta.items():
             if low <= name < high:
                 pairs += (name, value)
         return pairs
 
-    def partitions(self) -> int:
-        """How many there are."""
-        return SLOTS // self.width
-
-    def set_partitions(self, partitions: int) -> None:
-        """Fix the number of partitions, once the ring is known; the counts are made anew."""
-        if SLOTS // partitions == self.width:
-            return
-        self.width = SLOTS // partitions
-        self.live = [[0] * partitions for _ in range(16)]
-        self.timed = [[0] * partitions for _ in range(16)]
+    def _stored_rows(self, low: bytes, high: bytes) -> list[bytes]:
+        """The rows of big keys from one name up to another."""
+        pairs: list[bytes] = []
         for table in self.slots:
             for locator, record in table.items():
-                self._count(locator, b"", record)
+                if record[1] & BIG and prefix_of(locator) < high and behind(
+                    prefix_of(locator)
+                ) > low:
+                    for name, value in all_rows(locator, record):
+                        if low <= name < high:
+                            pairs += (name, value)
+        return pairs
 
     def _restore_cleared(self, name: bytes, value: bytes) -> None:
         db, partition = name[-3], int.from_bytes(name[-2:], "big")
@@ -480,26 +500,3 @@ class Replica:
         for cleared in self.cleared.values():
             for tops in cleared.values():
                 yield from tops
-
-    # ---- walking ----
-
-    def walk(
-        self, slots: range, db: int, position: int
-    ) -> Iterator[tuple[int, int, Locator, bytes]]:
-        """Records of a database in an order that never changes: (slot, place, locator, record).
-
-        Within a slot records are ordered by the CRC-32 of their key. `position` is the first
-        place wanted in the first slot. Keys with the same place come together.
-        """
-        for slot in slots:
-            table = self.slots[slot]
-            if table:
-                yield from (
-                    (slot, place, locator, table[locator])
-                    for place, locator in sorted(
-                        (crc32(name[3:]), name) for name in table if name[2] == db
-                    )
-                    if place >= position
-                )
-            position = 0
-

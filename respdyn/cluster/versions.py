@@ -2,7 +2,8 @@
 
 import msgspec
 
-from respdyn.causal.codec import context_of
+from respdyn.causal.big import weight
+from respdyn.causal.codec import BIG, context_of, is_live
 from respdyn.causal.hybrid_clock import ms_of
 from respdyn.types import values
 
@@ -22,9 +23,9 @@ def version_of(record: bytes, wall_ms: int) -> Version:
     """Describe a record; b"" is an absent one."""
     if not record:
         return Version()
-    live = values.live_entries(record)
+    live = [] if record[1] & BIG else values.live_entries(record)
     newest = max((int.from_bytes(payload[:8], "big") for _, _, payload in live), default=0)
-    if not live:
+    if not is_live(record):
         holds = "tombstone"
     else:
         holds = "value" if values.exists(record, wall_ms) else "expired"
@@ -38,6 +39,6 @@ def version_of(record: bytes, wall_ms: int) -> Version:
             f"{actor.hex()[:8]}:({lo},{hi}]" for actor, lo, hi in context_of(record).rows()
         ),
         clock_ms=ms_of(newest),
-        size=len(record),
+        size=weight(record),
         expire_at=values.ends_at(record) or 0,
     )

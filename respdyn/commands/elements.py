@@ -5,7 +5,7 @@ A command of such a type is a pure function of its words and of a `View`, or a `
 those that choose at random: the seed of their choice stands behind their words, put there by
 whoever runs them (`Command.draws`), so that running them again chooses the same.
 
-HSCAN, SSCAN and ZSCAN go through the elements in the order of a checksum of their names, and a
+HSCAN, SSCAN and ZSCAN go through the elements in the order of a checksum (`cell_tree`), and a
 cursor is a place in that order: so an element that is there all the time comes exactly once,
 through whatever nodes, and however the key is stored.
 """
@@ -33,6 +33,7 @@ from respdyn.types.chance import Chance, chance_of
 from respdyn.types.values import Kind
 from respdyn.types.view import Draft, ElementKind, View
 
+_PLACES: Final = 1 << 32        # cursors go from 0 to here
 Look = Callable[[Argv, View, bool], bytes]
 Choose = Callable[[Argv, View, bool, Chance], bytes]
 Change = Callable[[Argv, Draft, bool], bytes]
@@ -129,19 +130,26 @@ def is_count_with(argv: Argv, option: bytes, count: int) -> bool:
 
 def step(
     argv: Argv, view: View, names: Callable[[View], list[bytes]],
-    is_small: Callable[[View], bool],
+    is_small: Callable[[View], bool], is_there: Callable[[View, bytes], bool],
 ) -> tuple[bytes, list[bytes]]:
     """One step of HSCAN, SSCAN or ZSCAN: the next cursor, encoded, and the names that are its turn.
 
-    `is_small`: so few that Redis would give all of them whatever COUNT says.
+    `is_small`: so few that Redis would give all of them whatever COUNT says. `is_there`: whether
+    an element is to be seen, asked of those of a big key, which is not read further than needed.
     """
     cursor = parse_cursor(argv[2])
     if not view.open():
         return bulk(b"0"), []
     match, count = _scan_options(argv)
-    following, found = 0, names(view)
-    if not is_small(view):
-        order = sorted((crc32(name), name) for name in found)
+    following = 0
+    if view.is_big():
+        following, elements = _some_from(view, cursor, count)
+        found = [element[1:] for element in elements if is_there(view, element[1:])]
+    else:
+        found = names(view)
+    if not view.is_big() and not is_small(view):
+        letter = view.kind.letter
+        order = sorted((crc32(letter + name), name) for name in found)
         found, last = [], -1
         for place, name in order:
             if place + 1 < cursor:
@@ -154,6 +162,22 @@ def step(
     if match is not None:
         found = [name for name in found if glob_match(match, name)]
     return bulk(b"%d" % following), found
+
+
+def _some_from(view: View, cursor: int, count: int) -> tuple[int, list[bytes]]:
+    """About so many elements of a big key from a place on, and the next cursor.
+
+    Those with one checksum come together.
+    """
+    place = view.kind.letter + max(cursor - 1, 0).to_bytes(4) if cursor <= _PLACES else b"\xff"
+    wanted = count + 1
+    elements = view.some_from(place, wanted)
+    while len(elements) == wanted and crc32(elements[-1]) == crc32(elements[count - 1]):
+        wanted *= 2
+        elements = view.some_from(place, wanted)
+    last = crc32(elements[count - 1]) if len(elements) > count else -1
+    taken = [element for element in elements if last < 0 or crc32(element) <= last]
+    return (0 if len(taken) == len(elements) else crc32(elements[len(taken)]) + 1), taken
 
 
 def _scan_options(argv: Argv) -> tuple[bytes | None, int]:

@@ -133,10 +133,12 @@ def hincrbyfloat(argv: Argv, draft: Draft, resp3: bool) -> bytes:
 
 def hrandfield(argv: Argv, view: View, resp3: bool, chance: Chance) -> bytes:
     if len(argv) == 2:
-        pairs = hashes.items(view)
-        return bulk(pairs[chance.below(len(pairs))][0]) if pairs else null(resp3)
+        fields = hashes.some(view, chance, 1)
+        return bulk(fields[0]) if fields else null(resp3)
     count = random_count(argv[2])
     has_values = is_count_with(argv, b"WITHVALUES", count)
+    if count > 0 and not has_values:
+        return bulks(hashes.some(view, chance, count))
     pairs = hashes.items(view)
     if not pairs or not count:
         return EMPTY_ARRAY
@@ -155,6 +157,7 @@ def hscan(argv: Argv, view: View, resp3: bool) -> bytes:
     cursor, names = step(
         argv, view, lambda view: [field for field, _ in hashes.items(view)],
         lambda view: hashes.is_listpack(hashes.items(view)),
+        lambda view, field: hashes.value(view, field) is not None,
     )
     shown = [item for field in names for item in (field, hashes.value(view, field) or b"")]
     return array([cursor, bulks(shown)])

@@ -12,6 +12,7 @@ Source: Redis `object.c`, `cluster.c` (DUMP, RESTORE), `sort.c`.
 
 from typing import Final
 
+from respdyn.causal.big import weight
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import parse_integer, syntax_error, word
 from respdyn.commands.declare import GATHER, LOCAL, READ, UPDATE, Argv, Command, Further, Then
@@ -69,7 +70,7 @@ def usage(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
         position += 2
     if not values.exists(rec, now_ms):
         return null(resp3)
-    return integer(ENTRY_BYTES + len(argv[2]) + len(rec))
+    return integer(ENTRY_BYTES + len(argv[2]) + weight(rec))
 
 
 def dump(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:

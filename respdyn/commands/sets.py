@@ -52,17 +52,15 @@ def spop(argv: Argv, draft: Draft, resp3: bool, chance: Chance) -> bytes:
     if len(argv) > 3:
         raise syntax_error()
     if len(argv) == 2:
-        members = sets.members(draft)
-        if not members:
+        taken = sets.some(draft, chance, 1)
+        if not taken:
             return null(resp3)
-        chosen = members[chance.below(len(members))]
-        sets.remove(draft, chosen)
-        return bulk(chosen)
+        sets.remove(draft, taken[0])
+        return bulk(taken[0])
     count = integer_of(argv[2])
     if count is None or count < 0:
         raise ReplyError("ERR value is out of range, must be positive")
-    members = sets.members(draft)
-    taken = [members[at] for at in chance.sample(len(members), count)]
+    taken = sets.some(draft, chance, count)
     for member in taken:
         sets.remove(draft, member)
     return set_([bulk(member) for member in taken], resp3)
@@ -72,24 +70,28 @@ def srandmember(argv: Argv, view: View, resp3: bool, chance: Chance) -> bytes:
     if len(argv) > 3:
         raise syntax_error()
     if len(argv) == 2:
-        members = sets.members(view)
-        return bulk(members[chance.below(len(members))]) if members else null(resp3)
+        chosen = sets.some(view, chance, 1)
+        return bulk(chosen[0]) if chosen else null(resp3)
     count = parse_integer(argv[2])
     if count == INT64_MIN:
         raise ReplyError(
             f"ERR value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
         )
-    members = sets.members(view)
-    if not members or not count:
+    size = sets.count(view)
+    if not size or not count:
         return EMPTY_ARRAY
     if count < 0:
-        return bulks([members[chance.below(len(members))] for _ in range(-count)])
-    return bulks([members[at] for at in chance.sample(len(members), count)])
+        if view.is_big():
+            return bulks([view.nth(chance.below(size))[1:] for _ in range(-count)])
+        members = sets.members(view)
+        return bulks([members[chance.below(size)] for _ in range(-count)])
+    return bulks(sets.some(view, chance, count))
 
 
 def sscan(argv: Argv, view: View, resp3: bool) -> bytes:
     cursor, members = step(
-        argv, view, sets.members, lambda view: sets.integers(sets.members(view)) is not None
+        argv, view, sets.members, lambda view: sets.integers(sets.members(view)) is not None,
+        sets.has,
     )
     return array([cursor, bulks(members)])
 

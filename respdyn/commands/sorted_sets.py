@@ -213,6 +213,7 @@ def zscan(argv: Argv, view: View, resp3: bool) -> bytes:
     cursor, members = step(
         argv, view, lambda view: [member for _, member in sorted_sets.order_of(view).each()],
         lambda view: sorted_sets.is_listpack(sorted_sets.order_of(view)),
+        lambda view, member: member in sorted_sets.order_of(view).scores,
     )
     order = sorted_sets.order_of(view)
     printed = print_packed if sorted_sets.is_listpack(order) else print_double

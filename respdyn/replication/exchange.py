@@ -24,6 +24,8 @@ Source: Dynamo 4.7; decision 0012.
 from collections.abc import Generator
 from typing import Final
 
+from respdyn.causal.big import weight
+from respdyn.causal.parts import flat
 from respdyn.cluster.admission import EXCHANGE, cost
 from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.messages import pair
@@ -102,7 +104,7 @@ class Exchange:
         for locator, known in ask.names[:FETCH_KEYS]:
             record = replica.get(locator) if is_locator(locator) else b""
             digested = replica.digest(record)
-            wanted = record if digested == known else b""
+            wanted = flat(record) if digested == known else b""
             size += len(wanted)
             if answer and size > FETCH_BYTES:
                 break
@@ -433,7 +435,7 @@ class Exchange:
         """As many as may be sent at once: they may all have to go to the peer."""
         size = 0
         for at, (name, _) in enumerate(left[:FETCH_KEYS]):
-            size += len(name) + len(self._node.replica.get(name))
+            size += len(name) + weight(self._node.replica.get(name))
             if at and size > FETCH_BYTES:
                 return left[:at]
         return left[:FETCH_KEYS]
@@ -463,9 +465,10 @@ class Exchange:
                 return                      # the peer finds out when it looks at its own
             joined = replica.receive(name, record)
             node.counters.exchange_keys_repaired += joined != held
-        if joined != record and link.is_connected and link.can_store:
-            link.stores.append(pair(name, joined))
-            node.admission.spend(EXCHANGE, cost(1, len(joined)))
+        if not replica.are_same(joined, record) and link.is_connected and link.can_store:
+            whole = flat(joined)
+            link.stores.append(pair(name, whole))
+            node.admission.spend(EXCHANGE, cost(1, len(whole)))
             node.counters.exchange_keys_repaired += 1
 
     def _partition_of(self, name: Locator) -> int:

@@ -17,6 +17,7 @@ Source: Dynamo 4.6; decision 0013; riak_kv issues 715 and 1706 (handoff that wai
 from collections.abc import Callable
 from typing import Final
 
+from respdyn.causal.parts import flat
 from respdyn.cluster.admission import HINTS, cost
 from respdyn.cluster.cleared import decode_tops
 from respdyn.cluster.hint import CLEARING, Entry
@@ -181,6 +182,6 @@ class Handoff:
         if node.plans and node.plans[slot_of_locator(locator)].is_owner:
             partition = node.hints.partition_of(locator)
             cleared = node.replica.cleared.get(partition, {}).get(locator[2], {})
-            return True, node.replica.get(locator), cleared
+            return True, flat(node.replica.get(locator)), cleared
         _, is_whole = node.hints.find(locator)
         return is_whole, node.hints.seen(locator), node.hints.cleared(locator)

@@ -23,6 +23,8 @@ from collections.abc import Callable
 from typing import Final, TypeGuard
 from zlib import crc32
 
+from respdyn.causal.big import weight
+from respdyn.causal.parts import flat
 from respdyn.cluster.admission import TRANSFER, cost
 from respdyn.cluster.cleared_gossip import ClearedGossip
 from respdyn.cluster.questions import Give, Offer, Pause, Pull, Records, Sizes
@@ -132,7 +134,7 @@ class Transfer:
                     if place != last and (size >= PAGE_BYTES or len(records) >= PAGE_RECORDS):
                         return Records(records, cleared, slot, place)
                     last = place
-                    record = table[name]
+                    record = flat(table[name])
                     records.append((name, record))
                     size += len(name) + len(record)
         return Records(records, cleared, SLOTS, 0)
@@ -148,7 +150,7 @@ class Transfer:
                 sample: list[int] = []
                 for table in tables:
                     for name, record in table.items():
-                        sample.append(len(name) + len(record))
+                        sample.append(len(name) + weight(record))
                         if len(sample) >= _SAMPLE:
                             break
                     if len(sample) >= _SAMPLE:
@@ -405,11 +407,11 @@ class Transfer:
                 while left:
                     size = count = 0
                     while count < len(left) and (count == 0 or size < PAGE_BYTES):
-                        size += len(held[left[count]])
+                        size += weight(held[left[count]])
                         count += 1
                     node.admission.spend(TRANSFER, cost(count, size))
                     (raw,) = yield [(owner, Give(
-                        owner, partition, [(name, held[name]) for name in left[:count]]
+                        owner, partition, [(name, flat(held[name])) for name in left[:count]]
                     ))]
                     if raw is not True:
                         yield [Pause(AGAIN_MS)]

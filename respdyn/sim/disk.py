@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from respdyn.ports import Store
 from respdyn.sim.chance import Chance
+from respdyn.storage.memory import apply
 
 _CHUNK = 4096
 _EVERYSEC_US = 1_000_000
@@ -108,14 +109,8 @@ class Disk(Store):
         self._keep(sum(1 for batch in self.written if batch.written_us < flushed_us))
 
     def _keep(self, count: int) -> None:
-        kept = self.kept
         for _ in range(count):
-            pairs = self.written.popleft().pairs
-            for at in range(0, len(pairs), 2):
-                if pairs[at + 1]:
-                    kept[pairs[at]] = pairs[at + 1]
-                else:
-                    kept.pop(pairs[at], None)
+            apply(self.kept, self.written.popleft().pairs)
 
     # ---- ends of a life ----
 

@@ -47,6 +47,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from respdyn.ports import SWEEP
 from respdyn.storage.store import RESTORED, StoreError, seal, unseal
 
 FORMAT = b"respdyn storage 1\n"
@@ -208,7 +209,10 @@ class Database:
             for i in range(0, len(batch), 2):
                 key = batch[i]
                 value = batch[i + 1]
-                if value:
+                if key[:1] == SWEEP:
+                    group.delete_range(key[1:], value)
+                    self._deletes += 1
+                elif value:
                     put(key, seal(key, value))
                 else:
                     group.delete(key)

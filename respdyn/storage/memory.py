@@ -7,9 +7,23 @@ Such a node serves from its own table and never loads, so for it the dict can be
 from collections.abc import Iterator
 from typing import Final
 
+from respdyn.ports import SWEEP
 from respdyn.storage.store import Store
 
 CHUNK_PAIRS: Final = 4096
+
+
+def apply(table: dict[bytes, bytes], batch: list[bytes]) -> None:
+    """Do to a table what a store does with a batch."""
+    for at in range(0, len(batch), 2):
+        name, value = batch[at], batch[at + 1]
+        if name[:1] == SWEEP:
+            for one in [held for held in table if name[1:] <= held < value]:
+                del table[one]
+        elif value:
+            table[name] = value
+        else:
+            table.pop(name, None)
 
 
 class MemoryStore(Store):
@@ -42,12 +56,7 @@ class MemoryStore(Store):
         self._generation = generation
         if not self._keeps:
             return
-        table = self._table
-        for i in range(0, len(batch), 2):
-            if batch[i + 1]:
-                table[batch[i]] = batch[i + 1]
-            else:
-                table.pop(batch[i], None)
+        apply(self._table, batch)
 
     def durable(self) -> int:
         """The newest generation submitted."""

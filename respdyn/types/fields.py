@@ -31,7 +31,7 @@ Operation-based CRDTs Operation-based" (2014), with baselines instead of causal 
 
 from typing import Final, NamedTuple
 
-from respdyn.causal import codec, element_map
+from respdyn.causal import big, codec
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import covers
 from respdyn.types.counters import base_units
@@ -163,6 +163,8 @@ def baselines(record: bytes, stamp: Stamp, edges: list[bytes] | None = None) -> 
     """
     if not record or not record[1] & codec.ELEMENTS:
         return []
+    if big.is_plain(record) and KEY_BASELINES[0] not in codec.letters_of(record):
+        return []
     actor, counter, floor, _ = stamp
     seen: Sums = {}
     going: set[bytes] = set()       # runs that go on
@@ -191,7 +193,7 @@ def begins_with_value(record: bytes, letter: bytes) -> bool:
     """Whether a record's first element is of this kind and has a value: then it is alive."""
     if not record[1] & codec.ELEMENTS:
         return False
-    element, payload = element_map.first_of(record)
+    element, payload = big.first_of(record)
     return element[:1] == letter and payload[_TAG] in (VALUE, VALUE_OVER)
 
 

@@ -14,10 +14,11 @@ Source: Redis `t_hash.c`; decision 0036; SEMANTICS 6.
 
 from typing import Final
 
-from respdyn.causal import codec
+from respdyn.causal import big, codec
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import covers, edges_of
 from respdyn.types import fields, keyed, registers
+from respdyn.types.chance import Chance
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
 from respdyn.types.fields import Shown
 from respdyn.types.keyed import ELEMENT_REMARK, Cells, clock_above
@@ -34,6 +35,8 @@ from respdyn.types.view import Draft, ElementKind, View, always, never
 LETTER: Final = b"f"
 LISTPACK_ENTRIES_MAX: Final = 512       # as Redis's `hash-max-listpack-entries` and its value limit
 LISTPACK_VALUE_MAX: Final = 64
+SOME_MIN: Final = 128           # fields of which some are chosen without reading all
+SOME_MAX: Final = 1000                  # fields chosen one by one; of more, all are read
 _DOT: Final = 24
 _u64: Final = int.from_bytes
 
@@ -56,8 +59,20 @@ def items(view: View) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
+def some(view: View, chance: Chance, count: int) -> list[bytes]:
+    """So many fields chosen at random, or all; a big hash is not read whole for that."""
+    if view.is_big() and big.is_plain(view.record) and not view.has_any(ELEMENT_REMARK) and (
+        view.size() > SOME_MIN and count <= SOME_MAX
+    ):
+        return [view.nth(at)[1:] for at in chance.sample(view.size(), count)]
+    pairs = items(view)
+    return [pairs[at][0] for at in chance.sample(len(pairs), count)]
+
+
 def count(view: View) -> int:
-    """How many fields there are."""
+    """How many fields there are: from the head of a big hash whose fields are plain values."""
+    if view.is_big() and big.is_plain(view.record) and not view.has_any(ELEMENT_REMARK):
+        return view.size()
     return sum(look(view, element) is not None for element in view.elements())
 
 
@@ -183,6 +198,8 @@ def key_ends_at(record: bytes) -> int | None:
     view = view_of(record, 0)
     if not view.has_any(ELEMENT_REMARK) and registers.begins_alive(view):
         return at
+    if big.is_plain(record) and view.count_of(ELEMENT_REMARK) < view.size():
+        return at               # a remark is on one field, so a field is without one
     ends = [
         view.remark_at(element, found.bound_to) for element in view.elements()
         if (found := look(view, element)) is not None
@@ -220,6 +237,8 @@ def key_expires_at(record: bytes) -> int:
 def siblings(record: bytes, now_ms: int) -> list[bytes]:
     """The values that stand side by side in the field that has most of them, the winner first; of
     a hash without such a field one version, b""."""
+    if big.is_plain(record):
+        return [b""]
     return registers.values_of(view_of(record, now_ms))
 
 
@@ -241,7 +260,10 @@ def is_contested(delta: bytes, record: bytes) -> bool:
 
 def encoding(record: bytes) -> bytes:
     """What OBJECT ENCODING answers."""
-    return b"listpack" if is_listpack(items(view_of(record, 0))) else b"hashtable"
+    view = view_of(record, 0)
+    if view.size() > LISTPACK_ENTRIES_MAX and big.is_plain(record):
+        return b"hashtable"
+    return b"listpack" if is_listpack(items(view)) else b"hashtable"
 
 
 def dump(record: bytes, now_ms: int) -> bytes:

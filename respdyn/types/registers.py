@@ -7,7 +7,7 @@ own run. A removal covers what it has seen; only if others have incremented does
 Source: decision 0036; SEMANTICS 6.
 """
 
-from respdyn.causal import codec, element_map
+from respdyn.causal import big, codec
 from respdyn.types import fields
 from respdyn.types.fields import Sums
 from respdyn.types.keyed import clock_above
@@ -81,7 +81,7 @@ def begins_alive(view: View) -> bool:
     """
     if not view.open() or not view.record[1] & codec.ELEMENTS:
         return False
-    element, _ = element_map.first_of(view.record)
+    element, _ = big.first_of(view.record)
     if element[:1] != view.kind.letter:
         return False
     winner, _, _, going = fields.added_up(view.cells(element), key_sums(view))

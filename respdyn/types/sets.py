@@ -16,12 +16,15 @@ from typing import Final
 
 from respdyn.causal.dot import Stamp
 from respdyn.types import keyed
+from respdyn.types.chance import Chance
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
 from respdyn.types.packed import pack_intset, pack_items, unpack_intset, unpack_items
 from respdyn.types.view import Draft, ElementKind, View, always, never
 
 LETTER: Final = b"m"
 INTSET_ENTRIES_MAX: Final = 512         # as Redis's `set-max-intset-entries`
+SOME_MIN: Final = 128                   # members of which some are chosen without reading all
+SOME_MAX: Final = 1000                  # members chosen one by one; of more, all are read
 _INT64_MIN: Final = -(1 << 63)
 _INT64_MAX: Final = (1 << 63) - 1
 _DIGITS_MAX: Final = 20
@@ -30,6 +33,14 @@ _DIGITS_MAX: Final = 20
 def members(view: View) -> list[bytes]:
     """All members, in the order in which they are shown."""
     return in_order([element[1:] for element in view.elements()])
+
+
+def some(view: View, chance: Chance, count: int) -> list[bytes]:
+    """So many members chosen at random, or all; a big set is not read whole for that."""
+    if view.is_big() and view.size() > SOME_MIN and count <= SOME_MAX:
+        return [view.nth(at)[1:] for at in chance.sample(view.size(), count)]
+    found = members(view)
+    return [found[at] for at in chance.sample(len(found), count)]
 
 
 def has(view: View, member: bytes) -> bool:
@@ -92,7 +103,10 @@ def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
 
 def encoding(record: bytes) -> bytes:
     """What OBJECT ENCODING answers."""
-    found = integers(members(view_of(record, 0)))
+    view = view_of(record, 0)
+    if view.size() > INTSET_ENTRIES_MAX:
+        return b"hashtable"
+    found = integers(members(view))
     return b"hashtable" if found is None else b"intset"
 
 

@@ -18,11 +18,11 @@ Source: SEMANTICS 3, 4 and 5.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from respdyn.causal import codec
+from respdyn.causal import big, codec
 from respdyn.causal.codec import ELEMENTS, PLAIN, PLAIN_EXPIRING, PLAIN_VALUE
 from respdyn.causal.context import Context
 from respdyn.causal.dot import Stamp
-from respdyn.causal.element_map import INLINE
+from respdyn.causal.element_map import INLINE, key_entries_of
 from respdyn.errors import ReplyError
 from respdyn.types import hashes, resets, sets, sorted_sets, strings
 from respdyn.types.strings import LONE, LONE_EXPIRING
@@ -132,7 +132,8 @@ def kinds_in(record: bytes) -> list[Kind]:
     if len(kinds) < 2:
         return list(kinds.values())
     newest = dict.fromkeys(kinds, b"")
-    for element, dot, payload in codec.entries_of(record):
+    is_map = record[1] & ELEMENTS       # then nothing that tells of an age is among its elements
+    for element, dot, payload in key_entries_of(record) if is_map else codec.entries_of(record):
         if element[:1] == BIRTH:
             kind = KINDS.get(payload[8])
         else:
@@ -305,6 +306,13 @@ def live_entries(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
 
 def lives(delta: bytes, record: bytes) -> bool:
     """Whether anything that a delta wrote is alive in a record."""
+    if record and record[1] & ELEMENTS:
+        there = {(element, dot) for element, dot, _ in key_entries_of(record)}
+        return any(
+            any(held == dot for held, _ in big.cells_of(record, element))
+            if element[:1] in INLINE else (element, dot) in there
+            for element, dot, _ in live_entries(delta)
+        )
     there = {(element, dot) for element, dot, _ in codec.entries_of(record)}
     return any((element, dot) in there for element, dot, _ in live_entries(delta))
 

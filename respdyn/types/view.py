@@ -13,7 +13,7 @@ Source: decision 0036; SEMANTICS 1.3 (the claim) and 6.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from respdyn.causal import codec, element_map
+from respdyn.causal import big, codec, element_map
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import rows_of_dots, unite_rows
 from respdyn.types import resets
@@ -28,7 +28,8 @@ from respdyn.types.keyed import (
     longest,
 )
 
-LOOKED_UP_MAX: Final = 8        # elements that are looked up one by one; of more, all are read
+# Elements of a small record that are looked up one by one; of more, all are read.
+LOOKED_UP_MAX: Final = 8
 
 _NONE: Final[Cells] = []
 _u64: Final = int.from_bytes
@@ -118,10 +119,10 @@ class View:
         if found is not None or self._is_read or element[:1] in element_map.KEY:
             return _NONE if found is None else found
         self._looked_up += 1
-        if self._looked_up > LOOKED_UP_MAX:
+        if self._looked_up > LOOKED_UP_MAX and not self.record[1] & codec.BIG:
             self._read_all()
             return self._cells.get(element, _NONE)
-        found = element_map.cells_of(self.record, element)
+        found = big.cells_of(self.record, element)
         self._cells[element] = found
         return found
 
@@ -146,11 +147,30 @@ class View:
         return bool(self.elements_of(letter))
 
     def size(self) -> int:
-        """How many elements of this kind there are, alive or not: from the record's head if they
-        were not changed since."""
+        """How many elements of this kind there are, alive or not."""
+        return self.count_of(self.kind.letter)
+
+    def count_of(self, letter: bytes) -> int:
+        """How many elements there are whose names begin with a letter: from the record's head if
+        they were not changed since."""
         if self.open() and not self.is_changed() and self.record[1] & codec.ELEMENTS:
-            return element_map.counts_of(self.record).get(self.kind.letter, 0)
-        return len(self.elements())
+            return element_map.counts_of(self.record).get(letter, 0)
+        return len(self.elements_of(letter))
+
+    def nth(self, index: int) -> bytes:
+        """The element at this place of the order in which a big record has them."""
+        return big.nth(self.record, self.kind.letter, index)
+
+    def some_from(self, place: bytes, count: int) -> list[bytes]:
+        """So many elements of a big record from a place on, in that order."""
+        return big.names_of(self.record, self.kind.letter, count, place)
+
+    def is_big(self) -> bool:
+        """Whether the elements are many, and are found by place and number (`causal.big`); not
+        while they are being changed."""
+        return (
+            self.open() and not self.is_changed() and self.record[1] & codec.BIG != 0
+        )
 
     def is_changed(self) -> bool:
         """Whether it was written to."""
@@ -287,7 +307,7 @@ class Draft(View):
         if not self.exists or self._is_read:
             return True
         # As many as were touched, and one more.
-        names = element_map.names_of(self.record, letter, len(self._cells) + 1)
+        names = big.names_of(self.record, letter, len(self._cells) + 1)
         if any(element not in self._cells and is_live(self, element) for element in names):
             return False
         return not any(is_live(self, element) for element in self.elements())

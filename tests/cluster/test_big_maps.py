@@ -1,0 +1,176 @@
+"""Hashes and sets of many elements: what a small one does, at the cost of what is touched."""
+
+import inspect
+
+import pytest
+
+from respdyn.causal import big, cell_tree, codec, element_map
+from respdyn.causal.codec import digest
+from respdyn.causal.parts import flat
+from respdyn.cluster import element_rows
+from respdyn.ports import ROW
+from respdyn.storage.memory import apply
+from tests.cluster import test_element_maps as small
+from tests.little import Little
+
+STORIES = [
+    story for name, story in sorted(vars(small).items())
+    if name.startswith("test_") and not inspect.signature(story).parameters
+]
+MANY = 3000
+
+
+def record_of(node, key):
+    for slot in node.replica.slots:
+        for locator, record in slot.items():
+            if locator[3:] == key.encode():
+                return record
+    return b""
+
+
+def records_of(little, key):
+    return [record_of(machine.node, key) for machine in little.machines if machine.is_running]
+
+
+def fill(client, key, count=MANY, step=500):
+    for at in range(0, count, step):
+        assert client("SADD", key, *range(at, at + step)) == step
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_whatever_a_small_one_does(story, monkeypatch):
+    """Each story of small maps, with all of them big."""
+    monkeypatch.setattr(big, "BIG_BYTES", 0)
+    monkeypatch.setattr(big, "SMALL_BYTES", 0)
+    monkeypatch.setattr(small, "verify", lambda record: codec.verify(flat(record)))
+    story()
+
+
+def test_a_write_touches_what_it_names_and_no_more(monkeypatch):
+    """In memory a few nodes of a tree, on disk a row and a head, on the wire a delta."""
+    little = Little(3).ready()
+    client = little.client("A")
+    fill(client, "s")
+    little.run(50)
+    held = records_of(little, "s")
+    assert all(record[1] & codec.BIG for record in held)
+    entries = []
+    read = codec.entries_of
+    for module in (codec, big):
+        monkeypatch.setattr(module, "entries_of", lambda record: entries.append(record) or read(
+            record))
+    stored = [machine.node.replica for machine in little.machines]
+    batches = []
+    for replica in stored:
+        ends = replica.turn_ends
+        monkeypatch.setattr(replica, "turn_ends", lambda ends=ends: batches.append(ends()) or
+                            batches[-1])
+    assert client("SADD", "s", "one more") == 1
+    assert client("SISMEMBER", "s", "one more") == 1
+    assert client("SREM", "s", "17", "none") == 1
+    assert client("SCARD", "s") == MANY
+    little.run(20)
+    assert all(not record[1] & codec.BIG for record in entries)
+    sizes = [sum(map(len, batch)) for batch in batches if any(n[:1] == ROW for n in batch[::2])]
+    assert sizes and max(sizes) <= 300, sizes
+    assert len({digest(record) for record in records_of(little, "s")}) == 1
+
+
+def table_of(machine):
+    return machine.disk
+
+
+def test_what_is_stored_is_what_is_held():
+    """After writes, removals, a key that shrinks, one that is deleted and made anew."""
+    little = Little(1).ready()
+    client = little.client("A")
+    fill(client, "s")
+    fill(client, "gone", 1000)
+    for at in range(0, 1000, 100):
+        assert client("SREM", "s", *range(at, at + 100)) == 100
+    client("HSET", "h", *(n for at in range(400) for n in (f"f{at}", "v" * (at % 40))))
+    client("HSET", "h", "f1", "x", "new", "y")
+    client("HEXPIRE", "h", "1000", "FIELDS", "1", "f3")
+    client("DEL", "gone")
+    client("SADD", "gone", "a")
+    fill(client, "shrinks", 500)
+    for at in range(490):
+        client("SREM", "shrinks", at)
+    little.run(50)
+    node = little["A"]
+    before = {key: flat(record_of(node, key)) for key in ("s", "h", "gone", "shrinks")}
+    assert not record_of(node, "shrinks")[1] & codec.BIG
+    rows = [name for name in table_of(little.machines[0]) if name[:1] == ROW]
+    assert len(rows) == 2000 + 402
+    little.kill("A")
+    little.boot("A")
+    little.run(200)
+    node = little["A"]
+    assert record_of(node, "s")[1] & codec.BIG
+    assert {key: flat(record_of(node, key)) for key in before} == before
+    client = little.client("A")
+    assert client("SCARD", "s") == 2000 and client("HGET", "h", "f1") == b"x"
+
+
+def test_a_lost_row_is_no_removal():
+    """Its element comes back from the others, and its node begins a new life."""
+    little = Little(3).ready()
+    client = little.client("A")
+    fill(client, "s")
+    little.run(100)
+    machine = next(one for one in little.machines if one.node is little["B"])
+    actor = machine.node.identity.actor
+    little.kill("B")
+    table = table_of(machine)
+    lost = [name for name in table if name[:1] == ROW][7:40:8]
+    for name in lost:
+        del table[name]
+    little.boot("B")
+    assert little["B"].identity.actor != actor
+    little.until(lambda: len({digest(one) for one in records_of(little, "s")}) == 1)
+    assert little.client("B")("SCARD", "s") == MANY
+
+
+def test_rows_without_a_head_are_swept():
+    little = Little(1).ready()
+    client = little.client("A")
+    fill(client, "s", 500)
+    little.kill("A")
+    table = table_of(little.machines[0])
+    for name in [name for name in table if name[3:] == b"s" and name[0] < 64]:
+        del table[name]
+    little.boot("A")
+    little.run(100)
+    assert not [name for name in table_of(little.machines[0]) if name[:1] == ROW]
+
+
+def test_pairs_of_a_batch_are_done_in_their_order():
+    locator = b"\0\0\0k"
+    name = element_rows.prefix_of(locator) + cell_tree.place_of(b"mone")
+    table = {name: b"x", b"\0\0\0l": b"y", element_rows.prefix_of(b"\0\0\0kk") + b"m": b"z"}
+    left = dict(list(table.items())[1:])
+    apply(table, [*element_rows.sweep_of(locator)])
+    assert table == left
+    apply(table, [*element_rows.sweep_of(locator), name, b"new"])
+    assert table == {**left, name: b"new"}
+
+
+def test_members_are_gone_through_and_chosen_without_reading_all():
+    little = Little(1).ready()
+    client = little.client("A")
+    fill(client, "s")
+    seen, cursor = [], b"0"
+    while True:
+        cursor, found = client("SSCAN", "s", cursor, "COUNT", 100)
+        assert len(found) <= 101
+        seen += found
+        if cursor == b"0":
+            break
+    assert sorted(map(int, seen)) == list(range(MANY))
+    assert len(set(client("SRANDMEMBER", "s", 50))) == 50
+    popped = client("SPOP", "s", 20)
+    assert client("SCARD", "s") == MANY - 20
+    assert client("SMISMEMBER", "s", *popped) == [0] * 20
+    assert client("SPOP", "s") not in popped
+    record = record_of(little["A"], "s")
+    assert element_map.counts_of(record) == {b"m": MANY - 21}
