@@ -12,7 +12,6 @@ from typing import Final
 
 from respdyn.causal.persistent_tree import Node, instead, kid_at, rooted
 
-DOT_BYTES: Final = 10
 KEY_BYTES: Final = 15
 ENTRY_BYTES: Final = 23
 _LEAF_ENTRIES: Final = 64
