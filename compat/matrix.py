@@ -58,6 +58,10 @@ DIFFERS = {
     "info": "`used_memory` is counted from what is held; `# Dynamo` beside Redis's sections",
     "keys": "of the whole cluster on the client port",
     "latency|latest": "events of quorum, forwarding, disk and turn beside those of commands",
+    **dict.fromkeys(("lpop", "rpop"), "two coordinators may give the same item while nodes fail"),
+    **dict.fromkeys(
+        ("lmove", "rpoplpush"), "not one step: adds, then removes; in between both lists have it"),
+    "lmpop": "not one step: tries key after key",
     "lcs": "at most 4 million pairs of bytes",
     "lolwut": "draws the ring, whatever version is asked for",
     "memory|usage": "what one replica spends",

@@ -242,6 +242,26 @@ def names_of(record: bytes, kind: bytes, count: int) -> list[bytes]:
     return names
 
 
+def last_names_of(record: bytes, kind: bytes, count: int) -> list[bytes]:
+    """The last elements of an inline kind, so many of them, in their order."""
+    at = head_end(record)
+    places: list[int] = []
+    while at < len(record):
+        element_bytes, payload_bytes = _unpack_sizes(record, at)
+        if record[at + INLINE_BYTES : at + INLINE_BYTES + 1] == kind:
+            places.append(at)
+        at += INLINE_BYTES + element_bytes + payload_bytes
+    names: list[bytes] = []
+    while places and len(names) < count:
+        at = places.pop()
+        element_bytes, _ = _unpack_sizes(record, at)
+        element = record[at + INLINE_BYTES : at + INLINE_BYTES + element_bytes]
+        if not names or names[-1] != element:
+            names.append(element)
+    names.reverse()
+    return names
+
+
 def letters_of(record: bytes) -> list[int]:
     """The first byte of each element in an element map, sorted: it is read no further than needed.
 

@@ -61,6 +61,18 @@ class Further(NamedTuple):
 Then = bytes | Further
 
 
+class Move(NamedTuple):
+    """What a command that moves a part of a key to another has to do: two steps, then its reply."""
+
+    reply: bytes
+    destination: bytes          # the other key
+    place: Argv                 # on it; done with W copies before
+    take: Argv                  # on its own key
+
+
+Moves = Callable[[Argv, bytes, int, bool], Move | bytes]
+
+
 # What a command promises in a cluster, one word each.
 PROMISES: Final = {
     "converges": "concurrent changes at several nodes are kept and merged",
@@ -80,7 +92,7 @@ CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "
 _CATEGORY_OF_GROUP = {
     "generic": "keyspace", "string": "string", "bitmap": "bitmap", "connection": "connection",
     "hash": "hash", "set": "set", "sorted-set": "sortedset", "geo": "geo",
-    "hyperloglog": "hyperloglog",
+    "hyperloglog": "hyperloglog", "list": "list",
     "transactions": "transaction",
 }
 
@@ -152,6 +164,10 @@ class Command:
     nulls: tuple[bytes, bytes] = (b"", b"")     # for `fold`, in RESP2 and RESP3: what stands for a
                                     # part whose key holds another type; b"": its error counts
     then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
+    whole: Callable[[Argv], Argv] | None = None     # the one command that it is outside of a
+                                    # transaction, instead of its parts
+    move: Moves | None = None       # what an UPDATE of two different keys is made of
+    overtakes: bool = False         # it only adds, and need not wait while its key is busy
     is_alone: Callable[[Argv], bool] | None = None  # never part of a transaction's group
     other_key: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key
                                     # that it names besides its own

@@ -28,7 +28,7 @@ from respdyn.commands.declare import Argv, Read, Write
 from respdyn.commands.scan import COUNT_MAX, glob_match, parse_cursor
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk
-from respdyn.types import hashes, sets, sorted_sets, values
+from respdyn.types import hashes, lists, sets, sorted_sets, values
 from respdyn.types.chance import Chance, chance_of
 from respdyn.types.values import Kind
 from respdyn.types.view import Draft, ElementKind, View
@@ -50,6 +50,7 @@ class Type(NamedTuple):
 HASH: Final = Type(values.HASH, hashes.FIELDS)
 SET: Final = Type(values.SET, sets.MEMBERS)
 SORTED_SET: Final = Type(values.SORTED_SET, sorted_sets.SCORES)
+LIST: Final = Type(values.LIST, lists.ITEMS)
 
 
 def looking(of: Type, look: Look) -> Read:

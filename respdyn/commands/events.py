@@ -35,17 +35,21 @@ _SCORING: Final = frozenset(("zadd", "zincrby"))
 # Second steps of commands that store a collection: their second argument names the event.
 _STORED: Final = frozenset(("dyn.storeset", "dyn.storezset"))
 
+# Commands on one end of a list, which their second argument names.
+_AT_AN_END: Final = {"dyn.lplace": b"push", "dyn.ltake": b"pop", "dyn.lmpop": b"pop"}
+
 # They set the time to live of fields; one that is over already removes them.
 _FIELD_TIMES: Final = frozenset(("hexpire", "hpexpire", "hexpireat", "hpexpireat", "hgetex"))
 _TIMES: Final = frozenset((b"EX", b"PX", b"EXAT", b"PXAT"))
 FIELD_EXPIRED: Final[Event] = ("h", b"hexpired")
 
 # What takes the last element of a key says so, and then that the key is gone.
-_OF_ELEMENTS: Final = frozenset(("h", "s", "z"))
+_OF_ELEMENTS: Final = frozenset(("h", "s", "z", "l"))
 _OF_ONE_ELEMENT: Final = frozenset((
     "hget", "hmget", "hexists", "hstrlen", "sismember", "smismember", "hscan", "sscan",
     "zscore", "zmscore", "zrank", "zrevrank", "zscan", "zcount", "zlexcount", "zrange",
     "zrevrange", "zrangebyscore", "zrevrangebyscore", "zrangebylex", "zrevrangebylex", "dyn.scores",
+    "lindex", "lpos", "lrange", "dyn.lpeek",
 ))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
@@ -60,8 +64,12 @@ def of_write(
     if not existed and _looks(command, argv):
         events.append(MISS)
     if after == before:
+        if command.name == "ltrim" and existed:
+            events.append(("l", b"ltrim"))      # also where nothing stands outside
         return events
     event = _event_of(command, argv)
+    if command.name == "dyn.lmove":             # within one list
+        return [*events, _at_end(argv[4], b"push"), _at_end(argv[3], b"pop")]
     over = values.over(before, now_ms)
     if event[0] == "h" and over:
         events.append(FIELD_EXPIRED)
@@ -115,7 +123,13 @@ def _event_of(command: Command, argv: Argv) -> Event:
         return command.told[0], argv[2].lower()
     if command.name == "zadd" and b"INCR" in adding(argv).options:
         return "z", b"zincr"
+    if command.name in _AT_AN_END:
+        return _at_end(argv[2], _AT_AN_END[command.name])
     return command.told
+
+
+def _at_end(side: bytes, what: bytes) -> Event:
+    return "l", (b"l" if word(side) == b"LEFT" else b"r") + what
 
 
 def of_read(command: Command, reply: bytes, argv: Argv, now_ms: int, resp3: bool) -> list[Event]:

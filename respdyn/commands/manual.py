@@ -12,6 +12,7 @@ _GROUPS = {
     "hash": "Hashes",
     "set": "Sets",
     "sorted-set": "Sorted sets",
+    "list": "Lists",
     "hyperloglog": "HyperLogLog",
     "generic": "Keys",
     "pubsub": "Channels",

@@ -46,6 +46,7 @@ from respdyn.coordination.calls import (
 from respdyn.coordination.fallback import Fallback
 from respdyn.coordination.forwarding import Forwarding
 from respdyn.coordination.gather import Gather, Note
+from respdyn.coordination.item_moves import ItemMoves
 from respdyn.coordination.keyspace_events import KeyspaceEvents
 from respdyn.coordination.lines import Lines
 from respdyn.coordination.may_write import (
@@ -71,6 +72,7 @@ class Dispatcher:
         self.nobody_stores = False      # this node's disk fails, and no other can store either
         self.lines = Lines(node.now, self._next)
         self.busy = self.lines.busy     # keys that are read before they are written
+        self.item_moves = ItemMoves(node, self.lines, self.run, self.apply)
         self.forwarding = Forwarding(
             node, self.lines.line_up, self.lines.next_in_line, self._too_few_there
         )
@@ -106,7 +108,7 @@ class Dispatcher:
         plan = self._node.plans[slot]
         route = command.route
         deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
-        if self.busy and locator in self.busy:
+        if self.busy and locator in self.busy and not command.overtakes:
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             self.lines.line_up(locator, [Waiting(call, target.hold())])
             return None
@@ -159,6 +161,9 @@ class Dispatcher:
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._read_first(call, locator, plan, target)
+        if command.move is not None:
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+            return self._change(call, locator, plan, target)
         return self.apply(
             command, argv, locator, plan, resp3, terms, deadline_ms, target, until_ms
         )
@@ -260,6 +265,28 @@ class Dispatcher:
         )
         return None
 
+    def _change(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
+        """A write whose quorum was read, if it wants one: `apply` it, or begin its move."""
+        command, argv = call.command, call.argv
+        if command.move is None or argv[1] == argv[2]:
+            return self.apply(
+                command, argv, locator, plan, call.resp3, call.terms, call.deadline_ms, target,
+                call.until_ms,
+            )
+        refusal = why_not_write(self._node, plan, call.terms.w, call.terms.sloppy)
+        if refusal:
+            return error(refusal)
+        record = (self._replica.get if plan.is_owner else self._fallback.record)(locator)
+        try:
+            move = command.move(argv, record, self._now.wall_ms, call.resp3)
+        except ReplyError as wrong:
+            return error(wrong.text)
+        if isinstance(move, bytes):
+            return move
+        return self.item_moves.begin(
+            move, call.db, locator, plan, call.resp3, call.terms, call.deadline_ms, target
+        )
+
     def preview(
         self, command: Command, argv: list[bytes], record: bytes, resp3: bool, locator: Locator
     ) -> bytes:
@@ -313,12 +340,11 @@ class Dispatcher:
         else:
             reply = self._elsewhere(call, locator, plan, waiter) if (
                 (not plan.is_owner or self._node.store_failure) and plan.coordinator != self._here
-            ) else self.apply(
-                call.command, call.argv, locator, plan, call.resp3, call.terms,
-                call.deadline_ms, waiter, call.until_ms,
-            )
+            ) else self._change(call, locator, plan, waiter)
             if reply is not None:
                 waiter.fill(reply)
+            if locator in self.item_moves.under_way:
+                return
         self.lines.next_in_line(locator, plan.is_owner)
 
     def _next(self, waiting: Waiting, is_read: bool) -> bytes | None:
@@ -417,10 +443,7 @@ class Dispatcher:
             or (command.reads_before_write is not None and command.reads_before_write(call.argv))
         ):
             return self._read_first(call, locator, plan, target)
-        return self.apply(
-            command, call.argv, locator, plan, call.resp3, terms, call.deadline_ms, target,
-            call.until_ms,
-        )
+        return self._change(call, locator, plan, target)
 
     def _too_few_there(self, call: Call) -> None:
         """An owner that was to answer a read reaches too few others: ask those that we reach."""

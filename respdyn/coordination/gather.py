@@ -49,13 +49,20 @@ class Gather:
         self._note = note
         self._command = command
         parts = command.parts(argv)
+        whole = command.whole
+        if whole is not None:
+            parts = [whole(argv)]
+            if note is not None:
+                note(argv[2])
         if command.other_key is not None and command.other_key(argv) == (db, argv[1]):
             raise ReplyError("ERR source and destination objects are the same")
         self._waiter: Waiter = target.hold()
         then = command.then
-        self.is_long = self._begin(
-            parts, command.fold if then is None else self._then, db
-        )
+        if whole is not None:
+            fold: Callable[[list[bytes]], Then] = lambda replies: replies[0]    # noqa: E731
+        else:
+            fold = command.fold if then is None else self._then
+        self.is_long = self._begin(parts, fold, db)
 
     def _then(self, replies: list[bytes]) -> Then:
         then = self._command.then

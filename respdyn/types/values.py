@@ -24,7 +24,7 @@ from respdyn.causal.context import Context
 from respdyn.causal.dot import Stamp
 from respdyn.causal.element_map import INLINE, key_entries_of
 from respdyn.errors import ReplyError
-from respdyn.types import hashes, resets, sets, sorted_sets, strings
+from respdyn.types import hashes, lists, resets, sets, sorted_sets, strings
 from respdyn.types.strings import LONE, LONE_EXPIRING
 
 # In the second byte of a record that is alive and mentions an expiry; of an element map, all of it.
@@ -96,12 +96,18 @@ SORTED_SET: Final = Kind(
     unpack=sorted_sets.unpack,
 )
 
+LIST: Final = Kind(
+    "list", lists.key_ends_at, lists.siblings, lists.expire_key, lists.cover, lists.encoding,
+    lists.DUMP_NUMBERS, lists.dump, lists.load, pack=lists.pack, unpack=lists.unpack,
+)
+
 KINDS: Final[dict[int, Kind]] = {
     strings.LETTER: STRING,
     strings.COUNT_LETTER: STRING,
     hashes.LETTER[0]: HASH,
     sets.LETTER[0]: SET,
     sorted_sets.LETTER[0]: SORTED_SET,
+    lists.LETTER[0]: LIST,
 }
 
 
@@ -280,6 +286,8 @@ def size(record: bytes) -> int:
     kind = kind_of(record)
     if kind is HASH:
         return hashes.count(hashes.view_of(record, 0))
+    if kind is LIST:
+        return lists.count(lists.view_of(record, 0))
     return sets.count(sets.view_of(record, 0)) if kind is SET else 0
 
 

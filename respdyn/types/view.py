@@ -138,6 +138,24 @@ class View:
             element for element, cells in self._cells.items() if cells and element[:1] == letter
         )
 
+    def first(self, letter: bytes, count: int) -> list[bytes]:
+        """The first of the elements whose names begin with a letter, so many of them."""
+        if self.open() and self._is_unread():
+            return element_map.names_of(self.record, letter, count)
+        return self.elements_of(letter)[:count]
+
+    def last(self, letter: bytes, count: int) -> list[bytes]:
+        """The last of them, in their order."""
+        if self.open() and self._is_unread():
+            return element_map.last_names_of(self.record, letter, count)
+        return self.elements_of(letter)[-count:] if count else []
+
+    def _is_unread(self) -> bool:
+        """Whether the record's bytes tell all, and its elements were not read yet."""
+        return (
+            bool(self.record[1] & codec.ELEMENTS) and not self._is_read and not self.is_changed()
+        )
+
     def has_any(self, letter: bytes) -> bool:
         """Whether the record has elements whose names begin with a letter, from its head."""
         if not self.open():
@@ -290,6 +308,10 @@ class Draft(View):
     def next_dot(self) -> bytes:
         """The dot of the cell that is written next."""
         return self.actor + self._next.to_bytes(8)
+
+    def next_dots(self, count: int) -> list[bytes]:
+        """The dots of so many cells that are written next."""
+        return [self.actor + (self._next + at).to_bytes(8) for at in range(count)]
 
     def _mint(self) -> bytes:
         dot = self.next_dot()

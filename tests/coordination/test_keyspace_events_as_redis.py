@@ -56,6 +56,17 @@ STORIES = {
                    " / SINTERSTORE {s}d {s}b {s}c / SUNIONSTORE {s}d {s}b {s}c"
                    " / SDIFFSTORE {s}d {s}b {s}c / SDIFFSTORE {s}d {s}no {s}b"
                    " / SDIFFSTORE {s}d {s}no {s}b / SINTERCARD 2 {s}b {s}c",
+    "lists": "RPUSH l a b c d / LPUSH l x / LPUSHX l y / RPUSHX no z / LPOP l / RPOP l 2 / LPOP no"
+             " / LPOP l 0 / LSET l 0 q / LSET l 0 q / LSET l 9 q / LINSERT l BEFORE q p"
+             " / LINSERT l AFTER no p / LREM l 1 p / LREM l 1 p / LTRIM l 0 -1 / LTRIM l 0 0"
+             " / LTRIM no 0 1 / LRANGE l 0 -1 / LTRIM l 5 6 / EXISTS l / RPUSH l a / LPOP l"
+             " / RPUSH l a / LREM l 0 a / RPUSH l a / RPOP l 5 / RPUSH l a b / RENAME l m"
+             " / COPY m n",
+    "list moves": "RPUSH l a b c / LMOVE l m LEFT RIGHT / RPOPLPUSH l m / LMOVE l l LEFT RIGHT"
+                  " / LMOVE l m LEFT LEFT / EXISTS l / LMOVE m m LEFT RIGHT / LMOVE no m LEFT LEFT"
+                  " / LMPOP 2 no m LEFT / LMPOP 1 m RIGHT COUNT 9 / LMPOP 1 m LEFT",
+    "lists in a transaction": "MULTI / RPUSH l a b / LMOVE l m LEFT RIGHT / LMOVE l m LEFT RIGHT"
+                              " / LMPOP 2 l m LEFT / EXEC",
     "collections in a transaction": "MULTI / HSET h a 1 / SADD s a / HDEL h a / SREM s a / EXEC",
     "reads say nothing": "SET a 1 / GET a / STRLEN a / TTL a / TYPE a / MGET a no / EXISTS a",
 }

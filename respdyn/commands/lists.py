@@ -1,0 +1,290 @@
+"""The list commands on one key. Those that move items between keys are in `list_moves`.
+
+Source: Redis `t_list.c`; what concurrent changes do is told in `types/lists.py`.
+"""
+
+from typing import Final
+
+from respdyn.commands.arguments import (
+    INT64_MIN,
+    integer_of,
+    parse_integer,
+    syntax_error,
+    word,
+    wrong_arity,
+)
+from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command
+from respdyn.commands.elements import LIST, Change, changing, looking
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import (
+    EMPTY_ARRAY,
+    OK,
+    ZERO,
+    array,
+    bulk,
+    bulks,
+    integer,
+    null,
+    null_array,
+)
+from respdyn.types import lists
+from respdyn.types.view import Draft, View
+
+_MINUS_ONE: Final = b":-1\r\n"
+
+
+def _pushing(is_left: bool, only_there: bool) -> Change:
+    def push(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+        if not draft.open() and only_there:
+            return ZERO
+        size = lists.count(draft) + len(argv) - 2
+        lists.push(draft, argv[2:], is_left=is_left)
+        return integer(size)
+    return push
+
+
+def _popping(is_left: bool) -> Change:
+    def pop(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+        if len(argv) > 3:
+            raise wrong_arity("lpop" if is_left else "rpop")
+        count = -1
+        if len(argv) == 3:
+            count = positive(argv[2], "value is out of range, must be positive")
+        if not draft.open():
+            return null(resp3) if count < 0 else null_array(resp3)
+        if not count:
+            return EMPTY_ARRAY
+        found = taken(draft, abs(count), is_left)
+        return bulk(found[0]) if count < 0 else bulks(found)
+    return pop
+
+
+def positive(argument: bytes, text: str) -> int:
+    """A count that may be 0, or `text` as the error. Raises `ReplyError`."""
+    count = integer_of(argument)
+    if count is None or count < 0:
+        raise ReplyError(f"ERR {text}")
+    return count
+
+
+def taken(draft: Draft, count: int, is_left: bool) -> list[bytes]:
+    """So many items, taken from an end."""
+    letter = lists.LETTER
+    elements = draft.first(letter, count) if is_left else draft.last(letter, count)[::-1]
+    found = [lists.value(draft, element) for element in elements]
+    for element in elements:
+        draft.drop(element)
+    return found
+
+
+def llen(argv: Argv, view: View, resp3: bool) -> bytes:
+    return integer(lists.count(view))
+
+
+def lindex(argv: Argv, view: View, resp3: bool) -> bytes:
+    if not view.open():
+        return null(resp3)
+    elements = _one_at(view, argv[2])
+    return bulk(lists.value(view, elements[0])) if elements else null(resp3)
+
+
+def _one_at(view: View, argument: bytes) -> list[bytes]:
+    index, size = parse_integer(argument), lists.count(view)
+    if index < 0:
+        index += size
+    return lists.at(view, index, index) if 0 <= index < size else []
+
+
+def lrange(argv: Argv, view: View, resp3: bool) -> bytes:
+    start, stop = parse_integer(argv[2]), parse_integer(argv[3])
+    start, stop = _within(start, stop, lists.count(view))
+    if start > stop:
+        return EMPTY_ARRAY
+    return bulks([lists.value(view, element) for element in lists.at(view, start, stop)])
+
+
+def _within(start: int, stop: int, size: int) -> tuple[int, int]:
+    """First and last of a range that may count from the end; nothing is in it if the first is the
+    greater."""
+    start = max(start + size if start < 0 else start, 0)
+    stop = min(stop + size if stop < 0 else stop, size - 1)
+    return start, stop
+
+
+def lset(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+    if not draft.open():
+        raise ReplyError("ERR no such key")
+    elements = _one_at(draft, argv[2])
+    if not elements:
+        raise ReplyError("ERR index out of range")
+    lists.put(draft, elements[0], argv[3])
+    return OK
+
+
+def linsert(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+    side = word(argv[2])
+    if side not in (b"BEFORE", b"AFTER"):
+        raise syntax_error()
+    if not draft.open():
+        return ZERO
+    order = draft.elements()
+    for place, element in enumerate(order):
+        if lists.value(draft, element) == argv[3]:
+            lists.insert(draft, order, place, argv[4], is_after=side == b"AFTER")
+            return integer(len(order) + 1)
+    return _MINUS_ONE
+
+
+def lrem(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+    count = parse_integer(argv[2])
+    order = draft.elements()
+    left = abs(count) or len(order)
+    removed = 0
+    for element in order if count >= 0 else reversed(order):
+        if removed == left:
+            break
+        if lists.value(draft, element) == argv[3]:
+            draft.drop(element)
+            removed += 1
+    return integer(removed)
+
+
+def ltrim(argv: Argv, draft: Draft, resp3: bool) -> bytes:
+    start, stop = parse_integer(argv[2]), parse_integer(argv[3])
+    size = lists.count(draft)
+    start, stop = _within(start, stop, size)
+    if start > stop:
+        start, stop = size, size - 1
+    letter = lists.LETTER
+    gone = draft.first(letter, start) + draft.last(letter, size - 1 - stop)
+    for element in gone:
+        draft.drop(element)
+    return OK
+
+
+def lpos(argv: Argv, view: View, resp3: bool) -> bytes:
+    rank, count, most = _lpos_options(argv)
+    nothing = null(resp3) if count < 0 else EMPTY_ARRAY
+    if not view.open():
+        return nothing
+    order = view.elements()
+    size = len(order)
+    wanted, matches = argv[2], 0
+    found: list[int] = []
+    for index in range(min(size, most or size)):
+        place = index if rank > 0 else size - 1 - index
+        if lists.value(view, order[place]) != wanted:
+            continue
+        matches += 1
+        if matches >= abs(rank):
+            found.append(place)
+            if count < 0 or len(found) == count:
+                break
+    if count < 0:
+        return integer(found[0]) if found else nothing
+    return array([integer(place) for place in found])
+
+
+def _lpos_options(argv: Argv) -> tuple[int, int, int]:
+    """RANK, COUNT (-1 if there is none), MAXLEN (0 for no limit)."""
+    rank, count, most = 1, -1, 0
+    for position in range(3, len(argv), 2):
+        option = word(argv[position])
+        if option not in (b"RANK", b"COUNT", b"MAXLEN") or position + 1 == len(argv):
+            raise syntax_error()
+        argument = argv[position + 1]
+        if option == b"RANK":
+            rank = parse_integer(argument)
+            if not rank:
+                raise ReplyError(
+                    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second"
+                    " ... or use negative to start from the end of the list"
+                )
+        elif option == b"COUNT":
+            count = positive(argument, "COUNT can't be negative")
+        else:
+            most = positive(argument, "MAXLEN can't be negative")
+    if rank == INT64_MIN:       # it has no positive counterpart: Redis takes all from the end
+        rank, count = -1, min(count, 0)
+    return rank, count, most
+
+
+_EACH: Final = "O(N) with N the number of items that are named"
+_ALL: Final = "O(N) with N the number of items"
+
+
+def _push(name: str, summary: str, since: str, *, is_left: bool, only_there: bool) -> Command:
+    return Command(
+        name, f"{name.upper()} key element [element ...]", summary,
+        since=since, group="list", flags="write denyoom fast", access="RW insert",
+        complexity=_EACH, promise="converges", route=UPDATE if only_there else WRITE,
+        write=changing(LIST, _pushing(is_left, only_there)),
+        event="l lpush" if is_left else "l rpush",
+    )
+
+
+def _pop(name: str, summary: str, *, is_left: bool) -> Command:
+    return Command(
+        name, f"{name.upper()} key [count]", summary,
+        since="1.0.0", group="list", flags="write fast", access="RW access delete",
+        complexity="O(N) with N the number of items that are given", promise="per-coordinator",
+        route=UPDATE, write=changing(LIST, _popping(is_left)), event=f"l {name}",
+    )
+
+
+COMMANDS: tuple[Command, ...] = (
+    _push("lpush", "Puts items before all others of a list; creates the list if need be.",
+          "1.0.0", is_left=True, only_there=False),
+    _push("rpush", "Puts items behind all others of a list; creates the list if need be.",
+          "1.0.0", is_left=False, only_there=False),
+    _push("lpushx", "Puts items before all others of a list, if it is there.",
+          "2.2.0", is_left=True, only_there=True),
+    _push("rpushx", "Puts items behind all others of a list, if it is there.",
+          "2.2.0", is_left=False, only_there=True),
+    _pop("lpop", "Gives the first items of a list and removes them.", is_left=True),
+    _pop("rpop", "Gives the last items of a list and removes them.", is_left=False),
+    Command(
+        "llen", "LLEN key", "Tells how many items a list has.",
+        since="1.0.0", group="list", flags="readonly fast", access="RO",
+        promise="converges", route=READ, read=looking(LIST, llen),
+    ),
+    Command(
+        "lindex", "LINDEX key index", "Gives the item of a list at a place.",
+        since="1.0.0", group="list", flags="readonly", access="RO access", complexity=_ALL,
+        promise="converges", route=READ, read=looking(LIST, lindex),
+    ),
+    Command(
+        "lrange", "LRANGE key start stop", "Gives the items of a list between two places.",
+        since="1.0.0", group="list", flags="readonly", access="RO access", complexity=_ALL,
+        promise="converges", route=READ, read=looking(LIST, lrange),
+    ),
+    Command(
+        "lset", "LSET key index element", "Gives an item of a list another value.",
+        since="1.0.0", group="list", flags="write denyoom", access="RW update", complexity=_ALL,
+        promise="last-writer", route=UPDATE, write=changing(LIST, lset), event="l lset",
+    ),
+    Command(
+        "linsert", "LINSERT key <BEFORE | AFTER> pivot element",
+        "Puts an item beside the first one of a list that has this value.",
+        since="2.2.0", group="list", flags="write denyoom", access="RW insert", complexity=_ALL,
+        promise="converges", route=UPDATE, write=changing(LIST, linsert), event="l linsert",
+    ),
+    Command(
+        "lrem", "LREM key count element",
+        "Removes items of a list that have this value: so many from the left, or, below 0, from the"
+        " right; 0 for all.",
+        since="1.0.0", group="list", flags="write", access="RW delete", complexity=_ALL,
+        promise="converges", route=UPDATE, write=changing(LIST, lrem), event="l lrem",
+    ),
+    Command(
+        "ltrim", "LTRIM key start stop", "Removes the items of a list outside of two places.",
+        since="1.0.0", group="list", flags="write", access="RW delete", complexity=_ALL,
+        promise="converges", route=UPDATE, write=changing(LIST, ltrim), event="l ltrim",
+    ),
+    Command(
+        "lpos", "LPOS key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
+        "Tells at which places of a list a value is.",
+        since="6.0.6", group="list", flags="readonly", access="RO access", complexity=_ALL,
+        promise="converges", route=READ, read=looking(LIST, lpos),
+    ),
+)
