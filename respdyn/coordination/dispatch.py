@@ -265,7 +265,9 @@ class Dispatcher:
         )
         return None
 
-    def _change(self, call: Call, locator: bytes, plan: Plan, target: Target) -> bytes | None:
+    def _change(
+        self, call: Call, locator: Locator, plan: Plan, target: Target
+    ) -> bytes | None:
         """A write whose quorum was read, if it wants one: `apply` it, or begin its move."""
         command, argv = call.command, call.argv
         if command.move is None or argv[1] == argv[2]:

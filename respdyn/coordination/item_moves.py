@@ -28,10 +28,10 @@ from respdyn.commands.table import lookup
 from respdyn.coordination.calls import Continuation
 from respdyn.coordination.lines import Lines
 from respdyn.resp.replies import error
-from respdyn.ring.hashing import slot_of, slot_of_locator
+from respdyn.ring.hashing import Locator, slot_of, slot_of_locator
 
 Run = Callable[[Argv, int, bool, Terms, Target, int], bytes | None]
-Apply = Callable[[Command, Argv, bytes, Plan, bool, Terms, int, Target], bytes | None]
+Apply = Callable[[Command, Argv, Locator, Plan, bool, Terms, int, Target], bytes | None]
 
 _ERROR: Final = b"-"
 
@@ -40,14 +40,14 @@ class ItemMoves:
     """The moves that this node coordinates. `run` runs a command on any key, `apply` one here."""
 
     def __init__(self, node: ThisNode, lines: Lines, run: Run, apply: Apply) -> None:
-        self.under_way: set[bytes] = set()      # keys that stay busy until their move is done
+        self.under_way: set[Locator] = set()      # keys that stay busy until their move is done
         self._node = node
         self._lines = lines
         self._run = run
         self._apply = apply
 
     def begin(
-        self, move: Move, db: int, locator: bytes, plan: Plan, resp3: bool, terms: Terms,
+        self, move: Move, db: int, locator: Locator, plan: Plan, resp3: bool, terms: Terms,
         deadline_ms: int, target: Target,
     ) -> bytes | None:
         """Begin a move. The reply, or None: then `target` was asked for a place."""
@@ -85,7 +85,7 @@ class ItemMoves:
         return None
 
     def _take(
-        self, move: Move, locator: bytes, plan: Plan, resp3: bool, terms: Terms, deadline_ms: int,
+        self, move: Move, locator: Locator, plan: Plan, resp3: bool, terms: Terms, deadline_ms: int,
         target: Target,
     ) -> bytes | None:
         command = lookup(move.take)
