@@ -27,7 +27,8 @@ REGISTERS: Final = 1 << 14
 SPARSE_BYTES_MAX: Final = 3000          # as Redis's `hll-sparse-max-bytes`
 
 _MAGIC: Final = b"HYLL"
-_DENSE, _SPARSE = 0, 1
+_DENSE: Final = 0
+_SPARSE: Final = 1
 _HEAD: Final = 16
 _CACHE_TOP: Final = 15                  # where the highest byte of the cached cardinality stands
 _STALE: Final = 0x80                    # in it: the cache is out of date

@@ -29,7 +29,13 @@ LETTER: Final = b"l"
 _CLOCK: Final = 8
 _NODE_BYTES: Final = 8192       # of a listpack in a dump: Redis's `list-max-listpack-size` of -2
 _ITEM_BYTES: Final = 11         # that an item in a listpack may take besides its bytes
-_PLAIN_CONTAINER, _PACKED_CONTAINER = 1, 2
+_PLAIN: Final = 1               # containers in a dump: an item by itself, and a listpack
+_PACKED: Final = 2
+_TABLE: Final = 1               # numbers in a dump: a list of strings, and Redis's forms since
+_ZIPLIST: Final = 10
+_QUICKLIST: Final = 14
+_QUICKLIST_2: Final = 18
+DUMP_NUMBERS: Final = (_TABLE, _ZIPLIST, _QUICKLIST, _QUICKLIST_2)
 
 
 def count(view: View) -> int:
@@ -129,10 +135,10 @@ def dump(record: bytes, now_ms: int) -> bytes:
     for item in [*values(view_of(record, now_ms)), None]:
         bytes_more = 0 if item is None else len(item) + _ITEM_BYTES
         if packed and (item is None or size + bytes_more > _NODE_BYTES):
-            nodes.append(pack_count(_PACKED_CONTAINER) + pack_string(pack_listpack(packed)))
+            nodes.append(pack_count(_PACKED) + pack_string(pack_listpack(packed)))
             packed, size = [], 0
         if item is not None and bytes_more > _NODE_BYTES:
-            nodes.append(pack_count(_PLAIN_CONTAINER) + pack_string(item))
+            nodes.append(pack_count(_PLAIN) + pack_string(item))
         elif item is not None:
             packed.append(item)
             size += bytes_more
@@ -147,13 +153,13 @@ def load(packed: bytes, record: bytes, stamp: Stamp, at_ms: int) -> bytes:
     if number != _ZIPLIST:
         nodes, place = unpack_count(packed, 1)
     for _ in range(nodes):
-        container = _PACKED_CONTAINER
+        container = _PACKED
         if number == _QUICKLIST_2:
             container, place = unpack_count(packed, place)
         held, place = unpack_string(packed, place)
-        if number == _TABLE or container == _PLAIN_CONTAINER:
+        if number == _TABLE or container == _PLAIN:
             found.append(held)
-        elif container != _PACKED_CONTAINER:
+        elif container != _PACKED:
             raise DumpError("Bad data format")
         else:
             found += unpack_listpack(held) if number == _QUICKLIST_2 else unpack_ziplist(held)
@@ -194,4 +200,3 @@ def _is_live(view: View, element: bytes) -> bool:
 
 
 ITEMS: Final = ElementKind(LETTER, _prepare, _is_live)
-_TABLE, _ZIPLIST, _QUICKLIST, _QUICKLIST_2 = DUMP_NUMBERS = (1, 10, 14, 18)
