@@ -9,7 +9,7 @@ The driver's loop:
     something out, then node.start(now, wall)
     for each turn:
         node.advance(now, wall)                         # time first, once
-        node.command(...), node.frame(...), node.link(...), node.durable(...)   # what came in
+        node.serve(...), node.frame(...), node.link(...), node.durable(...)     # what came in
         out = node.drain()
         if out.generation: store.submit(out.generation, out.batch, out.sync)
         write each of out.frames to its peer's connection
@@ -23,8 +23,6 @@ may be lost with its connection, and one connection never reorders. `restore` co
 `start` before everything else. After `PeerError` from `frame` or `meet` the driver drops that
 connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
 """
-
-from collections import deque
 
 from respdyn.admin.answers import Answers
 from respdyn.admin.tasks import Tasks
@@ -62,6 +60,7 @@ from respdyn.replication.exchange import Exchange
 from respdyn.replication.handoff import Handoff
 from respdyn.replication.scrub import Scrub
 from respdyn.replication.transfer import Transfer
+from respdyn.resp.requests import RequestReader
 from respdyn.ring.ring import Member
 from respdyn.sessions.session import Session
 from respdyn.sessions.sessions import Sessions
@@ -247,15 +246,12 @@ class Node:
         """The client is gone. What it asked for goes on; the replies go nowhere."""
         self.sessions.close_session(session)
 
-    def command(self, session: Session, argv: list[bytes]) -> None:
-        """A client's command."""
-        self.sessions.commands(session, deque((argv,)), 1, self.settings.client_output_soft)
-
-    def commands(
-        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
-    ) -> None:
-        """Take at most so many of `ready`, none of a client with `soft_bytes` of output to read."""
-        self.sessions.commands(session, ready, most, soft_bytes)
+    def serve(
+        self, session: Session, reader: RequestReader, most: int, soft_bytes: int
+    ) -> int:
+        """Run at most so many of the commands that a client has sent, none while it has
+        `soft_bytes` of output to read; how many. Raises `ProtocolError`."""
+        return self.sessions.serve(session, reader, most, soft_bytes)
 
     # ---- peers ----
 

@@ -16,6 +16,8 @@ from respdyn.config import Settings
 from respdyn.errors import PeerError
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
+from respdyn.resp.replies import bulks
+from respdyn.resp.requests import RequestLimits, RequestReader
 from respdyn.sessions.session import Session
 from respdyn.storage.memory import apply
 
@@ -265,6 +267,14 @@ class Little:
         raise AssertionError("no such key")
 
 
+def offer(node: Node, session: Session, reader: RequestReader, data: bytes) -> None:
+    """Bytes that a client sends: all whole commands in them are run."""
+    reader.feed(data)
+    reader.authenticated = session.authenticated
+    while node.serve(session, reader, 1000, 1 << 30):
+        reader.authenticated = session.authenticated
+
+
 class Client:
     """A client's connection to one node."""
 
@@ -273,11 +283,15 @@ class Client:
         self.node = node
         self.session: Session = node.open_session("10.9.9.9:1", "10.0.0.1:6379", listener, None)
         self._reader = hiredis.Reader(replyError=lambda text: text)
+        self._requests = RequestReader(RequestLimits())
 
     def send(self, *words: object) -> None:
-        self.node.command(
-            self.session, [w if isinstance(w, bytes) else str(w).encode() for w in words]
-        )
+        argv = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+        self.offer(bulks(argv))
+
+    def offer(self, data: bytes) -> None:
+        """Bytes that the client sends: all whole commands in them are run."""
+        offer(self.node, self.session, self._requests, data)
 
     def receive(self, limit_ms: int = 5000) -> object:
         """The next reply; an error is its text."""

@@ -86,6 +86,7 @@ LARGE: Final = 64 << 10       # from here on bytes are not copied where that can
 _SEED: Final = VERSION << 8
 _SEED_LIVE: Final = _SEED | PLAIN | LIVE
 _SEED_EXPIRING: Final = _SEED | PLAIN | EXPIRES | LIVE
+_HEAD_PLAIN: Final = bytes((VERSION, PLAIN | LIVE))
 
 
 def encode(state: DottedMap) -> bytes:
@@ -118,6 +119,24 @@ def encode_plain(
         return _pack_head(VERSION, 7, crc32(body, _SEED_EXPIRING)) + body
     body = _pack_plain(clock, actor, lo, hi) + value
     return _pack_head(VERSION, 5, crc32(body, _SEED_LIVE)) + body
+
+
+def overwrite_plain(
+    record: bytes, actor: bytes, counter: int, floor: int, clock: int, value: bytes
+) -> bytes:
+    """The PLAIN record of a value with the next dot of who wrote the one in `record`, over it.
+
+    Made of slices, without a number taken apart: of big-endian ones the bytes compare as they do.
+    b"" where it is not as simple: another actor, an expiry, a clock that is not above, a dot that
+    is not above or not above the floor, a large value.
+    """
+    if record[1] != PLAIN | LIVE or record[14:30] != actor or len(value) >= LARGE:
+        return b""
+    now, new, last = clock.to_bytes(8, "big"), counter.to_bytes(8, "big"), record[38:46]
+    if record[6:14] >= now or last >= new or last <= floor.to_bytes(8, "big"):
+        return b""
+    body = b"".join((now, record[14:38], new, value))
+    return _HEAD_PLAIN + crc32(body, _SEED_LIVE).to_bytes(4, "big") + body
 
 
 def _encode_large(

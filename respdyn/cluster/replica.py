@@ -140,7 +140,8 @@ class Replica(KeyTable):
             self.records += 1
             self.bytes += len(locator) + len(new)
             self._count(locator, b"", new)
-        self.batch += (locator, new)
+        self.batch.append(locator)
+        self.batch.append(new)
 
     def _put_map(self, locator: Locator, old: bytes, new: bytes) -> bytes:
         """Put a record into the table where it or the one before (b"": none) is an element map.

@@ -117,5 +117,7 @@ class ThisNode:
         """A new dot with its clock, for a key of this partition."""
         identity = self.identity
         identity.counter = counter = identity.counter + 1
-        floor = identity.floors.get(partition, identity.floor)
+        floor = identity.floor
+        if identity.floors:
+            floor = identity.floors.get(partition, floor)
         return identity.actor, counter, floor, self.clock.now(self.now.wall_ms)

@@ -2,11 +2,10 @@
 
 There are two readers. The *exact* one is a small machine that knows every rule: inline commands
 with quotes, all of Redis's protocol errors, limits that are checked when a length is declared,
-before anything of that length has arrived. The *fast* one splits a whole piece of input at its line
-ends, in C, and takes every command whose headers are just what they must be for its arguments.
-Where that is not so (a line end within an argument, a command that is not complete) the exact
-reader goes on. As fast as hiredis was here, which is made for replies: for requests it is too
-lenient, and it allocates what a length declares.
+before anything of that length has arrived. The *usual* one takes a command that is there as a whole
+and written as clients write it, in one pass over its bytes. Where that is not so the exact reader
+goes on. hiredis is made for replies: for requests it is too lenient, and it allocates what a length
+declares. The fast path (`sessions/fast_path`) reads what it runs by itself, from `data` and `at`.
 
 Before AUTH only the exact reader is used, with narrow limits. A command's memory is bounded by what
 has arrived of it: a declared length reserves nothing.
@@ -14,16 +13,23 @@ has arrived of it: a declared length reserves nothing.
 Source: Redis `networking.c` (processInlineBuffer, processMultibulkBuffer), `sds.c` (sdssplitargs).
 """
 
+from __future__ import annotations
+
 import re
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # a machine word, where this is compiled
 
 _UNAUTHENTICATED_ARGS: Final = 10
 _UNAUTHENTICATED_BULK_BYTES: Final = 16384
 
-# A larger piece of input is most likely one large argument.
-_FAST_BYTES_MAX: Final = 1024 * 1024
+# The usual reader takes no larger command, nor one of more words: below every limit on them.
+_USUAL_BYTES_MAX: Final = 512 * 1024
+_USUAL_ARGS_MAX: Final = 1000
+_USUAL_SIZE_MAX: Final = 99_999     # so far a size is read
 
 # Headers as they are written, of sizes that are seen all the time.
 _COUNTS: Final = {b"*%d" % count: count for count in range(1, 1024)}
@@ -32,7 +38,11 @@ _BULK_SIZES: Final = {header: size for size, header in enumerate(_BULK_HEADERS)}
 
 _LENGTH: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _STAR: Final = 0x2A
-_DOLLAR: Final = 0x24
+DOLLAR: Final = 0x24
+_CR: Final = 0x0D
+_LF: Final = 0x0A
+_ZERO: Final = 0x30
+_NINE: Final = 0x39
 
 # What a browser that was lured here would send first (cross-protocol scripting).
 HTTP_WORDS: Final = (b"post", b"host:")
@@ -77,19 +87,18 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_args_left", "_argv", "_at", "_bulk_bytes", "_command_bytes", "_data", "_exact_until",
-        "_limits", "_missing", "_more", "authenticated", "ready",
+        "_args_left", "_argv", "_bulk_bytes", "_command_bytes", "_limits", "_missing", "_more",
+        "at", "authenticated", "data", "ready",
     )
 
     def __init__(self, limits: RequestLimits, authenticated: bool = False) -> None:
         self.authenticated = authenticated      # set by the driver; looked at before each command
         self._limits = limits
         self.ready: deque[list[bytes]] = deque()    # commands read and not taken yet
-        self._data = b""            # input, read up to `_at`
-        self._at = 0
-        self._more: list[bytes] = []    # input behind `_data`, not joined yet
+        self.data = b""             # input, read up to `at`
+        self.at = 0
+        self._more: list[bytes] = []    # input behind `data`, not joined yet
         self._missing = 0           # bytes without which there is no getting on
-        self._exact_until = 0       # up to here of `_data` the fast reader was in doubt
         self._argv: list[bytes] = []    # the command at hand
         self._args_left = 0
         self._bulk_bytes = -1       # of the argument at hand; -1: not declared yet
@@ -97,29 +106,52 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Add a piece of input."""
-        if self._data or self._more:
+        if self.data or self._more:
             self._more.append(data)
             self._missing -= len(data)
         else:
-            self._data = data
-            self._at = self._exact_until = 0
+            self.data = data
+            self.at = 0
             self._missing = 0
 
-    def read(self) -> bool:
-        """Put the next commands, none of them empty, into `ready`; False when there are none.
+    def is_before_command(self) -> bool:
+        """Whether there is input, and the next of it begins a command: others may read it too."""
+        return (
+            self.authenticated and self._args_left == 0 and self.at < len(self.data)
+            and self._missing <= 0 and not self._more and not self.ready
+        )
 
-        Many at once where all are of the usual kind; before AUTH one, since it may be AUTH.
+    def has_input(self) -> bool:
+        """Whether something is there that was not read."""
+        return len(self.data) > 0 or bool(self.ready)
+
+    def skip(self, at: int) -> None:
+        """Others have read the commands up to here of `data`."""
+        if at == len(self.data):
+            self.data = b""
+            self.at = 0
+        else:
+            self.at = at
+
+    def read(self) -> bool:
+        """Put the next command, not empty, into `ready`; False when there is none.
+
         Raises `ProtocolError`. After that the reader is of no use any more.
         """
         if self.ready:
             return True
-        if not self._data or self._missing > 0:
+        if not self.data or self._missing > 0:
             return False
         if self._more:
             self._join()
-        while self._at < len(self._data):
-            if self.authenticated and not self._args_left and self._read_many():
-                return True
+        while self.at < len(self.data):
+            if self.authenticated and not self._args_left:
+                words: list[bytes] = []
+                after = read_usual(self.data, self.at, words)
+                if after >= 0:
+                    self.skip(after)
+                    self.ready.append(words)
+                    return True
             argv = self._read_one()
             if argv is None:
                 self._trim()
@@ -127,7 +159,7 @@ class RequestReader:
             if argv:
                 self.ready.append(argv)
                 return True
-        self._data = b""
+        self.data = b""
         return False
 
     @property
@@ -137,58 +169,32 @@ class RequestReader:
         """
         ready = self.ready
         return (
-            len(self._data) - self._at + sum(map(len, self._more))
+            len(self.data) - self.at + sum(map(len, self._more))
             + sum(map(len, self._argv)) + (len(ready) * sum(map(len, ready[0])) if ready else 0)
         )
 
     def _join(self) -> None:
-        self._exact_until -= self._at
-        self._data = b"".join((self._data[self._at :], *self._more))
-        self._at = 0
+        self.data = b"".join((self.data[self.at :], *self._more))
+        self.at = 0
         self._more.clear()
 
     def _trim(self) -> None:
         """Forget what was read, so that an argument's first part does not hold all before it."""
-        if self._at:
-            self._exact_until -= self._at
-            self._data = self._data[self._at :]
-            self._at = 0
-
-    # ---- the fast reader ----
-
-    def _read_many(self) -> bool:
-        """Read whole commands of the usual kind into `ready`; False if the first is not one."""
-        start = self._at
-        held = self._data
-        if (
-            start < self._exact_until or held[start] != _STAR
-            or len(held) - start > _FAST_BYTES_MAX
-        ):
-            return False
-        data = held[start:]         # no copy when nothing was read of it yet
-        tokens = data.split(b"\r\n")
-        last = len(tokens) - 1
-        at = _collect(tokens, last, self.ready)
-        if at == last and not tokens[last]:
-            self._data = b""
-            self._at = 0
-            return True
-        left = sum(map(len, tokens[at:])) + 2 * (last - at)
-        self._at = len(self._data) - left
-        self._exact_until = len(self._data)
-        return at > 0
+        if self.at:
+            self.data = self.data[self.at :]
+            self.at = 0
 
     # ---- the exact reader ----
 
     def _read_one(self) -> list[bytes] | None:
         """One command, or the empty list for an empty one; None when more input is needed."""
         if not self._args_left:
-            if self._data[self._at] != _STAR:
+            if self.data[self.at] != _STAR:
                 return self._read_inline()
-            end = self._data.find(b"\r\n", self._at, self._at + 7)
-            count = _COUNTS.get(self._data[self._at : end]) if end > 0 else None
+            end = self.data.find(b"\r\n", self.at, self.at + 7)
+            count = _COUNTS.get(self.data[self.at : end]) if end > 0 else None
             if count is not None:
-                self._at = end + 2
+                self.at = end + 2
             else:
                 count = self._read_length("mbulk count")
                 if count is None:
@@ -204,30 +210,30 @@ class RequestReader:
         return self._read_args()
 
     def _read_args(self) -> list[bytes] | None:
-        data, argv = self._data, self._argv
+        data, argv = self.data, self._argv
         for _ in range(self._args_left):
             size = self._bulk_bytes
             if size < 0:
-                at = self._at
+                at = self.at
                 end = data.find(b"\r\n", at, at + 8)
                 known = _BULK_SIZES.get(data[at:end]) if end > 0 else None
                 if known is not None:
                     size = known
-                    self._at = end + 2
+                    self.at = end + 2
                     self._command_bytes += size
                 else:
                     declared = self._read_bulk_length()
                     if declared is None:
                         return None
                     size = declared
-            start = self._at
+            start = self.at
             end = start + size
             if end + 2 > len(data):
                 self._bulk_bytes = size
                 self._missing = end + 2 - len(data)
                 return None
             argv.append(data[start:end])
-            self._at = end + 2      # whatever these two bytes are, as in Redis
+            self.at = end + 2      # whatever these two bytes are, as in Redis
             self._bulk_bytes = -1
             self._args_left -= 1
         self._argv = []
@@ -248,7 +254,7 @@ class RequestReader:
 
     def _read_length(self, what: str) -> int | None:
         """The number in a line such as `*3`; -1 if it is not one. None if the line is not there."""
-        data, at = self._data, self._at
+        data, at = self.data, self.at
         end = data.find(b"\r", at, at + self._limits.inline_bytes + 1)
         if end < 0:
             if len(data) - at > self._limits.inline_bytes:
@@ -256,23 +262,23 @@ class RequestReader:
             return None
         if end + 2 > len(data):
             return None
-        if what == "bulk count" and data[at] != _DOLLAR:
+        if what == "bulk count" and data[at] != DOLLAR:
             shown = data[at : at + 1].decode("latin-1").translate(_UNPRINTED)
             raise ProtocolError(f"Protocol error: expected '$', got '{shown}'")
         digits = data[at + 1 : end]
         if _LENGTH.fullmatch(digits) is None:
             raise ProtocolError(f"Protocol error: invalid {_LENGTH_NAMES[what]} length")
-        self._at = end + 2
+        self.at = end + 2
         return int(digits)
 
     def _read_inline(self) -> list[bytes] | None:
-        data, at, most = self._data, self._at, self._limits.inline_bytes
+        data, at, most = self.data, self.at, self._limits.inline_bytes
         end = data.find(b"\n", at, at + most + 1)
         if end < 0:
             if len(data) - at > most:
                 raise ProtocolError("Protocol error: too big inline request")
             return None
-        self._at = end + 1
+        self.at = end + 1
         argv = split_inline(data[at:end].removesuffix(b"\r"))
         if argv is None:
             raise ProtocolError("Protocol error: unbalanced quotes in request")
@@ -285,46 +291,65 @@ _LENGTH_NAMES: Final = {"mbulk count": "multibulk", "bulk count": "bulk"}
 _UNPRINTED: Final = {0x0D: " ", 0x0A: " "}
 
 
-def _collect(tokens: list[bytes], last: int, commands: deque[list[bytes]]) -> int:
-    """Append the commands made of whole tokens; where the first thing begins that is none.
+def read_usual(data: bytes, start: i64, argv: list[bytes]) -> i64:
+    """The usual reader: where the command ends that begins at `start`, its words added to `argv`.
 
-    Every header is compared with what it must be for the argument behind it, so an argument with a
-    line end in it, or anything else that is out of the ordinary, ends the loop.
+    -1 if it is not all there, or not written as usual; then `argv` is of no use.
     """
-    at = 0
-    headers = _BULK_HEADERS
-    while at < last:
-        head = tokens[at]
-        try:
-            if head == b"*3":
-                _, size0, one, size1, two, size2, three = tokens[at : at + 7]
-                if (
-                    size0 != headers[len(one)]
-                    or size1 != headers[len(two)]
-                    or size2 != headers[len(three)]
-                    or at + 7 > last
-                ):
-                    return at
-                commands.append([one, two, three])
-                at += 7
-            elif head == b"*2":
-                _, size0, one, size1, two = tokens[at : at + 5]
-                if size0 != headers[len(one)] or size1 != headers[len(two)] or at + 5 > last:
-                    return at
-                commands.append([one, two])
-                at += 5
-            else:
-                end = at + 1 + 2 * _COUNTS[head]
-                argv = tokens[at + 2 : end : 2]
-                sizes = [b"$%d" % len(argument) for argument in argv]
-                if end > last or tokens[at + 1 : end : 2] != sizes:
-                    return at
-                commands.append(argv)
-                at = end
-        except (IndexError, KeyError, ValueError):
-            # A large argument, a header out of the ordinary, or the end.
-            return at
-    return at
+    end: i64 = len(data)
+    count: i64 = size_at(data, start, _STAR)
+    if count <= 0 or count > _USUAL_ARGS_MAX:
+        return -1
+    at = start + header_bytes(count)
+    while count > 0:
+        size: i64 = size_at(data, at, DOLLAR)
+        if size < 0:
+            return -1
+        first = at + header_bytes(size)
+        last = first + size
+        at = last + 2
+        if at > end or data[last] != _CR or data[last + 1] != _LF:
+            return -1
+        argv.append(data[first:last])
+        count -= 1
+    return at if at - start <= _USUAL_BYTES_MAX else -1
+
+
+def size_at(data: bytes, at: i64, mark: i64) -> i64:
+    """The number in the header that begins here with this mark (`$12`, line end and all); -1 if it
+    is not written as usual, is not all there, or is larger than what is usual.
+
+    >>> heads = b"$12\\r\\n", b"$0\\r\\n", b"$012\\r\\n", b"#12\\r\\n", b"$12", b""
+    >>> [size_at(head, 0, DOLLAR) for head in heads]
+    [12, 0, -1, -1, -1, -1]
+    """
+    end: i64 = len(data)
+    if at >= end or data[at] != mark:
+        return -1
+    size: i64 = 0
+    here = at + 1
+    while here < end:
+        digit: i64 = data[here]
+        if digit < _ZERO or digit > _NINE:
+            break
+        size = size * 10 + digit - _ZERO
+        if size > _USUAL_SIZE_MAX:
+            return -1
+        here += 1
+    if here + 1 >= end or data[here] != _CR or data[here + 1] != _LF:
+        return -1
+    return size if here == at + header_bytes(size) - 2 else -1
+
+
+def header_bytes(size: i64) -> i64:
+    """How long the header of such a size is, line end and all, as it is usually written."""
+    if size < 10:
+        return 4
+    if size < 100:
+        return 5
+    if size < 1000:
+        return 6
+    return 7 if size < 10_000 else 8
 
 
 _WORD: Final = re.compile(

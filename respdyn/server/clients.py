@@ -383,9 +383,8 @@ class Client(asyncio.Protocol):
             self._take_later()
             return
         self._has_more = False
-        run = turn.node.commands
+        serve = turn.node.serve
         soft = self._soft
-        ready = reader.ready
         most = COMMANDS_PER_TURN if self._is_free else STRANGER_COMMANDS
         began_s = 0.0
         try:
@@ -394,15 +393,7 @@ class Client(asyncio.Protocol):
                     self._is_free = reader.authenticated = True
                     self._limit_output()
                     soft = self._soft
-                if not ready and not reader.read():
-                    if self._has_ended:
-                        self._finish()
-                    elif not self._is_reading:
-                        self._read_on()
-                    return
-                before = len(ready)
-                run(session, ready, most if most < HELPING else HELPING, soft)
-                ran = before - len(ready)
+                ran = serve(session, reader, most if most < HELPING else HELPING, soft)
                 most -= ran
                 if ran >= HELPING:          # a small pipeline is not timed at all
                     now_s = clock_s()
@@ -414,6 +405,12 @@ class Client(asyncio.Protocol):
                     or self._is_stuck or session.closing
                 ):
                     self._hold()
+                    return
+                if ran == 0 or not reader.has_input():
+                    if self._has_ended:
+                        self._finish()
+                    elif not self._is_reading:
+                        self._read_on()
                     return
         except ProtocolError as wrong:
             self._refuse(session, wrong)

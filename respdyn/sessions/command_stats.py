@@ -24,6 +24,7 @@ from typing import Final
 from respdyn.cluster.now import Now
 from respdyn.commands.declare import Command
 from respdyn.commands.table import TABLE
+from respdyn.resp.requests import read_usual
 from respdyn.sessions.session import ReplyPlace, Session
 
 SAMPLES_MAX: Final = 160            # of one event, as in Redis
@@ -199,16 +200,18 @@ class CommandStats:
         self._tell(cell.session, command, argv, took_ns, where)
 
     def ran_plain(
-        self, session: Session, gets: int, sets: int, first: list[bytes], took_ns: int
+        self, session: Session, gets: int, sets: int, data: bytes, at: int, took_ns: int
     ) -> None:
-        """So many plain GETs and SETs, `first` the first of them, took this node so long."""
+        """So many plain GETs and SETs, the first of them at `at` in `data`, took so long."""
         both = gets + sets
         if gets:
             self.cost_of(GET).add(took_ns * gets // both, gets)
         if sets:
             self.cost_of(SET).add(took_ns * sets // both, sets)
         if took_ns >= self._told_ns and both == 1:
-            self._tell(session, GET if gets else SET, first, took_ns)
+            argv: list[bytes] = []
+            read_usual(data, at, argv)
+            self._tell(session, GET if gets else SET, argv, took_ns)
 
     def _tell(
         self, session: Session, command: Command, argv: list[bytes], took_ns: int, where: str = ""

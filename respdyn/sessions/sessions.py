@@ -3,7 +3,6 @@
 `router` has the road that it takes from here.
 """
 
-from collections import deque
 from collections.abc import Callable
 
 from respdyn.cluster.coordinator import Coordinator
@@ -23,7 +22,7 @@ from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
 from respdyn.membership.readiness import Readiness
 from respdyn.resp.replies import error
-from respdyn.resp.requests import HTTP_WORDS
+from respdyn.resp.requests import HTTP_WORDS, RequestReader
 from respdyn.ring.ring import Member
 from respdyn.sessions import monitors, pubsub_tasks, tracked_run, transactions
 from respdyn.sessions.client_info import describe
@@ -179,57 +178,79 @@ class Sessions:
 
     # ---- commands ----
 
-    def commands(
-        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
-    ) -> None:
-        """Run commands of a client, in order; their replies join its output, now or later.
+    def serve(
+        self, session: Session, reader: RequestReader, most: int, soft_bytes: int
+    ) -> int:
+        """Run commands of a client as its input has them; their replies join its output, now or
+        later. How many were run: none when nothing whole is left.
 
-        Ends when none is left, `most` were run, or its next is held; and when it has more than
-        `soft_bytes` of output to read, or `PENDING_MAX` replies or commands that wait.
+        Ends when `most` were run, when the next is held, when it has more than `soft_bytes` of
+        output to read, or `PENDING_MAX` replies or commands that wait, and before AUTH after each.
+        Raises `ProtocolError`, behind the replies to all before it.
         """
-        last = len(ready) - most
-        while ready and len(ready) > last:
-            if self._is_usual(session):
-                room = self._node.settings.max_inflight - self._load.held
-                first = ready[0]
-                began_ns = self.command_stats.clock_ns()
-                gets, sets = self.fast_path.run(
-                    session, ready, min(len(ready) - last, room), soft_bytes
-                )
-                if gets or sets:
-                    took_ns = self.command_stats.clock_ns() - began_ns
-                    self.command_stats.ran_plain(session, gets, sets, first, took_ns)
-                if not ready:
-                    return
-            if session.out_bytes > soft_bytes or session.is_full():
-                return
-            if len(ready) > last:
-                self._command(session, ready.popleft())
-                if session.is_held:
-                    return
+        left = most
+        while left > 0 and not session.closing:
+            if reader.is_before_command() and self._is_usual(session):
+                left -= self._serve_plain(session, reader, left, soft_bytes)
+                if left <= 0 or session.out_bytes > soft_bytes or session.is_full():
+                    break
+            if not reader.read():
+                break
+            self.command(session, reader.ready.popleft())
+            left -= 1
+            if (
+                session.is_held or session.out_bytes > soft_bytes or session.is_full()
+                or not reader.authenticated
+            ):
+                break
+        return most - left
+
+    def _serve_plain(
+        self, session: Session, reader: RequestReader, most: int, soft_bytes: int
+    ) -> int:
+        """Run what comes first of plain commands; how many."""
+        stats, path = self.command_stats, self.fast_path
+        data, at = reader.data, reader.at
+        room = self._node.settings.max_inflight - self._load.held
+        began_ns = stats.clock_ns()
+        after = path.run(session, data, at, most if most < room else room, soft_bytes)
+        gets, sets = path.gets, path.sets
+        if after != at:
+            reader.skip(after)
+            stats.ran_plain(session, gets, sets, data, at, stats.clock_ns() - began_ns)
+        return gets + sets
 
     def _is_usual(self, session: Session) -> bool:
-        """Whether `plain` may run commands of this session.
+        """Whether the fast path may run commands of this session.
 
         Every rule that `_begin` and the router apply to a command because of its session or its
         node, rather than of the command itself, is named here.
         """
         return (
-            session.guard is None and session.transaction is None and not session.closing
-            and session.written is None and not session.watched
-            and not session.has_barrier and not session.backlog
-            and session.reply_mode == "on"
-            and (session.subscriptions is None or session.resp == 3)
-            and session.tracking is None and not self.monitors.sessions
+            # The session: what it may do, and that its commands are run now and answered plainly.
+            session.guard is None               # else its user's rules are looked at
+            and session.transaction is None     # else it is queued
+            and not session.closing
+            and not session.has_barrier and not session.backlog     # else it waits for others
+            and session.reply_mode == "on"      # else it may have no reply
+            and (session.subscriptions is None or session.resp == 3)    # else few are allowed
+            # What else is noted of a command of its own.
+            and session.written is None         # all that it writes, for WAIT
+            and not session.watched             # what it writes, for EXEC
+            and session.tracking is None        # what it reads
+            and not self.monitors.sessions      # who watches it
+            and self._dispatcher.keyspace_events is None    # who hears of it
+            and not self.command_stats.times_each           # what each costs
+            # The node: that it is there for commands, and holds none back.
             and not self._node.stopping and bool(self._node.plans)
-            and self._dispatcher.keyspace_events is None
-            and not self._node.memory_is_full and not self.command_stats.times_each
+            and not self._node.memory_is_full
             and not self.pausing.is_on
             and self.arrival.is_over and not self.holding.is_on
             and self._load.held < self._node.settings.max_inflight
         )
 
-    def _command(self, session: Session, argv: list[bytes]) -> None:
+    def command(self, session: Session, argv: list[bytes]) -> None:
+        """Run a command that was read, by the long way."""
         if session.has_barrier or session.backlog:
             session.backlog.append((argv, self._now.now_ms))
             if self.pausing.is_on:

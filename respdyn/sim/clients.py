@@ -20,6 +20,8 @@ from collections import deque
 import hiredis
 
 from respdyn.node import Node
+from respdyn.resp.replies import bulks
+from respdyn.resp.requests import RequestLimits, RequestReader
 from respdyn.sessions.session import Session
 from respdyn.sim import operations, views
 from respdyn.sim.chance import Chance
@@ -30,6 +32,8 @@ from respdyn.sim.world import World
 
 # How much later than its deadline a reply may leave: turns are not instant.
 _SLACK_US = 100_000
+# They read all that they are sent.
+_OUTPUT_MAX = 1 << 30
 
 
 class Client:
@@ -45,6 +49,7 @@ class Client:
         self.waiting: deque[Op] = deque()   # sent, not answered
         self.life = 0
         self._reader = hiredis.Reader()
+        self._requests = RequestReader(RequestLimits(), True)
         self.held_us = 0                    # when its next write last waited for a disk
         self._arrival_us = 0
         self._departure_us = 0
@@ -109,6 +114,7 @@ class Client:
     def open(self, node: Node, link: int) -> None:
         """The connection is accepted."""
         if link == self.link and self.host is not None:
+            self._requests = RequestReader(RequestLimits(), True)
             self.session = node.open_session(
                 f"10.1.0.{len(self.name)}:{10_000 + self.link % 50_000}",
                 self.host.client_address, "client", self,
@@ -119,11 +125,13 @@ class Client:
         session = self.session
         if session is None:
             return
+        if session.closing:
+            return
         for op in ops:
-            if session.closing:
-                return
             op.given_us = now_us
-            node.command(session, op.argv)
+        self._requests.feed(b"".join([bulks(op.argv) for op in ops]))
+        while node.serve(session, self._requests, len(ops), _OUTPUT_MAX):
+            pass
 
     def take_output(self, session: Session, now_us: int) -> None:
         """The node has replies."""

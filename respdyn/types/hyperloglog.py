@@ -96,7 +96,7 @@ def union(value: bytes, others: list[bytes]) -> bytes:
         highest = _higher(highest, registers_of(other))
         is_wide = is_wide or is_dense(other)
     held = bytearray(to_dense(value) if is_wide else value)
-    for register, number in enumerate(highest):
+    for register, number in enumerate(bytes(highest)):      # mypyc knows no loop over a bytearray
         if number:
             _raise(held, register, number)
     return stale(bytes(held))
@@ -134,7 +134,7 @@ def count_together(values: list[bytes]) -> int:
 def count_registers(registers: bytearray) -> int:
     """How many different elements have made the registers what they are, nearly."""
     counts = [0] * 64
-    for number in registers:
+    for number in bytes(registers):
         counts[number] += 1
     z = REGISTERS * _tau((REGISTERS - counts[_BITS + 1]) / REGISTERS)
     for number in range(_BITS, 0, -1):

@@ -94,6 +94,10 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
     actor, counter, floor, clock = stamp
     if not record:
         return encode_plain(clock, actor, counter - 1, counter, expire_at, value)
+    if expire_at == 0:
+        written = codec.overwrite_plain(record, actor, counter, floor, clock, value)
+        if written:
+            return written
     if record[1] & 1:
         highest, last, lo, previous = unpack_plain(record)
     else:

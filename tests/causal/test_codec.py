@@ -325,3 +325,21 @@ def test_a_newer_record_wins_whole_and_undecoded(older, newer):
         assert not calls_during(lambda a=a, b=b: join_records(a, b)) & {"_build", "join", "encode"}
     assert join_records(older, newer) is newer
     assert join_records(newer, older) is newer
+
+
+NUMBERS = st.sampled_from([1, 2, 255, 256, 1 << 31, (1 << 56) - 1, (1 << 63) + 5])
+
+
+@given(
+    st.tuples(NUMBERS, NUMBERS, NUMBERS), st.booleans(),
+    st.tuples(NUMBERS, st.integers(0, 3), NUMBERS), st.sampled_from([0, 9]),
+)
+def test_an_overwrite_made_of_slices_is_the_record_that_is_meant(before, is_own, stamp, at) -> None:
+    clock, hi, lo = before
+    now, floor, counter = stamp
+    record = codec.encode_plain(clock, A, min(lo, hi) - 1, hi, at, b"old")
+    made = codec.overwrite_plain(record, A if is_own else B, counter, floor, now, b"new")
+    if is_own and not at and now > clock and counter > hi > floor:
+        assert made == codec.encode_plain(now, A, min(lo, hi) - 1, counter, 0, b"new")
+    else:
+        assert made == b""

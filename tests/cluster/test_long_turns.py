@@ -84,7 +84,7 @@ class Watched:
         alone = self.alone
         alone.node.advance(alone.now_ms, alone.wall_ms)
         if session is not None and argv is not None:
-            alone.node.command(session, argv)
+            alone.node.sessions.command(session, argv)
         out = alone.node.drain()
         if out.generation:
             alone.node.durable(out.generation)
@@ -119,7 +119,7 @@ def fill(watched: Watched, count: int = MANY) -> None:
     """Keys, without measuring."""
     session = watched.alone.connect().session
     for key in keys(count):
-        watched.node.command(session, [b"SET", key, b"v"])
+        watched.node.sessions.command(session, [b"SET", key, b"v"])
     watched.alone.turn()
     session.take()
 
@@ -190,7 +190,7 @@ def listen(watched: Watched, patterns: list[bytes]) -> Session:
     """A session in RESP2 that listens to them, without measuring."""
     session = watched.alone.connect().session
     for pattern in patterns:
-        watched.node.command(session, [b"PSUBSCRIBE", pattern])
+        watched.node.sessions.command(session, [b"PSUBSCRIBE", pattern])
     watched.alone.turn()
     session.take()
     return session
@@ -357,7 +357,7 @@ def test_who_looks_at_a_part_of_a_big_value_copies_no_more(
 ) -> None:
     watched = Watched()
     client = watched.connect()
-    watched.node.command(client.session, [b"SETRANGE", b"big", b"%d" % (BIG - 1), b"\xff"])
+    watched.node.sessions.command(client.session, [b"SETRANGE", b"big", b"%d" % (BIG - 1), b"\xff"])
     watched.alone.turn()
     client.session.take()
     tracemalloc.start()
@@ -377,7 +377,7 @@ def test_a_change_of_a_big_value_makes_it_anew_twice_at_most(argv: list[bytes]) 
     """Once for the value and once for its record."""
     watched = Watched()
     client = watched.connect()
-    watched.node.command(client.session, [b"SETRANGE", b"big", b"%d" % (BIG - 1), b"\xff"])
+    watched.node.sessions.command(client.session, [b"SETRANGE", b"big", b"%d" % (BIG - 1), b"\xff"])
     watched.alone.turn()
     client.session.take()
     tracemalloc.start()

@@ -5,7 +5,10 @@ import random
 from respdyn.config import Settings
 from respdyn.node import Node
 from respdyn.ports import Random, Trace
+from respdyn.resp.replies import bulks
+from respdyn.resp.requests import RequestLimits, RequestReader
 from respdyn.sessions.session import Session
+from tests.little import offer
 
 WALL_MS = 1_700_000_000_123
 
@@ -29,12 +32,17 @@ class Client:
     def __init__(self, alone: "Alone", address: str, listener: str) -> None:
         self.alone = alone
         self.session: Session = alone.node.open_session(address, "127.0.0.1:6379", listener, self)
+        self._requests = RequestReader(RequestLimits())
 
     def call(self, *argv: bytes) -> bytes:
         """The reply's bytes; nothing if there is none."""
-        self.alone.node.command(self.session, list(argv))
+        self.offer(bulks(argv))
         self.alone.turn()
         return self.session.take()
+
+    def offer(self, data: bytes) -> None:
+        """Bytes that the client sends, without a turn."""
+        offer(self.alone.node, self.session, self._requests, data)
 
     def say(self, line: str) -> bytes:
         """The same, of words in one line."""

@@ -1,7 +1,6 @@
 """Transactions in a little cluster: one step at each coordinator, and what failures do to them."""
 
 import time
-from collections import deque
 from typing import cast
 
 from tests.little import Client, Little
@@ -243,10 +242,7 @@ def test_a_pipeline_that_comes_at_once_is_queued_as_well() -> None:
     key = little.key_of("A")
     client = little.client("A")
     lines = ["SET {k} 1", "GET {k}", "MULTI", "SET {k} 2", "GET {k}", "EXEC", "GET {k}"]
-    ready = deque(line.format(k=key).encode().split() for line in lines)
-    while ready:
-        client.node.commands(client.session, ready, 100, 1 << 20)
-        little.step()
+    client.offer(b"".join(line.format(k=key).encode() + b"\r\n" for line in lines))
     assert [client.receive() for _ in lines] == [
         b"OK", b"1", b"OK", b"QUEUED", b"QUEUED", [b"OK", b"2"], b"2",
     ]

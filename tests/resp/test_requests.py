@@ -187,7 +187,7 @@ def test_a_command_is_not_complete_without_its_last_line_end(size: int) -> None:
 
 
 def test_arguments_with_line_ends_cost_no_more_the_more_commands_there_are() -> None:
-    """The fast reader does not look again at what it was in doubt of: that would take minutes."""
+    """What has been looked at is not looked at again for each command: that would take minutes."""
     data = encode([b"SET", b"k", b"a\r\nb"]) * 20_000
     reader = RequestReader(RequestLimits(), authenticated=True)
     started = time.process_time()
@@ -229,10 +229,10 @@ def test_a_large_argument_in_many_pieces_costs_no_more_than_its_size() -> None:
     data = encode([b"SET", b"k", value])
     joined = 0
     for at in range(0, len(data), 4000):
-        before = reader._data
+        before = reader.data
         reader.feed(data[at : at + 4000])
         argv = following(reader)
-        joined += reader._data is not before
+        joined += reader.data is not before
     assert argv == [b"SET", b"k", value]
     assert joined <= 3
 

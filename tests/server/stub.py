@@ -9,7 +9,6 @@ import random
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from respdyn.config import Settings, settle
 from respdyn.errors import PeerError
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import Random, Trace
+from respdyn.resp.requests import RequestReader
 from respdyn.server.clients import Clients
 from respdyn.server.peers import Peers
 from respdyn.server.tls import Tls
@@ -117,14 +117,16 @@ class StubNode:
     def close_session(self, session: Session) -> None:
         self.opened.remove(session)
 
-    def commands(
-        self, session: Session, ready: deque[list[bytes]], most: int, soft_bytes: int
-    ) -> None:
-        for _ in range(min(most, len(ready))):
-            if not session.closing:
-                self.command(session, ready.popleft())
-            if session.out_bytes > soft_bytes or session.is_full():
-                return
+    def serve(
+        self, session: Session, reader: RequestReader, most: int, soft_bytes: int
+    ) -> int:
+        ran = 0
+        while ran < most and not session.closing and reader.read():
+            self.command(session, reader.ready.popleft())
+            ran += 1
+            if session.out_bytes > soft_bytes or session.is_full() or not reader.authenticated:
+                break
+        return ran
 
     def command(self, session: Session, argv: list[bytes]) -> None:
         self.ran += 1

@@ -19,9 +19,9 @@ def test_who_is_killed_is_gone_before_the_reply(words: str) -> None:
     other.say("HELLO 3")
     asked = words.format(id=victim.session.id, addr=victim.session.address)
     node = alone.node
-    node.command(admin.session, f"CLIENT KILL {asked}".encode().split(b" "))
-    node.command(other.session, [b"CLIENT", b"LIST"])
-    node.command(other.session, [b"PUBLISH", b"c", b"m"])
+    node.sessions.command(admin.session, f"CLIENT KILL {asked}".encode().split(b" "))
+    node.sessions.command(other.session, [b"CLIENT", b"LIST"])
+    node.sessions.command(other.session, [b"PUBLISH", b"c", b"m"])
     alone.turn()
     assert admin.session.take() in (b"+OK\r\n", b":1\r\n")
     heard = other.session.take()
@@ -35,8 +35,8 @@ def test_who_leaves_is_gone_before_it_has_its_reply(line: str) -> None:
     alone = Alone()
     one, other = alone.connect(), alone.connect()
     said = line.format(id=one.session.id, addr=one.session.address)
-    alone.node.command(one.session, said.encode().split(b" "))
-    alone.node.command(other.session, [b"CLIENT", b"LIST"])
+    alone.node.sessions.command(one.session, said.encode().split(b" "))
+    alone.node.sessions.command(other.session, [b"CLIENT", b"LIST"])
     alone.turn()
     assert one.session.take() in (b"+OK\r\n", b":1\r\n") and one.session.closing
     assert one.session.address.encode() not in other.session.take()

@@ -157,7 +157,7 @@ def test_a_much_smaller_table_gives_them_up_turn_by_turn(monkeypatch: pytest.Mon
     a.say("CLIENT TRACKING ON")
     for number in range(100):
         a.say(f"GET key{number}")
-    alone.node.command(a.session, b"CONFIG SET tracking-table-max-keys 5".split(b" "))
+    alone.node.sessions.command(a.session, b"CONFIG SET tracking-table-max-keys 5".split(b" "))
     assert alone.node.notifications.trackers.keys == 90
     assert alone.node.next_deadline() <= alone.now_ms + 1
     for _ in range(10):

@@ -91,7 +91,7 @@ class ThreesClient:
 
     def call(self, *argv: bytes) -> bytes:
         session = self.client.session
-        self.client.node.command(session, list(argv))
+        self.client.send(*argv)
         reader = hiredis.Reader(notEnoughData=Ellipsis)
         got = b""
         for _ in range(3000):

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from respdyn.node import Node
 from respdyn.sim.plan import draw
 from respdyn.sim.report import Story
 from respdyn.sim.run import run_once
+from tests.sim.long_way import LongWay
 
 PROGRAM = """
 from respdyn.node import Node
@@ -38,3 +41,8 @@ def test_telling_the_story_changes_nothing() -> None:
 
 def test_seeds_differ() -> None:
     assert run_once(draw(1), Node).digest != run_once(draw(2), Node).digest
+
+
+@pytest.mark.parametrize("seed", [2, 5, 7])
+def test_the_fast_path_changes_nothing(seed: int) -> None:
+    assert run_once(draw(seed), Node).digest == run_once(draw(seed), LongWay).digest

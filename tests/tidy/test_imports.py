@@ -42,10 +42,12 @@ TABLE: dict[str, set[str]] = {
               "commands", "types", "resp", "ring", "config", "config_redis", "config_values",
               "config_view", "host"},
     "node": {"hearers", "local", "admin", "sessions", "coordination", "replication",
-             "membership", "cluster", "types", "ring", "causal", "config", "host", "metrics"},
-    # The simulator judges what nodes hold: who owns a key (ring), and what it is (types).
-    "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "ring",
-            "config"},
+             "membership", "cluster", "types", "resp", "ring", "causal", "config", "host",
+             "metrics"},
+    # The simulator judges what nodes hold: who owns a key (ring), and what it is (types). Its
+    # clients send bytes (resp).
+    "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "resp",
+            "ring", "config"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics"},
     "cli": {"build", "server", "sim", "commands.table", "config", "config_values"},
