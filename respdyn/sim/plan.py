@@ -88,6 +88,7 @@ class Plan:
     grace_ms: int               # of tombstones; 0: longer than any run
     message_ms: int             # how old a frame may be where the grace is long; 0: older than any
     transactors: int            # clients that send transactions
+    traitor: bool               # one member also says what cannot be
 
     @property
     def think_us(self) -> int:
@@ -234,13 +235,16 @@ def _draw_without_operators(seed: int) -> Plan:
         message_ms=0,
         transactors=0,
         spares=0,
+        traitor=False,
     )
     small = Chance(seed, "backlog").pick((1 << 26, 1_000, 4_000, 16_000))
     plan = replace(plan, backlog_bytes=small)
     plan = _forgetting(plan, Chance(seed, "grace"))
     plan = _forgetting_early(plan, Chance(seed, "early"))
     plan = _transacting(plan, Chance(seed, "transactors"))
-    return _flushing(plan, Chance(seed, "flushes"))
+    plan = _flushing(plan, Chance(seed, "flushes"))
+    has_traitor = Chance(seed, "traitor").happens(0.12) and bool(plan.faults) and nodes > 1
+    return replace(plan, traitor=has_traitor)
 
 
 def _flushing(plan: Plan, chance: Chance) -> Plan:

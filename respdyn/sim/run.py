@@ -12,6 +12,7 @@ from respdyn.sim.clients import Busy, Worker
 from respdyn.sim.faults import Faults
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import NodeFactory
+from respdyn.sim.lies import Traitor
 from respdyn.sim.operations import NEVER
 from respdyn.sim.operator import Operator, settled, take_stock
 from respdyn.sim.plan import Plan
@@ -66,7 +67,7 @@ def run_once(
 
 def _course(world: World) -> None:
     plan = world.plan
-    faults = Faults(world)
+    faults, traitor = Faults(world), Traitor(world)
     workers: list[Busy] = [Worker(world, f"c{index + 1}") for index in range(plan.clients)]
     workers += [Transactor(world, f"t{index + 1}") for index in range(plan.transactors)]
     for host in world.hosts:
@@ -86,11 +87,13 @@ def _course(world: World) -> None:
     world.run_until(world.now_us + 200_000)
     if not plan.harms_early:
         faults.start()
+    traitor.start()
     for _ in range(plan.harm_ms // 100):
         world.run_until(world.now_us + 100_000)
         checks.prompt(world)
         if operators:
             take_stock(world)
+    traitor.is_over = True
     # Who has lost its disk needs all others to be filled again.
     is_whole = world.history.damaged_us == NEVER
     if plan.leaves_one_out and plan.n - max(plan.r, plan.w) >= 1 and not plan.harms_early and (

@@ -20,12 +20,8 @@ from respdyn.errors import DamagedError, PeerError
 from respdyn.resp.replies import array, bulk
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
 from respdyn.server.channel import Opener, Sealer
+from respdyn.sim.lies import EXTREMES
 from tests.little import Little
-
-EXTREMES = (
-    0, 1, -1, 2, 15, 16, 63, 64, 255, 256, 16383, 16384, 2**31 - 1, 2**31, 2**32 - 1, 2**32,
-    2**53, 2**56, 2**62, 2**63 - 1, -(2**63), 2**64 - 1,
-)
 
 
 def mangled(rng: random.Random, data: bytes) -> bytes:

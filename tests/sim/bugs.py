@@ -36,6 +36,6 @@ SMALL: dict[str, Any] = {
     "speculative_ms": 50, "lease_block": 64, "max_inflight": 100_000, "delay_us": 200,
     "jitter_us": 300, "turn_us": 200, "write_us": 20, "sync_us": 1_000, "skew_ms": 10,
     "drift_ppm": 100, "grace_ms": 0, "message_ms": 0,
-    "transactors": 0, "flushes": False,
+    "transactors": 0, "flushes": False, "traitor": False,
 }
 EXCHANGING = {"exchange_ms": 100}

@@ -11,7 +11,7 @@ from typing import Any
 
 from respdyn.causal.codec import LIVE, VALUE, context_of, decode, digest, encode
 from respdyn.causal.context import Context
-from respdyn.causal.dot import Actor, Dot, Stamp, intern_actor
+from respdyn.causal.dot import Actor, Dot, Stamp
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.identity import META, Identity
@@ -367,9 +367,8 @@ class MintsTwice(Node):
 class SameActor(Identity):
     """An identity whose actor is made of the node id."""
 
-    def begin_life(self, rng: Random) -> None:
-        super().begin_life(rng)
-        self.actor = intern_actor(bytes.fromhex(self.node_id)[:16])
+    def _take_name(self, secret: bytes) -> None:
+        super()._take_name(bytes.fromhex(self.node_id)[:16])
 
 
 class KeepsItsNameWithoutItsMemory(Node):
@@ -378,6 +377,7 @@ class KeepsItsNameWithoutItsMemory(Node):
     def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
         super().__init__(settings, random, trace)
         self.identity = self.this.identity = SameActor(settings.lease_block)
+        self.this.ends._identity = self.identity
 
     def lost_memory(self) -> None:
         """Whatever the others remember."""

@@ -15,6 +15,7 @@ from tests.sim import (
     holding_mutants,
     loss_mutants,
     member_mutants,
+    traitor_mutants,
 )
 from tests.sim.bugs import Bug
 from tests.sim.mutants import MUTANTS
@@ -23,6 +24,7 @@ BUGS = {
     bug.node.__name__: bug for bug in (
         *MUTANTS, *forgetting_mutants.MUTANTS, *hint_mutants.MUTANTS, *group_mutants.MUTANTS,
         *member_mutants.MUTANTS, *loss_mutants.MUTANTS, *holding_mutants.MUTANTS,
+        *traitor_mutants.MUTANTS,
     )
 }
 

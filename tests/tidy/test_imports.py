@@ -45,9 +45,9 @@ TABLE: dict[str, set[str]] = {
              "membership", "cluster", "types", "resp", "ring", "causal", "config", "host",
              "metrics"},
     # The simulator judges what nodes hold: who owns a key (ring), and what it is (types). Its
-    # clients send bytes (resp).
+    # clients send bytes (resp), its traitor speaks as nodes do (cluster.messages, causal.codec).
     "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "resp",
-            "ring", "config"},
+            "ring", "config", "cluster.messages", "causal.codec"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics"},
     "cli": {"build", "server", "sim", "commands.table", "config", "config_values"},
