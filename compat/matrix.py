@@ -19,6 +19,7 @@ What a command promises when several nodes work at once:
 
 """
 
+_TIES = "of members equally far COUNT may leave out others"
 # What is known to differ. A command's summary in docs/commands.md says more of what it does.
 DIFFERS = {
     "bgrewriteaof": "makes a backup, as BGSAVE does",
@@ -43,7 +44,10 @@ DIFFERS = {
     **dict.fromkeys(
         ("zunion", "zinter", "zdiff", "zintercard", "zunionstore", "zinterstore", "zdiffstore"),
         "not one step: reads each key, then combines"),
-    "zrangestore": "not one step: reads, then writes",
+    **dict.fromkeys(("zrangestore", "geosearchstore"), "not one step: reads, then writes"),
+    **dict.fromkeys(("georadius", "georadiusbymember"),
+                    "with STORE not one step: reads, then writes; " + _TIES),
+    **dict.fromkeys(("georadius_ro", "georadiusbymember_ro", "geosearch"), _TIES),
     "zmpop": "not one step: tries one key after the other",
     **dict.fromkeys(("zpopmin", "zpopmax"),
                     "two coordinators may give the same member while nodes fail"),

@@ -174,6 +174,8 @@ class Command:
     stores: Callable[[Argv], list[int]] | None = None   # where further keys stand that it writes
     counted_keys: Callable[[Argv], list[int]] | None = None     # where the keys stand, if their
                                     # number stands before them
+    keywords: tuple[tuple[str, int, str], ...] = ()     # (keyword, first word that may be it,
+                                    # access) of keys that stand behind keywords; see `stores`
     unknown_keys: tuple[tuple[str, str], ...] = ()  # (notes, access) of keys that no position tells
     is_in_keyspace: bool = True     # False: not in the category that its group stands for
     single: "Command | None" = None   # a GATHER command with one key is executed as this one

@@ -31,7 +31,7 @@ _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
 _ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
 # They store scores, which may be those that are there. Words that name no member tell nothing.
-_SCORING: Final = frozenset(("zadd", "zincrby"))
+_SCORING: Final = frozenset(("zadd", "zincrby", "geoadd"))
 # Second steps of commands that store a collection: their second argument names the event.
 _STORED: Final = frozenset(("dyn.storeset", "dyn.storezset"))
 
@@ -50,6 +50,8 @@ _OF_ONE_ELEMENT: Final = frozenset((
     "zscore", "zmscore", "zrank", "zrevrank", "zscan", "zcount", "zlexcount", "zrange",
     "zrevrange", "zrangebyscore", "zrevrangebyscore", "zrangebylex", "zrevrangebylex", "dyn.scores",
     "lindex", "lpos", "lrange", "dyn.lpeek",
+    "geodist", "geohash", "geopos", "geosearch", "georadius_ro", "georadiusbymember_ro",
+    "dyn.geoscores",
 ))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so

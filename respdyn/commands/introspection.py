@@ -137,6 +137,7 @@ def _info(command: Command, resp3: bool) -> bytes:
     specs = _key_specs(command, resp3) if command.keys.first else []
     if command.counted_keys is not None:
         specs.append(_counted_spec(command, resp3))
+    specs += [_keyword_spec(*one, resp3) for one in command.keywords]
     specs += [_unknown_spec(notes, access, resp3) for notes, access in command.unknown_keys]
     return array([
         text(command.name),
@@ -185,6 +186,18 @@ def _counted_spec(command: Command, resp3: bool) -> bytes:
         (text("flags"), set_(flags, resp3)),
         (text("begin_search"), _typed("index", {"index": command.keys.last + 1}, resp3)),
         (text("find_keys"), _typed("keynum", {"keynumidx": 0, "firstkey": 1, "keystep": 1}, resp3)),
+    ], resp3)
+
+
+def _keyword_spec(keyword: str, first: int, access: str, resp3: bool) -> bytes:
+    flags = [status(flag.encode()) for flag in access.split()]
+    where = map_([(text("keyword"), text(keyword)), (text("startfrom"), integer(first))], resp3)
+    search = map_([(text("type"), text("keyword")), (text("spec"), where)], resp3)
+    span = {"lastkey": 0, "keystep": 1, "limit": 0}
+    return map_([
+        (text("flags"), set_(flags, resp3)),
+        (text("begin_search"), search),
+        (text("find_keys"), _typed("range", span, resp3)),
     ], resp3)
 
 

@@ -12,14 +12,16 @@ from respdyn.types import doubles, sorted_sets
 from respdyn.types.dump import seal
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
-from tests.commands.score_stories import SORTED_SETS
+from tests.commands.score_stories import PLACES, SORTED_SETS
 from tests.commands.test_elements import parsed
 from tests.commands.test_like_redis import argv_of
 from tests.commands.test_machine import BAD, command
 
+STORIES = {**SORTED_SETS, **PLACES}
+
 
 @pytest.mark.parametrize("resp", [2, 3])
-@pytest.mark.parametrize("story", SORTED_SETS.values(), ids=SORTED_SETS)
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) -> None:
     redis.call(b"HELLO", b"%d" % resp)
     ours = Executor(int(time.time() * 1000), resp3=resp == 3)
