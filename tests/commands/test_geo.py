@@ -79,3 +79,12 @@ def test_places_and_scores() -> None:
     for score in (-1.0, math.inf, -math.inf, 1e30, 0.0, 2.0**52):
         longitude, latitude = geo.place_of(score)
         assert abs(longitude) <= 180 and abs(latitude) <= geo.LATITUDE_MAX
+
+
+def test_what_a_search_would_store_is_read_first() -> None:
+    ours = Executor(0)
+    ours(b"GEOADD", b"g", b"13.361389", b"38.115556", b"P", b"15.087269", b"37.502669", b"C")
+    search = [b"GEORADIUS", b"g", b"15", b"37", b"200", b"km"]
+    assert ours(b"DYN.GEOSCORES", b"g", *search, b"STORE", b"d").split(b"\r\n")[2::2][:4] == [
+        b"P", b"3479099956230698", b"C", b"3479447370796909"]
+    assert ours(b"DYN.GEOSCORES", b"none", *search, b"STOREDIST", b"d") == b"*0\r\n"

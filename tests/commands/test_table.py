@@ -76,6 +76,7 @@ def test_a_command_on_a_key_says_how_it_uses_it(command: Command) -> None:
         assert ("readonly" in command.flag_words) != ("write" in command.flag_words)
         reads = ["RO" in access.split() for access in command.access.split(";")]
         reads += ["RO" in access for _, access in command.unknown_keys]
+        reads += ["RO" in access for _, _, access in command.keywords]
         # Redis's PFCOUNT writes what it has counted into the string; ours only reads.
         is_read = all(reads) or command.name == "pfcount"
         assert is_read == ("readonly" in command.flag_words)
