@@ -22,6 +22,11 @@ What a command promises when several nodes work at once:
 _TIES = "of members equally far COUNT may leave out others"
 # What is known to differ. A command's summary in docs/commands.md says more of what it does.
 DIFFERS = {
+    **dict.fromkeys(
+        ("eval", "evalsha", "eval_ro", "evalsha_ro"),
+        "keys of one coordinator; no `pairs` over libraries; PUBLISH in it replies 0"),
+    "script|debug": "only NO: there is no debugger",
+    "script|kill": "never UNKILLABLE: nothing is written before a script ends",
     "bgrewriteaof": "makes a backup, as BGSAVE does",
     "client|pause": "who connects, and CLIENT UNPAUSE, never waits, also under ALL",
     "client|list": "buffers are not allocated ahead: `qbuf-free`, `rbs`, `rbp`, `obl` are 0",

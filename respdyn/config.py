@@ -126,8 +126,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "99th percentile of what clients wait at which it slows down; higher slows them more",
             1, 60 * SECOND, runtime=True),
     Setting("max-clock-offset", "max_clock_offset_ms", "ms", 500,
-            "a remote clock further ahead is not adopted; raising it lets bad clocks spread",
-            1, HOUR),
+            "a remote clock further ahead is not adopted; higher lets bad clocks spread", 1, HOUR),
     # Limits. Each has a counter that says when it bites.
     Setting("max-inflight", "max_inflight", "int", 100_000,
             "requests under way at once, then -OVERLOAD; each holds a few KB",
@@ -190,6 +189,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("maxmemory", "maxmemory", "bytes", 0,
             "memory for data and clients at which clients' writes are refused (-OOM); 0: no limit",
             0, 1 << 50, runtime=True, redis="maxmemory"),
+    Setting("script-memory", "script_memory", "bytes", 256 * MIB,
+            "memory that one script may take", MIB, 1 << 40),
     Setting("slowlog-log-slower-than", "slowlog_us", "int", 10_000,
             "microseconds from which a command is kept for SLOWLOG; 0: every one, -1: none",
             -1, 1 << 40, runtime=True, redis="slowlog-log-slower-than"),
@@ -201,13 +202,11 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("siblings-warn", "siblings_warn", "int", 25,
             "siblings of one key at which it is counted as suspicious", 1, 10_000, runtime=True),
     Setting("siblings-max", "siblings_max", "int", 100,
-            "siblings at which DYN.PUTCTX is refused; each costs its whole value",
-            1, 10_000, runtime=True),
+            "siblings at which DYN.PUTCTX is refused; each costs its value", 1, 10_000, (), True),
     Setting("timeout", "timeout", "seconds", 0,
             "disconnect a client idle so long; 0: never", 0, 2_147_483_647, (), True, "timeout"),
     Setting("tcp-keepalive", "tcp_keepalive", "seconds", 300,
-            "ask a silent client's machine for life so often; 0: never", 0, 2_147_483_647,
-            runtime=True, redis="tcp-keepalive"),
+            "probe silent clients so often; 0: no", 0, 2_147_483_647, (), True, "tcp-keepalive"),
     Setting("notify-keyspace-events", "notify_keyspace_events", "events", "",
             "events told on channels, by Redis's letters; nodes tell what any of them asks for",
             runtime=True, redis="notify-keyspace-events"),
@@ -302,6 +301,7 @@ class Settings:
     proto_inline_max: int = 64 * KIB
     tracking_table_max_keys: int = 1_000_000
     maxmemory: int = 0
+    script_memory: int = 256 * MIB
     slowlog_us: int = 10_000
     slowlog_max_len: int = 128
     latency_ms: int = 0

@@ -37,11 +37,13 @@ from respdyn.cluster.messages import (
     GOSSIP_PROPOSAL,
     GOSSIP_RELEASE,
     GOSSIP_RING,
+    GOSSIP_SCRIPT,
     GOSSIP_STATE,
     GOSSIP_USER,
     GOSSIP_VOTE,
 )
 from respdyn.cluster.statistics import Counters
+from respdyn.coordination.scripts import Scripts
 from respdyn.errors import DamagedError, PeerError
 from respdyn.membership.gossip import Gossip
 from respdyn.replication.collection import Collection
@@ -57,7 +59,7 @@ class Hearers:
     def __init__(
         self, counters: Counters, hear_clock: Hear, gossip: Gossip, keepers: Keepers,
         cleared: ClearedGossip, collection: Collection, notifications: Notifications,
-        draining: Draining,
+        draining: Draining, scripts: Scripts,
     ) -> None:
         self._counters = counters
         self._hearers: dict[bytes, Hear] = {
@@ -87,6 +89,7 @@ class Hearers:
             GOSSIP_KNOWN: gossip.heard_life,
             GOSSIP_KEYS: gossip.heard_keys,
             GOSSIP_PLACE: gossip.heard_place,
+            GOSSIP_SCRIPT: scripts.heard_script,
         }
         kinds = {getattr(messages, name) for name in dir(messages) if name[:7] == "GOSSIP_"}
         assert self._hearers.keys() == kinds, "each kind of statement has a room that hears it"

@@ -45,6 +45,7 @@ from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.fallback import Fallback
 from respdyn.coordination.groups import Groups
 from respdyn.coordination.inbound import Inbound
+from respdyn.coordination.script_sender import ScriptSender
 from respdyn.hearers import Hearers
 from respdyn.host import Host, NoHost
 from respdyn.local.context import LocalContext
@@ -54,7 +55,7 @@ from respdyn.membership.membership import Membership
 from respdyn.membership.readiness import Readiness
 from respdyn.membership.ring_changes import RingChanges, member_of
 from respdyn.membership.token_keys import TokenKeys
-from respdyn.ports import Random, Trace, random_bits
+from respdyn.ports import NoScripts, Random, ScriptHost, Trace, random_bits
 from respdyn.replication.collection import Collection
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.handoff import Handoff
@@ -77,6 +78,7 @@ class Node:
         self.clock, self.admission, self.links = this.clock, this.admission, this.links
         self.latencies = Latencies(self.admission.waited)
         self.host: Host = NoHost()
+        self.script_host: ScriptHost = NoScripts()
         self.is_named = bool(settings.node_id)      # somebody wants it to have that very node id
         self.damaged = 0                  # records that the store gave and that were left out
         self.is_restored = False          # the store is a copy of an earlier state of another
@@ -156,7 +158,9 @@ class Node:
         fallback = Fallback(this, self.coordinator, self.task_runner)
         self.dispatcher = Dispatcher(this, self.coordinator, fallback)
         self.groups = Groups(self.dispatcher, this, self.coordinator)
-        self.inbound = Inbound(this, self.coordinator, self.dispatcher, self.groups)
+        sender = ScriptSender(self.groups, self.script_host)
+        self.scripts = sender.scripts
+        self.inbound = Inbound(this, self.coordinator, self.dispatcher, self.groups, sender)
         self.coordinator.latencies = self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
         self.coverage = Coverage(this, self.keepers)
@@ -175,7 +179,7 @@ class Node:
         self.sessions = sessions = Sessions(
             this, here, lambda: self.host, self.membership, self.gossip, self.readiness,
             self.slot_map, self.coordinator, self.dispatcher, self.groups, self.latencies,
-            self.replan, self.lost_memory, self.task_runner.start,
+            sender, self.replan, self.lost_memory, self.task_runner.start,
             lambda session, command, argv: run(self.context, session, command, argv),
             lambda session, command, argv, terms: self.tasks.make(session, command, argv, terms),
         )
@@ -198,11 +202,11 @@ class Node:
         )
         self.answers = Answers(
             this, self.coverage, self.handoff, self.exchange, self.transfer, self.collection,
-            self.notifications.pubsub, self.tasks.health,
+            self.notifications.pubsub, self.scripts, self.tasks.health,
         )
         self.hearers = Hearers(
-            self.counters, lambda link, item: self.readiness.clock.heard(link, item), self.gossip,
-            self.keepers, self.cleared_gossip, self.collection, self.notifications, self.draining,
+            self.counters, self.readiness.clock.heard, self.gossip, self.keepers,
+            self.cleared_gossip, self.collection, self.notifications, self.draining, self.scripts,
         )
         if self._waits_for_disk:
             self.dispatcher.forwarding.bits = 0
@@ -277,6 +281,7 @@ class Node:
             self.gossip.greet(link)
             self.readiness.tell_clock(link)
             self.notifications.greet(link)
+            self.scripts.greet(link)
             return
         if link.is_connected:
             link.disconnect()
@@ -452,11 +457,6 @@ class Node:
     def now_ms(self) -> int:
         """The monotonic time of this turn."""
         return self.this.now.now_ms
-
-    @property
-    def wall_ms(self) -> int:
-        """The time since 1970 to go by."""
-        return self.this.now.wall_ms
 
     def link_to(self, peer: str) -> Link:
         """The dealings with a peer, begun if there were none."""

@@ -66,6 +66,33 @@ class Store(ABC):
         """The newest generation reported durable so far; 0 before the first."""
 
 
+class ScriptHost(ABC):
+    """Where scripts run: a process of their own, which may die of them.
+
+    It takes batches of jobs and gives back batches of outcomes (`scripting/job`), in order, which
+    `node.scripts.heard` is told. If it dies, all that it had is lost: `node.scripts.died` is told
+    at which job.
+    """
+
+    @abstractmethod
+    def submit(self, frame: bytes) -> None:
+        """Hand over a batch. Never waits."""
+
+    @abstractmethod
+    def stop(self, number: int) -> None:
+        """The job of this number must end now, if it is the one at hand."""
+
+
+class NoScripts(ScriptHost):
+    """Nowhere."""
+
+    def submit(self, frame: bytes) -> None:
+        """See `ScriptHost`."""
+
+    def stop(self, number: int) -> None:
+        """See `ScriptHost`."""
+
+
 def random_bits(rng: Random, bits: int) -> int:
     """`bits` random bits as an integer, from `rng.random()` 32 at a time."""
     value = 0

@@ -18,6 +18,8 @@ from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.resp.replies import bulks
 from respdyn.resp.requests import RequestLimits, RequestReader
+from respdyn.scripting.inline import InlineScripts
+from respdyn.sessions.acl_rules import judge_of
 from respdyn.sessions.session import Session
 from respdyn.storage.memory import apply
 
@@ -59,6 +61,7 @@ class Machine:
     def boot(self, now_ms: int, wall_ms: int) -> None:
         self.seed += 1000
         self.node = Node(self.settings, Dice(self.seed), self.diary)
+        self.node.script_host = self.scripts = InlineScripts(judge_of)
         pairs = [part for pair in sorted(self.disk.items()) for part in pair]
         self.node.restore(pairs)
         self.node.start(now_ms, wall_ms)
@@ -175,6 +178,8 @@ class Little:
             self.machines[source].node.link(self.machines[target].name, False)
 
     def _drain(self, index: int, machine: Machine) -> list[tuple[int, int, list[bytes]]]:
+        for frame in machine.scripts.take():
+            machine.node.scripts.heard(frame)
         out = machine.node.drain()
         if out.generation:
             apply(machine.disk, out.batch)

@@ -21,6 +21,7 @@ from respdyn.cluster.questions import (
     HintSerial,
     HintsUpto,
     Keys,
+    KillScript,
     Listening,
     Mend,
     Offer,
@@ -34,6 +35,7 @@ from respdyn.cluster.questions import (
     Segments,
     Sizes,
     Status,
+    Texts,
     Tops,
     Vow,
 )
@@ -41,6 +43,7 @@ from respdyn.cluster.tasks import Answer
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.versions import Version, version_of
 from respdyn.coordination.coverage import Coverage
+from respdyn.coordination.scripts import Scripts
 from respdyn.replication.collection import Collection
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.handoff import Handoff
@@ -54,7 +57,7 @@ class Answers:
 
     def __init__(
         self, node: ThisNode, coverage: Coverage, handoff: Handoff, exchange: Exchange,
-        transfer: Transfer, collection: Collection, pubsub: PubSub,
+        transfer: Transfer, collection: Collection, pubsub: PubSub, scripts: Scripts,
         health: Callable[[], Answer],
     ) -> None:
         self._node = node
@@ -86,6 +89,8 @@ class Answers:
             Offer: transfer.answer,
             Give: transfer.answer,
             Sizes: transfer.answer,
+            Texts: scripts.answer_texts,
+            KillScript: lambda question: scripts.kill(),
         }
         assert self._answers.keys() == set(get_args(Question)), "each kind has a room that answers"
 

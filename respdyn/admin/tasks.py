@@ -15,8 +15,9 @@ from respdyn.admin.status import ClusterStatus
 from respdyn.admin.sync_wait import sync_wait
 from respdyn.admin.verify import Verification, repair
 from respdyn.cluster.coordinator import Coordinator
+from respdyn.cluster.questions import KillScript
 from respdyn.cluster.slot_map import SlotMap
-from respdyn.cluster.tasks import Task
+from respdyn.cluster.tasks import Task, answer_as
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands import scan
@@ -32,7 +33,7 @@ from respdyn.membership.readiness import Readiness
 from respdyn.membership.ring_changes import RingChanges
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.transfer import Transfer
-from respdyn.resp.replies import OK
+from respdyn.resp.replies import OK, array, error, integer
 from respdyn.ring.hashing import DATABASES
 from respdyn.sessions import pubsub_tasks
 from respdyn.sessions.session import Session
@@ -71,7 +72,7 @@ class Tasks:
             node, sessions.directory, membership, gossip, readiness, coverage, transfer
         )
         self.directory = sessions.directory
-        self._sessions = sessions
+        self.sessions = sessions
         self._readiness = readiness
         self.gossip = gossip
         self.exchange = exchange
@@ -79,7 +80,7 @@ class Tasks:
 
     def health(self) -> Health:
         """How this node is, by its own word."""
-        sessions = self._sessions
+        sessions = self.sessions
         return health_of(
             self.node, self.exchange, self._readiness.clock, len(sessions.by_id), sessions.held()
         )
@@ -144,6 +145,25 @@ def _channels(tasks: Tasks, asked: Asked) -> Task:
     return pubsub_tasks.task(nodes if asked.mine is None else nodes[:1], asked.name, asked.argv)
 
 
+# ---- scripts ----
+
+
+def _script_exists(tasks: Tasks, asked: Asked) -> Task:
+    hashes = [argument.decode("latin-1").lower() for argument in asked.argv[2:]]
+    known = yield from tasks.sessions.scripting.find(hashes)
+    return array([integer(one) for one in known])
+
+
+def _script_kill(tasks: Tasks, asked: Asked) -> Task:
+    nodes = tasks.directory.reachable()
+    answers = yield [
+        (node, KillScript()) for node in (nodes if asked.mine is None else nodes[:1])
+    ]
+    if not any(answer_as(bool, one) for one in answers):
+        return error("NOTBUSY No scripts in execution right now.")
+    return OK
+
+
 # ---- the cluster ----
 
 
@@ -204,6 +224,8 @@ TASKS: Final[dict[str, Callable[[Tasks, Asked], Task]]] = {
     "pubsub|numsub": _channels,
     "pubsub|shardchannels": _channels,
     "pubsub|shardnumsub": _channels,
+    "script|exists": _script_exists,
+    "script|kill": _script_kill,
     "dyn.explain": _explain,
     "dyn.syncwait": _syncwait,
     "dyn.cluster|status": _status,

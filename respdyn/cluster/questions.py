@@ -236,10 +236,21 @@ class Sizes(Asked, frozen=True, tag="sizes"):
     """How much a node holds of each partition: (partition, records, about how many bytes)."""
 
 
+class Texts(Asked, frozen=True, tag="texts"):
+    """The texts of scripts with these hashes; empty for one that is not known."""
+
+    hashes: list[str]
+
+
+class KillScript(Asked, frozen=True, tag="killscript"):
+    """End the script that has run for the longest time: was there any?"""
+
+
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | Mend
     | Promise | Vow | Remnants | Drop | Same | Digests | Pull | Offer | Give | Sizes
+    | Texts | KillScript
 )
 
 

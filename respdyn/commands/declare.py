@@ -16,6 +16,7 @@ How a command is executed follows from its `route`:
               for further parts. Not one step, unless all keys live at the same nodes and the
               command stands in a transaction: between the parts others may write
     COVERAGE  every partition, or the cluster itself: `admin/tasks.py` lists the tasks
+    SCRIPT    Lua, with commands in it: `coordination/script_run.py`
     WRAP      another command stands in the arguments, under other terms: `sessions/router.py`
 
 `rec` is the key's record, b"" for none. A reply is already encoded. A delta b"" means that nothing
@@ -32,13 +33,14 @@ from respdyn.causal.dot import Stamp
 from respdyn.causal.tokens import Seal
 from respdyn.commands.syntax import Argument, Keys, arity_of, keys_of, parse_syntax
 
-Route = Literal["local", "read", "write", "update", "gather", "coverage", "wrap"]
+Route = Literal["local", "read", "write", "update", "gather", "coverage", "script", "wrap"]
 LOCAL: Final = "local"
 READ: Final = "read"
 WRITE: Final = "write"
 UPDATE: Final = "update"
 GATHER: Final = "gather"
 COVERAGE: Final = "coverage"
+SCRIPT: Final = "script"
 WRAP: Final = "wrap"
 
 Argv = list[bytes]
@@ -84,8 +86,8 @@ PROMISES: Final = {
 
 # Redis's order of flags and of categories, so that replies can be compared with its own.
 _FLAGS = ("write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading",
-          "stale", "skip_slowlog", "asking", "fast", "no_auth", "no_async_loading", "no_multi",
-          "movablekeys", "allow_busy")
+          "stale", "skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "no_mandatory_keys",
+          "no_async_loading", "no_multi", "movablekeys", "allow_busy")
 CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
                "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking",
                "dangerous", "connection", "transaction", "scripting")
@@ -174,6 +176,7 @@ class Command:
     stores: Callable[[Argv], list[int]] | None = None   # where further keys stand that it writes
     counted_keys: Callable[[Argv], list[int]] | None = None     # where the keys stand, if their
                                     # number stands before them
+    counted_at: int = 0             # and where that stands, if not first or behind a key
     keywords: tuple[tuple[str, int, str], ...] = ()     # (keyword, first word that may be it,
                                     # access) of keys that stand behind keywords; see `stores`
     unknown_keys: tuple[tuple[str, str], ...] = ()  # (notes, access) of keys that no position tells
@@ -224,7 +227,7 @@ class Command:
     def _categories(self, flags: list[str]) -> list[str]:
         wanted = set(self.acl.split())
         wanted.update({"write", "pubsub", "blocking"}.intersection(flags))
-        if "readonly" in flags:
+        if "readonly" in flags and self.group != "scripting":
             wanted.add("read")
         if "admin" in flags:
             wanted.update(("admin", "dangerous"))

@@ -182,9 +182,12 @@ def _counted_spec(command: Command, resp3: bool) -> bytes:
     """Of keys that follow their number: the first argument, or the one behind a key."""
     access = command.access.split("; ")[-1]
     flags = [status(flag.encode()) for flag in access.split()]
+    notes = [(text("notes"), text(command.notes))] if command.notes else []
+    at = command.counted_at or command.keys.last + 1
     return map_([
+        *notes,
         (text("flags"), set_(flags, resp3)),
-        (text("begin_search"), _typed("index", {"index": command.keys.last + 1}, resp3)),
+        (text("begin_search"), _typed("index", {"index": at}, resp3)),
         (text("find_keys"), _typed("keynum", {"keynumidx": 0, "firstkey": 1, "keystep": 1}, resp3)),
     ], resp3)
 

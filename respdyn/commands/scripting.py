@@ -1,26 +1,92 @@
-"""FUNCTION and SCRIPT while there are no scripts: what is true of an empty cache.
+"""Scripts and functions: Lua that runs beside the data, and what is known of it.
 
-Suites and frameworks clean up with FUNCTION FLUSH and SCRIPT FLUSH before they begin, and a server
-that refuses stops them. Scripts themselves are not offered yet: EVAL, SCRIPT LOAD, FUNCTION LOAD
-and their like are unknown commands.
+How a script is run is in `coordination/script_run`; what this says of one (its keys, its shebang)
+follows from its words alone.
 
-Source: Redis `function.c`, `eval.c`.
+Source: Redis `function.c`, `eval.c`, `script.c`.
 """
 
-from respdyn.commands.declare import LOCAL, Command
+from typing import Final
+
+from respdyn.commands.arguments import integer_of, parse_integer, quoted
+from respdyn.commands.declare import COVERAGE, LOCAL, SCRIPT, Argv, Command
+from respdyn.errors import ReplyError
 
 _VARIES = "nondeterministic_output"
 _ALL_SHARDS = "request_policy:all_shards"
 _ALL_SUCCEED = "response_policy:all_succeeded"
 
+NO_WRITES: Final = "no-writes"
+ALLOW_OOM: Final = "allow-oom"
+FLAGS: Final = frozenset((
+    NO_WRITES, ALLOW_OOM, "allow-stale", "no-cluster", "allow-cross-slot-keys",
+))
+_ENGINE: Final = b"#!lua"
+_RUNS: Final = "noscript stale skip_monitor no_mandatory_keys movablekeys"
+
+
+def keys_of_call(argv: Argv) -> list[int]:
+    """Where the keys of EVAL and its kin stand; none where their number makes no sense."""
+    count = integer_of(argv[2]) if len(argv) > 2 else None
+    return list(range(3, 3 + count)) if count is not None and 0 <= count <= len(argv) - 3 else []
+
+
+def keys_and_args(argv: Argv) -> tuple[list[bytes], list[bytes]]:
+    """Keys and arguments of a call. Raises `ReplyError`."""
+    count = parse_integer(argv[2])
+    if count > len(argv) - 3:
+        raise ReplyError("ERR Number of keys can't be greater than number of args")
+    if count < 0:
+        raise ReplyError("ERR Number of keys can't be negative")
+    return argv[3 : 3 + count], argv[3 + count :]
+
+
+def shebang_of(body: bytes) -> frozenset[str] | None:
+    """The flags in a script's first line; None if it has no such line. Raises `ReplyError`.
+
+    >>> sorted(shebang_of(b"#!lua flags=no-writes,allow-oom" + bytes([10])))
+    ['allow-oom', 'no-writes']
+    """
+    if not body.startswith(b"#!"):
+        return None
+    end = body.find(b"\n")
+    if end < 0:
+        raise ReplyError("ERR Invalid script shebang")
+    words = body[:end].split()
+    if words[0] != _ENGINE:
+        raise ReplyError(f"ERR Unexpected engine in script shebang: {quoted(words[0])}")
+    flags: list[str] = []
+    for word in words[1:]:
+        if not word.startswith(b"flags="):
+            raise ReplyError(f"ERR Unknown lua shebang option: {quoted(word)}")
+        for flag in word[6:].split(b","):
+            if flag and flag.decode("latin-1") not in FLAGS:
+                raise ReplyError(f"ERR Unexpected flag in script shebang: {quoted(flag)}")
+            flags.append(flag.decode("latin-1"))
+    return frozenset(flags) - {""}
+
 
 def _part(
     syntax: str, summary: str, since: str, flags: str = "noscript", tips: tuple[str, ...] = (),
+    is_everywhere: bool = False,
 ) -> Command:
     """A subcommand; its name is the first two words of its syntax."""
     return Command(
         "|".join(syntax.split()[:2]).lower(), syntax, summary, since=since, group="scripting",
-        flags=flags, acl="scripting", route=LOCAL, promise="local", tips=tips,
+        flags=flags, acl="scripting", route=COVERAGE if is_everywhere else LOCAL, promise="local",
+        tips=tips,
+    )
+
+
+def _call(
+    syntax: str, summary: str, since: str, kind: str, access: str, notes: str = "",
+) -> Command:
+    """One that runs Lua. `kind`: "readonly ", or nothing."""
+    return Command(
+        syntax.split()[0].lower(), syntax, summary, since=since, group="scripting",
+        flags=kind + _RUNS,
+        access=access, notes=notes, complexity="Depends on the script", acl="scripting",
+        promise="per-coordinator", route=SCRIPT, counted_keys=keys_of_call, counted_at=2,
     )
 
 
@@ -41,23 +107,39 @@ _FUNCTION = (
 )
 
 _SCRIPT = (
-    _part("SCRIPT EXISTS sha1 [sha1 ...]", "Tells that no script is kept.", "2.6.0", "noscript",
-          (_ALL_SHARDS, "response_policy:agg_logical_and")),
-    _part("SCRIPT FLUSH [ASYNC | SYNC]", "Forgets all scripts: there are none.", "2.6.0",
+    _part("SCRIPT DEBUG <YES | SYNC | NO>", "Takes NO; there is no debugger.", "3.2.0"),
+    _part("SCRIPT EXISTS sha1 [sha1 ...]", "Tells which scripts some node in reach knows.",
+          "2.6.0", "noscript", (_ALL_SHARDS, "response_policy:agg_logical_and"), True),
+    _part("SCRIPT FLUSH [ASYNC | SYNC]", "Forgets all scripts, at every node in reach.", "2.6.0",
           "noscript", ("request_policy:all_nodes", _ALL_SUCCEED)),
     _part("SCRIPT HELP", "Lists the subcommands of SCRIPT.", "5.0.0", "loading stale"),
-    _part("SCRIPT KILL", "Is refused: no script runs.", "2.6.0", "noscript allow_busy",
-          (_ALL_SHARDS, "response_policy:one_succeeded")),
+    _part("SCRIPT KILL", "Ends the script that has run for the longest time, at each node.",
+          "2.6.0", "noscript allow_busy", (_ALL_SHARDS, "response_policy:one_succeeded"), True),
+    _part("SCRIPT LOAD script", "Makes a script known to every node in reach.", "2.6.0",
+          "noscript stale", ("request_policy:all_nodes", _ALL_SUCCEED)),
 )
 
+_UNSURE: Final = "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE"
+_UNSURE_RO: Final = "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS"
+
 COMMANDS: tuple[Command, ...] = (
+    _call("EVAL script numkeys [key ...] [arg ...]",
+          "Runs a script: one step, whichever nodes coordinate its keys.", "2.6.0", "",
+          "RW access update", _UNSURE),
+    _call("EVALSHA sha1 numkeys [key ...] [arg ...]", "Runs a script that is known by its SHA-1.",
+          "2.6.0", "", "RW access update"),
+    _call("EVAL_RO script numkeys [key ...] [arg ...]", "Runs a script that may not write.",
+          "7.0.0", "readonly ", "RO access", _UNSURE_RO),
+    _call("EVALSHA_RO sha1 numkeys [key ...] [arg ...]",
+          "Runs a script that is known by its SHA-1, and may not write.", "7.0.0", "readonly ",
+          "RO access"),
     Command(
         "function", "FUNCTION", "Functions are not offered yet; says what there is of them.",
         since="7.0.0", group="scripting", flags="", route=LOCAL, promise="local", arity=-2,
         subcommands=_FUNCTION,
     ),
     Command(
-        "script", "SCRIPT", "Scripts are not offered yet; says what there is of them.",
+        "script", "SCRIPT", "Makes scripts known, and says what is known of them.",
         since="2.6.0", group="scripting", flags="", route=LOCAL, promise="local", arity=-2,
         subcommands=_SCRIPT,
     ),

@@ -6,6 +6,7 @@ Source: Redis `server.c`, `config.c`, `db.c`.
 """
 
 from respdyn.commands.declare import COVERAGE, LOCAL, Command
+from respdyn.resp.replies import bulks
 
 _VARIES = ("nondeterministic_output",)
 _ORDER_VARIES = ("nondeterministic_output_order",)
@@ -91,6 +92,12 @@ _CONFIG_SUBCOMMANDS = (
         complexity="O(N) with N the number of settings", promise="local", route=LOCAL,
     ),
 )
+
+def time_reply(now_ms: int) -> bytes:
+    """TIME's reply: seconds, and microseconds of the second."""
+    seconds, rest_ms = divmod(now_ms, 1000)
+    return bulks([b"%d" % seconds, b"%d" % (rest_ms * 1000)])
+
 
 COMMANDS: tuple[Command, ...] = (
     Command(

@@ -1,4 +1,4 @@
-"""Where a peer's commands come in: one plain SET, any command on one key, a transaction's group.
+"""Where a peer's commands come in: one plain SET, any command on one key, a group, a script.
 
 A peer forwards what its clients ask to a node that may run it (`dispatch`, `forwarding`). It comes
 in a frame, as an envelope and the command's words; the reply goes back under the envelope's number.
@@ -22,6 +22,8 @@ from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.group_messages import Outcome, encoder, read_group
 from respdyn.coordination.groups import GROUP, Groups
 from respdyn.coordination.may_write import why_not_write
+from respdyn.coordination.script_messages import read_call
+from respdyn.coordination.script_sender import SCRIPT, ScriptSender
 from respdyn.errors import PeerError, ReplyError, UsedTwice
 from respdyn.resp.replies import OK, error
 from respdyn.ring.hashing import BRACE, locator_in, slot_of
@@ -38,6 +40,7 @@ class Inbound:
 
     def __init__(
         self, node: ThisNode, coordinator: Coordinator, dispatcher: Dispatcher, groups: Groups,
+        scripts: ScriptSender,
     ) -> None:
         self.working_max = 100_000      # commands that one peer may have waiting here
         self._node = node
@@ -50,6 +53,7 @@ class Inbound:
         self._busy = dispatcher.busy
         self._away = dispatcher.forwarding.away
         self._groups = groups
+        self._scripts = scripts
         self._terms: dict[tuple[int, int, int, int], Terms] = {}
 
     def forwarded(self, link: Link, items: list[bytes], at: int, echo_ms: int) -> int:
@@ -119,6 +123,9 @@ class Inbound:
         argv = items[at + 1 : end]
         waiter = PeerReply(link, number)
         least = self._node.default_terms if link.is_behind else ANY
+        if argv[0] == SCRIPT:
+            self._run_script(argv[-1], timeout_ms, echo_ms + window_ms, waiter, least)
+            return end
         if argv[0] == GROUP:
             self._run_group(argv[-1], timeout_ms, echo_ms + window_ms, waiter, least)
             return end
@@ -150,6 +157,20 @@ class Inbound:
         if reply is not None:
             waiter.fill(reply)
         return end
+
+    def _run_script(
+        self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms
+    ) -> None:
+        """A peer's script, with R and W as in `least` or more. Raises `PeerError`."""
+        call = read_call(body)
+        if not self._node.plans or self._now.now_ms > until_ms:
+            waiter.fill(NOT_RUN)
+            return
+        if least is not ANY:
+            call = call.with_least(least)
+        # It ends a little before its sender gives it up, who then hears how.
+        deadline_ms = self._now.now_ms + timeout_ms * 9 // 10
+        self._scripts.forwarded(call, deadline_ms, until_ms, waiter)
 
     def _run_group(
         self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms

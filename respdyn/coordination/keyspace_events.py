@@ -152,18 +152,26 @@ class KeyspaceEvents:
         after: bytes, now_ms: int,
     ) -> Waiter:
         """Whom a write's outcome goes to, so that its events are told."""
-        events = self._chosen(of_write(command, argv, before, after, now_ms))
+        return self.wait(waiter, locator, of_write(command, argv, before, after, now_ms))
+
+    def wait(self, waiter: Waiter, locator: Locator, events: list[Event]) -> Waiter:
+        """Whom a write's outcome goes to, so that these events are told."""
+        events = self._chosen(events)
         if not events:
             return waiter
         announcing = self._untold[locator] = NotifyAfterWrite(waiter, self, locator, events)
         return announcing
+
+    def happened(self, locator: Locator, events: list[Event]) -> None:
+        """These have happened to a key."""
+        self.tell(locator, self._chosen(events))
 
     def written(
         self, command: Command, argv: Argv, locator: Locator, before: bytes, after: bytes,
         now_ms: int,
     ) -> None:
         """A write is done, or did nothing."""
-        self.tell(locator, self._chosen(of_write(command, argv, before, after, now_ms)))
+        self.happened(locator, of_write(command, argv, before, after, now_ms))
 
     def wait_for_read(
         self, waiter: Waiter, command: Command, argv: Argv, locator: Locator, now_ms: int,

@@ -10,9 +10,10 @@ from typing import Final
 from respdyn.commands.arguments import quoted, unknown_subcommand, word
 from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
+from respdyn.commands.table import lookup
 from respdyn.errors import ReplyError
 from respdyn.local.context import LocalContext
-from respdyn.resp.replies import EMPTY_ARRAY, OK, ZERO, array, bulk, integer, map_, null, text
+from respdyn.resp.replies import EMPTY_ARRAY, OK, bulk, integer, map_, null, text
 from respdyn.sessions.session import Session
 
 _NOT_BUSY: Final = "NOTBUSY No scripts in execution right now."
@@ -38,6 +39,7 @@ def function_flush(context: LocalContext, session: Session, argv: Argv) -> bytes
 def script_flush(context: LocalContext, session: Session, argv: Argv) -> bytes:
     if len(argv) > 3 or (len(argv) == 3 and word(argv[2]) not in (b"SYNC", b"ASYNC")):
         raise ReplyError("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+    context.sessions.scripting.flush()
     return OK
 
 
@@ -82,5 +84,21 @@ def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
     raise ReplyError(_NOT_BUSY)
 
 
-def script_exists(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    return array([ZERO] * (len(argv) - 2))
+def script_load(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    context.router.check_ready(lookup(argv))
+    if session.pending:
+        context.router.put_back(session)
+        return None
+    context.sessions.scripting.load(argv[2], session.hold(), session.terms.timeout_ms)
+    if session.exec_target is None:
+        session.bar()
+    return None
+
+
+def script_debug(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    option = word(argv[2])
+    if option == b"NO":
+        return OK
+    if option in (b"YES", b"SYNC"):
+        raise ReplyError("ERR there is no debugger for scripts here")
+    raise ReplyError("ERR Use SCRIPT DEBUG YES/SYNC/NO")

@@ -9,6 +9,7 @@ from respdyn.commands import introspection
 from respdyn.commands.arguments import syntax_error
 from respdyn.commands.declare import Argv
 from respdyn.commands.scan import glob_match
+from respdyn.commands.server import time_reply
 from respdyn.config import Settings
 from respdyn.config_values import ConfigError
 from respdyn.config_view import change, redis_view
@@ -17,7 +18,7 @@ from respdyn.host import HostError
 from respdyn.local import info
 from respdyn.local.cluster import require
 from respdyn.local.context import LocalContext
-from respdyn.resp.replies import OK, bulk, bulks, map_
+from respdyn.resp.replies import OK, bulk, map_
 from respdyn.sessions.session import Session
 
 
@@ -26,8 +27,7 @@ def dyn_cluster_help(context: LocalContext, session: Session, argv: Argv) -> byt
 
 
 def time(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    seconds, rest_ms = divmod(context.now_ms, 1000)
-    return bulks([b"%d" % seconds, b"%d" % (rest_ms * 1000)])
+    return time_reply(context.now_ms)
 
 
 def info_(context: LocalContext, session: Session, argv: Argv) -> bytes:

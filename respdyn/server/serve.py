@@ -46,6 +46,7 @@ from respdyn.server.listeners import (
 )
 from respdyn.server.peers import Peers
 from respdyn.server.process_stats import ProcessStats, resident_bytes
+from respdyn.server.scripts import ScriptProcess
 from respdyn.server.storage_process import StorageProcess
 from respdyn.server.tls import NAMES as TLS_NAMES
 from respdyn.server.tls import Tls
@@ -176,6 +177,9 @@ class Server:
         chance = OsRandom()
         self._node = Node(settings, chance, trace)
         self._node.is_named = is_named
+        self._scripts = self._node.script_host = ScriptProcess(
+            loop, settings.script_memory, self._scripted, self._scripts_died
+        )
         self._turn = Turn(loop, self._node, store, self._metrics)
         self._node.host = Process(
             loop, self._turn, store, config_file, self._apply, self._stop_for, self._begin_again
@@ -292,6 +296,7 @@ class Server:
             r=terms.r, w=terms.w, engine=settings.engine, durability=settings.durability,
             took_ms=int((time.time() - self._started) * 1000),
         )
+        self._scripts.start()
 
     # ---- down ----
 
@@ -362,6 +367,7 @@ class Server:
         for number in SIGNALS:
             self._loop.remove_signal_handler(number)
         _leave_on_signal(FAILED)
+        self._scripts.stop_all()
         if self._disk is not None:
             self._disk.stop()
         if isinstance(self._store, RocksStore):
@@ -408,6 +414,16 @@ class Server:
     def _storage_rotten(self, low: bytes, high: bytes) -> None:
         self._turn.begin()
         self._node.scrub.rotten(low, high)
+
+    # ---- scripts ----
+
+    def _scripted(self, frame: bytes) -> None:
+        self._turn.begin()
+        self._node.scripts.heard(frame)
+
+    def _scripts_died(self, number: int, reason: str) -> None:
+        self._turn.begin()
+        self._node.scripts.died(number, reason)
 
     # ---- what may change ----
 

@@ -29,7 +29,7 @@ from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.slices import Job
 from respdyn.cluster.terms import Terms
-from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, WRAP, Argv, Command
+from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, SCRIPT, WRAP, Argv, Command
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import Gathering, Part
 from respdyn.coordination.consistency import follow, parse_terms
@@ -235,7 +235,7 @@ class Execution:
             self._hidden.add(index)
 
     def _is_alone(self, command: Command, argv: Argv) -> bool:
-        if command.route is COVERAGE:
+        if command.route is COVERAGE or command.route is SCRIPT:
             return True
         if command.then is None:
             return False
@@ -262,6 +262,12 @@ class Execution:
                 slot.fail(wrong.text)
                 return
             router.start_task(task, left_ms, slot.fill)
+        elif command.route is SCRIPT:
+            target = ExecTarget(slot, False)
+            try:
+                router.run_script(session, command, argv, terms, target, self._deadline_ms)
+            except ReplyError as wrong:
+                slot.fail(wrong.text)
         else:
             try:
                 router.dispatcher.gather(

@@ -71,6 +71,16 @@ class Monitors:
                     monitor.push(line)
 
 
+    def tell_script(self, argv: Argv, db: int, now_ms: int) -> None:
+        """Show a command of a script."""
+        seconds, rest_ms = divmod(now_ms, 1000)
+        head = b"+%d.%06d [%d lua]" % (seconds, rest_ms * 1000, db)
+        line = b" ".join([head, *map(quote, argv)]) + b"\r\n"
+        for monitor in self.sessions:
+            if not monitor.closing:
+                monitor.push(line)
+
+
 def check_allowed(session: Session, command: Command) -> None:
     """Raises `ReplyError` unless a connection that monitors may give this command."""
     for one in session.runs(command):

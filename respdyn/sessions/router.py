@@ -8,10 +8,11 @@ several (`coordination/dispatch`), every partition (`coordination/coverage`), th
 from collections.abc import Callable
 from typing import Final
 
+from respdyn.cluster.quorum import Target
 from respdyn.cluster.tasks import Task
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
-from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Command
+from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, SCRIPT, WRAP, Command
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import FULL
 from respdyn.coordination.consistency import follow, parse_terms
@@ -33,6 +34,14 @@ _OVERLOAD = "OVERLOAD {} requests are in flight already; try again"
 RunLocal = Callable[[Session, Command, list[bytes]], bytes | None]
 MakeTask = Callable[[Session, Command, list[bytes], Terms], Task]
 StartTask = Callable[[Task, int, Callable[[bytes], None]], None]
+RunScript = Callable[[Session, Command, list[bytes], Terms, Target, int], None]
+
+
+def _no_scripts(
+    session: Session, command: Command, argv: list[bytes], terms: Terms, target: Target,
+    deadline_ms: int,
+) -> None:
+    raise AssertionError("the part that runs scripts is made after this one")
 
 
 class Router:
@@ -52,6 +61,7 @@ class Router:
         self.run_local = run_local      # answers from this connection or node; raises `ReplyError`
         self.make_task = make_task      # of what concerns every partition, or the cluster
         self.start_task = start_task    # on the control path
+        self.run_script: RunScript = _no_scripts
         self.whole: list[bytes] = []    # the command at hand, as the client sent it
         self.came_ms = 0                # and when
         self._load = load
@@ -87,6 +97,9 @@ class Router:
             return self._gather(session, command, argv, terms)
         if route is COVERAGE:
             self._cover(session, command, argv, terms)
+            return None
+        if route is SCRIPT:
+            self._script(session, command, argv, terms)
             return None
         if route is WRAP:
             terms, inner = parse_terms(argv[1:], terms, self.n)
@@ -143,6 +156,18 @@ class Router:
             if two_steps or is_long:
                 session.bar()
         return None
+
+    def _script(
+        self, session: Session, command: Command, argv: list[bytes], terms: Terms
+    ) -> None:
+        """A script: behind all before it, before all behind it, since it may use any key."""
+        if session.pending:
+            self.put_back(session)
+            return
+        self.run_script(session, command, argv, terms, session, self.deadline(terms))
+        if session.pending and session.pending[-1].reply is None:
+            session.note(ALL_KEYS, True)
+            session.bar()
 
     def _cover(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

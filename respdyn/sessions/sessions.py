@@ -14,6 +14,7 @@ from respdyn.commands.declare import Command
 from respdyn.commands.table import find, lookup
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.groups import Groups
+from respdyn.coordination.script_sender import ScriptSender
 from respdyn.errors import ReplyError
 from respdyn.host import Host
 from respdyn.membership.arrival import Arrival
@@ -36,6 +37,7 @@ from respdyn.sessions.moved_slots import MovedSlots
 from respdyn.sessions.notifications import Notifications
 from respdyn.sessions.pausing import Pausing
 from respdyn.sessions.router import MakeTask, Router, RunLocal, StartTask
+from respdyn.sessions.scripting import Scripting
 from respdyn.sessions.session import Session, SharedSessionState
 from respdyn.sessions.topology import Topology
 from respdyn.sessions.users import Users
@@ -48,7 +50,7 @@ class Sessions:
     def __init__(
         self, node: ThisNode, here: Member, host: Callable[[], Host], membership: Membership,
         gossip: Gossip, readiness: Readiness, slot_map: SlotMap, coordinator: Coordinator,
-        dispatcher: Dispatcher, groups: Groups, latencies: Latencies,
+        dispatcher: Dispatcher, groups: Groups, latencies: Latencies, scripts: ScriptSender,
         replan: Callable[[], None], lost_memory: Callable[[], None],
         start_task: StartTask, run_local: RunLocal, make_task: MakeTask,
     ) -> None:
@@ -93,6 +95,10 @@ class Sessions:
         )
         self.fast_path = FastPath(node, coordinator, dispatcher, self.calls)
         self.monitors = monitors.Monitors()
+        self.scripting = Scripting(
+            self.router, scripts, self._a_script_session, self.monitors, self.notifications.pubsub
+        )
+        self.router.run_script = self.scripting.run
         self.pausing = Pausing(load.ready)
         self.holding = Holding(node, load.ready)
 
@@ -127,6 +133,14 @@ class Sessions:
         self.notifications.forget(session)
         self.monitors.forget(session)
 
+    def _a_script_session(self, db: int, resp3: bool) -> Session:
+        """A session for a command that a script runs at this node."""
+        session = Session(
+            0, "", "", "client", self._now.wall_ms, self._node.default_terms, [], None, self._load
+        )
+        session.db, session.resp, session.authenticated = db, 3 if resp3 else 2, True
+        return session
+
     def settings_changed(self) -> None:
         """Take over what CONFIG SET may have changed."""
         settings = self._node.settings
@@ -140,6 +154,7 @@ class Sessions:
 
     def tick(self) -> None:
         """Time passes."""
+        self.scripting.scripts.expire()
         if self._node.settings.maxmemory:
             self.look_at_memory()
 
@@ -162,7 +177,7 @@ class Sessions:
         """When this node's clients need a turn at the latest."""
         return min(
             self.notifications.next_deadline(), self.pausing.next_deadline(),
-            self.arrival.next_deadline(),
+            self.arrival.next_deadline(), self.scripting.scripts.next_deadline(),
         )
 
     def turned(self, took_ms: int) -> None:
@@ -277,6 +292,7 @@ class Sessions:
                 if len(backlog) == before:      # it went back in line, to wait for those before
                     break
             session.mark()      # there is room for more of its commands
+        self.scripting.scripts.turn_ends()
 
     def is_ready(self) -> bool:
         """Whether `resume` has work."""

@@ -14,6 +14,8 @@ from respdyn.config import Settings
 from respdyn.errors import PeerError
 from respdyn.node import Node
 from respdyn.ports import Trace
+from respdyn.scripting.inline import InlineScripts
+from respdyn.sessions.acl_rules import judge_of
 from respdyn.sessions.session import Session
 from respdyn.sim.chance import Chance
 from respdyn.sim.clocks import EPOCH_MS, Clock
@@ -134,6 +136,7 @@ class Host:
             NodeTrace(timeline, self.index, self.name),
         )
         self.node = node
+        node.script_host = self.scripts = InlineScripts(judge_of)
         self._spins = 0
         self._busy_us = self._wake_us = 0
         records = 0
@@ -355,6 +358,8 @@ class Host:
             if connection is not None and connection.state == OPEN:
                 timeline.stamp(self.index, frame)
                 self.around.network.send(connection, frame)
+        for outcomes in self.scripts.take():
+            self._receive(lambda node, frame, _: node.scripts.heard(frame), outcomes, None)
         for session in out.sessions:
             client = cast(Peer, session.tag)
             client.take_output(session, now_us)

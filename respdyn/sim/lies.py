@@ -144,7 +144,8 @@ def _claim(chance: Chance, node: Node, victim: str) -> Lie:
     ))
     if chance.happens(0.3):
         top = _top(chance)
-        record = encode_plain(node.wall_ms << 16, _actor(chance, node), top - 1, top, 0, b"lie")
+        clock = node.this.now.wall_ms << 16
+        record = encode_plain(clock, _actor(chance, node), top - 1, top, 0, b"lie")
     if chance.happens(0.2):
         return _DIFFER, [POSITION.pack(1, IN_FEEDBACK, 0), record]
     return chance.pick((_FEEDBACK, _STORE)), [_locator(chance, node), record]
@@ -157,11 +158,12 @@ def _cleared(chance: Chance, node: Node, victim: str) -> Lie:
     actor, top = _actor(chance, node), _top(chance)
     entries = [(0, partition, {actor: top})]
     name = bytes([128, 0, partition >> 8, partition & 255])
+    wall_ms = node.this.now.wall_ms
     return chance.pick((
         (_GOSSIP, [GOSSIP_CLEARED + msgspec.msgpack.encode(entries[0])]),
         (_ASK, [_question("clear", entries)]),
         (_ASK, [_question("clearhint", victim, entries)]),
-        (_ASK, [_question("deliver", [(name, node.wall_ms, actor + top.to_bytes(8, "big"))])]),
+        (_ASK, [_question("deliver", [(name, wall_ms, actor + top.to_bytes(8, "big"))])]),
     ))
 
 

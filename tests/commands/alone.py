@@ -7,6 +7,8 @@ from respdyn.node import Node
 from respdyn.ports import Random, Trace
 from respdyn.resp.replies import bulks
 from respdyn.resp.requests import RequestLimits, RequestReader
+from respdyn.scripting.inline import InlineScripts
+from respdyn.sessions.acl_rules import judge_of
 from respdyn.sessions.session import Session
 from tests.little import offer
 
@@ -61,19 +63,27 @@ class Alone:
         self.now_ms = 1000
         self.wall_ms = WALL_MS
         self.node = Node(Settings(**given), Dice(), Silence())    # type: ignore[arg-type]
+        self.node.script_host = self.scripts = InlineScripts(judge_of)
         self.node.start(self.now_ms, self.wall_ms)
         self.ports = iter(range(50001, 60000))
         self.turn()
 
     def turn(self) -> None:
         """Three turns, and as many as the node wants at once."""
-        for number in range(10_000):
-            if number >= 3 and self.node.next_deadline() > self.now_ms:
+        self.wants_turns = 3
+        for _ in range(10_000):
+            if self.wants_turns <= 0 and self.node.next_deadline() > self.now_ms:
                 return
+            self.wants_turns -= 1
             self.node.advance(self.now_ms, self.wall_ms)
             out = self.node.drain()
             if out.generation:
                 self.node.durable(out.generation)
+            frames = self.scripts.take()
+            for frame in frames:
+                self.node.scripts.heard(frame)
+            if frames:
+                self.wants_turns = 3
         raise AssertionError("the node never rests")
 
     def connect(self, listener: str = "client") -> Client:

@@ -20,7 +20,7 @@ PAGE = HERE.parents[1] / "docs" / "commands.md"
 MATRIX = HERE.parents[1] / "docs" / "compatibility.md"
 
 # The packages of tests that call commands.
-CALLING = ("commands", "coordination", "sessions", "admin", "local")
+CALLING = ("commands", "scripting", "coordination", "sessions", "admin", "local")
 
 # Redis has tokens that are not offered here, or that its table has in another form.
 OTHER_TOKENS = {"debug", "client|kill", "client|list", "command|list", "quit"}

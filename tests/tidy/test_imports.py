@@ -28,14 +28,17 @@ TABLE: dict[str, set[str]] = {
     "storage": set(),
     "types": {"causal"},
     "commands": {"types", "resp", "causal"},
+    # Commands on records, in a process of its own: no node, no cluster.
+    "scripting": {"commands", "types", "resp", "causal", "ring"},
     "cluster": {"types", "causal", "ring", "metrics", "config"},
     "replication": {"cluster", "types", "causal", "ring"},
     "membership": {"cluster", "ring", "config", "config_values"},
-    "coordination": {"cluster", "commands", "types", "resp", "ring", "causal", "config_values"},
-    "hearers": {"sessions", "replication", "membership", "cluster"},
+    "coordination": {"cluster", "commands", "types", "resp", "ring", "causal", "config_values",
+                     "scripting.job"},
+    "hearers": {"sessions", "coordination", "replication", "membership", "cluster"},
     "host": {"config"},
     "sessions": {"coordination", "membership", "cluster", "commands", "types", "resp", "ring",
-                 "config", "config_values", "host"},
+                 "config", "config_values", "host", "scripting.job"},
     "admin": {"sessions", "coordination", "replication", "membership", "cluster", "commands",
               "types", "resp", "ring"},
     "local": {"admin", "sessions", "coordination", "replication", "membership", "cluster",
@@ -47,16 +50,17 @@ TABLE: dict[str, set[str]] = {
     # The simulator judges what nodes hold: who owns a key (ring), and what it is (types). Its
     # clients send bytes (resp), its traitor speaks as nodes do (cluster.messages, causal.codec).
     "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "resp",
-            "ring", "config", "cluster.messages", "causal.codec"},
+            "ring", "config", "cluster.messages", "causal.codec",
+            "scripting.inline", "sessions.acl_rules"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
-               "config_values", "metrics"},
+               "config_values", "metrics", "scripting", "sessions.acl_rules"},
     "cli": {"build", "server", "sim", "commands.table", "config", "config_values"},
 }
 FOR_EVERYONE = {"errors", "ports"}
 
 DETERMINISTIC = (
-    "causal", "types", "resp", "commands", "ring", "cluster", "replication", "membership",
-    "coordination", "sessions", "admin", "local", "hearers", "node",
+    "causal", "types", "resp", "commands", "scripting", "ring", "cluster", "replication",
+    "membership", "coordination", "sessions", "admin", "local", "hearers", "node",
 )
 BANNED = {"asyncio", "os", "random", "secrets", "socket", "threading", "time", "uuid"}
 

@@ -1,0 +1,476 @@
+"""A script at its coordinator: keys taken and read, the job run elsewhere, its writes shipped.
+
+It is a group (`groups`) whose step another process does. The keys that were declared are taken in
+one order, as a group takes them; those that the script asks for while it runs are taken as it asks.
+All stay taken until the outcome is here. Then everything that was written leaves in one turn, one
+joined delta for each key, or nothing.
+
+The script has worked on records as they were when it was given them. Somebody else may have changed
+one since: a peer that repaired it, a covering write of this node, FLUSHALL. What is written on top
+of such a change could lie below the context that it claims, and would vanish. So the records are
+compared, and where one has changed the script is run again, which is no second run: nothing of the
+first was written.
+
+Source: decision 0056.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+from respdyn.causal.codec import LIVE
+from respdyn.cluster.messages import NOT_RUN, UNKNOWN
+from respdyn.coordination.calls import Continuation, QueuedGroup, Updating
+from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
+from respdyn.coordination.group_messages import Group
+from respdyn.coordination.group_messages import Outcome as GroupOutcome
+from respdyn.coordination.groups import GroupExecution, GroupReplyPlace, Groups
+from respdyn.coordination.may_write import NO_LEASE, NO_OWNER, too_few, why_not_write
+from respdyn.coordination.script_messages import ScriptCall
+from respdyn.coordination.scripts import DOTS, Script, Scripts
+from respdyn.ports import random_bits
+from respdyn.resp.replies import OK, error
+from respdyn.ring.hashing import Locator, slot_of_locator
+from respdyn.ring.hashing import locator as locator_of
+from respdyn.scripting.job import (
+    AGAIN,
+    ENDED,
+    FAILED,
+    STOPPED,
+    TOO_MUCH,
+    TWICE,
+    WANTS,
+    Block,
+    Change,
+    Given,
+    Job,
+    More,
+    Outcome,
+)
+
+ELSEWHERE: Final = (
+    "CROSSSLOT the keys of a script must have one coordinator: give them one hash tag in braces."
+    " Nothing was done"
+)
+RUNS_MOST: Final = 100              # of one call: records that change under it, a process that dies
+_TOO_LONG: Final = (
+    "TIMEOUT the script did not end in time: nothing was done. DYN.WITH TIMEOUT gives more"
+)
+_TOO_MUCH: Final = "OOM the script has taken more than script-memory: nothing was done"
+_KILLED: Final = b"-ERR Script killed by user with SCRIPT KILL."
+_RESTLESS: Final = "TRYAGAIN the script's keys were changed again and again: nothing was done"
+_TWICE: Final = (
+    "TRYAGAIN this node has met events of its own that it does not know: nothing was done"
+)
+_FLUSHALL: Final = b"FLUSHALL"
+_FLUSHES: Final = frozenset((_FLUSHALL, b"FLUSHDB"))
+_BROKEN: Final = "ERR the script asked for a command where it cannot wait for its reply"
+
+AskNode = Callable[[list[bytes], int, bool, Callable[[bytes], None]], None]
+
+
+class _Lent(NamedTuple):
+    """What a job was given of a key."""
+
+    record: bytes
+    floor: int
+
+
+class ScriptExecution(GroupExecution):
+    """One script at its coordinator."""
+
+    def __init__(
+        self, groups: Groups, scripts: Scripts, ask: AskNode, call: ScriptCall, script: Script,
+        deadline_ms: int, until_ms: int, done: Callable[[GroupOutcome], None],
+    ) -> None:
+        super().__init__(groups, Group([], [], call.r), deadline_ms, until_ms, done)
+        self._scripts = scripts
+        self._ask_node = ask
+        self._call = call
+        self._script = script
+        self._r = call.r
+        self._w = call.w
+        self._is_sloppy = call.sloppy
+        self._seed = random_bits(groups.node.random, 64)
+        self._replies = [None]
+        self._number = 0
+        self._runs = 0
+        self._given: dict[Locator, _Lent] = {}
+        self._waits: list[Locator] = []       # locators that are read for the suspended job
+        self._dots = DOTS
+        self._outcome: Outcome | None = None
+        self._has_flushed = False
+        self._is_killed = False
+
+    def kill(self) -> None:
+        """SCRIPT KILL: it must not go on."""
+        self._is_killed = True
+        self._scripts.host.stop(self._number)
+
+    # ---- before ----
+
+    def start(self) -> None:
+        """Begin; `done` is called now or later, once."""
+        db = self._call.db
+        self._reads = {locator_of(db, key): None for key in self._call.keys}
+        self._locators = sorted(self._reads)
+        refusal = self._refusal()
+        if refusal is not None:
+            self._end(refusal)
+        else:
+            self._take()
+
+    def _refusal(self) -> GroupOutcome:
+        """Why it cannot be run, if so. A write that cannot be done is refused when it comes."""
+        if self._until_ms and self._now.now_ms > self._until_ms:
+            return NOT_RUN
+        for name in self._locators:
+            refusal = self._why_not(name)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def _why_not(self, name: Locator) -> GroupOutcome:
+        """Why this key cannot be taken."""
+        plan = self._node.plans[slot_of_locator(name)]
+        if not plan.has_owner:
+            return NO_OWNER
+        if not plan.is_owner or plan.coordinator != self._node.identity.node_id:
+            return ELSEWHERE if self._is_of_several() else NOT_RUN
+        wanted = min(self._r, plan.n)
+        answers = (plan.replicas if self._is_sloppy else plan.strict).answers
+        return None if answers >= wanted else too_few("R", wanted, answers)
+
+    def _is_of_several(self) -> bool:
+        """Whether some other key of the script has its coordinator here."""
+        here, plans = self._node.identity.node_id, self._node.plans
+        return not self._call.keys or any(
+            plans[slot_of_locator(name)].coordinator == here for name in self._reads
+        )
+
+    # ---- the job ----
+
+    def _run(self) -> None:
+        """All that was declared is taken and read: hand the job over."""
+        refusal = self._refusal()
+        if refusal is not None:
+            self._end(refusal)
+            return
+        for name in self._locators:
+            if self._groups.coordinator.is_contested(name):
+                self._missing = 1
+                self._later(name)
+                return
+        self._runs += 1
+        if self._runs > RUNS_MOST or self._has_flushed:
+            self._end([error(OUTCOME_UNKNOWN)] if self._has_flushed else _RESTLESS)
+            return
+        if not self._can_mint():
+            self._end(NO_LEASE)
+            return
+        call, now = self._call, self._now
+        self._number = self._scripts.number()
+        self._given.clear()
+        job = Job(
+            self._number, call.sha, call.keys, call.args, call.db, call.resp3, now.wall_ms,
+            self._seed, [self._give(name) for name in self._locators],
+            self._block(), function=call.function,
+            refusal=self._why_not_write(), reads_only=call.reads_only,
+            is_full=self._node.memory_is_full and not call.takes_room,
+            tells_events=self._dispatcher.keyspace_events is not None,
+            tells_words=self._scripts.tells_words(), user=call.user,
+        )
+        self._scripts.begin(job, self._script.body, self, self._deadline_ms)
+
+    def _later(self, name: Locator) -> None:
+        """A SET before it may yet cover a sibling: look again in a moment."""
+        taken = self._locators[: self._taken]
+        self._taken = 0
+        self._groups.free(taken)
+        self._scripts.wait(self._again)
+
+    def _again(self) -> None:
+        if not self._is_over:
+            self._take()
+
+    def _give(self, name: Locator) -> Given:
+        record = self._groups.replica.get(name)
+        identity = self._node.identity
+        plan = self._node.plans[slot_of_locator(name)]
+        floor = identity.floors.get(plan.partition, identity.floor)
+        self._given[name] = _Lent(record, floor)
+        return Given(name, record, floor)
+
+    def _why_not_write(self) -> str:
+        """The refusal that the first write of the script is to hear."""
+        if self._call.reads_only:
+            return ""
+        for name in self._locators:
+            plan = self._node.plans[slot_of_locator(name)]
+            refusal = why_not_write(self._node, plan, self._w, self._is_sloppy, 1)
+            if refusal:
+                return refusal
+        return ""
+
+    # ---- what it hears ----
+
+    def heard(self, outcome: Outcome) -> None:
+        """What became of the job, or what it wants."""
+        if self._is_over:
+            return
+        if outcome.kind in (WANTS, AGAIN):
+            self._wants(outcome)
+            return
+        self._scripts.done(self._number)
+        self._number = 0
+        if outcome.kind == TWICE:
+            self._node.counters.counters_used_twice += 1
+            self._groups.replica.used_twice()
+            self._end(_TWICE)
+        elif outcome.kind == TOO_MUCH:
+            self._end(_TOO_MUCH)
+        elif outcome.kind == STOPPED:
+            self._end([_KILLED + outcome.reply[1:]] if self._is_killed else _TOO_LONG)
+        elif outcome.kind in (ENDED, FAILED):
+            self._finish(outcome)
+
+    def begin_again(self) -> None:
+        """The process has lost it, or a record has changed: nothing of it was written."""
+        self._number = 0
+        if not self._is_over:
+            self._run()
+
+    def fail(self, text: str) -> None:
+        """It will not be done: it has killed the process, or took too long."""
+        self._number = 0
+        if self._is_killed and not self._is_over:
+            sha = (self._call.function or self._call.sha).encode("latin-1")
+            self._end([b"%b script: %b\r\n" % (_KILLED, sha)])
+        elif not self._is_over:
+            self._end(text or _TOO_LONG)
+
+    def _wants(self, outcome: Outcome) -> None:
+        """Fetch what a script asks for while it runs."""
+        if outcome.kind == AGAIN:
+            self._scripts.done(self._number)
+            self._number = 0
+        if outcome.command:
+            self._ask(outcome)
+        elif outcome.dots:
+            self._more_dots(outcome)
+        else:
+            self._fetch(outcome)
+
+    def _ask(self, outcome: Outcome) -> None:
+        """A command that concerns the node, not a key."""
+        if outcome.kind == AGAIN:
+            self._end([error(_BROKEN)])
+            return
+        word = outcome.command[0].upper()
+        if word in _FLUSHES:
+            self._has_flushed = True        # from now on it must not be begun again
+        answered = partial(self._answered, self._number, word, outcome.db)
+        self._ask_node(outcome.command, outcome.db, outcome.resp3, answered)
+
+    def _answered(self, number: int, word: bytes, db: int, reply: bytes) -> None:
+        if number != self._number or self._is_over:
+            return
+        given: list[Given] = []
+        if word in _FLUSHES:
+            given = [self._give(one) for one in self._given if word == _FLUSHALL or one[2] == db]
+        self._scripts.go_on(More(number, given, self._block() if given else None, reply))
+
+    def _more_dots(self, outcome: Outcome) -> None:
+        self._dots = max(2 * self._dots, 2 * outcome.dots)
+        if not self._can_mint():
+            self._end(NO_LEASE)
+        elif outcome.kind == AGAIN:
+            self._run()
+        else:
+            self._scripts.go_on(More(self._number, [], self._block()))
+
+    def _can_mint(self) -> bool:
+        return self._node.identity.can_mint(max(self._script.dots, self._dots))
+
+    def _block(self) -> Block:
+        return self._scripts.block(self._script, self._dots)
+
+    def _abandon(self) -> None:
+        """The process need not go on with it."""
+        if self._number:
+            self._scripts.drop(self._number)
+            self._number = 0
+
+    def _end(self, outcome: GroupOutcome) -> None:
+        if not self._is_over:
+            self._abandon()
+        super()._end(outcome)
+
+    # ---- keys that were not declared ----
+
+    def _fetch(self, outcome: Outcome) -> None:
+        """Take keys that the script has asked for, and read a quorum of each."""
+        self._waits = [name for name in sorted(outcome.wants) if name not in self._reads]
+        for name in self._waits:
+            refusal = self._why_not(name)
+            if refusal is not None:
+                self._end(NO_OWNER if refusal == NOT_RUN else refusal)
+                return
+        self._take_more(self._number)
+
+    def _take_more(self, number: int) -> None:
+        """Take the keys that are waited for; then read them.
+
+        To wait for a key out of order could be to wait for each other: then all are let go, and
+        the script is run again with these as well, taken in order.
+        """
+        busy = self._dispatcher.busy
+        for name in self._waits:
+            if name in self._reads:
+                continue
+            if name in busy:
+                if self._locators and name < max(self._locators):
+                    self._abandon()
+                    self.release()
+                    self._reads.update(dict.fromkeys(self._waits))
+                    self._locators = sorted(self._reads)
+                    self._take()
+                    return
+                turn = QueuedGroup(
+                    partial(self._has_come, name, number), Continuation(self._overdue),
+                    self._deadline_ms,
+                )
+                self._dispatcher.lines.line_up(name, [turn])
+                return
+            busy[name] = deque()
+            self._took(name)
+        self._read_more(number)
+
+    def _has_come(self, name: Locator, number: int) -> None:
+        if self._is_over:
+            self._groups.free([name])
+            return
+        self._took(name)
+        self._take_more(number)
+
+    def _took(self, name: Locator) -> None:
+        """It is ours, and released with the others."""
+        self._reads[name] = None
+        self._locators.append(name)
+        self._taken = len(self._locators)
+
+    def _read_more(self, number: int) -> None:
+        plans = self._node.plans
+        names = list(self._waits)
+        kept_for = self._groups.coordinator.keepers.asked
+        if self._r <= 1 and not (kept_for and any(
+            plans[slot_of_locator(name)].partition in kept_for for name in names
+        )):
+            self._have_more(number)
+            return
+        self._missing = len(names)
+        reader = Updating(partial(self._has_read_more, number), self._could_not_read)
+        for name in names:
+            plan = plans[slot_of_locator(name)]
+            self._groups.coordinator.read(
+                plan, reader, name, self._groups.replica.get(name), min(self._r, plan.n),
+                self._is_sloppy, self._deadline_ms,
+            )
+
+    def _has_read_more(self, number: int) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._have_more(number)
+
+    def _have_more(self, number: int) -> None:
+        """They are read: the script goes on, with dots that were made after they were taken."""
+        if self._is_over:
+            return
+        self._locators.sort()
+        if not self._number or number != self._number:
+            self._run()             # it could not wait: begin again
+        elif not self._can_mint():
+            self._end(NO_LEASE)
+        else:
+            given = [self._give(name) for name in self._waits]
+            self._scripts.go_on(More(number, given, self._block()))
+
+    # ---- after ----
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Write what it has written, all in this turn; or begin it again."""
+        changes = outcome.changes
+        if changes and not self._is_as_given(changes):
+            self._run()
+            return
+        refusal = self._why_not_write() if changes else ""
+        if refusal:
+            self._end(refusal)
+            return
+        if changes and self._dots > DOTS:       # the next run is given as many
+            self._script.dots = max(self._script.dots, self._dots)
+        self._outcome = outcome
+        events = self._dispatcher.keyspace_events
+        if events is not None:
+            for name, kind, event in outcome.misses:
+                events.happened(name, [(kind, event)])
+        self._replies = [None] * (len(changes) + 1)
+        self._missing = len(self._replies)
+        for index, change in enumerate(changes, 1):
+            self._write(index, change)
+        self.release()
+        self.fill(0, outcome.reply)
+
+    def _is_as_given(self, changes: list[Change]) -> bool:
+        """Whether the records are those that the script has seen, and the dots still ours."""
+        identity, replica = self._node.identity, self._groups.replica
+        for change in changes:
+            lent = self._given.get(change.locator)
+            plan = self._node.plans[slot_of_locator(change.locator)]
+            if (
+                lent is None or not plan.is_owner or replica.get(change.locator) != lent.record
+                or identity.floors.get(plan.partition, identity.floor) != lent.floor
+            ):
+                return False
+        return True
+
+    def _write(self, index: int, change: Change) -> None:
+        """Join a key's delta, and ship it."""
+        name, delta = change.locator, change.delta
+        plan = self._node.plans[slot_of_locator(name)]
+        replica, events = self._groups.replica, self._dispatcher.keyspace_events
+        if not (replica.cleared and replica.is_cleared(name, delta)):
+            replica.join(name, delta)
+        if plan.is_instant:
+            self._node.counters.writes_coordinated += 1
+            if events is not None:
+                events.happened(name, change.events)
+            self.fill(index, OK)
+            return
+        place = GroupReplyPlace(self, index)
+        waiter = place if events is None else events.wait(place, name, change.events)
+        self._groups.coordinator.write(
+            plan, waiter, OK, name, delta, self._w, self._is_sloppy, self._deadline_ms,
+            change.reports_siblings and delta[1] & LIVE != 0, self._until_ms,
+        )
+
+    def fill(self, index: int, reply: bytes) -> None:
+        """The script's reply, or what became of one of its writes; only the first counts."""
+        if self._replies[index] is None:
+            self._replies[index] = error(OUTCOME_UNKNOWN) if reply == UNKNOWN else reply
+            self._one_less()
+
+    def _one_less(self) -> None:
+        self._missing -= 1
+        if self._missing:
+            return
+        wrong = next(
+            (one for one in self._replies[1:] if one is not None and one[:1] == b"-"), None
+        )
+        reply = wrong or self._replies[0]
+        assert reply is not None and self._outcome is not None
+        self._scripts.noted(self._outcome)
+        self._end([reply])

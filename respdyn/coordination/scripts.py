@@ -1,0 +1,317 @@
+"""Scripts of this node: their texts, the process that runs them, and what is under way there.
+
+A text is known by the SHA-1 of it. What was loaded (SCRIPT LOAD) is told to every peer and to those
+that connect later; what came with an EVAL is kept here, as long as there is room. `SCRIPT FLUSH`
+forgets what is older than its own clock, everywhere.
+
+Jobs leave in one batch at the end of a turn. A process that dies takes with it what it had: the job
+at hand is told so, all others are begun again, which is no second run, since nothing of a job is
+written before its outcome is here.
+
+Source: decision 0056.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from respdyn.cluster.link import Link
+from respdyn.cluster.messages import GOSSIP_SCRIPT, bulk
+from respdyn.cluster.questions import Texts
+from respdyn.cluster.this_node import ThisNode
+from respdyn.cluster.timeouts import NEVER
+from respdyn.commands.scripting import shebang_of
+from respdyn.coordination.script_statements import Loaded, encode_loaded, read_loaded
+from respdyn.errors import ReplyError
+from respdyn.ports import ScriptHost
+from respdyn.resp.replies import error
+from respdyn.scripting.job import (
+    UNKNOWN,
+    Batch,
+    Block,
+    Compile,
+    Drop,
+    Job,
+    More,
+    Outcome,
+    encode,
+    read_outcomes,
+)
+
+SCRIPTS_MOST: Final = 10_000
+BYTES_MOST: Final = 64 << 20
+DOTS: Final = 16                    # of a job whose script was never seen to write
+MOMENT_MS: Final = 5
+_DIED: Final = "ERR the script process ended while it ran this script ({}): nothing was done"
+
+
+class Running(Protocol):
+    """A job's owner."""
+
+    def kill(self) -> None:
+        """SCRIPT KILL: it must not go on."""
+
+    def heard(self, outcome: Outcome) -> None:
+        """What became of it, or what it wants."""
+
+    def begin_again(self) -> None:
+        """The process has lost it."""
+
+    def fail(self, text: str) -> None:
+        """It will not be done."""
+
+
+class Script:
+    """A text that this node knows."""
+
+    __slots__ = ("body", "clock", "dots", "flags", "is_loaded")
+
+    def __init__(self, body: bytes, is_loaded: bool, clock: int) -> None:
+        self.body = body
+        self.flags = _flags_of(body)    # None: it has no shebang
+        self.is_loaded = is_loaded      # by SCRIPT LOAD, here or elsewhere: it is kept
+        self.clock = clock
+        self.dots = DOTS                # that a run of it is given
+
+
+def _flags_of(body: bytes) -> frozenset[str] | None:
+    try:
+        return shebang_of(body)
+    except ReplyError:          # a newer node knows more flags
+        return frozenset()
+
+
+class Scripts:
+    """All of that."""
+
+    def __init__(self, node: ThisNode, host: ScriptHost) -> None:
+        self.host = host
+        self.noted: Callable[[Outcome], None] = lambda outcome: None    # hears of each that ended
+        self.deaths = 0                         # of the process
+        self.flushed = 0                        # the clock of the last SCRIPT FLUSH
+        self._node = node
+        self._scripts: dict[str, Script] = {}
+        self._bytes = 0
+        self._has: set[str] = set()             # bodies that the process has
+        self._number = 0
+        self._running: dict[int, Running] = {}
+        self._deadlines: dict[int, int] = {}
+        self._batch = Batch([], [], [], [])
+        self.tells_words: Callable[[], bool] = lambda: False        # whether somebody monitors
+        self._later: list[tuple[int, Callable[[], None]]] = []
+
+    # ---- texts ----
+
+    def find(self, sha: str) -> Script | None:
+        """A script that is known here."""
+        return self._scripts.get(sha)
+
+    def keep(self, sha: str, body: bytes, is_loaded: bool, clock: int = 0) -> Script:
+        """Know a script from now on."""
+        script = self._scripts.get(sha)
+        if script is not None:
+            script.is_loaded = script.is_loaded or is_loaded
+            script.clock = max(script.clock, clock)
+            return script
+        while self._scripts and (
+            len(self._scripts) >= SCRIPTS_MOST or self._bytes + len(body) > BYTES_MOST
+        ):
+            self._forget(next(
+                (old for old, one in self._scripts.items() if not one.is_loaded),
+                next(iter(self._scripts)),
+            ))
+        clock = clock or self._node.clock.now(self._node.now.wall_ms)
+        script = self._scripts[sha] = Script(body, is_loaded, clock)
+        self._bytes += len(body)
+        return script
+
+    def _forget(self, sha: str) -> None:
+        self._bytes -= len(self._scripts.pop(sha).body)
+
+    def load(self, sha: str, body: bytes) -> None:
+        """A client has loaded it: everybody is told."""
+        script = self.keep(sha, body, True)
+        self._tell_all(Loaded(script.clock, body))
+
+    def flush(self) -> None:
+        """Forget all scripts, everywhere."""
+        self._flush(self._node.clock.now(self._node.now.wall_ms))
+        self._tell_all(Loaded(self.flushed, b""))
+
+    def _flush(self, clock: int) -> None:
+        self.flushed = max(self.flushed, clock)
+        for sha in [sha for sha, one in self._scripts.items() if one.clock <= clock]:
+            self._forget(sha)
+
+    def _tell_all(self, loaded: Loaded) -> None:
+        statement = bulk(GOSSIP_SCRIPT + encode_loaded(loaded))
+        for link in self._node.links.values():
+            if link.is_connected:
+                link.gossips.append(statement)
+
+    def greet(self, link: Link) -> None:
+        """Tell a peer what was loaded."""
+        if self.flushed:
+            link.gossips.append(bulk(GOSSIP_SCRIPT + encode_loaded(Loaded(self.flushed, b""))))
+        for script in self._scripts.values():
+            if script.is_loaded:
+                loaded = Loaded(script.clock, script.body)
+                link.gossips.append(bulk(GOSSIP_SCRIPT + encode_loaded(loaded)))
+
+    def heard_script(self, link: Link, item: bytes) -> None:
+        """A peer tells of a script that was loaded, or that all were flushed."""
+        loaded, sha = read_loaded(item[1:])
+        if not loaded.body:
+            self._flush(loaded.clock)
+        elif loaded.clock > self.flushed:
+            self.keep(sha, loaded.body, True, loaded.clock)
+
+    def answer_texts(self, question: Texts) -> list[bytes]:
+        """What this node knows of these scripts."""
+        found = [self._scripts.get(sha) for sha in question.hashes]
+        return [b"" if script is None else script.body for script in found]
+
+    def kill(self) -> bool:
+        """End what has been in the process for the longest time; whether there was anything."""
+        oldest = next(iter(self._running.values()), None)
+        if oldest is not None:
+            oldest.kill()
+        return oldest is not None
+
+    def count(self) -> tuple[int, int]:
+        """How many scripts are known, and their bytes."""
+        return len(self._scripts), self._bytes
+
+    # ---- the process ----
+
+    def number(self) -> int:
+        """The next job's."""
+        self._number += 1
+        return self._number
+
+    def begin(self, job: Job, body: bytes, running: Running, deadline_ms: int) -> None:
+        """Hand over a job."""
+        if job.sha in self._has:
+            job.body = None
+        else:
+            job.body = body
+            self._has.add(job.sha)
+        self._running[job.number] = running
+        self._deadlines[job.number] = deadline_ms
+        self._batch.jobs.append(job)
+
+    def go_on(self, more: More) -> None:
+        """Hand over what a job wanted."""
+        self._batch.more.append(more)
+
+    def compile(self, body: bytes, is_library: bool, running: Running, deadline_ms: int) -> None:
+        """Have a text compiled, to see whether it can be."""
+        number = self.number()
+        self._running[number] = running
+        self._deadlines[number] = deadline_ms
+        self._batch.compiles.append(Compile(number, body, is_library))
+
+    def drop(self, number: int) -> None:
+        """Nobody waits for a job any more."""
+        if self._running.pop(number, None) is not None:
+            del self._deadlines[number]
+            self.host.stop(number)
+            self._batch.drops.append(Drop(number))
+
+    def block(self, script: Script, least: int = 0) -> Block:
+        """Dots for a run. The counter may go so far: whoever asks has made sure."""
+        node = self._node
+        count = max(script.dots, least)
+        counter = node.identity.counter
+        node.identity.counter = counter + count
+        clock = node.clock.now(node.now.wall_ms)
+        node.clock.last = clock + count
+        return Block(bytes(node.identity.actor), counter, count, clock)
+
+    def heard(self, frame: bytes) -> None:
+        """Outcomes."""
+        for outcome in read_outcomes(frame):
+            running = self._running.get(outcome.number)
+            if running is None:
+                continue
+            if outcome.kind != UNKNOWN:
+                running.heard(outcome)
+            else:
+                self._has.clear()
+                self.done(outcome.number)
+                running.begin_again()
+
+    def done(self, number: int) -> None:
+        """A job is no longer in the process."""
+        if self._running.pop(number, None) is not None:
+            del self._deadlines[number]
+
+    def died(self, number: int, reason: str) -> None:
+        """The process has ended, at this job; 0 if at none."""
+        self.deaths += 1
+        self._node.trace.event("script_process_ended", reason=reason)
+        running, self._running = self._running, {}
+        self._deadlines.clear()
+        self._has.clear()
+        self._batch = Batch([], [], [], [])
+        for one, owner in running.items():
+            if one == number:
+                owner.fail(_DIED.format(reason))
+            else:
+                owner.begin_again()
+
+    # ---- time and the turn ----
+
+    def turn_ends(self) -> None:
+        """Hand over what this turn has for the process."""
+        batch = self._batch
+        if batch.jobs or batch.more or batch.drops or batch.compiles:
+            self._batch = Batch([], [], [], [])
+            self.host.submit(encode(batch))
+
+    def wait(self, go_on: Callable[[], None]) -> None:
+        """Call this in a moment."""
+        self._later.append((self._node.now.now_ms + MOMENT_MS, go_on))
+
+    def expire(self) -> None:
+        """End what has taken too long."""
+        now_ms = self._node.now.now_ms
+        while self._later and self._later[0][0] <= now_ms:
+            self._later.pop(0)[1]()
+        for number in [one for one, due_ms in self._deadlines.items() if due_ms <= now_ms]:
+            running = self._running.get(number)
+            self.drop(number)
+            if running is not None:
+                running.fail("")
+
+    def next_deadline(self) -> int:
+        """When `expire` has work at the earliest."""
+        first_ms = self._later[0][0] if self._later else NEVER
+        return min(first_ms, min(self._deadlines.values(), default=NEVER))
+
+
+class CompileWaiter:
+    """Who waits for a text to be compiled: `done` hears the outcome, or an error's bytes."""
+
+    def __init__(
+        self, done: Callable[[Outcome | bytes], None], again: Callable[["CompileWaiter"], None],
+        scripts: Scripts,
+    ) -> None:
+        self._done = done
+        self._again = again
+        self._scripts = scripts
+
+    def heard(self, outcome: Outcome) -> None:
+        """It was tried."""
+        self._scripts.done(outcome.number)
+        self._done(outcome)
+
+    def begin_again(self) -> None:
+        """The process died of something else."""
+        self._again(self)
+
+    def kill(self) -> None:
+        """It is soon over."""
+
+    def fail(self, text: str) -> None:
+        """The process died of it, or took too long."""
+        self._done(error(text or "TIMEOUT the script process did not answer in time"))

@@ -1,0 +1,107 @@
+"""The process that runs scripts, and the one that it is forked from.
+
+    server --- control ---> nursery --- fork ---> worker <--- frames ---> server
+
+Scripts may end the process that they run in: a hole in Lua, a memory limit, a kill because one of
+them is stuck where nothing can stop it. To import all that they need takes half a second, so that
+is done once, in the *nursery*, which then forks a *worker* each time one is wanted, in a
+millisecond.
+
+Worker and server share a page: the number of the job at hand, written here, and the number of a job
+that must stop, written there. So the server knows who was at work when a worker died.
+
+Run as `python -m respdyn.server.script_worker CONTROL PAGE MEMORY`: two descriptors, and how many
+bytes Lua may hold.
+"""
+
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+from time import monotonic
+from typing import Final
+
+from respdyn.scripting.job import encode, read_batch
+from respdyn.scripting.lua import Engine
+from respdyn.server.script_page import LENGTH_BYTES, NUMBER, PAGE_BYTES, STOP
+from respdyn.sessions.acl_rules import judge_of
+
+_FLUSH_S: Final = 0.001             # outcomes wait no longer for others
+_READ_BYTES: Final = 1 << 18
+# What the process may grow by, as a multiple of what Lua may hold: to collect garbage takes room,
+# and so do records and replies.
+_GROWTH: Final = 4
+
+
+def main(arguments: list[str]) -> None:
+    """The nursery."""
+    control = socket.socket(fileno=int(arguments[0]))
+    page = mmap.mmap(int(arguments[1]), PAGE_BYTES)
+    memory = int(arguments[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the server says when it is over
+    pid = 0
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        status = os.waitpid(pid, 0)[1] if pid else 0
+        if not message:
+            return
+        pid = os.fork()
+        if not pid:
+            control.close()
+            work(socket.socket(fileno=descriptors[0]), page, memory)
+            os._exit(0)
+        os.close(descriptors[0])
+        control.sendall(b"%d %d\n" % (status, pid))
+
+
+def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
+    """A worker: batches in, outcomes out, until the server hangs up."""
+    _limit(memory)
+    most_kb = memory >> 10
+
+    def begins(number: int) -> None:
+        page[NUMBER] = number.to_bytes(8)
+
+    def is_over() -> bool:
+        return page[STOP] == page[NUMBER] or engine.holds_too_much(most_kb)
+
+    engine = Engine(judge_of, is_over, begins)
+    held = bytearray()
+    while data := server.recv(_READ_BYTES):
+        held += data
+        while len(held) >= LENGTH_BYTES:
+            end = LENGTH_BYTES + int.from_bytes(held[:LENGTH_BYTES])
+            if len(held) < end:
+                break
+            batch = read_batch(held[LENGTH_BYTES:end])
+            del held[:end]
+            done, began = [], monotonic()
+            for outcome in engine.run(batch):
+                done.append(outcome)
+                if monotonic() - began > _FLUSH_S:
+                    _send(server, encode(done))
+                    done, began = [], monotonic()
+            if done:
+                _send(server, encode(done))
+
+
+def _send(server: socket.socket, frame: bytes) -> None:
+    server.sendall(len(frame).to_bytes(LENGTH_BYTES) + frame)
+
+
+def _limit(memory: int) -> None:
+    """No core files; an end to what may be allocated, where the system tells what is now."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            pages = int(file.read().split()[0])
+    except (OSError, ValueError):
+        return
+    most = pages * mmap.PAGESIZE + _GROWTH * memory
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,216 @@
+"""A client's scripts: what its words ask for, the text behind a hash, what only a node can run.
+
+A hash that is not known here is asked of every node in reach before NOSCRIPT is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from respdyn.cluster.questions import Texts
+from respdyn.cluster.quorum import Target, Waiter
+from respdyn.cluster.tasks import Task, answer_as
+from respdyn.cluster.terms import Terms
+from respdyn.commands.declare import COVERAGE, LOCAL, Argv, Command
+from respdyn.commands.scripting import ALLOW_OOM, NO_WRITES, keys_and_args, shebang_of
+from respdyn.commands.table import find_by_name, lookup
+from respdyn.coordination.calls import Continuation
+from respdyn.coordination.script_messages import ScriptCall
+from respdyn.coordination.script_sender import ScriptSender
+from respdyn.coordination.script_statements import sha_of
+from respdyn.coordination.scripts import CompileWaiter, Script
+from respdyn.errors import ReplyError
+from respdyn.resp.replies import bulk, error
+from respdyn.scripting.job import ENDED, Outcome
+from respdyn.sessions.monitors import Monitors
+from respdyn.sessions.pubsub import PubSub
+from respdyn.sessions.router import Router
+from respdyn.sessions.session import CHANNEL, SHARD, ExecTarget, Session
+
+NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
+_HASH: Final = frozenset("0123456789abcdef")
+_RO_WRITES: Final = "ERR Can not execute a script with write flag using *_ro command."
+_FULL: Final = (
+    "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
+)
+
+
+_LEVELS: Final = ("debug", "verbose", "notice", "warning")
+
+
+def _nobody(reply: bytes) -> None:
+    """Nobody waits to hear how many listeners there were."""
+
+
+class Scripting:
+    """Scripts of this node's clients."""
+
+    def __init__(
+        self, router: Router, sender: ScriptSender,
+        make_session: Callable[[int, bool], Session], monitors: Monitors, pubsub: PubSub,
+    ) -> None:
+        self._router = router
+        self._node = router.node
+        self._sender = sender
+        self.scripts = sender.scripts
+        self._monitors = monitors
+        self._pubsub = pubsub
+        sender.ask = self.run_for_script
+        self.scripts.noted = self.noted
+        self.scripts.tells_words = lambda: bool(monitors.sessions)
+        self._make_session = make_session
+
+    # ---- EVAL and its kin ----
+
+    def run(
+        self, session: Session, command: Command, argv: Argv, terms: Terms, target: Target,
+        deadline_ms: int,
+    ) -> None:
+        """Run a script; `target` gives the place of its reply. Raises `ReplyError`."""
+        keys, args = keys_and_args(argv)
+        call = ScriptCall(
+            "", None, keys, args, session.db, session.resp == 3, terms.r, terms.w, terms.sloppy,
+            reads_only="readonly" in command.flag_words,
+            user=None if session.guard is None else session.guard.words(),
+        )
+        if command.name in ("eval", "eval_ro"):
+            sha = sha_of(argv[1])
+            script = self.scripts.find(sha)
+            if script is None:
+                shebang_of(argv[1])
+                script = self.scripts.keep(sha, argv[1], False)
+            self._begin(session, call, sha, script, terms, deadline_ms, target.hold())
+            return
+        sha = argv[1].decode("latin-1").lower()
+        if len(sha) != 40 or not _HASH.issuperset(sha):
+            raise ReplyError(NO_SCRIPT)
+        script = self.scripts.find(sha)
+        if script is not None:
+            self._begin(session, call, sha, script, terms, deadline_ms, target.hold())
+            return
+        waiter = target.hold()
+
+        def found(reply: bytes) -> None:
+            script = self.scripts.find(sha)
+            if script is None:
+                waiter.fail(NO_SCRIPT)
+                return
+            try:
+                self._begin(session, call, sha, script, terms, deadline_ms, waiter)
+            except ReplyError as wrong:
+                waiter.fail(wrong.text)
+
+        self._router.start_task(self.find([sha]), terms.timeout_ms, found)
+
+    def _begin(
+        self, session: Session, call: ScriptCall, sha: str, script: Script, terms: Terms,
+        deadline_ms: int, waiter: Waiter,
+    ) -> None:
+        """Send it to where it is run."""
+        flags = script.flags
+        reads_only = call.reads_only
+        takes_room = False
+        if flags is not None:
+            if reads_only and NO_WRITES not in flags:
+                waiter.fail(_RO_WRITES)
+                return
+            reads_only = reads_only or NO_WRITES in flags
+            takes_room = ALLOW_OOM in flags or NO_WRITES in flags
+            if self._node.memory_is_full and not takes_room:
+                waiter.fail(_FULL)
+                return
+        if not reads_only:
+            for key in call.keys:
+                self._router.note_write(session, key)
+        call = ScriptCall(
+            sha, None, call.keys, call.args, call.db, call.resp3, call.r, call.w, call.sloppy,
+            call.function, reads_only, takes_room, call.user, session.address.encode(),
+        )
+        self._sender.send(call, script, terms, deadline_ms, waiter)
+
+    # ---- texts ----
+
+    def find(self, hashes: list[str]) -> Task:
+        """Ask every node in reach for scripts, and know them; then which are known: 1 or 0 each."""
+        missing = [sha for sha in hashes if self.scripts.find(sha) is None]
+        peers = [link.peer for link in self._node.links.values() if link.is_up]
+        if missing and peers:
+            answers = yield [(peer, Texts(missing)) for peer in peers]
+            for one in answers:
+                for sha, body in zip(missing, answer_as(list[bytes], one) or [], strict=False):
+                    if body and sha_of(body) == sha:
+                        self.scripts.keep(sha, body, False)
+        return bytes(self.scripts.find(sha) is not None for sha in hashes)
+
+    def load(self, body: bytes, waiter: Waiter, timeout_ms: int) -> None:
+        """SCRIPT LOAD: compile it, know it, tell everybody."""
+        shebang_of(body)
+        deadline_ms = self._node.now.now_ms + timeout_ms
+        sha = sha_of(body)
+
+        def tried(outcome: Outcome | bytes) -> None:
+            if isinstance(outcome, bytes):
+                waiter.fill(outcome)
+            elif outcome.kind != ENDED:
+                waiter.fill(outcome.reply)
+            else:
+                self.scripts.load(sha, body)
+                waiter.fill(bulk(sha.encode()))
+
+        def begin(compiling: CompileWaiter) -> None:
+            self.scripts.compile(body, False, compiling, deadline_ms)
+
+        begin(CompileWaiter(tried, begin, self.scripts))
+
+    def flush(self) -> None:
+        """SCRIPT FLUSH."""
+        self.scripts.flush()
+
+    # ---- what scripts have done ----
+
+    def noted(self, outcome: Outcome) -> None:
+        """Count the commands of a script that has ended here, show and publish what it has said."""
+        stats = self._router.command_stats
+        for name, count, failed in outcome.calls:
+            command = find_by_name(name.encode())
+            if command is not None:
+                stats.calls[command] = stats.calls.get(command, 0) + count
+                stats.cost_of(command).failed += failed
+        for argv in outcome.words:
+            self._monitors.tell_script(argv, outcome.db, self._node.now.wall_ms)
+        for level, said in outcome.logs:
+            self._node.trace.event(
+                "script_log", level=_LEVELS[level], said=said.decode("utf-8", "replace")
+            )
+        for channel, message, is_shard in outcome.messages:
+            try:
+                self._pubsub.publish(
+                    SHARD if is_shard else CHANNEL, channel, message, Continuation(_nobody),
+                    self._node.settings.request_timeout_ms,
+                )
+            except ReplyError:      # too much waits to be delivered: it counts that itself
+                return
+
+    # ---- commands that a script runs at its node ----
+
+    def run_for_script(
+        self, argv: Argv, db: int, resp3: bool, done: Callable[[bytes], None]
+    ) -> None:
+        """Run a command that concerns this node or all keys; `done` hears the reply."""
+        session = self._make_session(db, resp3)
+        router = self._router
+        try:
+            command = lookup(argv)
+            if command.route == LOCAL:
+                session.exec_target = ExecTarget(Continuation(done), False)
+                reply = router.run_local(session, command, argv)
+                if reply is not None:
+                    done(reply)
+                return
+            assert command.route == COVERAGE
+            terms = self._node.default_terms
+            task = router.make_task(session, command, argv, terms)
+            router.start_task(task, terms.timeout_ms, done)
+        except ReplyError as wrong:
+            done(error(wrong.text))

@@ -1,0 +1,207 @@
+"""Scripts in a little cluster: through any node, on any keys, known everywhere, run once."""
+
+import hashlib
+
+from tests.commands.alone import Alone
+from tests.commands.real import encode
+from tests.little import Client, Little
+
+COUNT = (
+    "local n = redis.call('get', KEYS[1]) n = (n or 0) + 1 redis.call('set', KEYS[1], n)"
+    " return n"
+)
+
+
+def sha(body: str) -> str:
+    return hashlib.sha1(body.encode()).hexdigest()
+
+
+def clients(little: Little, each: int = 1) -> list[Client]:
+    return [little.client(name) for name in "ABC" for _ in range(each)]
+
+
+def test_a_script_runs_through_any_node_for_a_key_of_any() -> None:
+    little = Little(3).ready()
+    for owner in "ABC":
+        key = little.key_of(owner)
+        for number, client in enumerate(clients(little), 1):
+            assert client("EVAL", COUNT, 1, key) == number
+            assert client("GET", key) == str(number).encode()
+
+
+def test_no_increment_is_lost_among_clients_of_all_nodes() -> None:
+    little = Little(3).ready()
+    key = little.key_of("B")
+    everybody = clients(little, 5)
+    for _ in range(4):
+        for client in everybody:
+            client.send("EVAL", COUNT, 1, key)
+        for client in everybody:
+            assert isinstance(client.receive(), int)
+    assert little.client("C")("GET", key) == b"60"
+
+
+def test_scripts_and_plain_commands_take_turns_on_a_key() -> None:
+    little = Little(3).ready()
+    key = little.key_of("A")
+    one, two = little.client("A"), little.client("B")
+    for _ in range(20):
+        one.send("EVAL", COUNT, 1, key)
+        two.send("INCR", key)
+    assert sorted(client.receive() for client in (one, two) for _ in range(20)) == list(
+        range(1, 41)
+    )
+
+
+def test_keys_that_were_not_declared_are_fetched_while_it_runs() -> None:
+    alone = Alone().connect()
+    script = (
+        b"for i = 1, 100 do redis.call('incr', 'key:' .. i) end"
+        b" return redis.call('get', 'key:7')"
+    )
+    assert alone.call(b"EVAL", script, b"0") == b"$1\r\n1\r\n"
+    assert alone.call(b"EVAL", script, b"0") == b"$1\r\n2\r\n"
+    assert alone.call(b"GET", b"key:100") == b"$1\r\n2\r\n"
+
+
+def test_two_scripts_that_want_each_others_keys_both_end() -> None:
+    alone = Alone()
+    one, two = alone.connect(), alone.connect()
+    script = b"redis.call('incr', ARGV[1]) redis.call('incr', ARGV[2]) return 1"
+    for client, names in ((one, (b"a", b"b")), (two, (b"b", b"a"))):
+        client.offer(encode([b"EVAL", script, b"0", *names]))
+    alone.turn()
+    assert one.session.take() == two.session.take() == b":1\r\n"
+    assert one.call(b"MGET", b"a", b"b") == b"*2\r\n$1\r\n2\r\n$1\r\n2\r\n"
+
+
+def test_nothing_is_written_by_a_script_that_does_not_end() -> None:
+    alone = Alone().connect()
+    reply = alone.call(b"EVAL", b"redis.call('set', KEYS[1], 1) while true do end", b"1", b"k")
+    assert reply.startswith(b"-TIMEOUT") and b"nothing was done" in reply
+    assert alone.call(b"GET", b"k") == b"$-1\r\n"
+
+
+def test_what_a_script_wrote_before_its_error_stays() -> None:
+    alone = Alone().connect()
+    assert alone.call(b"EVAL", b"redis.call('set', KEYS[1], 1) error('x')", b"1", b"k")[:1] == b"-"
+    assert alone.call(b"GET", b"k") == b"$1\r\n1\r\n"
+
+
+def test_a_loaded_script_is_known_at_every_node() -> None:
+    little = Little(3).ready()
+    assert little.client("A")("SCRIPT", "LOAD", "return 7") == sha("return 7").encode()
+    little.run(5)
+    little.kill("A")
+    for name in "BC":
+        assert little.client(name)("EVALSHA", sha("return 7"), 0) == 7
+        assert little.client(name)("EVALSHA_RO", sha("return 7"), 0) == 7
+
+
+def test_a_script_that_one_node_has_evaluated_is_found_by_the_others() -> None:
+    little = Little(3).ready()
+    assert little.client("A")("EVAL", "return 8", 0) == 8
+    assert little.client("C")("EVALSHA", sha("return 8"), 0) == 8
+    assert little.client("B")("SCRIPT", "EXISTS", sha("return 8"), sha("nothing")) == [1, 0]
+    assert little.client("B")("EVALSHA", sha("nothing"), 0) == (
+        "NOSCRIPT No matching script. Please use EVAL."
+    )
+
+
+def test_scripts_are_flushed_at_every_node() -> None:
+    little = Little(3).ready()
+    little.client("A")("SCRIPT", "LOAD", "return 9")
+    assert little.client("B")("SCRIPT", "FLUSH") == b"OK"
+    little.run(5)
+    for client in clients(little):
+        assert str(client("EVALSHA", sha("return 9"), 0)).startswith("NOSCRIPT")
+
+
+def test_a_transaction_runs_a_script_between_its_other_commands() -> None:
+    client = Little(3).ready().client("A")
+    client("MULTI")
+    for words in (("SET", "k", "1"), ("EVAL", COUNT, 1, "k"), ("INCR", "k")):
+        assert client(*words) == b"QUEUED"
+    assert client("EXEC") == [b"OK", 2, 3]
+
+
+def test_a_pipeline_of_scripts_and_commands_takes_effect_in_order() -> None:
+    client = Little(3).ready().client("B")
+    for words in (("SET", "k", "1"), ("EVAL", COUNT, 1, "k"), ("GET", "k"), ("INCR", "k"),
+                  ("EVAL", COUNT, 1, "k")):
+        client.send(*words)
+    assert [client.receive() for _ in range(5)] == [b"OK", 2, b"2", 3, 4]
+
+
+def test_when_the_process_dies_only_the_script_at_hand_fails() -> None:
+    little = Little(1).ready()
+    machine = little.machines[0]
+    one, two = little.client("A"), little.client("A")
+    one.send("EVAL", COUNT, 1, "k")
+    two.send("EVAL", COUNT, 1, "l")
+    machine.node.drain()                            # both are in the process
+    machine.scripts.die()
+    machine.node.scripts.died(1, "signal 11")
+    assert str(one.receive()).startswith("ERR the script process ended while it ran this script")
+    assert two.receive() == 1
+    assert one("MGET", "k", "l") == [None, b"1"]
+
+
+def test_a_script_that_may_not_write_runs_and_is_refused_to_write() -> None:
+    client = Alone().connect()
+    client.call(b"SET", b"k", b"v")
+    assert client.call(b"EVAL_RO", b"return redis.call('get', KEYS[1])", b"1", b"k") == (
+        b"$1\r\nv\r\n"
+    )
+    reply = client.call(b"EVAL_RO", b"return redis.call('del', KEYS[1])", b"1", b"k")
+    assert reply.startswith(b"-ERR Write commands are not allowed from read-only scripts.")
+
+
+def test_rights_are_asked_for_each_command_of_a_script() -> None:
+    alone = Alone()
+    client = alone.connect()
+    client.say("ACL SETUSER u on >p ~a* +@all -set")
+    client.say("AUTH u p")
+    assert client.call(b"EVAL", b"return redis.call('get', KEYS[1])", b"1", b"a") == b"$-1\r\n"
+    for script, said in (
+        (b"return redis.call('set', KEYS[1], 1)", b"can't run this command or subcommand"),
+        (b"return redis.call('get', 'b')", b"can't access at least one of the keys"),
+    ):
+        assert said in client.call(b"EVAL", script, b"1", b"a")
+    assert client.call(b"EVAL", b"return redis.acl_check_cmd('set','a','b')", b"0") == b"$-1\r\n"
+
+
+def test_script_debug_takes_no() -> None:
+    client = Alone().connect()
+    assert client.say("SCRIPT DEBUG NO") == b"+OK\r\n"
+    assert client.say("SCRIPT DEBUG YES")[:1] == client.say("SCRIPT DEBUG X")[:1] == b"-"
+    assert client.say("SCRIPT KILL").startswith(b"-NOTBUSY")
+
+
+def test_commands_of_scripts_are_counted_and_shown() -> None:
+    alone = Alone()
+    client, monitor = alone.connect(), alone.connect()
+    assert monitor.say("MONITOR") == b"+OK\r\n"
+    client.call(b"EVAL", b"redis.call('set', 'k', 'v') redis.pcall('incr', 'k')", b"0")
+    shown = monitor.session.take().splitlines()
+    assert shown[1].endswith(b'[0 lua] "set" "k" "v"') and b'"EVAL"' in shown[0]
+    stats = client.say("INFO commandstats").decode()
+    assert "cmdstat_set:calls=1" in stats and "cmdstat_eval:calls=1" in stats
+
+
+def test_events_of_what_a_script_wrote_are_told() -> None:
+    alone = Alone(notify_keyspace_events="KEA")
+    client, listener = alone.connect(), alone.connect()
+    listener.say("PSUBSCRIBE __keyevent@*")
+    client.call(b"EVAL", b"redis.call('set', 'k', 'v') redis.call('expire', 'k', 9)", b"0")
+    heard = listener.session.take()
+    assert b"__keyevent@0__:set" in heard and b"__keyevent@0__:expire" in heard
+
+
+def test_a_message_of_a_script_is_published() -> None:
+    alone = Alone()
+    client, listener = alone.connect(), alone.connect()
+    listener.say("SUBSCRIBE c")
+    assert client.call(b"EVAL", b"return redis.call('publish', 'c', 'hi')", b"0") == b":0\r\n"
+    alone.turn()
+    assert listener.session.take().endswith(b"$1\r\nc\r\n$2\r\nhi\r\n")
