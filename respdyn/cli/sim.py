@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with operators who join, replace and remove nodes meanwhile, or without, whatever is"
              " drawn",
     )
+    parser.add_argument(
+        "--collections", action="store_true",
+        help="with clients that work on sets, hashes and counters beside the others",
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes (default 1)")
     parser.add_argument(
         "--story", choices=("key", "all", "none"), default="key",
@@ -46,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as wrong:
         print(f"respdyn sim: {wrong}")
         return 2
-    plans = (_plan(seed, changes, args.operators) for seed in seeds)
+    plans = (_plan(seed, changes, args.operators, args.collections) for seed in seeds)
     begun_s = shown_s = time.monotonic()
     done = deliveries = virtual_ms = 0
     failed: list[Outcome] = []
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{done} of {len(seeds)} seeds, {len(failed)} failed", flush=True)
     took_s = time.monotonic() - begun_s
     if args.seed is not None and not failed:
-        print("\n".join(_plan(args.seed, changes, args.operators).lines()))
+        print("\n".join(outcome.plan.lines()))
         print(f"digest {outcome.digest}")
     print(" ".join(f"{name}={count};" for name, count in sorted(counts.items())))
     print(
@@ -79,13 +83,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(
-    seed: int, changes: tuple[int | None, tuple[str, ...] | None], operators: str | None
+    seed: int, changes: tuple[int | None, tuple[str, ...] | None], operators: str | None,
+    collections: bool,
 ) -> Plan:
     plan = draw(seed)
     if operators is not None:
         plan = plan.without_operators()
     plan = plan.changed(*changes)
-    return plan.with_operators() if operators == "yes" else plan
+    plan = plan.with_operators() if operators == "yes" else plan
+    return plan.with_collections() if collections else plan
 
 
 def _range(text: str) -> range:

@@ -7,10 +7,11 @@ the copies are equal to the byte; nothing waits in any queue; walking all keys f
 from collections.abc import Callable
 
 from respdyn.ring.hashing import locator, slot_of_locator
-from respdyn.sim import operations
+from respdyn.sim import collectors, operations, readers
 from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Client
 from respdyn.sim.clocks import EPOCH_MS
+from respdyn.sim.collection_ops import element_key
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import UP, Host
 from respdyn.sim.operations import DONE, Op
@@ -100,11 +101,6 @@ def probe(
     return probers
 
 
-def keys_of(world: World) -> list[bytes]:
-    """All keys that any client ever used."""
-    return sorted(world.history.keys)
-
-
 def serve(world: World, label: str, hosts: list[Host]) -> None:
     """Each of these hosts can write and read, soon."""
     patience_us = _SERVE_US + 5_000 * world.plan.failure_timeout_ms
@@ -137,12 +133,8 @@ def anchor(world: World) -> None:
 def read_all(
     world: World, label: str, hosts: list[Host], terms: tuple[bytes, ...] = ()
 ) -> list[Prober]:
-    """Read every key's siblings through each of these hosts."""
-
-    def make(_: Host) -> list[Callable[[], Op]]:
-        return [lambda key=key: operations.getctx(key, terms) for key in keys_of(world)]  # type: ignore[misc]
-
-    return probe(world, hosts, make, label, _SERVE_US)
+    """Read every key whole through each of these hosts."""
+    return probe(world, hosts, lambda _: readers.of_all(world, terms), label, _SERVE_US)
 
 
 def end(world: World) -> None:
@@ -158,7 +150,7 @@ def end(world: World) -> None:
     compare_copies(world)
     asked_us = world.now_us
     probers = read_all(world, "e", world.hosts)
-    keys = keys_of(world)
+    keys = readers.strings(world)
     for index, key in enumerate(keys):
         told = [prober.results[index].read or () for prober in probers]
         # Nodes whose clocks differ may see a value expire at different moments.
@@ -172,9 +164,15 @@ def end(world: World) -> None:
         world.history.judge_end(key, told[0], asked_us, world.now_us)
         if len(told[0]) > 1:
             world.count("siblings in the end")
-    walk(world, {
-        key: probers[0].results[index].read or () for index, key in enumerate(keys)
-    })
+    alive = {key for index, key in enumerate(keys) if probers[0].results[index].read}
+    for index, (key, kind) in enumerate(readers.collections(world), len(keys)):
+        told_of = [prober.results[index] for prober in probers]
+        said = [collectors.answers(op) for op in told_of]
+        if any(one != said[0] for one in said) and not _fades(world, key):
+            raise Wrong(f"nodes tell different things of it: {said}", key)
+        if collectors.judge_end(world, key, kind, told_of[0], asked_us):
+            alive.add(key)
+    walk(world, alive)
     if world.plan.forgets:
         collected(world)
         compare_copies(world, "after tombstones were collected")
@@ -267,7 +265,7 @@ def _unlike(world: World) -> list[tuple[bytes, dict[bytes, str]]]:
     """Keys whose owners hold different bytes, with these and one of those who hold them."""
     wall_ms = EPOCH_MS + world.now_us // 1000
     found = []
-    for key in keys_of(world):
+    for key in _keys(world):
         name = locator(0, key)
         copies: dict[bytes, str] = {}
         is_reduced = True       # one owner has made a tombstone of a value that all know is expired
@@ -280,12 +278,28 @@ def _unlike(world: World) -> list[tuple[bytes, dict[bytes, str]]]:
             is_reduced = is_reduced and (is_dead or values.is_expired(record, wall_ms))
             # While owners collect, one may have forgotten a tombstone and another not yet.
             copies.setdefault(b"" if is_dead and world.plan.forgets else record, host.name)
-        if len(copies) > 1 and not (is_reduced and world.history.of(key).may_expire()):
+        if len(copies) > 1 and not (is_reduced and _fades(world, key)):
             found.append((key, copies))
     return found
 
 
-def walk(world: World, told: dict[bytes, tuple[bytes, ...]]) -> None:
+def _keys(world: World) -> list[bytes]:
+    """All keys."""
+    return [*readers.strings(world), *(key for key, _ in readers.collections(world))]
+
+
+def _fades(world: World, key: bytes) -> bool:
+    """Whether a key, or a part of it, was ever given a time to live."""
+    kind = dict(readers.collections(world)).get(key)
+    if kind is None:
+        return world.history.of(key).may_expire()
+    return any(
+        world.history.of(element_key(key, element)).may_expire()
+        for element in collectors.elements_of(kind)
+    )
+
+
+def walk(world: World, alive: set[bytes]) -> None:
     """SCAN, KEYS and DBSIZE find the live keys, each once."""
     host = Chance(world.plan.seed, "walk").pick(world.hosts)
     found: list[bytes] = []
@@ -299,8 +313,8 @@ def walk(world: World, told: dict[bytes, tuple[bytes, ...]]) -> None:
             break
     else:
         raise Wrong(f"SCAN through {host.name} never ends")
-    doubtful = {key for key in told if world.history.of(key).may_expire()}
-    alive = {key for key, siblings in told.items() if siblings} - doubtful
+    doubtful = {key for key in _keys(world) if _fades(world, key)}
+    alive = alive - doubtful
     if len(set(found)) != len(found):
         raise Wrong(f"SCAN through {host.name} finds a key twice")
     listed = _ask(world, host, b"KEYS", b"*")

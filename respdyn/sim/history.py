@@ -29,6 +29,7 @@ from respdyn.sim.key_history import KeyHistory
 from respdyn.sim.operations import DONE, NEVER, NOTHING, OPEN, UNKNOWN, Op
 from respdyn.sim.plan import Plan
 from respdyn.sim.sessions import Sessions
+from respdyn.sim.tallies import Tally
 
 
 class Wrong(Exception):
@@ -61,6 +62,7 @@ class History:
         # By client and key: the latest operation of its own that covers what it meets.
         self._own: dict[tuple[str, bytes], Op] = {}
         self.sessions = Sessions(plan)
+        self._tallies: dict[tuple[bytes, bytes], Tally] = {}
         self.operations = 0
         self.doubts = 0
 
@@ -144,6 +146,8 @@ class History:
             self._note_effect(part, history)
             if part.read is not None or part.was_absent:
                 self._judge_read(part, history)
+            if part.is_shown:
+                self._judge_member(part, history)
             if self.sessions.is_wanted:
                 wrong = self.sessions.heard(
                     op, part, history, self.clock_margin_us, self._was_whole
@@ -223,10 +227,60 @@ class History:
                     " and removed by nothing", op.key,
                 )
 
+    def _judge_member(self, op: Op, history: KeyHistory) -> None:
+        """A member is shown: something must have added it that nothing has certainly removed."""
+        is_judged = self.plan.reads_see_writes and self._is_sound(op)
+        if not history.may_hold(op.end_us, op.floor_us if is_judged else -1):
+            raise Wrong(
+                f"{op} of {op.client} shows {_name(op.key)}, which nothing has added since a"
+                f" removal that began at {op.floor_us} us and was acknowledged before the read",
+                op.key,
+            )
+
+    def judge_member_end(self, key: bytes, is_shown: bool, now_us: int) -> None:
+        """What all nodes say of a member in the end. Raises `Wrong`."""
+        if not is_shown:
+            self.judge_end(key, (), now_us, now_us)
+            return
+        history = self.of(key)
+        if not history.may_hold(NEVER, history.floor_us):
+            raise Wrong(
+                f"{_name(key)} is there in the end, although a removal that began at"
+                f" {history.floor_us} us covered all that had added it", key,
+            )
+
+    # ---- sums ----
+
+    def tally(self, key: bytes, field: bytes) -> Tally:
+        """The history of a counter."""
+        return self._tallies.setdefault((key, field), Tally())
+
+    def judge_sum(self, key: bytes, field: bytes, shown: int, op: Op) -> None:
+        """A client was shown a sum. Raises `Wrong`."""
+        is_met = self.plan.reads_see_writes and self._is_sound(op)
+        wrong = self.tally(key, field).wrong(shown, op.invoke_us, op.end_us, is_met, is_met)
+        if wrong:
+            raise Wrong(f"{op} of {op.client}: {wrong}", key)
+
+    def judge_last_sum(self, key: bytes, field: bytes, shown: int, asked_us: int) -> None:
+        """What all nodes say of a sum in the end. Raises `Wrong`."""
+        meets_removals = (
+            self.plan.reads_see_writes and self.damaged_us == NEVER and not self._damages
+        )
+        wrong = self.tally(key, field).wrong(
+            shown, asked_us, NEVER, not self.has_dropped_hints, meets_removals
+        )
+        if wrong:
+            raise Wrong(f"in the end, of {field.decode()}: {wrong}", key)
+
     def judge_end(
-        self, key: bytes, siblings: tuple[bytes, ...], asked_us: int, now_us: int
+        self, key: bytes, siblings: tuple[bytes, ...], asked_us: int, now_us: int,
+        shows_all: bool = True,
     ) -> None:
-        """What all nodes say in the end, asked since `asked_us`. Raises `Wrong`."""
+        """What all nodes say in the end, asked since `asked_us`. Raises `Wrong`.
+
+        `shows_all`: siblings are shown as well; else what is not shown may be one.
+        """
         history = self.of(key)
         for value in siblings:
             write = history.writes.get(value)
@@ -245,6 +299,8 @@ class History:
                 )
             if history.must_be_expired(write, asked_us, self.margin_us):
                 raise Wrong(f"{_name(value)} is there in the end, long expired", key)
+        if siblings and not shows_all:
+            return
         lost = history.unexplained(
             siblings, NEVER, now_us, history.floor_us, self.margin_us, self._covers_meet()
         )

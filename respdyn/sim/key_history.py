@@ -117,6 +117,13 @@ class KeyHistory:
             for op in self._expiries
         )
 
+    def may_hold(self, end_us: int, floor_us: int) -> bool:
+        """Whether a write that began before `end_us` may not lie below the floor."""
+        return any(
+            write.invoke_us < end_us and write.outcome != NOTHING and write.end_us >= floor_us
+            for write in reversed(self.writes.values())
+        )
+
     def may_expire(self) -> bool:
         """Whether any time to live was ever set."""
         return bool(self.expiries) or any(write.ttl_us for write in self.writes.values())

@@ -8,6 +8,7 @@ An operation has one of a few *kinds*, by its effect on a key's versions:
     flush    as many removals as there are keys (FLUSHALL)
     cut      a removal of exactly what its context was read with (DYN.DELCTX)
     expire   a time to live, or its end (EXPIRE, PERSIST)
+    tally   an increment of a sum, its removal, or a look at it (HINCRBY; see `tallies`)
     read     GET, MGET, DYN.GETCTX
     other    what touches no key
 
@@ -42,9 +43,9 @@ class Op:
 
     __slots__ = (
         "argv", "calm", "calm_us", "claims", "client", "covered_us", "covers", "end_calm",
-        "end_us", "end_view", "floor_us", "given_us", "invoke_us", "is_everywhere", "key", "kind",
-        "outcome", "parts", "read", "result", "sent_us", "serial", "session", "settle",
-        "timeout_ms", "ttl_us", "value", "view", "was_absent",
+        "end_us", "end_view", "floor_us", "given_us", "invoke_us", "is_everywhere", "is_shown",
+        "key", "kind", "outcome", "parts", "read", "result", "sent_us", "serial", "session",
+        "settle", "timeout_ms", "ttl_us", "value", "view", "was_absent",
     )
 
     def __init__(
@@ -71,6 +72,7 @@ class Op:
         self.result: object = None
         self.read: tuple[bytes, ...] | None = None   # the values that it was shown
         self.was_absent = False         # it was told that the key is absent
+        self.is_shown = False           # and here, that a member is there
         self.claims = True              # it removed or covered what was there, says the reply
         self.floor_us = 0               # see `KeyHistory`
         self.is_everywhere = False      # its acknowledgement says that all owners have it
@@ -103,13 +105,15 @@ def answer(op: Op, reply: object) -> None:
         outcome = NOTHING if is_refusal and not op.parts else UNKNOWN
         for part in op.all():
             part.outcome = outcome
+        op.outcome = outcome
         return
     for part in op.all():
         part.outcome = DONE
+    op.outcome = DONE
     op.settle(op, reply)
 
 
-def _expect(is_so: bool, op: Op, reply: object) -> None:
+def expect(is_so: bool, op: Op, reply: object) -> None:
     if not is_so:
         raise Unexpected(f"{op} was answered {reply!r}")
 
@@ -126,16 +130,16 @@ def set_(key: bytes, value: bytes, ttl_ms: int = 0) -> Op:
 
 
 def _settle_ok(op: Op, reply: object) -> None:
-    _expect(reply == b"OK", op, reply)
+    expect(reply == b"OK", op, reply)
 
 
 def setnx(key: bytes, value: bytes) -> Op:
     """SETNX: a read that found nothing, and a write; or nothing."""
-    return Op("set", [b"SETNX", key, value], _settle_setnx, key, value)
+    return Op("set", [b"SETNX", key, value], settle_setnx, key, value)
 
 
-def _settle_setnx(op: Op, reply: object) -> None:
-    _expect(reply in (0, 1), op, reply)
+def settle_setnx(op: Op, reply: object) -> None:
+    expect(reply in (0, 1), op, reply)
     op.was_absent = reply == 1
     op.claims = False
     if reply == 0:
@@ -151,11 +155,11 @@ def mset(pairs: list[tuple[bytes, bytes]]) -> Op:
 
 def get(key: bytes) -> Op:
     """GET."""
-    return Op("read", [b"GET", key], _settle_get, key)
+    return Op("read", [b"GET", key], settle_get, key)
 
 
-def _settle_get(op: Op, reply: object) -> None:
-    _expect(reply is None or isinstance(reply, bytes), op, reply)
+def settle_get(op: Op, reply: object) -> None:
+    expect(reply is None or isinstance(reply, bytes), op, reply)
     if isinstance(reply, bytes):
         op.read = (reply,)
     else:
@@ -166,29 +170,29 @@ def mget(keys: list[bytes]) -> Op:
     """MGET: as many GETs."""
     argv = [b"MGET", *keys]
     return Op(
-        "read", argv, _settle_mget, parts=tuple(Op("read", argv, _settle_get, key) for key in keys)
+        "read", argv, _settle_mget, parts=tuple(Op("read", argv, settle_get, key) for key in keys)
     )
 
 
 def _settle_mget(op: Op, reply: object) -> None:
-    _expect(isinstance(reply, list) and len(reply) == len(op.parts), op, reply)
+    expect(isinstance(reply, list) and len(reply) == len(op.parts), op, reply)
     assert isinstance(reply, list)
     for part, one in zip(op.parts, reply, strict=True):
-        _settle_get(part, one)
+        settle_get(part, one)
 
 
 def delete(keys: list[bytes]) -> Op:
     """DEL of one or several keys."""
     argv = [b"DEL", *keys]
     if len(keys) == 1:
-        return Op("remove", argv, _settle_delete, keys[0])
-    parts = tuple(Op("remove", argv, _settle_delete, key) for key in keys)
-    return Op("remove", argv, _settle_delete, parts=parts)
+        return Op("remove", argv, settle_delete, keys[0])
+    parts = tuple(Op("remove", argv, settle_delete, key) for key in keys)
+    return Op("remove", argv, settle_delete, parts=parts)
 
 
-def _settle_delete(op: Op, reply: object) -> None:
+def settle_delete(op: Op, reply: object) -> None:
     parts = op.all()
-    _expect(isinstance(reply, int) and 0 <= reply <= len(parts), op, reply)
+    expect(isinstance(reply, int) and 0 <= reply <= len(parts), op, reply)
     for part in parts:
         part.was_absent = reply == 0
         part.claims = reply == len(parts)
@@ -212,7 +216,7 @@ def getdel(key: bytes) -> Op:
 
 
 def _settle_getdel(op: Op, reply: object) -> None:
-    _settle_get(op, reply)
+    settle_get(op, reply)
     op.claims = not op.was_absent
 
 
@@ -223,7 +227,7 @@ def expire(key: bytes, ttl_ms: int) -> Op:
 
 
 def _settle_expire(op: Op, reply: object) -> None:
-    _expect(reply in (0, 1), op, reply)
+    expect(reply in (0, 1), op, reply)
     if reply == 0:
         op.outcome = NOTHING
         op.was_absent = op.ttl_us > 0
@@ -242,7 +246,7 @@ def getctx(key: bytes, terms: tuple[bytes, ...] = ()) -> Op:
 
 def _settle_getctx(op: Op, reply: object) -> None:
     shape = isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes)
-    _expect(shape and isinstance(reply[1], list), op, reply)  # type: ignore[index]
+    expect(shape and isinstance(reply[1], list), op, reply)  # type: ignore[index]
     assert isinstance(reply, list)
     op.read = tuple(reply[1])
     op.was_absent = not op.read
@@ -260,7 +264,7 @@ def putctx(
 
 
 def _settle_token(op: Op, reply: object) -> None:
-    _expect(isinstance(reply, bytes), op, reply)
+    expect(isinstance(reply, bytes), op, reply)
 
 
 def everywhere(op: Op) -> Op:
@@ -281,7 +285,7 @@ def echo(text: bytes) -> Op:
 
 
 def _settle_echo(op: Op, reply: object) -> None:
-    _expect(reply == op.argv[1], op, reply)
+    expect(reply == op.argv[1], op, reply)
 
 
 def consistency(*words: bytes) -> Op:

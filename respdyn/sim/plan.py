@@ -44,6 +44,8 @@ LOSING = ("wipe", "rot", "restore", "decay")
 
 # What the clients do with a key; see `clients`.
 PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "mixed")
+# And with sets, hashes and counters; see `collectors`.
+KINDS = ("kept", "members", "fields", "timed", "tally", "sum")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -89,6 +91,8 @@ class Plan:
     message_ms: int             # how old a frame may be where the grace is long; 0: older than any
     transactors: int            # clients that send transactions
     traitor: bool               # one member also says what cannot be
+    collectors: int = 0         # clients that work on sets, hashes and counters
+    collections: tuple[tuple[str, str], ...] = ()       # and on which keys
 
     @property
     def think_us(self) -> int:
@@ -164,14 +168,33 @@ class Plan:
             durability="always", faults=tuple(one for one in plan.faults if one not in LOSING),
         )
 
+    def with_collections(self) -> "Plan":
+        """The same plan with clients that work on sets, hashes and counters beside the others.
+
+        Not on counters where FLUSHALL takes away what is counted.
+        """
+        chance = Chance(self.seed, "collections")
+        kinds = [kind for kind in KINDS if not self.flushes or kind not in ("tally", "sum")]
+        drawn = chance.shuffled(kinds)[: chance.between(1, 3)]
+        return replace(
+            self, collectors=chance.between(2, 5), collections=tuple(
+                (f"{drawn[index % len(drawn)]}:{index}", drawn[index % len(drawn)])
+                for index in range(chance.between(len(drawn), 4))
+            ),
+        )
+
     def without_operators(self) -> "Plan":
         """As the seed is drawn where it draws no operators."""
         return _draw_without_operators(self.seed) if self.spares else self
 
     def lines(self) -> list[str]:
         """For a reader: `name=value`, a few to a line."""
-        words = [f"{name}={value}" for name, value in asdict(self).items() if name != "keys"]
+        words = [
+            f"{name}={value}" for name, value in asdict(self).items()
+            if name not in ("keys", "collections")
+        ]
         words.append("keys=" + ",".join(f"{key}:{profile}" for key, profile in self.keys))
+        words.append("collections=" + ",".join(key for key, _ in self.collections))
         lines = [""]
         for word in words:
             if len(lines[-1]) + len(word) > 96:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from respdyn.sim import operations
+from respdyn.sim import readers
 from respdyn.sim.clients import Client
 from respdyn.sim.host import UP
 from respdyn.sim.operations import DONE, Op
@@ -19,7 +19,7 @@ class Repairer(Client):
         super().__init__(world, name)
         self.is_active = False
         self._tell_repaired = repaired
-        self._todo: list[bytes] = []
+        self._todo: list[Callable[[], Op]] = []
         self._passes = 0
         self._ticket = 0
         self._signs: tuple[object, ...] = ()
@@ -32,7 +32,7 @@ class Repairer(Client):
 
     def heard(self, op: Op) -> None:
         """See `Client.heard`."""
-        if op.key and op.outcome == DONE and self._todo:
+        if op.kind in ("read", "tally") and op.outcome == DONE and self._todo:
             self._todo.pop()
 
     def idle(self) -> None:
@@ -58,7 +58,7 @@ class Repairer(Client):
         self._fill()
 
     def _fill(self) -> None:
-        self._todo = sorted(self.world.history.keys)
+        self._todo = readers.of_all(self.world, (b"R", b"ALL", b"SLOPPY", b"no"))
         self._later(0, self._step)
 
     def _step(self) -> None:
@@ -68,9 +68,7 @@ class Repairer(Client):
             self._later(50_000, self._step)
             return
         if self._todo:
-            self.send([operations.getctx(
-                self._todo[-1], (b"R", b"ALL", b"SLOPPY", b"no")
-            )])
+            self.send([self._todo[-1]()])
         else:
             self._later(300_000, self._end_pass)
 

@@ -76,6 +76,8 @@ class Outcome:
             operators = " --operators" if plan.spares else " --operators no"
             drawn = drawn.with_operators() if plan.spares else drawn.without_operators()
         command = f"respdyn sim --seed {plan.seed}{operators}"
+        if plan.collectors:
+            command += " --collections"
         if plan.nodes != drawn.nodes:
             command += f" --nodes {plan.nodes}"
         if plan.faults != drawn.faults:

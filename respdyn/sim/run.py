@@ -9,6 +9,7 @@ import traceback
 from respdyn.node import Node
 from respdyn.sim import checks
 from respdyn.sim.clients import Busy, Worker
+from respdyn.sim.collectors import Collector
 from respdyn.sim.faults import Faults
 from respdyn.sim.history import Wrong
 from respdyn.sim.host import NodeFactory
@@ -70,6 +71,7 @@ def _course(world: World) -> None:
     faults, traitor = Faults(world), Traitor(world)
     workers: list[Busy] = [Worker(world, f"c{index + 1}") for index in range(plan.clients)]
     workers += [Transactor(world, f"t{index + 1}") for index in range(plan.transactors)]
+    workers += [Collector(world, f"e{index + 1}") for index in range(plan.collectors)]
     for host in world.hosts:
         host.start()
     if plan.harms_early:

@@ -1,0 +1,175 @@
+"""Clients that work on sets, hashes and counters, as `Worker` does on strings.
+
+What they do with a key depends on its kind:
+
+    kept        SADD and reads: no member may ever be lost
+    members     and SREM, SPOP, DEL
+    fields      HSET, HSETNX, HDEL, HGETDEL, DEL, HGET, HGETALL
+    timed       HSET, HSETEX, HPEXPIRE, HPERSIST, reads
+    tally       HINCRBY, HGET, and once in a while HDEL
+    sum         HINCRBY and HGET: the sum is exact
+"""
+
+from respdyn.sim import collection_ops
+from respdyn.sim.chance import Chance
+from respdyn.sim.clients import Busy
+from respdyn.sim.operations import DONE, Op
+from respdyn.sim.world import World
+
+OF_SET = ("kept", "members")
+OF_COUNTER = ("tally", "sum")
+MEMBERS = tuple(b"m%d" % index for index in range(5))
+FIELDS = tuple(b"f%d" % index for index in range(4))
+COUNTERS = FIELDS[:2]
+_MOST = 1_000_000
+
+
+def whole(key: bytes, kind: str, terms: tuple[bytes, ...] = ()) -> Op:
+    """The command that reads all of a key."""
+    if kind in OF_SET:
+        return collection_ops.smembers(key, MEMBERS, terms)
+    if kind in OF_COUNTER:
+        return collection_ops.all_tallies(key, terms)
+    return collection_ops.hgetall(key, FIELDS, terms)
+
+
+def elements_of(kind: str) -> tuple[bytes, ...]:
+    """All elements that a key of this kind may have, but for counters."""
+    return MEMBERS if kind in OF_SET else () if kind in OF_COUNTER else FIELDS
+
+
+class Collector(Busy):
+    """A client that works on the plan's collections."""
+
+    leaves_before = 0.03
+    leaves_after = 0.005
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.will = Chance(world.plan.seed, f"collector {name}")
+        self._keys = [(key.encode(), kind) for key, kind in world.plan.collections]
+
+    def choose(self) -> list[Op]:
+        """See `Busy.choose`."""
+        count = self.will.between(1, self.world.plan.pipeline)
+        return [self._choose(*self.will.pick(self._keys)) for _ in range(count)]
+
+    def heard(self, op: Op) -> None:
+        """See `Client.heard`: judge a sum."""
+        if op.kind != "tally" or op.outcome != DONE or op.argv[0] == b"HDEL":
+            return
+        assert isinstance(op.result, int)
+        self.world.history.judge_sum(op.argv[1], op.argv[2], op.result, op)
+
+    # ---- choosing ----
+
+    def _value(self, key: bytes) -> bytes:
+        self.written += 1
+        return b"%b/%b/%d" % (key, self.name.encode(), self.written)
+
+    def _choose(self, key: bytes, kind: str) -> Op:
+        if kind in OF_SET:
+            return self._choose_member(key, kind == "kept")
+        if kind in OF_COUNTER:
+            return self._choose_count(key, kind == "sum")
+        return self._choose_timed(key) if kind == "timed" else self._choose_field(key)
+
+    def _choose_member(self, key: bytes, is_kept: bool) -> Op:
+        will = self.will
+        lot = will.random()
+        member = will.pick(MEMBERS)
+        if lot < 0.15:
+            return collection_ops.sismember(key, member)
+        if lot < 0.4:
+            return collection_ops.smembers(key, MEMBERS)
+        several = will.shuffled(MEMBERS)[: will.between(1, 3)]
+        if lot < 0.45:
+            return collection_ops.smismember(key, several)
+        if is_kept or lot < 0.75:
+            return collection_ops.sadd(key, [(one, self._value(key)) for one in several])
+        if lot < 0.9:
+            return collection_ops.removal(b"SREM", key, [member])
+        if lot < 0.94:
+            return collection_ops.removal(b"SREM", key, several)
+        return (
+            collection_ops.spop(key, MEMBERS) if lot < 0.97
+            else collection_ops.delete_all(key, MEMBERS)
+        )
+
+    def _choose_field(self, key: bytes) -> Op:
+        will = self.will
+        lot = will.random()
+        field = will.pick(FIELDS)
+        if lot < 0.3:
+            return collection_ops.hset(key, field, self._value(key))
+        if lot < 0.5:
+            return collection_ops.hget(key, field)
+        if lot < 0.7:
+            return collection_ops.hgetall(key, FIELDS)
+        several = will.shuffled(FIELDS)[: will.between(1, 3)]
+        if lot < 0.76:
+            return collection_ops.hmset(key, [(one, self._value(key)) for one in several])
+        if lot < 0.82:
+            return collection_ops.hsetnx(key, field, self._value(key))
+        if lot < 0.9:
+            return collection_ops.removal(b"HDEL", key, [field])
+        if lot < 0.94:
+            return collection_ops.removal(b"HDEL", key, several)
+        return (
+            collection_ops.hgetdel(key, field) if lot < 0.97
+            else collection_ops.delete_all(key, FIELDS)
+        )
+
+    def _choose_timed(self, key: bytes) -> Op:
+        will = self.will
+        lot = will.random()
+        field = will.pick(FIELDS)
+        if lot < 0.2:
+            return collection_ops.hset(key, field, self._value(key), will.between(100, 5_000))
+        if lot < 0.4:
+            return collection_ops.hset(key, field, self._value(key))
+        if lot < 0.6:
+            return collection_ops.hget(key, field)
+        if lot < 0.8:
+            return collection_ops.hgetall(key, FIELDS)
+        return collection_ops.hpexpire(key, field, will.between(100, 5_000) if lot < 0.93 else 0)
+
+    def _choose_count(self, key: bytes, is_kept: bool) -> Op:
+        will = self.will
+        lot = will.random()
+        field = will.pick(COUNTERS)
+        tally = self.world.history.tally(key, field)
+        if lot < 0.6:
+            by = will.between(1, _MOST)
+            op = collection_ops.hincrby(key, field, by)
+            tally.add(op, by)
+            return op
+        if is_kept or lot < 0.92:
+            return collection_ops.tallied(key, field)
+        op = collection_ops.untally(key, field)
+        tally.reset(op)
+        return op
+
+
+def judge_end(world: World, key: bytes, kind: str, told: Op, asked_us: int) -> bool:
+    """Whether a key has anything in the end; raises `Wrong` if that cannot be."""
+    history = world.history
+    if kind in OF_COUNTER:
+        assert isinstance(told.result, dict)
+        for field in COUNTERS:
+            history.judge_last_sum(key, field, told.result.get(field, 0), asked_us)
+        return bool(told.result)
+    for part in told.parts:
+        if kind in OF_SET:
+            history.judge_member_end(part.key, part.is_shown, world.now_us)
+        else:
+            history.judge_end(part.key, part.read or (), asked_us, world.now_us, False)
+    return any(part.is_shown or part.read for part in told.parts)
+
+
+def answers(op: Op) -> object:
+    """What was told of a whole key, to be compared."""
+    if op.parts:
+        return [(part.is_shown, part.read) for part in op.parts]
+    return op.result
+
