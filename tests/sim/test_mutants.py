@@ -9,6 +9,7 @@ from respdyn.node import Node
 from respdyn.sim.plan import Plan, draw
 from respdyn.sim.run import run_once
 from tests.sim import (
+    collection_mutants,
     forgetting_mutants,
     group_mutants,
     hint_mutants,
@@ -25,6 +26,7 @@ BUGS = {
         *MUTANTS, *forgetting_mutants.MUTANTS, *hint_mutants.MUTANTS, *group_mutants.MUTANTS,
         *member_mutants.MUTANTS, *loss_mutants.MUTANTS, *holding_mutants.MUTANTS,
         *traitor_mutants.MUTANTS,
+        *collection_mutants.MUTANTS,
     )
 }
 
@@ -35,11 +37,19 @@ def plans(bug: Bug) -> list[Plan]:
     return [replace(draw(seed).without_operators(), **bug.changes) for seed in seeds]
 
 
+def run_planted(plan: Plan, bug: Bug) -> str:
+    """What the simulator says of a plan with a bug."""
+    with pytest.MonkeyPatch.context() as patch:
+        for place, name, function in getattr(bug.node, "patches", ()):
+            patch.setattr(place, name, function)
+        return run_once(plan, bug.node).failure
+
+
 def search(name: str) -> str:
     """Look for a bug; what is wrong with the bug, the simulator or the node, or "" for nothing."""
     bug = BUGS[name]
     for plan in plans(bug):
-        failure = run_once(plan, bug.node).failure
+        failure = run_planted(plan, bug)
         if not failure:
             continue
         if " fell: " in failure and "AssertionError" not in failure:

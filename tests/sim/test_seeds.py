@@ -16,6 +16,7 @@ from respdyn.sim.report import Outcome
 from respdyn.sim.run import run
 
 FIXED = 180
+COLLECTIONS = 12
 GROWN = 226         # one node grows to a cluster here
 FRESH = 10
 
@@ -32,9 +33,9 @@ WANTED = (
 )
 
 
-def known_seeds() -> list[tuple[int, str]]:
+def known_seeds(name: str = "seeds.txt") -> list[tuple[int, str]]:
     """The seeds that once found a bug, and which."""
-    lines = (Path(__file__).parent / "seeds.txt").read_text().splitlines()
+    lines = (Path(__file__).parent / name).read_text().splitlines()
     pairs = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
     return [(int(seed), text) for seed, text in pairs]
 
@@ -47,6 +48,11 @@ def go(seed: int) -> Outcome:
 def go_without_operators(seed: int) -> Outcome:
     """Run a seed without what was not drawn yet when it was found."""
     return run(replace(draw(seed).without_operators(), flushes=False), Node)
+
+
+def go_with_collections(seed: int) -> Outcome:
+    """Run a seed with clients that work on sets, hashes and counters."""
+    return run(draw(seed).with_collections(), Node)
 
 
 def passed(outcome: Outcome) -> Outcome:
@@ -75,8 +81,17 @@ def test_seeds_that_once_found_a_bug(cores: ProcessPoolExecutor) -> None:
 
 
 @pytest.mark.slow
+def test_collections_keep_every_promise(cores: ProcessPoolExecutor) -> None:
+    known = [seed for seed, _ in known_seeds("collection_seeds.txt")]
+    for outcome in cores.map(go_with_collections, (*range(1, COLLECTIONS + 1), *known)):
+        passed(outcome)
+
+
+@pytest.mark.slow
 def test_seeds_never_tried_before(cores: ProcessPoolExecutor) -> None:
     first = random.SystemRandom().randrange(10**6, 10**9)
     print(f"seeds {first} to {first + FRESH - 1}")
     for outcome in cores.map(go, range(first, first + FRESH)):
+        passed(outcome)
+    for outcome in cores.map(go_with_collections, range(first, first + FRESH)):
         passed(outcome)
