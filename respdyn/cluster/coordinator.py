@@ -363,9 +363,8 @@ class Coordinator(Reads):
         while retries and retries[0].is_done:
             retries.popleft()
         retry_ms = retries[0].retry_ms if retries else NEVER
-        return min(
-            self._writes.first_ms, self._reads.first_ms, retry_ms, self.sent_on.next_deadline()
-        )
+        first_ms = min(self._writes.first_ms, self._reads.first_ms)
+        return min(min(first_ms, retry_ms), self.sent_on.next_deadline())
 
     def seal(self) -> None:
         """The turn ends: its rounds take no more operations."""

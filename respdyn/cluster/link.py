@@ -12,7 +12,7 @@ in this epoch. Only peers that are up are asked for anything.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from respdyn.cluster.backlog import Backlog
@@ -440,8 +440,14 @@ def find_flight(flights: deque[Flight], number: int) -> Flight | None:
 
 def overdue(
     deadlines: Deadlines[Round], links: dict[str, Link], now_ms: int
-) -> Iterator[Round]:
+) -> Iterable[Round]:
     """Rounds whose time is over. Where bytes move that one waits for, it counts from the last."""
+    return () if now_ms < deadlines.first_ms else _overdue(deadlines, links, now_ms)
+
+
+def _overdue(
+    deadlines: Deadlines[Round], links: dict[str, Link], now_ms: int
+) -> Iterator[Round]:
     for one in deadlines.expired(now_ms):
         moving_ms = max((link.moving_round_ms(one) for link in links.values()), default=0)
         most_ms = one.began_ms + MOVING_TIMES * one.timeout_ms

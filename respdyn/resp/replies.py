@@ -21,11 +21,15 @@ NULL_ARRAY2: Final = b"*-1\r\n"
 EMPTY: Final = b"$0\r\n\r\n"
 EMPTY_ARRAY: Final = b"*0\r\n"
 
+_HEADERS: Final = tuple(b"$%d\r\n" % size for size in range(1024))
 _SMALL: Final = tuple(b":%d\r\n" % value for value in range(1024))
 
 
 def bulk(value: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(value), value)
+    size = len(value)
+    if size < 1024:
+        return _HEADERS[size] + value + b"\r\n"
+    return b"$%d\r\n%b\r\n" % (size, value)
 
 
 def text(value: str) -> bytes:

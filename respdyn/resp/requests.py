@@ -168,6 +168,8 @@ class RequestReader:
         that were not taken, judged by the first of them.
         """
         ready = self.ready
+        if not self.data and not self._argv and not ready and not self._more:
+            return 0
         return (
             len(self.data) - self.at + sum(map(len, self._more))
             + sum(map(len, self._argv)) + (len(ready) * sum(map(len, ready[0])) if ready else 0)

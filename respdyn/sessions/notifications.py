@@ -101,10 +101,8 @@ class Notifications:
         """When `tick` has work at the earliest."""
         if self.trackers.is_over():
             return self._now.now_ms + 1
-        return min(
-            self.pubsub.next_deadline(), self._expiring.next_deadline(),
-            self._draining.next_deadline(),
-        )
+        first_ms = min(self.pubsub.next_deadline(), self._expiring.next_deadline())
+        return min(first_ms, self._draining.next_deadline())
 
     def turn_ends(self, batch: list[bytes]) -> None:
         """The turn has changed these records, flat pairs."""

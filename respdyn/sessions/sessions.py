@@ -175,10 +175,9 @@ class Sessions:
 
     def next_deadline(self) -> int:
         """When this node's clients need a turn at the latest."""
-        return min(
-            self.notifications.next_deadline(), self.pausing.next_deadline(),
-            self.arrival.next_deadline(), self.scripting.scripts.next_deadline(),
-        )
+        first_ms = min(self.notifications.next_deadline(), self.pausing.next_deadline())
+        first_ms = min(first_ms, self.arrival.next_deadline())
+        return min(first_ms, self.scripting.scripts.next_deadline())
 
     def turned(self, took_ms: int) -> None:
         """A turn took so long."""
