@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from respdyn.causal import cell_tree, dot_tree, element_map
-from respdyn.causal.big_record import BigRecord
+from respdyn.causal.big_record import BigRecord, Lineage
 from respdyn.causal.element_map import (
     INLINE,
     KEY,
@@ -38,8 +38,11 @@ from respdyn.causal.rows import ROW_BYTES, covers, edges_of, unite_rows
 
 BIG_BYTES: Final = 2048         # a map of more is taken apart
 SMALL_BYTES: Final = 1024       # and put together again once its cells have less
-# Those of whose elements nothing must be found by its order.
-KINDS: Final = frozenset((b"f", b"m", b"t"))
+# Those of whose elements nothing must be found by its order in the record.
+KINDS: Final = frozenset((b"f", b"m", b"t", b"z"))
+ORDERED: Final = b"z"           # the kind for which lineages are told
+# So many joins are told of, and one more for each 16 elements; after more, all is read as well.
+LINEAGE_MIN: Final = 1000
 ONE_BY_ONE: Final = 1000        # elements that a join takes out, be they most of all
 _ALL: Final = 1 << 62
 _u64: Final = int.from_bytes
@@ -352,10 +355,41 @@ def joined(record: bytes, their_rows: bytes, theirs: list[Entry]) -> bytes:
     for fresh in new.values():
         for entry in fresh:
             change.come(entry)
-    return _sealed(
+    made = _sealed(
         change.cells, change.dots, change.actors, change.touched, change.mark, change.counts, rows,
         key,
     )
+    if ORDERED in change.counts and _baselines(change.key) == _baselines(key):
+        _tell(record, made)
+    return made
+
+
+def _baselines(key: list[Entry]) -> list[Entry]:
+    return [entry for entry in key if entry[0] == b"r"]
+
+
+def _tell(record: bytes, made: bytes) -> None:
+    """Say of a big map of which other it was made; but if its elements are not what they were,
+    though nothing touched them: that is where baselines of the whole key changed."""
+    was, became = trees_of(record), trees_of(made)
+    before: Lineage | None = was.lineage
+    touched: list[bytes] = became.touched
+    count = counts_of(record).get(ORDERED, 0)
+    steps = before.steps + 1 if before is not None else 1
+    if steps > LINEAGE_MIN + (count >> 4):
+        before, steps = None, 1
+    became.lineage = Lineage(steps, mark_in(record), count, touched, before)
+
+
+def lineage_of(record: bytes) -> Lineage | None:
+    """The states that a big map was made of, the last one first."""
+    found: Lineage | None = trees_of(record).lineage
+    return found
+
+
+def end_lineage(record: bytes) -> None:
+    """Nobody will ask of which states a big map was made."""
+    trees_of(record).lineage = None
 
 
 def _fate(

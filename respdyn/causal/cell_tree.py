@@ -19,8 +19,8 @@ from respdyn.causal.persistent_tree import Node, instead, kid_at, leaves, rooted
 LEAF_ELEMENTS: Final = 32
 LEAF_BYTES: Final = 4096        # of a leaf, unless a single element has more
 _CLOCKLESS: Final = b"m"
-_FIELD: Final = b"f"
-_VALUE: Final = 0x76            # the tag of a field's cell that is a value and nothing else
+_TAGGED: Final = (b"f", b"z")   # fields and scores
+_VALUE: Final = 0x76            # the tag of a cell of theirs that is a value and nothing else
 _unpack_sizes: Final = Struct(">II").unpack_from
 
 
@@ -158,7 +158,7 @@ def leaf_of(low: bytes, data: bytes) -> Node:
             node.live += 1
         if kind != _CLOCKLESS and payload[:CLOCK_BYTES] > node.top:
             node.top = payload[:CLOCK_BYTES]
-        if kind == _FIELD and payload[CLOCK_BYTES] != _VALUE:
+        if kind in _TAGGED and payload[CLOCK_BYTES] != _VALUE:
             node.odd += 1
     return node
 

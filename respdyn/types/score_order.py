@@ -1,10 +1,11 @@
 """The members of a sorted set in the order of their scores, kept beside its record.
 
-A record tells the score of one member; ranks and ranges are asked of an `Order`. It is made by
-reading the record once, and follows its changes: a draft that changes a record says which members
-it touched, and what the mark of the outcome is. So an order is known by its record's *seal*, mark
-and count, which is the same wherever the same members stand; an order whose record nobody asks for
-any more is dropped, the least recently used first. What is kept changes no answer.
+A record tells the score of one member; ranks and ranges are asked of an `Order`. That of a small
+record is made when it is asked for. That of a big one is made by reading the record once, and
+follows it: a big record says of which states it was made, and what was touched since. An order is
+known by its record's *seal*, mark and count, which is the same wherever the same members stand.
+Orders that nobody has asked for for the longest time are given up when they are too many. What is
+kept changes no answer.
 
 Source: Redis `t_zset.c`, where a skip list does this. Marks: decision 0036.
 """
@@ -17,7 +18,6 @@ from typing import Final
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
 ORDERED_MAX: Final = 2_000_000          # members in all orders that are kept, but for the last used
-KEPT_MIN: Final = 32                    # an order of fewer members is made faster than looked for
 
 Seal = tuple[int, int]                  # mark, and how many elements
 Scored = tuple[float, bytes]            # score, member
@@ -98,17 +98,8 @@ class Orders:
         self.members = 0
         self.dropped = 0                # orders that were given up for others
 
-    def find(self, seal: Seal) -> Order | None:
-        """The order of the record with this seal, if it is kept."""
-        found = self._kept.get(seal)
-        if found is not None:
-            self._kept.move_to_end(seal)
-        return found
-
     def keep(self, seal: Seal, order: Order) -> None:
         """Keep it, and give up others if they are too many."""
-        if len(order) < KEPT_MIN:
-            return
         self.take(seal)
         self._kept[seal] = order
         self.members += len(order)
@@ -118,7 +109,7 @@ class Orders:
             self.dropped += 1
 
     def take(self, seal: Seal) -> Order | None:
-        """The order of a record that will be changed: it is no longer kept."""
+        """The order of the record with this seal, no longer kept; None if there is none."""
         order = self._kept.pop(seal, None)
         if order is not None:
             self.members -= len(order)

@@ -17,9 +17,8 @@ Source: Redis `t_zset.c`; decision 0052.
 from math import isinf
 from typing import Final
 
-from respdyn.causal import codec, element_map
+from respdyn.causal import big, element_map
 from respdyn.causal.dot import Stamp
-from respdyn.causal.marks import mark_of
 from respdyn.types import doubles, fields, keyed, registers
 from respdyn.types.doubles import print_double, print_packed
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
@@ -49,22 +48,43 @@ def score(view: View, member: bytes) -> float | None:
 
 def order_of(view: View) -> Order:
     """The members in their order. It is not to be changed, nor kept. Of a view without changes."""
-    if not view.open():
-        return Order({})
-    assert not view.is_changed()
+    assert not view.open() or not view.is_changed()
+    if not view.is_big():
+        return _read(view)
     seal = _seal(view.record)
-    found = None if seal is None else ORDERS.find(seal)
-    if found is not None:
-        return found
+    order = ORDERS.take(seal)
+    if order is None:
+        order = _followed(view)
+    if order is None:
+        order = _read(view)
+    ORDERS.keep(seal, order)
+    big.end_lineage(view.record)
+    return order
+
+
+def _read(view: View) -> Order:
     scores = {}
     for element in view.elements():
         shown = _score(view, element)
         if shown is not None:
             scores[element[1:]] = shown
-    order = Order(scores)
-    if seal is not None:
-        ORDERS.keep(seal, order)
-    return order
+    return Order(scores)
+
+
+def _followed(view: View) -> Order | None:
+    """The order of a state that this one was made of, with what was touched since."""
+    touched: dict[bytes, None] = {}
+    state = big.lineage_of(view.record)
+    while state is not None:
+        touched.update(dict.fromkeys(state.touched))
+        order = ORDERS.take((state.mark, state.size))
+        if order is not None:
+            for element in touched:
+                if element[:1] == LETTER:
+                    order.set(element[1:], _score(view, element))
+            return order
+        state = state.before
+    return None
 
 
 def count(view: View) -> int:
@@ -83,9 +103,7 @@ def _score(view: View, element: bytes) -> float | None:
     return doubles.from_grains(doubles.grains_of(base) + total)
 
 
-def _seal(record: bytes) -> Seal | None:
-    if not record[1] & codec.ELEMENTS:
-        return None
+def _seal(record: bytes) -> Seal:
     return element_map.mark_in(record), element_map.counts_of(record).get(LETTER, 0)
 
 
@@ -124,22 +142,6 @@ def is_same(before: bytes, after: bytes, members: list[bytes]) -> bool:
     return all(score(one, member) == score(other, member) for member in members)
 
 
-def _settle(draft: Draft) -> None:
-    """Have the order of the draft's record follow the changes."""
-    seal = _seal(draft.record) if draft.record else None
-    order = None if seal is None else ORDERS.take(seal)
-    if order is None or seal is None:
-        return
-    mark, size = seal
-    for element, before, after in draft.changes():
-        for dot, payload in before + after:
-            mark ^= mark_of(element, dot, payload)
-        if element[:1] == LETTER:
-            size += bool(after) - bool(before)
-            order.set(element[1:], _score(draft, element))
-    ORDERS.keep((mark, size), order)
-
-
 # ---- the key ----
 
 def key_ends_at(record: bytes) -> int | None:
@@ -175,7 +177,7 @@ def siblings(record: bytes, now_ms: int) -> list[bytes]:
 
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
     """ZADD once more, over all that is in a record: the scores that `delta` wrote."""
-    draft = Draft(record, 0, SCORES, always, stamp)
+    draft = draft_of(record, stamp)
     made = view_of(delta, 0)
     for element in made.elements():
         values = fields.values_in(made.cells(element))
@@ -223,7 +225,9 @@ def load(packed: bytes, record: bytes, stamp: Stamp, at_ms: int) -> bytes:
         flat = (unpack_listpack if packed[0] == _LISTPACK else unpack_ziplist)(held)
         if len(flat) % 2:
             raise DumpError("Bad data format")
-        found = [(_read(text), member) for member, text in zip(flat[::2], flat[1::2], strict=True)]
+        found = [
+            (_read_score(text), member) for member, text in zip(flat[::2], flat[1::2], strict=True)
+        ]
         if found != sorted(found):
             raise DumpError("Bad data format")
     if at != len(packed) or not found or len({member for _, member in found}) != len(found):
@@ -257,10 +261,10 @@ def _unpack_old(packed: bytes, at: int) -> tuple[float, int]:
         return float("inf" if size == _INF_LENGTH else "-inf"), at + 1
     if at + 1 + size > len(packed):
         raise DumpError("Bad data format")
-    return _read(packed[at + 1 : at + 1 + size]), at + 1 + size
+    return _read_score(packed[at + 1 : at + 1 + size]), at + 1 + size
 
 
-def _read(text: bytes) -> float:
+def _read_score(text: bytes) -> float:
     value = doubles.read(text)
     if value is None:
         raise DumpError("Bad data format")
@@ -302,6 +306,11 @@ def view_of(record: bytes, now_ms: int) -> View:
     return View(record, now_ms, SCORES, always)
 
 
+def draft_of(record: bytes, stamp: Stamp) -> Draft:
+    """To change the members of a record, whatever type it shows."""
+    return Draft(record, 0, SCORES, always, stamp)
+
+
 def _prepare(draft: Draft) -> None:
     """Members have no time to live: nothing has expired beside a change."""
 
@@ -311,5 +320,5 @@ def _is_live(view: View, element: bytes) -> bool:
 
 
 ORDERS: Final = Orders()
-SCORES: Final = ElementKind(LETTER, _prepare, _is_live, _settle)
+SCORES: Final = ElementKind(LETTER, _prepare, _is_live)
 _TABLE, _TABLE_2, _ZIPLIST, _LISTPACK = DUMP_NUMBERS = (3, 5, 12, 17)

@@ -43,8 +43,6 @@ class ElementKind(NamedTuple):
     prepare: Callable[["Draft"], None]
     # Whether an element is there, its time to live aside.
     is_live: Callable[["View", bytes], bool]
-    # What is to be done when it is known what a draft has changed of a key that stays.
-    settle: Callable[["Draft"], None] | None = None
 
 
 # Whether a record shows the wanted kind at a time; raises `ReplyError` if it shows another.
@@ -216,7 +214,6 @@ class Draft(View):
         self.actor, self._next, self.floor, self.clock = stamp
         self._fresh: dict[bytes, Cells] = {}
         self._gone: list[bytes] = []
-        self._before: dict[bytes, Cells] = {}   # what was changed, as it was
         self._left: list[Entry] = []
         self._is_begun = False
         self._is_whole = False          # all that is in the record is covered
@@ -242,7 +239,6 @@ class Draft(View):
     def add(self, element: bytes, payload: bytes) -> bytes:
         """Write one cell beside those that an element has; its dot. After `begin`."""
         dot = self._mint()
-        self._touch(element)
         self._cells[element] = [*self.cells(element), (dot, payload)]
         self._fresh.setdefault(element, []).append((dot, payload))
         return dot
@@ -250,7 +246,6 @@ class Draft(View):
     def drop(self, element: bytes) -> None:
         """Cover all cells of an element."""
         self.begin()
-        self._touch(element)
         self._gone += [dot for dot, _ in self.cells(element)]
         self._cells[element] = []
         self._fresh.pop(element, None)
@@ -258,15 +253,10 @@ class Draft(View):
     def drop_dot(self, element: bytes, dot: bytes) -> None:
         """Cover one cell of an element."""
         self.begin()
-        self._touch(element)
         self._gone.append(dot)
         self._cells[element] = [cell for cell in self.cells(element) if cell[0] != dot]
         if element in self._fresh:
             self._fresh[element] = [cell for cell in self._fresh[element] if cell[0] != dot]
-
-    def _touch(self, element: bytes) -> None:
-        if element not in self._before:
-            self._before[element] = self.cells(element)
 
     def expire_key(self, at_ms: int) -> None:
         """Give a key that was absent before a time to live; 0 for none."""
@@ -292,7 +282,6 @@ class Draft(View):
         clock = clock_above(self.stamp, codec.max_clock(self.record) if self.record else 0)
         dot = self._mint()
         payload = clock.to_bytes(8) + self.kind.letter
-        self._touch(BIRTH)
         self._cells[BIRTH] = [*self._cells.get(BIRTH, _NONE), (dot, payload)]
         self._fresh.setdefault(BIRTH, []).append((dot, payload))
 
@@ -338,10 +327,6 @@ class Draft(View):
         """Whether it was written to."""
         return self._is_begun
 
-    def changes(self) -> list[tuple[bytes, Cells, Cells]]:
-        """Each element that was changed: its cells as they were, and as they are now."""
-        return [(name, cells, self._cells[name]) for name, cells in self._before.items()]
-
     def delta(self) -> bytes:
         """What was changed, as a record to be joined; b"" if nothing was."""
         if not self._is_begun:
@@ -362,6 +347,4 @@ class Draft(View):
             for element, cells in self._fresh.items() for dot, payload in cells
         ]
         made.sort()
-        if self.kind.settle is not None and not self._is_whole:
-            self.kind.settle(self)
         return codec.encode_entries(rows, made)

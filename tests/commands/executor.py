@@ -4,6 +4,7 @@ import random
 
 from respdyn.causal.codec import context_of, join_records
 from respdyn.causal.dot import intern_actor
+from respdyn.causal.parts import fitting
 from respdyn.causal.tokens import Seal
 from respdyn.commands import scan
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE
@@ -91,7 +92,7 @@ class Executor:
             reply, delta = command.write(argv, rec, self.now_ms, self.resp3, stamp)
         if delta:
             self.counter = max(self.counter, context_of(delta).top(ACTOR))
-            self.records[key] = join_records(rec, delta) if rec else delta
+            self.records[key] = fitting(join_records(rec, delta) if rec else delta)
         return reply
 
     def _live(self) -> list[bytes]:

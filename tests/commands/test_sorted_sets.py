@@ -188,7 +188,7 @@ def test_a_scan_of_many_meets_each_member_once() -> None:
 
 
 def test_the_order_follows_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is read once; what a draft changes it is told. And it is that of the record."""
+    """It is read once; what is touched it is told. And it is that of the record."""
     ours = Executor(0)
     chance = random.Random(3)
     scores: dict[bytes, float] = {}
@@ -228,9 +228,9 @@ def test_orders_that_are_too_many_are_given_up() -> None:
     for number in range(4):
         orders.keep((number, 40), sorted_sets.Order({b"%d" % one: 0.0 for one in range(40)}))
     assert orders.members == 80 and orders.dropped == 2
-    assert orders.find((0, 40)) is None and orders.find((3, 40)) is not None
+    assert orders.take((0, 40)) is None and orders.take((3, 40)) is not None
     orders.keep((9, 400), sorted_sets.Order({b"%d" % one: 0.0 for one in range(400)}))
-    assert orders.members == 400 and orders.find((9, 400)) is not None
+    assert orders.members == 400 and orders.take((9, 400)) is not None
 
 
 def test_a_sorted_set_is_stored_in_place_of_whatever_was_there() -> None:

@@ -11,7 +11,7 @@ from respdyn.causal.codec import digest, encode, join_records
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.marks import mark_of
 from respdyn.causal.parts import flat, restricted
-from respdyn.types import hashes, sets
+from respdyn.types import hashes, sets, sorted_sets, values
 from tests.laws.maps import element_maps
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
@@ -112,7 +112,7 @@ def run_course(seed, letter, steps):
     """Two coordinators add, overwrite and remove; each keeps its key big and small."""
     rng = random.Random(seed)
     sides = [[b"", b"", actor, 1] for actor in ACTORS[:2]]
-    kind = sets if letter == b"m" else hashes
+    kind = {b"m": sets, b"f": hashes, b"z": sorted_sets}[letter]
     for step in range(steps):
         side = rng.choice(sides)
         small, large, actor, counter = side
@@ -126,6 +126,10 @@ def run_course(seed, letter, steps):
                     kind.remove(each, name)
                 elif letter == b"m":
                     sets.add(each, name)
+                elif letter == b"z" and does < 0.7:
+                    sorted_sets.put(each, name, float(step % 7))
+                elif letter == b"z":
+                    sorted_sets.add(each, name, float(step % 5 - 2))
                 elif does < 0.8:
                     hashes.put(each, name, b"%d" % step)
                 elif hashes.value(each, name) is not None and does < 0.9:
@@ -143,6 +147,8 @@ def run_course(seed, letter, steps):
                     before and before[1] & codec.BIG) else join_records(before, delta)
                 check(each[1])
                 assert flat(each[1]) == each[0]
+                if letter == b"z" and rng.random() < 0.3:
+                    check_order(each[0], each[1])
         if rng.random() < 0.05:
             one, two = sides
             for which in (0, 1):
@@ -152,10 +158,66 @@ def run_course(seed, letter, steps):
             assert flat(one[1]) == one[0]
 
 
-@pytest.mark.parametrize("letter", [b"f", b"m"])
+def check_order(small, large):
+    """The order that follows a big map is the one that is read of the small one."""
+    read, kept = (sorted_sets.order_of(sorted_sets.view_of(one, 0)) for one in (small, large))
+    assert kept.scores == read.scores
+    assert list(kept.each()) == sorted((score, name) for name, score in read.scores.items())
+
+
+@pytest.mark.parametrize("letter", [b"f", b"m", b"z"])
 def test_courses_of_writes(letter):
     for seed in range(12):
         run_course(seed, letter, 150)
+
+
+@pytest.mark.parametrize("bug", ["touches nothing", "skips a state", "baselines are no change"])
+def test_an_order_that_does_not_follow_is_found(bug, monkeypatch):
+    tell = big._tell
+    if bug == "baselines are no change":
+        monkeypatch.setattr(big, "_baselines", lambda key: [])
+    elif bug == "touches nothing":
+        monkeypatch.setattr(big, "_tell", lambda was, made: tell(was, made) or setattr(
+            made, "lineage", made.lineage._replace(touched=[])))
+    else:
+        monkeypatch.setattr(big, "_tell", lambda was, made: tell(was, made) or setattr(
+            made, "lineage", was.lineage or made.lineage))
+    with pytest.raises(AssertionError):
+        for seed in range(60):
+            run_course(seed, b"z", 150)
+            run_resets(seed)
+
+
+def run_resets(seed):
+    """Increments at one coordinator, DEL and new members at another; the order is asked for at
+    both, and the deltas cross."""
+    rng = random.Random(seed)
+    sides = [[as_big(b""), actor, 1] for actor in ACTORS[:2]]
+    for step in range(60):
+        side = rng.choice(sides)
+        record, actor, counter = side
+        stamp = (actor, counter, 0, (step + 1) << 20)
+        if rng.random() < 0.05:
+            delta = values.remove(record, stamp)
+        else:
+            draft = sorted_sets.draft_of(record, stamp)
+            for _ in range(3):
+                sorted_sets.add(draft, b"n%d" % rng.randrange(12), 1.0)
+            delta = draft.delta()
+        side[2] = counter + 10
+        for each in sides:
+            if delta and (each is side or rng.random() < 0.5):
+                each[0] = as_big(join_records(each[0], delta)) if not (
+                    each[0] and each[0][1] & codec.BIG) else join_records(each[0], delta)
+            if each[0] and each[0][1] & codec.BIG:
+                check_order(flat(each[0]), each[0])
+        if rng.random() < 0.1:
+            sides[0][0] = sides[1][0] = join_records(sides[0][0], sides[1][0])
+
+
+def test_orders_follow_resets():
+    for seed in range(30):
+        run_resets(seed)
 
 
 def test_a_big_removal_leaves_what_it_has_not_seen():
