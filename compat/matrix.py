@@ -24,7 +24,7 @@ _TIES = "of members equally far COUNT may leave out others"
 DIFFERS = {
     **dict.fromkeys(
         ("eval", "evalsha", "eval_ro", "evalsha_ro"),
-        "keys of one coordinator; no `pairs` over libraries; PUBLISH in it replies 0"),
+        "no `pairs` over libraries; PUBLISH in it replies 0"),
     "script|debug": "only NO: there is no debugger",
     "script|kill": "never UNKILLABLE: nothing is written before a script ends",
     "bgrewriteaof": "makes a backup, as BGSAVE does",

@@ -17,12 +17,13 @@ from respdyn.cluster.terms import ANY, Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import READ, UPDATE, WRITE
 from respdyn.commands.table import TABLE, lookup
+from respdyn.coordination.borrowing import COMMIT, HOLD
 from respdyn.coordination.calls import FULL, PeerReply
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.group_messages import Outcome, encoder, read_group
 from respdyn.coordination.groups import GROUP, Groups
 from respdyn.coordination.may_write import why_not_write
-from respdyn.coordination.script_messages import read_call
+from respdyn.coordination.script_messages import read_call, read_commit, read_hold
 from respdyn.coordination.script_sender import SCRIPT, ScriptSender
 from respdyn.errors import PeerError, ReplyError, UsedTwice
 from respdyn.resp.replies import OK, error
@@ -126,6 +127,9 @@ class Inbound:
         if argv[0] == SCRIPT:
             self._run_script(argv[-1], timeout_ms, echo_ms + window_ms, waiter, least)
             return end
+        if argv[0] in (HOLD, COMMIT):
+            self._run_hold(link.peer, argv, timeout_ms, echo_ms + window_ms, waiter)
+            return end
         if argv[0] == GROUP:
             self._run_group(argv[-1], timeout_ms, echo_ms + window_ms, waiter, least)
             return end
@@ -171,6 +175,18 @@ class Inbound:
         # It ends a little before its sender gives it up, who then hears how.
         deadline_ms = self._now.now_ms + timeout_ms * 9 // 10
         self._scripts.forwarded(call, deadline_ms, until_ms, waiter)
+
+    def _run_hold(
+        self, peer: str, argv: list[bytes], timeout_ms: int, until_ms: int, waiter: Waiter
+    ) -> None:
+        """Keys that a peer's script wants, or what it writes to them. Raises `PeerError`."""
+        holds, deadline_ms = self._scripts.holds, self._now.now_ms + timeout_ms
+        if argv[0] == COMMIT:
+            holds.commit(peer, read_commit(argv[-1]), deadline_ms, waiter)
+        elif not self._node.plans or self._now.now_ms > until_ms:
+            waiter.fill(NOT_RUN)
+        else:
+            holds.hold(peer, read_hold(argv[-1]), deadline_ms, until_ms, waiter)
 
     def _run_group(
         self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms

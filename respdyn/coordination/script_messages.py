@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from respdyn.cluster.terms import Terms
 from respdyn.errors import PeerError
+from respdyn.ring.hashing import Locator, is_locator
+from respdyn.scripting.job import Change, Given
 
 _Wanted = Annotated[int, Meta(ge=1, le=1024)]       # R or W
 
@@ -50,3 +52,58 @@ def read_call(body: bytes) -> ScriptCall:
         return _calls.decode(body)
     except (msgspec.MsgspecError, RecursionError) as wrong:
         raise PeerError(f"a malformed script: {wrong}") from wrong
+
+
+class Hold(msgspec.Struct, array_like=True, frozen=True):
+    """Take these keys and lend them: their records, and dots for what is written to them."""
+
+    number: int                     # the holder's, by which it commits or lets go
+    names: list[Locator]
+    r: _Wanted
+    w: _Wanted
+    sloppy: bool
+    dots: Annotated[int, Meta(ge=1, le=1 << 20)]    # for each key
+    waits: bool                     # in line for keys that are busy; else `BUSY` is the answer
+
+
+class Lent(msgspec.Struct, array_like=True, frozen=True):
+    """The answer: the keys are held until they are committed or let go, or time is over."""
+
+    records: list[Given]
+    refusal: str                    # why nothing can be written to them; "" if it can
+
+
+class Commit(msgspec.Struct, array_like=True, frozen=True):
+    """Write this to keys that are held, and let all of that hold go. No changes: only let go."""
+
+    number: int
+    w: _Wanted
+    sloppy: bool
+    changes: list[Change]
+
+
+# An answer: some of the keys are busy, and nothing is held.
+BUSY = b"!"
+
+_holds: msgspec.msgpack.Decoder[Hold] = msgspec.msgpack.Decoder(Hold)
+_commits: msgspec.msgpack.Decoder[Commit] = msgspec.msgpack.Decoder(Commit)
+lents: msgspec.msgpack.Decoder[Lent] = msgspec.msgpack.Decoder(Lent)
+
+
+def read_hold(body: bytes) -> Hold:
+    """A peer's wish. Raises `PeerError`."""
+    try:
+        hold = _holds.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as wrong:
+        raise PeerError(f"a malformed hold: {wrong}") from wrong
+    if not hold.names or not all(is_locator(name) for name in hold.names):
+        raise PeerError("a hold of keys that cannot be")
+    return hold
+
+
+def read_commit(body: bytes) -> Commit:
+    """A peer's changes. Raises `PeerError`."""
+    try:
+        return _commits.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as wrong:
+        raise PeerError(f"a malformed commit: {wrong}") from wrong

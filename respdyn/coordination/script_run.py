@@ -2,6 +2,7 @@
 
 It is a group (`groups`) whose step another process does. The keys that were declared are taken in
 one order, as a group takes them; those that the script asks for while it runs are taken as it asks.
+Keys of other coordinators are held there for it (`borrowing`, `holds`).
 All stay taken until the outcome is here. Then everything that was written leaves in one turn, one
 joined delta for each key, or nothing.
 
@@ -11,7 +12,7 @@ of such a change could lie below the context that it claims, and would vanish. S
 compared, and where one has changed the script is run again, which is no second run: nothing of the
 first was written.
 
-Source: decision 0056.
+Source: decisions 0056 and 0057.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from respdyn.causal.codec import LIVE
-from respdyn.cluster.messages import NOT_RUN, UNKNOWN
+from respdyn.cluster.messages import UNKNOWN
+from respdyn.cluster.quorum import Waiter
 from respdyn.coordination.calls import Continuation, QueuedGroup, Updating
 from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
-from respdyn.coordination.group_messages import Group
 from respdyn.coordination.group_messages import Outcome as GroupOutcome
-from respdyn.coordination.groups import GroupExecution, GroupReplyPlace, Groups
-from respdyn.coordination.may_write import NO_LEASE, NO_OWNER, too_few, why_not_write
+from respdyn.coordination.groups import GroupReplyPlace, Groups
+from respdyn.coordination.holds import ship
+from respdyn.coordination.may_write import NO_LEASE, why_not_write
+from respdyn.coordination.script_keys import ScriptKeys
 from respdyn.coordination.script_messages import ScriptCall
 from respdyn.coordination.scripts import DOTS, Script, Scripts
 from respdyn.ports import random_bits
-from respdyn.resp.replies import OK, error
+from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator, slot_of_locator
-from respdyn.ring.hashing import locator as locator_of
 from respdyn.scripting.job import (
     AGAIN,
     ENDED,
@@ -51,10 +52,6 @@ from respdyn.scripting.job import (
     Outcome,
 )
 
-ELSEWHERE: Final = (
-    "CROSSSLOT the keys of a script must have one coordinator: give them one hash tag in braces."
-    " Nothing was done"
-)
 RUNS_MOST: Final = 100              # of one call: records that change under it, a process that dies
 _TOO_LONG: Final = (
     "TIMEOUT the script did not end in time: nothing was done. DYN.WITH TIMEOUT gives more"
@@ -79,28 +76,22 @@ class _Lent(NamedTuple):
     floor: int
 
 
-class ScriptExecution(GroupExecution):
+class ScriptExecution(ScriptKeys):
     """One script at its coordinator."""
 
     def __init__(
         self, groups: Groups, scripts: Scripts, ask: AskNode, call: ScriptCall, script: Script,
         deadline_ms: int, until_ms: int, done: Callable[[GroupOutcome], None],
     ) -> None:
-        super().__init__(groups, Group([], [], call.r), deadline_ms, until_ms, done)
-        self._scripts = scripts
+        super().__init__(groups, scripts, call, deadline_ms, until_ms, done)
         self._ask_node = ask
-        self._call = call
         self._script = script
-        self._r = call.r
-        self._w = call.w
-        self._is_sloppy = call.sloppy
         self._seed = random_bits(groups.node.random, 64)
         self._replies = [None]
         self._number = 0
-        self._runs = 0
         self._given: dict[Locator, _Lent] = {}
-        self._waits: list[Locator] = []       # locators that are read for the suspended job
-        self._dots = DOTS
+        self._waits: list[Locator] = []     # those that are taken here for the suspended job
+        self._lent: list[Locator] = []      # and those that others are asked to lend for it
         self._outcome: Outcome | None = None
         self._has_flushed = False
         self._is_killed = False
@@ -109,47 +100,6 @@ class ScriptExecution(GroupExecution):
         """SCRIPT KILL: it must not go on."""
         self._is_killed = True
         self._scripts.host.stop(self._number)
-
-    # ---- before ----
-
-    def start(self) -> None:
-        """Begin; `done` is called now or later, once."""
-        db = self._call.db
-        self._reads = {locator_of(db, key): None for key in self._call.keys}
-        self._locators = sorted(self._reads)
-        refusal = self._refusal()
-        if refusal is not None:
-            self._end(refusal)
-        else:
-            self._take()
-
-    def _refusal(self) -> GroupOutcome:
-        """Why it cannot be run, if so. A write that cannot be done is refused when it comes."""
-        if self._until_ms and self._now.now_ms > self._until_ms:
-            return NOT_RUN
-        for name in self._locators:
-            refusal = self._why_not(name)
-            if refusal is not None:
-                return refusal
-        return None
-
-    def _why_not(self, name: Locator) -> GroupOutcome:
-        """Why this key cannot be taken."""
-        plan = self._node.plans[slot_of_locator(name)]
-        if not plan.has_owner:
-            return NO_OWNER
-        if not plan.is_owner or plan.coordinator != self._node.identity.node_id:
-            return ELSEWHERE if self._is_of_several() else NOT_RUN
-        wanted = min(self._r, plan.n)
-        answers = (plan.replicas if self._is_sloppy else plan.strict).answers
-        return None if answers >= wanted else too_few("R", wanted, answers)
-
-    def _is_of_several(self) -> bool:
-        """Whether some other key of the script has its coordinator here."""
-        here, plans = self._node.identity.node_id, self._node.plans
-        return not self._call.keys or any(
-            plans[slot_of_locator(name)].coordinator == here for name in self._reads
-        )
 
     # ---- the job ----
 
@@ -161,8 +111,7 @@ class ScriptExecution(GroupExecution):
             return
         for name in self._locators:
             if self._groups.coordinator.is_contested(name):
-                self._missing = 1
-                self._later(name)
+                self._take_again(False)     # a SET before it may yet cover a sibling
                 return
         self._runs += 1
         if self._runs > RUNS_MOST or self._has_flushed:
@@ -176,7 +125,8 @@ class ScriptExecution(GroupExecution):
         self._given.clear()
         job = Job(
             self._number, call.sha, call.keys, call.args, call.db, call.resp3, now.wall_ms,
-            self._seed, [self._give(name) for name in self._locators],
+            self._seed,
+            [*map(self._give, self._locators), *self._borrowing.records.values()],
             self._block(), function=call.function,
             refusal=self._why_not_write(), reads_only=call.reads_only,
             is_full=self._node.memory_is_full and not call.takes_room,
@@ -184,17 +134,6 @@ class ScriptExecution(GroupExecution):
             tells_words=self._scripts.tells_words(), user=call.user,
         )
         self._scripts.begin(job, self._script.body, self, self._deadline_ms)
-
-    def _later(self, name: Locator) -> None:
-        """A SET before it may yet cover a sibling: look again in a moment."""
-        taken = self._locators[: self._taken]
-        self._taken = 0
-        self._groups.free(taken)
-        self._scripts.wait(self._again)
-
-    def _again(self) -> None:
-        if not self._is_over:
-            self._take()
 
     def _give(self, name: Locator) -> Given:
         record = self._groups.replica.get(name)
@@ -213,7 +152,7 @@ class ScriptExecution(GroupExecution):
             refusal = why_not_write(self._node, plan, self._w, self._is_sloppy, 1)
             if refusal:
                 return refusal
-        return ""
+        return self._borrowing.refusal
 
     # ---- what it hears ----
 
@@ -287,6 +226,8 @@ class ScriptExecution(GroupExecution):
         self._dots = max(2 * self._dots, 2 * outcome.dots)
         if not self._can_mint():
             self._end(NO_LEASE)
+        elif outcome.wants:             # of a key that another node has lent: it lends more
+            self._take_again(True)
         elif outcome.kind == AGAIN:
             self._run()
         else:
@@ -313,13 +254,30 @@ class ScriptExecution(GroupExecution):
 
     def _fetch(self, outcome: Outcome) -> None:
         """Take keys that the script has asked for, and read a quorum of each."""
-        self._waits = [name for name in sorted(outcome.wants) if name not in self._reads]
+        wants = [name for name in sorted(outcome.wants) if name not in self._wanted]
+        self._wanted.update(dict.fromkeys(wants))
+        by_node = self._by_node(wants)
+        if isinstance(by_node, str):
+            self._end(by_node)
+            return
+        here = self._node.identity.node_id
+        self._waits = by_node.pop(here, [])
         for name in self._waits:
             refusal = self._why_not(name)
             if refusal is not None:
-                self._end(NO_OWNER if refusal == NOT_RUN else refusal)
+                self._end(refusal)
                 return
-        self._take_more(self._number)
+        number = self._number
+        self._lent = [name for names in by_node.values() for name in names]
+        self._open = len(by_node) + 1
+        for peer, names in by_node.items():
+            self._borrow(peer, names, False, lambda: self._one_wait_less(number))
+        self._take_more(number)
+
+    def _one_wait_less(self, number: int) -> None:
+        self._open -= 1
+        if not self._open:
+            self._have_more(number)
 
     def _take_more(self, number: int) -> None:
         """Take the keys that are waited for; then read them.
@@ -332,12 +290,10 @@ class ScriptExecution(GroupExecution):
             if name in self._reads:
                 continue
             if name in busy:
-                if self._locators and name < max(self._locators):
-                    self._abandon()
-                    self.release()
-                    self._reads.update(dict.fromkeys(self._waits))
-                    self._locators = sorted(self._reads)
-                    self._take()
+                if self._borrowing.records or self._lent or (
+                    self._locators and name < max(self._locators)
+                ):
+                    self._take_again(True)
                     return
                 turn = QueuedGroup(
                     partial(self._has_come, name, number), Continuation(self._overdue),
@@ -366,10 +322,10 @@ class ScriptExecution(GroupExecution):
         plans = self._node.plans
         names = list(self._waits)
         kept_for = self._groups.coordinator.keepers.asked
-        if self._r <= 1 and not (kept_for and any(
+        if not names or (self._r <= 1 and not (kept_for and any(
             plans[slot_of_locator(name)].partition in kept_for for name in names
-        )):
-            self._have_more(number)
+        ))):
+            self._one_wait_less(number)
             return
         self._missing = len(names)
         reader = Updating(partial(self._has_read_more, number), self._could_not_read)
@@ -383,7 +339,7 @@ class ScriptExecution(GroupExecution):
     def _has_read_more(self, number: int) -> None:
         self._missing -= 1
         if not self._missing:
-            self._have_more(number)
+            self._one_wait_less(number)
 
     def _have_more(self, number: int) -> None:
         """They are read: the script goes on, with dots that were made after they were taken."""
@@ -396,6 +352,7 @@ class ScriptExecution(GroupExecution):
             self._end(NO_LEASE)
         else:
             given = [self._give(name) for name in self._waits]
+            given += [self._borrowing.records[name] for name in self._lent]
             self._scripts.go_on(More(number, given, self._block()))
 
     # ---- after ----
@@ -417,10 +374,20 @@ class ScriptExecution(GroupExecution):
         if events is not None:
             for name, kind, event in outcome.misses:
                 events.happened(name, [(kind, event)])
-        self._replies = [None] * (len(changes) + 1)
+        own = [change for change in changes if change.locator in self._given]
+        lent = [change for change in changes if change.locator not in self._given]
+        lenders = self._borrowing.lenders(lent)
+        self._replies = [None] * (1 + len(own) + lenders)
         self._missing = len(self._replies)
-        for index, change in enumerate(changes, 1):
-            self._write(index, change)
+        places: list[Waiter] = [
+            GroupReplyPlace(self, 1 + index) for index in range(len(own) + lenders)
+        ]
+        self._borrowing.commit(lent, places[len(own) :])
+        for change, place in zip(own, places, strict=False):
+            ship(
+                self._groups, change, place, self._w, self._is_sloppy, self._deadline_ms,
+                self._until_ms,
+            )
         self.release()
         self.fill(0, outcome.reply)
 
@@ -429,33 +396,17 @@ class ScriptExecution(GroupExecution):
         identity, replica = self._node.identity, self._groups.replica
         for change in changes:
             lent = self._given.get(change.locator)
+            if lent is None:        # whoever has lent it looks itself
+                if change.locator not in self._borrowing.records:
+                    return False
+                continue
             plan = self._node.plans[slot_of_locator(change.locator)]
             if (
-                lent is None or not plan.is_owner or replica.get(change.locator) != lent.record
+                not plan.is_owner or replica.get(change.locator) != lent.record
                 or identity.floors.get(plan.partition, identity.floor) != lent.floor
             ):
                 return False
         return True
-
-    def _write(self, index: int, change: Change) -> None:
-        """Join a key's delta, and ship it."""
-        name, delta = change.locator, change.delta
-        plan = self._node.plans[slot_of_locator(name)]
-        replica, events = self._groups.replica, self._dispatcher.keyspace_events
-        if not (replica.cleared and replica.is_cleared(name, delta)):
-            replica.join(name, delta)
-        if plan.is_instant:
-            self._node.counters.writes_coordinated += 1
-            if events is not None:
-                events.happened(name, change.events)
-            self.fill(index, OK)
-            return
-        place = GroupReplyPlace(self, index)
-        waiter = place if events is None else events.wait(place, name, change.events)
-        self._groups.coordinator.write(
-            plan, waiter, OK, name, delta, self._w, self._is_sloppy, self._deadline_ms,
-            change.reports_siblings and delta[1] & LIVE != 0, self._until_ms,
-        )
 
     def fill(self, index: int, reply: bytes) -> None:
         """The script's reply, or what became of one of its writes; only the first counts."""

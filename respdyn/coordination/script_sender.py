@@ -20,6 +20,7 @@ from respdyn.coordination.calls import Call, Continuation
 from respdyn.coordination.forwarding import NO_AGREEMENT, OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import Outcome
 from respdyn.coordination.groups import GROUP, Groups
+from respdyn.coordination.holds import Holds
 from respdyn.coordination.may_write import NO_OWNER
 from respdyn.coordination.script_messages import NO_BODY, ScriptCall, encode
 from respdyn.coordination.script_run import AskNode, ScriptExecution
@@ -42,6 +43,8 @@ class ScriptSender:
 
     def __init__(self, groups: Groups, host: ScriptHost) -> None:
         self.scripts = Scripts(groups.node, host)
+        self.holds = Holds(groups)
+        self.scripts.holds = self.holds.expire, self.holds.next_deadline
         self.ask: AskNode = _nobody     # runs what only the node can answer; by the sessions
         self._groups = groups
         self._node = groups.node

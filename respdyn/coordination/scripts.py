@@ -97,6 +97,10 @@ class Scripts:
         self._deadlines: dict[int, int] = {}
         self._batch = Batch([], [], [], [])
         self.tells_words: Callable[[], bool] = lambda: False        # whether somebody monitors
+        # What else has deadlines: its `expire` and `next_deadline`.
+        self.holds: tuple[Callable[[], None], Callable[[int], int]] = (
+            lambda: None, lambda never: never,
+        )
         self._later: list[tuple[int, Callable[[], None]]] = []
 
     # ---- texts ----
@@ -275,6 +279,7 @@ class Scripts:
     def expire(self) -> None:
         """End what has taken too long."""
         now_ms = self._node.now.now_ms
+        self.holds[0]()
         while self._later and self._later[0][0] <= now_ms:
             self._later.pop(0)[1]()
         for number in [one for one, due_ms in self._deadlines.items() if due_ms <= now_ms]:
@@ -286,7 +291,7 @@ class Scripts:
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
         first_ms = self._later[0][0] if self._later else NEVER
-        return min(first_ms, min(self._deadlines.values(), default=NEVER))
+        return min(first_ms, self.holds[1](NEVER), min(self._deadlines.values(), default=NEVER))
 
 
 class CompileWaiter:

@@ -1,0 +1,107 @@
+"""Scripts on keys of several coordinators: one step, nothing lost, and an end to every hold."""
+
+import pytest
+
+from tests.little import Client, Little
+
+ALL = """
+local n = 0
+for _, key in ipairs(KEYS) do
+    n = tonumber(redis.call('get', key) or 0) + 1
+    redis.call('set', key, n)
+end
+return n
+"""
+UNDECLARED = ALL.replace("KEYS", "ARGV")
+
+
+def idle(little: Little) -> bool:
+    return all(m.node.is_idle() for m in little.machines if m.is_running)
+
+
+def keys_of(little: Little) -> list[str]:
+    return [little.key_of(name) for name in "ABC"]
+
+
+@pytest.mark.parametrize("script", [ALL, UNDECLARED], ids=["declared", "undeclared"])
+def test_a_script_writes_to_keys_of_all_coordinators(script: str) -> None:
+    little = Little(3).ready()
+    keys = keys_of(little)
+    count = len(keys) if script is ALL else 0
+    for number, name in enumerate("ABC", 1):
+        assert little.client(name)("EVAL", script, count, *keys) == number
+        for other in "ABC":
+            for key in keys:
+                assert little.client(other)("GET", key) == str(number).encode()
+    little.run(20)
+    assert idle(little)
+
+
+@pytest.mark.parametrize("script", [ALL, UNDECLARED], ids=["declared", "undeclared"])
+def test_no_increment_is_lost_where_scripts_want_each_others_keys(script: str) -> None:
+    little = Little(3).ready()
+    keys = keys_of(little)
+    count = len(keys) if script is ALL else 0
+    clients: list[Client] = [little.client(name) for name in "ABC" for _ in range(4)]
+    for turn in range(3):
+        for index, client in enumerate(clients):
+            at = (index + turn) % 3
+            client.send("EVAL", script, count, *keys[at:], *keys[:at])
+            client.send("INCR", keys[0])
+        for client in clients:
+            assert isinstance(client.receive(), int)
+            assert isinstance(client.receive(), int)
+    values = [little.client("A")("GET", key) for key in keys]
+    assert values[1:] == [b"36", b"36"]
+    assert values[0] == b"72"
+    little.run(20)
+    assert idle(little)
+
+
+def test_reads_of_other_nodes_keys_let_them_go_at_the_end() -> None:
+    little = Little(3).ready()
+    a, b, c = keys_of(little)
+    client = little.client("A")
+    client("SET", b, "x")
+    assert client("EVAL", "return redis.call('mget', KEYS[1], KEYS[2], KEYS[3])", 3, a, b, c) == [
+        None, b"x", None,
+    ]
+    assert client("EVAL", "redis.call('rename', KEYS[1], KEYS[2]) return 1", 2, b, c) == 1
+    assert client("MGET", b, c) == [None, b"x"]
+    little.run(20)
+    assert idle(little)
+
+
+def test_a_holder_that_is_lost_lets_the_keys_go() -> None:
+    little = Little(3).ready()
+    a, b, _ = keys_of(little)
+    client = little.client("A")
+    client.send("EVAL", "redis.call('set', KEYS[2], 1) while true do end", 2, a, b)
+    little.run(3)
+    little.kill("A")
+    assert little.client("B")("SET", b, "free") == b"OK"
+    assert little.client("C")("GET", b) == b"free"
+
+
+def test_a_lender_that_is_lost_ends_the_script_with_an_error() -> None:
+    little = Little(3).ready()
+    a, b, _ = keys_of(little)
+    little.kill("B")
+    reply = little.client("A")("EVAL", ALL, 2, a, b)
+    assert reply == 1 or str(reply).startswith(("TIMEOUT", "NOQUORUM", "TRYAGAIN"))
+    little.until(lambda: isinstance(little.client("A")("EVAL", ALL, 2, a, b), int))
+    little.run(20)
+    assert idle(little)
+
+
+def test_a_key_is_held_while_the_script_runs_and_no_longer() -> None:
+    little = Little(3).ready()
+    a, b, _ = keys_of(little)
+    slow = "redis.call('set', KEYS[2], 'script') for i = 1, 100 do end return redis.call('dbsize')"
+    one, two = little.client("A"), little.client("B")
+    one.send("EVAL", slow, 2, a, b)
+    little.run(1)
+    two.send("APPEND", b, "!")
+    assert isinstance(one.receive(), int)
+    assert isinstance(two.receive(), int)
+    assert little.client("C")("GET", b) in (b"script!", b"script")
