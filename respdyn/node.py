@@ -159,7 +159,7 @@ class Node:
         self.dispatcher = Dispatcher(this, self.coordinator, fallback)
         self.groups = Groups(self.dispatcher, this, self.coordinator)
         sender = ScriptSender(self.groups, self.script_host)
-        self.scripts, self.holds = sender.scripts, sender.holds
+        self.scripts = sender.scripts
         self.inbound = Inbound(this, self.coordinator, self.dispatcher, self.groups, sender)
         self.coordinator.latencies = self.dispatcher.forwarding.latencies = self.latencies
         self.dispatcher.forwarding.failed = lambda peer: self.detector.failed(self.link_to(peer))
@@ -510,7 +510,6 @@ class Node:
         """Nothing that waits for this peer will be answered."""
         self.coordinator.lose(link)
         self.dispatcher.forwarding.lose(link.peer)
-        self.holds.lose(link.peer)
         self.task_runner.lose(link.peer)
         self.notifications.lose(link.peer)
 

@@ -69,6 +69,7 @@ class Forwarding:
         self._now = node.now
         self.bits = TAKES_EARLY         # of envelopes
         self.away: dict[Locator, OutstandingForwards] = {}
+        self.lost: Callable[[str], None] = lambda peer: None    # hears of each that is lost
         self.failed: Callable[[str], None] = lambda peer: None     # hears who was no use
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._counters = node.counters
@@ -154,6 +155,7 @@ class Forwarding:
 
     def lose(self, peer: str) -> None:
         """The peer will not answer."""
+        self.lost(peer)
         lost = [call for call in self._calls.values() if call.peer == peer]
         for call in lost:
             self._returned(call, True)

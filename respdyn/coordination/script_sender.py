@@ -44,6 +44,7 @@ class ScriptSender:
     def __init__(self, groups: Groups, host: ScriptHost) -> None:
         self.scripts = Scripts(groups.node, host)
         self.holds = Holds(groups)
+        groups.dispatcher.forwarding.lost = self.holds.lose
         self.scripts.holds = self.holds.expire, self.holds.next_deadline
         self.ask: AskNode = _nobody     # runs what only the node can answer; by the sessions
         self._groups = groups
