@@ -71,6 +71,11 @@ DIFFERS = {
     **dict.fromkeys(
         ("lmove", "rpoplpush"), "not one step: adds, then removes; in between both lists have it"),
     "lmpop": "not one step: tries key after key",
+    **dict.fromkeys(
+        ("blpop", "brpop", "blmpop", "bzpopmin", "bzpopmax", "bzmpop"),
+        "a plain pop may come between the push and who waits"),
+    **dict.fromkeys(
+        ("blmove", "brpoplpush"), "not one step: adds, then removes; in between both have it"),
     "lcs": "at most 4 million pairs of bytes",
     "lolwut": "draws the ring, whatever version is asked for",
     "memory|usage": "what one replica spends",

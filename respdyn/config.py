@@ -64,8 +64,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("peer-secret-file", "peer_secret_file", "text", "",
             "file that holds the peer secret, so that it is not on the command line"),
     Setting("n", "n", "int", 0,
-            "copies of each key; each costs memory, disk and a message; 0: 3 in a cluster, 1 alone",
-            0, 16),
+            "copies of each key; each costs memory, disk, a message; 0: 3, alone 1", 0, 16),
     Setting("r", "r", "int", 0,
             "answers a read waits for; more is fresher and slower; 0: a majority of n", 0, 16),
     Setting("w", "w", "int", 0,
@@ -85,8 +84,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "how long deletions are remembered while a member is away; more costs memory",
             1, 366 * 24 * HOUR),
     Setting("hint-max-age", "hint_max_age_ms", "ms", 3 * HOUR,
-            "how long a write is kept for an absent owner; longer costs disk on the stand-in",
-            1, 366 * 24 * HOUR),
+            "how long a write is kept for an absent owner; costs disk", 1, 366 * 24 * HOUR),
     Setting("hint-max-bytes", "hint_max_bytes", "bytes", 256 * MIB,
             "hints kept before others must stand in; raising it costs memory and disk",
             0, 64 * GIB, runtime=True),
@@ -180,9 +178,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "largest transaction: words queued, and 100 bytes for each; a client can hold as much",
             KIB, GIB, runtime=True),
     Setting("transaction-commands", "transaction_commands", "int", 5_000,
-            "most commands of one, and keys watched; raising it makes others wait longer for it",
-            1, MIB, runtime=True),
+            "most commands of one, and keys watched; more: others wait", 1, MIB, runtime=True),
     Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB, "of a plain line", KIB, MIB),
+    Setting("blocked-clients-max", "blocked_clients_max", "int", 10_000,
+            "clients that wait in BLPOP and its kin; each costs 2 kB", 1, MIB, runtime=True),
     Setting("tracking-table-max-keys", "tracking_table_max_keys", "int", 1_000_000,
             "keys remembered for clients that cache; each costs about 300 bytes",
             1, 1 << 32, runtime=True, redis="tracking-table-max-keys"),
@@ -299,6 +298,7 @@ class Settings:
     transaction_limit: int = 256 * MIB
     transaction_commands: int = 5_000
     proto_inline_max: int = 64 * KIB
+    blocked_clients_max: int = 10_000
     tracking_table_max_keys: int = 1_000_000
     maxmemory: int = 0
     script_memory: int = 256 * MIB

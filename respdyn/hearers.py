@@ -32,6 +32,7 @@ from respdyn.cluster.messages import (
     GOSSIP_LIFE,
     GOSSIP_MESSAGE,
     GOSSIP_MOVED,
+    GOSSIP_OFFER,
     GOSSIP_PLACE,
     GOSSIP_PROMISE,
     GOSSIP_PROPOSAL,
@@ -41,6 +42,7 @@ from respdyn.cluster.messages import (
     GOSSIP_STATE,
     GOSSIP_USER,
     GOSSIP_VOTE,
+    GOSSIP_WAITS,
 )
 from respdyn.cluster.statistics import Counters
 from respdyn.coordination.scripts import Scripts
@@ -90,6 +92,8 @@ class Hearers:
             GOSSIP_KEYS: gossip.heard_keys,
             GOSSIP_PLACE: gossip.heard_place,
             GOSSIP_SCRIPT: scripts.heard_script,
+            GOSSIP_WAITS: notifications.waits.heard,
+            GOSSIP_OFFER: notifications.waits.heard_offer,
         }
         kinds = {getattr(messages, name) for name in dir(messages) if name[:7] == "GOSSIP_"}
         assert self._hearers.keys() == kinds, "each kind of statement has a room that hears it"

@@ -433,6 +433,7 @@ class Node:
         """Refuse new commands; what is pending finishes or fails by its deadline."""
         self.this.stopping = True
         self.arrival.stop()
+        self.sessions.blocking.stop()
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
@@ -493,6 +494,7 @@ class Node:
         self.exchange.planned()
         self.handoff.planned()
         self.collection.planned()
+        self.sessions.blocking.replanned()
 
     def _reachability_changed(self, link: Link) -> None:
         self.replan()

@@ -41,6 +41,9 @@ TOLD_BY_STEPS = {
         "answered once for each channel",
     ),
     **dict.fromkeys(("client|tracking", "monitor"), "things come that nobody asked for"),
+    **dict.fromkeys(
+        ("blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"),
+        "waits for another connection"),
     "client|reply": "fewer replies than commands",
     "client|pause": "holds the story up",
 }

@@ -113,6 +113,8 @@ GOSSIP_KNOWN: Final = b"q"         # what the sender remembers of that
 GOSSIP_KEYS: Final = b"d"          # the cluster's token keys, from member to member
 GOSSIP_ENDS: Final = b"o"          # how far actors have come, proved, see `ends`
 GOSSIP_SCRIPT: Final = b"@"        # a script was loaded, or all were flushed, see `scripts`
+GOSSIP_WAITS: Final = b"W"         # clients of the sender wait for keys, see `waits`
+GOSSIP_OFFER: Final = b"O"         # there is something for one that waits
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `address_takeover`
 
 

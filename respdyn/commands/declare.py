@@ -72,6 +72,19 @@ class Move(NamedTuple):
     take: Argv                  # on its own key
 
 
+class Blocking(NamedTuple):
+    """What a command that waits is made of."""
+
+    keys: list[bytes]
+    pops: list[Argv]            # one for each of them
+    timeout_ms: int             # 0: for ever
+    letter: bytes               # of the elements that it waits for
+    shape: Callable[[bytes, bytes, bool], bytes]    # of a key and what its pop has answered: the
+                                # reply in RESP2 or 3; b"" if the pop has given nothing
+    nothing: tuple[bytes, bytes]    # the reply when the time is over, in RESP2 and RESP3
+    tells_types: bool = False   # WRONGTYPE of a pop may be of another key than it waits for
+
+
 Moves = Callable[[Argv, bytes, int, bool], Move | bytes]
 
 
@@ -169,6 +182,7 @@ class Command:
     whole: Callable[[Argv], Argv] | None = None     # the one command that it is outside of a
                                     # transaction, instead of its parts
     move: Moves | None = None       # what an UPDATE of two different keys is made of
+    block: Callable[[Argv], Blocking] | None = None     # outside of a transaction it waits
     overtakes: bool = False         # it only adds, and need not wait while its key is busy
     is_alone: Callable[[Argv], bool] | None = None  # never part of a transaction's group
     other_key: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key

@@ -113,11 +113,14 @@ def keys_of(arguments: Sequence[Argument], name_words: int) -> Keys:
     for at, argument in enumerate(arguments):
         if argument.kind == "key":
             last = position
-            for other in arguments[at:]:
+            for place, other in enumerate(arguments[at:], at):
                 if other.kind != "key":
                     break
                 if other.multiple:
-                    return Keys(position, -1, 1)
+                    behind = arguments[place + 1 :]
+                    is_fixed = all(one.fewest == one.most for one in behind)
+                    fixed = sum(one.fewest for one in behind) if is_fixed else 0
+                    return Keys(position, -1 - fixed, 1)
                 last += 1
             return Keys(position, last - 1, 1)
         if argument.kind == "block" and argument.children[0].kind == "key":

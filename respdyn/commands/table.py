@@ -38,6 +38,7 @@ from respdyn.commands import (
     storing,
     strings,
     transactions,
+    waiting,
 )
 from respdyn.commands.arguments import quoted, wrong_arity
 from respdyn.commands.declare import Command
@@ -67,6 +68,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *lists.COMMANDS,
     *list_moves.COMMANDS,
     *geo.COMMANDS,
+    *waiting.COMMANDS,
     *pubsub.COMMANDS,
     *transactions.COMMANDS,
     *scripting.COMMANDS,

@@ -20,7 +20,7 @@ from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
 from respdyn.errors import ReplyError
 from respdyn.local.context import LocalContext
-from respdyn.resp.replies import OK, ZERO, bulk, integer, null, verbatim
+from respdyn.resp.replies import OK, ONE, ZERO, bulk, integer, null, verbatim
 from respdyn.sessions.client_info import describe
 from respdyn.sessions.pausing import NEVER
 from respdyn.sessions.session import Session
@@ -263,11 +263,15 @@ def unpause(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def unblock(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    """No command blocks yet, so nobody is there to be unblocked."""
+    is_error = False
     if len(argv) == 4:
-        if word(argv[3]) not in (b"TIMEOUT", b"ERROR"):
+        reason = word(argv[3])
+        if reason not in (b"TIMEOUT", b"ERROR"):
             raise ReplyError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+        is_error = reason == b"ERROR"
     elif len(argv) > 4:
         raise unknown_subcommand(argv)
-    parse_integer(argv[2])
-    return ZERO
+    one = context.sessions.by_id.get(parse_integer(argv[2]))
+    if one is None:
+        return ZERO
+    return ONE if context.sessions.blocking.unblock(one, is_error=is_error) else ZERO

@@ -103,7 +103,9 @@ def _clients(context: LocalContext) -> Fields:
         "maxclients": context.settings.max_clients,
         "client_recent_max_input_buffer": 0,
         "client_recent_max_output_buffer": max((one.out_bytes for one in waiting), default=0),
-        "blocked_clients": len(context.sessions.pausing.waiting),
+        "blocked_clients": (
+            len(context.sessions.pausing.waiting) + len(context.sessions.blocking.by_number)
+        ),
         "tracking_clients": len(context.notifications.trackers.sessions),
         "clients_in_timeout_table": 0,
     }

@@ -88,7 +88,8 @@ class NodeCollector(Collector):
         yield _gauge("redis_uptime_in_seconds", "Since start", int(time.time() - self._started))
         yield _gauge("redis_connected_clients", "Clients", self._metrics.clients_connected)
         yield _gauge("redis_max_clients", "Their limit", node.settings.max_clients)
-        yield _gauge("redis_blocked_clients", "Clients that wait in a blocking command", 0)
+        yield _gauge("redis_blocked_clients", "Clients that wait in a blocking command",
+                     len(sessions.blocking.by_number))
         yield _gauge("redis_connected_slaves", "None: respdyn has peers", 0)
         yield _gauge("redis_memory_used_bytes", "Data, clients, and the process as it began",
                      sessions.memory.used())

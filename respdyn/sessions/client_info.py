@@ -28,7 +28,7 @@ def describe(
     tracking = session.tracking
     if tracking is not None:
         flags += "t" + ("R" if tracking.broken else "") + ("B" if tracking.is_bcast else "")
-    flags += "x" if transaction is not None else ""
+    flags += ("x" if transaction is not None else "") + ("b" if session.blocked else "")
     flags += ("c" if session.closing else "") + ("e" if session.no_evict else "")
     channels, patterns, shards = (
         (0, 0, 0) if session.subscriptions is None else map(len, session.subscriptions.names)

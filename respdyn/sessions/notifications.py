@@ -13,6 +13,7 @@ from respdyn.config import Settings
 from respdyn.coordination.dispatch import Dispatcher
 from respdyn.coordination.expiring import Expiring
 from respdyn.coordination.keyspace_events import KeyspaceEvents
+from respdyn.coordination.waits import Waits
 from respdyn.ring.hashing import Locator
 from respdyn.sessions.draining import Draining
 from respdyn.sessions.moved_slots import MovedSlots
@@ -36,6 +37,7 @@ class Notifications:
             self._tracking_changed,
         )
         self._expiring = Expiring(node, self._expired)
+        self.waits = Waits(node)
         self._now = node.now
         self._are_changes_wanted = False        # by clients that track, here or at a peer
         self._dispatcher = dispatcher
@@ -84,6 +86,7 @@ class Notifications:
     def lose(self, peer: str) -> None:
         """Nothing that waits for this peer will be answered; what it said may not have come."""
         self.pubsub.lose(peer)
+        self.waits.lose(peer)
         if self.trackers.sessions:
             self.trackers.flush()
 
@@ -91,6 +94,7 @@ class Notifications:
         """Time passes."""
         now_ms, wall_ms = self._now.now_ms, self._now.wall_ms
         self.pubsub.expire()
+        self.waits.tick()
         if self.trackers.is_over():
             self.trackers.shrink()
         self._expiring.tick()
@@ -102,10 +106,13 @@ class Notifications:
         if self.trackers.is_over():
             return self._now.now_ms + 1
         first_ms = min(self.pubsub.next_deadline(), self._expiring.next_deadline())
-        return min(first_ms, self._draining.next_deadline())
+        first_ms = min(first_ms, self._draining.next_deadline())
+        return min(first_ms, self.waits.next_deadline())
 
     def turn_ends(self, batch: list[bytes]) -> None:
         """The turn has changed these records, flat pairs."""
+        if self.waits.keys:
+            self.waits.turn_ends(batch)
         if self._expiring.is_watching:
             self._expiring.note(batch)
         if self._are_changes_wanted:

@@ -12,7 +12,17 @@ from respdyn.cluster.quorum import Target
 from respdyn.cluster.tasks import Task
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
-from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, SCRIPT, WRAP, Command
+from respdyn.commands.declare import (
+    COVERAGE,
+    GATHER,
+    LOCAL,
+    READ,
+    SCRIPT,
+    WRAP,
+    Argv,
+    Blocking,
+    Command,
+)
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import FULL
 from respdyn.coordination.consistency import follow, parse_terms
@@ -35,6 +45,7 @@ RunLocal = Callable[[Session, Command, list[bytes]], bytes | None]
 MakeTask = Callable[[Session, Command, list[bytes], Terms], Task]
 StartTask = Callable[[Task, int, Callable[[bytes], None]], None]
 RunScript = Callable[[Session, Command, list[bytes], Terms, Target, int], None]
+Block = Callable[[Session, Command, Callable[[Argv], Blocking], Argv, Terms, int], None]
 
 
 def _no_scripts(
@@ -50,7 +61,7 @@ class Router:
     def __init__(
         self, node: ThisNode, load: SharedSessionState, sessions: dict[int, Session], users: Users,
         command_stats: CommandStats, dispatcher: Dispatcher, groups: Groups, readiness: Readiness,
-        run_local: RunLocal, make_task: MakeTask, start_task: StartTask,
+        run_local: RunLocal, make_task: MakeTask, start_task: StartTask, block: Block,
     ) -> None:
         self.n = 0                              # how many copies of each key there are
         self.node = node
@@ -62,6 +73,7 @@ class Router:
         self.make_task = make_task      # of what concerns every partition, or the cluster
         self.start_task = start_task    # on the control path
         self.run_script: RunScript = _no_scripts
+        self._block = block             # a command that waits
         self.whole: list[bytes] = []    # the command at hand, as the client sent it
         self.came_ms = 0                # and when
         self._load = load
@@ -139,6 +151,9 @@ class Router:
             self.put_back(session)
             return None
         self.check_other_key(session, command, argv)
+        if command.block is not None:
+            self._block(session, command, command.block, argv, terms, self.deadline(terms))
+            return None
         if session.watched and not is_write and not two_steps:
             sender = self.sender(terms, self.deadline(terms))
             is_long = read_watched(sender, session, command, argv, terms)

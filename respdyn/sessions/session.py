@@ -205,6 +205,7 @@ class Session(Target):
         "address",
         "authenticated",
         "backlog",
+        "blocked",
         "closing",
         "commands",
         "created_ms",
@@ -274,6 +275,7 @@ class Session(Target):
         # Each with the time at which it came.
         self.backlog: deque[tuple[list[bytes], int]] = deque()
         self.has_barrier = False
+        self.blocked = 0                    # its number while it waits in a command (`blocking`)
         self.reads = 0                      # in flight
         self.writes = 0
         self.closing = False                # write what is in `out`, then close
@@ -353,7 +355,7 @@ class Session(Target):
         if self.exec_target is not None and self.exec_target.takes_pushes:
             self.exec_target.pushed.append(message)
             return
-        if self.pending:
+        if self.pending and not self.blocked:
             self.pushed_bytes += len(message)
             if self.pushed_bytes > self.load.push_limit:
                 self.load.cut += 1

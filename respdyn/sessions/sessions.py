@@ -26,6 +26,7 @@ from respdyn.resp.replies import error
 from respdyn.resp.requests import HTTP_WORDS, RequestReader
 from respdyn.ring.ring import Member
 from respdyn.sessions import monitors, pubsub_tasks, tracked_run, transactions
+from respdyn.sessions.blocking import BlockedClients
 from respdyn.sessions.client_info import describe
 from respdyn.sessions.command_stats import CommandStats
 from respdyn.sessions.draining import Draining
@@ -71,6 +72,7 @@ class Sessions:
             node, dispatcher, self.by_id, self.draining,
             MovedSlots(slot_map, self.by_id, self.topology.addresses),
         )
+        self.blocking = BlockedClients(node, dispatcher, self.notifications.waits)
         self._meeting = Meeting(load.ready)
         self.arrival = Arrival(
             node, membership, gossip, readiness.judge_clock, self.draining.arrived, lost_memory,
@@ -91,7 +93,7 @@ class Sessions:
         gossip.users_told, gossip.user_heard = self.users.told, self.users.heard
         self.router = Router(
             node, load, self.by_id, self.users, self.command_stats, dispatcher, groups, readiness,
-            run_local, make_task, start_task,
+            run_local, make_task, start_task, self.blocking.begin,
         )
         self.fast_path = FastPath(node, coordinator, dispatcher, self.calls)
         self.monitors = monitors.Monitors()
@@ -130,6 +132,7 @@ class Sessions:
         self.holding.forget(session)
         self.memory.forget(session)
         session.closing = True
+        self.blocking.forget(session)
         self.notifications.forget(session)
         self.monitors.forget(session)
 
@@ -155,6 +158,7 @@ class Sessions:
     def tick(self) -> None:
         """Time passes."""
         self.scripting.scripts.expire()
+        self.blocking.tick()
         if self._node.settings.maxmemory:
             self.look_at_memory()
 
@@ -177,7 +181,8 @@ class Sessions:
         """When this node's clients need a turn at the latest."""
         first_ms = min(self.notifications.next_deadline(), self.pausing.next_deadline())
         first_ms = min(first_ms, self.arrival.next_deadline())
-        return min(first_ms, self.scripting.scripts.next_deadline())
+        first_ms = min(first_ms, self.scripting.scripts.next_deadline())
+        return min(first_ms, self.blocking.next_deadline())
 
     def turned(self, took_ms: int) -> None:
         """A turn took so long."""
@@ -281,6 +286,7 @@ class Sessions:
         """Go on with the commands of sessions whose barrier has fallen. Once a turn."""
         if not self.arrival.is_over:
             self.arrival.look(self._now.now_ms)
+        self.blocking.take_offers()
         ready = self._load.ready
         while ready:
             session = ready.pop()
@@ -295,7 +301,7 @@ class Sessions:
 
     def is_ready(self) -> bool:
         """Whether `resume` has work."""
-        return bool(self._load.ready)
+        return bool(self._load.ready) or self.blocking.is_offered()
 
     def _begin(self, session: Session, argv: list[bytes], came_ms: int) -> None:
         router = self.router
