@@ -432,8 +432,7 @@ class Node:
     def stop(self) -> None:
         """Refuse new commands; what is pending finishes or fails by its deadline."""
         self.this.stopping = True
-        self.arrival.stop()
-        self.sessions.blocking.stop()
+        self.sessions.stop()
 
     def is_idle(self) -> bool:
         """Whether nothing is pending."""
@@ -490,11 +489,10 @@ class Node:
         )
         self.slot_map.replan(plans, ring.partitions, not self.this.store_failure, self.now_ms)
         self.readiness.is_out = not (self.this.is_member() or self.draining.retires)
-        self.sessions.router.set_quorums(ring.most_copies())
+        self.sessions.planned(ring.most_copies())
         self.exchange.planned()
         self.handoff.planned()
         self.collection.planned()
-        self.sessions.blocking.replanned()
 
     def _reachability_changed(self, link: Link) -> None:
         self.replan()

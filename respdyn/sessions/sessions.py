@@ -155,6 +155,16 @@ class Sessions:
         self._load.slow_ms = self.command_stats.slow_ms
         self.look_at_memory()
 
+    def planned(self, copies: int) -> None:
+        """There are new plans, and at most so many copies of a key."""
+        self.router.set_quorums(copies)
+        self.blocking.replanned()
+
+    def stop(self) -> None:
+        """The node stops: nobody waits any longer."""
+        self.arrival.stop()
+        self.blocking.stop()
+
     def tick(self) -> None:
         """Time passes."""
         self.scripting.scripts.expire()

@@ -8,7 +8,6 @@ import random
 
 import pytest
 
-from respdyn.coordination.waits import Waits
 from respdyn.sessions.blocking import BlockedClients
 from tests.little import Client, Little
 
@@ -139,9 +138,8 @@ def never_again(self: BlockedClients) -> None:
 
 @pytest.mark.parametrize(("where", "name", "bug", "deaths"), [
     (BlockedClients, "unblock", end_at_once, 0),
-    (Waits, "turn_ends", lambda self, batch: None, 0),
     (BlockedClients, "_say_again", never_again, 3),
-], ids=["time-outs do not wait for the pop", "a change wakes nobody", "a wait does not move"])
+], ids=["time-outs do not wait for the pop", "a wait does not move"])
 def test_a_planted_bug_is_found(
     monkeypatch: pytest.MonkeyPatch, where: type, name: str, bug: object, deaths: int
 ) -> None:
