@@ -7,9 +7,11 @@ A kind that is not in it comes from a newer version: it is answered with nothing
 from collections.abc import Callable
 from typing import Never, get_args
 
+from respdyn.cluster import matching
 from respdyn.cluster.questions import (
     Clear,
     ClearHint,
+    Compare,
     Count,
     Deliver,
     Digests,
@@ -25,6 +27,7 @@ from respdyn.cluster.questions import (
     Listening,
     Mend,
     Offer,
+    Piece,
     Promise,
     Pull,
     Question,
@@ -91,6 +94,8 @@ class Answers:
             Sizes: transfer.answer,
             Texts: scripts.answer_texts,
             KillScript: lambda question: scripts.kill(),
+            Compare: lambda question: matching.answer(node.replica, question),
+            Piece: lambda question: matching.answer(node.replica, question),
         }
         assert self._answers.keys() == set(get_args(Question)), "each kind has a room that answers"
 

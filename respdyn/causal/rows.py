@@ -144,3 +144,22 @@ def common_rows(a: bytes, b: bytes) -> bytes:
         else:
             other += ROW_BYTES
     return b"".join(rows)
+
+
+def minus_rows(a: bytes, b: bytes) -> bytes:
+    """The rows of what the first context covers and the second does not."""
+    rows: list[bytes] = []
+    for at in range(0, len(a), ROW_BYTES):
+        actor, lo, hi = a[at : at + 16], a[at + 16 : at + 24], a[at + 24 : at + 32]
+        for other in range(0, len(b), ROW_BYTES):
+            first, last = b[other + 16 : other + 24], b[other + 24 : other + 32]
+            if b[other : other + 16] != actor or last <= lo or first >= hi:
+                continue
+            if lo < first:
+                rows.append(actor + lo + first)
+            lo = last
+            if lo >= hi:
+                break
+        if lo < hi:
+            rows.append(actor + lo + hi)
+    return b"".join(rows)

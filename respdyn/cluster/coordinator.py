@@ -33,6 +33,7 @@ from collections.abc import Callable
 from respdyn.causal import big
 from respdyn.causal.codec import BIG, ELEMENTS, PLAIN, context_of, join_records
 from respdyn.causal.dot import Stamp
+from respdyn.causal.parts import is_big
 from respdyn.cluster.hint import WHOLE_BYTES, bare, is_remark
 from respdyn.cluster.hints import Hints
 from respdyn.cluster.keepers import Keepers
@@ -291,9 +292,15 @@ class Coordinator(Reads):
         read_round, place = flight.reads[index]
         op = read_round.ops[place]
         self.counters.digest_mismatches += 1
-        record = self._replica.uncleared(op.locator, record)
         if op.answers is None:
             op.answers = []
+        if is_big(record):          # its head: the rest is asked for in pieces
+            op.answers.append((link.peer, record))
+            op.big.append(link.peer)
+            if read_round.is_done:
+                self.match([link.peer], op.locator, lambda is_same: None)
+            return
+        record = self._replica.uncleared(op.locator, record)
         op.answers.append((link.peer, record))
         if record:
             op.joined = join_records(op.joined, record) if op.joined else record

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from respdyn.causal.codec import ELEMENTS, LIVE, digest, join_records
-from respdyn.causal.parts import beside, flat
+from respdyn.causal.parts import beside, flat, stub
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.link import LAZY_MS, Link
@@ -130,7 +130,7 @@ class Receiver:
         for at in range(end_stores, end_differs, 2):
             record = items[at + 1]
             if record:
-                self._check(record)
+                self._check(record, self._replica.check_told)
             self._coordinator.differ(link, items[at], record)
         # Before the acknowledgement: what the peer could not store is no copy.
         if link.can_store == bool(flags & FLAG_CANNOT_STORE):
@@ -218,7 +218,7 @@ class Receiver:
                 continue
             if record or theirs:
                 position = POSITION.pack(number, IN_VERIFY, (at - 1) // 2)
-                link.differs.append(pair(position, flat(record)))
+                link.differs.append(pair(position, stub(record)))
                 if theirs and self._replica.cleared and locator[:3] not in told:
                     told.add(locator[:3])
                     self._coordinator.tell_cleared(link, locator)
@@ -249,14 +249,14 @@ class Receiver:
             # And say so: the flag is in every frame until the disk works again.
             return range((middle - start) // 2)
         link.has_stored = True
-        take, receive = self._replica.take, self._replica.receive
+        take, receive, check = self._replica.take, self._replica.receive, self._replica.check
         refused: list[int] = []
         self._counters.records_received += (end - start) // 2
         for at in range(start, end, 2):
             name, record = items[at], items[at + 1]
             if take(name, record):
                 continue
-            self._check(record)
+            self._check(record, check)
             if is_locator(name):
                 new = receive(name, record)
             else:
@@ -292,8 +292,8 @@ class Receiver:
             return self._replica.receive(locator, record)
         return self._hints.keep(owner, locator, record, is_whole)
 
-    def _check(self, record: bytes) -> None:
+    def _check(self, record: bytes, check: Callable[[bytes], None]) -> None:
         try:
-            self._replica.check(record)
+            check(record)
         except DamagedError as wrong:
             raise PeerError(f"a damaged record: {wrong}") from wrong

@@ -105,6 +105,20 @@ class Fetch(Asked, frozen=True, tag="fetch"):
     names: Names
 
 
+class Compare(Asked, frozen=True, tag="compare"):
+    """What this node says of some spans of a key's dots, in short; see `matching`."""
+
+    locator: Locator
+    spans: list[bytes]
+
+
+class Piece(Asked, frozen=True, tag="piece"):
+    """What this node says of the first dots of a span."""
+
+    locator: Locator
+    span: bytes
+
+
 class Mend(Asked, frozen=True, tag="mend"):
     """Compare all copies with everybody, from now on if `starts`: how far is that?"""
 
@@ -251,6 +265,7 @@ Question = (
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | Mend
     | Promise | Vow | Remnants | Drop | Same | Digests | Pull | Offer | Give | Sizes
     | Texts | KillScript
+    | Compare | Piece
 )
 
 
@@ -328,7 +343,7 @@ def tops_told(answer: object, depth: int = 3) -> Iterator[Highest]:
 
 
 def _locators_in(question: Question) -> Iterable[bytes]:
-    if isinstance(question, Explain | Held):
+    if isinstance(question, Explain | Held | Compare | Piece):
         return (question.locator,)
     if isinstance(question, Digests):
         return question.locators
@@ -372,6 +387,21 @@ class Page(msgspec.Struct, array_like=True):
     entries: Sequence[tuple[bytes, bytes]]      # locators, which are to be checked, and digests
     slot: Slot
     place: Place
+
+
+class Compared(msgspec.Struct, array_like=True):
+    """The answer to `Compare`."""
+
+    digest: bytes
+    rows: bytes         # of the record
+    sums: list[tuple[bytes, Natural]]       # of each span: a digest, and how many dots live
+
+
+class Pieced(msgspec.Struct, array_like=True):
+    """The answer to `Piece`."""
+
+    covered: bytes      # the rows of which it tells
+    record: bytes       # b"" for nothing
 
 
 class Mending(msgspec.Struct, array_like=True):

@@ -185,7 +185,7 @@ class WriteRound:
 class ReadOp:
     """One key of a read round."""
 
-    __slots__ = ("answers", "began_ms", "joined", "locator", "reader", "record")
+    __slots__ = ("answers", "began_ms", "big", "joined", "locator", "reader", "record")
 
     def __init__(self, reader: Reader, locator: Locator, record: bytes, began_ms: int) -> None:
         self.began_ms = began_ms
@@ -193,6 +193,7 @@ class ReadOp:
         self.locator = locator
         self.record = record              # what this node held when it asked; b"" for nothing
         self.joined = record
+        self.big: list[str] = []          # of those, who holds too much to send it
         # (peer, what it held) of those that held something else; None while there are none.
         self.answers: list[tuple[str, bytes]] | None = None
 

@@ -13,9 +13,10 @@ Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from respdyn.causal.codec import digest
-from respdyn.causal.parts import flat
+from respdyn.causal.parts import is_big
 from respdyn.cluster.keepers import NOBODY, Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
@@ -28,6 +29,21 @@ from respdyn.cluster.statistics import Counters
 from respdyn.cluster.timeouts import NEVER, Deadlines
 from respdyn.ring.hashing import Locator
 from respdyn.types import values
+
+NOT_MATCHED: Final = (
+    "TIMEOUT the copies of this big key differ, and could not be made equal in time"
+)
+# Makes the copies of some peers and ours equal, then says whether it could.
+Match = Callable[[list[str], Locator, Callable[[bool], None]], None]
+
+
+def _unheard(is_same: bool) -> None:
+    """Nobody waits."""
+
+
+def _no_match(peers: list[str], locator: Locator, done: Callable[[bool], None]) -> None:
+    """Until the node has tasks there are no copies to compare."""
+    done(False)
 
 
 class Reads:
@@ -42,6 +58,7 @@ class Reads:
         self.plan_for = plan_for
         self.keepers = keepers
         self.message_max_age_ms = NEVER
+        self.match: Match = _no_match
         self.can_store = True           # False while this node's disk fails
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._replica = replica
@@ -171,9 +188,23 @@ class Reads:
         for op in read_round.ops:
             if op.answers is None:
                 op.reader.agree()
+            elif op.big:
+                self._match(op)
             else:
                 self._reconcile(op, read_round.asked)
                 op.reader.differ(op.joined)
+
+    def _match(self, op: ReadOp) -> None:
+        """Make big copies equal in pieces, those of all who hold another, then answer from ours."""
+        self.counters.big_reads_matched += 1
+
+        def matched(is_same: bool) -> None:
+            if is_same:
+                op.reader.differ(self._replica.get(op.locator))
+            else:
+                op.reader.fail(NOT_MATCHED)
+
+        self.match(op.big, op.locator, matched)
 
     def _reconcile(self, op: ReadOp, asked: list[str]) -> None:
         """Join here what the others held, and send the join to those that were behind.
@@ -199,6 +230,9 @@ class Reads:
                 continue
             self.counters.read_repairs += 1
             if op.joined:
-                link.stores.append(pair(op.locator, flat(joined)))
+                if is_big(joined):      # it holds little of it, or nothing
+                    self.match([peer], op.locator, _unheard)
+                else:
+                    link.stores.append(pair(op.locator, joined))
             else:
                 self.tell_cleared(link, op.locator)

@@ -9,6 +9,7 @@ NAMES: Final = (
     "siblings_warned", "frames_sent", "frames_received", "frames_dropped", "records_received",
     "clocks_refused", "peers_lost", "scrubs", "scrub_records", "scrub_damages",
     "scrub_disk_damages", "exchanges", "exchange_differences", "exchange_keys_repaired",
+    "pieces_matched", "big_reads_matched", "big_reads_refused",
     "records_filled", "sloppy_writes", "sloppy_reads", "copies_unkept", "hints_stored",
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
     "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held", "waits_refused",
@@ -54,6 +55,9 @@ class Counters:
         self.exchanges = 0
         self.exchange_differences = 0
         self.exchange_keys_repaired = 0
+        self.pieces_matched = 0
+        self.big_reads_matched = 0
+        self.big_reads_refused = 0
         self.records_filled = 0
         self.sloppy_writes = 0          # with a stand-in among those that were sent it
         self.sloppy_reads = 0           # with a stand-in among those that were asked

@@ -25,9 +25,10 @@ from collections.abc import Generator
 from typing import Final
 
 from respdyn.causal.big import weight
-from respdyn.causal.parts import flat
+from respdyn.causal.parts import flat, is_big, stub
 from respdyn.cluster.admission import EXCHANGE, cost
 from respdyn.cluster.cleared_gossip import ClearedGossip
+from respdyn.cluster.matching import match
 from respdyn.cluster.messages import pair
 from respdyn.cluster.questions import Fetch, Keys, Leaves, Mend, Mending, Page, Roots, Segments
 from respdyn.cluster.tasks import Answer, Request, Task, TaskRunner, answer_as
@@ -104,7 +105,7 @@ class Exchange:
         for locator, known in ask.names[:FETCH_KEYS]:
             record = replica.get(locator) if is_locator(locator) else b""
             digested = replica.digest(record)
-            wanted = flat(record) if digested == known else b""
+            wanted = stub(record) if digested == known else b""
             size += len(wanted)
             if answer and size > FETCH_BYTES:
                 break
@@ -423,7 +424,10 @@ class Exchange:
                     unsettled[name] = (mine, now)
                     continue
                 self._examined.pop(self._partition_of(name), None)
-                self._repair(peer, name, record)
+                if is_big(record) or is_big(node.replica.get(name)):
+                    yield from self._match(peer, name)
+                else:
+                    self._repair(peer, name, record)
             left = left[min(len(chunk), len(told)) :]
         self._suspects = unsettled
         self._conclude(peer, look + 1)
@@ -440,19 +444,32 @@ class Exchange:
                 return left[:at]
         return left[:FETCH_KEYS]
 
+    def _match(self, peer: str, name: Locator) -> Generator[list[Request], list[Answer], None]:
+        """Make a big key equal here and at the peer, in pieces."""
+        node = self._node
+        self._noted(peer, name)
+        before = node.counters.pieces_matched
+        yield from match(node, peer, name, EXCHANGE)
+        node.counters.exchange_keys_repaired += node.counters.pieces_matched > before
+
+    def _noted(self, peer: str, name: Locator) -> None:
+        """A key differs: look at once whether that was all, but not for ever."""
+        self._node.counters.exchange_differences += 1
+        key = (peer, self._partition_of(name))
+        if key not in self._repaired:
+            self._repaired.add(key)
+            self._urgent.setdefault(peer, {})[key[1]] = None
+
     def _repair(self, peer: str, name: Locator, record: bytes) -> None:
         """Join what the peer holds, and send it the join if it was behind."""
         node = self._node
         replica, link = node.replica, node.links[peer]
-        node.counters.exchange_differences += 1
+        self._noted(peer, name)
         node.admission.spend(EXCHANGE, cost(1, len(record)))
-        key = (peer, self._partition_of(name))
-        if key not in self._repaired:       # look at once whether that was all, but not for ever
-            self._repaired.add(key)
-            self._urgent.setdefault(peer, {})[key[1]] = None
         held = replica.get(name)
         if held and replica.is_cleared(name, held):
-            replica.clear(key[1], name[2], {})      # it came in beside the clearing: drop it
+            # It came in beside the clearing: drop it.
+            replica.clear(self._partition_of(name), name[2], {})
             return
         joined = held
         if record:
@@ -466,9 +483,8 @@ class Exchange:
             joined = replica.receive(name, record)
             node.counters.exchange_keys_repaired += joined != held
         if not replica.are_same(joined, record) and link.is_connected and link.can_store:
-            whole = flat(joined)
-            link.stores.append(pair(name, whole))
-            node.admission.spend(EXCHANGE, cost(1, len(whole)))
+            link.stores.append(pair(name, flat(joined)))
+            node.admission.spend(EXCHANGE, cost(1, weight(joined)))
             node.counters.exchange_keys_repaired += 1
 
     def _partition_of(self, name: Locator) -> int:

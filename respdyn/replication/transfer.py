@@ -24,9 +24,10 @@ from typing import Final, TypeGuard
 from zlib import crc32
 
 from respdyn.causal.big import weight
-from respdyn.causal.parts import flat
+from respdyn.causal.parts import flat, is_big, stub
 from respdyn.cluster.admission import TRANSFER, cost
 from respdyn.cluster.cleared_gossip import ClearedGossip
+from respdyn.cluster.matching import Matching, match
 from respdyn.cluster.questions import Give, Offer, Pause, Pull, Records, Sizes
 from respdyn.cluster.tasks import Answer, Task, TaskRunner, answer_as
 from respdyn.cluster.this_node import ThisNode
@@ -42,6 +43,7 @@ PAGE_BYTES: Final = 128 * 1024  # of records in an answer, unless a single one h
 PAGE_RECORDS: Final = 300    # of an answer: to take them is a millisecond or two
 PAUSE_MS: Final = 2          # after each page: others may have a turn
 AGAIN_MS: Final = 1_000      # until a comparison that was not clean is asked for again
+MATCHES: Final = 5              # tries at a big key that is written meanwhile
 OFFER_KEYS: Final = 1000     # of an `Offer`
 DROPPED: Final = 2000        # records dropped in one turn
 HANDED_PARTITIONS: Final = 32  # that are handed over before the next look
@@ -134,7 +136,7 @@ class Transfer:
                     if place != last and (size >= PAGE_BYTES or len(records) >= PAGE_RECORDS):
                         return Records(records, cleared, slot, place)
                     last = place
-                    record = flat(table[name])
+                    record = stub(table[name])
                     records.append((name, record))
                     size += len(name) + len(record)
         return Records(records, cleared, SLOTS, 0)
@@ -404,6 +406,12 @@ class Transfer:
                     return b""
                 node.admission.spend(TRANSFER, _cost(entries))
                 left = [some[index] for index in wanted if 0 <= index < len(some)]
+                for name in [name for name in left if is_big(held[name])]:
+                    left.remove(name)
+                    if not (yield from self._match(owner, partition, name)):
+                        yield [Pause(AGAIN_MS)]
+                        return b""
+                    held[name] = node.replica.get(name)
                 while left:
                     size = count = 0
                     while count < len(left) and (count == 0 or size < PAGE_BYTES):
@@ -420,6 +428,20 @@ class Transfer:
                 yield [Pause(PAUSE_MS)]
         self._handed[partition] = held
         return b""
+
+    def _match(self, owner: str, partition: int, name: Locator) -> Matching:
+        """Give an owner a big key, in pieces: True once it says that it holds the same, for good.
+        """
+        node = self._node
+        for _ in range(MATCHES):
+            if not (yield from match(node, owner, name, TRANSFER)):
+                return False
+            entries = [(name, node.replica.digest(node.replica.get(name)))]
+            (raw,) = yield [(owner, Offer(owner, partition, entries))]
+            if answer_as(list[int], raw) == []:
+                return True
+            yield [Pause(LOOK_MS)]
+        return False
 
     def _drop(self, partition: int, most: int) -> int:
         """Forget what the owners have, at most so many records; how many it were."""

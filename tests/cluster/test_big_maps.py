@@ -174,3 +174,92 @@ def test_members_are_gone_through_and_chosen_without_reading_all():
     assert client("SPOP", "s") not in popped
     record = record_of(little["A"], "s")
     assert element_map.counts_of(record) == {b"m": MANY - 21}
+
+
+def sent_to(little, monkeypatch):
+    """The sizes of all frames from now on."""
+    sizes = []
+    drain = Little._drain
+    monkeypatch.setattr(Little, "_drain", lambda self, index, machine: [
+        (sizes.append(sum(map(len, items))), (one, two, items))[1]
+        for one, two, items in drain(self, index, machine)
+    ])
+    return sizes
+
+
+def is_alike(little, key):
+    found = records_of(little, key)
+    return len(found) == 3 and len({digest(one) for one in found}) == 1
+
+
+@pytest.mark.parametrize("many", [2000, 20_000])
+def test_copies_that_differ_are_made_equal_in_pieces(many, monkeypatch):
+    """What was written on both sides of a cut, removals among it, without sending the whole."""
+    little = Little(3, w=1, r=1).ready()
+    a, b = little.client("A"), little.client("B")
+    fill(a, "s", many)
+    little.until(lambda: is_alike(little, "s"))
+    little.cut("A", "B")
+    little.cut("A", "C")
+    little.run(50)
+    assert a("SADD", "s", "left", "both") == 2 and a("SREM", "s", *range(10, 20)) == 10
+    assert b("SADD", "s", "right", "both") == 2 and b("SREM", "s", *range(15, 30)) == 15
+    sizes = sent_to(little, monkeypatch)
+    little.heal()
+    little.until(lambda: is_alike(little, "s"), 120_000)
+    assert little.client("C")("SCARD", "s") == many - 20 + 3
+    assert max(sizes) < 100_000
+    assert sum(sizes) < 60 * many
+    assert sum(one.node.counters.pieces_matched for one in little.machines) < many / 20
+
+
+def test_a_disk_that_was_wiped_is_filled_in_pieces(monkeypatch):
+    little = Little(3).ready()
+    a = little.client("A")
+    fill(a, "s", 6000)
+    little.until(lambda: is_alike(little, "s"))
+    little.kill("B")
+    little.run(100)
+    assert a("SREM", "s", *range(100)) == 100
+    little.wipe("B")
+    sizes = sent_to(little, monkeypatch)
+    little.boot("B")
+    little.until(lambda: is_alike(little, "s"), 120_000)
+    assert max(sizes) < 100_000
+    rows = codec.rows_of(record_of(little["B"], "s"))
+    assert len(rows) <= 32 * 4
+    assert a("SCARD", "s") == 5900
+
+
+def test_a_read_of_all_meets_a_write_on_its_way(monkeypatch):
+    """SADD and SCARD in one turn: the copies are compared, not sent."""
+    little = Little(3).ready()
+    a = little.client("A")
+    fill(a, "s")
+    little.until(lambda: is_alike(little, "s"))
+    sizes = sent_to(little, monkeypatch)
+    for at in range(5):
+        a.send("SADD", "s", f"x{at}")
+        a.send("SCARD", "s")
+        a.send("SISMEMBER", "s", f"x{at}")
+        assert [a.receive(), a.receive(), a.receive()] == [1, MANY + at + 1, 1]
+    assert max(sizes) < 10_000
+    little.run(100)
+    assert is_alike(little, "s")
+
+
+def test_a_reader_gets_what_another_owner_has():
+    """A copy that is behind is made equal before it answers of all of its elements."""
+    little = Little(3, exchange_interval_ms=0).ready()
+    key = little.key_of("A", "s")
+    a, b = little.client("A"), little.client("B")
+    fill(b, key)
+    little.until(lambda: is_alike(little, key))
+    little.cut("A", "B")
+    little.cut("A", "C")
+    little.run(3000)
+    assert b("SADD", key, "new") == 1 and b("SREM", key, 5) == 1
+    little.heal()
+    little.run(2000)
+    assert a("SCARD", key) == MANY
+    assert a("SISMEMBER", key, "new") == 1 and a("SISMEMBER", key, 5) == 0

@@ -10,7 +10,8 @@ from respdyn.causal import big, cell_tree, codec, dot_tree, element_map, persist
 from respdyn.causal.codec import digest, encode, join_records
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.marks import mark_of
-from respdyn.causal.parts import flat, restricted
+from respdyn.causal.parts import cut_rows, flat, piece_of, restricted, sum_of
+from respdyn.causal.rows import common_rows, minus_rows, unite_rows
 from respdyn.types import hashes, sets, sorted_sets, values
 from tests.laws.maps import element_maps
 
@@ -248,3 +249,32 @@ def test_what_is_held_stays_as_it_is():
     for state, before in states:
         check(state)
         assert flat(state) == before
+
+
+@settings(max_examples=120, phases=PHASES)
+@given(element_maps(), element_maps(), st.integers(1, 9), st.integers(1, 4), st.booleans())
+def test_copies_that_trade_what_differs_become_their_join(one, two, pieces, cells, is_big):
+    """As `matching` does it: by spans, the peer's piece first, then what it lacked."""
+    a, b = encode(one), encode(two)
+    wanted = join_records(a, b)
+    ours, theirs = (as_big(a), as_big(b)) if is_big else (a, b)
+    spans = cut_rows(unite_rows(codec.rows_of(a), codec.rows_of(b)), pieces)
+    assert len(spans) <= pieces + 1
+    for span in spans:
+        if sum_of(ours, span)[0] == sum_of(theirs, span)[0]:
+            assert flat(restricted(ours, span)) == flat(restricted(theirs, span))
+            continue
+        while span:
+            covered, piece = piece_of(theirs, span, cells, 1 << 20)
+            assert covered == common_rows(covered, span) != b""
+            if piece:
+                codec.verify(piece)
+                ours = join_records(ours, piece)
+            back = restricted(ours, covered)
+            if codec.rows_of(back):
+                theirs = join_records(theirs, back)
+            assert sum_of(ours, covered) == sum_of(theirs, covered)
+            span = minus_rows(span, covered)
+    check(ours)
+    check(theirs)
+    assert flat(ours) == flat(theirs) == wanted
