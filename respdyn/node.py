@@ -34,7 +34,6 @@ from respdyn.cluster.identity import LIFE
 from respdyn.cluster.keepers import Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link, seal_all
-from respdyn.cluster.matching import Matches
 from respdyn.cluster.plan import Planner, deprioritize
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.cluster.tasks import TaskRunner
@@ -156,7 +155,6 @@ class Node:
             this, lambda question: self.answers.answer(question),
             lambda request, done: self.dispatcher.run_for_task(request, done),
         )
-        self.coordinator.match = Matches(this, self.task_runner).begin
         fallback = Fallback(this, self.coordinator, self.task_runner)
         self.dispatcher = Dispatcher(this, self.coordinator, fallback)
         self.groups = Groups(self.dispatcher, this, self.coordinator)

@@ -411,13 +411,13 @@ def _fate(
 def _covered(change: _Change, their_rows: bytes) -> list[bytes] | None:
     """The elements with dots that these rows cover; None if those are most of many."""
     found: list[bytes] = []
-    stretches = _stretches(change.actors, their_rows)
+    covered = stretches(change.actors, their_rows)
     count = 0
-    for low, high in stretches:
+    for low, high in covered:
         count += dot_tree.total(change.dots, low, high)[0]
     if count > ONE_BY_ONE and change.dots is not None and count > change.dots.count >> 1:
         return None
-    for low, high in stretches:
+    for low, high in covered:
         for entry in dot_tree.between(change.dots, low, high, _ALL):
             found.append(_element_at(change.cells, entry))
     return found
@@ -470,12 +470,12 @@ def _outside(change: _Change, their_rows: bytes) -> list[Entry]:
                 low = their_rows[at + 24 : at + 32]
         stretches.append((low, b"\xff" * 8))
         for first, last in stretches:
-            found += _cells_between(change.cells, change.dots, change.actors, start + first,
+            found += cells_between(change.cells, change.dots, change.actors, start + first,
                                     start + last, _ALL)
     return found
 
 
-def _cells_between(
+def cells_between(
     cells: Node | None, dots: Node | None, actors: list[bytes], low: bytes, high: bytes, most: int
 ) -> list[Entry]:
     """The cells with dots above `low` up to `high`, in the order of their dots."""
@@ -490,46 +490,7 @@ def _cells_between(
     return found
 
 
-# ---- in pieces ----
-
-def total_within(record: bytes, rows: bytes) -> tuple[int, int]:
-    """How many cells of a big map have dots in these rows, and the XOR of their marks."""
-    big = trees_of(record)
-    dots: Node | None = big.dots
-    count = mark = 0
-    for low, high in _stretches(big.actors, rows):
-        more, xor = dot_tree.total(dots, low, high)
-        count += more
-        mark ^= xor
-    edges = edges_of(rows)
-    for element, dot, payload in key_entries_of(record):
-        if covers(edges, dot):
-            count += 1
-            mark ^= mark_of(element, dot, payload)
-    return count, mark
-
-
-def first_within(record: bytes, row: bytes, most: int) -> list[Entry]:
-    """The cells of a big map, so many at the most, that have the first dots in one row."""
-    big = trees_of(record)
-    found: list[Entry] = []
-    for low, high in _stretches(big.actors, row):
-        found += _cells_between(big.cells, big.dots, big.actors, low, high, most)
-    return found
-
-
-def entries_within(record: bytes, rows: bytes) -> list[Entry]:
-    """The entries of a big map whose dots these rows cover, sorted."""
-    big = trees_of(record)
-    edges = edges_of(rows)
-    found = [entry for entry in key_entries_of(record) if covers(edges, entry[1])]
-    for low, high in _stretches(big.actors, rows):
-        found += _cells_between(big.cells, big.dots, big.actors, low, high, _ALL)
-    found.sort()
-    return found
-
-
-def _stretches(actors: list[bytes], rows: bytes) -> list[tuple[bytes, bytes]]:
+def stretches(actors: list[bytes], rows: bytes) -> list[tuple[bytes, bytes]]:
     """These rows as the tree of dots knows them; those of actors that have no cells are left out.
     """
     places = {actor: place for place, actor in enumerate(actors)}

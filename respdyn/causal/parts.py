@@ -10,13 +10,12 @@ from typing import Final
 
 from blake3 import blake3
 
-from respdyn.causal import big
+from respdyn.causal import big, spans
 from respdyn.causal.codec import BIG, ELEMENTS, ENTRY_BYTES, encode_entries, entries_of, rows_of
 from respdyn.causal.element_map import INLINE, Entry, key_entries_of
 from respdyn.causal.marks import mark_of
 from respdyn.causal.rows import ROW_BYTES, common_rows, covers, edges_of, rows_of_dots
 
-_ALL: Final = 1 << 62
 _u64: Final = int.from_bytes
 
 
@@ -47,7 +46,7 @@ def restricted(record: bytes, rows: bytes) -> bytes:
     """
     common = common_rows(rows_of(record), rows)
     if record and record[1] & BIG:
-        return encode_entries(common, big.entries_within(record, common))
+        return encode_entries(common, spans.entries_within(record, common))
     edges = edges_of(common)
     return encode_entries(
         common, [entry for entry in entries_of(record) if covers(edges, entry[1])]
@@ -78,7 +77,7 @@ def sum_of(record: bytes, span: bytes) -> tuple[bytes, int]:
         return b"", 0
     common = common_rows(rows_of(record), span)
     if record[1] & BIG:
-        count, mark = big.total_within(record, common)
+        count, mark = spans.total_within(record, common)
     else:
         count = mark = 0
         edges = edges_of(common)
@@ -105,13 +104,13 @@ def piece_of(record: bytes, span: bytes, cells: int, size: int) -> tuple[bytes, 
     held = 0
     for at in range(0, len(span), ROW_BYTES):
         row = span[at : at + ROW_BYTES]
-        found = big.first_within(record, row, cells - len(entries))
+        found = spans.first_within(record, row, cells - len(entries))
         for place, (_, dot, payload) in enumerate(found):
             held += len(payload) + ENTRY_BYTES
             if held > size or place + len(entries) + 1 >= cells:
                 # Up to this dot, of whatever elements it is.
                 found = [entry for entry in found[:place] if entry[1] != dot]
-                found += big.first_within(record, rows_of_dots([dot]), _ALL)
+                found += spans.first_within(record, rows_of_dots([dot]), spans.ALL)
                 row = row[:24] + dot[16:]
                 break
         entries += found

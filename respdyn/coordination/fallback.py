@@ -19,6 +19,7 @@ Source: Dynamo 4.6; decisions 0013 and 0029; the false "not found" of Riak's R=1
 from respdyn.cluster.cleared import Tops, above, raise_to
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hint import stands_alone
+from respdyn.cluster.matching import Matches
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.questions import Held, Pause
 from respdyn.cluster.quorum import Reader
@@ -44,6 +45,7 @@ class Fallback:
         self._counters = coordinator.counters
         self._task_runner = task_runner
         self._plan_for = coordinator.plan_for
+        coordinator.match = Matches(node, task_runner).begin
 
     def record(self, locator: Locator) -> bytes:
         """What is kept here of a key."""
