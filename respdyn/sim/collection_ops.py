@@ -1,10 +1,10 @@
-"""What clients ask of sets, hashes and counters, and what the replies mean for each element.
+"""What clients ask of collections and counters, and what the replies mean for each element.
 
-Each member and each field is a key of its own to the oracle, `key#element`: SADD and HSET are a
-`set` of it, SREM, HDEL, SPOP and HGETDEL a `remove`, DEL a removal of all, HPEXPIRE an `expire`.
-The fields of a hash hold unique values, as strings do. A member holds none: its SADDs are told
-apart by a value that is not sent, and a read shows that it is there or not (`Op.is_shown`).
-Increments are judged by their sums (`tallies`).
+Each member and each field is a key of its own to the oracle, `key#element`: SADD, HSET and ZADD
+are a `set` of it, SREM, HDEL, ZREM, SPOP, HGETDEL a `remove`, DEL a removal of all, HPEXPIRE an
+`expire`. Fields and scores are unique values, as strings are. A member of a set holds none: its
+SADDs are told apart by a value that is not sent, and a read shows that it is there or not
+(`Op.is_shown`). Increments are judged by their sums (`tallies`).
 """
 
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ def _settle_added(op: Op, reply: object) -> None:
 
 
 def removal(name: bytes, key: bytes, elements: list[bytes]) -> Op:
-    """SREM or HDEL."""
+    """SREM, HDEL or ZREM."""
     argv = [name, key, *elements]
     parts = tuple(Op("remove", argv, settle_delete, element_key(key, one)) for one in elements)
     return Op("remove", argv, settle_delete, parts=parts)
@@ -211,6 +211,34 @@ def _settle_pairs(op: Op, reply: object) -> None:
         settle_get(part, shown.get(_named(part)))
 
 
+# ---- sorted sets ----
+
+
+def zadd(key: bytes, member: bytes, score: bytes) -> Op:
+    """ZADD of a member with a score that no other ZADD gives."""
+    argv = [b"ZADD", key, score, member]
+    return Op("set", argv, _settle_hset, element_key(key, member), score)
+
+
+def zscore(key: bytes, member: bytes) -> Op:
+    """ZSCORE."""
+    return Op("read", [b"ZSCORE", key, member], settle_get, element_key(key, member))
+
+
+def zrange(key: bytes, members: Iterable[bytes], terms: tuple[bytes, ...] = ()) -> Op:
+    """ZRANGE of all members with their scores, perhaps under DYN.WITH."""
+    argv = [*_with(terms), b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]
+    parts = tuple(Op("read", argv, settle_get, element_key(key, one)) for one in members)
+    return Op("read", argv, _settle_ranked, parts=parts)
+
+
+def _settle_ranked(op: Op, reply: object) -> None:
+    _settle_pairs(op, reply)
+    assert isinstance(reply, list)
+    scores = [int(score) for score in reply[1::2]]
+    expect(scores == sorted(scores), op, reply)
+
+
 # ---- counters ----
 
 
@@ -223,9 +251,14 @@ def _settle_sum(op: Op, reply: object) -> None:
     expect(isinstance(reply, int), op, reply)
 
 
-def tallied(key: bytes, field: bytes) -> Op:
-    """HGET of a counter."""
-    return Op("tally", [b"HGET", key, field], _settle_number)
+def zincrby(key: bytes, member: bytes, by: int) -> Op:
+    """ZINCRBY; the result is the sum."""
+    return Op("tally", [b"ZINCRBY", key, b"%d" % by, member], _settle_number)
+
+
+def tallied(name: bytes, key: bytes, field: bytes) -> Op:
+    """HGET or ZSCORE of a counter."""
+    return Op("tally", [name, key, field], _settle_number)
 
 
 def _settle_number(op: Op, reply: object) -> None:
@@ -238,9 +271,9 @@ def untally(key: bytes, field: bytes) -> Op:
     return Op("tally", [b"HDEL", key, field], _settle_hset)
 
 
-def all_tallies(key: bytes, terms: tuple[bytes, ...] = ()) -> Op:
-    """HGETALL of a key with counters; the result is a dictionary."""
-    return Op("tally", [*_with(terms), b"HGETALL", key], _settle_tallies)
+def all_tallies(words: list[bytes], terms: tuple[bytes, ...] = ()) -> Op:
+    """HGETALL or ZRANGE of a key with counters; the result is a dictionary."""
+    return Op("tally", [*_with(terms), *words], _settle_tallies)
 
 
 def _settle_tallies(op: Op, reply: object) -> None:

@@ -1,4 +1,4 @@
-"""Clients that work on sets, hashes and counters, as `Worker` does on strings.
+"""Clients that work on sets, hashes, sorted sets and counters, as `Worker` does on strings.
 
 What they do with a key depends on its kind:
 
@@ -8,6 +8,8 @@ What they do with a key depends on its kind:
     timed       HSET, HSETEX, HPEXPIRE, HPERSIST, reads
     tally       HINCRBY, HGET, and once in a while HDEL
     sum         HINCRBY and HGET: the sum is exact
+    scores      ZADD, ZREM, DEL, ZSCORE, ZRANGE
+    points      ZINCRBY and ZSCORE: the sum is exact
 """
 
 from respdyn.sim import collection_ops
@@ -17,7 +19,7 @@ from respdyn.sim.operations import DONE, Op
 from respdyn.sim.world import World
 
 OF_SET = ("kept", "members")
-OF_COUNTER = ("tally", "sum")
+OF_COUNTER = ("tally", "sum", "points")
 MEMBERS = tuple(b"m%d" % index for index in range(5))
 FIELDS = tuple(b"f%d" % index for index in range(4))
 COUNTERS = FIELDS[:2]
@@ -29,13 +31,18 @@ def whole(key: bytes, kind: str, terms: tuple[bytes, ...] = ()) -> Op:
     if kind in OF_SET:
         return collection_ops.smembers(key, MEMBERS, terms)
     if kind in OF_COUNTER:
-        return collection_ops.all_tallies(key, terms)
+        words = [b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]
+        return collection_ops.all_tallies(words if kind == "points" else [b"HGETALL", key], terms)
+    if kind == "scores":
+        return collection_ops.zrange(key, MEMBERS, terms)
     return collection_ops.hgetall(key, FIELDS, terms)
 
 
 def elements_of(kind: str) -> tuple[bytes, ...]:
     """All elements that a key of this kind may have, but for counters."""
-    return MEMBERS if kind in OF_SET else () if kind in OF_COUNTER else FIELDS
+    if kind in OF_COUNTER:
+        return ()
+    return MEMBERS if kind in OF_SET or kind == "scores" else FIELDS
 
 
 class Collector(Busy):
@@ -59,7 +66,8 @@ class Collector(Busy):
         if op.kind != "tally" or op.outcome != DONE or op.argv[0] == b"HDEL":
             return
         assert isinstance(op.result, int)
-        self.world.history.judge_sum(op.argv[1], op.argv[2], op.result, op)
+        field = op.argv[3 if op.argv[0] == b"ZINCRBY" else 2]
+        self.world.history.judge_sum(op.argv[1], field, op.result, op)
 
     # ---- choosing ----
 
@@ -71,7 +79,9 @@ class Collector(Busy):
         if kind in OF_SET:
             return self._choose_member(key, kind == "kept")
         if kind in OF_COUNTER:
-            return self._choose_count(key, kind == "sum")
+            return self._choose_count(key, kind)
+        if kind == "scores":
+            return self._choose_score(key)
         return self._choose_timed(key) if kind == "timed" else self._choose_field(key)
 
     def _choose_member(self, key: bytes, is_kept: bool) -> Op:
@@ -134,18 +144,38 @@ class Collector(Busy):
             return collection_ops.hgetall(key, FIELDS)
         return collection_ops.hpexpire(key, field, will.between(100, 5_000) if lot < 0.93 else 0)
 
-    def _choose_count(self, key: bytes, is_kept: bool) -> Op:
+    def _choose_score(self, key: bytes) -> Op:
+        will = self.will
+        lot = will.random()
+        member = will.pick(MEMBERS)
+        if lot < 0.4:
+            self.written += 1
+            score = b"%d%b" % (self.written, self.name[1:].encode())
+            return collection_ops.zadd(key, member, score)
+        if lot < 0.6:
+            return collection_ops.zscore(key, member)
+        if lot < 0.82:
+            return collection_ops.zrange(key, MEMBERS)
+        if lot < 0.97:
+            return collection_ops.removal(b"ZREM", key, [member])
+        return collection_ops.delete_all(key, MEMBERS)
+
+    def _choose_count(self, key: bytes, kind: str) -> Op:
         will = self.will
         lot = will.random()
         field = will.pick(COUNTERS)
         tally = self.world.history.tally(key, field)
         if lot < 0.6:
             by = will.between(1, _MOST)
-            op = collection_ops.hincrby(key, field, by)
+            increment = (
+                collection_ops.zincrby if kind == "points" else collection_ops.hincrby
+            )
+            op = increment(key, field, by)
             tally.add(op, by)
             return op
-        if is_kept or lot < 0.92:
-            return collection_ops.tallied(key, field)
+        if kind != "tally" or lot < 0.92:
+            name = b"ZSCORE" if kind == "points" else b"HGET"
+            return collection_ops.tallied(name, key, field)
         op = collection_ops.untally(key, field)
         tally.reset(op)
         return op

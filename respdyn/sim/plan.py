@@ -44,8 +44,8 @@ LOSING = ("wipe", "rot", "restore", "decay")
 
 # What the clients do with a key; see `clients`.
 PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "mixed")
-# And with sets, hashes and counters; see `collectors`.
-KINDS = ("kept", "members", "fields", "timed", "tally", "sum")
+# And with sets, hashes, sorted sets and counters; see `collectors`.
+KINDS = ("kept", "members", "fields", "timed", "tally", "sum", "scores", "points")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -91,7 +91,7 @@ class Plan:
     message_ms: int             # how old a frame may be where the grace is long; 0: older than any
     transactors: int            # clients that send transactions
     traitor: bool               # one member also says what cannot be
-    collectors: int = 0         # clients that work on sets, hashes and counters
+    collectors: int = 0         # clients that work on sets, hashes, sorted sets and counters
     collections: tuple[tuple[str, str], ...] = ()       # and on which keys
 
     @property
@@ -174,7 +174,8 @@ class Plan:
         Not on counters where FLUSHALL takes away what is counted.
         """
         chance = Chance(self.seed, "collections")
-        kinds = [kind for kind in KINDS if not self.flushes or kind not in ("tally", "sum")]
+        counting = ("tally", "sum", "points")
+        kinds = [kind for kind in KINDS if not self.flushes or kind not in counting]
         drawn = chance.shuffled(kinds)[: chance.between(1, 3)]
         return replace(
             self, collectors=chance.between(2, 5), collections=tuple(
