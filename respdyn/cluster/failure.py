@@ -3,9 +3,9 @@
 There is no global verdict: A may hold B for down while C does not. The evidence is this node's own
 frames and their acknowledgements; an idle link carries a heartbeat each second.
 
-**Down** is a peer whose connection broke, or whose oldest unanswered frame is so old that its
-silence is beyond doubt: suspicion phi of 8 (see `suspicion`), never before half of
-`failure-timeout`, and after all of it in any case. A silence that the peer has
+**Down** is a peer whose connection broke, or that has not answered its oldest frame, nor any before
+it, for so long that its silence is beyond doubt: suspicion phi of 8 (see `suspicion`), never before
+two thirds of `failure-timeout`, and after all of it in any case. A silence that the peer has
 come back from lately, on a line that loses packets, is no proof: it must be longer than that.
 Since an acknowledgement needs both directions, a cut of one direction silences both sides: the one
 that can still send hears no answer to what it sends, the other none to its own heartbeats.
@@ -47,7 +47,7 @@ PHI_SILENT: Final = 2.0
 BEYOND: Final = 1.25                # times the longest silence that it has come back from lately
 # Parts of `failure-timeout`.
 LEAST_DEVIATION: Final = 1 / 18     # phi 2 is not reached before an eighth of it
-DOWN: Final = 1 / 2                 # a shorter silence may be a busy machine's, however unusual
+DOWN: Final = 2 / 3                 # a shorter silence may be a busy machine's, however unusual
 CUT: Final = 1 / 3                  # and a shorter one of its system may be a packet lost twice
 UNHEARD: Final = 1 / 10             # its system says nothing for so long: it is cut off
 LATE: Final = 1 / 4                 # an answer that took longer is a bad one
@@ -137,6 +137,7 @@ class FailureDetector:
             since_ms = link.silent_since_ms()
             if link.is_up and since_ms is not None:
                 pause = LOOK
+                since_ms = max(since_ms, link.heard_ms)     # it works on what is before that one
                 self._judge(link, evidence, self._age(since_ms, read_ms), now_ms)
         self._next_look_ms = now_ms + max(1, int(pause * self._timeout_ms))
         self._deprioritize(links, now_ms)

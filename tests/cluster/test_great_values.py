@@ -107,3 +107,39 @@ def test_who_is_busy_with_a_great_value_says_so_and_is_given_more_time() -> None
         little.run(100)
         noticed = any("peer_down" in little.machines[at].diary.names for at in (0, 2))
         assert noticed is not is_told
+
+
+def worked_through(little: Little, client: Client, ways: tuple[str, ...]) -> list[object]:
+    """Ten SETs in as many frames, which are taken on these ways one after another; the replies.
+
+    The last waits three times `request-timeout`.
+    """
+    key = little.key_of("B")
+    little["A"].link_to(little["B"].identity.node_id).window_ms = 5000
+    held = {(ord(way[0]) - 65, ord(way[1]) - 65) for way in ways}
+    little.holds |= held
+    for number in range(10):
+        client.send("SET", key, number)
+        little.run(2)
+    while little.waiting:
+        little.run(60)
+        for way in sorted(held):
+            taken = next((one for one in little.waiting if one[:2] == way), None)
+            if taken is not None:
+                little.waiting.remove(taken)
+                little.deliver(*taken)
+    little.heal()
+    return [client.receive() for _ in range(10)]
+
+
+def test_a_command_behind_others_that_its_coordinator_works_through_is_waited_for() -> None:
+    little = formed()
+    replies = worked_through(little, little.client("A"), ("AB",))
+    assert replies == [b"OK"] * 10
+    assert downs(little) == 0
+
+
+def test_copies_behind_others_that_are_worked_through_are_waited_for() -> None:
+    little = formed()
+    replies = worked_through(little, little.client("B"), ("BA", "BC"))
+    assert replies == [b"OK"] * 10

@@ -33,6 +33,13 @@ def sh(*words: str) -> str:
     return done.stdout
 
 
+def at_once(commands: list[list[str]]) -> None:
+    """Run programs of the system side by side: a cut is one moment, also on a busy machine."""
+    running = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for words in commands]
+    for words, one in zip(commands, running, strict=True):
+        assert one.wait() == 0, " ".join(words)
+
+
 def starved_s(process: int | str, thread: int | str = "") -> float:
     """For how long the main thread of a process, or another one, was ready and had no processor."""
     try:
@@ -204,9 +211,10 @@ class Machine:
         """Change the machine's packet filter."""
         sh("ip", "netns", "exec", self.space, "iptables", "-w", *words)
 
-    def deafen(self, other: "Machine") -> None:
-        """Nothing of what the other sends arrives here."""
-        self.filter("-A", "INPUT", "-s", other.host, "-j", "DROP")
+    def deafening(self, other: "Machine") -> list[str]:
+        """What to run, so that nothing of what the other sends arrives here."""
+        rule = ["iptables", "-w", "-A", "INPUT", "-s", other.host, "-j", "DROP"]
+        return ["ip", "netns", "exec", self.space, *rule]
 
     def lose(self, share: float) -> None:
         """So much of what the others send is lost."""
@@ -381,14 +389,20 @@ class Machines:
 
     def cut(self, one: list[Machine], two: list[Machine], *, is_one_way: bool = False) -> None:
         """Nothing of what `one` sends arrives at `two`, and in the other direction neither."""
-        for here in two:
-            for there in one:
-                here.deafen(there)
-                if not is_one_way:
-                    there.deafen(here)
+        rules = [here.deafening(there) for here in two for there in one]
+        if not is_one_way:
+            rules += [here.deafening(there) for here in one for there in two]
+        at_once(rules)
+
+    def join(self) -> None:
+        """Everything arrives everywhere again."""
+        at_once([
+            ["ip", "netns", "exec", machine.space, "iptables", "-w", "-F"] for machine in self.all
+        ])
 
     def heal(self) -> None:
         """All is well again: the network, and processes that were stopped or have ended."""
+        self.join()
         for machine in self.all:
             machine.free()
             machine.clear_disk()

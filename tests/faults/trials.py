@@ -99,8 +99,7 @@ def flap(seed: int, seconds: float) -> list[str]:
             while time.monotonic() < until_s:
                 machines.cut(order[:1], order[1:])
                 time.sleep(0.7)
-                for machine in order:
-                    machine.free()
+                machines.join()
                 time.sleep(0.7)
 
         return _hurt(machines, seed, sides, hurt)
