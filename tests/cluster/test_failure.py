@@ -242,7 +242,7 @@ def test_a_silence_that_was_come_back_from_lately_is_no_proof() -> None:
     watch.delays[1] = None
     watch.run(510, 10, 50)
     assert watch.links[1].is_up and watch.links[1].deprioritized
-    watch.run(500, 10, 50)
+    watch.run(600, 10, 50)
     assert not watch.links[1].is_up
 
 
