@@ -20,9 +20,6 @@ FRESH := $(shell date +%s)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# Tests of real processes, and simulations, which use all cores by themselves: one after another. All others two at once.
-REAL := tests/sim tests/cli tests/compat tests/faults tests/server tests/compiled
-
 # The compiled build is run where it is made of these very sources; else the sources are (docs/builds.md).
 TREE := $(BIN)/python -m compiling.tree
 
@@ -37,8 +34,7 @@ run: .venv/installed  ## a three-node cluster in the foreground (PORT=6379 DATA=
 
 test: lint type  ## all tests, as CI runs them (TESTS="tests/ring -k zone" for some)
 	@$(if $(TESTS),,$(TREE) start >/dev/null)
-	@$(if $(TESTS),,$(BIN)/python -m pytest $(REAL))
-	@$(BIN)/python -m pytest $(if $(TESTS),$(TESTS),-n 2 $(addprefix --ignore=,$(REAL)))
+	@$(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.whole)
 
 fmt: .venv/installed-test  ## sort imports and mend what can be mended without thinking
 	@$(BIN)/ruff check --fix
