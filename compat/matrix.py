@@ -42,6 +42,7 @@ DIFFERS = {
     **dict.fromkeys(("hgetall", "hkeys", "hvals"), "sorted by field"),
     "hscan": "cursors are places in an order of checksums; any node goes on with them",
     "sscan": "cursors are places in an order of checksums; any node goes on with them",
+    **dict.fromkeys(("sort", "sort_ro"), "not one step: reads the key, then what BY and GET name"),
     "zscan": "cursors are places in an order of checksums; any node goes on with them",
     "zadd": "a score of -0 is kept as 0; of a member that is there with that score it changes the"
             " record: WATCH notices it",

@@ -44,7 +44,7 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
     "cursor": (b"0",),
     "pattern": (b"*", b"a*", b"?", b"[^a]", b"\\*", b"", b"{a}c", b"*c*", b"hz", b"save",
                 b"lua-time-limit", b"LogLevel"),
-    "type": (b"string", b"hash", b"STRING", b"nope"),
+    "type": (b"string", b"hash", b"zset", b"STRING", b"nope"),
     "index": (b"0", b"1", b"15", b"16", b"-1"),
     "destination-db": (b"0", b"1", b"15", b"16", b"-1"),
     "increment": (*_NUMBERS, b"9223372036854775807", b"1.5", b"3e2", b"-0.1"),
@@ -70,6 +70,18 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
     "username": (b"default", b"nobody"),
     "password": (b"secret", b""),
     "channel": (b"news", b"a"),
+    "member": _VALUES[:6], "member1": _VALUES[:4], "member2": _VALUES[:4],
+    "score": (b"0", b"1", b"-1.5", b"inf", b"-inf", b"1e17", b"0.1"),
+    "min": (b"-inf", b"0", b"(1", b"-", b"[a", b"(v"),
+    "max": (b"+inf", b"1", b"(3", b"+", b"[v", b"(hello"),
+    "start": (*_NUMBERS[:4], b"-inf", b"-", b"[a", b"(0"),
+    "stop": (*_NUMBERS[:4], b"+inf", b"+", b"[v", b"(3"),
+    "weight": (b"1", b"2", b"-0.5", b"inf"),
+    "numkeys": (b"1", b"2", b"1", b"2", b"0"),
+    "longitude": (b"0", b"13.361389", b"-122.4", b"180", b"181"),
+    "latitude": (b"0", b"38.115556", b"37.7", b"-85", b"86"),
+    "radius": (b"0", b"1000", b"20000", b"-1"), "width": (b"0", b"1000", b"20000", b"-1"),
+    "height": (b"0", b"1000", b"20000", b"-1"),
 }
 _LONGEST = 3            # repetitions of what may repeat
 

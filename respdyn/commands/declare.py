@@ -193,6 +193,8 @@ class Command:
     counted_at: int = 0             # and where that stands, if not first or behind a key
     keywords: tuple[tuple[str, int, str], ...] = ()     # (keyword, first word that may be it,
                                     # access) of keys that stand behind keywords; see `stores`
+    wants_all_keys: Callable[[Argv], str] | None = None     # what a user hears who may not read
+                                    # every key, "" if that is not needed
     unknown_keys: tuple[tuple[str, str], ...] = ()  # (notes, access) of keys that no position tells
     is_in_keyspace: bool = True     # False: not in the category that its group stands for
     single: "Command | None" = None   # a GATHER command with one key is executed as this one

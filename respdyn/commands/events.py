@@ -33,7 +33,7 @@ _ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
 # They store scores, which may be those that are there. Words that name no member tell nothing.
 _SCORING: Final = frozenset(("zadd", "zincrby", "geoadd"))
 # Second steps of commands that store a collection: their second argument names the event.
-_STORED: Final = frozenset(("dyn.storeset", "dyn.storezset"))
+_STORED: Final = frozenset(("dyn.storeset", "dyn.storezset", "dyn.storelist"))
 
 # Commands on one end of a list, which their second argument names.
 _AT_AN_END: Final = {"dyn.lplace": b"push", "dyn.ltake": b"pop", "dyn.lmpop": b"pop"}
@@ -51,7 +51,7 @@ _OF_ONE_ELEMENT: Final = frozenset((
     "zrevrange", "zrangebyscore", "zrevrangebyscore", "zrangebylex", "zrevrangebylex", "dyn.scores",
     "lindex", "lpos", "lrange", "dyn.lpeek",
     "geodist", "geohash", "geopos", "geosearch", "georadius_ro", "georadiusbymember_ro",
-    "dyn.geoscores",
+    "dyn.geoscores", "dyn.lookup",
 ))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so

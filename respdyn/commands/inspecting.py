@@ -1,13 +1,10 @@
-"""Looking at what a key holds rather than at its value: OBJECT, DUMP, RESTORE, SORT, MEMORY USAGE.
+"""Looking at what a key holds rather than at its value: OBJECT, DUMP, RESTORE, MEMORY USAGE.
 
 Redis answers some of these from how it stores things in memory. Here the answer is what a client
 wants to know by it: OBJECT ENCODING follows from the value alone, OBJECT IDLETIME counts from the
 last write, since reads leave no trace, and MEMORY USAGE is what one replica spends.
 
-SORT sorts lists and sets, which are not offered yet: an absent key is an empty list, any other the
-wrong type.
-
-Source: Redis `object.c`, `cluster.c` (DUMP, RESTORE), `sort.c`.
+Source: Redis `object.c`, `cluster.c` (DUMP, RESTORE).
 """
 
 from typing import Final
@@ -15,12 +12,12 @@ from typing import Final
 from respdyn.causal.big import weight
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import parse_integer, syntax_error, word
-from respdyn.commands.declare import GATHER, LOCAL, READ, UPDATE, Argv, Command, Further, Then
+from respdyn.commands.declare import LOCAL, READ, UPDATE, Argv, Command
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import EMPTY_ARRAY, OK, ONE, ZERO, bulk, integer, null
+from respdyn.resp.replies import OK, ONE, bulk, integer, null
 from respdyn.types import values
 from respdyn.types.dump import DumpError, WrongFooterError, not_offered, seal, unseal
-from respdyn.types.values import WRONG_TYPE, Kind
+from respdyn.types.values import Kind
 
 # What one replica spends on a key besides its bytes, in CPython: two objects of 33 bytes and an
 # entry in a dictionary of its slot, as measured with a million keys.
@@ -134,64 +131,7 @@ def _restore_options(argv: Argv) -> set[bytes]:
     return given
 
 
-_WORDS_OF: Final = {b"LIMIT": 2, b"BY": 1, b"GET": 1, b"STORE": 1}
-
-
-def _store_at(argv: Argv) -> int:
-    """Where the key stands that SORT is to store into; 0 if there is none. Raises `ReplyError`."""
-    at = 0
-    position = 2
-    while position < len(argv):
-        option = word(argv[position])
-        count = _WORDS_OF.get(option, 0)
-        if option not in (b"ASC", b"DESC", b"ALPHA") and not count:
-            raise syntax_error()
-        if position + count >= len(argv):
-            raise syntax_error()
-        if option == b"LIMIT":
-            parse_integer(argv[position + 1])
-            parse_integer(argv[position + 2])
-        elif option == b"STORE":
-            if argv[0].upper() == b"SORT_RO":
-                raise syntax_error()
-            at = position + 1
-        position += 1 + count
-    return at
-
-
-def sort_parts(argv: Argv) -> list[Argv]:
-    _store_at(argv)
-    return [[b"EXISTS", argv[1]]]
-
-
-def sort_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
-    if replies[0] != ZERO:
-        raise ReplyError(WRONG_TYPE)
-    at = _store_at(argv)
-    if not at:
-        return EMPTY_ARRAY
-    return Further([[b"DEL", argv[at]]], lambda _: ZERO)
-
-
-def sort_stores(argv: Argv) -> list[int]:
-    """Positions of the keys that SORT writes."""
-    try:
-        at = _store_at(argv)
-    except ReplyError:
-        return []
-    return [at] if at else []
-
-
 _VARIES = ("nondeterministic_output",)
-_OF_CONTENT = (
-    "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the"
-    " content of the key we sort", "RO access",
-)
-_STORE = (
-    "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere"
-    " in the argument array", "OW update",
-)
-
 _OBJECT = (
     Command(
         "object|encoding", "OBJECT ENCODING key",
@@ -259,26 +199,5 @@ COMMANDS: tuple[Command, ...] = (
         acl="keyspace dangerous", complexity="O(N) with N the length of the value",
         promise="last-writer", route=UPDATE, write=restore, event="g restore",
         reports_siblings=True,
-    ),
-    Command(
-        "sort",
-        "SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC]"
-        " [ALPHA] [STORE destination]",
-        "Answers an empty list for an absent key: to sort a set is not offered yet.",
-        since="1.0.0", group="generic", flags="write denyoom movablekeys", access="RO access",
-        acl="set sortedset list dangerous", arity=-2, promise="per-coordinator",
-        route=GATHER, parts=sort_parts, then=sort_then, stores=sort_stores,
-        is_alone=lambda argv: bool(sort_stores(argv)),
-        unknown_keys=(_OF_CONTENT, _STORE), is_in_keyspace=False,
-    ),
-    Command(
-        "sort_ro",
-        "SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]]"
-        " [ASC | DESC] [ALPHA]",
-        "Answers an empty list for an absent key: to sort a set is not offered yet.",
-        since="7.0.0", group="generic", flags="readonly movablekeys", access="RO access",
-        acl="set sortedset list dangerous", arity=-2, promise="last-writer",
-        route=GATHER, parts=sort_parts, then=sort_then,
-        unknown_keys=(_OF_CONTENT,), is_in_keyspace=False,
     ),
 )

@@ -232,6 +232,10 @@ class Selector:
     def is_unbounded(self) -> bool:
         return self.all_keys and self.all_channels and self.all_commands
 
+    @property
+    def reads_all(self) -> bool:
+        return self.all_keys or bool(self.patterns.get(b"*", 0) & READS)
+
     def judge(self, command: Command, argv: list[bytes], uses: list[Use]) -> Denied | None:
         """What stands in the way, the first of it."""
         if (
@@ -398,6 +402,14 @@ class User:
         if denied is None and command.inner is not None:
             return self._judge_inner(command, argv)
         return denied
+
+    def may_read_all(self, command: Command, argv: list[bytes]) -> bool:
+        """Whether it may run a command, and read whatever key."""
+        uses = uses_of(command, argv)
+        return any(
+            selector.reads_all and selector.judge(command, argv, uses) is None
+            for selector in self.selectors
+        )
 
     def _judge_inner(self, command: Command, argv: list[bytes]) -> Denied | None:
         """DYN.WITH carries another command, which must be allowed as well."""

@@ -190,6 +190,10 @@ class Users:
         if denied is not None:
             self.note(session, command, argv, denied, "toplevel")
             raise ReplyError(REFUSALS[denied.kind].format(command.name))
+        if command.wants_all_keys is not None:
+            refusal = command.wants_all_keys(argv)
+            if refusal and not guard.may_read_all(command, argv):
+                raise ReplyError(refusal)
 
     def check_queued(self, session: Session, command: Command, argv: list[bytes]) -> str:
         """Why a command of a transaction may not be run any more; "" if it may."""

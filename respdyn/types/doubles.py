@@ -31,12 +31,7 @@ _packing: Final = Struct(">d")
 def read(text: bytes) -> float | None:
     """The score that a client wrote; None for what is none, NaN, or out of the range of doubles."""
     found = _NUMBER.fullmatch(text)
-    if found is None or found[5]:
-        return None
-    value = _value(found)
-    if not found[4] and (isinf(value) or (not value and not _is_zero(found))):
-        return None
-    return value
+    return None if found is None else _in_range(found)
 
 
 def read_bound(text: bytes) -> float | None:
@@ -46,6 +41,24 @@ def read_bound(text: bytes) -> float | None:
         return 0.0
     found = _NUMBER.fullmatch(text.lstrip(_SPACES))
     return None if found is None or found[5] else _value(found)
+
+
+def read_loosely(text: bytes) -> float | None:
+    """What SORT sorts by: the same, but None also for what is out of the range of doubles."""
+    text = text.split(b"\0", 1)[0]
+    if not text:
+        return 0.0
+    found = _NUMBER.fullmatch(text.lstrip(_SPACES))
+    return None if found is None else _in_range(found)
+
+
+def _in_range(found: re.Match[bytes]) -> float | None:
+    if found[5]:
+        return None
+    value = _value(found)
+    if not found[4] and (isinf(value) or (not value and not _is_zero(found))):
+        return None
+    return value
 
 
 def print_double(value: float) -> bytes:

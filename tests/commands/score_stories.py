@@ -1,4 +1,4 @@
-"""Stories about sorted sets and places that are told to redis-server and to respdyn alike."""
+"""Stories about sorted sets, places and SORT that are told to redis-server and to respdyn alike."""
 
 SORTED_SETS = {
     "zadd":
@@ -221,4 +221,34 @@ PLACES = {
         " / GEORADIUS g 15 37 200 / GEORADIUS g 15 37 -200 km"
         " / GEORADIUS g 15 37 200 km FROMMEMBER a"
         " / GEORADIUS g 15 37 200 km COUNT STORE STORE d",
+}
+
+SORTED = {
+    "sort":
+        "RPUSH l 3 1 2 10 / SORT l / SORT l DESC / SORT l ALPHA / SORT l ALPHA DESC"
+        " / SORT l LIMIT 1 2 / SORT l LIMIT -5 2 / SORT l LIMIT 9 2 / SORT l LIMIT 0 -1"
+        " / SORT l LIMIT 1 0 / SORT l LIMIT x 0 / SORT l LIMIT 1 / SORT l nope / SORT l BY"
+        " / SORT l GET / SORT l STORE / SORT_RO l STORE d / SORT_RO l / SORT no"
+        " / SORT no BY w_* GET # / SORT l BY nosort / SORT l BY nosort DESC"
+        " / SORT l BY nosort LIMIT 1 2 / SORT l BY nosort DESC LIMIT 1 2 / SORT l GET nothing"
+        " / SORT l GET # GET nothing / MSET w_1 30 w_2 20 w_3 10 v_1 one v_2 two v_3 three"
+        " / SORT l BY w_* / SORT l BY w_* DESC / SORT l BY w_* GET v_*"
+        " / SORT l BY w_* GET # GET v_* / SORT l BY w_* LIMIT 1 2 GET v_* / SORT l BY v_*"
+        " / SORT l BY v_* ALPHA GET # / HSET h_1 f 5 n x / HSET h_2 f 4 n y"
+        " / HSET h_3 f 6 n z / SORT l BY h_*->f / SORT l BY h_*->f GET h_*->n GET #"
+        " / SORT l BY h_*->no / SORT l GET h_*-> / SORT l GET h_* / SORT l GET w_*->f"
+        " / SORT l BY w_* STORE d / LRANGE d 0 -1 / TYPE d"
+        " / SORT l BY w_* GET v_* GET nope_* STORE d / LRANGE d 0 -1"
+        " / SORT l LIMIT 9 9 STORE d / EXISTS d / SORT no STORE l2 / EXISTS l2 / SET s v"
+        " / SORT s / SORT s nope / SORT s BY w_* STORE d / SORT l STORE s / TYPE s"
+        " / HSET h a 1 / SORT h / RPUSH m a 1 / SORT m / SORT m ALPHA / SORT m BY nosort"
+        " / RPUSH n 1.5 -2 1e2 0x10 inf \\x20 3 / SORT n / RPUSH o 1.5 -2 1e2 0x10 inf \\x203"
+        " / SORT o / RPUSH p nan / SORT p / RPUSH q2  / SORT q2 / SADD st 3 1 2 / SORT st"
+        " / SORT st BY nosort STORE d / LRANGE d 0 -1 / SORT st BY nosort DESC STORE d"
+        " / LRANGE d 0 -1 / SORT st ALPHA DESC / ZADD z 1 c 2 b 3 a / SORT z / SORT z ALPHA"
+        " / SORT z BY nosort / SORT z BY nosort DESC / SORT z BY nosort DESC LIMIT 0 2"
+        " / SORT z BY nosort LIMIT 1 1 GET # / SORT z BY nosort STORE d / LRANGE d 0 -1"
+        " / EXPIREAT d 5000000000 / SORT z BY nosort STORE d / TTL d / SORT l STORE l"
+        " / LRANGE l 0 -1 / SORT l asc DESC / SORT l STORE d STORE e / EXISTS d e"
+        " / RPUSH dup 2 1 2 1 / SORT dup / SORT dup DESC / SORT_RO l BY w_* GET v_*",
 }

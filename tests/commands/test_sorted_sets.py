@@ -12,12 +12,12 @@ from respdyn.types import doubles, sorted_sets
 from respdyn.types.dump import seal
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
-from tests.commands.score_stories import PLACES, SORTED_SETS
+from tests.commands.score_stories import PLACES, SORTED, SORTED_SETS
 from tests.commands.test_elements import parsed
 from tests.commands.test_like_redis import argv_of
 from tests.commands.test_machine import BAD, command
 
-STORIES = {**SORTED_SETS, **PLACES}
+STORIES = {**SORTED_SETS, **PLACES, **SORTED}
 
 
 @pytest.mark.parametrize("resp", [2, 3])
@@ -250,3 +250,21 @@ def test_a_sorted_set_is_stored_in_place_of_whatever_was_there() -> None:
 def test_a_double_is_a_number_of_grains(value: float) -> None:
     assert doubles.from_grains(doubles.grains_of(value)) == value
     assert doubles.read(doubles.print_double(value)) == value
+
+
+def test_steps_of_sort() -> None:
+    ours = Executor(0)
+    ours(b"RPUSH", b"l", b"b", b"a")
+    ours(b"HSET", b"h", b"f", b"1")
+    assert parsed(ours(b"DYN.ITEMS", b"l")) == [b"list", b"b", b"a"]
+    assert parsed(ours(b"DYN.ITEMS", b"no")) == [b"none"]
+    assert ours(b"DYN.ITEMS", b"h").startswith(b"-WRONGTYPE")
+    assert parsed(ours(b"DYN.LOOKUP", b"h", b"FIELD", b"f")) == b"1"
+    assert parsed(ours(b"DYN.LOOKUP", b"h")) is parsed(ours(b"DYN.LOOKUP", b"l")) is None
+    assert ours(b"DYN.LOOKUP", b"h", b"FIELD").startswith(b"-ERR syntax")
+    assert ours(b"DYN.STORELIST", b"l", b"SORTSTORE", b"x") == b":1\r\n"
+    assert parsed(ours(b"LRANGE", b"l", b"0", b"-1")) == [b"x"]
+    assert ours(b"DYN.STORELIST", b"l", b"SORTSTORE") == b":0\r\n"
+    assert ours(b"EXISTS", b"l") == b":0\r\n"
+    ours(b"RPUSH", b"far", b"1e400", b"1")
+    assert ours(b"SORT", b"far").startswith(b"-ERR One or more scores")

@@ -44,6 +44,14 @@ STORIES = {
         ACL SETUSER x on / a: MULTI / a: CLIENT SETNAME me / a: ACL WHOAMI / ACL SETUSER x -client
         a: EXEC / ACL SETUSER x +client|setname / a: MULTI / a: CLIENT SETNAME me / a: CLIENT ID
     """,
+    "sort": r"""
+        ACL SETUSER x on >one ~a* &* +@all / a: AUTH x one / SADD a 2 1 / MSET b_1 5 b_2 4
+        a: SORT a / a: SORT a BY nosort STORE a2 / a: SORT a STORE b / a: SORT b
+        a: SORT a BY b_* / a: SORT a GET # / a: SORT_RO a GET b_* / a: SORT a BY b_* nope
+        a: SORT a nope GET # / ACL SETUSER x %R~b_* / a: SORT a BY b_*
+        ACL SETUSER x %W~* / a: SORT a BY b_* / ACL SETUSER x %R~* / a: SORT a BY b_* GET b_*
+        ACL SETUSER x resetkeys ~a ~* / a: SORT a BY b_* GET # / ACL LOG RESET
+    """,
     "words": r"""
         ACL SETUSER x reset / ACL LIST / ACL SETUSER x ON / ACL SETUSER x allkeys / ACL LIST
         ACL SETUSER x ~a / ACL SETUSER x resetkeys ~a ~b ~a / ACL LIST / ACL SETUSER x &c
