@@ -35,13 +35,13 @@ def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) 
 def _check_secret(settings: Settings) -> None:
     """Whoever can reach the peer port must not be able to guess the secret, or do without."""
     secret = settings.peer_secret
-    if is_loopback_only(settings.bind) or not (secret or is_clustered(settings)):
-        return
-    if not secret and settings.tls_replication:
+    if not secret and settings.tls_replication and is_clustered(settings):
         raise ConfigError(
             "peer-secret : must be set beside tls-replication: any certificate of the same CA, a"
             " client's too, would make a peer"
         )
+    if is_loopback_only(settings.bind) or not (secret or is_clustered(settings)):
+        return
     if len(secret.encode()) < SECRET_BYTES:
         raise ConfigError(
             f"peer-secret (not shown): has fewer than {SECRET_BYTES} bytes, and the peer port can"

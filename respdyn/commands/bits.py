@@ -15,7 +15,7 @@ from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import integer_of, parse_integer, syntax_error, word
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import payload_of
-from respdyn.commands.pieces import STRING_MAX, clamp, rewrite
+from respdyn.commands.pieces import STRING_MAX, clamp, rewrite, zeros
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, array, integer, null
 from respdyn.types.values import view
@@ -51,9 +51,8 @@ def setbit(
     old = ONE if before & mask else ZERO
     if after == before and place < len(held):
         return old, b""
-    gap = bytes(max(0, place - len(held)))
-    new = b"".join((held[:place], gap, bytes((after,)), held[place + 1 :]))
-    return old, rewrite(rec, now_ms, stamp, new)
+    gap, behind = zeros(max(0, place - len(held))), held[place + 1 :]
+    return old, rewrite(rec, now_ms, stamp, held[:place], *gap, bytes((after,)), behind)
 
 
 def getbit(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:

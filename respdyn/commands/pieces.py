@@ -18,11 +18,12 @@ from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import last_pairs, once, payload_of
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import EMPTY, ZERO, array, bulk, integer, map_
+from respdyn.resp.replies import EMPTY, ZERO, array, bulk, bulk_view, integer, map_
 from respdyn.types import strings, values
 from respdyn.types.values import view
 
 STRING_MAX: Final = 512 * 1024 * 1024
+_ZEROS: Final = bytes(1 << 20)
 LCS_CELLS_MAX: Final = 1 << 22          # about half a second
 
 _TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
@@ -32,9 +33,17 @@ _LCS_TOO_LONG = (
 _LCS_CONTRADICTION = "ERR If you want both the length and indexes, please just use IDX."
 
 
-def rewrite(rec: bytes, now_ms: int, stamp: Stamp, new: bytes) -> bytes:
-    """The delta that puts a changed value in the place of the old one and keeps its expiry."""
-    return strings.assign(rec, stamp, new, values.expire_at(rec, now_ms) or 0)
+def rewrite(rec: bytes, now_ms: int, stamp: Stamp, *parts: bytes | memoryview) -> bytes:
+    """The delta that puts a changed value, of these parts, in the place of the old one.
+
+    It keeps the expiry.
+    """
+    return strings.assign_parts(rec, stamp, parts, values.expire_at(rec, now_ms) or 0)
+
+
+def zeros(count: int) -> list[bytes]:
+    """So many bytes of zero, as parts: they share their memory."""
+    return [_ZEROS] * (count // len(_ZEROS)) + [_ZEROS[: count % len(_ZEROS)]]
 
 
 def append(
@@ -45,8 +54,7 @@ def append(
         return integer(len(argv[2])), strings.assign(rec, stamp, argv[2], 0)
     if len(found) + len(argv[2]) > STRING_MAX:
         raise ReplyError(_TOO_LONG)
-    new = b"".join((found, argv[2]))
-    return integer(len(new)), rewrite(rec, now_ms, stamp, new)
+    return integer(len(found) + len(argv[2])), rewrite(rec, now_ms, stamp, found, argv[2])
 
 
 def getrange(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
@@ -55,7 +63,7 @@ def getrange(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     if not found or (start < 0 and end < 0 and start > end):
         return EMPTY
     start, end = clamp(start, end, len(found))
-    return bulk(bytes(found[start : end + 1])) if start <= end else EMPTY
+    return bulk_view(found[start : end + 1]) if start <= end else EMPTY
 
 
 def clamp(start: int, end: int, size: int) -> tuple[int, int]:
@@ -79,9 +87,9 @@ def setrange(
         return integer(len(found)), b""
     if offset + len(piece) > STRING_MAX:
         raise ReplyError(_TOO_LONG)
-    gap = bytes(max(0, offset - len(found)))
-    new = b"".join((found[:offset], gap, piece, found[offset + len(piece) :]))
-    return integer(len(new)), rewrite(rec, now_ms, stamp, new)
+    gap, behind = zeros(max(0, offset - len(found))), found[offset + len(piece) :]
+    size = max(len(found), offset + len(piece))
+    return integer(size), rewrite(rec, now_ms, stamp, found[:offset], *gap, piece, behind)
 
 
 def lcs_parts(argv: Argv) -> list[Argv]:

@@ -8,6 +8,7 @@ Source: Redis `t_string.c`; SEMANTICS 3 (siblings) and 5 (expiry).
 
 from collections.abc import Iterable
 
+from respdyn.causal.codec import LARGE
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import (
     GETEX_OPTIONS,
@@ -19,7 +20,7 @@ from respdyn.commands.arguments import (
 )
 from respdyn.commands.declare import GATHER, READ, UPDATE, WRITE, Argv, Command
 from respdyn.commands.folding import all_ok, as_array, last_pairs
-from respdyn.resp.replies import NULL2, NULL3, OK, ONE, ZERO, bulk, integer
+from respdyn.resp.replies import NULL2, NULL3, OK, ONE, ZERO, bulk, bulk_view, integer
 from respdyn.types import values
 from respdyn.types.strings import assign
 from respdyn.types.values import text, view
@@ -31,6 +32,9 @@ _TIME_TO_LIVE = {b"EX": b"EX", b"ex": b"EX", b"PX": b"PX", b"px": b"PX"}
 
 
 def get(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    if len(rec) >= LARGE:
+        held = view(rec, now_ms)
+        return bulk_view(held) if held is not None else (NULL3 if resp3 else NULL2)
     found = text(rec, now_ms)
     if found is None:
         return NULL3 if resp3 else NULL2

@@ -32,6 +32,11 @@ def bulk(value: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (size, value)
 
 
+def bulk_view(value: memoryview) -> bytes:
+    """As `bulk`, of what may be large; it is copied once."""
+    return b"".join((b"$%d\r\n" % len(value), value, b"\r\n"))
+
+
 def text(value: str) -> bytes:
     """A bulk string of a `str`, in UTF-8."""
     return bulk(value.encode())

@@ -11,7 +11,7 @@ proved is that both ends are of the same TLS session (`binding`): somebody in be
 certificate that both believe, would have two. The key of the frames comes from the secret and both
 nonces.
 
-Without a secret (on loopback, or TLS in its place) all this proves what anybody could: then a MAC
+Without a secret (on loopback) all this proves what anybody could: then a MAC
 is a checksum, and TLS is what protects.
 
 Messages are RESP arrays of bulk strings, read here by a strict little parser with small limits:

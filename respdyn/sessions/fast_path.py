@@ -32,7 +32,7 @@ from respdyn.resp.replies import NULL2, NULL3, OK, bulk
 from respdyn.resp.requests import DOLLAR, header_bytes, size_at
 from respdyn.ring.hashing import BRACE, PREFIX, Locator, slot_of
 from respdyn.sessions.session import PENDING_MAX, Session
-from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, assign, value
+from respdyn.types.strings import LARGE, LONE, LONE_EXPIRING, LONE_VALUE, assign, value
 from respdyn.types.values import is_crowded
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ class FastPath:
             else:
                 if not record:
                     reply = null
+                elif len(record) >= LARGE:
+                    break           # on the slow road it is copied once
                 elif record[1] == LONE:
                     reply = bulk(record[LONE_VALUE:])
                 elif record[1] == LONE_EXPIRING:

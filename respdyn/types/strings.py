@@ -26,6 +26,7 @@ without decoding.
 Source: SEMANTICS 3, 4 and 5; Redis src/t_string.c and src/expire.c for what a client sees.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from respdyn.causal import codec
@@ -51,6 +52,7 @@ LONE_EXPIRING: Final = 7
 LONE_VALUE: Final = PLAIN_VALUE
 
 _u64: Final = int.from_bytes
+LARGE: Final = codec.LARGE     # bytes of a record whose value is not copied if that can be helped
 _CLOCK_BITS: Final = 16        # of a hybrid clock, below its milliseconds
 _INT64_DIGITS: Final = 20
 _EMBEDDED_MAX: Final = 44      # bytes of a string that Redis keeps beside the head of its object
@@ -87,6 +89,16 @@ def siblings(record: bytes, now_ms: int) -> list[bytes]:
     if not ranked or 0 < ranked[0][1] <= now_ms:
         return []
     return [held for _, at, held in ranked if not 0 < at <= now_ms]
+
+
+def assign_parts(
+    record: bytes, stamp: Stamp, parts: Sequence[bytes | memoryview], expire_at: int
+) -> bytes:
+    """As `assign`, of a value that is put together here, and copied once if that can be."""
+    written = assign(record, stamp, b"", expire_at)
+    if written[1] & codec.PLAIN:
+        return codec.with_value(written, parts)
+    return assign(record, stamp, b"".join(parts), expire_at)
 
 
 def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
@@ -200,6 +212,8 @@ def context_with_dot(context: Context, stamp: Stamp, record: bytes = b"") -> Con
 
 def encoding(record: bytes) -> bytes:
     """How Redis would store the value, judged by the value alone."""
+    if len(record) >= LARGE and record[1] & codec.PLAIN:
+        return b"raw"
     held = value(record, 0) or b""
     number = integer_of(held, _INT64_DIGITS)
     if number is not None and -(1 << 63) <= number < 1 << 63:

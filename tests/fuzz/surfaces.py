@@ -14,14 +14,18 @@ import msgspec
 
 from respdyn.causal.codec import decode, verify
 from respdyn.causal.context import Context
+from respdyn.causal.minting import COUNTER_MAX, LEVELS, chain_of, end_of
 from respdyn.causal.tokens import Seal
+from respdyn.cluster.ends import Ends
+from respdyn.cluster.identity import Identity
 from respdyn.cluster.messages import HEADER, NUMBER
+from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError, PeerError
 from respdyn.resp.replies import array, bulk
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
 from respdyn.server.channel import Opener, Sealer
 from respdyn.sim.lies import EXTREMES
-from tests.little import Little
+from tests.little import Dice, Little
 
 
 def mangled(rng: random.Random, data: bytes) -> bytes:
@@ -177,6 +181,27 @@ def tokens(rng: random.Random) -> None:
         pass
 
 
+_CHAIN = chain_of(b"secret of nobody")
+
+
+def proofs(rng: random.Random) -> None:
+    """What was proved of an actor, changed: nothing above it is believed of him afterwards."""
+    identity = Identity(1000)
+    identity.begin({}, Dice(1), "aa" * 20, True)
+    ends = Ends(identity, lambda name, value: None, lambda: None, Counters())
+    shown = rng.randrange(1, LEVELS)
+    levels = sorted(rng.choices(range(1, shown + 1), k=rng.randrange(1, 4)))
+    told = b"".join(_CHAIN[0] + each.to_bytes(2, "big") + _CHAIN[each] for each in levels)
+    for peer in ("", "a token", "peer"):
+        try:
+            ends.hear(peer, mangled(rng, told))
+        except DamagedError:
+            pass
+        ends.turn_ends()
+    believed = int.from_bytes(ends.highest.get(_CHAIN[0], b""), "big")
+    assert believed <= end_of(shown) or believed == COUNTER_MAX, "more was believed than proved"
+
+
 def records(rng: random.Random) -> None:
     """A record that a peer or a disk could give, changed: refused, or read as what it says."""
     from respdyn.causal.codec import encode_plain, encode_tombstone
@@ -246,6 +271,6 @@ class Restores:
 def surfaces() -> dict[str, Callable[[random.Random], None]]:
     """All of them by name."""
     return {
-        "tokens": tokens, "records": records, "requests": requests, "channel": channel,
-        "restore": Restores().say, "peers": Peers().say,
+        "tokens": tokens, "proofs": proofs, "records": records, "requests": requests,
+        "channel": channel, "restore": Restores().say, "peers": Peers().say,
     }

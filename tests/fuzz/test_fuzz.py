@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from tests.fuzz.surfaces import Peers, Restores, channel, records, requests, tokens
+from tests.fuzz.surfaces import Peers, Restores, channel, proofs, records, requests, tokens
 
 MANY = 2000
 
 
-@pytest.mark.parametrize("say", [tokens, records, requests, channel])
+@pytest.mark.parametrize("say", [tokens, proofs, records, requests, channel])
 def test_changed_bytes_are_refused_or_harmless(say) -> None:    # type: ignore[no-untyped-def]
     for seed in range(MANY):
         say(random.Random(f"{say.__name__}/{seed}"))

@@ -236,6 +236,8 @@ def test_a_locked_data_directory_is_told(tmp_path: Path) -> None:
     (["--seeds=10.0.0.1:1", "--bind=0.0.0.0", "--peer-secret=x"], "fewer than 16 bytes"),
     (["--seeds=10.0.0.1:1", "--bind=0.0.0.0", "--tls-replication=yes", "--tls-cert-file=a",
       "--tls-key-file=b", "--tls-ca-cert-file=c"], "must be set beside tls-replication"),
+    (["--seeds=127.0.0.1:1", "--bind=127.0.0.1", "--tls-replication=yes", "--tls-cert-file=a",
+      "--tls-key-file=b", "--tls-ca-cert-file=c"], "must be set beside tls-replication"),
     (["--peer-secret-file=/nonexistent"], "peer-secret-file /nonexistent: No such file"),
 ])
 def test_wrong_settings_are_told_in_one_line(flags: list[str], text: str) -> None:

@@ -239,7 +239,7 @@ def test_nodes_speak_tls_and_refuse_who_has_no_certificate(
     authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     port = free_port()
-    tls = ["--tls-replication=yes"]
+    tls = ["--tls-replication=yes", "--peer-secret=shared by all of these"]
     certificates = [authority.make(f"n{i}") for i in range(3)]
     flags = [authority.flags(one) + tls for one in certificates]
     foreign = [
