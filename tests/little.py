@@ -191,7 +191,7 @@ class Little:
             target = next(i for i, m in enumerate(self.machines) if m.name == peer)
             reader = self._open.get((index, target))
             if reader is not None:
-                reader.feed(frame)
+                reader.feed(b"".join(frame))
                 items = reader.gets()
                 assert items is not False and reader.gets() is False, "one frame, whole"
                 sent.append((index, target, items))

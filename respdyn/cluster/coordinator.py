@@ -31,7 +31,7 @@ from collections import deque
 from collections.abc import Callable
 
 from respdyn.causal import big
-from respdyn.causal.codec import BIG, ELEMENTS, PLAIN, context_of, join_records
+from respdyn.causal.codec import BIG, ELEMENTS, LARGE, PLAIN, context_of, join_records
 from respdyn.causal.dot import Stamp
 from respdyn.causal.parts import is_big
 from respdyn.cluster.hint import WHOLE_BYTES, bare, is_remark
@@ -45,6 +45,7 @@ from respdyn.cluster.messages import (
     POSITION,
     UNKNOWN,
     pair,
+    pair_head,
 )
 from respdyn.cluster.now import Now
 from respdyn.cluster.plan import Plan, ReplicaSet, silent
@@ -130,7 +131,12 @@ class Coordinator(Reads):
         self, replicas: ReplicaSet, write_round: WriteRound, op: WriteOp, reports_siblings: bool
     ) -> None:
         self.counters.writes_coordinated += 1
-        entry = pair(op[2], op[3])
+        if len(op[3]) < LARGE:
+            entry = pair(op[2], op[3])
+        else:
+            entry = pair_head(op[2], op[3])
+            for link in (*replicas.writers, *replicas.besides):
+                link.bodies[id(entry)] = entry, op[3]
         if reports_siblings:
             place = (write_round, len(write_round.ops))
             for link in replicas.writers:

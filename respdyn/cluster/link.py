@@ -161,6 +161,8 @@ class Link:
         """An empty outbox, but for statements."""
         self.verifies: list[bytes] = []
         self.feedbacks: list[bytes] = []
+        # Of entries that are heads of pairs: the head and the large record, by the head's identity.
+        self.bodies: dict[int, tuple[bytes, bytes]] = {}
         self.stores: list[bytes] = []
         self.differs: list[bytes] = []
         self.forwards: list[bytes] = []
@@ -371,10 +373,19 @@ class Link:
                 return False
         return True
 
-    def seal(self, now_ms: int, clock: int, flags: int, mark: int) -> bytes | None:
+    def _with_bodies(self, entries: list[bytes]) -> list[bytes]:
+        parts: list[bytes] = []
+        for entry in entries:
+            parts.append(entry)
+            body = self.bodies.get(id(entry))
+            if body is not None:
+                parts += (body[1], b"\r\n")
+        return parts
+
+    def seal(self, now_ms: int, clock: int, flags: int, mark: int) -> list[bytes] | None:
         """This turn's frame, or None when there is nothing to say, or nothing that cannot wait.
 
-        The outbox is empty after a frame.
+        It is in one piece, but for large records, which all links share. The outbox is empty after.
         """
         if not self.is_connected:
             self._clear()      # nobody hears it; requests that wait were told by `lose`
@@ -421,20 +432,24 @@ class Link:
         )
         items = 1 + self.forward_items + counts[6] + counts[7] + counts[8]
         items += 2 * (counts[0] + counts[1] + counts[2] + counts[3] + counts[5])
+        feedbacks, stores = self.feedbacks, self.stores
+        if self.bodies:
+            feedbacks, stores = self._with_bodies(feedbacks), self._with_bodies(stores)
         parts = [
             b"*%d\r\n$%d\r\n%b\r\n" % (items, len(header), header),
-            *self.verifies, *self.feedbacks, *self.stores, *self.differs, *self.forwards,
-            *answers, *self.requests, *self.responses, *self.gossips,
+            *self.verifies, *feedbacks, *stores, *self.differs, *self.forwards, *answers,
+            *self.requests, *self.responses, *self.gossips,
         ]
         self.speak_by_ms = NEVER
-        frame = b"".join(parts)
-        self.sealed += len(frame)
+        frame = parts if self.bodies else [b"".join(parts)]
+        size = sum(map(len, frame))
+        self.sealed += size
         if has_content:
-            flight.end, flight.size = self.sealed, len(frame)
+            flight.end, flight.size = self.sealed, size
             if flight.size > BULK_BYTES:
                 self.bulk_ms = flight.arrived_ms = now_ms
             self.spoke_ms = now_ms
-            self.untaken.add(number, len(frame), now_ms)
+            self.untaken.add(number, size, now_ms)
             self._clear()
             self.gossips.clear()
         return frame
@@ -467,12 +482,12 @@ def _overdue(
 
 def seal_all(
     links: dict[str, Link], now_ms: int, clock: int, flags: int, mark: int
-) -> tuple[list[tuple[str, bytes]], int]:
+) -> tuple[list[tuple[str, list[bytes]]], int]:
     """The frames that leave in this turn, each with its peer; and when the next must at the latest.
 
     Arguments as of `Link.seal`.
     """
-    frames: list[tuple[str, bytes]] = []
+    frames: list[tuple[str, list[bytes]]] = []
     speak_by_ms = NEVER
     for link in links.values():
         frame = link.seal(now_ms, clock, flags, mark)

@@ -130,6 +130,11 @@ FIRST_STATEMENTS: Final = OPEN_STATEMENTS | {
 }
 
 
+def pair_head(first: bytes, second: bytes) -> bytes:
+    """As `pair`, up to where the second one begins: who sends a large one does not copy it."""
+    return b"$%d\r\n%b\r\n$%d\r\n" % (len(first), first, len(second))
+
+
 def pair(first: bytes, second: bytes) -> bytes:
     """Two bulk strings, encoded."""
     return b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(first), first, len(second), second)

@@ -34,17 +34,19 @@ class Sealer:
         self._key = key
         self._number = 0
 
-    def head(self, frame: bytes) -> bytes:
-        """What goes before this frame, which is the next."""
+    def head(self, *frame: bytes) -> bytes:
+        """What goes before this frame, given in pieces, which is the next."""
         self._number += 1
         number = self._number.to_bytes(8, "big")
-        if len(frame) > _IN_PIECES:
+        size = sum(map(len, frame))
+        if size > _IN_PIECES:
             whole = blake3(number, key=self._key)
-            whole.update(frame)
+            for piece in frame:
+                whole.update(piece)
             mac = whole.digest(MAC_BYTES)
         else:
-            mac = blake3(number + frame, key=self._key).digest(MAC_BYTES)
-        return len(frame).to_bytes(8, "big") + mac
+            mac = blake3(b"".join((number, *frame)), key=self._key).digest(MAC_BYTES)
+        return size.to_bytes(8, "big") + mac
 
 
 class Opener:

@@ -274,20 +274,20 @@ class Outgoing(asyncio.Protocol):
             self._peers.lost(self._peer, self)
         self.dial.ended(self._reason)
 
-    def send(self, frame: bytes) -> None:
-        """One frame. If too much is unsent, the connection is dropped with all of it."""
+    def send(self, *frame: bytes) -> None:
+        """One frame, in pieces. If too much is unsent, the connection is dropped with all of it."""
         transport = self._transport
         if transport is None:
             return
         metrics = self._peers.metrics
         assert self._sealer is not None
-        head = self._sealer.head(frame)
-        size = len(head) + len(frame)
+        head = self._sealer.head(*frame)
+        size = len(head) + sum(map(len, frame))
         metrics.peer_frames_out += 1
         metrics.peer_bytes_out += size
         self._sent += size
-        self._has_bulk = self._has_bulk or len(frame) > BULK_BYTES
-        transport.writelines((head, frame))
+        self._has_bulk = self._has_bulk or size > BULK_BYTES
+        transport.writelines((head, *frame))
         if transport.get_write_buffer_size() > self._peers.output_limit:
             metrics.peer_output_dropped += 1
             self._reason = "too many bytes unsent (peer-output-limit)"

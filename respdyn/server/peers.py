@@ -78,13 +78,13 @@ class Peers:
         """A connection to the peer port."""
         return Incoming(self)
 
-    def send(self, peer: str, frame: bytes) -> None:
-        """One frame to a peer. Without a connection it is lost, which frames may be."""
+    def send(self, peer: str, *frame: bytes) -> None:
+        """One frame, in pieces, to a peer. Without a connection it is lost, which frames may be."""
         link = self.links.get(peer)
         if link is None:
             self.metrics.peer_frames_lost += 1
         else:
-            link.send(frame)
+            link.send(*frame)
 
     def refuse(self, address: str, reason: str, counts: bool = True) -> None:
         """Count a refusal; log it if this address was not refused for this reason before."""

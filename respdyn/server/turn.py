@@ -41,7 +41,7 @@ class Turn:
         self.node = node
         self.metrics = metrics
         self.is_open = False
-        self.send: Callable[[str, bytes], None] = lambda peer, frame: None
+        self.send: Callable[..., None] = lambda peer, *frame: None
         self.flush: Callable[[Session], None] = lambda session: None
         self.is_behind: Callable[[], bool] = lambda: False     # clients wait for the store
         self.submit: Callable[[int, list[bytes], bool], None] = store.submit
@@ -99,7 +99,7 @@ class Turn:
                 self._wanted = out.generation
         send = self.send
         for peer, frame in out.frames:
-            send(peer, frame)
+            send(peer, *frame)
         flush = self.flush
         for session in out.sessions:
             flush(session)

@@ -13,11 +13,11 @@ class TurnOutput:
     __slots__ = ("batch", "frames", "generation", "sessions", "sync")
 
     def __init__(
-        self, sessions: list[Session], frames: list[tuple[str, bytes]], batch: list[bytes],
+        self, sessions: list[Session], frames: list[tuple[str, list[bytes]]], batch: list[bytes],
         generation: int, sync: bool,
     ) -> None:
         self.sessions = sessions          # those with output, or to be closed
-        self.frames = frames              # (peer, bytes)
+        self.frames = frames              # (peer, the frame's pieces)
         self.batch = batch                # flat pairs for the store
         self.generation = generation      # 0: no batch
         self.sync = sync                  # the batch must be on disk before it counts as durable

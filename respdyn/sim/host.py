@@ -353,8 +353,8 @@ class Host:
             self.disk.submit(out.generation, out.batch, out.sync)
             self._start_disk()
         links = self._links
-        for peer, frame in out.frames:
-            connection = links.get(peer)
+        for peer, pieces in out.frames:
+            connection, frame = links.get(peer), b"".join(pieces)
             if connection is not None and connection.state == OPEN:
                 timeline.stamp(self.index, frame)
                 self.around.network.send(connection, frame)

@@ -45,6 +45,23 @@ ALONE: dict[tuple[object, ...], float] = {
 }
 
 
+# On three nodes in one process: each holds the record once, and the frames to both others share it.
+TOGETHER: dict[tuple[object, ...], float] = {
+    ("SETRANGE", "new", LAST, "x"): 3, ("SETRANGE", "k", "5", "y"): 3, ("APPEND", "k", "y"): 3,
+    ("SETBIT", "k", "9", "1"): 3, ("GET", "k"): 1, ("STRLEN", "k"): 0, ("DEL", "k"): 0,
+}
+
+
+@pytest.mark.parametrize("words", TOGETHER, ids=lambda words: " ".join(map(str, words)))
+def test_a_large_value_is_not_copied_for_each_peer(words: tuple[object, ...]) -> None:
+    little = Little(3).ready()
+    own = {"k": little.key_of("A", "k"), "new": little.key_of("A", "n")}
+    client = little.client("A")
+    client("SETRANGE", own["k"], LAST, "x")
+    named = tuple(own.get(str(word), word) for word in words)
+    assert most_copies(little, client, named) < TOGETHER[words] + 0.6
+
+
 @pytest.mark.parametrize("words", ALONE, ids=lambda words: " ".join(map(str, words)))
 def test_a_large_value_is_copied_as_few_times_as_can_be(words: tuple[object, ...]) -> None:
     little = Little(1)

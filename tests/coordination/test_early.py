@@ -183,7 +183,8 @@ def test_a_copy_is_hurried_when_its_answer_is_needed_after_all() -> None:
     little.step()
     assert [target for target, _ in seen] == [0], "the copy of the second waits"
     little.cut("A", "B")
-    ((peer, frame),) = little["B"].drain().frames
+    ((peer, pieces),) = little["B"].drain().frames
+    frame = b"".join(pieces)
     assert peer == little["C"].identity.node_id
     reader = hiredis.Reader()
     reader.feed(frame)

@@ -54,7 +54,7 @@ class Told(Trace):
 
 
 class TurnOutput:
-    def __init__(self, sessions: list[Session], frames: list[tuple[str, bytes]]) -> None:
+    def __init__(self, sessions: list[Session], frames: list[tuple[str, list[bytes]]]) -> None:
         self.sessions = sessions
         self.frames = frames
         self.batch: list[bytes] = []
@@ -192,7 +192,7 @@ class StubNode:
         for session in sessions:
             session.is_dirty = False
         frames, self.out = self.out, []
-        return TurnOutput(sessions, frames)
+        return TurnOutput(sessions, [(peer, [frame]) for peer, frame in frames])
 
 
 class Served:
