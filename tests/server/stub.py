@@ -75,6 +75,9 @@ class StubReadiness:
     def __init__(self) -> None:
         self.unreached: dict[str, str] = {}
 
+    def unheard(self, peer: str, ms: int) -> None:
+        """Nothing has come from there for so long."""
+
 
 class StubNode:
     """Answers PING, ECHO, SET, GET, BIG bytes, LATER (held until `release`), AUTH and QUIT."""
