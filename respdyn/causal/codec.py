@@ -26,7 +26,6 @@ Functions other than `decode` and `verify` may be given only records that were m
 `verify`: then they never raise.
 """
 
-from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 from zlib import crc32
@@ -120,15 +119,6 @@ def encode_plain(
         return _pack_head(VERSION, 7, crc32(body, _SEED_EXPIRING)) + body
     body = _pack_plain(clock, actor, lo, hi) + value
     return _pack_head(VERSION, 5, crc32(body, _SEED_LIVE)) + body
-
-
-def with_value(plain: bytes, parts: Sequence[bytes | memoryview]) -> bytes:
-    """The PLAIN record of an empty value, with the value that these make; each is copied once."""
-    start, form = plain[6:], plain[1]
-    checksum = crc32(start, _SEED | form)
-    for part in parts:
-        checksum = crc32(part, checksum)
-    return b"".join((_pack_head(VERSION, form, checksum), start, *parts))
 
 
 def overwrite_plain(

@@ -6,6 +6,7 @@ map), 16 BIG (its head; the elements are elsewhere, see `big`). The first byte i
 layout, bytes 2 to 6 are the checksum of form and body.
 """
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 from zlib import crc32
@@ -36,6 +37,15 @@ _pack_head: Final = Struct(">BBI").pack
 def seal(form: int, body: bytes) -> bytes:
     """A record from its form and body. The checksum begins with version and form."""
     return _pack_head(VERSION, form, crc32(body, VERSION << 8 | form)) + body
+
+
+def with_value(plain: bytes, parts: Sequence[bytes | memoryview]) -> bytes:
+    """The PLAIN record of an empty value, with the value that these make; each is copied once."""
+    start, form = plain[HEAD_BYTES:], plain[1]
+    checksum = crc32(start, VERSION << 8 | form)
+    for part in parts:
+        checksum = crc32(part, checksum)
+    return b"".join((_pack_head(VERSION, form, checksum), start, *parts))
 
 
 def is_long_enough(kind: bytes, payload_bytes: int) -> bool:

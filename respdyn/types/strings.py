@@ -35,6 +35,7 @@ from respdyn.causal.context import Context, claim
 from respdyn.causal.dot import Stamp as Stamp
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.dotted_map import DottedMap
+from respdyn.causal.form import with_value
 from respdyn.causal.hybrid_clock import CLOCK_MAX
 from respdyn.errors import UsedTwice
 from respdyn.types import counters, hyperloglog, resets
@@ -97,7 +98,7 @@ def assign_parts(
     """As `assign`, of a value that is put together here, and copied once if that can be."""
     written = assign(record, stamp, b"", expire_at)
     if written[1] & codec.PLAIN:
-        return codec.with_value(written, parts)
+        return with_value(written, parts)
     return assign(record, stamp, b"".join(parts), expire_at)
 
 
