@@ -383,7 +383,7 @@ class Client(asyncio.Protocol):
             self._take_later()
             return
         self._has_more = False
-        serve = turn.node.serve
+        node = turn.node
         soft = self._soft
         most = COMMANDS_PER_TURN if self._is_free else STRANGER_COMMANDS
         began_s = 0.0
@@ -393,7 +393,7 @@ class Client(asyncio.Protocol):
                     self._is_free = reader.authenticated = True
                     self._limit_output()
                     soft = self._soft
-                ran = serve(session, reader, most if most < HELPING else HELPING, soft)
+                ran = node.serve(session, reader, most if most < HELPING else HELPING, soft)
                 most -= ran
                 if ran >= HELPING:          # a small pipeline is not timed at all
                     now_s = clock_s()
