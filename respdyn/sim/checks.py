@@ -7,7 +7,7 @@ the copies are equal to the byte; nothing waits in any queue; walking all keys f
 from collections.abc import Callable
 
 from respdyn.ring.hashing import locator, slot_of_locator
-from respdyn.sim import collectors, operations, readers
+from respdyn.sim import collectors, operations
 from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Client
 from respdyn.sim.clocks import EPOCH_MS
@@ -134,7 +134,7 @@ def read_all(
     world: World, label: str, hosts: list[Host], terms: tuple[bytes, ...] = ()
 ) -> list[Prober]:
     """Read every key whole through each of these hosts."""
-    return probe(world, hosts, lambda _: readers.of_all(world, terms), label, _SERVE_US)
+    return probe(world, hosts, lambda _: collectors.readers_of(world, terms), label, _SERVE_US)
 
 
 def end(world: World) -> None:
@@ -150,7 +150,7 @@ def end(world: World) -> None:
     compare_copies(world)
     asked_us = world.now_us
     probers = read_all(world, "e", world.hosts)
-    keys = readers.strings(world)
+    keys = collectors.strings_of(world)
     for index, key in enumerate(keys):
         told = [prober.results[index].read or () for prober in probers]
         # Nodes whose clocks differ may see a value expire at different moments.
@@ -165,7 +165,7 @@ def end(world: World) -> None:
         if len(told[0]) > 1:
             world.count("siblings in the end")
     alive = {key for index, key in enumerate(keys) if probers[0].results[index].read}
-    for index, (key, kind) in enumerate(readers.collections(world), len(keys)):
+    for index, (key, kind) in enumerate(collectors.collections_of(world), len(keys)):
         told_of = [prober.results[index] for prober in probers]
         said = [collectors.answers(op) for op in told_of]
         if any(one != said[0] for one in said) and not _fades(world, key):
@@ -285,12 +285,12 @@ def _unlike(world: World) -> list[tuple[bytes, dict[bytes, str]]]:
 
 def _keys(world: World) -> list[bytes]:
     """All keys."""
-    return [*readers.strings(world), *(key for key, _ in readers.collections(world))]
+    return [*collectors.strings_of(world), *(key for key, _ in collectors.collections_of(world))]
 
 
 def _fades(world: World, key: bytes) -> bool:
     """Whether a key, or a part of it, was ever given a time to live."""
-    kind = dict(readers.collections(world)).get(key)
+    kind = dict(collectors.collections_of(world)).get(key)
     if kind is None:
         return world.history.of(key).may_expire()
     return any(

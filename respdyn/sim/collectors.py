@@ -12,7 +12,10 @@ What they do with a key depends on its kind:
     points      ZINCRBY and ZSCORE: the sum is exact
 """
 
-from respdyn.sim import collection_ops
+from collections.abc import Callable
+from functools import partial
+
+from respdyn.sim import collection_ops, operations
 from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Busy
 from respdyn.sim.operations import DONE, Op
@@ -203,3 +206,22 @@ def answers(op: Op) -> object:
         return [(part.is_shown, part.read) for part in op.parts]
     return op.result
 
+
+# ---- all that there is ----
+
+def strings_of(world: World) -> list[bytes]:
+    """All keys with strings that any client ever used."""
+    return sorted(key for key in world.history.keys if not collection_ops.is_element(key))
+
+
+def collections_of(world: World) -> list[tuple[bytes, str]]:
+    """All keys that hold collections, and of which kind."""
+    return [(key.encode(), kind) for key, kind in world.plan.collections]
+
+
+def readers_of(world: World, terms: tuple[bytes, ...] = ()) -> list[Callable[[], Op]]:
+    """Read each string, then each collection."""
+    return [
+        *(partial(operations.getctx, key, terms) for key in strings_of(world)),
+        *(partial(whole, key, kind, terms) for key, kind in collections_of(world)),
+    ]

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from respdyn.sim import readers
 from respdyn.sim.clients import Client
+from respdyn.sim.collectors import readers_of
 from respdyn.sim.host import UP
 from respdyn.sim.operations import DONE, Op
 from respdyn.sim.world import World
@@ -58,7 +58,7 @@ class Repairer(Client):
         self._fill()
 
     def _fill(self) -> None:
-        self._todo = readers.of_all(self.world, (b"R", b"ALL", b"SLOPPY", b"no"))
+        self._todo = readers_of(self.world, (b"R", b"ALL", b"SLOPPY", b"no"))
         self._later(0, self._step)
 
     def _step(self) -> None:
