@@ -21,7 +21,7 @@ from respdyn.config import Settings, is_loopback_only
 from respdyn.metrics import ServerMetrics
 from respdyn.ports import BULK_BYTES
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
-from respdyn.server.gate import Gates
+from respdyn.server.tls_handshakes import Handshakes
 from respdyn.server.turn import Turn
 from respdyn.sessions.session import Session
 
@@ -58,7 +58,7 @@ class Clients:
         self.is_accepting = True
         self.call_soon = loop.call_soon
         self._loop = loop
-        self.gates = Gates(loop, self.room, self.count_refused)
+        self.handshakes = Handshakes(loop, self.room, self.count_refused)
         self.stuck: dict[Client, None] = {}     # their sockets take no more
         self._lingering: dict[Client, float] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -74,7 +74,7 @@ class Clients:
         self.is_accepting = False
         if self._sweeper is not None:
             self._sweeper.cancel()
-        self.gates.close()
+        self.handshakes.close()
         for client in list(self.connections):
             client.close()
 
@@ -108,7 +108,7 @@ class Clients:
     def room(self) -> int:
         """How many more there may be; handshakes under way count, and more than all is below 0."""
         most = self.turn.node.settings.max_clients
-        return most - len(self.connections) - len(self.gates.open)
+        return most - len(self.connections) - len(self.handshakes.open)
 
     def count_refused(self) -> None:
         """There was one too many."""

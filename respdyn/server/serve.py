@@ -35,7 +35,6 @@ from respdyn.metrics import ServerMetrics
 from respdyn.node import Node
 from respdyn.ports import Random, Store, Trace
 from respdyn.server.clients import Clients
-from respdyn.server.doors import Doors
 from respdyn.server.host import Process
 from respdyn.server.http import HttpDoor
 from respdyn.server.listeners import (
@@ -44,6 +43,7 @@ from respdyn.server.listeners import (
     bind_all,
     raise_descriptors,
 )
+from respdyn.server.listening import Listeners
 from respdyn.server.peers import Peers
 from respdyn.server.process_stats import ProcessStats, resident_bytes
 from respdyn.server.scripts import ScriptProcess
@@ -190,12 +190,12 @@ class Server:
         )
         self._facts = ProcessStats(self._node, self._metrics)
         self._http = HttpDoor(loop, self._metrics, self._unready, self._exposition)
-        self._doors = Doors(loop, self._tls, {
+        self._listeners = Listeners(loop, self._tls, {
             "port": self._clients.main_door, "tls-port": self._clients.main_door,
             "cluster-port": self._clients.cluster_door,
             "tls-cluster-port": self._clients.cluster_door,
             "peer-port": self._peers.door, "http-port": self._http,
-        }, self._clients.gates)
+        }, self._clients.handshakes)
         self._renewing: asyncio.Task[None] | None = None
         self._disk: StorageProcess | None = None
         if isinstance(store, RocksStore):
@@ -215,7 +215,7 @@ class Server:
                 loop.add_signal_handler(number, self._signalled, number)
             loop.add_signal_handler(signal.SIGHUP, self._reload)
             await self._start_node()
-            await self._doors.open(sockets)
+            await self._listeners.open(sockets)
         except (StartError, StoreError, ConfigError) as wrong:
             self._stop_store()
             raise StartError(str(wrong)) from None
@@ -320,7 +320,7 @@ class Server:
 
     async def _leave(self) -> None:
         """Close everything at once: nobody was served yet, and nothing is stored."""
-        self._doors.close()
+        self._listeners.close()
         self._clients.abort()
         self._peers.stop()
         self._http.stop()
@@ -332,7 +332,7 @@ class Server:
         """Send clients elsewhere, let nobody in, answer what was asked, flush, close."""
         self._trace.event("stopping", signal=self._reason)
         await self._drain()
-        self._doors.close()
+        self._listeners.close()
         self._turn.begin()
         self._clients.stop()
         await self._wait_for(lambda: not self._clients.connections, IDLE_S)
@@ -443,7 +443,7 @@ class Server:
     def _renew_tls(self, settings: Settings) -> None:
         if self._tls.change(settings):
             self._trace.event("tls_reloaded", certificate=settings.tls_cert_file)
-            self._renewing = self._loop.create_task(self._doors.renew())
+            self._renewing = self._loop.create_task(self._listeners.renew())
 
     # ---- what others ask ----
 

@@ -1,8 +1,9 @@
 """What stands before a client over TLS: its connection counts from the first moment.
 
 A listener of asyncio's that speaks TLS tells of a connection only when its handshake is over, and
-whoever leaves handshakes unfinished would not be counted. So connections are accepted here, and are
-in `Gates` among the clients until their handshakes are over or `HANDSHAKE_S` have passed.
+a client that leaves handshakes unfinished would not be counted. So connections are accepted here,
+and are in `Handshakes` among the clients until their handshakes are over or `HANDSHAKE_S` have
+passed.
 """
 
 import asyncio
@@ -15,10 +16,10 @@ HANDSHAKE_S: Final = 5.0
 TOLD_MAX: Final = 32        # so many beyond the limit are let in, to be told that they are too many
 _PAUSE_S: Final = 0.1       # after the system could not accept
 
-Door = Callable[[], asyncio.Protocol]
+MakeProtocol = Callable[[], asyncio.Protocol]
 
 
-class Gates:
+class Handshakes:
     """All handshakes of clients that are under way."""
 
     def __init__(
@@ -29,24 +30,26 @@ class Gates:
         self._room = room           # how many more clients there may be
         self._refused = refused     # hears of one too many
 
-    def let_in(self, sock: socket.socket, context: ssl.SSLContext, door: Door) -> None:
-        """Somebody has connected."""
+    def accept(
+        self, sock: socket.socket, context: ssl.SSLContext, make_protocol: MakeProtocol
+    ) -> None:
+        """A client has connected."""
         if self._room() + TOLD_MAX <= 0:
             self._refused()
             sock.close()
             return
-        task = self._loop.create_task(self._shake_hands(sock, context, door))
+        task = self._loop.create_task(self._shake_hands(sock, context, make_protocol))
         self.open[task] = sock
         task.add_done_callback(self.open.pop)
 
     async def _shake_hands(
-        self, sock: socket.socket, context: ssl.SSLContext, door: Door
+        self, sock: socket.socket, context: ssl.SSLContext, make_protocol: MakeProtocol
     ) -> None:
         try:
             await self._loop.connect_accepted_socket(
-                door, sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+                make_protocol, sock, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
             )
-        except OSError:             # an SSLError is one; whoever refused it has told so
+        except OSError:             # an SSLError is one; the side that refused it has said so
             sock.close()
 
     def close(self) -> None:
@@ -61,17 +64,17 @@ class Acceptor:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext,
-        door: Door, gates: Gates,
+        make_protocol: MakeProtocol, handshakes: Handshakes,
     ) -> None:
         self._loop = loop
         self._sock = sock
         self._context = context
-        self._door = door
-        self._gates = gates
+        self._make_protocol = make_protocol
+        self._handshakes = handshakes
         self._accepting = loop.create_task(self._accept())
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept no connection any more."""
         self._accepting.cancel()
         self._sock.close()
 
@@ -82,4 +85,4 @@ class Acceptor:
             except OSError:         # out of descriptors, or the client has gone again
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            self._gates.let_in(sock, self._context, self._door)
+            self._handshakes.accept(sock, self._context, self._make_protocol)

@@ -1,4 +1,4 @@
-"""The listeners: which sockets lead to whom, and over what.
+"""The listeners: which socket leads to which protocol, and over what.
 
 A listener over TLS is made anew on the same socket when certificates change. What is on its way
 meanwhile waits in the system's queue, and connections that stand are not touched.
@@ -8,24 +8,25 @@ import asyncio
 import socket
 from typing import Final
 
-from respdyn.server.gate import HANDSHAKE_S, Acceptor, Door, Gates
 from respdyn.server.listeners import in_use
 from respdyn.server.tls import Tls
+from respdyn.server.tls_handshakes import HANDSHAKE_S, Acceptor, Handshakes, MakeProtocol
 
 BACKLOG: Final = 511
 CLIENTS: Final = frozenset(("tls-port", "tls-cluster-port"))
 
 
-class Doors:
+class Listeners:
     """All listeners of a node."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, tls: Tls, doors: dict[str, Door], gates: Gates,
+        self, loop: asyncio.AbstractEventLoop, tls: Tls, makers: dict[str, MakeProtocol],
+        handshakes: Handshakes,
     ) -> None:
         self._loop = loop
         self._tls = tls
-        self._doors = doors             # by setting
-        self._gates = gates             # before those of clients
+        self._makers = makers           # by setting
+        self._handshakes = handshakes   # of those of clients
         self._sockets: list[tuple[str, socket.socket]] = []
         self._servers: dict[socket.socket, asyncio.Server | Acceptor] = {}
         self._is_closed = False
@@ -50,7 +51,7 @@ class Doors:
                 older.close()
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept no connection any more."""
         self._is_closed = True
         for server in self._servers.values():
             server.close()
@@ -59,11 +60,11 @@ class Doors:
 
     async def _listen(self, name: str, sock: socket.socket) -> asyncio.Server | Acceptor:
         context = self._tls.listener(name)
-        door = self._doors[name]
+        make_protocol = self._makers[name]
         if context is not None and name in CLIENTS:
             sock.listen(BACKLOG)
-            return Acceptor(self._loop, sock.dup(), context, door, self._gates)
+            return Acceptor(self._loop, sock.dup(), context, make_protocol, self._handshakes)
         return await self._loop.create_server(
-            door, sock=sock.dup(), backlog=BACKLOG, ssl=context,
+            make_protocol, sock=sock.dup(), backlog=BACKLOG, ssl=context,
             ssl_handshake_timeout=HANDSHAKE_S if context is not None else None,
         )
