@@ -44,6 +44,12 @@ STORIES = {
                    " / w SADD s y / a SCARD s / w SADD s z / a SMISMEMBER s y z / w SREM s no"
                    " / w SREM s y / a SINTERCARD 2 s t / w SADD t 1 / w SADD s 1 / a SCARD s"
                    " / w SREM s z / a SCARD s / w SPOP s / a HSET h a 1 / w DEL h",
+    "sorted sets": "a CLIENT TRACKING ON / a ZSCORE z m / w ZADD z 1 n / w ZADD z 1 m"
+                   " / a ZRANGE z 0 -1 / w ZREM z no / w ZINCRBY z 2 m / a ZCARD no"
+                   " / w ZADD no XX 1 a"
+                   " / w ZADD no 1 a / a ZUNION 2 z no / w ZADD no 2 b / w ZREM z n"
+                   " / a GEOPOS g p / w GEOADD g 1 1 p / a GEOSEARCH g FROMLONLAT 1 1 BYRADIUS 1 m"
+                   " / w ZREM g p / a ZRANK z m / w ZPOPMIN z / a SORT l / w SORT no STORE l",
     "flush": "a CLIENT TRACKING ON / a GET k / w SET k 1 / a GET k / w FLUSHALL / w SET k 2",
     "what is refused":
         "a CLIENT TRACKING / a CLIENT TRACKING MAYBE / a CLIENT TRACKING ON NOPE"
