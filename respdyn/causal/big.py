@@ -74,6 +74,14 @@ def weight(record: bytes) -> int:
     )
 
 
+def roots_of(record: bytes) -> list[Node]:
+    """The roots of both trees of a big record."""
+    big = trees_of(record)
+    cells: Node | None = big.cells
+    dots: Node | None = big.dots
+    return [root for root in (cells, dots) if root is not None]
+
+
 def weight_of_cells(record: bytes) -> int:
     """How many bytes the elements of a big record take."""
     cells: Node | None = trees_of(record).cells

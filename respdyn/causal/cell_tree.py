@@ -14,7 +14,7 @@ from zlib import crc32
 
 from respdyn.causal.element_map import INLINE_BYTES
 from respdyn.causal.form import CLOCK_BYTES, LIVE, form_of
-from respdyn.causal.persistent_tree import Node, instead, kid_at, leaves, rooted
+from respdyn.causal.persistent_tree import NO_KIDS, Node, instead, kid_at, leaves, rooted
 
 LEAF_ELEMENTS: Final = 32
 LEAF_BYTES: Final = 4096        # of a leaf, unless a single element has more
@@ -136,7 +136,7 @@ def nth(node: Node | None, kind: bytes, index: int, before: int) -> bytes:
 
 def leaf_of(low: bytes, data: bytes) -> Node:
     """A leaf with its sums."""
-    node = Node(low, data, [])
+    node = Node(low, data, NO_KIDS)
     node.weight = len(data)
     at, size = 0, len(data)
     last, is_crowded = b"", False
@@ -225,7 +225,7 @@ def _changed(
         return [leaf_of(low, data[:middle]), leaf_of(place_of(second), data[middle:])]
     if gone.top == node.top and come.top < node.top:
         return [leaf_of(low, data)]
-    made = Node(low, data, [])
+    made = Node(low, data, NO_KIDS)
     made.count = count
     made.weight = len(data)
     made.live = node.live - gone.live + come.live

@@ -10,7 +10,7 @@ stretch of dots at a time, by the XOR of marks.
 
 from typing import Final
 
-from respdyn.causal.persistent_tree import Node, instead, kid_at, rooted
+from respdyn.causal.persistent_tree import NO_KIDS, Node, instead, kid_at, rooted
 
 KEY_BYTES: Final = 15
 ENTRY_BYTES: Final = 23
@@ -124,7 +124,7 @@ def _changed(node: Node, key: bytes, entry: bytes) -> list[Node]:
 
 
 def _leaf(data: bytes) -> Node:
-    node = Node(data[:KEY_BYTES], data, [])
+    node = Node(data[:KEY_BYTES], data, NO_KIDS)
     node.count = len(data) // ENTRY_BYTES
     node.weight = len(data)
     mark = 0

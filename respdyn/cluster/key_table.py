@@ -9,10 +9,13 @@ from itertools import compress
 from typing import Final
 from zlib import crc32
 
+from respdyn.causal.big import roots_of
 from respdyn.causal.codec import is_live
+from respdyn.causal.persistent_tree import Node, take_down
 from respdyn.ring.hashing import SLOTS, Locator, slot_of_locator
 from respdyn.types.values import is_timed
 
+NODES_FREED: Final = 1000        # of big records that are no more, in a turn: about a millisecond
 OVER_MAX: Final = 10_000         # expired values that are told apart from those never read
 
 
@@ -27,6 +30,8 @@ class KeyTable:
         # Values that a read has met expired, as they were then: they are counted no more.
         self._over: dict[Locator, bytes] = {}
         self._over_before = 0                        # such that were written again since
+        self._falling: list[Node] = []               # of big records that are no more
+        self._fell: list[Node] = []                  # the same, in this turn
 
     def get(self, locator: Locator) -> bytes:
         """The record, or b"" for none."""
@@ -41,6 +46,16 @@ class KeyTable:
         was_timed, is_timed_now = is_timed(before), is_timed(after)
         if was_timed != is_timed_now:
             self.timed[locator[2]][partition] += 1 if is_timed_now else -1
+
+    def let_fall(self, record: bytes) -> None:
+        """A big record is no more: its nodes are freed some at a time, from the next turn on."""
+        self._fell += roots_of(record)
+
+    def free_some(self) -> None:
+        """Free what this turn may; what has fallen in it may still be looked at."""
+        take_down(self._falling, NODES_FREED)
+        self._falling += self._fell
+        self._fell.clear()
 
     def note_expired(self, locator: Locator, record: bytes) -> None:
         """A read has met this record, and its value has expired: it counts no more as a key."""

@@ -161,6 +161,7 @@ class Replica(KeyTable):
         if not new[1] & BIG:
             if was_big:
                 self.batch += sweep_of(locator)
+                self.let_fall(old)
             self.batch += (locator, new)
         elif was_big:
             self.batch += (locator, new)
@@ -172,6 +173,7 @@ class Replica(KeyTable):
 
     def turn_ends(self) -> list[bytes]:
         """What the store is given of this turn."""
+        self.free_some()
         batch, self.batch = self.batch, []
         if self.heads:
             batch = one_head_each(batch, self.heads)
@@ -350,6 +352,7 @@ class Replica(KeyTable):
         self._count(locator, record, b"")
         if record[1] & BIG:
             self.batch += sweep_of(locator)
+            self.let_fall(record)
         self.batch += (locator, b"")
 
     @staticmethod

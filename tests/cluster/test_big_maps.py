@@ -1,5 +1,6 @@
 """Hashes and sets of many elements: what a small one does, at the cost of what is touched."""
 
+import gc
 import inspect
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from respdyn.causal import big, cell_tree, codec, element_map
 from respdyn.causal.codec import digest
 from respdyn.causal.parts import flat
-from respdyn.cluster import element_rows
+from respdyn.causal.persistent_tree import Node, take_down
+from respdyn.cluster import element_rows, key_table
 from respdyn.ports import ROW
 from respdyn.storage.memory import apply
 from tests.cluster import test_element_maps as small
@@ -263,3 +265,35 @@ def test_a_reader_gets_what_another_owner_has():
     little.run(2000)
     assert a("SCARD", key) == MANY
     assert a("SISMEMBER", key, "new") == 1 and a("SISMEMBER", key, 5) == 0
+
+
+def nodes_there():
+    return sum(type(one) is Node for one in gc.get_objects())
+
+
+def test_what_is_deleted_is_freed_some_at_a_time(monkeypatch):
+    """DEL, and FLUSHALL: a turn lets go of no more nodes than it may; in the end all are gone."""
+    monkeypatch.setattr(key_table, "NODES_FREED", 50)
+    gc.collect()
+    before = nodes_there()
+    little = Little(1).ready()
+    client = little.client("A")
+    fill(client, "s")
+    fill(client, "t")
+    little.run(50)
+    replica = little["A"].replica
+    full = nodes_there() - before
+    freed = []
+
+    def watched(nodes, most):
+        there = nodes_there()
+        take_down(nodes, most)
+        freed.append(there - nodes_there())
+
+    monkeypatch.setattr(key_table, "take_down", watched)
+    client("DEL", "s")
+    client("FLUSHALL")
+    while nodes_there() > before:
+        assert len(freed) < 200
+        replica.turn_ends()
+    assert max(freed) <= 50 and sum(freed) >= full > 300
