@@ -39,8 +39,8 @@ from respdyn.causal.rows import ROW_BYTES, covers, edges_of, unite_rows
 BIG_BYTES: Final = 2048         # a map of more is taken apart
 SMALL_BYTES: Final = 1024       # and put together again once its cells have less
 # Those of whose elements nothing must be found by its order in the record.
-KINDS: Final = frozenset((b"f", b"m", b"t", b"z"))
-ORDERED: Final = b"z"           # the kind for which lineages are told
+KINDS: Final = frozenset((b"f", b"l", b"m", b"t", b"z"))
+ORDERED: Final = (b"l", b"z")   # the kinds for which lineages are told
 # So many joins are told of, and one more for each 16 elements; after more, all is read as well.
 LINEAGE_MIN: Final = 1000
 ONE_BY_ONE: Final = 1000        # elements that a join takes out, be they most of all
@@ -367,7 +367,7 @@ def joined(record: bytes, their_rows: bytes, theirs: list[Entry]) -> bytes:
         change.cells, change.dots, change.actors, change.touched, change.mark, change.counts, rows,
         key,
     )
-    if ORDERED in change.counts and _baselines(change.key) == _baselines(key):
+    if any(kind in change.counts for kind in ORDERED) and _baselines(change.key) == _baselines(key):
         _tell(record, made)
     return made
 
@@ -382,7 +382,8 @@ def _tell(record: bytes, made: bytes) -> None:
     was, became = trees_of(record), trees_of(made)
     before: Lineage | None = was.lineage
     touched: list[bytes] = became.touched
-    count = counts_of(record).get(ORDERED, 0)
+    counts = counts_of(record)
+    count = max(counts.get(kind, 0) for kind in ORDERED)
     steps = before.steps + 1 if before is not None else 1
     if steps > LINEAGE_MIN + (count >> 4):
         before, steps = None, 1

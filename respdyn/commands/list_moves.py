@@ -100,8 +100,7 @@ def move_of(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Move | bytes:
 
 def _end(view: View, is_left: bool) -> list[bytes]:
     """The item at an end, its element, and the dots of its cells; nothing if there is none."""
-    letter = lists.LETTER
-    elements = view.first(letter, 1) if is_left else view.last(letter, 1)
+    elements = lists.first(view, 1) if is_left else lists.last(view, 1)
     if not elements:
         return []
     element = elements[0]
@@ -136,8 +135,7 @@ def lmove_within(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     is_left, to_left = _side(argv[3]), _side(argv[4])
     if not draft.open():
         return null(resp3)
-    letter = lists.LETTER
-    ends = draft.first(letter, 1), draft.last(letter, 1)
+    ends = lists.first(draft, 1), lists.last(draft, 1)
     found = taken(draft, 1, is_left)
     lists.push(draft, found, is_left=to_left, end=ends[not to_left])
     return bulk(found[0])

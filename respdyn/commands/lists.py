@@ -69,8 +69,7 @@ def positive(argument: bytes, text: str) -> int:
 
 def taken(draft: Draft, count: int, is_left: bool) -> list[bytes]:
     """So many items, taken from an end."""
-    letter = lists.LETTER
-    elements = draft.first(letter, count) if is_left else draft.last(letter, count)[::-1]
+    elements = lists.first(draft, count) if is_left else lists.last(draft, count)[::-1]
     found = [lists.value(draft, element) for element in elements]
     for element in elements:
         draft.drop(element)
@@ -155,8 +154,7 @@ def ltrim(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     start, stop = _within(start, stop, size)
     if start > stop:
         start, stop = size, size - 1
-    letter = lists.LETTER
-    gone = draft.first(letter, start) + draft.last(letter, size - 1 - stop)
+    gone = lists.first(draft, start) + lists.last(draft, size - 1 - stop)
     for element in gone:
         draft.drop(element)
     return OK

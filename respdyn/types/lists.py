@@ -13,7 +13,7 @@ Source: Redis `t_list.c` and `rdb.c`; decision 0053.
 from typing import Final
 
 from respdyn.causal.dot import Stamp
-from respdyn.types import keyed, positions
+from respdyn.types import keyed, list_order, positions
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
 from respdyn.types.packed import (
     pack_items,
@@ -24,7 +24,7 @@ from respdyn.types.packed import (
 )
 from respdyn.types.view import Draft, ElementKind, View, always, never
 
-LETTER: Final = b"l"
+LETTER: Final = list_order.LETTER
 
 _CLOCK: Final = 8
 _NODE_BYTES: Final = 8192       # of a listpack in a dump: Redis's `list-max-listpack-size` of -2
@@ -45,10 +45,27 @@ def count(view: View) -> int:
 
 def at(view: View, start: int, stop: int) -> list[bytes]:
     """The elements of the items from `start` to `stop`, both counted from the left, inclusive."""
+    if view.is_big():
+        return list_order.order_of(view).span(start, stop + 1)
     size = count(view)
     if stop < size - start:
         return view.first(LETTER, stop + 1)[start:]
     return view.last(LETTER, size - start)[: stop - start + 1]
+
+
+def first(view: View, count: int) -> list[bytes]:
+    """The elements of so many items at the left end, from left to right."""
+    if view.is_big():
+        return list_order.order_of(view).span(0, count)
+    return view.first(LETTER, count)
+
+
+def last(view: View, count: int) -> list[bytes]:
+    """The elements of so many items at the right end, from left to right."""
+    if view.is_big():
+        order = list_order.order_of(view)
+        return order.span(len(order) - count, len(order))
+    return view.last(LETTER, count)
 
 
 def value(view: View, element: bytes) -> bytes:
@@ -69,7 +86,7 @@ def push(
 ) -> None:
     """LPUSH or RPUSH: the first of the items first. `end`: the element at that end, if known."""
     if end is None:
-        end = draft.first(LETTER, 1) if is_left else draft.last(LETTER, 1)
+        end = first(draft, 1) if is_left else last(draft, 1)
     draft.begin()
     dots = draft.next_dots(len(items))
     made = (positions.before_first if is_left else positions.after_last)(

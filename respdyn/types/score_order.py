@@ -11,9 +11,9 @@ Source: Redis `t_zset.c`, where a skip list does this. Marks: decision 0036.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from math import inf, nextafter
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
@@ -89,16 +89,19 @@ class Order:
         return not self.scores or bool(self._ranked[0][0] == self._ranked[-1][0])
 
 
-class Orders:
+Kept = TypeVar("Kept", bound=Sized)
+
+
+class Orders(Generic[Kept]):
     """The orders that are kept, by the seals of their records."""
 
     def __init__(self, most: int = ORDERED_MAX) -> None:
         self._most = most
-        self._kept: OrderedDict[Seal, Order] = OrderedDict()
+        self._kept: OrderedDict[Seal, Kept] = OrderedDict()
         self.members = 0
         self.dropped = 0                # orders that were given up for others
 
-    def keep(self, seal: Seal, order: Order) -> None:
+    def keep(self, seal: Seal, order: Kept) -> None:
         """Keep it, and give up others if they are too many."""
         self.take(seal)
         self._kept[seal] = order
@@ -108,7 +111,7 @@ class Orders:
             self.members -= len(old)
             self.dropped += 1
 
-    def take(self, seal: Seal) -> Order | None:
+    def take(self, seal: Seal) -> Kept | None:
         """The order of the record with this seal, no longer kept; None if there is none."""
         order = self._kept.pop(seal, None)
         if order is not None:

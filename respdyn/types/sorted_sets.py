@@ -319,6 +319,6 @@ def _is_live(view: View, element: bytes) -> bool:
     return _score(view, element) is not None
 
 
-ORDERS: Final = Orders()
+ORDERS: Final[Orders[Order]] = Orders()
 SCORES: Final = ElementKind(LETTER, _prepare, _is_live)
 _TABLE, _TABLE_2, _ZIPLIST, _LISTPACK = DUMP_NUMBERS = (3, 5, 12, 17)

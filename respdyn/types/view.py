@@ -151,7 +151,8 @@ class View:
     def _is_unread(self) -> bool:
         """Whether the record's bytes tell all, and its elements were not read yet."""
         return (
-            bool(self.record[1] & codec.ELEMENTS) and not self._is_read and not self.is_changed()
+            self.record[1] & (codec.ELEMENTS | codec.BIG) == codec.ELEMENTS
+            and not self._is_read and not self.is_changed()
         )
 
     def has_any(self, letter: bytes) -> bool:

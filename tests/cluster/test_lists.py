@@ -34,6 +34,31 @@ def test_what_is_pushed_at_one_node_is_popped_at_another() -> None:
     alike(little, "l")
 
 
+def test_a_long_list_is_one_as_well() -> None:
+    little = Little(3).ready()
+    a, b, c = (little.client(name) for name in "ABC")
+    assert a("RPUSH", "l", *range(400)) == 400
+    assert b("LPUSH", "l", "first") == 401
+    assert c("LRANGE", "l", 0, 2) == [b"first", b"0", b"1"]
+    assert b("LRANGE", "l", -2, -1) == [b"398", b"399"]
+    assert [c("LPOP", "l"), a("RPOP", "l"), b("LINDEX", "l", 200)] == [b"first", b"399", b"200"]
+    assert c("LMOVE", "l", "l", "LEFT", "RIGHT") == b"0"
+    assert a("LMOVE", "l", "m", "RIGHT", "LEFT") == b"0"
+    assert b("LINSERT", "l", "AFTER", "200", "more") == 399
+    assert c("LRANGE", "l", 199, 201) == [b"200", b"more", b"201"]
+    assert a("LTRIM", "l", 100, -101) == b"OK"
+    assert b("LRANGE", "l", 0, -1)[::198] == [b"101", b"298"]
+    little.run(50)
+    assert [little.client(name)("LLEN", "l") for name in "ABC"] == [199] * 3
+    little.kill("A")
+    little.run(50)
+    assert b("LPOP", "l") == b"101"
+    little.boot("A")
+    little.run(3000)
+    assert items(little, "A", "l") == items(little, "B", "l")
+    assert a is not None and items(little, "A", "l")[0] == b"102"
+
+
 def test_pushes_on_both_sides_of_a_cut_are_all_there_in_one_order() -> None:
     little = Little(3, w=1, r=1).ready()
     a, b = little.client("A"), little.client("B")
