@@ -74,9 +74,10 @@ class Engine:
 
     def __init__(
         self, make_judge: MakeJudge, is_over: Callable[[], bool] = lambda: False,
-        begins: Callable[[int], None] = lambda number: None,
+        begins: Callable[[int], None] = lambda number: None, most_kb: int = 1 << 40,
     ) -> None:
-        """`is_over`: whether the script at hand must stop; asked now and then while it runs.
+        """`is_over`: whether the script at hand must stop; asked now and then while it runs, and
+        when it holds more than `most_kb`.
 
         `begins` hears the number of each job before it is begun or goes on, 0 when all are done.
         """
@@ -93,7 +94,7 @@ class Engine:
             unpack_returned_tuples=True, attribute_filter=_no_attribute,
         )
         self._table = runtime.table_from
-        libraries = self._libraries()
+        libraries = self._libraries(most_kb)
         room = _chunk(runtime, "sandbox.lua")
         parts = room(self._ask, is_over, self._note, libraries)
         self._translate, self._compile, self._start, self._go_on, self._drop, self._memory = parts
@@ -101,11 +102,11 @@ class Engine:
             b"for name in pairs(_G) do if name ~= '_G' then _G[name] = nil end end _G._G = nil"
         )
 
-    def _libraries(self) -> Any:
+    def _libraries(self, most_kb: int) -> Any:
         runtime, table = self._runtime, self._table
         cmsgpack, double, float_ = _chunk(runtime, "cmsgpack.lua")()
         return table({
-            b"version": REDIS_VERSION, b"version_number": _VERSION_NUMBER,
+            b"most_kb": most_kb, b"version": REDIS_VERSION, b"version_number": _VERSION_NUMBER,
             b"make_cjson": _chunk(runtime, "cjson.lua")(),
             b"tables": table({
                 b"cmsgpack": cmsgpack, b"bit": _chunk(runtime, "bit.lua")(),

@@ -1,6 +1,6 @@
 -- The room in which scripts run. Loaded once for each runtime, with the Python functions that it may call:
 --   ask(word, ...) -> kind, value ...     a command of the script (see `got`)
---   is_over() -> true: stop; asked every COUNT instructions
+--   is_over() -> true: stop; asked every COUNT * LOOKS instructions, or when much memory is taken
 --   note(what, ...) -> kind, value ...    what is no command: log, sha1hex, acl_check_cmd, setresp
 -- It gives back six functions: translate, compile, start, go_on, drop, memory.
 --
@@ -20,7 +20,8 @@ local pairs = pairs
 local collectgarbage = collectgarbage
 local OUT = {}                          -- marks a yield of this room: it passes through a script's coroutines
 local STOP = {}                         -- an error that no pcall of a script catches
-local COUNT = 10000
+local COUNT = 1000                      -- instructions from one look at memory to the next
+local LOOKS = 10                        -- such looks from one question to the next
 local TEXT_MOST = 2 ^ 27               -- bytes that string.rep may make at once: it cannot be stopped
 local UNPACK_MOST = 7999
 local DEPTH_MOST = 199                  -- of tables in a reply, as C's stack allows in Redis
@@ -53,7 +54,11 @@ end
 
 -- ---- coroutines ----
 
+local looks = 0
 local function on_count()
+    looks = looks + 1
+    if not stopped and looks < LOOKS and collectgarbage('count') < libraries.most_kb then return end
+    looks = 0
     if stopped or is_over() then
         stopped = true
         sethook(on_count, '', 1)        -- at every instruction from now on

@@ -67,7 +67,7 @@ def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
     def is_over() -> bool:
         return page[STOP] == page[NUMBER] or engine.holds_too_much(most_kb)
 
-    engine = Engine(judge_of, is_over, begins)
+    engine = Engine(judge_of, is_over, begins, most_kb)
     held = bytearray()
     while data := server.recv(_READ_BYTES):
         held += data

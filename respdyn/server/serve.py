@@ -215,6 +215,7 @@ class Server:
                 loop.add_signal_handler(number, self._signalled, number)
             loop.add_signal_handler(signal.SIGHUP, self._reload)
             await self._start_node()
+            self._scripts.start()
             await self._listeners.open(sockets)
         except (StartError, StoreError, ConfigError) as wrong:
             self._stop_store()
@@ -296,7 +297,6 @@ class Server:
             r=terms.r, w=terms.w, engine=settings.engine, durability=settings.durability,
             took_ms=int((time.time() - self._started) * 1000),
         )
-        self._scripts.start()
 
     # ---- down ----
 

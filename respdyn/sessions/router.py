@@ -176,13 +176,14 @@ class Router:
         self, session: Session, command: Command, argv: list[bytes], terms: Terms
     ) -> None:
         """A script: behind all before it, before all behind it, since it may use any key."""
-        if session.pending:
+        if session.pending and not session.lets_follow(argv):
             self.put_back(session)
             return
-        self.run_script(session, command, argv, terms, session, self.deadline(terms))
+        deadline_ms = self.node.now.now_ms + terms.timeout_ms   # it has waited for those before it
+        self.run_script(session, command, argv, terms, session, deadline_ms)
         if session.pending and session.pending[-1].reply is None:
             session.note(ALL_KEYS, True)
-            session.bar()
+            session.bar_script(argv[3] if argv[2] == b"1" and len(argv) > 3 else b"")
 
     def _cover(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

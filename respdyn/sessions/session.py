@@ -60,6 +60,8 @@ WRITTEN_MAX: Final = 10_000
 # In place of a key: any of them.
 ALL_KEYS: Final = b"all keys"
 
+_EVALS: Final = frozenset((b"EVAL", b"EVALSHA"))
+
 # What one listens to: a name, names like a pattern, or a channel of a shard.
 CHANNEL: Final = 0
 PATTERN: Final = 1
@@ -70,7 +72,8 @@ class ReplyPlace(Waiter):
     """A place kept in a session's order of replies."""
 
     __slots__ = (
-        "argv", "came_ms", "command", "is_barrier", "is_write", "key", "reply", "session", "shown"
+        "argv", "came_ms", "command", "is_barrier", "is_script", "is_write", "key", "reply",
+        "session", "shown",
     )
 
     argv: list[bytes]       # unless it belongs to no command
@@ -80,6 +83,7 @@ class ReplyPlace(Waiter):
         self.reply: bytes | None = None
         self.key: bytes | None = None       # of a command in flight on one key, or `ALL_KEYS`
         self.is_write = False
+        self.is_script = False              # so they do, but for scripts on the same key
         self.is_barrier = False             # all commands behind it wait in the backlog
         self.shown = shown
         self.command: Command | None = None     # None with a key: a plain GET or SET
@@ -106,7 +110,8 @@ class ReplyPlace(Waiter):
         if load.now.now_ms - self.came_ms >= load.slow_ms:
             load.waited(self, load.now.now_ms - self.came_ms)
         if self.is_barrier:
-            session.has_barrier = False
+            session.scripts -= self.is_script
+            session.has_barrier = session.scripts > 0
         if reply[:1] == b"-":
             load.failed(reply)
             load.note_failed(self)
@@ -240,6 +245,8 @@ class Session(Target):
         "reads",
         "reply_mode",
         "resp",
+        "script_key",
+        "scripts",
         "subscriptions",
         "tag",
         "terms",
@@ -275,6 +282,8 @@ class Session(Target):
         # Each with the time at which it came.
         self.backlog: deque[tuple[list[bytes], int]] = deque()
         self.has_barrier = False
+        self.scripts = 0                    # in flight, all on one key, which they take in order
+        self.script_key = b""
         self.blocked = 0                    # its number while it waits in a command (`blocking`)
         self.reads = 0                      # in flight
         self.writes = 0
@@ -416,6 +425,20 @@ class Session(Target):
         """Hold back what comes behind the command that has just taken a place."""
         self.pending[-1].is_barrier = True
         self.has_barrier = True
+
+    def bar_script(self, key: bytes) -> None:
+        """As `bar`, of a script: scripts on the same key alone (b"": none) may follow it."""
+        self.pending[-1].is_script = True
+        self.scripts += 1
+        self.script_key = key
+        self.bar()
+
+    def lets_follow(self, argv: list[bytes]) -> bool:
+        """Whether these words may follow the scripts under way: they are one on the same key."""
+        return (
+            self.scripts > 0 and len(argv) > 3 and argv[0].upper() in _EVALS and argv[2] == b"1"
+            and argv[3] == self.script_key and bool(self.script_key) and self.transaction is None
+        )
 
     def unbar(self) -> None:
         """Let what came behind a command without a reply of its own go on."""

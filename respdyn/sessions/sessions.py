@@ -280,7 +280,7 @@ class Sessions:
 
     def command(self, session: Session, argv: list[bytes]) -> None:
         """Run a command that was read, by the long way."""
-        if session.has_barrier or session.backlog:
+        if session.backlog or (session.has_barrier and not session.lets_follow(argv)):
             session.backlog.append((argv, self._now.now_ms))
             if self.pausing.is_on:
                 self.pausing.overhear(
@@ -301,7 +301,9 @@ class Sessions:
         while ready:
             session = ready.pop()
             backlog = session.backlog
-            while backlog and not session.has_barrier and not session.closing:
+            while backlog and not session.closing and (
+                not session.has_barrier or session.lets_follow(backlog[0][0])
+            ):
                 before = len(backlog)
                 self._begin(session, *backlog.popleft())
                 if len(backlog) == before:      # it went back in line, to wait for those before

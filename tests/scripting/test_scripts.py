@@ -133,6 +133,19 @@ def test_a_pipeline_of_scripts_and_commands_takes_effect_in_order() -> None:
     assert [client.receive() for _ in range(5)] == [b"OK", 2, b"2", 3, 4]
 
 
+def test_scripts_on_one_key_need_not_wait_for_each_other() -> None:
+    little = Little(3).ready()
+    key = little.key_of("A")
+    client = little.client("B")
+    for _ in range(50):
+        client.send("EVAL", COUNT, 1, key)
+    client.send("GET", key)
+    client.send("EVAL", COUNT, 1, little.key_of("C"))
+    began_ms = little.now_ms
+    assert [client.receive() for _ in range(52)] == [*range(1, 51), b"50", 1]
+    assert little.now_ms - began_ms < 400
+
+
 def test_when_the_process_dies_only_the_script_at_hand_fails() -> None:
     little = Little(1).ready()
     machine = little.machines[0]
