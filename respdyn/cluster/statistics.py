@@ -16,6 +16,7 @@ NAMES: Final = (
     "statements_unknown", "questions_unknown", "strangers_ignored",
     "logins_delayed", "counters_used_twice", "writes_sent_on", "claims_refused", "proofs_refused",
     "intervals_refused", "record_clocks_refused", "messages_delivered", "messages_dropped",
+    "scripts_run", "scripts_begun_again", "scripts_stopped", "script_processes_lost",
 )
 
 
@@ -70,6 +71,10 @@ class Counters:
         self.expired_reduced = 0
         self.partitions_given_up = 0
         self.logins_delayed = 0         # refused unheard, after wrong ones of the same address
+        self.scripts_run = 0
+        self.scripts_begun_again = 0    # a record had changed, or the process had died
+        self.scripts_stopped = 0        # took too long or too much memory, or were killed
+        self.script_processes_lost = 0
         self.counters_used_twice = 0    # writes refused: somebody shows what only this node mints
         self.claims_refused = 0         # contexts that cover what was not minted yet, see `ends`
         self.proofs_refused = 0         # that prove nothing, or of too many actors

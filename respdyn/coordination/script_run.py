@@ -120,6 +120,7 @@ class ScriptExecution(ScriptKeys):
         if not self._can_mint():
             self._end(NO_LEASE)
             return
+        self._node.counters.scripts_begun_again += self._runs > 1
         call, now = self._call, self._now
         self._number = self._scripts.number()
         self._given.clear()
@@ -170,8 +171,10 @@ class ScriptExecution(ScriptKeys):
             self._groups.replica.used_twice()
             self._end(_TWICE)
         elif outcome.kind == TOO_MUCH:
+            self._node.counters.scripts_stopped += 1
             self._end(_TOO_MUCH)
         elif outcome.kind == STOPPED:
+            self._node.counters.scripts_stopped += 1
             self._end([_KILLED + outcome.reply[1:]] if self._is_killed else _TOO_LONG)
         elif outcome.kind in (ENDED, FAILED):
             self._finish(outcome)
@@ -185,6 +188,7 @@ class ScriptExecution(ScriptKeys):
     def fail(self, text: str) -> None:
         """It will not be done: it has killed the process, or took too long."""
         self._number = 0
+        self._node.counters.scripts_stopped += 1
         if self._is_killed and not self._is_over:
             sha = (self._call.function or self._call.sha).encode("latin-1")
             self._end([b"%b script: %b\r\n" % (_KILLED, sha)])
@@ -423,5 +427,6 @@ class ScriptExecution(ScriptKeys):
         )
         reply = wrong or self._replies[0]
         assert reply is not None and self._outcome is not None
+        self._node.counters.scripts_run += 1
         self._scripts.noted(self._outcome)
         self._end([reply])

@@ -86,7 +86,6 @@ class Scripts:
     def __init__(self, node: ThisNode, host: ScriptHost) -> None:
         self.host = host
         self.noted: Callable[[Outcome], None] = lambda outcome: None    # hears of each that ended
-        self.deaths = 0                         # of the process
         self.flushed = 0                        # the clock of the last SCRIPT FLUSH
         self._node = node
         self._scripts: dict[str, Script] = {}
@@ -251,7 +250,7 @@ class Scripts:
 
     def died(self, number: int, reason: str) -> None:
         """The process has ended, at this job; 0 if at none."""
-        self.deaths += 1
+        self._node.counters.script_processes_lost += 1
         self._node.trace.event("script_process_ended", reason=reason)
         running, self._running = self._running, {}
         self._deadlines.clear()

@@ -111,21 +111,24 @@ def _clients(context: LocalContext) -> Fields:
     }
 
 
-_OF_SCRIPTS: Final[Fields] = {
-    "used_memory_lua": 0,
-    "used_memory_vm_eval": 0,
-    "used_memory_lua_human": "0B",
-    "used_memory_scripts_eval": 0,
-    "number_of_cached_scripts": 0,
-    "number_of_functions": 0,
-    "number_of_libraries": 0,
-    "used_memory_vm_functions": 0,
-    "used_memory_vm_total": 0,
-    "used_memory_vm_total_human": "0B",
-    "used_memory_functions": 0,
-    "used_memory_scripts": 0,
-    "used_memory_scripts_human": "0B",
-}
+def _of_scripts(context: LocalContext) -> Fields:
+    """What scripts take here; what Lua takes is another process's."""
+    count, size = context.sessions.scripting.scripts.count()
+    return {
+        "used_memory_lua": 0,
+        "used_memory_vm_eval": 0,
+        "used_memory_lua_human": "0B",
+        "used_memory_scripts_eval": size,
+        "number_of_cached_scripts": count,
+        "number_of_functions": 0,
+        "number_of_libraries": 0,
+        "used_memory_vm_functions": 0,
+        "used_memory_vm_total": 0,
+        "used_memory_vm_total_human": "0B",
+        "used_memory_functions": 0,
+        "used_memory_scripts": size,
+        "used_memory_scripts_human": human(size),
+    }
 
 
 def memory(context: LocalContext) -> Fields:
@@ -155,7 +158,7 @@ def memory(context: LocalContext) -> Fields:
         "allocator_resident": rss,
         "total_system_memory": total,
         "total_system_memory_human": human(total),
-        **_OF_SCRIPTS,
+        **_of_scripts(context),
         "maxmemory": context.settings.maxmemory,
         "maxmemory_human": human(context.settings.maxmemory),
         "maxmemory_policy": accepted_value(context.settings, "maxmemory-policy"),

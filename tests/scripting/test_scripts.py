@@ -202,6 +202,27 @@ def test_commands_of_scripts_are_counted_and_shown() -> None:
     assert "cmdstat_set:calls=1" in stats and "cmdstat_eval:calls=1" in stats
 
 
+def test_a_pause_of_writers_holds_scripts_that_may_write() -> None:
+    alone = Alone()
+    client, other = alone.connect(), alone.connect()
+    assert client.say("CLIENT PAUSE 1000 WRITE") == b"+OK\r\n"
+    assert other.call(b"EVAL_RO", b"return 1", b"0") == b":1\r\n"
+    assert other.call(b"EVAL", b"return 2", b"0") == b""
+    assert client.say("CLIENT UNPAUSE") == b"+OK\r\n"
+    alone.turn()
+    assert other.session.take() == b":2\r\n"
+
+
+def test_what_scripts_take_and_have_done_is_counted() -> None:
+    alone = Alone()
+    client = alone.connect()
+    client.call(b"EVAL", b"return 1", b"0")
+    client.call(b"EVAL", b"while true do end", b"0")
+    assert "number_of_cached_scripts:2" in client.say("INFO memory").decode()
+    counters = alone.node.counters
+    assert (counters.scripts_run, counters.scripts_stopped) == (1, 1)
+
+
 def test_events_of_what_a_script_wrote_are_told() -> None:
     alone = Alone(notify_keyspace_events="KEA")
     client, listener = alone.connect(), alone.connect()
