@@ -186,10 +186,11 @@ class Dial:
         self._tries += 1
         begun_s = peers.loop.time()
         self.limit_s = self._connect_s if self._tries % CONNECT_FULL else CONNECT_S
+        outgoing = Outgoing(peers, self)
         try:
             async with asyncio.timeout(self.limit_s):
                 await peers.loop.create_connection(
-                    lambda: Outgoing(peers, self), await self._resolve(host.strip("[]"), int(port)),
+                    lambda: outgoing, await self._resolve(host.strip("[]"), int(port)),
                     int(port), ssl=peers.tls.dialer,
                 )
             took_s = peers.loop.time() - begun_s
@@ -200,6 +201,9 @@ class Dial:
         except (OSError, TimeoutError, UnicodeError) as wrong:
             # An absent peer is no news in the log: the failure detector tells who is away.
             self.is_busy = False
+            if self.outgoing is outgoing:       # it was made as the time ended, of which none hears
+                outgoing.forget()
+                self.outgoing = None
             peers.unreached(self.address, _why(wrong))
             self._later()
 
@@ -221,6 +225,7 @@ class Outgoing(asyncio.Protocol):
         self._peers = peers
         self._transport: asyncio.Transport | None = None
         self._peer = ""
+        self._is_forgotten = False
         self._sent = 0                  # bytes of frames
         self.arrived = 0               # of those, by what the system says
         self._has_bulk = False          # many bytes were under way when that was last looked at
@@ -266,6 +271,8 @@ class Outgoing(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gone: tell the node, and dial again."""
+        if self._is_forgotten:
+            return
         self._transport = None
         self._stop_clock()
         if isinstance(exc, ssl.SSLError) and not self._reason:
@@ -297,6 +304,14 @@ class Outgoing(asyncio.Protocol):
         """Close when what was sent is out."""
         if self._transport is not None:
             self._transport.close()
+
+    def forget(self) -> None:
+        """The attempt to make it was given up: hang up, and call nobody."""
+        self._is_forgotten = True
+        self._stop_clock()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
 
     def is_proved(self) -> bool:
         """Whether the handshake was done."""

@@ -75,8 +75,11 @@ class StubReadiness:
     def __init__(self) -> None:
         self.unreached: dict[str, str] = {}
 
-    def unheard(self, peer: str, ms: int) -> None:
-        """Nothing has come from there for so long."""
+    def moved(self, peer: str, arrived: int) -> None:
+        pass
+
+    def unheard(self, peer: str, for_ms: int) -> None:
+        pass
 
 
 class StubNode:

@@ -1,16 +1,20 @@
 """Peers find each other, prove themselves, and lose nothing but a connection to a bad one."""
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from respdyn.metrics import ServerMetrics
 from respdyn.resp.replies import array, bulk
 from respdyn.server import handshake, peers
 from respdyn.server.channel import Sealer
-from tests.server.stub import LOOPBACK, Served, Wire, served, until
+from respdyn.server.dialer import Dial, Outgoing
+from tests.server.stub import LOOPBACK, Chance, Served, Wire, served, until
 
 
 @pytest.fixture()
@@ -133,6 +137,51 @@ def test_an_attempt_lasts_no_longer_than_a_connection_usually_takes(server: Serv
     dials = server.metrics.peer_dials
     time.sleep(1.5)
     assert server.metrics.peer_dials >= dials + 4       # it was there a moment ago
+
+
+def test_a_connection_that_is_made_as_its_attempt_ends_is_not_the_last() -> None:
+    made: list[Outgoing] = []
+
+    class Closed:
+        """What the loop closes at a time-out, and tells nobody."""
+
+        wire = socket.socket()
+
+        def get_extra_info(self, name: str) -> socket.socket:
+            return self.wire
+
+        def abort(self) -> None:
+            pass
+
+        close = abort
+
+    async def create_connection(
+        protocol: Callable[[], Outgoing], host: str, port: int, ssl: object
+    ) -> None:
+        made.append(protocol())
+        made[-1].connection_made(Closed())    # type: ignore[arg-type]
+        await asyncio.sleep(60)
+
+    async def dial() -> None:
+        loop = asyncio.get_running_loop()
+        owner = SimpleNamespace(
+            loop=SimpleNamespace(
+                time=loop.time, create_task=loop.create_task, call_later=loop.call_later,
+                create_connection=create_connection,
+            ),
+            metrics=ServerMetrics(), tls=SimpleNamespace(dialer=None), links={}, handshake_s=1.0,
+            random=Chance(), unreached=lambda address, reason: None,
+        )
+        one = Dial(owner, f"{LOOPBACK}:1")      # type: ignore[arg-type]
+        one._connect_s = 0.02
+        one.attend()
+        async with asyncio.timeout(20):
+            while len(made) < 3:
+                await asyncio.sleep(0.01)
+        one.stop()
+
+    asyncio.run(dial())
+    Closed.wire.close()
 
 
 def test_who_speaks_is_dialled_at_once(server: Served) -> None:
