@@ -21,9 +21,11 @@ from collections.abc import Mapping
 from struct import Struct
 from typing import Final
 
+from blake3 import blake3
+
 from respdyn.causal.codec import ROW_BYTES, rows_of
 from respdyn.causal.dot import Actor, intern_actor
-from respdyn.causal.minting import COUNTER_MAX, chain_of
+from respdyn.causal.minting import COUNTER_MAX, LINK_BYTES, chain_of
 from respdyn.ports import Random, random_bits
 
 META: Final = b"\xff\xff"         # no slot: what a node stores of itself has locators that begin so
@@ -82,7 +84,9 @@ class Identity:
         self.actor = intern_actor(self.links[0])
 
     def _begin_name(self, rng: Random) -> None:
-        self._take_name(rng.secret()[:16])
+        # Unguessable, and another one each time, whatever the port's two ways of drawing do.
+        drawn = random_bits(rng, 128).to_bytes(16, "big")
+        self._take_name(blake3(rng.secret() + drawn).digest(LINK_BYTES))
         self.counter = self.floor = self.safe_end = self.lease_end = 0
         self.floors.clear()
         self._leases.clear()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from respdyn.cluster.identity import Identity
 from respdyn.node import Node
 from respdyn.sim.chance import Chance
 from respdyn.sim.clocks import Clock
@@ -123,3 +124,14 @@ def test_a_fall_is_a_failure_with_its_traceback() -> None:
     outcome = run_once(replace(draw(1), faults=()), Falls)
     assert "fell: AssertionError: falls" in outcome.failure
     assert "advance" in outcome.traceback
+
+
+def test_a_node_that_begins_a_new_life_in_a_world_has_another_actor() -> None:
+    """A stream's secret is always the same: alone it named each life alike."""
+    identity, chance = Identity(64), Chance(1, "node")
+    identity.begin({}, chance, "aa" * 20, False)
+    actors = {identity.actor}
+    for _ in range(3):
+        identity.begin_life(chance)
+        actors.add(identity.actor)
+    assert len(actors) == 4
