@@ -89,7 +89,6 @@ def blmove_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
 
 def _several(argv: Argv, sides: tuple[bytes, bytes]) -> tuple[int, list[bytes], bytes, bytes]:
     """Time-out, keys, side and count of BLMPOP and BZMPOP. Raises `ReplyError`."""
-    timeout_ms = parse_timeout(argv[1])
     number = integer_of(argv[2])
     if number is None or number < 1:
         raise ReplyError("ERR numkeys should be greater than 0")
@@ -104,7 +103,7 @@ def _several(argv: Argv, sides: tuple[bytes, bytes]) -> tuple[int, list[bytes], 
         count = argv[position + 1]
         if (integer_of(count) or 0) < 1:
             raise ReplyError("ERR count should be greater than 0")
-    return timeout_ms, argv[3:behind], word(argv[behind]), count
+    return parse_timeout(argv[1]), argv[3:behind], word(argv[behind]), count
 
 
 def keys_of_several(argv: Argv) -> list[int]:

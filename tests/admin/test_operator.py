@@ -6,7 +6,7 @@ import pytest
 
 from respdyn.admin.verdict import ClusterFacts, NodeFacts, verdict
 from tests.little import Little
-from tests.replication.test_exchange import locator_of, put
+from tests.replication.test_exchange import ACTOR, locator_of, prove, put
 
 Map = dict[bytes, object]
 
@@ -230,7 +230,8 @@ def test_verify_names_what_differs_and_repair_mends_it() -> None:
 def test_verify_finds_a_flush_that_one_node_missed() -> None:
     little = Little(3, exchange_interval_ms=3_600_000).ready()
     little.run(2000)
-    little["B"].replica.clear(5, 2, {bytes(16): 7})
+    prove(little, 7)
+    little["B"].replica.clear(5, 2, {ACTOR: 7})
     assert call(little, "A", "DYN.CLUSTER", "VERIFY")[b"differences"] == 1
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from respdyn.causal.dot import intern_actor
 from respdyn.causal.hybrid_clock import HybridClock
+from respdyn.causal.minting import chain_of, level_of
 from respdyn.cluster.identity import Identity
 from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
@@ -16,7 +17,8 @@ from respdyn.types import strings, values
 from tests.little import Little
 
 FAST = {"exchange_interval_ms": 20}
-ACTOR = intern_actor(bytes(range(16)))
+CHAIN = chain_of(bytes(range(16)))
+ACTOR = intern_actor(CHAIN[0])
 
 
 def locator_of(key: str) -> bytes:
@@ -41,9 +43,19 @@ def settle(little: Little, limit_ms: int = 5000) -> None:
     raise AssertionError("the copies still differ")
 
 
+def prove(little: Little, count: int) -> None:
+    """All nodes are shown that `ACTOR` can have minted so many dots."""
+    level = level_of(count)
+    for machine in little.machines:
+        ends = machine.node.this.ends
+        if level_of(int.from_bytes(ends.highest.get(ACTOR, b""), "big")) < level:
+            ends.hear("test", ACTOR + level.to_bytes(2, "big") + CHAIN[level])
+
+
 def put(little: Little, names: str, keys: list[str], value: bytes = b"v" * 100) -> None:
-    """Records behind everybody's back, the same on these nodes."""
+    """Records behind everybody's back, the same on these nodes, of an actor that all know."""
     clock = HybridClock(500)
+    prove(little, len(keys))
     for counter, key in enumerate(keys, 1):
         stamp = (ACTOR, counter, 0, clock.now(little.wall_ms))
         record = strings.assign(b"", stamp, value, 0)
@@ -190,6 +202,7 @@ def test_what_was_flushed_stays_flushed_and_the_flush_itself_spreads() -> None:
     assert little["C"].replica.records == 1
     # One that heard nothing of a flush, though it was there all the time.
     replica = little["B"].replica
+    prove(little, 7)
     replica.clear(0, 3, {ACTOR: 7})
     assert not are_identical(little)
     settle(little)
