@@ -190,7 +190,7 @@ class Receiver:
             raise PeerError("an acknowledgement of a frame that was never sent")
         if applied > link.applied:
             oldest_ms = link.silent_since_ms()
-            newest = link.applies(applied, self._now.now_ms)
+            newest = link.applies(applied)
             if newest is not None and oldest_ms is not None:
                 self._detector.heard(link, newest.sent_ms, oldest_ms, self._now.now_ms)
         if durable > link.durable:

@@ -47,7 +47,6 @@ GATHER_MS: Final = 2
 SLOWEST_BYTES_MS: Final = 2048
 WORKED_BYTES_MS: Final = 16_384     # and a busy machine works at 16 MB a second
 ARRIVALS_MOST: Final = 256
-LONG_MS: Final = 250                # a frame whose turn came so late waited behind others there
 
 # Sent to a peer and not taken yet: then it is behind, and who writes much waits.
 UNTAKEN_BYTES: Final = 32 << 20
@@ -133,7 +132,7 @@ class Link:
         self.coming_ms = 0                # when the last part of an unfinished frame of its came
         self.unheard_ms = 0               # for so long its machine has acknowledged none of them
         self.bulk_ms = -UNKNOWN_MS        # when there was a great frame, here or there, last
-        # Of frames that took their time and were applied: when they had arrived, or were.
+        # Of frames that took their time on the way and were applied: when they had arrived.
         self.arrivals: deque[tuple[int, int]] = deque(maxlen=ARRIVALS_MOST)
         self.undurable: deque[Flight] = deque()
 
@@ -308,16 +307,14 @@ class Link:
         flight = self.unapplied[0]
         return flight.size // WORKED_BYTES_MS if flight.end <= self.arrived else 0
 
-    def applies(self, number: int, now_ms: int) -> Flight | None:
+    def applies(self, number: int) -> Flight | None:
         """The peer has applied our frames up to this one; the newest that was not known of."""
         newest: Flight | None = None
         for flight in self.unapplied:
             if flight.number > number:
                 break
             newest = flight
-            if now_ms - flight.sent_ms > LONG_MS:
-                self.arrivals.append((flight.number, now_ms))
-            elif flight.arrived_ms:
+            if flight.arrived_ms:
                 self.arrivals.append((flight.number, flight.arrived_ms))
         self.applied = number
         self.untaken.done(number)
@@ -329,13 +326,10 @@ class Link:
         return ahead // SLOWEST_BYTES_MS if ahead > BULK_BYTES else 0
 
     def moving_ms(self, number: int) -> int:
-        """When that last moved which the answer to this frame has to wait for; 0: long ago.
-
-        Bytes arrived, or the peer did what was before it, or the frame itself and works on that.
-        """
+        """When the last byte arrived that the answer to this frame had to wait for; 0: long ago."""
         flight = find_flight(self.unapplied, number)
         if flight is not None:
-            return max(self._moving_flight_ms(flight), self.heard_ms)
+            return self._moving_flight_ms(flight)
         return max(self.coming_ms, *(ms for one, ms in self.arrivals if one == number), 0)
 
     def moving_round_ms(self, one: WriteRound | ReadRound) -> int:
@@ -343,8 +337,7 @@ class Link:
         for flight in self.undurable if isinstance(one, WriteRound) else self.unapplied:
             rounds = flight.write_rounds if isinstance(one, WriteRound) else flight.read_rounds
             if one in rounds:
-                moving_ms = self._moving_flight_ms(flight) + flight.size // WORKED_BYTES_MS
-                return max(moving_ms, self.heard_ms) if flight.number > self.applied else moving_ms
+                return self._moving_flight_ms(flight) + flight.size // WORKED_BYTES_MS
         return 0
 
     def _moving_flight_ms(self, flight: Flight) -> int:

@@ -88,8 +88,6 @@ class Forwarding:
         link = self._link_to(peer)
         argv = call.argv
         window_ms = link.window_ms + link.allowance_ms(sum(map(len, argv)))
-        if link.unapplied and call.command.route is not READ:
-            window_ms += max(0, now_ms - link.unapplied[0].sent_ms)     # it waits behind that one
         if call.hops:
             window_ms = min(window_ms, call.until_ms - now_ms)
         timeout_ms = max(1, call.deadline_ms - now_ms)
@@ -195,14 +193,7 @@ class Forwarding:
                 self._send_again(call.locator, away, away.refused)
 
     def _refused(self, call: Call, away: OutstandingForwards) -> None:
-        """Nobody has begun it: it waits until all commands on its key are back.
-
-        If its turn came too late there, its time counts from now: that node works, and is behind.
-        """
-        now_ms, timeout_ms = self._now.now_ms, call.terms.timeout_ms
-        if now_ms >= call.again_ms - _MARGIN_MS:
-            most_ms = call.began_ms + MOVING_TIMES * timeout_ms
-            call.deadline_ms = max(call.deadline_ms, min(now_ms + timeout_ms, most_ms))
+        """Nobody has begun it: it waits until all commands on its key are back."""
         if away.is_behind(call) or call.deadline_ms <= self._now.now_ms + RETRY_MS:
             self._counters.timeouts += 1
             call.waiter.fail(NO_AGREEMENT)
