@@ -38,9 +38,11 @@ def sibling(little: Little, at: str, key: str) -> None:
 
 def test_no_acknowledgement_and_no_answer_is_waited_for() -> None:
     little, a, key = forwarding()
+    assert a("SET", key, "v") == b"OK"      # how far B's dots go is known from here on
+    little.run(50)
     little.holds |= {(2, 1), (2, 0)}        # C is silent
     seen = sent_by(little, 0)
-    a.send("SET", key, "v")
+    a.send("SET", key, "w")
     little.run(3)
     assert a.session.take() == b"+OK\r\n"
     assert [target for target, _ in seen].count(1) == 1     # the command; no acknowledgement yet
