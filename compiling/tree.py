@@ -98,11 +98,22 @@ def background() -> int:
     with _alone(waits=False) as is_ours:
         if not is_ours:
             return 0
-        os.nice(19)
+        _step_back()
         with LOG.open("w", encoding="utf-8") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         return _tried(_make)
+
+
+def _step_back() -> None:
+    """Leave the processors to all others.
+
+    Linux shares them between sessions first (autogroups), and counts this process's own priority
+    within its session alone.
+    """
+    os.nice(19)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text("19", encoding="ascii")
 
 
 def make() -> int:
