@@ -1,7 +1,7 @@
 """What the deterministic core is given, so that it need not reach for it.
 
 The core never reads a clock, draws randomness, opens a file or a socket. Time arrives with
-`Node.advance`, bytes with `Node.command` and `Node.frame`; what leaves is collected by
+`Node.advance`, bytes with `Node.serve` and `Node.frame`; what leaves is collected by
 `Node.drain`. The ports below are what remains. In a server they are the operating system's;
 in the simulator each comes from the seed.
 """

@@ -27,6 +27,10 @@ NOT_TOLD = {
         ("failover", "psync", "replconf", "replicaof", "slaveof", "sync"),
         "would make Redis follow another; refused here",
     ),
+    **dict.fromkeys(
+        ("blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"),
+        "waits for another connection; tests/commands/test_waiting tells stories of several",
+    ),
     "pfcount": "Redis writes what it has counted into the string",
     "wait": "counts replicas, which Redis alone has not",
     "shutdown": "ends the server",
@@ -41,9 +45,6 @@ TOLD_BY_STEPS = {
         "answered once for each channel",
     ),
     **dict.fromkeys(("client|tracking", "monitor"), "things come that nobody asked for"),
-    **dict.fromkeys(
-        ("blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"),
-        "waits for another connection"),
     "client|reply": "fewer replies than commands",
     "client|pause": "holds the story up",
 }

@@ -56,7 +56,7 @@ from respdyn.errors import DamagedError
 from respdyn.ports import ROW, SWEEP
 from respdyn.ring.hashing import SLOTS, Locator, is_locator, slot_of_locator
 from respdyn.types import values
-from respdyn.types.values import is_timed
+from respdyn.types.values import LIVE_EXPIRING, is_timed
 
 HINT: Final = META + b"hint"     # what `hints` keeps is stored under names that begin so
 _CLEARED: Final = META + b"cleared"
@@ -119,7 +119,7 @@ class Replica(KeyTable):
             table[locator] = new
             self.stale[slot] = 1
             self.bytes += len(new) - len(old)
-            if new[1] != old[1]:
+            if new[1] != old[1] or new[1] == LIVE_EXPIRING:
                 self._count(locator, old, new)
             self.batch += (locator, new)
         return new
@@ -134,7 +134,7 @@ class Replica(KeyTable):
         self.stale[slot] = 1
         if old:
             self.bytes += len(new) - len(old)
-            if new[1] != old[1]:
+            if new[1] != old[1] or new[1] == LIVE_EXPIRING:
                 self._count(locator, old, new)
         else:
             self.records += 1

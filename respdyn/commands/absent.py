@@ -27,7 +27,7 @@ _BY_CATEGORIES: Final = (
     ("slow",
      "xgroup xinfo"),
     ("slow scripting",
-     "eval eval_ro evalsha evalsha_ro fcall fcall_ro script|debug script|load"),
+     "fcall fcall_ro"),
     ("stream slow",
      "xgroup|help xinfo|help"),
     ("write slow scripting",

@@ -38,6 +38,9 @@ def test_clients_of_a_node_whose_disk_fails_notice_nothing() -> None:
 def test_reads_of_a_node_whose_disk_fails_leave_nothing_to_be_stored() -> None:
     little = Little(3).ready()
     a, b = little.client("A"), little.client("B")
+    for number in range(20):        # how far the dots of each go is known, and stored, before
+        assert b("SET", f"k{number}", "u") == b"OK"
+    little.run(5)
     little["A"].storage_failed("no space left on device")
     little.run(5)
     before = little["A"].this.generation

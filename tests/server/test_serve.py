@@ -163,7 +163,7 @@ def test_a_mistake_of_our_own_ends_the_process() -> None:
         "from respdyn.cli.main import main\n"
         "from respdyn.node import Node\n"
         "def fail(self, *given): raise AssertionError('impossible')\n"
-        "Node.commands = fail\n"
+        "Node.serve = fail\n"
         f"sys.exit(main(['serve', '--engine=memory', '--port={port}', '--http-port=0']))\n"
     )
     with running(program=[sys.executable, "-c", code]) as one:

@@ -260,7 +260,7 @@ def test_every_command_with_keys_is_guarded() -> None:
         for one in (command, *command.subcommands):
             if one.access:
                 words = [word.encode() for word in one.name.split("|")]
-                words += [b"1"] * (max(one.least, 3) - len(words))
+                words += [b"1"] * (max(one.least, 4) - len(words))
                 if not one.least <= len(words) <= one.most:
                     words = words[: one.most]
                 assert client.call(*words).startswith(b"-NOPERM"), words

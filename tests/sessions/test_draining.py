@@ -25,7 +25,7 @@ def test_clients_are_told_where_to_go_and_for_how_long() -> None:
     little = Little(3).ready()
     told, plain, none = aware(little, "A"), little.client("A"), aware(little, "A", kind="none")
     little["A"].draining.begin(60)
-    sequence = little["A"].wall_ms // 1000
+    sequence = little["A"].this.now.wall_ms // 1000
     assert heard(told) in (
         [[b"MOVING", sequence, 60, b"10.0.0.2:6379"]], [[b"MOVING", sequence, 60, b"10.0.0.3:6379"]]
     )
@@ -113,7 +113,7 @@ def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refus
     little = Little(4, n=3, partitions=16, exchange_interval_ms=100).ready()
     fill(little)
     told, plain, slots = aware(little, "A"), little.client("A"), aware(little, "A", "cluster")
-    before = little["A"].wall_ms
+    before = little["A"].this.now.wall_ms
     change(little, "B", "LEAVE 10.0.0.1:6379")
 
     def is_out() -> bool:
