@@ -80,11 +80,10 @@ def edges_of(rows: bytes) -> list[bytes]:
 
 def build_rows(rows: bytes) -> Context:
     """The context of rows that are known to be sound."""
-    spans: dict[Actor, tuple[int, ...]] = {}
+    spans: dict[Actor, list[int]] = {}
     for raw, lo, hi in _iterate_rows(rows):
-        actor = intern_actor(raw)
-        spans[actor] = (*spans[actor], lo, hi) if actor in spans else (lo, hi)
-    return Context(spans)
+        spans.setdefault(intern_actor(raw), []).extend((lo, hi))
+    return Context({actor: tuple(edges) for actor, edges in spans.items()})
 
 
 def covers(edges: list[bytes], dot: bytes) -> bool:

@@ -16,11 +16,12 @@ for a = 0, 15 do
         AND[a * 16 + b], OR[a * 16 + b], XOR[a * 16 + b] = land, lor, lxor
     end
 end
-local function bits(v, at, name)        -- as an unsigned number of 32 bits
+local function bits(name, at, ...)      -- its argument at a place, as an unsigned number of 32 bits
+    local v = select(at, ...)
     local n = tonumber(v)
     if not n then
         error('bad argument #' .. at .. " to '" .. name .. "' (number expected, got "
-            .. (v == nil and 'no value' or type(v)) .. ')', 0)
+            .. (at > select('#', ...) and 'no value' or type(v)) .. ')', 0)
     end
     if n > -2251799813685248 and n < 2251799813685248 then n = (n + ROUND) - ROUND end
     if n ~= n or n >= 2 ^ 63 or n <= -2 ^ 63 then return 0 end
@@ -29,9 +30,9 @@ end
 local function signed(n) return n >= TWO31 and n - TWO32 or n end
 local function each(table_, name)
     return function(...)
-        local n = bits((...), 1, name)
+        local n = bits(name, 1, ...)
         for i = 2, select('#', ...) do
-            local m, out, place = bits((select(i, ...)), i, name), 0, 1
+            local m, out, place = bits(name, i, ...), 0, 1
             for _ = 1, 8 do
                 local p, q = n % 16, m % 16
                 out = out + table_[p * 16 + q] * place
@@ -43,33 +44,33 @@ local function each(table_, name)
     end
 end
 local bit = { band = each(AND, 'band'), bor = each(OR, 'bor'), bxor = each(XOR, 'bxor') }
-function bit.tobit(v) return signed(bits(v, 1, 'tobit')) end
-function bit.bnot(v) return signed(TWO32 - 1 - bits(v, 1, 'bnot')) end
-function bit.lshift(v, n)
-    v, n = bits(v, 1, 'lshift'), bits(n, 2, 'lshift') % 32
+function bit.tobit(...) return signed(bits('tobit', 1, ...)) end
+function bit.bnot(...) return signed(TWO32 - 1 - bits('bnot', 1, ...)) end
+function bit.lshift(...)
+    local v, n = bits('lshift', 1, ...), bits('lshift', 2, ...) % 32
     return signed(v % 2 ^ (32 - n) * 2 ^ n)
 end
-function bit.rshift(v, n)
-    v, n = bits(v, 1, 'rshift'), bits(n, 2, 'rshift') % 32
+function bit.rshift(...)
+    local v, n = bits('rshift', 1, ...), bits('rshift', 2, ...) % 32
     return signed(floor(v / 2 ^ n))
 end
-function bit.arshift(v, n)
-    v, n = signed(bits(v, 1, 'arshift')), bits(n, 2, 'arshift') % 32
+function bit.arshift(...)
+    local v, n = signed(bits('arshift', 1, ...)), bits('arshift', 2, ...) % 32
     return floor(v / 2 ^ n)
 end
 local function rotated(v, n)
     return signed(v % 2 ^ (32 - n) * 2 ^ n + floor(v / 2 ^ (32 - n)))
 end
-function bit.rol(v, n) return rotated(bits(v, 1, 'rol'), bits(n, 2, 'rol') % 32) end
-function bit.ror(v, n) return rotated(bits(v, 1, 'ror'), (32 - bits(n, 2, 'ror') % 32) % 32) end
-function bit.bswap(v)
-    v = bits(v, 1, 'bswap')
+function bit.rol(...) return rotated(bits('rol', 1, ...), bits('rol', 2, ...) % 32) end
+function bit.ror(...) return rotated(bits('ror', 1, ...), (32 - bits('ror', 2, ...) % 32) % 32) end
+function bit.bswap(...)
+    local v = bits('bswap', 1, ...)
     local a, b, c, d = v % 256, floor(v / 256) % 256, floor(v / 65536) % 256, floor(v / 16777216)
     return signed(a * 16777216 + b * 65536 + c * 256 + d)
 end
-function bit.tohex(v, n)
-    v = bits(v, 1, 'tohex')
-    n = n == nil and 8 or signed(bits(n, 2, 'tohex'))
+function bit.tohex(...)
+    local v = bits('tohex', 1, ...)
+    local n = select('#', ...) < 2 and 8 or signed(bits('tohex', 2, ...))
     local shape = '%08x'
     if n < 0 then n, shape = -n, '%08X' end
     if n > 8 then n = 8 end

@@ -206,10 +206,10 @@ class Engine:
 
     @staticmethod
     def _told(job: Job, text: bytes, source: bytes, line: int) -> bytes:
-        """An error's text with the script and the place, as Redis tells it."""
+        """An error's text, to its first NUL, with the script and the place, as Redis tells it."""
         name = (job.function or job.sha).encode("latin-1")
         where = b", on %b:%d." % (source, line) if source else b""
-        return b"-%b script: %b%b\r\n" % (text, name, where)
+        return b"-%b script: %b%b\r\n" % (text.partition(b"\0")[0], name, where)
 
     # ---- what Lua calls ----
 

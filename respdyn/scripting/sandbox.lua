@@ -442,7 +442,7 @@ local function integer(v)               -- as C casts a double to a long long
     v = v < 0 and ceil(v) or floor(v)
     return v == 0 and '0' or format('%.0f', v)
 end
-local function line(s) return (s:gsub('[\r\n]', ' ')) end
+local function line(s) return (s:gsub('%z.*', ''):gsub('[\r\n]', ' ')) end     -- to the first NUL, as C reads it
 local function double(v)
     if v ~= v then return 'nan' end
     if v == huge then return 'inf' elseif v == -huge then return '-inf' end

@@ -198,10 +198,8 @@ def test_the_benchmark_runs(nodes: list[Server], more: tuple[str, ...]) -> None:
     )
     assert done.returncode == 0 and "rror" not in done.stdout + done.stderr, done.stderr
     assert done.stdout.count("requests per second") >= len(BENCHMARKS)
-    for name in ("key:__rand_int__", "counter:__rand_int__"):
-        cli(nodes[0], "DEL", name)
-    for name in cli(nodes[0], "--scan", "--pattern", "*:0000*").split():
-        cli(nodes[0], "DEL", name)
+    names = cli(nodes[0], "--scan", "--pattern", "*:0000*").split()
+    cli(nodes[0], "DEL", "key:__rand_int__", "counter:__rand_int__", *names)
 
 
 def test_the_benchmark_runs_at_the_cluster_port(nodes: list[Server]) -> None:

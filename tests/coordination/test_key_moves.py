@@ -53,7 +53,7 @@ def test_whoever_dies_in_between_the_value_is_at_one_key_or_both() -> None:
             client.send("RENAME", old, new)
             little.run(steps)
             little.kill(dies)
-            little.run(3000)
+            little.run(1000)
             held = survivor("MGET", old, new)
             assert held in ([b"v", None], [None, b"v"], [b"v", b"v"]), (steps, dies, held)
             if dies != "A":
