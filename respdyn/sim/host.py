@@ -103,7 +103,7 @@ class Host:
         self.started_us = 0                 # when this life began
         self.over = b""                     # the actor of a life that others know to be over
         self.minted = 0                     # the counter, as it was last looked at
-        self.knew_clocks = False            # of all others, when this turn began
+        self.knew_clocks = self.was_ahead = False   # of all others; of events, before they were met
         self.is_given_up = False            # it is being removed by force, and stays down
         self._has_turn = False              # a turn is due
         self._busy_us = 0                   # the end of the turn under way
@@ -197,26 +197,25 @@ class Host:
 
         Raises `Wrong`.
         """
-        has_minted = node.identity.counter != self.minted
-        self.minted = node.identity.counter
-        links = list(node.links.values())
-        others = [link for link in links if link.peer != node.identity.node_id]
+        has_minted, self.minted = node.identity.counter != self.minted, node.identity.counter
+        others = [one for one in node.links.values() if one.peer != node.identity.node_id]
         knew_clocks, self.knew_clocks = self.knew_clocks, False
+        off_ms = (node.clock.last >> 16) - EPOCH_MS - now_us // 1000
+        limit_ms = 4 * self.settings.max_clock_offset_ms
+        self.was_ahead &= off_ms > limit_ms
         if not node.sessions.arrival.is_over or not all(
             link.is_up and link.has_answered for link in others
         ):
+            self.was_ahead = off_ms > limit_ms      # clocks of events do not go back
             return
         if self.over and node.identity.actor == self.over:
             raise Wrong(f"{self.name} was put back, is told so, and goes on with its old life")
-        limit_ms = self.settings.max_clock_offset_ms
-        self.knew_clocks = all(
-            node.readiness.clock.offset_ms(link) is not None for link in others
-        )
+        clock = node.readiness.clock
+        self.knew_clocks = all(clock.offset_ms(link) is not None for link in others)
         # Whose clock has become known in this turn is counted from the next one on.
-        if has_minted and knew_clocks and len(others) >= 2 and not self.timeline.has_jumped:
-            off_ms = (node.clock.last >> 16) - EPOCH_MS - now_us // 1000
-            if abs(off_ms) > 4 * limit_ms:
-                raise Wrong(f"{self.name} mints {off_ms} ms off, although it has met the others")
+        is_judged = knew_clocks and len(others) >= 2 and not self.timeline.has_jumped
+        if has_minted and is_judged and abs(off_ms) > limit_ms and not self.was_ahead:
+            raise Wrong(f"{self.name} mints {off_ms} ms off, although it has met the others")
 
     def note_dropped_hints(self) -> None:
         """Where hints have an age that they can reach, those that were too old are forgiven."""
