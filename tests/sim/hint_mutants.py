@@ -149,7 +149,7 @@ MUTANTS = (
         "keys": keys(40, "context"), "operations": 500, "pipeline": 4, "harm_ms": 2_000,
         "failure_timeout_ms": 200,
     }, first=24, within=20),
-    Bug(GivesHintsToSomebodyElse, ALONE, first=16),
+    Bug(GivesHintsToSomebodyElse, ALONE),
     Bug(DropsHintsWhenSomebodyComesOrGoes, ALONE),
     Bug(ForgetsHintsOnRestart, ALONE | {"faults": ("isolate", "kill"), "fault_every_ms": 150}),
     Bug(KeepsNothing, ALONE),
