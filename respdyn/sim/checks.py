@@ -36,7 +36,7 @@ _LARGEST_INBOX = 200_000
 # Of what waits for a disk beside its limit: what a turn brings, and what others had sent by then.
 _TURN_BYTES = 64_000
 # A key that is written by contexts is stored whole with each write: so much with all its siblings.
-_SIBLINGS_BYTES = 7_000
+_SIBLINGS_BYTES = 9_000
 # Heartbeats may be under way while everything rests.
 _MOST_UNANSWERED = 8
 
