@@ -68,13 +68,16 @@ class Scripting:
         deadline_ms: int,
     ) -> None:
         """Run a script; `target` gives the place of its reply. Raises `ReplyError`."""
+        is_text = command.name in ("eval", "eval_ro")
+        if not is_text and len(argv[1]) != 40:      # judged before the number of keys, as in Redis
+            raise ReplyError(NO_SCRIPT)
         keys, args = keys_and_args(argv)
         call = ScriptCall(
             "", None, keys, args, session.db, session.resp == 3, terms.r, terms.w, terms.sloppy,
             reads_only="readonly" in command.flag_words,
             user=None if session.guard is None else session.guard.words(),
         )
-        if command.name in ("eval", "eval_ro"):
+        if is_text:
             sha = sha_of(argv[1])
             script = self.scripts.find(sha)
             if script is None:
@@ -83,7 +86,7 @@ class Scripting:
             self._begin(session, call, sha, script, terms, deadline_ms, target.hold())
             return
         sha = argv[1].decode("latin-1").lower()
-        if len(sha) != 40 or not _HASH.issuperset(sha):
+        if not _HASH.issuperset(sha):
             raise ReplyError(NO_SCRIPT)
         script = self.scripts.find(sha)
         if script is not None:

@@ -115,6 +115,8 @@ def test_scripts_are_flushed_at_every_node() -> None:
     little.run(5)
     for client in clients(little):
         assert str(client("EVALSHA", sha("return 9"), 0)).startswith("NOSCRIPT")
+        assert str(client("EVALSHA", "", 1)).startswith("NOSCRIPT")
+        assert "greater than number of args" in str(client("EVALSHA", sha("return 9"), 1))
 
 
 def test_a_transaction_runs_a_script_between_its_other_commands() -> None:
