@@ -9,6 +9,7 @@ Source: Redis `util.c` (string2ll), `t_string.c` (parseExtendedStringArgumentsOr
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from respdyn.errors import ReplyError
@@ -48,6 +49,19 @@ def parse_int32(argument: bytes) -> int:
             f"ERR value is out of range, value must between {INT32_MIN} and {INT32_MAX}"
         )
     return value
+
+
+def counted_at(first: int, *before: int) -> Callable[[list[bytes]], list[int]]:
+    """Where the keys stand whose number is word `first`, and those that stand before it.
+
+    No keys where their number makes no sense.
+    """
+    def positions(argv: list[bytes]) -> list[int]:
+        count = integer_of(argv[first]) if len(argv) > first else None
+        if count is None or not 0 < count <= len(argv) - first - 1:
+            return []
+        return [*before, *range(first + 1, first + 1 + count)]
+    return positions
 
 
 def word(argument: bytes) -> bytes:

@@ -104,7 +104,10 @@ def _uses(argv: list[bytes]) -> list[Use]:
         raise ReplyError("ERR The command has no key arguments")
     if not command.least <= len(argv) <= command.most:
         raise ReplyError("ERR Invalid number of arguments specified for command")
-    return uses_of(command, argv)
+    uses = uses_of(command, argv)
+    if not uses and command.group != "scripting":       # a script may do without keys
+        raise ReplyError("ERR Invalid arguments specified for command")
+    return uses
 
 
 def help_text(container: Command) -> bytes:

@@ -13,7 +13,7 @@ Source: Redis `t_list.c` (lmoveGenericCommand, lmpopGenericCommand); decision 00
 
 from typing import Final
 
-from respdyn.commands.arguments import integer_of, syntax_error, word
+from respdyn.commands.arguments import counted_at, syntax_error, word
 from respdyn.commands.declare import (
     GATHER,
     READ,
@@ -28,14 +28,13 @@ from respdyn.commands.declare import (
 from respdyn.commands.elements import LIST, changing, looking, view_of
 from respdyn.commands.folding import bulks_of
 from respdyn.commands.lists import positive, taken
+from respdyn.commands.pops import COUNT, lmpop, parts_of, then_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, bulks, integer, null, null_array
 from respdyn.types import lists
 from respdyn.types.view import Draft, View
 
 _LEFT, _RIGHT = b"LEFT", b"RIGHT"
-_NUMBER: Final = "ERR numkeys should be greater than 0"
-_COUNT: Final = "ERR count should be greater than 0"
 
 
 def _side(argument: bytes) -> bool:
@@ -141,58 +140,11 @@ def lmove_within(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     return bulk(found[0])
 
 
-# ---- LMPOP ----
-
-def lmpop_keys(argv: Argv) -> list[int]:
-    """The positions of the keys of LMPOP; none where their number is none."""
-    count = integer_of(argv[1]) if len(argv) > 1 else None
-    if count is None or not 0 < count <= len(argv) - 3:
-        return []
-    return list(range(2, 2 + count))
-
-
-def lmpop_parts(argv: Argv) -> list[Argv]:
-    number = integer_of(argv[1])
-    if number is None or number < 1:
-        raise ReplyError(_NUMBER)
-    behind = number + 2
-    if behind >= len(argv):
-        raise syntax_error()
-    _side(argv[behind])
-    count = b"1"
-    for position in range(behind + 1, len(argv), 2):
-        is_first = position == behind + 1
-        if not is_first or word(argv[position]) != b"COUNT" or position + 1 == len(argv):
-            raise syntax_error()
-        count = argv[position + 1]
-        if (integer_of(count) or 0) < 1:
-            raise ReplyError(_COUNT)
-    return [_pop(argv[2], argv[behind], count)]
-
-
-def _pop(key: bytes, side: bytes, count: bytes) -> Argv:
-    return [b"DYN.LMPOP", key, word(side), count]
-
-
-def lmpop_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
-    return _go_on(argv, 2, replies)
-
-
-def _go_on(argv: Argv, at: int, replies: list[bytes]) -> Then:
-    """What the key at this place has given, or the next one."""
-    keys = lmpop_keys(argv)
-    if replies[0][:2] not in (b"*-", b"_\r") or at == keys[-1]:
-        return replies[0]
-    count = argv[-1] if len(argv) > keys[-1] + 2 else b"1"
-    return Further(
-        [_pop(argv[at + 1], argv[keys[-1] + 1], count)],
-        lambda further: _go_on(argv, at + 1, further),
-    )
-
+# ---- LMPOP of one key ----
 
 def lmpop_one(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     is_left = _side(argv[2])
-    count = positive(argv[3], _COUNT)
+    count = positive(argv[3], COUNT)
     if not draft.open():
         return null_array(resp3)
     return array([bulk(argv[1]), bulks(taken(draft, count, is_left))])
@@ -222,8 +174,8 @@ COMMANDS: tuple[Command, ...] = (
         "Gives items from an end of the first list that has any, and removes them.",
         since="7.0.0", group="list", flags="write movablekeys", access="RW access delete",
         complexity="O(N+M) with N the number of keys and M that of items that are given",
-        promise="per-coordinator", route=GATHER, parts=lmpop_parts, then=lmpop_then,
-        counted_keys=lmpop_keys,
+        promise="per-coordinator", route=GATHER, parts=parts_of(lmpop), then=then_of(lmpop),
+        counted_keys=counted_at(1),
     ),
     Command(
         "dyn.lmove", "DYN.LMOVE source destination <LEFT | RIGHT> <LEFT | RIGHT>",

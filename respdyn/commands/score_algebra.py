@@ -7,22 +7,23 @@ key held. ZMPOP pops from one key after the other until one gives something.
 
 Scores are added up from the smallest key to the largest, as Redis does: doubles depend on it.
 
-Source: Redis `t_zset.c` (zunionInterDiffGenericCommand, zunionInterAggregate, zmpopGenericCommand).
+Source: Redis `t_zset.c` (zunionInterDiffGenericCommand, zunionInterAggregate).
 """
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from respdyn.causal.dot import Stamp
-from respdyn.commands.arguments import INT64_MAX, integer_of, parse_integer, syntax_error, word
-from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
+from respdyn.commands.arguments import counted_at, integer_of, parse_integer, syntax_error, word
+from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
 from respdyn.commands.elements import SET, SORTED_SET, view_of
 from respdyn.commands.folding import leaves_of
+from respdyn.commands.pops import parts_of, then_of, zmpop
 from respdyn.commands.score_ranges import flat_of, members_in, parse_range, store
 from respdyn.commands.sorted_sets import parse_score, scored
 from respdyn.commands.syntax import Keys
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import EMPTY_ARRAY, ZERO, array, bulk, bulks, double, integer, null_array
+from respdyn.resp.replies import ZERO, bulks, integer
 from respdyn.types import doubles, sets, sorted_sets, values
 from respdyn.types.score_order import Scored
 
@@ -136,16 +137,6 @@ def _options(argv: Argv, at: int, count: int, *, stores: bool, takes: str) -> Co
     return Combining(weights, merge, has_scores, limit)
 
 
-def counted_at(first: int, *before: int) -> Callable[[Argv], list[int]]:
-    """Where the keys stand whose number is word `first`, and those that stand before it."""
-    def positions(argv: Argv) -> list[int]:
-        count = integer_of(argv[first]) if len(argv) > first else None
-        if count is None or not 0 < count <= len(argv) - first - 1:
-            return []
-        return [*before, *range(first + 1, first + 1 + count)]
-    return positions
-
-
 def _scores_of(replies: list[bytes]) -> list[Scores]:
     found = []
     for reply in replies:
@@ -235,52 +226,6 @@ def storezset(
     return ZERO, values.remove(rec, stamp) if values.exists(rec, now_ms) else b""
 
 
-def zmpop_parts(argv: Argv) -> list[Argv]:
-    return [_popping(argv, 0)]
-
-
-def zmpop_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
-    return _popped(argv, 0, replies[0], resp3)
-
-
-def _popped(argv: Argv, at: int, reply: bytes, resp3: bool) -> Then:
-    """What the key that comes `at`-th has given; or a further step, to the next one."""
-    if reply != EMPTY_ARRAY:
-        flat = leaves_of(reply)
-        pairs = [
-            array([bulk(member), double(doubles.read(score) or 0.0, resp3)])
-            for member, score in zip(flat[::2], flat[1::2], strict=True)
-        ]
-        return array([bulk(argv[2 + at]), array(pairs)])
-    if at + 1 == integer_of(argv[1]):
-        return null_array(resp3)
-    return Further(
-        [_popping(argv, at + 1)], lambda replies: _popped(argv, at + 1, replies[0], resp3)
-    )
-
-
-def _popping(argv: Argv, at: int) -> Argv:
-    """What pops from the key that comes `at`-th. Raises `ReplyError`."""
-    number = integer_of(argv[1])
-    if number is None or number < 1:
-        raise ReplyError("ERR numkeys should be greater than 0")
-    end = 2 + number
-    side = {b"MIN": b"ZPOPMIN", b"MAX": b"ZPOPMAX"}.get(word(argv[end]) if end < len(argv) else b"")
-    if side is None:
-        raise syntax_error()
-    count = 1
-    if len(argv) > end + 1:
-        if word(argv[end + 1]) != b"COUNT" or len(argv) == end + 2:
-            raise syntax_error()
-        given = integer_of(argv[end + 2])
-        if given is None or not 0 < given <= INT64_MAX:
-            raise ReplyError("ERR count should be greater than 0")
-        if len(argv) > end + 3:
-            raise syntax_error()
-        count = given
-    return [side, argv[2 + at], b"%d" % count]
-
-
 _EACH: Final = "O(N*log(N)) with N the members of all keys"
 
 COMMANDS: tuple[Command, ...] = (
@@ -301,7 +246,7 @@ COMMANDS: tuple[Command, ...] = (
         "Takes members out of the first of the sorted sets that has any.",
         since="7.0.0", group="sorted-set", flags="write movablekeys", access="RW access delete",
         complexity="O(K)+O(M*log(N)) with K keys, N the number of members and M of those taken",
-        promise="per-coordinator", route=GATHER, parts=zmpop_parts, then=zmpop_then,
+        promise="per-coordinator", route=GATHER, parts=parts_of(zmpop), then=then_of(zmpop),
         counted_keys=counted_at(1),
     ),
     Command(

@@ -8,7 +8,7 @@ Source: Redis `function.c`, `eval.c`, `script.c`.
 
 from typing import Final
 
-from respdyn.commands.arguments import integer_of, parse_integer, quoted
+from respdyn.commands.arguments import counted_at, parse_integer, quoted
 from respdyn.commands.declare import COVERAGE, LOCAL, SCRIPT, Argv, Command
 from respdyn.errors import ReplyError
 
@@ -23,12 +23,6 @@ FLAGS: Final = frozenset((
 ))
 _ENGINE: Final = b"#!lua"
 _RUNS: Final = "noscript stale skip_monitor no_mandatory_keys movablekeys"
-
-
-def keys_of_call(argv: Argv) -> list[int]:
-    """Where the keys of EVAL and its kin stand; none where their number makes no sense."""
-    count = integer_of(argv[2]) if len(argv) > 2 else None
-    return list(range(3, 3 + count)) if count is not None and 0 <= count <= len(argv) - 3 else []
 
 
 def keys_and_args(argv: Argv) -> tuple[list[bytes], list[bytes]]:
@@ -86,7 +80,7 @@ def _call(
         syntax.split()[0].lower(), syntax, summary, since=since, group="scripting",
         flags=kind + _RUNS,
         access=access, notes=notes, complexity="Depends on the script", acl="scripting",
-        promise="per-coordinator", route=SCRIPT, counted_keys=keys_of_call, counted_at=2,
+        promise="per-coordinator", route=SCRIPT, counted_keys=counted_at(2), counted_at=2,
     )
 
 

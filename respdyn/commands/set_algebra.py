@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.causal.dot import Stamp
-from respdyn.commands.arguments import integer_of, syntax_error, word
+from respdyn.commands.arguments import counted_at, integer_of, syntax_error, word
 from respdyn.commands.declare import GATHER, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import bulks_of, first_error
 from respdyn.errors import ReplyError
@@ -67,14 +67,6 @@ def _storing(combine: Combine) -> Callable[[Argv, list[bytes], bool], Then]:
     return then
 
 
-def sintercard_keys(argv: Argv) -> list[int]:
-    """The positions of the keys of SINTERCARD; none where their number is none."""
-    count = integer_of(argv[1]) if len(argv) > 1 else None
-    if count is None or not 0 < count <= len(argv) - 2:
-        return []
-    return list(range(2, 2 + count))
-
-
 def sintercard_parts(argv: Argv) -> list[Argv]:
     count = integer_of(argv[1])
     if count is None or count < 1:
@@ -82,7 +74,7 @@ def sintercard_parts(argv: Argv) -> list[Argv]:
     if count > len(argv) - 2:
         raise ReplyError("ERR Number of keys can't be greater than number of args")
     _limit(argv, 2 + count)
-    return [[b"SMEMBERS", argv[at]] for at in sintercard_keys(argv)]
+    return [[b"SMEMBERS", key] for key in argv[2 : 2 + count]]
 
 
 def _limit(argv: Argv, position: int) -> int:
@@ -170,7 +162,7 @@ COMMANDS: tuple[Command, ...] = (
         "Tells how many members are in all of the sets, and counts no further than the limit.",
         since="7.0.0", group="set", flags="readonly movablekeys", access="RO access",
         complexity=_EACH, promise="converges", route=GATHER, parts=sintercard_parts,
-        then=sintercard_then, counted_keys=sintercard_keys,
+        then=sintercard_then, counted_keys=counted_at(1),
     ),
     Command(
         "dyn.storeset", "DYN.STORESET key <SINTERSTORE | SUNIONSTORE | SDIFFSTORE> [member ...]",

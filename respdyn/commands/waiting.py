@@ -11,19 +11,25 @@ from collections.abc import Callable
 from math import ceil
 from typing import Final
 
-from respdyn.commands.arguments import INT64_MAX, integer_of, syntax_error, word
-from respdyn.commands.declare import GATHER, Argv, Blocking, Command, Further, Then
+from respdyn.commands.arguments import INT64_MAX, counted_at, syntax_error, word
+from respdyn.commands.declare import GATHER, Argv, Blocking, Command, Then
 from respdyn.commands.folding import leaves_of
 from respdyn.commands.list_moves import move_parts, move_then
+from respdyn.commands.pops import (
+    NOTHING,
+    NULL_ARRAY,
+    Block,
+    of_lists,
+    of_sorted_sets,
+    parts_of,
+    then_of,
+    whole,
+)
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import EMPTY_ARRAY, NULL2, NULL3, NULL_ARRAY2, array, bulk, bulks, double
+from respdyn.resp.replies import NULL2, NULL3, array, bulk, bulks, double
 from respdyn.types import doubles, lists, long_double, sorted_sets
 
-_NULL_ARRAY: Final = (NULL_ARRAY2, NULL3)
 _NULL: Final = (NULL2, NULL3)
-_NOTHING: Final = (*_NULL_ARRAY, NULL2, EMPTY_ARRAY)
-
-Block = Callable[[Argv], Blocking]
 
 
 def parse_timeout(argument: bytes) -> int:
@@ -37,15 +43,10 @@ def parse_timeout(argument: bytes) -> int:
     return timeout_ms
 
 
-def _whole(key: bytes, reply: bytes, resp3: bool) -> bytes:
-    """What a pop has given, as it is; b"" if that is nothing."""
-    return b"" if reply in _NOTHING else reply
-
-
 # ---- lists ----
 
 def _one_item(key: bytes, reply: bytes, resp3: bool) -> bytes:
-    return b"" if reply in _NOTHING else bulks(leaves_of(reply))
+    return b"" if reply in NOTHING else bulks(leaves_of(reply))
 
 
 def _popping(side: bytes) -> Block:
@@ -54,7 +55,7 @@ def _popping(side: bytes) -> Block:
         keys = argv[1:-1]
         return Blocking(
             keys, [[b"DYN.LMPOP", key, side, b"1"] for key in keys], timeout_ms, lists.LETTER,
-            _one_item, _NULL_ARRAY,
+            _one_item, NULL_ARRAY,
         )
     return block
 
@@ -65,7 +66,7 @@ def blmove(argv: Argv) -> Blocking:
         raise syntax_error()
     timeout_ms = parse_timeout(argv[-1])
     return Blocking(
-        [argv[1]], [[b"DYN.LMOVE", argv[1], argv[2], from_, to]], timeout_ms, lists.LETTER, _whole,
+        [argv[1]], [[b"DYN.LMOVE", argv[1], argv[2], from_, to]], timeout_ms, lists.LETTER, whole,
         _NULL, True,
     )
 
@@ -87,45 +88,19 @@ def blmove_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     return move_then(_as_lmove(argv), replies, resp3)
 
 
-def _several(argv: Argv, sides: tuple[bytes, bytes]) -> tuple[int, list[bytes], bytes, bytes]:
-    """Time-out, keys, side and count of BLMPOP and BZMPOP. Raises `ReplyError`."""
-    number = integer_of(argv[2])
-    if number is None or number < 1:
-        raise ReplyError("ERR numkeys should be greater than 0")
-    behind = number + 3
-    if behind >= len(argv) or word(argv[behind]) not in sides:
-        raise syntax_error()
-    count = b"1"
-    for position in range(behind + 1, len(argv), 2):
-        is_first = position == behind + 1
-        if not is_first or word(argv[position]) != b"COUNT" or position + 1 == len(argv):
-            raise syntax_error()
-        count = argv[position + 1]
-        if (integer_of(count) or 0) < 1:
-            raise ReplyError("ERR count should be greater than 0")
-    return parse_timeout(argv[1]), argv[3:behind], word(argv[behind]), count
-
-
-def keys_of_several(argv: Argv) -> list[int]:
-    """The positions of the keys; none where their number is none."""
-    number = integer_of(argv[2]) if len(argv) > 2 else None
-    if number is None or not 0 < number <= len(argv) - 4:
-        return []
-    return list(range(3, 3 + number))
-
-
 def blmpop(argv: Argv) -> Blocking:
-    timeout_ms, keys, side, count = _several(argv, (b"LEFT", b"RIGHT"))
-    return Blocking(
-        keys, [[b"DYN.LMPOP", key, side, count] for key in keys], timeout_ms, lists.LETTER, _whole,
-        _NULL_ARRAY,
-    )
+    return _timed(of_lists(argv, 2), argv[1])
+
+
+def _timed(pops: Blocking, argument: bytes) -> Blocking:
+    """Judged last, as in Redis."""
+    return pops._replace(timeout_ms=parse_timeout(argument))
 
 
 # ---- sorted sets ----
 
 def _one_member(key: bytes, reply: bytes, resp3: bool) -> bytes:
-    if reply in _NOTHING:
+    if reply in NOTHING:
         return b""
     member, score = leaves_of(reply)
     return array([bulk(key), bulk(member), double(doubles.read(score) or 0.0, resp3)])
@@ -137,56 +112,16 @@ def _popping_score(name: bytes) -> Block:
         keys = argv[1:-1]
         return Blocking(
             keys, [[name, key] for key in keys], timeout_ms, sorted_sets.LETTER, _one_member,
-            _NULL_ARRAY,
+            NULL_ARRAY,
         )
     return block
 
 
-def _members(key: bytes, reply: bytes, resp3: bool) -> bytes:
-    if reply in _NOTHING:
-        return b""
-    flat = leaves_of(reply)
-    return array([bulk(key), array([
-        array([bulk(member), double(doubles.read(score) or 0.0, resp3)])
-        for member, score in zip(flat[::2], flat[1::2], strict=True)
-    ])])
-
-
 def bzmpop(argv: Argv) -> Blocking:
-    timeout_ms, keys, side, count = _several(argv, (b"MIN", b"MAX"))
-    pop = b"ZPOPMIN" if side == b"MIN" else b"ZPOPMAX"
-    return Blocking(
-        keys, [[pop, key, count] for key in keys], timeout_ms, sorted_sets.LETTER, _members,
-        _NULL_ARRAY,
-    )
+    return _timed(of_sorted_sets(argv, 2), argv[1])
 
 
-# ---- pop after pop ----
-
-def _parts(block: Block) -> Callable[[Argv], list[Argv]]:
-    def parts(argv: Argv) -> list[Argv]:
-        return [block(argv).pops[0]]
-    return parts
-
-
-def _then(block: Block) -> Callable[[Argv, list[bytes], bool], Then]:
-    def then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
-        return _go_on(block(argv), 0, replies[0], resp3)
-    return then
-
-
-def _go_on(blocking: Blocking, at: int, reply: bytes, resp3: bool) -> Then:
-    """What the key at this place has given, or the next pop."""
-    shown = blocking.shape(blocking.keys[at], reply, resp3)
-    if shown:
-        return shown
-    if at + 1 == len(blocking.keys):
-        return blocking.nothing[resp3]
-    return Further(
-        [blocking.pops[at + 1]],
-        lambda replies: _go_on(blocking, at + 1, replies[0], resp3),
-    )
-
+# ---- the table ----
 
 def _waits(
     name: str, syntax: str, summary: str, since: str, block: Block, *, flags: str, access: str,
@@ -196,8 +131,8 @@ def _waits(
     return Command(
         name, syntax, f"{summary} {_UNTIL}",
         since=since, group=group, flags=f"write blocking {flags}", access=access,
-        complexity=complexity, promise="per-coordinator", route=GATHER, parts=_parts(block),
-        then=_then(block), block=block, counted_keys=counted_keys,
+        complexity=complexity, promise="per-coordinator", route=GATHER, parts=parts_of(block),
+        then=then_of(block), block=block, counted_keys=counted_keys,
         counted_at=2 if counted_keys is not None else 0,
     )
 
@@ -231,7 +166,7 @@ COMMANDS: tuple[Command, ...] = (
     _waits("blmpop", "BLMPOP timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
            "Gives items from an end of the first list that has any, and removes them.", "7.0.0",
            blmpop, flags="movablekeys", access=_POPS, complexity=_COUNTED,
-           counted_keys=keys_of_several),
+           counted_keys=counted_at(2)),
     _waits("bzpopmin", "BZPOPMIN key [key ...] timeout",
            "Takes the member with the lowest score out of the first sorted set that has any.",
            "5.0.0", _popping_score(b"ZPOPMIN"), flags="noscript fast", access=_POPS,
@@ -243,5 +178,5 @@ COMMANDS: tuple[Command, ...] = (
     _waits("bzmpop", "BZMPOP timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
            "Takes members out of the first sorted set that has any.", "7.0.0", bzmpop,
            flags="movablekeys", access=_POPS, group="sorted-set", complexity=_COUNTED,
-           counted_keys=keys_of_several),
+           counted_keys=counted_at(2)),
 )

@@ -135,6 +135,9 @@ def test_a_line_that_makes_no_sense_is_refused(line: str) -> None:
     "GET k", "SET k v NX", "MSET a 1 b 2", "MSET a 1 b", "DEL a b c", "PING x", "NOPE a", "GET a b",
     "get a", "CLIENT ID x", "CLIENT NOPE x", "EXPIRE k 1", "EXPIRE k", "SCAN 0", "TOUCH a",
     "BITOP AND d a b", "LCS a b IDX", "MSETNX a 1 b 2",
+    *(f"{name} {count} a b{more}" for count in ("2", "1", "0", "3", "x", "-1") for name, more in (
+        ("LMPOP", " LEFT"), ("ZMPOP", " MIN"), ("BLMPOP 0", " LEFT"), ("BZMPOP 0", " MIN"),
+        ("SINTERCARD", ""), ("ZUNION", ""), ("ZDIFFSTORE d", ""), ("EVAL x", ""))),
 ])
 def test_getkeys_is_that_of_redis(argv: str, redis: Connection) -> None:
     words = argv.encode().split(b" ")
