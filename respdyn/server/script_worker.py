@@ -25,7 +25,7 @@ from typing import Final
 
 from respdyn.scripting.job import encode, read_batch
 from respdyn.scripting.lua import Engine
-from respdyn.server.script_page import LENGTH_BYTES, NUMBER, PAGE_BYTES, STOP
+from respdyn.server.script_page import NUMBER, PAGE_BYTES, STOP, framed, take_frames
 from respdyn.sessions.acl_rules import judge_of
 
 _FLUSH_S: Final = 0.001             # outcomes wait no longer for others
@@ -71,14 +71,9 @@ def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
     held = bytearray()
     while data := server.recv(_READ_BYTES):
         held += data
-        while len(held) >= LENGTH_BYTES:
-            end = LENGTH_BYTES + int.from_bytes(held[:LENGTH_BYTES])
-            if len(held) < end:
-                break
-            batch = read_batch(held[LENGTH_BYTES:end])
-            del held[:end]
+        for frame in take_frames(held):
             done, began = [], monotonic()
-            for outcome in engine.run(batch):
+            for outcome in engine.run(read_batch(frame)):
                 done.append(outcome)
                 if monotonic() - began > _FLUSH_S:
                     _send(server, encode(done))
@@ -88,7 +83,7 @@ def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
 
 
 def _send(server: socket.socket, frame: bytes) -> None:
-    server.sendall(len(frame).to_bytes(LENGTH_BYTES) + frame)
+    server.sendall(framed(frame))
 
 
 def _limit(memory: int) -> None:

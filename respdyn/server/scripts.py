@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.ports import ScriptHost
-from respdyn.server.script_page import LENGTH_BYTES, NUMBER, PAGE_BYTES, STOP
+from respdyn.server.script_page import NUMBER, PAGE_BYTES, STOP, framed, take_frames
 
 GRACE_S: Final = 0.1            # from "stop" until the process is killed
 AGAIN_S: Final = 0.5            # from the end of a nursery until the next
@@ -153,8 +153,7 @@ class ScriptProcess(ScriptHost):
     def submit(self, frame: bytes) -> None:
         """See `ScriptHost`."""
         self.start()
-        self._out += len(frame).to_bytes(LENGTH_BYTES)
-        self._out += frame
+        self._out += framed(frame)
         if not self._is_writing:
             self._write()
 
@@ -212,14 +211,8 @@ class ScriptProcess(ScriptHost):
             self._drop_worker()
             self._ask_worker()
             return
-        held = self._in
-        held += data
-        while len(held) >= LENGTH_BYTES:
-            end = LENGTH_BYTES + int.from_bytes(held[:LENGTH_BYTES])
-            if len(held) < end:
-                break
-            frame = bytes(held[LENGTH_BYTES:end])
-            del held[:end]
+        self._in += data
+        for frame in take_frames(self._in):
             self._on_scripted(frame)
 
 

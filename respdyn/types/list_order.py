@@ -10,8 +10,7 @@ from typing import Final
 
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
-from respdyn.causal import big, element_map
-from respdyn.types.score_order import Orders, Seal
+from respdyn.types.score_order import Orders
 from respdyn.types.view import View
 
 LETTER: Final = b"l"
@@ -45,35 +44,15 @@ class Places:
 def order_of(view: View) -> Places:
     """The elements in their order. It is not to be changed, nor kept. Of a big record alone."""
     assert view.is_big(), "the order of what was changed"
-    seal = _seal(view.record)
-    order = ORDERS.take(seal)
-    if order is None:
-        order = _followed(view)
-    if order is None:
-        order = Places(view.elements())
-    ORDERS.keep(seal, order)
-    big.end_lineage(view.record)
-    return order
+    return ORDERS.of(view)
 
 
-def _followed(view: View) -> Places | None:
-    """The order of a state that this one was made of, with what was touched since."""
-    touched: dict[bytes, None] = {}
-    state = big.lineage_of(view.record)
-    while state is not None:
-        touched.update(dict.fromkeys(state.touched))
-        order = ORDERS.take((state.mark, state.size))
-        if order is not None:
-            for element in touched:
-                if element[:1] == LETTER:
-                    order.set(element, is_there=bool(view.cells(element)))
-            return order
-        state = state.before
-    return None
+def _read(view: View) -> Places:
+    return Places(view.elements())
 
 
-def _seal(record: bytes) -> Seal:
-    return element_map.mark_in(record), element_map.counts_of(record).get(LETTER, 0)
+def _follow(order: Places, view: View, element: bytes) -> None:
+    order.set(element, is_there=bool(view.cells(element)))
 
 
-ORDERS: Final[Orders[Places]] = Orders()
+ORDERS: Final[Orders[Places]] = Orders(LETTER, _read, _follow)

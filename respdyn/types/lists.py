@@ -22,7 +22,15 @@ from respdyn.types.packed import (
     unpack_listpack,
     unpack_ziplist,
 )
-from respdyn.types.view import Draft, ElementKind, View, always, never
+from respdyn.types.view import (
+    Draft,
+    ElementKind,
+    View,
+    always,
+    has_cells,
+    never,
+    nothing_expires,
+)
 
 LETTER: Final = list_order.LETTER
 
@@ -208,12 +216,4 @@ def view_of(record: bytes, now_ms: int) -> View:
     return View(record, now_ms, ITEMS, always)
 
 
-def _prepare(draft: Draft) -> None:
-    """Items have no time to live: nothing has expired beside a change."""
-
-
-def _is_live(view: View, element: bytes) -> bool:
-    return bool(view.cells(element))
-
-
-ITEMS: Final = ElementKind(LETTER, _prepare, _is_live)
+ITEMS: Final = ElementKind(LETTER, nothing_expires, has_cells)

@@ -11,11 +11,14 @@ Source: Redis `t_zset.c`, where a skip list does this. Marks: decision 0036.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from math import inf, nextafter
 from typing import Final, Generic, TypeVar
 
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
+
+from respdyn.causal import big, element_map
+from respdyn.types.view import View
 
 ORDERED_MAX: Final = 2_000_000          # members in all orders that are kept, but for the last used
 
@@ -93,13 +96,51 @@ Kept = TypeVar("Kept", bound=Sized)
 
 
 class Orders(Generic[Kept]):
-    """The orders that are kept, by the seals of their records."""
+    """The orders that are kept, by the seals of their records.
 
-    def __init__(self, most: int = ORDERED_MAX) -> None:
+    `letter` is that of their elements; `read` makes an order of all that a view has, `follow` has
+    one element in an order as it is now in the view.
+    """
+
+    def __init__(
+        self, letter: bytes, read: Callable[[View], Kept],
+        follow: Callable[[Kept, View, bytes], None], most: int = ORDERED_MAX,
+    ) -> None:
+        self._letter = letter
+        self._read = read
+        self._follow = follow
         self._most = most
         self._kept: OrderedDict[Seal, Kept] = OrderedDict()
         self.members = 0
         self.dropped = 0                # orders that were given up for others
+
+    def of(self, view: View) -> Kept:
+        """The order of a big record's elements. It is not to be changed, nor kept."""
+        record = view.record
+        seal = element_map.mark_in(record), element_map.counts_of(record).get(self._letter, 0)
+        order = self.take(seal)
+        if order is None:
+            order = self._followed(view)
+        if order is None:
+            order = self._read(view)
+        self.keep(seal, order)
+        big.end_lineage(record)
+        return order
+
+    def _followed(self, view: View) -> Kept | None:
+        """The order of a state that this one was made of, with what was touched since."""
+        touched: dict[bytes, None] = {}
+        state = big.lineage_of(view.record)
+        while state is not None:
+            touched.update(dict.fromkeys(state.touched))
+            order = self.take((state.mark, state.size))
+            if order is not None:
+                for element in touched:
+                    if element[:1] == self._letter:
+                        self._follow(order, view, element)
+                return order
+            state = state.before
+        return None
 
     def keep(self, seal: Seal, order: Kept) -> None:
         """Keep it, and give up others if they are too many."""

@@ -19,7 +19,15 @@ from respdyn.types import keyed
 from respdyn.types.chance import Chance
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
 from respdyn.types.packed import pack_intset, pack_items, unpack_intset, unpack_items
-from respdyn.types.view import Draft, ElementKind, View, always, never
+from respdyn.types.view import (
+    Draft,
+    ElementKind,
+    View,
+    always,
+    has_cells,
+    never,
+    nothing_expires,
+)
 
 LETTER: Final = b"m"
 INTSET_ENTRIES_MAX: Final = 512         # as Redis's `set-max-intset-entries`
@@ -164,15 +172,7 @@ def draft_of(record: bytes, stamp: Stamp) -> Draft:
     return Draft(record, 0, MEMBERS, always, stamp)
 
 
-def _prepare(draft: Draft) -> None:
-    """Members have no time to live: nothing has expired beside a change."""
-
-
-def _is_live(view: View, element: bytes) -> bool:
-    return bool(view.cells(element))
-
-
-MEMBERS: Final = ElementKind(LETTER, _prepare, _is_live)
+MEMBERS: Final = ElementKind(LETTER, nothing_expires, has_cells)
 _TABLE, _INTSET = DUMP_NUMBERS = (2, 11)
 
 

@@ -17,7 +17,6 @@ Source: Redis `t_zset.c`; decision 0052.
 from math import isinf
 from typing import Final
 
-from respdyn.causal import big, element_map
 from respdyn.causal.dot import Stamp
 from respdyn.types import doubles, fields, keyed, registers
 from respdyn.types.doubles import print_double, print_packed
@@ -29,8 +28,8 @@ from respdyn.types.packed import (
     unpack_listpack,
     unpack_ziplist,
 )
-from respdyn.types.score_order import Order, Orders, Scored, Seal
-from respdyn.types.view import Draft, ElementKind, View, always, never
+from respdyn.types.score_order import ORDERED_MAX, Order, Orders, Scored
+from respdyn.types.view import Draft, ElementKind, View, always, never, nothing_expires
 
 LETTER: Final = keyed.SCORE
 LISTPACK_ENTRIES_MAX: Final = 128       # as Redis's `zset-max-listpack-entries` and its value limit
@@ -51,15 +50,7 @@ def order_of(view: View) -> Order:
     assert not view.open() or not view.is_changed()
     if not view.is_big():
         return _read(view)
-    seal = _seal(view.record)
-    order = ORDERS.take(seal)
-    if order is None:
-        order = _followed(view)
-    if order is None:
-        order = _read(view)
-    ORDERS.keep(seal, order)
-    big.end_lineage(view.record)
-    return order
+    return ORDERS.of(view)
 
 
 def _read(view: View) -> Order:
@@ -71,20 +62,8 @@ def _read(view: View) -> Order:
     return Order(scores)
 
 
-def _followed(view: View) -> Order | None:
-    """The order of a state that this one was made of, with what was touched since."""
-    touched: dict[bytes, None] = {}
-    state = big.lineage_of(view.record)
-    while state is not None:
-        touched.update(dict.fromkeys(state.touched))
-        order = ORDERS.take((state.mark, state.size))
-        if order is not None:
-            for element in touched:
-                if element[:1] == LETTER:
-                    order.set(element[1:], _score(view, element))
-            return order
-        state = state.before
-    return None
+def _follow(order: Order, view: View, element: bytes) -> None:
+    order.set(element[1:], _score(view, element))
 
 
 def count(view: View) -> int:
@@ -101,10 +80,6 @@ def _score(view: View, element: bytes) -> float | None:
     if not going or isinf(base):
         return base if winner else None
     return doubles.from_grains(doubles.grains_of(base) + total)
-
-
-def _seal(record: bytes) -> Seal:
-    return element_map.mark_in(record), element_map.counts_of(record).get(LETTER, 0)
 
 
 # ---- changing ----
@@ -311,14 +286,15 @@ def draft_of(record: bytes, stamp: Stamp) -> Draft:
     return Draft(record, 0, SCORES, always, stamp)
 
 
-def _prepare(draft: Draft) -> None:
-    """Members have no time to live: nothing has expired beside a change."""
-
-
 def _is_live(view: View, element: bytes) -> bool:
     return _score(view, element) is not None
 
 
-ORDERS: Final[Orders[Order]] = Orders()
-SCORES: Final = ElementKind(LETTER, _prepare, _is_live)
+def orders(most: int = ORDERED_MAX) -> Orders[Order]:
+    """Room for the orders of big sorted sets."""
+    return Orders(LETTER, _read, _follow, most)
+
+
+ORDERS: Final = orders()
+SCORES: Final = ElementKind(LETTER, nothing_expires, _is_live)
 _TABLE, _TABLE_2, _ZIPLIST, _LISTPACK = DUMP_NUMBERS = (3, 5, 12, 17)

@@ -45,6 +45,15 @@ class ElementKind(NamedTuple):
     is_live: Callable[["View", bytes], bool]
 
 
+def nothing_expires(draft: "Draft") -> None:
+    """Of a kind whose elements have no time to live: no change finds one that has expired."""
+
+
+def has_cells(view: "View", element: bytes) -> bool:
+    """Of a kind whose elements are there as long as anything of them is."""
+    return bool(view.cells(element))
+
+
 # Whether a record shows the wanted kind at a time; raises `ReplyError` if it shows another.
 IsThere = Callable[[bytes, int], bool]
 

@@ -11,7 +11,7 @@ from respdyn.types.dump import DumpError, seal
 from tests.commands.element_stories import HASHES, MOVED, SETS
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
-from tests.commands.test_like_redis import argv_of
+from tests.commands.test_like_redis import compare, side_by_side
 from tests.commands.test_machine import BAD, command
 
 STORIES = {**HASHES, **SETS, **MOVED}
@@ -20,13 +20,7 @@ STORIES = {**HASHES, **SETS, **MOVED}
 @pytest.mark.parametrize("resp", [2, 3])
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) -> None:
-    redis.call(b"HELLO", b"%d" % resp)
-    ours = Executor(int(time.time() * 1000), resp3=resp == 3)
-    for step in story.split(" / "):
-        argv = argv_of(step)
-        ours.now_ms = int(time.time() * 1000)
-        expected = redis.call(*argv)
-        assert ours(*argv) == expected, step
+    compare(story, resp, redis)
 
 
 KEYS = st.sampled_from([b"a", b"b", b"{a}c", b""])
@@ -96,11 +90,7 @@ def in_order(argv: list[bytes], reply: bytes) -> object:
 def test_any_sequence_of_commands_is_answered_as_by_redis(
     redis: Connection, story: list[list[bytes]]
 ) -> None:
-    redis.call(b"FLUSHALL")
-    ours = Executor(0)
-    for argv in story:
-        ours.now_ms = int(time.time() * 1000)
-        theirs, mine = redis.call(*argv), ours(*argv)
+    for argv, mine, theirs in side_by_side(redis, story):
         if argv[0] == b"OBJECT" and theirs == BIGGER[0] and mine in BIGGER:
             continue
         assert in_order(argv, mine) == in_order(argv, theirs), (argv, mine, theirs)

@@ -1,7 +1,6 @@
 """HyperLogLogs against redis-server: the same replies, and the same bytes in the string."""
 
 import random
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +12,7 @@ from respdyn.types import hyperloglog, strings
 from tests.commands.alone import Alone
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
-from tests.commands.test_like_redis import argv_of
+from tests.commands.test_like_redis import compare
 
 STORIES = {
     "pfadd": "PFADD h / GET h / PFADD h / PFADD h a b c / PFADD h a / GET h / PFCOUNT h / STRLEN h"
@@ -46,12 +45,7 @@ STORIES = {
 @pytest.mark.parametrize("resp", [2, 3])
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) -> None:
-    redis.call(b"HELLO", b"%d" % resp)
-    ours = Executor(int(time.time() * 1000), resp3=resp == 3)
-    for step in story.split(" / "):
-        argv = argv_of(step)
-        expected = redis.call(*argv)
-        assert ours(*argv) == expected, step
+    compare(story, resp, redis)
 
 
 @settings(max_examples=15, deadline=None,

@@ -5,6 +5,7 @@ the like stand for bytes. Replies that depend on the time are compared in `test_
 """
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -123,9 +124,8 @@ def argv_of(line: str) -> list[bytes]:
     return [word.encode("latin-1").decode("unicode_escape").encode("latin-1") for word in words]
 
 
-@pytest.mark.parametrize("resp", [2, 3])
-@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) -> None:
+def compare(story: str, resp: int, redis: Connection) -> None:
+    """A story's replies are those of Redis."""
     redis.call(b"HELLO", b"%d" % resp)
     ours = Executor(int(time.time() * 1000), resp3=resp == 3)
     for step in story.split(" / "):
@@ -133,3 +133,21 @@ def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) ->
         ours.now_ms = int(time.time() * 1000)
         expected = redis.call(*argv)
         assert ours(*argv) == expected, step
+
+
+def side_by_side(
+    redis: Connection, story: list[list[bytes]]
+) -> Iterator[tuple[list[bytes], bytes, bytes]]:
+    """Each command with the executor's reply and that of Redis, both empty at first."""
+    redis.call(b"FLUSHALL")
+    ours = Executor(0)
+    for argv in story:
+        ours.now_ms = int(time.time() * 1000)
+        theirs = redis.call(*argv)
+        yield argv, ours(*argv), theirs
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) -> None:
+    compare(story, resp, redis)

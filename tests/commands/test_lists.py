@@ -11,7 +11,7 @@ from tests.commands.executor import Executor
 from tests.commands.list_stories import LISTS
 from tests.commands.real import Connection
 from tests.commands.test_elements import parsed
-from tests.commands.test_like_redis import argv_of
+from tests.commands.test_like_redis import argv_of, side_by_side
 from tests.commands.test_machine import BAD, command
 
 
@@ -64,11 +64,7 @@ COMMANDS = st.one_of(
 def test_any_sequence_of_commands_is_answered_as_by_redis(
     redis: Connection, story: list[list[bytes]]
 ) -> None:
-    redis.call(b"FLUSHALL")
-    ours = Executor(0)
-    for argv in story:
-        ours.now_ms = int(time.time() * 1000)
-        theirs, mine = redis.call(*argv), ours(*argv)
+    for argv, mine, theirs in side_by_side(redis, story):
         if argv[0] == b"OBJECT" and {theirs, mine} <= {b"$6\r\nembstr\r\n", b"$3\r\nraw\r\n"}:
             continue
         assert mine == theirs, argv

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from respdyn.types import doubles, sorted_sets
 from respdyn.types.dump import seal
+from respdyn.types.score_order import Order
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
 from tests.commands.score_stories import PLACES, SORTED, SORTED_SETS
 from tests.commands.test_elements import parsed
-from tests.commands.test_like_redis import argv_of
+from tests.commands.test_like_redis import compare, side_by_side
 from tests.commands.test_machine import BAD, command
 
 STORIES = {**SORTED_SETS, **PLACES, **SORTED}
@@ -23,13 +24,7 @@ STORIES = {**SORTED_SETS, **PLACES, **SORTED}
 @pytest.mark.parametrize("resp", [2, 3])
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) -> None:
-    redis.call(b"HELLO", b"%d" % resp)
-    ours = Executor(int(time.time() * 1000), resp3=resp == 3)
-    for step in story.split(" / "):
-        argv = argv_of(step)
-        ours.now_ms = int(time.time() * 1000)
-        expected = redis.call(*argv)
-        assert ours(*argv) == expected, step
+    compare(story, resp, redis)
 
 
 KEYS = st.sampled_from([b"a", b"b", b"{a}c", b"s"])
@@ -97,11 +92,7 @@ LARGER = b"$8\r\nskiplist\r\n"
 def test_any_sequence_of_commands_is_answered_as_by_redis(
     redis: Connection, story: list[list[bytes]]
 ) -> None:
-    redis.call(b"FLUSHALL")
-    ours = Executor(0)
-    for argv in story:
-        ours.now_ms = int(time.time() * 1000)
-        theirs, mine = redis.call(*argv), ours(*argv)
+    for argv, mine, theirs in side_by_side(redis, story):
         if argv[0] == b"OBJECT" and theirs == LARGER and mine == b"$8\r\nlistpack\r\n":
             continue
         assert mine == theirs, argv
@@ -195,7 +186,7 @@ def test_the_order_follows_what_is_written(monkeypatch: pytest.MonkeyPatch) -> N
     read = []
     made = sorted_sets.Order
     monkeypatch.setattr(sorted_sets, "Order", lambda found: read.append(1) or made(found))
-    monkeypatch.setattr(sorted_sets, "ORDERS", sorted_sets.Orders())
+    monkeypatch.setattr(sorted_sets, "ORDERS", sorted_sets.orders())
     for number in range(200):
         scores[b"%d" % number] = number % 7
         ours(b"ZADD", b"z", b"%d" % (number % 7), b"%d" % number)
@@ -224,12 +215,12 @@ def test_the_order_follows_what_is_written(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_orders_that_are_too_many_are_given_up() -> None:
-    orders = sorted_sets.Orders(most=100)
+    orders = sorted_sets.orders(most=100)
     for number in range(4):
-        orders.keep((number, 40), sorted_sets.Order({b"%d" % one: 0.0 for one in range(40)}))
+        orders.keep((number, 40), Order({b"%d" % one: 0.0 for one in range(40)}))
     assert orders.members == 80 and orders.dropped == 2
     assert orders.take((0, 40)) is None and orders.take((3, 40)) is not None
-    orders.keep((9, 400), sorted_sets.Order({b"%d" % one: 0.0 for one in range(400)}))
+    orders.keep((9, 400), Order({b"%d" % one: 0.0 for one in range(400)}))
     assert orders.members == 400 and orders.take((9, 400)) is not None
 
 
