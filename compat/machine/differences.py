@@ -33,6 +33,7 @@ NOT_TOLD = {
     ),
     "pfcount": "Redis writes what it has counted into the string",
     "wait": "counts replicas, which Redis alone has not",
+    "script|debug": "Redis's debugger forks, which no pipeline can follow; there is none here",
     "shutdown": "ends the server",
 }
 
