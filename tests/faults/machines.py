@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -104,20 +105,34 @@ class Machine:
 
     def is_ready(self) -> bool:
         """Whether the node serves all that it should."""
+        return self._answers("GET", "is anybody there")
+
+    def is_open(self) -> bool:
+        """Whether the node answers clients; cut off from a key's owners it refuses that key."""
+        return self._answers("PING")
+
+    def _answers(self, *words: str) -> bool:
         client = self.client(1.0)
         try:
-            return bool(client.get("is anybody there") is None)
+            return client.execute_command(*words) in {None, True}
         except redis.RedisError:
             return False
         finally:
             client.close()
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Until its node serves, if it runs."""
+        """Until its node serves all that it should, if it runs."""
+        self._wait_until(self.is_ready, seconds)
+
+    def wait_until_open(self, seconds: float) -> None:
+        """Until its node answers clients, if it runs."""
+        self._wait_until(self.is_open, seconds)
+
+    def _wait_until(self, holds: Callable[[], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
-        while self.is_running() and not self.is_ready():
+        while self.is_running() and not holds():
             assert time.monotonic() < until, (
-                f"{self.name} is not ready: {self.log.read_text()[-2000:]}"
+                f"{self.name}: no {holds.__name__} in {seconds} s: {self.log.read_text()[-2000:]}"
             )
             time.sleep(0.05)
 

@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import redis
@@ -417,8 +416,7 @@ def clock_back(seed: int, seconds: float) -> list[str]:
         acknowledged: dict[str, float] = {}     # how long after the first
         hidden_here = 0
         refused = 0
-        with suppress(redis.RedisError):
-            one.wait_until_ready(HEALED_S)
+        one.wait_until_open(HEALED_S)
         client = one.client()
         begun_s = time.monotonic()
         for at, name in enumerate(names):
