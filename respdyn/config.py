@@ -39,7 +39,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("bind", "bind", "list", ("127.0.0.1",),
             "addresses to listen on; beyond loopback, set requirepass, peer-secret", redis="bind"),
     Setting("announce-host", "host", "text", "",
-            "address told to clients and peers; empty: the first bind address, or this host's"),
+            "address for clients and peers; empty: the first bind address, or this host's"),
     Setting("port", "client_port", "int", 6379,
             "where clients connect: one big Redis; 0: only over TLS, at tls-port",
             0, PORT, redis="port"),
@@ -207,7 +207,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("tcp-keepalive", "tcp_keepalive", "seconds", 300,
             "probe silent clients so often; 0: no", 0, 2_147_483_647, (), True, "tcp-keepalive"),
     Setting("notify-keyspace-events", "notify_keyspace_events", "events", "",
-            "events told on channels, by Redis's letters; nodes tell what any of them asks for",
+            "events to publish, by Redis's letters; every node publishes what any of them wants",
             runtime=True, redis="notify-keyspace-events"),
     Setting("log-format", "log_format", "choice", "text", "text: key=value; json: one object each",
             choices=("text", "json")),
@@ -443,7 +443,7 @@ def _check_quorum(s: Settings) -> None:
 def _check_ports(s: Settings) -> None:
     """Listeners of different kinds, different ports."""
     if not (s.client_port or s.tls_port):
-        _refuse("port", 0, "nobody could connect; give --tls-port as well, or another --port")
+        _refuse("port", 0, "no client could connect; give --tls-port as well, or another --port")
     taken: dict[int, str] = {}
     for name, port in (("port", s.client_port), ("cluster-port", s.cluster_port),
                        ("tls-port", s.tls_port), ("tls-cluster-port", s.tls_cluster_port),
@@ -467,7 +467,7 @@ def _check_tls(s: Settings) -> None:
         _refuse("tls-replication", "yes", "needs tls-ca-cert-file: nodes judge each other by it")
     if (s.tls_port or s.tls_cluster_port) and s.tls_auth_clients != "no" and not has_ca:
         _refuse("tls-auth-clients", s.tls_auth_clients,
-                "needs tls-ca-cert-file, or nobody's certificate can be judged; or say no")
+                "needs tls-ca-cert-file, or no certificate can be judged; or say no")
     if not s.tls_protocols or set(s.tls_protocols.split()) - {"TLSv1.2", "TLSv1.3"}:
         _refuse("tls-protocols", s.tls_protocols, "must be TLSv1.2, TLSv1.3 or both")
 

@@ -1,9 +1,9 @@
 """Redis's settings that have no counterpart here: accepted, remembered and given back.
 
 Frameworks, test suites and operators' scripts set them, and a server that stops a script for a
-limit of a listpack helps nobody. So `CONFIG SET` takes them with Redis's own types, ranges and
+limit of a listpack helps no one. So `CONFIG SET` takes them with Redis's own types, ranges and
 error texts, `CONFIG GET` gives them back in Redis's form, `CONFIG REWRITE` keeps them, and nothing
-else happens. Where having no effect would break a promise that somebody relies on (eviction,
+else happens. Where having no effect would break a promise that users rely on (eviction,
 another password for TLS, a replica that must answer) the one value that is true is accepted, and
 any other refused with the reason (`only`). `FIXED` are those that Redis itself refuses to change.
 
@@ -68,7 +68,7 @@ _EVICTION: Final = (
     "allkeys-lfu", "allkeys-random", "noeviction",
 )
 _SIGNALS: Final = ("default", "save", "nosave", "now", "force")
-_TOLD_BY_HOST: Final = "clients are told announce-host and the ports, which are fixed at start"
+_TOLD_BY_HOST: Final = "clients get announce-host and the ports, which are fixed at start"
 _TLS: Final = "respdyn leaves this to OpenSSL, or uses the node's own certificate"
 
 ACCEPTED: Final[tuple[RedisSetting, ...]] = (
@@ -144,13 +144,13 @@ ACCEPTED: Final[tuple[RedisSetting, ...]] = (
     RedisSetting("sanitize-dump-payload", "choice", "no", choices=("no", "yes", "clients")),
     RedisSetting("shutdown-on-sigint", "signal", "default", choices=_SIGNALS),
     RedisSetting("shutdown-on-sigterm", "signal", "default", choices=_SIGNALS),
-    # What asks for less than there is: then it is so all the same. `config.check` refuses more.
+    # A value below what respdyn does anyway changes nothing. `config.check` refuses more.
     RedisSetting("appendfsync", "choice", FOLLOWS, choices=("everysec", "always", "no")),
     RedisSetting("appendonly", "flag", FOLLOWS),
     # Accepted at the one value that is true.
     RedisSetting("acl-pubsub-default", "choice", "resetchannels",
                  choices=("allchannels", "resetchannels"),
-                 only="a new user of respdyn hears no channel until he is given some"),
+                 only="a new user of respdyn has no channel until it is given some"),
     RedisSetting("activedefrag", "flag", "no",
                  only="Active defragmentation cannot be enabled: it requires a Redis server"
                       " compiled with a modified Jemalloc like the one shipped by default with the"

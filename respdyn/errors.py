@@ -1,4 +1,4 @@
-"""What a client may be told, and what a peer may do wrong.
+"""Errors: what a client may get as a reply, and what a peer may do wrong.
 
 Blame decides the class. A client's mistake or the state of the cluster is a `ReplyError`: its text
 goes to the client as it stands. A peer's mistake is a `PeerError`: the link is dropped and the
@@ -20,7 +20,7 @@ class ReplyError(Exception):
 
 
 class UsedTwice(ReplyError):
-    """The key's record tells of events of this node that are yet to come: it has forgotten them.
+    """The key's record contains dots of this node that are yet to come: it has forgotten them.
 
     So the next one must not be theirs again. Nothing was done; in a new life it can be.
     """

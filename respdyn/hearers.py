@@ -1,4 +1,4 @@
-"""What peers state, and which room hears each kind: one table.
+"""Statements of peers, and the room that handles each kind: one table.
 
 A kind that is not in it was added by a newer version. It is counted (`statements_unknown`) and
 passed over, so that two versions can stand side by side while a cluster is upgraded. A kind that is
@@ -96,7 +96,7 @@ class Hearers:
             GOSSIP_OFFER: notifications.waits.heard_offer,
         }
         kinds = {getattr(messages, name) for name in dir(messages) if name[:7] == "GOSSIP_"}
-        assert self._hearers.keys() == kinds, "each kind of statement has a room that hears it"
+        assert self._hearers.keys() == kinds, "each kind of statement has a handler"
 
     def heard(self, link: Link, item: bytes) -> None:
         """A peer's statement. Raises `PeerError` when it is malformed."""

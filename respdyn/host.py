@@ -1,4 +1,4 @@
-"""What a node asks of the process that it lives in, when an operator says so.
+"""What a node has its process do on an operator's command: stop, back up, check its files.
 
 The core opens no file and ends no process. In a server `respdyn.server.host` does it; a node
 without a process around it, in the simulator and in tests, refuses.
@@ -11,7 +11,7 @@ from respdyn.config import Settings
 
 
 class HostError(Exception):
-    """The process could not do what the node asked of it. The text says why."""
+    """The process could not do what the node wanted. The text says why."""
 
 
 class Host(ABC):
@@ -61,8 +61,8 @@ class Host(ABC):
     def back_up(self, name: str, done: Callable[[str], None]) -> None:
         """Copy the data as it is now to `backups/name` in the data directory.
 
-        `done` hears why that failed, or "", in a later turn. Raises `HostError` when it cannot
-        even begin.
+        `done` gets the reason why that failed, or "", in a later turn. Raises `HostError` when it
+        cannot even begin.
         """
 
 

@@ -2,7 +2,7 @@
 
 A counter is an attribute of a slotted object (`metrics.client_bytes_in += n`, about 50 ns); a
 histogram a list of bucket counts found by bisection. Nothing here knows how they are shown:
-`server/exposition.py` reads them when somebody asks.
+`server/exposition.py` reads them at each scrape.
 """
 
 from bisect import bisect_left
@@ -63,7 +63,7 @@ class Histogram:
     def quantile(self, share: float) -> int:
         """The bound below which at least this share lies; 0 if nothing was observed.
 
-        As coarse as the buckets are; beyond the last bound, the last bound is told.
+        As coarse as the buckets are; beyond the last bound, it is the last bound.
         """
         sums = self.cumulative()
         if not sums[-1]:

@@ -18,7 +18,7 @@ The driver's loop:
         call again at node.next_deadline() at the latest
 
 What the node promises: replies to one session leave in the order of its commands, exactly one each.
-Nothing that must be durable leaves before `durable(generation)` said so. What it asks for: a frame
+Nothing that must be durable leaves before `durable(generation)` said so. What it relies on: a frame
 may be lost with its connection, and one connection never reorders. `restore` comes before `start`,
 `start` before everything else. After `PeerError` from `frame` or `meet` the driver drops that
 connection. Times are in milliseconds: `now` monotonic, `wall` since 1970.
@@ -79,7 +79,7 @@ class Node:
         self.latencies = Latencies(self.admission.waited)
         self.host: Host = NoHost()
         self.script_host: ScriptHost = NoScripts()
-        self.is_named = bool(settings.node_id)      # somebody wants it to have that very node id
+        self.is_named = bool(settings.node_id)      # the operator gave it this very node id
         self.damaged = 0                  # records that the store gave and that were left out
         self.is_restored = False          # the store is a copy of an earlier state of another
         self._dirty: list[Session] = []
@@ -123,7 +123,7 @@ class Node:
         )
 
     def _assemble(self, here: Member) -> None:
-        """Make the rooms and tell them of each other."""
+        """Make the rooms and give each the others that it calls."""
         this, settings, name = self.this, self.settings, here.node_id
         self.membership, self.transfers = Membership(this, here), this.transfers
         self.planner = Planner(name, this.link_to, self.transfers)
@@ -247,7 +247,7 @@ class Node:
         return self.sessions.users.default.nopass
 
     def close_session(self, session: Session) -> None:
-        """The client is gone. What it asked for goes on; the replies go nowhere."""
+        """The client is gone. Its commands go on; the replies go nowhere."""
         self.sessions.close_session(session)
 
     def serve(
@@ -295,7 +295,7 @@ class Node:
     # ---- the store ----
 
     def durable(self, generation: int) -> None:
-        """Everything up to this generation is as durable as was asked."""
+        """Everything up to this generation is as durable as `fsync` demands."""
         if generation <= self.this.durable_to:
             return
         self.this.durable_to = generation
@@ -324,7 +324,7 @@ class Node:
         self._storing_here()
 
     def _storing_here(self) -> None:
-        """What this node can store has changed: tell everybody."""
+        """What this node can store has changed: announce it to every peer."""
         can_store = not self.this.store_failure
         self.receiver.can_store = self.coordinator.can_store = self.coverage.can_store = can_store
         for link in self.links.values():
@@ -467,7 +467,7 @@ class Node:
         return self.this.link_to(peer)
 
     def replan(self) -> None:
-        """The ring or somebody's reachability has changed."""
+        """The ring or the reachability of a node has changed."""
         ring = self.membership.ring
         if ring is None:
             return

@@ -26,12 +26,12 @@ class Random(ABC):
         """A float in [0.0, 1.0)."""
 
     def secret(self) -> bytes:
-        """32 bytes that nobody can guess. A port whose draws are counted draws them elsewhere."""
+        """32 bytes that cannot be guessed. A port whose draws are counted draws them elsewhere."""
         return random_bits(self, 256).to_bytes(32, "big")
 
 
 class Trace(ABC):
-    """Where changes of state are told: the log of a server, the story of a simulation."""
+    """Where changes of state are reported: the log of a server, the story of a simulation."""
 
     @abstractmethod
     def event(self, name: str, **fields: object) -> None:

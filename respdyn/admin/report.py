@@ -15,7 +15,7 @@ class MemberReport:
 
     node: str
     address: str                # of its client port
-    state: str                  # up, down, cannot-store, as seen by the node that was asked
+    state: str                  # up, down, cannot-store, as seen by the node that answers
     deprioritized: str             # why others are preferred to it; "" if they are not
     zone: str
     partitions: int             # that it owns
@@ -31,7 +31,7 @@ class ClusterReport:
     problems: list[str]         # what is wrong, the worst first, with the next step
     cluster: str
     ring_version: int
-    seen_from: str              # the node that was asked
+    seen_from: str              # the node that answers
     n: int
     r: int
     w: int
@@ -41,7 +41,7 @@ class ClusterReport:
     moving: int                 # to new owners
     filling: int                # with an owner that does not hold all yet
     to_hand_over: int           # held by nodes that own them no more
-    eta_ms: int                 # until the asked node has filled its own; -1: unknown
+    eta_ms: int                 # until this node has filled its own; -1: unknown
     members: list[MemberReport]
 
 

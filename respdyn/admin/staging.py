@@ -1,8 +1,8 @@
 """Staging: an operator's changes of membership, from JOIN or LEAVE to PLAN and COMMIT; and DRAIN.
 
-What is staged, and the plan that was looked at, belong to the node that was asked and live in its
-memory. COMMIT proposes the ring that the plan showed (see `membership/decision`) and answers when
-it is decided; `membership/ring_changes` carries it on.
+The staged changes, and the plan last shown, belong to the node that took the command and live in
+its memory. COMMIT proposes the ring that the plan showed (see `membership/decision`) and answers
+when it is decided; `membership/ring_changes` carries it on.
 
 Source: Riak's `cluster plan` and `cluster commit`; decision 0014.
 """
@@ -113,7 +113,7 @@ class Staging:
             waiting = ", ".join(_address(one.member) for _, one in sorted(visitors.items()))
             raise ReplyError(
                 f"ERR no node {word} waits to join; start it with --seeds. "
-                + (f"Waiting: {waiting}" if waiting else "Nobody waits")
+                + (f"Waiting: {waiting}" if waiting else "No node waits")
             )
         visitor = visitors[found.node_id]
         if visitor.was_member:
@@ -272,7 +272,7 @@ class Staging:
 
 
 def at_once(reply: bytes) -> Task:
-    """A task that asks nobody."""
+    """A task without requests to other nodes."""
     yield []
     return reply
 

@@ -119,7 +119,7 @@ class ClusterStatus:
         return one
 
     def _facts(self, ring: Ring) -> ClusterFacts:
-        """What is known of the cluster without asking anybody."""
+        """What this node knows of the cluster without a request to any other."""
         node = self._node
         below_n, below_w, below_r = self._weak_partitions()
         terms = node.default_terms
@@ -132,7 +132,7 @@ class ClusterStatus:
 
     def _weak_partitions(self) -> tuple[int, int, int]:
         """How many partitions lack owners in reach; and how many refuse writes, and reads, as far
-        as this node can tell. Nodes that stand in count as they do for a request.
+        as this node knows. Nodes that stand in count as they do for a request.
         """
         node = self._node
         terms = node.default_terms

@@ -1,7 +1,7 @@
 """DYN.SYNCWAIT: waits until all hints that are kept now have been delivered.
 
-Every node that can be reached is asked once how far its hints go, and then, until all of them say
-so or the time is over, whether it still keeps any of those.
+One request to every reachable node returns how far its hints go; further ones, until all of them
+say so or the time is over, whether it still keeps any of those.
 """
 
 from typing import Final

@@ -17,7 +17,7 @@ DEPRIORITIZED: Final = {
     "busy": ("has more to do than it can", "slow the clients down"),
 }
 
-# Why a node cannot be reached, by words of the reason; else it is gone as far as one can tell.
+# Why a node cannot be reached, by words of the reason; else it counts as gone.
 CAUSES: Final = (
     ("peer secret", "give it the peer-secret of the others"),
     ("belongs to cluster", "another cluster's node is at its address: see its data-dir and seeds"),
@@ -38,14 +38,14 @@ Problem = tuple[str, str]            # what is wrong, and what to do
 
 @dataclass(slots=True)
 class NodeFacts:
-    """One member, as the node that is asked sees it, and by its own word if it is up."""
+    """One member, as the reporting node sees it, and as it reports itself if it is up."""
 
     name: str                           # address, for people
     state: str                          # up, down, cannot-store
     zone: str = ""
-    is_here: bool = False               # the one that is asked
+    is_here: bool = False               # the reporting node
     down_ms: int = 0                    # for so long, as seen from here
-    is_unmet: bool = False              # since the node that is asked has started
+    is_unmet: bool = False              # since the reporting node started
     reason: str = ""                    # why it cannot be reached, as far as that is known
     has_successor: bool = False         # a node with an empty directory waits at its address
     deprioritized: str = ""
@@ -69,13 +69,13 @@ class ClusterFacts:
     w: int
     ring_version: int
     clock_limit_ms: int
-    is_compared: bool                   # exchange is on, and there is somebody to compare with
+    is_compared: bool                   # exchange is on, and there is another owner to compare with
     below_r: int = 0                    # who refuse reads: owners are down, or are to be filled
     r: int = 1
     moving: int = 0                     # partitions that change hands
     filling: int = 0                    # of these, or lost: some owner does not hold all yet
     to_hand_over: int = 0               # held by nodes that own them no more
-    eta_ms: int = -1                    # until the asked node has filled its own; -1: unknown
+    eta_ms: int = -1                    # until the reporting node has filled its own; -1: unknown
     nodes: list[NodeFacts] = field(default_factory=list)
 
 
@@ -182,8 +182,8 @@ def _sick(facts: ClusterFacts) -> list[Problem]:
 
 
 def _clocks(facts: ClusterFacts) -> list[Problem]:
-    """Whose clock is wrong: who differs from most, be it the node that is asked. Of two nodes
-    nobody can tell which it is.
+    """Whose clock is wrong: the node that differs from most, be it the reporting one. Between two
+    nodes there is no telling which it is.
     """
     up = [node for node in facts.nodes if node.state != "down"]
     limit_ms = facts.clock_limit_ms
@@ -196,7 +196,7 @@ def _clocks(facts: ClusterFacts) -> list[Problem]:
             f"the clocks of {up[0].name} and {up[1].name} differ by {abs(apart_ms)} ms",
             "set the wrong one right (NTP)",
         )]
-    # Who doubts its own clock tells what it was set to; the others agree among themselves.
+    # A node that doubts its own clock reports what it is set to; the others agree among themselves.
     trusted = [node for node in up if not node.is_clock_doubted] or up
     middle_ms = median_low(node.clock_offset_ms for node in trusted) if trusted else 0
     lines = []

@@ -2,8 +2,8 @@
 
 *Verify* compares the hash trees of all owners of every partition, goes down to the keys where they
 differ, and looks at those again and again: a write on its way is no difference, and a key that
-changes at every look is told apart as unsettled. It changes nothing. Owners that cannot be asked
-make the answer incomplete, which is told as well.
+changes at every look is reported apart, as unsettled. It changes nothing. Owners that cannot be
+reached make the answer incomplete, and the answer says so.
 
 *Repair* has every node compare all that it shares with every other at once (exchange does the rest,
 see `exchange`), and waits until each comparison was clean since.

@@ -30,7 +30,7 @@ from respdyn.sessions.users import DEFAULT, Refusal
 from respdyn.sessions.users_file import parse_file
 
 _BITS_MAX: Final = 4096
-_SHOWN: Final = 10              # entries of ACL LOG, unless more are asked for
+_SHOWN: Final = 10              # entries of ACL LOG, unless more are requested
 _WRONG_PASSWORD: Final = "WRONGPASS invalid username-password pair or user is disabled."
 _NO_PASSWORD_SET: Final = (
     "ERR AUTH <password> called without any password configured for the default user. "

@@ -7,7 +7,7 @@ from respdyn.cluster.statistics import Counters
 
 
 class Waiting(NamedTuple):
-    """A backup to come, and who hears how it went: nothing, or the reason why it failed."""
+    """A backup to come, and the callback for its outcome: "", or the reason why it failed."""
 
     is_rewrite: bool
     done: Callable[[str], None]
@@ -18,7 +18,7 @@ class Backups:
 
     def __init__(self) -> None:
         self.is_running = False
-        self.is_rewrite = False     # the one that is running was asked for by BGREWRITEAOF
+        self.is_rewrite = False     # the one that is running was started by BGREWRITEAOF
         self.waiting: list[Waiting] = []    # those to come: of each kind one, and SAVEs
         self.began_ms = 0
         self.last_ms = 0            # when the last one succeeded, wall clock

@@ -135,7 +135,7 @@ def _on_or_off(argument: bytes) -> bool:
 
 
 def maint_notifications(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
-    """Whether this client is told to move before the node stops."""
+    """Whether this client gets MOVING and its kin before the node stops."""
     if not _on_or_off(argv[2]):
         session.moving = b""
         return OK

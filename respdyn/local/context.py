@@ -61,7 +61,7 @@ class LocalContext:
 
     @property
     def terms(self) -> Terms:
-        """The terms of a connection that has not asked for others."""
+        """The terms of a connection that has not chosen others."""
         return self.node.default_terms
 
     @property
@@ -94,5 +94,5 @@ class LocalContext:
         self.leave(session)
 
     def leave(self, session: Session) -> None:
-        """Nobody sees this client any more; its connection is closed when its reply is written."""
+        """The client leaves all lists; its connection is closed when its reply is written."""
         self.sessions.close_session(session)

@@ -4,7 +4,7 @@ Every field of Redis 7 that some tool is known to read is there. Where respdyn h
 value is the one that is true (`rdb_bgsave_in_progress:0`). What only the process around the node
 knows (memory, CPU, bytes on sockets) the driver supplies by field name: `LocalContext.outside`.
 
-Keys are counted once in the whole cluster: each node tells those whose primary it is to
+Keys are counted once in the whole cluster: each node reports those whose primary it is to
 cluster-aware clients, so the sum over the nodes is the number of keys. `dynamo_live_keys` counts
 the copies on this node.
 
@@ -31,7 +31,7 @@ Fields = dict[str, object]
 
 
 def reply(context: LocalContext, wanted: list[bytes], resp3: bool, listener: str) -> bytes:
-    """INFO with these sections; the default ones if none are named. `listener`: who asks."""
+    """INFO with these sections; the default ones if none are named. `listener`: the client's."""
     names = [word(one).decode("latin-1").lower() for one in wanted] or ["default"]
     chosen = set(names)
     if "all" in chosen:
@@ -153,7 +153,7 @@ def memory(context: LocalContext) -> Fields:
         "used_memory_startup": startup,
         "used_memory_dataset": dataset,
         "used_memory_dataset_perc": f"{100 * dataset / max(1, used - startup):.2f}%",
-        "allocator_allocated": used,        # as Redis tells it where malloc says nothing itself
+        "allocator_allocated": used,        # as Redis reports it where malloc says nothing itself
         "allocator_active": rss,
         "allocator_resident": rss,
         "total_system_memory": total,
@@ -420,7 +420,7 @@ SECTIONS: Final[dict[str, tuple[str, Callable[[LocalContext], Fields]]]] = {
 }
 
 
-_BY_COMMAND: Final = frozenset({"commandstats", "latencystats"})      # shown when asked for
+_BY_COMMAND: Final = frozenset({"commandstats", "latencystats"})      # shown when named
 
 
 def human(size: int) -> str:

@@ -109,7 +109,7 @@ def _schedule(context: LocalContext, is_rewrite: bool) -> None:
 
 
 def _begin_next(context: LocalContext, one: Waiting) -> None:
-    """Begin a backup that nobody waits for, or whose end somebody hears by `done`."""
+    """Begin a backup; its outcome goes to the callback `done`, if it has one."""
     try:
         _begin(context, one.done, one.is_rewrite)
     except ReplyError as wrong:

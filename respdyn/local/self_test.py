@@ -1,6 +1,6 @@
 """PFSELFTEST: registers hold what is written to them, and estimates are near what was counted.
 
-Source: Redis `hyperloglog.c` (pfselftestCommand), with fewer elements: nobody waits for it.
+Source: Redis `hyperloglog.c` (pfselftestCommand), with fewer elements, to be quick.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def config_get(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def _matching(settings: Settings, patterns: Argv) -> dict[str, str]:
-    """Settings whose names match. A name without wildcards is told as it was asked for."""
+    """Settings whose names match. A name without wildcards is shown as it was written."""
     view = redis_view(settings)
     found: dict[str, str] = {}
     for pattern in patterns:

@@ -17,7 +17,7 @@ from respdyn.resp.replies import OK, array, bulk, bulks, integer, map_, text, ve
 from respdyn.sessions.command_stats import Cost, Event
 from respdyn.sessions.session import Session
 
-_SHOWN: Final = 10          # entries of SLOWLOG, unless more are asked for
+_SHOWN: Final = 10          # entries of SLOWLOG, unless more are requested
 _ROWS: Final = 4            # of LATENCY GRAPH
 _COLUMNS: Final = 80
 _OFF: Final = (

@@ -1,11 +1,11 @@
 """MEMORY, WAIT, DEBUG and SWAPDB, as a client meets them.
 
-WAIT counts copies that exist, not acknowledgements that were heard: it asks the owners of each key
-that this connection has written for the digest of what they hold, and compares with the
-coordinator's. It asks again until enough are equal or time is up. Once a connection has said WAIT a
-list of what it writes is kept, of at most `WRITTEN_MAX` keys. Before that, since a list costs every
-write something, only the last key of each group of owners: what is written with the same owners
-goes the same way in the same order, so an owner that has the last has them all, unless its
+WAIT counts copies that exist, not acknowledgements that came: it requests from the owners of each
+key that this connection has written the digest of what they hold, and compares with the
+coordinator's. It repeats that until enough are equal or time is up. From a connection's first WAIT
+on a list of what it writes is kept, of at most `WRITTEN_MAX` keys. Before that, since a list costs
+every write something, only the last key of each group of owners: what is written with the same
+owners goes the same way in the same order, so an owner that has the last has them all, unless its
 connection to the coordinator broke in between.
 
 Source: Redis `replication.c` (waitCommand), `object.c` (memoryCommand), `debug.c`.
@@ -211,7 +211,7 @@ def memory_doctor(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def memory_stats(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    """Redis's rows in its order. Of a database it tells what its table costs, data included."""
+    """Redis's rows in its order. Of a database it shows what its table costs, data included."""
     fields = info.memory(context)
     replica = context.node.replica
     resp3 = session.resp == 3

@@ -1,7 +1,7 @@
 """How long keys have yet to live, on average: an estimate, as in Redis.
 
-Each time it is asked, a look is taken at the next records that have an expiry, `LOOKS_MAX` at most
-and among `RECORDS_MAX`; where there are no more, the average is exact.
+Each reading looks at the next records that have an expiry, `LOOKS_MAX` at most and among
+`RECORDS_MAX`; where there are no more, the average is exact.
 """
 
 from itertools import chain

@@ -2,22 +2,22 @@
 
 A node that starts with an empty data directory has a new node id and is a stranger to the cluster:
 a *visitor* that waits. If it stands exactly where a member stood, at the same host and peer port,
-and nobody reaches that member, the two are one machine. Each member that knows of such a visitor
-says so to it:
+and no member reaches that member, the two are one machine. Each member that knows of such a visitor
+sends it this statement:
 
     member -- GOSSIP_PLACE (cluster, that member's node id, is it reached, members) --> visitor
 
 The visitor takes the place when a majority of the members has said so at the same time and none of
 them reaches the member: the process begins anew under the member's node id, in a new life, and is
-an owner that lost everything from then on (decision 0014 says how it is filled, and that nobody
-reads from it before). Nothing changes in the ring.
+an owner that lost everything from then on (decision 0014 says how it is filled, and that no read
+uses it before). Nothing changes in the ring.
 
 Why this cannot make two of one: a member speaks only to whom it reached by dialling the very
 address of the lost member, and an address has one listener. It says "reached" while it has any
 connection to the member, wherever that is now.
 
-What it does not do: whoever was given a node id by name wants that one; who has stored a ring or a
-record belongs somewhere already; who was a member before must come back empty.
+What it does not do: a process that was given a node id by name keeps that one; one that has stored
+a ring or a record belongs somewhere already; one that was a member before must come back empty.
 
 Source: decision 0027.
 """
@@ -45,7 +45,7 @@ class Takeover(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AddressTakeovers:
-    """This node's part, as a member that sees visitors and as a visitor that hears members."""
+    """This node's part: a member sees visitors, a visitor receives members' statements."""
 
     def __init__(self, node: ThisNode, membership: Membership) -> None:
         self.may_take = False           # this node has an empty directory, and no name given to it
@@ -54,7 +54,7 @@ class AddressTakeovers:
         self._links = node.links
         self._trace = node.trace
         self._said: dict[str, tuple[Takeover, int]] = {}     # by member, and when
-        self._refused: set[str] = set()                     # visitors of whom the log has told
+        self._refused: set[str] = set()                     # visitors that the log has named
         self._has_found = False
 
     # ---- a member ----
@@ -98,7 +98,7 @@ class AddressTakeovers:
         return None
 
     def has_successor(self, node_id: str) -> bool:
-        """Whether a visitor waits at the address of this member, whom nobody reaches from here."""
+        """Whether a visitor waits at the address of this member, which is unreachable from here."""
         return not self._is_reached(node_id) and any(
             member is not None and member.node_id == node_id
             for member in map(self.place_of, self._membership.visitors.values())
@@ -132,7 +132,7 @@ class AddressTakeovers:
         if not fresh or any(said.is_reached for said in fresh):
             return ""
         if len({(said.cluster_id, said.node_id) for said in fresh}) > 1:
-            return ""           # somebody has old news
+            return ""           # a member has old news
         if len(fresh) < most_of(max(said.members for said in fresh)):
             return ""
         self._has_found = True

@@ -1,16 +1,16 @@
-"""A node that has just started meets the other members before it answers anybody.
+"""A node that has just started meets the other members before it answers clients.
 
 Until it has, it would refuse what a moment later it could do, or have it kept by nodes that stand
 in for owners that are there. So it accepts connections and commands, and lets most of them wait
 (`sessions/meeting`).
 
-First it hears what every other member remembers of it (`cluster/lives`): whether its disk went
-back, so that it must begin a new life and be filled. Only then it says what it holds, so nobody
+First every other member reports what it remembers of it (`cluster/lives`): whether its disk went
+back, so that it must begin a new life and be filled. Only then it says what it holds, so no peer
 reads from it before. The wait is over when all others are up, which takes a round trip, and have
 said what they hold and what time it is. A member is not waited for while all that were met hold it
-for down; of those who have just started themselves the word does not count. A node alone waits for
-nobody, nor does one that is no member. After `request-timeout` the node answers, whoever is there,
-with what `/readyz` says or with what can be done. Others coordinate meanwhile (`draining`).
+for down; of those who have just started themselves the word does not count. A node alone does not
+wait, nor does one that is no member. After `request-timeout` the node answers, whichever members
+are up, with what `/readyz` says or with what can be done. Others coordinate meanwhile (`draining`).
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ class Arrival:
             self.end(now_ms)
 
     def end(self, now_ms: int) -> None:
-        """Whoever waited goes on."""
+        """The clients that waited go on."""
         if self.is_over:
             return
         self.is_over = True
@@ -92,7 +92,7 @@ class Arrival:
         return [node.link_to(one.node_id) for one in members if one.node_id != here]
 
     def _all(self, is_met: Callable[[Link], bool]) -> bool:
-        """Whether this holds of all other members, but for those whom nobody reaches."""
+        """Whether this holds of all other members that any node reaches."""
         ring = self._node.ring
         if self._membership.awaits or (ring is not None and not self._node.is_member()):
             return True
@@ -106,12 +106,12 @@ class Arrival:
         )
 
     def stop(self) -> None:
-        """The node stops: nobody waits, and what was heard of others is kept."""
+        """The node stops: no client waits on, and what others have reported is kept."""
         self.end(self._node.now.now_ms)
         self.lives.keep()
 
     def _went_back(self) -> None:
-        """This node's data is older than what it has told others."""
+        """This node's data is older than what it has sent to others."""
         node = self._node
         node.counters.disks_went_back += 1
         node.hints.give_up()

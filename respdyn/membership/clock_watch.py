@@ -1,26 +1,25 @@
 """Whether this node's wall clock can be trusted, and what time it is if not.
 
-A clock that is an hour ahead expires everything at once. Two things tell a bad clock:
+A clock that is an hour ahead expires everything at once. Two checks find a bad clock:
 
 * a *jump*: against the monotonic clock the wall clock has moved by more than `max-clock-offset`
-  since the last turn. Nobody else is needed to notice that, and it is noticed before anything is
-  done by the new time.
-* the *majority*: more than half of the members are further away than that. Each node tells its
+  since the last turn. The node notices that by itself, and before it does anything by the new time.
+* the *majority*: more than half of the members are further away than that. Each node sends its
   peers the difference between its two clocks, which does not age on the way, and the same of the
   time that it goes by: one that doubts its own clock is no witness against others. How the
   monotonic clocks of two nodes relate is measured with every frame (`Link.mono_gap`), as NTP does.
 
-A node that has just started is judged when it has met the others, before it answers anybody
-(`membership/arrival`): what it mints first is by their time if they contradict its own. Whoever is
-met later is counted in the turn after his clock is known, for he may make the majority.
+A node that has just started is judged when it has met the others, before it answers clients
+(`membership/arrival`): what it mints first is by their time if they contradict its own. A peer met
+later is counted in the turn after its clock is known, for it may make the majority.
 
 Then the wall clock is not looked at any more: from the last time that was sane on, time goes by the
-monotonic clock, so nothing expires for the clock's sake (decision 0020). The node asks its peers to
-coordinate in its stead (`FLAG_DECLINES`), sends its clients' commands to them, and says so loudly.
+monotonic clock, so nothing expires for the clock's sake (decision 0020). The node declines to
+coordinate (`FLAG_DECLINES`), sends its clients' commands to its peers, and logs that as an error.
 It goes on storing what it is sent, and coordinates still what no other owner can.
 
-It ends when a majority, this node included, agrees again. Who has nobody to ask waits a minute and
-then takes the clock for right: perhaps it was wrong before.
+It ends when a majority, this node included, agrees again. A node without peers waits a minute
+and then takes the clock for right: perhaps it was wrong before.
 
 Source: SEMANTICS 1.5 and 5; YugabyteDB issue 10872 is what happens otherwise.
 """
@@ -35,7 +34,7 @@ from respdyn.errors import PeerError
 from respdyn.ports import Trace
 
 ALONE_MS: Final = 60_000
-# As a node tells it: its wall clock less its monotonic one, and the time it goes by less the same.
+# As a node sends it: its wall clock less its monotonic one, and the time it goes by less the same.
 BASE: Final = Struct(">qq")
 
 
@@ -45,7 +44,7 @@ class ClockWatch:
     def __init__(self, now: Now, limit_ms: int, heartbeat_ms: int, trace: Trace) -> None:
         self.raw_ms = 0                 # what the wall clock says
         self.is_doubted = False
-        self.has_news = False           # a clock has become known since the majority was asked
+        self.has_news = False           # a clock has become known since the last judgement
         self._now = now                 # its `wall_ms` is the time to go by: set here
         self._limit_ms = limit_ms
         self._heartbeat_ms = heartbeat_ms
@@ -57,12 +56,12 @@ class ClockWatch:
         self._next_ms = 0
 
     def start(self, now_ms: int, wall_ms: int) -> None:
-        """The first time that is told."""
+        """The first time."""
         self._base = self._sane_base = wall_ms - now_ms
         self.raw_ms = self._now.wall_ms = wall_ms
 
     def advance(self, now_ms: int, wall_ms: int) -> bool:
-        """Time passes. True if peers are to be told of this node's clock, and it is to be judged.
+        """Time passes. True if peers are to receive this node's clock, and it is to be judged.
 
         The time to go by and `is_doubted` are set.
         """
@@ -85,7 +84,7 @@ class ClockWatch:
         return False
 
     def told(self) -> bytes:
-        """What peers are told of this clock."""
+        """The statement about this clock, for peers."""
         return BASE.pack(self._base, self._sane_base)
 
     def offset_ms(self, link: Link) -> int | None:
@@ -99,7 +98,7 @@ class ClockWatch:
         return link.clock_believed - link.mono_gap - self._base
 
     def heard(self, link: Link, item: bytes) -> None:
-        """A peer tells of its clock. Raises `PeerError`."""
+        """A peer's statement about its clock. Raises `PeerError`."""
         if len(item) != 1 + BASE.size:
             raise PeerError("a malformed statement about a clock")
         link.clock_base, link.clock_believed = BASE.unpack(item[1:])

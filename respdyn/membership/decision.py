@@ -1,20 +1,20 @@
 """One ring after each ring: single-decree Paxos among the members, once per ring version.
 
-Whoever wants to change the ring proposes the next version to the members of the present one. A
-majority must first *promise* a ballot and tell what they have accepted before, then *accept* the
-ring; with that it is decided, and gossip brings it to everybody. Two who propose at once may
-disturb each other, but never both succeed: any two majorities have a member in common, and whoever
-comes second finds the first one's ring there and completes it instead of its own.
+A node that wants to change the ring proposes the next version to the members of the present one. A
+majority must first *promise* a ballot and report what they have accepted before, then *accept* the
+ring; with that it is decided, and gossip brings it to every node. Two proposers at once may disturb
+each other, but never both succeed: any two majorities have a member in common, and the second
+proposer finds the first one's ring there and completes it instead of its own.
 
     prepare(ballot)       ->  promise(ballot, what was accepted)     or refused
     accept(ballot, ring)  ->  accepted(ballot)                       or refused
 
-What a member has promised and accepted is durable before it is told. One that lost its disk does
-not know what it has accepted; it votes again only when every other member has told what *it* has
-accepted for this version and promised to accept nothing older, and fewer than a majority have
-forgotten. Its promises need not come back: an acceptance is asked for only in the life that gave
+What a member has promised and accepted is durable before it is sent. One that lost its disk does
+not know what it has accepted; it votes again only when every other member has reported what *it*
+has accepted for this version and promised to accept nothing older, and fewer than a majority have
+forgotten. Its promises need not come back: an acceptance is requested only in the life that gave
 the promise. If a majority has forgotten, as in a cluster that was restored from backups, all must
-be there and tell for a minute that they know of nothing newer.
+be there and report for a minute that they know of nothing newer.
 
 Data needs none of this. Messages may be lost, repeated or late; a proposer tries again with a
 higher ballot after a while.
@@ -77,7 +77,7 @@ class Decision:
         self._recall_ballot: Ballot = (0, 0)
         self._next_recall_ms = 0
         self._now = now
-        self._amnesia_ms: int | None = None     # since when all have told, and most have forgotten
+        self._amnesia_ms: int | None = None     # since when all reported, and most have forgotten
         # The proposal under way.
         self._wanted: Ring | None = None
         self._ballot: Ballot = (0, 0)
@@ -120,7 +120,7 @@ class Decision:
         self._amnesia_ms = None
         self._drop_proposal()
         if len(ring.members) == 1:
-            self._kept.has_forgotten = False    # nobody else could have had its vote
+            self._kept.has_forgotten = False    # no other node could have had its vote
 
     # ---- proposing ----
 
@@ -225,7 +225,7 @@ class Decision:
                 self._tell_ring(peer)
             return
         if message.version != ring.version + 1 or ring.member(peer) is None:
-            return              # it knows a newer ring, and will tell it
+            return              # it knows a newer ring, and will send it
         if isinstance(message, Promise | Accept | Recalled) and message.ring:
             offered = decode_ring(message.ring)
             if not offered.newer_than(ring) or offered.version != message.version:
@@ -289,7 +289,7 @@ class Decision:
         )))
 
     def _recall_told(self, peer: str, told: Recalled) -> None:
-        """A member has told what it accepted; when all have, this node knows what it may have."""
+        """A member reports what it accepted; after all have, this node knows what it may have."""
         self._highest = max(self._highest, min(told.promised[0], _LARGEST_ROUND))
         if not self.has_forgotten or told.ballot != self._recall_ballot:
             return
@@ -302,8 +302,8 @@ class Decision:
             return
         forgotten = 1 + sum(self._recalled[name].has_forgotten for name in others)
         if self._is_majority(forgotten):
-            # Restored from backups, most likely: what they may have decided is in nobody's memory,
-            # unless somebody who became a member by it turns up and tells that ring.
+            # Restored from backups, most likely: no node remembers what they may have decided,
+            # unless one that became a member by it turns up and sends that ring.
             if self._amnesia_ms is None:
                 self._amnesia_ms = self._now.now_ms
             if self._now.now_ms - self._amnesia_ms < AMNESIA_MS:

@@ -23,7 +23,7 @@ class Directory:
         return "up" if link.can_store else "cannot-store"
 
     def member(self, node_id: str) -> Member | None:
-        """A node's places, as it last told them itself if it did."""
+        """A node's addresses: as it last announced them, else as the ring has them."""
         node = self._node
         link = node.links.get(node_id)
         if link is not None and link.member is not None:
@@ -38,7 +38,7 @@ class Directory:
         return f"{member.host}:{member.client_port}" if member is not None else "?"
 
     def whom(self, peer: str) -> tuple[str, str]:
-        """A peer and its address, or "" twice: for whoever waited for it."""
+        """A peer and its address, or "" twice: for a message about what waited for it."""
         member = self.member(peer) if peer else None
         return peer, f"{member.host}:{member.client_port}" if member is not None else ""
 

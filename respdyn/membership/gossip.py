@@ -1,18 +1,19 @@
-"""What nodes tell each other unasked: candidates, rings, votes, states, cleared contexts, users.
+"""Gossip: statements that nodes send without a request: candidates, rings, votes, states, users.
 
 A new connection is greeted with what the other may have missed: the ring, or the candidates while
 there is none, this node's state, for whom it keeps hints, and the cleared contexts of the
 partitions that both hold. After that a statement travels when something changed, and the candidates
 once a heartbeat while the cluster forms.
 
-A ring says where members were when they joined. Where one has moved, whoever meets it tells
-everybody, so that two that have moved find each other, and a visitor finds all.
+A ring says where members were when they joined. A node that meets a member elsewhere announces that
+to every peer, so that two that have moved find each other, and a visitor finds all.
 
-Once a heartbeat a member also tells visitors where they stand (see `address_takeover`).
+Once a heartbeat a member also tells visitors that stand at a lost member's address so (see
+`address_takeover`).
 
 Within a frame statements come first, and a connection never reorders. So whatever a node answers
-under a ring reaches the other after that ring: nobody counts an answer without knowing at least
-what the one who gave it knew. Decision 0014 rests on that.
+under a ring reaches the other after that ring: a node that counts an answer knows at least what its
+sender knew. Decision 0014 rests on that.
 """
 
 from collections.abc import Callable
@@ -49,7 +50,7 @@ from respdyn.ring.ring import Member, Ring, decode_ring
 
 
 class Gossip:
-    """Tells and hears statements of the control path."""
+    """Sends and receives statements of the control path."""
 
     def __init__(
         self, node: ThisNode, membership: Membership, replan: Callable[[], None],
@@ -60,13 +61,13 @@ class Gossip:
         # The users are those of `sessions`, which sets these two.
         self.users_told: Callable[[], list[bytes]] = list
         self.user_heard: Callable[[bytes], None] = lambda body: None
-        # Whoever changes the ring sets these two.
+        # `RingChanges` sets these two.
         self.decision: Decision | None = None
         self.adopted: Callable[[], None] = replan
         # And who lets this node answer only when it has met the others these two.
         self.lives: Lives | None = None
         self.is_silent = False      # this node does not say yet what it holds
-        # And whoever can begin anew under another node id, this one.
+        # And `AddressTakeovers` this one: begin anew under another node id.
         self.begin_again: Callable[[str], None] = lambda node_id: None
         self.takeovers = AddressTakeovers(node, membership)
         self._node = node
@@ -82,10 +83,10 @@ class Gossip:
         self._keepers = keepers
         self._next_ms = 0
 
-    # ---- telling ----
+    # ---- sending ----
 
     def greet(self, link: Link) -> None:
-        """Tell a peer, newly connected or newly up, what it may have missed."""
+        """Send a peer, newly connected or newly up, what it may have missed."""
         membership = self._membership
         if link.is_member and (ends := self._node.ends.told()):
             _tell(link, GOSSIP_ENDS, ends)
@@ -111,7 +112,7 @@ class Gossip:
         self._cleared.greet(link)
 
     def tell_ring(self, link: Link) -> None:
-        """Tell a peer the ring."""
+        """Send a peer the ring."""
         assert self._membership.ring is not None
         _tell(link, GOSSIP_RING, self.token_keys.proved(self._membership.ring.encode()))
 
@@ -125,7 +126,7 @@ class Gossip:
                 _tell(other, GOSSIP_MOVED, moved)
 
     def _moved(self) -> bytes:
-        """Which members are somewhere else than the ring says, as they have told themselves."""
+        """Which members are somewhere else than the ring says, by their own statements."""
         membership = self._membership
         if membership.ring is None:
             return b""
@@ -139,7 +140,7 @@ class Gossip:
         return msgspec.msgpack.encode(found) if found else b""
 
     def tell_state(self) -> None:
-        """Tell every member what has changed here."""
+        """Send every member what has changed here."""
         if self.is_silent:
             return
         told = self._transfers.told()
@@ -149,7 +150,7 @@ class Gossip:
                 _tell(link, GOSSIP_STATE, told)
 
     def turn_ends(self) -> None:
-        """Tell everybody how far actors have come, before what is said of their dots."""
+        """Send every peer how far actors have come, before what is said of their dots."""
         if news := self._node.ends.turn_ends():
             for link in self._connected():
                 if link.is_member:
@@ -162,13 +163,13 @@ class Gossip:
             _tell(link, GOSSIP_VOTE, body)
 
     def tell_all_of_user(self, body: bytes) -> None:
-        """A statement about a user is new here: tell everybody."""
+        """A statement about a user is new here: send it to every peer."""
         for link in self._connected():
             if link.is_member:
                 _tell(link, GOSSIP_USER, body)
 
     def tell_keys(self) -> None:
-        """Tell the members the token keys, and make and read tokens by them from now on."""
+        """Send the members the token keys, and make and read tokens by them from now on."""
         self._replan()
         for link in self._connected():
             if link.is_member:
@@ -179,7 +180,7 @@ class Gossip:
         _tell(link, GOSSIP_HELD, b"")
 
     def tick(self, every_ms: int) -> None:
-        """Once a heartbeat, while there is no ring: candidates to everybody, and our proposal."""
+        """Once a heartbeat, while there is no ring: candidates to every peer, and our proposal."""
         now_ms = self._node.now.now_ms
         if now_ms < self._next_ms:
             return
@@ -214,7 +215,7 @@ class Gossip:
     def _connected(self) -> list[Link]:
         return [link for _, link in sorted(self._links.items()) if link.is_connected]
 
-    # ---- hearing ----
+    # ---- receiving ----
 
     def heard_ring(self, link: Link, item: bytes) -> None:
         """The ring as a peer has it."""
@@ -317,7 +318,7 @@ class Gossip:
         self._learn_ring(ring)
 
     def _adopted(self) -> None:
-        """A new ring is known here: keep it, tell everybody, plan by it."""
+        """A new ring is known here: keep it, send it to every peer, plan by it."""
         self.keep_ring()
         self.adopted()
         for link in self._connected():

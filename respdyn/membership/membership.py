@@ -1,18 +1,18 @@
 """Who belongs to the cluster, and how the first ring comes about.
 
-A node without seeds founds a cluster of one. Nodes with seeds and a cluster size K tell each other
-of every node without a cluster that they have met (*candidates*). As soon as one sees K of them,
+A node without seeds founds a cluster of one. Nodes with seeds and a cluster size K send each other
+every node without a cluster that they have met (*candidates*). As soon as one sees K of them,
 itself the lowest by node id, it proposes a first ring with a new random cluster id to the other
 K-1. Each promises itself to one proposer only; when all have promised, the proposer keeps the ring,
-and from then on tells it to everybody who is in it and has none. A promise ends when its proposer
-has been out of reach for ten seconds, so that a proposer that died can be replaced.
+and from then on sends it to every node in it that has none. A promise ends when its proposer has
+been out of reach for ten seconds, so that a proposer that died can be replaced.
 
 A node with seeds of a cluster that exists already is not in its ring: it waits, and is a *visitor*
-to the members, until somebody has it join. The first member that it meets tells it the ring; from
-then on it dials all members, so all of them know of it. Whoever was dropped from the ring has left:
-it serves nobody any more.
+to the members, until an operator has it join. The first member that it meets sends it the ring;
+from then on it dials all members, so all of them know of it. A node dropped from the ring has left:
+it serves no client any more.
 
-An outage changes nothing here: nobody leaves a ring by being unreachable.
+An outage changes nothing here: no node leaves a ring by being unreachable.
 
 The greeting is what a node says of itself when it connects; `meet` judges the other's. A foreign
 cluster, an other protocol version or an impostor of this node is refused with the reason.
@@ -82,7 +82,7 @@ class Membership:
         self._promises: set[str] = set()          # who promised to adopt ours
         self._promised_to = ""
         self._promised_ms = 0
-        self.released: list[str] = []             # to be told that their promise to us is void
+        self.released: list[str] = []             # to be notified that their promise to us is void
 
     @property
     def ring(self) -> Ring | None:
@@ -155,7 +155,7 @@ class Membership:
         return self.awaited.cluster_id if self.awaited is not None else ""
 
     def known(self) -> tuple[Member, ...]:
-        """Everybody to keep a connection to but visitors: the members of the ring and those of old
+        """All nodes to keep a connection to but visitors: the members of the ring and those of old
         that are still there, of the ring of the cluster that this node waits to join, or who forms
         one with it.
         """
@@ -223,7 +223,7 @@ class Membership:
     def promise(self, proposer: str, data: bytes, now_ms: int, is_reachable: bool) -> bytes | None:
         """Answer a proposal: the cluster id promised to, or None for a refusal.
 
-        `is_reachable` tells whether the proposer promised to earlier still answers.
+        `is_reachable`: whether the proposer promised to earlier still answers.
         """
         ring = decode_ring(data)
         if self.ring is not None or ring.member(self.here.node_id) is None or self.awaits:

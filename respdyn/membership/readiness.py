@@ -44,7 +44,7 @@ class Readiness:
 
         `retires`: whether this node leaves the cluster. `stores_again`: a peer's disk works again.
         """
-        self.is_busy = False        # as peers were told
+        self.is_busy = False        # as announced to peers
         self.bulk_ms = -BULK_MS     # when a part of a great value last came
         self.is_out = False         # this node was dropped from the ring
         self.clock = ClockWatch(
@@ -58,7 +58,7 @@ class Readiness:
         self._stores_again = stores_again
         self._lose_writes = lose_writes
         self._replan = replan
-        self.unreached: dict[str, str] = {}     # peer addresses, and why nobody was met there
+        self.unreached: dict[str, str] = {}     # peer addresses, and why no node was met there
         self._told_clock_offset = False
         self.started_ms = node.now.now_ms
         self._is_ready = False      # once ready, it stays so: then its replies speak for it
@@ -67,7 +67,7 @@ class Readiness:
     # ---- ready ----
 
     def observe(self, link: Link, clock: int) -> None:
-        """A peer's hybrid clock came with a frame, which told of its other clock as well."""
+        """A peer's hybrid clock came with a frame, which brought its other clock as well."""
         node = self._node
         if not link.is_timed:
             self.clock.note(link)
@@ -158,14 +158,14 @@ class Readiness:
     def unheard(self, peer: str, for_ms: int) -> None:
         """The machine of a peer has acknowledged nothing for so long, though bytes were sent again.
 
-        0: it does acknowledge, or nobody can tell.
+        0: it does acknowledge, or that is unknown.
         """
         self._node.link_to(peer).unheard_ms = for_ms
 
     def has_bulk(self, peer: str = "") -> None:
         """A part of a great value has come, from a client or in a peer's frame, and not its end.
 
-        What follows may be long turns, as all peers are told.
+        What follows may be long turns; the next frames announce that to all peers.
         """
         if peer:
             self._node.link_to(peer).is_coming(self._node.now.now_ms)
@@ -189,14 +189,14 @@ class Readiness:
         return is_busy or self.clock.is_doubted
 
     def _say(self) -> None:
-        """The next frame to everybody has the news in its flags."""
+        """The next frame to every peer has the news in its flags."""
         for link in self._node.links.values():
             link.speak_by_ms = 0
 
     # ---- the time ----
 
     def tell_clock(self, link: Link) -> None:
-        """Tell a peer of this node's clock."""
+        """Send a peer this node's clock."""
         link.gossips.append(bulk(GOSSIP_CLOCK + self.clock.told()))
 
     def time(self, now_ms: int, wall_ms: int) -> None:

@@ -4,7 +4,7 @@ From the commit of a change on the members carry it on by themselves: the one wi
 id that can be reached proposes the next ring whenever partitions may enter their next phase; the
 others step in only when it does not. What an operator stages and commits is `admin/staging`.
 
-Nobody is ever removed automatically, and nothing here is needed for reading or writing.
+No node is ever removed automatically, and nothing here is needed for reading or writing.
 
 Source: Dynamo 4.8.1 and 4.9; decision 0014.
 """
@@ -26,7 +26,7 @@ from respdyn.ring.ring import Member, Ring
 
 DRIVE_MS: Final = 150              # between two proposals of those who carry on
 STEP_IN_MS: Final = 1_500          # for each member before this one that should have proposed
-TELL_MS: Final = 30                # between two states told: many partitions fill in that time
+TELL_MS: Final = 30                # between two states sent: many partitions fill in that time
 
 
 class RingChanges:
@@ -122,7 +122,7 @@ class RingChanges:
         self._begun = self._tasks.running()
 
     def peer_began(self, link: Link) -> None:
-        """A peer's connection to us is a new one: it has told nothing on it yet."""
+        """A peer's connection to us is a new one: it has sent nothing on it yet."""
         if link.is_up:
             self._replan()
 
@@ -165,7 +165,7 @@ class RingChanges:
         return first_ms
 
     def tick(self) -> None:
-        """Tell what has changed here, and propose what may go on."""
+        """Announce what has changed here, and propose what may go on."""
         node = self._node
         transfers = node.transfers
         ring = transfers.ring

@@ -1,17 +1,17 @@
-"""The keys under which context tokens are made: random, the cluster's own, and shown to nobody.
+"""The keys under which context tokens are made: random, the cluster's own, known to members only.
 
-The node that founds a cluster draws the first key and keeps it with the ring. Members tell each
-other all they know, before the ring in each greeting: so whoever knows the ring knows a key. They
-are told to nobody else and stand in no reply, log line, setting or metric; on the disk and between
+The node that founds a cluster draws the first key and keeps it with the ring. Members send each
+other all they know, before the ring in each greeting: so a node that knows the ring knows a key.
+Keys go to no other node and stand in no reply, log line, setting or metric; on the disk and between
 members they are as safe as the data.
 
 Of several keys that with the highest (serial, key) makes tokens, at every node alike. A new one
 (DYN.CLUSTER RENEW-KEYS) has the next serial: tokens of the one before it are good until the next
-renewal, so two renewals end whatever somebody may have learned. Where a cluster that has none yet
+renewal, so two renewals end the use of any key that leaked. Where a cluster that has none yet
 starts (it comes from an earlier version) every member draws one, with the same serial: each is good
 until they have met, and after.
 
-They also prove a ring: a node takes one from whom it does not know as a member only if it was told
+They also prove a ring: from a sender that it does not know as a member a node takes a ring only
 under a key that it knows.
 
 Source: decision 0038.
@@ -31,7 +31,7 @@ KEY_BYTES = 32
 TOKEN_KEYS = META + b"tokenkeys"
 PROOF_BYTES = 16
 KEPT_MAX = 16               # keys that are good at a time
-SERIAL_MAX = 1 << 32        # nobody renews a key so often
+SERIAL_MAX = 1 << 32        # no operator renews a key so often
 _Told = list[tuple[int, bytes]]
 
 
@@ -51,7 +51,7 @@ class TokenKeys:
         return tuple(key for _, key in self._known)
 
     def begin(self) -> None:
-        """A ring is known here. Draw the first key if nobody has told one."""
+        """A ring is known here. Draw the first key if no member has sent one."""
         if not self._known:
             self._learn([(1, self._random.secret())])
 
@@ -61,7 +61,7 @@ class TokenKeys:
         self._learn([(serial, self._random.secret())])
 
     def told(self) -> bytes:
-        """For `heard` of another member; b"" for nothing."""
+        """The keys, for another member's `receive`; b"" if there are none."""
         return msgspec.msgpack.encode(self._known) if self._known else b""
 
     def heard(self, body: bytes) -> bool:
@@ -79,11 +79,11 @@ class TokenKeys:
         return self._learn(told)
 
     def proved(self, ring: bytes) -> bytes:
-        """A ring, and before it the proof that who tells it is a member."""
+        """A ring, and before it the proof that its sender is a member."""
         return (_proof(self._known[0][1], ring) if self._known else bytes(PROOF_BYTES)) + ring
 
     def is_proved(self, told: bytes) -> bool:
-        """Whether who tells this ring is a member of this cluster, whatever ring this node knows.
+        """Whether this ring's sender is a member of this cluster, whatever ring this node knows.
 
         All members that this node knows may have been replaced while it was away.
         """

@@ -2,18 +2,18 @@
 
 This node walks over what it owns (`cluster.collect`) and deals with one partition at a time.
 
-*A tombstone* goes in two steps. First every other owner is asked to promise a number, and which of
-the tombstones it holds too: the same to the byte, and for longer than any message can be under way.
-It answers once the promise is on its disk. Then those that all hold are dropped, here and there.
-Whoever misses the second step only keeps its tombstones for another round. A partition is left
-alone while anything is in doubt: an owner that cannot be reached or cannot store, another ring at
-another owner, a hint that is kept for the partition by anybody who can be asked. Hints of those who
-cannot are too old by now: nobody takes them.
+*A tombstone* goes in two steps. First a request to every other owner: promise a number, and say
+which of the tombstones you hold too, the same to the byte, and for longer than any message can be
+under way. It answers once the promise is on its disk. Then those that all hold are dropped, here
+and there. An owner that misses the second step only keeps its tombstones for another round. A
+partition is left alone while anything is in doubt: an owner that cannot be reached or cannot store,
+another ring at another owner, a hint for the partition at any reachable node. Hints of unreachable
+nodes are too old by now: no owner takes them.
 
 *An expired value* is replaced by a tombstone once all owners hold the same record and its expiry is
-past, by each one's clock, by more than clocks may differ: nobody can prolong it then. No dot is
-minted for that, but for a counter, whose runs are reset as by DEL. Whoever misses it hears of it by
-exchange.
+past, by each one's clock, by more than clocks may differ: no client can prolong it then. No dot is
+minted for that, but for a counter, whose runs are reset as by DEL. An owner that misses it gets it
+by exchange.
 
 A peer that has collected under a number that this node never promised proves that this node was
 away without knowing it: `heard` gives the partition's copy up.
@@ -63,7 +63,7 @@ class Collection(Fence):
         self._replan = replan
         self._next_ms = 0
         self._next_collect_ms = 0
-        self._again_ms = 0      # until then nothing is asked: another has refused a promise
+        self._again_ms = 0      # no round before: another owner has refused a promise
         self._planned_version = -1
         self._is_running = False
         self._owned: dict[int, int] = {}            # partition -> this node's place
@@ -71,7 +71,7 @@ class Collection(Fence):
     # ---- when ----
 
     def planned(self) -> None:
-        """The ring or somebody's reachability has changed."""
+        """The ring or the reachability of a node has changed."""
         node = self._node
         here = node.identity.node_id
         if self._version() != self._planned_version:
@@ -126,20 +126,20 @@ class Collection(Fence):
         return min(grace_ms, self._settled_ms()) if self._asked_members()[1] else grace_ms
 
     def _margin_ms(self) -> int:
-        """So long after it expired a value is expired by everybody's clock."""
+        """So long after it expired a value is expired by every node's clock."""
         return self._node.settings.max_clock_offset_ms + EXPIRY_MARGIN_MS
 
     def _over_ms(self) -> int:
         """So long after its end a value that leaves nothing is dropped.
 
-        By then nobody's clock can take it for alive, and a remark on it that travels without it
+        By then no node's clock can take it for alive, and a remark on it that travels without it
         has come, for it was made long before the end.
         """
         late_ms = max(0, self._settled_ms() - REMARK_LEAD_MS)
         return 2 * self._node.settings.max_clock_offset_ms + EXPIRY_MARGIN_MS + late_ms
 
     def _is_alone(self) -> bool:
-        """A cluster of one keeps no memory of deletions: nobody could bring anything back."""
+        """A cluster of one keeps no tombstones: no other node could bring anything back."""
         ring = self._node.ring
         return ring is not None and len(ring.members) == 1
 
@@ -153,7 +153,7 @@ class Collection(Fence):
 
         self._tasks.start_quietly(task, self._node.settings.request_timeout_ms, done)
 
-    # ---- the asking side ----
+    # ---- the requesting side ----
 
     def _collect(self, due: Due) -> Task:
         """Have tombstones forgotten by all owners."""
@@ -165,8 +165,8 @@ class Collection(Fence):
         asked = self._questions(due, is_early)
         if not asked:
             return b""
-        # First everybody promises; then, after all owners have told since when they hold the
-        # tombstones, everybody is asked what else is left.
+        # First every owner promises; then, after all owners have reported since when they hold the
+        # tombstones, a request to every member finds out what else is left.
         requests: list[Request] = [(one, question) for question, owners in asked for one in owners]
         version = self._version()
         vows = self._vows(asked, members) if is_early else []
@@ -228,7 +228,7 @@ class Collection(Fence):
     def _vows(
         self, asked: list[tuple[Promise, list[str]]], members: list[str]
     ) -> list[tuple[str, Vow]]:
-        """What those members are asked to promise who are no owners."""
+        """The promises requested of members that are no owners."""
         vows = []
         for member in members:
             numbers = [
@@ -240,7 +240,7 @@ class Collection(Fence):
         return vows
 
     def _refused(self, vows: list[tuple[str, Vow]], told: list[list[int] | None]) -> set[int]:
-        """Partitions of which somebody has not promised the number."""
+        """Partitions for which some member has not promised the number."""
         refused = set()
         for (_, vow), numbers in zip(vows, told, strict=True):
             if numbers is None or len(numbers) != len(vow.numbers):
@@ -418,7 +418,7 @@ class Collection(Fence):
             self._node.hints.give_up_restored(partition)
 
     def _give_up(self, partition: int, number: int) -> None:
-        """Others forgot deletions without asking this node: its copy may bring back what they did.
+        """Others forgot deletions without this node: its copy may bring back what was deleted.
 
         What it holds came before, so nothing is lost that a quorum has acknowledged since.
         """

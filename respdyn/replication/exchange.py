@@ -13,8 +13,9 @@ could stand in for three owners, one of them was kept no hint.
 One exchange runs at a time, a batch of partitions with one peer, the peers in turn, so a round over
 all takes batches x `exchange-interval`. A peer that comes up is compared at once. Every question
 and answer is bounded in entries and bytes, and a turn hashes about five hundred records at most,
-unless a single partition has more. Every step asks the admission controller first (`admission`);
-without room the rest of an exchange waits for its turn, so repair is as quick as clients allow.
+unless a single partition has more. Every step needs room from the admission controller
+(`admission`); without room the rest of an exchange waits for its turn, so repair is as quick as
+clients allow.
 
 Deliberately not here: trees on disk. After a restart all is hashed once.
 
@@ -70,7 +71,7 @@ class Exchange:
         self._shared: dict[str, list[int]] = {}          # by peer, sorted
         self._clean: dict[tuple[str, int], int] = {}     # when they last were the same
         self._urgent: dict[str, dict[int, None]] = {}    # by peer: partitions due at once
-        self._mend_ms = 0                                # when a repair was last asked for
+        self._mend_ms = 0                                # when a repair was last requested
         self._repaired_before = 0
         self._repaired: set[tuple[str, int]] = set()     # and not found clean since
         self._hinted: set[int] = set()                   # partitions that hints have changed
@@ -143,7 +144,7 @@ class Exchange:
     # ---- when ----
 
     def planned(self) -> None:
-        """The ring or somebody's reachability has changed."""
+        """The ring or the reachability of a node has changed."""
         shared: dict[str, list[int]] = {}
         here = self._node.identity.node_id
         transfers = self._node.transfers
@@ -177,7 +178,7 @@ class Exchange:
             self._next_ms = min(self._next_ms, self._node.now.now_ms + URGENT_PAUSE_MS)
 
     def is_hasty(self, peer: str, partition: int) -> bool:
-        """Whether a comparison that was asked for has not begun."""
+        """Whether a requested comparison has not begun."""
         return partition in self._urgent.get(peer, {})
 
     def hinted(self, partition: int) -> None:
@@ -186,14 +187,14 @@ class Exchange:
         self._hinted_ms = self._node.now.now_ms
 
     def _hasten_hinted(self) -> None:
-        """When no more hints come: compare what they have changed, with everybody."""
+        """When no more hints come: compare what they have changed, with every owner."""
         if self._hinted and self._node.now.now_ms >= self._hinted_ms + QUIET_MS:
             for peer in sorted(self._shared):
                 self.hasten(peer, sorted(self._hinted))
             self._hinted.clear()
 
     def suspect(self, partition: int) -> None:
-        """Something of this partition is missing here: compare it with everybody at once."""
+        """Something of this partition is missing here: compare it with every owner at once."""
         for peer, partitions in self._shared.items():
             if partition in partitions:
                 self._urgent.setdefault(peer, {})[partition] = None
@@ -201,7 +202,7 @@ class Exchange:
         self._next_ms = min(self._next_ms, self._node.now.now_ms + URGENT_PAUSE_MS)
 
     def _lead_ms(self) -> int:
-        """For how long handoff goes first where somebody may have kept hints."""
+        """For how long handoff goes first where a node may have kept hints."""
         ring = self._node.ring
         return HANDOFF_MS if ring is not None and len(ring.members) > ring.n else 0
 

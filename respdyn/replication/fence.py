@@ -1,7 +1,7 @@
 """The fence around tombstones: when nothing is in doubt, and what this node has promised.
 
 A deletion is forgotten only while every owner can be reached and can store, all go by one ring, and
-nobody keeps a hint of its partition. A *promise* is a number that an owner has on its disk before
+no node keeps a hint of its partition. A *promise* is a number that an owner has on its disk before
 others forget anything under it: a copy from before has never promised it, so it is noticed.
 
 Source: decisions 0017 and 0033.
@@ -49,7 +49,7 @@ class Fence:
         return link is not None and link.is_up
 
     def _asked_members(self) -> tuple[list[str], bool]:
-        """Those that can be asked, and whether that is everybody."""
+        """Those in reach, and whether that is all."""
         members = self._members()
         up = [member for member in members if self._is_up(member)]
         return up, len(up) == len(members)
@@ -91,7 +91,7 @@ class Fence:
         return ring.version if ring is not None else 0
 
     def _promise_here(self, partition: int) -> int:
-        """A number under which nothing was asked before: a copy from before the question has never
+        """A number that no request had before: a copy from before the question has never
         promised it, and it is on the disk only with all that came before it.
         """
         promises = self.promises

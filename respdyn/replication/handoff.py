@@ -44,7 +44,7 @@ class Handoff:
         self, node: ThisNode, tasks: TaskRunner, keepers: Keepers, exchange: Exchange,
         room_changed: Callable[[], None],
     ) -> None:
-        self.is_full = False        # this node takes no more hints, as others were told
+        self.is_full = False        # this node takes no more hints, as announced to others
         self._room_changed = room_changed
         self._node = node
         self._tasks = tasks
@@ -61,7 +61,7 @@ class Handoff:
         self._due_ms[owner] = self._node.now.now_ms
 
     def planned(self) -> None:
-        """The ring, or somebody's reachability, has changed."""
+        """The ring, or the reachability of a node, has changed."""
         node = self._node
         if node.transfers.ring is not None:
             node.hints.retarget(node.transfers.holders, node.identity.node_id)

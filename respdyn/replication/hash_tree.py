@@ -6,9 +6,9 @@ of the hashes of its keys, each over locator and digest of the record, so the or
 came does not matter. The root is a hash over all leaves and the partition's cleared context.
 
 A write pays for none of this: it marks its slot as stale (`Replica.stale`, one byte for each slot),
-and the leaves of stale slots are made anew when somebody asks. An expired value has the same bytes
-as before, with one exception: what each replica drops by itself when its time is over
-(`values.ends_ms`) is left out from then on, so that nobody gives it back to who was quicker. Each
+and the leaves of stale slots are made anew when they are next read. An expired value has the same
+bytes as before, with one exception: what each replica drops by itself when its time is over
+(`values.ends_ms`) is left out from then on, so that no replica gives it back to a quicker one. Each
 slot knows when the first of its values comes to that.
 
 The price is that a slot is hashed whole, about a microsecond for each record, however little of it

@@ -2,7 +2,7 @@
 
 Memory is walked slot by slot, a few hundred records or a megabyte at a time; a value that is larger
 is paid for with a longer pause. A record that fails is dropped, its
-node begins a new life (it has forgotten something that it told others), and exchange brings the
+node begins a new life (it has forgotten something that it sent to others), and exchange brings the
 record back from the other owners at once. The disk is walked by the storage process; what it finds
 damaged comes back as a range of names, and this node writes what it holds there once more: while it
 runs, memory is the better copy. So nothing that fails its checksum is served, and none of it waits

@@ -4,15 +4,15 @@ A tombstone is the memory of a deletion: without it an older copy of the value, 
 bring the value back. It may go once no older copy can exist. `GarbageIndex` has the tombstones here
 and since when it holds each as it is now; `replication/collection` agrees with the other owners.
 
-Collecting is fenced by a number for each partition. Before an owner lets anybody forget anything it
-*promises* a number, durably; what is forgotten is forgotten under that number, which each owner
-then remembers as *collected*. So an owner that was not asked, because its disk is an older copy of
+Collecting is fenced by a number for each partition. Before an owner lets any node forget anything
+it *promises* a number, durably; what is forgotten is forgotten under that number, which each owner
+then remembers as *collected*. So an owner that was left out, because its disk is an older copy of
 itself or because it was no owner at that time, meets a higher number than it has promised when it
 comes back. It may hold what the others deleted and forgot: it gives its copy up and is filled anew.
 
 An expired value becomes a tombstone first, by a rule computed from its `expire_at`, and is
 collected like any other. One that covers nothing but itself (`values.ends_ms`) leaves nothing:
-each replica drops it alone once nobody's clock can take it for alive.
+each replica drops it alone once no node's clock can take it for alive.
 
 Source: SEMANTICS 4 and 5; "all three agree" alone brought deleted data back in 39-61 of 3000
 simulated schedules. Decisions 0017 and 0033.
@@ -180,7 +180,7 @@ class Promises:
         self.early = _restored(replica, _EARLY)     # of these, before the grace was over
 
     def promise(self, partition: int, number: int) -> bool:
-        """Promise a number; True if that is news, and must be made durable before it is told."""
+        """Promise a number; True if that is news, and must be made durable before it is sent."""
         if number <= self.promised.get(partition, 0):
             return False
         self.promised[partition] = number

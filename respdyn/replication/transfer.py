@@ -42,7 +42,7 @@ PULL_PARTITIONS: Final = 16  # of a pull
 PAGE_BYTES: Final = 128 * 1024  # of records in an answer, unless a single one has more
 PAGE_RECORDS: Final = 300    # of an answer: to take them is a millisecond or two
 PAUSE_MS: Final = 2          # after each page: others may have a turn
-AGAIN_MS: Final = 1_000      # until a comparison that was not clean is asked for again
+AGAIN_MS: Final = 1_000      # until a comparison that was not clean is requested again
 MATCHES: Final = 5              # tries at a big key that is written meanwhile
 OFFER_KEYS: Final = 1000     # of an `Offer`
 DROPPED: Final = 2000        # records dropped in one turn
@@ -62,7 +62,7 @@ class Transfer:
         self._exchange = exchange
         self._cleared = cleared
         self._replan = replan
-        self._has_dropped = has_dropped     # hears that this node no longer holds a partition
+        self._has_dropped = has_dropped     # called when this node no longer holds a partition
         self._next_ms = 0
         self._is_pulling = False
         self._is_handing = False
@@ -293,7 +293,7 @@ class Transfer:
             if not readers:
                 others = [o for o in plan.owners if o != node.identity.node_id]
                 if all(transfers.has_lost(other, partition) for other in others):
-                    # Nobody has it: what the comparison brings is all there is.
+                    # No owner has it: what the comparison brings is all there is.
                     self._pulled[partition] = (self._move(partition), node.now.now_ms)
                 continue
             if not source:

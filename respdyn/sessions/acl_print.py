@@ -1,7 +1,7 @@
 """Rules about commands as ACL LIST and GETUSER print them: the shortest that Redis finds.
 
 A user's rules are kept as the operator wrote them (`acl_rules`). Redis 7.0 keeps only which
-commands are allowed and, asked for the rules, makes up new ones: from nothing, or from everything
+commands are allowed and, to print the rules, makes up new ones: from nothing, or from everything
 if commands to come are allowed as well, it takes the category in which most commands agree and
 fewest differ, again and again, and then names the commands that are left over. So `+@read -get
 +get` reads `-@all +@read`. Here the same is done with the same commands: those of Redis 7.0 are

@@ -6,7 +6,7 @@ first selector is the user's own, the others stand in parentheses.
 
     user alice on #5e88... ~cache:* %R~config:* resetchannels -@all +@read +set (~jobs:* +@write)
 
-A user is changed by words as in ACL SETUSER, and is told by words that make the same user again.
+A user is changed by words as in ACL SETUSER, and is shown as words that make the same user again.
 Of the rules about commands the words are kept in their order, so they mean what the operator wrote
 also where the table of commands is another (Redis 7.2 does this; 7.0 derives them from what is
 allowed, and so they are printed: `acl_print`). Words about commands that neither respdyn nor Redis
@@ -202,7 +202,7 @@ class Selector:
         ]
         self.rules.append(rule)
 
-    # ---- telling ----
+    # ---- showing ----
 
     def key_words(self) -> list[bytes]:
         if self.all_keys:
@@ -341,7 +341,7 @@ class User:
         else:
             del self.passwords[value]
 
-    # ---- telling ----
+    # ---- showing ----
 
     def flags(self) -> list[bytes]:
         shown = [b"on" if self.is_on else b"off"]
@@ -379,7 +379,7 @@ class User:
         return not (self.nopass and self.is_on)
 
     def knows(self, password: bytes) -> bool:
-        """Whether it may come in with this password. The time taken tells nothing of it."""
+        """Whether it may come in with this password. The time taken reveals nothing of it."""
         given = hashed(password)
         found = self.nopass
         for one in self.passwords:
@@ -417,7 +417,7 @@ class User:
         try:
             inner = command.inner(argv)
         except ReplyError:
-            return None         # it cannot be run: whoever would run it says why
+            return None         # it cannot be run: what would run it says why
         carried = find(inner) if inner else None
         if carried is None:
             return None
@@ -435,7 +435,7 @@ _EVERYTHING: Final = tuple(
 
 
 def judge_of(words: list[bytes]) -> User:
-    """Somebody with these rights."""
+    """A user with these rights."""
     return User(b"").changed(words, False)
 
 

@@ -1,7 +1,7 @@
 """Who did what to the cluster, as lines in the log: logins, users, settings, membership, FLUSHALL.
 
 One line for each such command that its client may run, with the user, the address and what it is
-about; never a value, a rule or a password. What is done often is told once: a login for each user
+about; never a value, a rule or a password. What is done often is logged once: a login for each user
 and address.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 from respdyn.ports import Trace
 from respdyn.sessions.session import Session
 
-_TOLD_MAX: Final = 10_000       # logins remembered as told
+_TOLD_MAX: Final = 10_000       # logins remembered as logged
 _NAMES_MAX: Final = 200         # characters that are shown of what a command is about
 
 # The commands, and which of their words say what they are about: from the first, every so many.
@@ -28,7 +28,7 @@ _AUDITED: Final = {
 
 
 class Audit:
-    """Tells of what operators do."""
+    """The audit log: what operators do."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace

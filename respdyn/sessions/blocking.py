@@ -5,7 +5,7 @@ coordinator of each of its keys (`coordination/waits`), under a ticket that it k
 this node sends the pop, on the client's terms. One pop is under way at a time; other offers wait
 for its outcome. A pop that gives something ends the wait; one that gives nothing leaves the client
 where it was. When the time is over while a pop is under way, that pop's outcome is still the
-client's: an item is never taken and thrown away. If the outcome is unknown, the client hears so.
+client's: an item is never taken and thrown away. If the outcome is unknown, the reply says so.
 
 All that its client says behind the command waits. The client takes no part in what is counted as
 under way (`max-inflight`), and its wait is no slowness.
@@ -241,7 +241,7 @@ class BlockedClients:
         return True
 
     def stop(self) -> None:
-        """The node stops: nobody waits any longer."""
+        """The node stops: no client waits any longer."""
         for one in list(self.by_number.values()):
             self.unblock(one.session, is_error=False)
 

@@ -38,11 +38,11 @@ _RUN_US: Final = 1000               # below this, a run of plain commands is not
 _BUCKETS: Final = 64                # powers of two microseconds
 _NEVER_NS: Final = 1 << 70
 
-# What stands in these is nobody's business.
+# Arguments that are secret: no log and no statistic shows them.
 SECRETS: Final[dict[str, int]] = {"auth": 1, "acl|setuser": 2}     # from this word on
 
 
-# They are asked to wait; so long is no sign of anything.
+# They wait by design; so long is no sign of anything.
 MAY_WAIT: Final = frozenset({"wait", "dyn.syncwait", "debug", "dyn.cluster|drain"})
 
 GET: Final = TABLE[b"GET"]
@@ -136,7 +136,7 @@ class CommandStats:
         self.events: dict[str, Event] = {}
         self.waits: dict[str, list[int]] = {}       # by peer: commands that waited for it, and ms
         self.slow_max = 128
-        self.slow_ms = WAIT_MS                      # from then on a wait is told
+        self.slow_ms = WAIT_MS                      # from then on a wait is logged
         self._whom = whom
         self.event_ms = 0                           # 0: off
         # Whether every command must be timed by itself: a run of them may be slow as a whole.

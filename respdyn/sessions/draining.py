@@ -1,16 +1,16 @@
-"""A node that stops, or leaves the ring: others coordinate for it, its clients move, nobody waits.
+"""Draining: a node stops or leaves the ring; others coordinate for it, and its clients move.
 
 On `begin` this node sends its peers that it is *leaving*, and they deprioritize it: another owner
 coordinates its keys and cluster-aware clients are shown that one, while the node goes on serving
-whatever still comes. Clients that asked for it (`CLIENT MAINT_NOTIFICATIONS ON`, which redis-py,
+whatever still comes. Clients that want it (`CLIENT MAINT_NOTIFICATIONS ON`, which redis-py,
 node-redis and others send by themselves in RESP3) are pushed
 
     MOVING sequence seconds host:port
 
 on the client port: connect there for so long, finish here what is under way. On the cluster port it
-is `SMIGRATED sequence [[from, to, slots], ...]`. Whoever connects meanwhile is told at once. The
-node may stop when all who were told have gone (`is_clear`); those who do not know the message are
-served until it does.
+is `SMIGRATED sequence [[from, to, slots], ...]`. A client that connects meanwhile gets it at once.
+The node may stop when all clients that got it have gone (`is_clear`); those who do not know the
+message are served until it does.
 
 A member that leaves the cluster does the same from the moment it knows that it is to leave. Once it
 is out of the ring it forwards what its clients still ask, for `drain-timeout`, and then refuses.
@@ -40,7 +40,7 @@ NOWHERE: Final = b"none"        # an endpoint type: the client knows where to co
 
 
 class Draining:
-    """Who leaves: this node, and which of its clients have been told."""
+    """This node's leaving, and which of its clients have been notified."""
 
     def __init__(
         self, node: ThisNode, sessions: dict[int, Session], replan: Callable[[], None],
@@ -51,7 +51,7 @@ class Draining:
         # a quorum of them itself. Until it does, or for a while, others coordinate.
         self.is_arriving = True
         self.retires = False            # it leaves the ring for good, and still serves clients
-        self.told = 0                   # clients that were told to move
+        self.told = 0                   # clients that were sent MOVING
         self._ring: Ring | None = None          # that was looked at last
         self._refuses_ms = NEVER                # out of the ring: from then on clients are refused
         self._node = node
@@ -67,7 +67,7 @@ class Draining:
     # ---- among nodes ----
 
     def greet(self, link: Link) -> None:
-        """Tell a newly connected peer whether this node leaves."""
+        """Announce to a newly connected peer whether this node leaves."""
         if link.is_connected:
             link.gossips.append(
                 statement(GOSSIP_LEAVING + (b"1" if self.stands_aside else b"0"))
@@ -149,7 +149,7 @@ class Draining:
         self._replan()
 
     def tell(self, session: Session) -> None:
-        """Tell a client to move, if this node leaves and the client asked to be told."""
+        """Push MOVING to a client, if this node leaves and the client wants to know."""
         if not self.is_leaving or not session.moving or session.resp != 3:
             return
         if session.listener == "cluster":
@@ -163,7 +163,7 @@ class Draining:
         session.push(push(message, True))
 
     def is_clear(self) -> bool:
-        """Whether all clients that were told have gone, or have nowhere to go: all nodes stop."""
+        """Whether all notified clients have gone, or have nowhere to go: all nodes stop."""
         return not self._others() or not any(
             session.moving and session.resp == 3 for session in self._sessions.values()
         )

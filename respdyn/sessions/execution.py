@@ -9,11 +9,11 @@ before them and run alone: everything before them has been answered when they be
 WATCH keeps each key's version, read from a quorum by its coordinator. EXEC sends these along. If
 all watched keys and all commands belong to one group, nothing comes between the comparison and the
 commands. If the watched keys are one group of several, that group runs first and the others only
-if it did. If they are several groups, all are asked first, and each compares again when it runs;
+if it did. If they are several groups, all compare first, and each compares again when it runs;
 then one may find a change after another has run, and its commands say so.
 
 Each command that failed has its error in its own place; what is not known to have happened is never
-told as a nil or an OK.
+reported as a nil or an OK.
 
 Source: Redis `multi.c`; SEMANTICS 7.
 """
@@ -360,7 +360,7 @@ class Execution:
                 first, lambda outcome: self._first_done(first, others, watches, outcome, tries)
             )
             return
-        # Nothing was done yet while all are only asked.
+        # Nothing was done yet: all only compare.
         missing = [len(watched)]
 
         def checked(outcome: Outcome) -> None:
@@ -395,7 +395,7 @@ class Execution:
             self._refuse(outcome)
 
     def _run_checked(self, watched: list[Batch], others: list[Item]) -> None:
-        """No watched key had changed when all were asked; each group compares once more."""
+        """No watched key had changed at the first comparison; each group compares once more."""
         for batch in watched:
             if batch.items:
                 self._sender.send(batch, partial(fill, batch.items))

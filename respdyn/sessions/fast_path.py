@@ -9,7 +9,7 @@ away, no quorum in reach, a record of the general form) ends the run, and it goe
 What must be true of session and node before this may be called: `Sessions._is_usual`.
 
 Compiled, numbers that are declared `i64` are machine words: a step through the bytes costs a few
-instructions. It owns nothing: records, plans and counters are where everybody else finds them.
+instructions. It owns nothing: records, plans and counters are those that all other code uses.
 
 Source: decision 0048.
 """

@@ -79,7 +79,7 @@ class Sender:
     def sort(
         self, items: list[Item], watches: list[tuple[Locator, bytes]], anywhere: bool
     ) -> list[Batch]:
-        """By node; "" is where nobody can be reached. `anywhere`: any owner will do."""
+        """By node; "" is where no owner can be reached. `anywhere`: any owner will do."""
         batches: dict[str, Batch] = {}
         plans = self._node.plans
         for item in items:
@@ -97,7 +97,7 @@ class Sender:
         return list(batches.values())
 
     def _place(self, plan: Plan, is_write: bool, anywhere: bool) -> str:
-        """Who is to do it: an owner, for nobody else can say what a key holds."""
+        """The node that is to do it: an owner, for no other knows what a key holds."""
         if anywhere and plan.is_owner:
             return self._here
         if plan.has_owner:
@@ -109,7 +109,7 @@ class Sender:
         return plan.replicas.readers[0].peer if plan.replicas.readers else ""
 
     def send(self, batch: Batch, done: Done, check_only: bool = False) -> None:
-        """Have it done; `done` hears how it went."""
+        """Have it done; `done` gets the outcome."""
         steps = [] if check_only else [item.step for item in batch.items]
         group = Group(steps, batch.watches, self._terms.r)
         if not batch.peer:
@@ -124,7 +124,7 @@ class Sender:
             )
 
     def send_plain(self, items: list[Item], anywhere: bool, tries: int = TRIES) -> None:
-        """Send items that depend on no watched key; the waiters hear how it went."""
+        """Send items that depend on no watched key; the waiters get the outcome."""
         for batch in self.sort(items, [], anywhere):
             self.send(batch, partial(self._plain_done, batch, anywhere, tries))
 
@@ -155,7 +155,7 @@ class Sender:
 
 
 def fill(items: list[Item], outcome: Outcome) -> None:
-    """Tell the waiters of a batch."""
+    """Give the waiters of a batch its outcome."""
     if isinstance(outcome, list):
         for item, reply in zip(items, outcome, strict=True):
             item.waiter.fill(reply)

@@ -4,13 +4,13 @@ A node is *congested* while its own disk is behind with what it was handed, or a
 frames that it was sent (`cluster/backlog.py`). It says so to its peers with every frame. Each node
 then lets those of its own clients wait whose commands would go to a congested node: the command
 stays where it is, and what is behind it stays in the client's socket. So the pace of the disk
-reaches whoever writes too fast for it, through any node. Nothing else waits: no read, no frame, no
-acknowledgement, no word about who is alive. Hence two nodes that wait for each other's disks do
-not: a disk gets on whatever clients do.
+reaches a client that writes too fast for it, through any node. Nothing else waits: no read, no
+frame, no acknowledgement, no heartbeat. Hence two nodes that wait for each other's disks do not: a
+disk gets on whatever clients do.
 
 Fair means that a client that writes little does not wait for those who write much: each may write
 `LIGHT_SHARE` of the limit while a node is behind before it is held. Only when twice the limit waits
-everybody is. A disk that has failed holds nobody: others can store (`plan`), or clients are told.
+all are. A disk that has failed holds no client: others can store (`plan`), or clients get an error.
 
 A command that was held is begun as if it had come when that ended, so its deadline is its own.
 """
@@ -28,7 +28,7 @@ from respdyn.ring.hashing import BRACE, slot_of
 from respdyn.sessions.session import Session
 
 LIGHT_SHARE: Final = 1024   # of the limit, a client may write while a node is behind
-HARD: Final = 2             # times the limit: now everybody waits
+HARD: Final = 2             # times the limit: now all clients wait
 AGE_SHARE: Final = 4        # of the request time-out, what is written may wait for the disk
 
 
@@ -39,7 +39,7 @@ class Holding:
         self._node = node
         self.store = Backlog(node.settings.store_backlog)
         self.is_on = False              # some node is congested, as far as is known here
-        self.is_congested = False       # this one is, as peers are told
+        self.is_congested = False       # this one is, as announced to peers
         self.waiting: dict[Session, None] = {}
         self._ready = ready
         self._let_in: dict[Session, int] = {}       # bytes, since the last change
@@ -65,7 +65,7 @@ class Holding:
         return True
 
     def _is_full(self) -> bool:
-        """Whether nobody may write any more."""
+        """Whether no client may write any more."""
         return self.store.bytes > HARD * self.store.most or any(
             link.is_up and link.untaken.bytes > HARD * link.untaken.most
             for link in self._node.links.values()
@@ -128,7 +128,7 @@ class Holding:
             self._end(now_ms)
 
     def _end(self, now_ms: int) -> None:
-        """Whoever waited tries again."""
+        """The clients that waited try again."""
         self._let_in.clear()
         for session in self.waiting:
             session.is_held = False

@@ -1,9 +1,9 @@
-"""Slows down who tries passwords: one address, and nobody else.
+"""Login pace: an address that tries passwords is slowed down, and no other address.
 
 The first few wrong ones cost nothing, since people mistype. After that each makes the address wait,
 twice as long as the one before; what it says meanwhile is refused without a look at the password.
 A right one, or a while of silence, and all is forgotten. Wrong passwords of one address never
-delay another: then anybody could lock everybody out.
+delay another: then any client could lock all others out.
 """
 
 from typing import Final

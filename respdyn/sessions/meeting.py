@@ -12,9 +12,9 @@ from respdyn.commands.declare import COVERAGE, LOCAL, Command
 from respdyn.sessions.session import Session
 
 # Of what this node answers by itself: where the answer depends on whom it has met, or where
-# others are to hear of it.
+# others must be notified.
 _WAITING_GROUPS: Final = ("cluster", "pubsub", "transactions", "generic")
-# What an operator asks is answered at once, and so is what a client says of itself.
+# An operator's commands are answered at once, and so is what a client says of itself.
 _AT_ONCE: Final = frozenset(("multi", "discard", "asking", "readonly", "readwrite", "cluster|myid"))
 
 
@@ -41,7 +41,7 @@ class Meeting:
         return len(self.waiting)
 
     def end(self, now_ms: int) -> None:
-        """Whoever waited goes on."""
+        """The clients that waited go on."""
         for session in self.waiting:
             session.backlog = deque((argv, now_ms) for argv, _ in session.backlog)
             self._ready.append(session)

@@ -1,7 +1,7 @@
 """How much memory this node uses: what is counted, and when clients' writes are refused for it.
 
-Counted, not asked of the system: the records and hints that the node holds, byte by byte, with what
-Python spends on each; what clients have sent and not been answered, and have been sent and not
+Counted, not read from the system: the records and hints that the node holds, byte by byte, with
+what Python spends on each; what clients have sent and not been answered, and have been sent and not
 read; and what the process had when it began, before it held anything. So the figure follows the
 data at once, rises and falls with it, and is the same for the same data. Resident memory
 (`used_memory_rss`) is another figure: it has in it what was freed and has not gone back to the
@@ -90,7 +90,7 @@ class Memory:
         return self._clients + self.dataset()
 
     def used(self) -> int:
-        """All of it, with clients as they were when somebody last looked."""
+        """All of it, with clients as they were at the last look."""
         used = self.startup + self.held()
         self.peak = max(self.peak, used)
         return used

@@ -2,8 +2,8 @@
 
 Like Redis's: commands of administration (CONFIG, ACL SETUSER ...) are not shown at all, passwords
 in AUTH and HELLO are replaced, those in a transaction are shown when it is run. A connection that
-monitors gets lines unasked and may not use keys; one that does not read its lines is cut off at
-`pubsub-output-limit`. While nobody monitors this costs one look into an empty dictionary.
+monitors gets lines without a request and may not use keys; one that does not read its lines is cut
+off at `pubsub-output-limit`. Without a monitor this costs one look into an empty dictionary.
 
 Source: Redis `replication.c` (replicationFeedMonitors), `sds.c` (sdscatrepr).
 """

@@ -1,16 +1,16 @@
-"""Slots that have another node now: cluster-aware clients are told instead of finding out.
+"""Slots that have another node now: cluster-aware clients are notified instead of finding out.
 
 A client of the cluster port keeps its slot map until an error makes it ask anew, and here there is
 none: any node serves any key, so it would go on sending keys to nodes that forward them, and never
-use a node that has come back or joined. Clients that asked to be told (`CLIENT MAINT_NOTIFICATIONS
+use a node that has come back or joined. Clients that want to know (`CLIENT MAINT_NOTIFICATIONS
 ON`, which redis-py and node-redis send by themselves in RESP3) are pushed
 
     SMIGRATED sequence [[from, to, slots], ...]
 
 whenever the presented map has changed. All nodes push it to their own clients; the sequence is
 made of the new map, so that a client with connections to several nodes acts once. But nodes notice
-within a second or so of each other, and a client that is told by the first may ask the last for
-the map. So all is told once more when every node has had time to notice.
+within a second or so of each other, and a client notified by the first may ask the last for
+the map. So all is pushed once more when every node has had time to notice.
 
 Source: redis-py and node-redis, whose parsers say what the message looks like.
 """
@@ -32,24 +32,24 @@ _SETTLE_MS: Final = 2000        # by then all nodes have noticed what one of the
 
 
 class MovedSlots:
-    """What this node's clients have been told of the map."""
+    """What this node's clients have been sent of the map."""
 
     def __init__(
         self, slot_map: SlotMap, sessions: dict[int, Session],
         addresses: Callable[[bool], dict[str, str]],
     ) -> None:
         """`addresses(is_tls)`: where clients find the cluster port of each node."""
-        self.told = 0                       # clients that were told of a change
+        self.told = 0                       # clients that were notified of a change
         self._slot_map = slot_map
         self._sessions = sessions
         self._addresses = addresses
         self._version = 0
         self._ranges: Ranges = []
-        self._before: Ranges = []           # what is to be told once more has moved since then
+        self._before: Ranges = []           # what is to be pushed once more has moved since then
         self._again_ms = 0                  # when; 0: nothing is
 
     def look(self, now_ms: int, wall_ms: int, is_leaving: bool) -> None:
-        """Tell of what has changed since the last look. A node that leaves tells by itself."""
+        """Push what has changed since the last look. A node that leaves pushes by itself."""
         self._slot_map.look(now_ms)
         if self._again_ms and now_ms >= self._again_ms:
             self._again_ms = 0
@@ -63,11 +63,11 @@ class MovedSlots:
         if not before or before == after or is_leaving:
             return
         self._tell(before, wall_ms, False)
-        self._before = before           # whoever asks for the map learns of earlier changes too
+        self._before = before           # a client that reads the map learns of earlier changes too
         self._again_ms = now_ms + _SETTLE_MS
 
     def _tell(self, before: Ranges, wall_ms: int, again: bool) -> None:
-        """Push what has moved since `before` to everybody who asked to be told."""
+        """Push what has moved since `before` to every client that wants to know."""
         sequence = integer(_sequence(self._ranges, wall_ms, again))
         messages: dict[bool, bytes] = {}
         for session in list(self._sessions.values()):
@@ -84,7 +84,7 @@ class MovedSlots:
 
 
 def migrations(before: Ranges, after: Ranges, addresses: Mapping[str, str]) -> list[bytes]:
-    """[from, to, slots] of all that have moved; not of what nobody presented or presents."""
+    """[from, to, slots] of all that have moved; not of what no node presented or presents."""
     moved: dict[tuple[str, str], list[str]] = {}
     at = 0
     for first, last, node in after:

@@ -1,6 +1,6 @@
 """Notifications: pub/sub messages, keyspace events, invalidations, and slots that moved.
 
-One door for the node to all rooms that do so, because they hear the same things: statements of
+One door for the node to all rooms that do so, because they get the same things: statements of
 peers, links that come and go, time, and which records a turn has changed. Nothing here costs
 anything while no client listens.
 """
@@ -61,7 +61,7 @@ class Notifications:
         self._interest_changed()
 
     def _interest_changed(self) -> None:
-        """Somebody asks for something now, or nobody does any more."""
+        """A client here wants events now, or none does any more."""
         is_wanted = self.keyspace_events.is_wanted()
         self._dispatcher.keyspace_events = self.keyspace_events if is_wanted else None
         self._are_changes_wanted = bool(self.trackers.sessions or self.keyspace_events.trackers)
@@ -73,7 +73,7 @@ class Notifications:
             self.trackers.expired(locator)
 
     def greet(self, link: Link) -> None:
-        """A peer is newly connected: tell it what the clients here ask for."""
+        """A peer is newly connected: announce to it what the clients here want."""
         self.keyspace_events.greet(link)
         self._draining.greet(link)
 

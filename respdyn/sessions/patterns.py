@@ -1,4 +1,4 @@
-"""Patterns that somebody listens to, so kept that few of them are compared with a name.
+"""Patterns of PSUBSCRIBE, so kept that few of them are compared with a channel's name.
 
 A pattern's beginning, up to its first character that is not just itself, must be the beginning of
 every name that it matches. Patterns are kept by that, at most `LEAD_MAX` bytes of it; of a name's
@@ -25,7 +25,7 @@ class Patterns:
         self._lengths: dict[int, int] = {}          # of leads: how many leads are so long
 
     def add(self, pattern: bytes) -> None:
-        """Somebody listens to it; nothing happens if it was here."""
+        """It has a subscriber; nothing happens if it was here."""
         if pattern in self._globs:
             return
         self._globs[pattern] = glob = glob_of(pattern)
@@ -38,7 +38,7 @@ class Patterns:
         alike[pattern] = None
 
     def remove(self, pattern: bytes) -> None:
-        """Nobody listens to it any more."""
+        """It has no subscriber any more."""
         del self._globs[pattern], self._weights[pattern]
         lead = lead_of(pattern)[:LEAD_MAX]
         alike = self._by_lead[lead]

@@ -5,7 +5,7 @@ on. A command that waited is begun as if it had come when the pause ended, so th
 count against its deadline.
 
 However long it is, CLIENT UNPAUSE ends it: neither it nor what a client says to open a connection
-waits, and where a client says it behind commands that wait, it is heard all the same.
+waits, and where a client sends it behind commands that wait, it is run all the same.
 
 Source: Redis `networking.c` (pauseClients), `server.c` (processCommand).
 """
@@ -55,7 +55,7 @@ class Pausing:
         )
 
     def end(self, now_ms: int) -> None:
-        """Whoever waited goes on."""
+        """The clients that waited go on."""
         self.is_on = self._stops_all = False
         self._until_ms = NEVER
         for session in reversed(self.waiting):      # the last to be ready is the first to go on

@@ -2,16 +2,17 @@
 
 A message goes to the listeners here in the call, and as one statement to every connected peer; each
 peer delivers it in the turn in which its frame comes and says to how many. So there is no interest
-to be gossiped and nothing that could lag behind: whoever's SUBSCRIBE was answered before a PUBLISH
-was sent hears it, wherever both are connected, while the link between the two nodes stands. The
-publisher's reply waits for the counts of all peers that are up, at most for the request time-out.
+to be gossiped and nothing that could lag behind: a client whose SUBSCRIBE was answered before a
+PUBLISH was sent gets it, wherever both are connected, while the link between the two nodes stands.
+The publisher's reply waits for the counts of all peers that are up, at most for the request
+time-out.
 
 A message that many patterns have to be compared with, or that goes to many, is delivered in slices;
 those behind it wait.
 
 What a listener is promised: at most once, as in Redis. Messages of one publisher's connection come
 in its order. What is sent while the link between the two nodes is cut, or to a listener that was
-cut off for not reading, is lost and nobody is told; the publisher's count does not contain it.
+cut off for not reading, is lost without an error; the publisher's count does not contain it.
 
 Source: Redis `pubsub.c`, `cluster.c` (clusterPropagatePublish broadcasts as well).
 """
@@ -60,7 +61,7 @@ class Publication:
 
     def __init__(self, number: int, missing: set[str], deadline_ms: int) -> None:
         self.number = number
-        self.missing = missing      # nodes that have not told yet, `_HERE` for this one
+        self.missing = missing      # nodes without a count yet, `_HERE` for this one
         self.total = 0
         self.waiter: Waiter | None = None
         self.deadline_ms = deadline_ms
@@ -205,7 +206,7 @@ class PubSub:
         self, kind: int, channel: bytes, message: bytes, done: Callable[[int], None],
         only: str = "",
     ) -> None:
-        """Give a message to those who listen here; `done` hears, now or later, to how many it went.
+        """Give a message to the subscribers here; `done` gets, now or later, to how many it went.
 
         `only`: to those who are connected to this listener.
         """
@@ -216,7 +217,7 @@ class PubSub:
             self._slices.start(self._deliver_all())
 
     def _deliver_all(self) -> Job:
-        """One message behind the other, so that all listeners hear them in one order."""
+        """One message behind the other, so that all listeners get them in one order."""
         messages = self._messages
         while messages:
             one = messages[0]
@@ -277,7 +278,7 @@ class PubSub:
         self.deliver(kind, item[start : start + length], item[start + length :], done)
 
     def heard_count(self, link: Link, item: bytes) -> None:
-        """A peer tells how many there heard our message."""
+        """A peer's count of the subscribers there that got our message."""
         if len(item) != 1 + _COUNT.size:
             raise PeerError("a count of receivers that is malformed")
         number, receivers = _COUNT.unpack_from(item, 1)
@@ -286,7 +287,7 @@ class PubSub:
             self._answered(publication, link.peer, receivers)
 
     def lose(self, peer: str) -> None:
-        """The peer will not say how many heard."""
+        """The peer's count will not come."""
         for publication in list(self._open.values()):
             if peer in publication.missing:
                 self._answered(publication, peer, 0)
@@ -317,7 +318,7 @@ class PubSub:
     # ---- who listens ----
 
     def names(self, kind: int, pattern: bytes) -> list[bytes]:
-        """The names that somebody here listens to and that match; all for an empty pattern."""
+        """The names that have subscribers here and that match; all for an empty pattern."""
         return [
             name for name in self.listeners[kind] if not pattern or glob_match(pattern, name)
         ]

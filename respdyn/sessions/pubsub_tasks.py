@@ -1,4 +1,4 @@
-"""PUBSUB at all nodes: who listens to what, asked of each; and what a subscriber may say.
+"""PUBSUB at all nodes: who subscribes to what, requested of each; and what a subscriber may say.
 
 A client in RESP2 that listens to anything is a *subscriber*: its connection carries messages, so
 only few commands are allowed on it (`check_allowed`).
@@ -68,7 +68,7 @@ def _count_patterns(nodes: list[str]) -> Task:
 def _names(nodes: list[str], kind: int, pattern: bytes) -> Generator[
     list[Request], list[Answer], list[bytes]
 ]:
-    """Names that somebody listens to at any of these nodes, each once."""
+    """Names that have subscribers at any of these nodes, each once."""
     answers = yield [(node, Listening(kind, pattern)) for node in nodes]
     found: dict[bytes, None] = {}
     for one in answers:

@@ -1,6 +1,6 @@
 """A client's scripts: what its words ask for, the text behind a hash, what only a node can run.
 
-A hash that is not known here is asked of every node in reach before NOSCRIPT is said.
+A hash that is not known here is requested of every node in reach before the answer is NOSCRIPT.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LEVELS: Final = ("debug", "verbose", "notice", "warning")
 
 
 def _nobody(reply: bytes) -> None:
-    """Nobody waits to hear how many listeners there were."""
+    """No client waits for the number of subscribers."""
 
 
 class Scripting:
@@ -147,7 +147,7 @@ class Scripting:
         return bytes(self.scripts.find(sha) is not None for sha in hashes)
 
     def load(self, body: bytes, waiter: Waiter, timeout_ms: int) -> None:
-        """SCRIPT LOAD: compile it, know it, tell everybody."""
+        """SCRIPT LOAD: compile it, know it, send it to every peer."""
         shebang_of(body)
         deadline_ms = self._node.now.now_ms + timeout_ms
         sha = sha_of(body)
@@ -200,7 +200,7 @@ class Scripting:
     def run_for_script(
         self, argv: Argv, db: int, resp3: bool, done: Callable[[bytes], None]
     ) -> None:
-        """Run a command that concerns this node or all keys; `done` hears the reply."""
+        """Run a command that concerns this node or all keys; `done` gets the reply."""
         session = self._make_session(db, resp3)
         router = self._router
         try:

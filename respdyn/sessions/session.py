@@ -30,7 +30,7 @@ class SharedSessionState:
     def __init__(self, now: Now) -> None:
         self.now = now
         self.errors: dict[str, int] = {}    # error replies, by first word
-        # Hears of a command whose reply came later and was an error.
+        # Called for a command whose reply came later and was an error.
         self.note_failed: Callable[[ReplyPlace], None] = lambda cell: None
         # And of one that waited for at least so many milliseconds, and how many.
         self.waited: Callable[[ReplyPlace, int], None] = lambda cell, took_ms: None
@@ -51,7 +51,7 @@ class SharedSessionState:
 ERRORS_MAX: Final = 128
 
 # How many replies one client may wait for, and how many of its commands may wait to be begun; what
-# it asks beyond that is left unread.
+# it sends beyond that is left unread.
 PENDING_MAX: Final = 1000
 
 # Keys that are kept for WAIT, once a connection has said it.
@@ -196,7 +196,7 @@ class Tracking:
 
     def __init__(self) -> None:
         self.is_bcast = self.is_optin = self.is_optout = self.is_noloop = False
-        self.redirect = 0               # id of the client that is told instead
+        self.redirect = 0               # id of the client that gets the messages instead
         self.broken = False             # it is gone
         self.caching = False            # CLIENT CACHING, for the next command
         self.prefixes: list[bytes] = []
@@ -308,7 +308,7 @@ class Session(Target):
         self.subscriptions: Subscriptions | None = None     # None: it listens to nothing
         self.is_monitor = False
         self.tracking: Tracking | None = None       # None: it caches nothing (CLIENT TRACKING)
-        self.moving = b""                   # the kind of address to be told when the node stops
+        self.moving = b""                   # the kind of address that MOVING is to name
         self.pushed_bytes = 0               # of messages that wait for a reply before them
         self.transaction: Transaction | None = None     # after MULTI
         # For WAIT, locators: the last that was written of each group of owners (`Plan.group`), and
@@ -316,7 +316,7 @@ class Session(Target):
         self.last_writes: dict[int, Locator] = {}
         self.written: dict[Locator, None] | None = None
         self.waited: list[Locator] = []       # what its last WAIT looked at
-        self.is_met = True                  # and found as widely stored as was asked
+        self.is_met = True                  # and found as widely stored as WAIT demanded
         self.exec_target: ExecTarget | None = None  # while a command of an EXEC is answered here
         self.watched: dict[tuple[int, bytes], bytes] = {}   # (database, key) -> its version
 
@@ -357,7 +357,7 @@ class Session(Target):
         return self.subscriptions is not None or self.is_monitor
 
     def push(self, message: bytes) -> None:
-        """Send what no command asked for, behind all replies that were asked for before it.
+        """Send what no command requested, behind all replies to commands before it.
 
         CLIENT REPLY does not hold it back. A session that would let too much of it wait is cut.
         """
@@ -458,8 +458,8 @@ class Session(Target):
     def must_wait(self, key: bytes, is_write: bool) -> bool:
         """Whether a command on this key (or `ALL_KEYS`) must wait for this client's own before it.
 
-        A write waits for a read: that may yet ask one more replica, and would hear of a write that
-        the client made after it. A read waits for a write: that may yet find a sibling at a replica
+        A write waits for a read: that may yet ask one more replica, and would see a write that the
+        client made after it. A read waits for a write: that may yet find a sibling at a replica
         and cover it, and until then the sibling may be what is read.
         """
         if not (self.reads if is_write else self.writes):

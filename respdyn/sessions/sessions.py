@@ -161,7 +161,7 @@ class Sessions:
         self.blocking.replanned()
 
     def stop(self) -> None:
-        """The node stops: nobody waits any longer."""
+        """The node stops: no client waits any longer."""
         self.arrival.stop()
         self.blocking.stop()
 
@@ -199,7 +199,7 @@ class Sessions:
         self._node.admission.turned(took_ms)
         self.command_stats.happened("turn", took_ms)
 
-    # ---- asked by others ----
+    # ---- called by other rooms ----
 
     def held(self) -> int:
         """Requests whose reply is not there yet."""
@@ -267,8 +267,8 @@ class Sessions:
             and session.written is None         # all that it writes, for WAIT
             and not session.watched             # what it writes, for EXEC
             and session.tracking is None        # what it reads
-            and not self.monitors.sessions      # who watches it
-            and self._dispatcher.keyspace_events is None    # who hears of it
+            and not self.monitors.sessions      # MONITOR shows it
+            and self._dispatcher.keyspace_events is None    # it makes an event
             and not self.command_stats.times_each           # what each costs
             # The node: that it is there for commands, and holds none back.
             and not self._node.stopping and bool(self._node.plans)
@@ -382,7 +382,7 @@ class Sessions:
         self.users.audit.runs(session, command.name, argv)
 
     def attacked(self, session: Session) -> None:
-        """A client spoke HTTP: somebody's browser was lured here. Told once for each address."""
+        """A client spoke HTTP: a user's browser was lured here. Logged once for each address."""
         self.users.tell_once(session, "cross_protocol_attack")
 
     def _account(

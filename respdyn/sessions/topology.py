@@ -1,11 +1,11 @@
-"""Who has which slots, as CLUSTER tells it to clients: Dynamo's partition-aware client.
+"""The slot map, as CLUSTER SLOTS and its kin show it to clients: Dynamo's partition-aware client.
 
 Clients that know Redis Cluster ask for the slot map, connect to all nodes and send each key to the
 node that is named for its slot. Here that is the key's coordinator, so a hop is saved; a client
 that errs is served all the same, so there is no MOVED. Nodes are primaries only: each has its
 slots, and were it a replica of others besides, some libraries would take it for nothing else.
 
-The replies are kept as bytes until the ring or somebody's reachability changes. They begin with
+The replies are kept as bytes until the ring or a node's reachability changes. They begin with
 another node each time: clients tend to come back to the first one they read of, and thousands of
 them would all ask the same node (redis-py issue 4049).
 
@@ -166,8 +166,9 @@ class Topology:
         return {one.node_id: self._directory.member(one.node_id) or one for one in members}
 
     def _over_tls(self, places: dict[str, Member]) -> dict[str, Member]:
-        """The members as clients reach them over TLS. A member that also serves without it tells
-        others that port only; its port for TLS is taken to be as far from it as here."""
+        """The members as clients reach them over TLS. A member that also serves without it
+        announces that port only; its port for TLS is taken to be as far from it as here.
+        """
         settings = self._node.settings
         if not (settings.cluster_port and settings.tls_cluster_port):
             return places

@@ -1,19 +1,20 @@
-"""CLIENT TRACKING: which clients cache what, and telling them when it may have changed.
+"""CLIENT TRACKING: which clients cache what, and their invalidation when it may have changed.
 
-A client that reads a key is remembered with it before the read begins. It is told as soon as *any
-owner's record* of that key changes, by whatever way: a write, a repair, hints, exchange, FLUSHALL.
-Each owner says so at the end of its turn, here and to every node that has such clients. So what a
-client cached can be out of date only until that word comes: if the final state differs from what
-was read, then each replica that was read still has to change, and each had heard before it answered
-that this node wants to know (one connection, in order). It is told at least once, often once for
-each copy. An invalidation never overtakes a reply: it goes behind all replies that are waited for.
+A client that reads a key is remembered with it before the read begins. It is notified as soon as
+*any owner's record* of that key changes, by whatever way: a write, a repair, hints, exchange,
+FLUSHALL. Each owner says so at the end of its turn, here and to every node that has such clients.
+So what a client cached can be out of date only until that word comes: if the final state differs
+from what was read, then each replica that was read still has to change, and each had been notified
+before it answered that this node wants to know (one connection, in order). The message comes at
+least once, often once for each copy. An invalidation never overtakes a reply: it goes behind all
+replies that are waited for.
 
-If a connection between nodes breaks, words may have been lost: then every tracking client is told
+If a connection between nodes breaks, messages may have been lost: then every tracking client is
 to forget everything (a null). While a cut is not noticed yet, a cache may be out of date.
 
-Clients with NOLOOP are not told of a record that they made themselves, where this node coordinated
-the write; of others they may be. The table is bounded (`tracking-table-max-keys`): beyond that the
-key that has been longest in it is given up, and its clients are told.
+Clients with NOLOOP are not notified of a record that they made themselves, where this node
+coordinated the write; of others they may be. The table is bounded (`tracking-table-max-keys`):
+beyond that the key that has been longest in it is given up, and its clients are notified.
 
 Source: Redis `tracking.c`.
 """
@@ -33,7 +34,7 @@ from respdyn.ring.hashing import Locator
 from respdyn.sessions.session import Session, Tracking
 
 CHANNEL: Final = b"__redis__:invalidate"
-CHANGES_MAX: Final = 10_000     # keys of one turn that are told, or given up, one by one
+CHANGES_MAX: Final = 10_000     # keys of one turn that are announced, or given up, one by one
 OWN_MAX: Final = 1000           # records of a NOLOOP client that are remembered as its own
 _META: Final = 64               # locators of a node's own facts begin with a byte above this
 _CLEARED: Final = b"\xff\xffcleared"
@@ -51,7 +52,7 @@ class Trackers:
     ) -> None:
         self.most_keys = 1_000_000
         self.sessions: dict[int, Session] = {}
-        self.invalidations = 0          # keys that clients were told of
+        self.invalidations = 0          # keys that clients were notified of
         self._keys: dict[bytes, dict[int, int]] = {}    # key -> session id -> when it was read
         self._links = links
         self._replica = replica
@@ -222,7 +223,7 @@ class Trackers:
                 del tracking.own[next(iter(tracking.own))]
 
     def _tell_readers(self, key: bytes, mark: bytes, index: int) -> None:
-        """Tell those who read a key before this change of it."""
+        """Notify the clients that read a key before this change of it."""
         readers = self._keys.get(key)
         if readers is None:
             return
@@ -241,7 +242,7 @@ class Trackers:
             del self._keys[key]
 
     def _tell_prefixes(self, told: list[Change]) -> None:
-        """Tell those who want to hear of all keys that begin with something, of each by itself."""
+        """Notify the clients that want all keys with some prefix, of each key by itself."""
         for session in list(self.sessions.values()):
             tracking = session.tracking
             if tracking is None or not tracking.is_bcast:

@@ -1,16 +1,16 @@
 """The users of the cluster as this node knows them, and the guard before every command.
 
 A change of a user is a *statement*: the whole user as words, or that it is deleted, with a version.
-The node where ACL SETUSER is said makes it, stores it, and tells it to every peer; whoever hears a
-newer one does the same, and a new connection is greeted with all of them. Of two statements about
-one user that with the higher (version, node) holds, at every node alike. A version is a hybrid
-clock, above the version that it replaces: so what was said later wins, also if it was said on the
-other side of a cut. While the cut lasts each side obeys what it has heard: a user who was revoked
-on one side keeps on the other what he had, and is cut off as soon as one connection joins them.
-Deletions are statements like others and are kept.
+The node where ACL SETUSER is run makes it, stores it, and sends it to every peer; a node that
+receives a newer one does the same, and a new connection is greeted with all of them. Of two
+statements about one user that with the higher (version, node) holds, at every node alike. A version
+is a hybrid clock, above the version that it replaces: so what was said later wins, also if it was
+said on the other side of a cut. While the cut lasts each side obeys what it has received: a user
+who was revoked on one side keeps on the other what he had, and is cut off as soon as one connection
+joins them. Deletions are statements like others and are kept.
 
 Users without a statement are those of the node's own start: the default user with `requirepass`,
-and what `aclfile` lists. They are not told to others.
+and what `aclfile` lists. They are not sent to others.
 
 A session without a guard may do everything; that is one attribute test for each command. Others are
 judged: by `STRANGER` before they have said who they are, then by their user.
@@ -43,7 +43,7 @@ _META_NAME: Final = META + b"user "
 _FUTURE_MS: Final = 100 * 365 * 86_400_000      # clocks are wrong by years, not by centuries
 _SIMILAR_MS: Final = 60_000         # refusals alike within so long are one entry of ACL LOG
 _SIMILAR_AMONG: Final = 10
-_TOLD_MAX: Final = 1000             # addresses whose failed log-in was told
+_TOLD_MAX: Final = 1000             # addresses whose failed log-in was logged
 _ALL_RIGHTS: Final = [b"on", b"~*", b"&*", b"+@all"]
 
 _TOO_OFTEN: Final = (
@@ -265,7 +265,7 @@ class Users:
         return deleted
 
     def set_default_password(self, password: str) -> None:
-        """`requirepass` has changed. Where nobody has said otherwise it is this node's own."""
+        """`requirepass` has changed. Unless ACL SETUSER said otherwise it is this node's own."""
         if DEFAULT in self._statements:
             secret = password.encode("utf-8", "surrogateescape")
             words = [b"resetpass", b">" + secret] if secret else [b"nopass"]
@@ -285,7 +285,7 @@ class Users:
                 self.state(name, user)
 
     def state(self, name: bytes, user: User | None) -> None:
-        """Say what holds of a user from now on, and tell the others."""
+        """Set what holds of a user from now on, and send it to the others."""
         known = self._statements.get(name)
         if known is None and len(self._statements) >= MOST_STATEMENTS:
             raise ReplyError(f"ERR no more than {MOST_STATEMENTS} users are kept")
@@ -394,7 +394,7 @@ def _rank(statement: Statement) -> tuple[int, str, list[bytes]]:
 
 
 def _hears_too_much(session: Session, user: User) -> bool:
-    """Whether a subscriber listens to what its user may no longer hear."""
+    """Whether a subscriber listens to what its user may no longer receive."""
     subscriptions = session.subscriptions
     return subscriptions is not None and any(
         not user.may_hear(name, kind == PATTERN)

@@ -9,14 +9,14 @@ NOBODY = b"-ERR nothing is staged\r\n"
 
 @pytest.mark.parametrize(("line", "reply"), [
     ("DYN.CLUSTER JOIN 10.0.0.9:6379", b"-ERR no node 10.0.0.9:6379 waits to join; start it with "
-     b"--seeds. Nobody waits\r\n"),
+     b"--seeds. No node waits\r\n"),
     ("DYN.CLUSTER LEAVE 10.0.0.9:6379", b"-ERR no member 10.0.0.9:6379; see DYN.CLUSTER MEMBERS"
      b"\r\n"),
     ("DYN.CLUSTER FORCE-REMOVE 127.0.0.1:6379",
      b"-ERR nobody would be left to own anything\r\n"),
     ("DYN.CLUSTER LEAVE 127.0.0.1:6379", b"-ERR nobody would be left to own anything\r\n"),
     ("DYN.CLUSTER REPLACE 127.0.0.1:6379 10.0.0.9:6379", b"-ERR no node 10.0.0.9:6379 waits to "
-     b"join; start it with --seeds. Nobody waits\r\n"),
+     b"join; start it with --seeds. No node waits\r\n"),
     ("DYN.CLUSTER RENEW-KEYS", b"+OK\r\n"),
     ("DYN.CLUSTER CHANGE 127.0.0.1:6379", b"-ERR give WEIGHT, ZONE or both\r\n"),
     ("DYN.CLUSTER CHANGE 127.0.0.1:6379 WEIGHT 0",

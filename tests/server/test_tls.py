@@ -202,7 +202,7 @@ def test_http_over_tls(authority: Authority, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("flags", "told"), [
     (["--tls-port=21660"], "tls-port 21660: needs tls-cert-file and tls-key-file"),
-    (["--port=0"], "port 0: nobody could connect"),
+    (["--port=0"], "port 0: no client could connect"),
     (["--tls-port=21660", "--tls-cert-file=/nope.crt", "--tls-key-file=/nope.key"],
      "tls-auth-clients yes: needs tls-ca-cert-file"),
     (["--tls-port=21660", "--tls-cert-file=/nope.crt", "--tls-key-file=/nope.key",
