@@ -14,8 +14,9 @@ sends one (`Link.moved`). Nor is work on it: where there was one lately, twice `
 counts alone, and more for its size (decision 0035).
 
 **Cut off** is one that is silent while not even its machine's system acknowledges bytes, though
-they were sent again (`Link.unheard_ms`): no process can be so busy. It is down after a third of
-`failure-timeout`, and what it owes is sent on to others before that (`sent_on`, decision 0044).
+they were sent again (`Link.unheard_ms`): no process can be so busy. It is down when that has lasted
+a quarter of `failure-timeout`, whatever delays it had before, and what it owes is sent on to others
+before that (`sent_on`, decision 0044). A cut seldom takes one alone: all others are asked then.
 
 **Up** it is again only after a round trip: it has acknowledged a frame of this connection.
 
@@ -28,8 +29,9 @@ others first. So a doubtful judgement costs nobody an answer, and what clients s
 each return within a short time doubles how long a peer is deprioritized.
 
 A node that is slow itself would find all others slow. So when most of its peers look sick, none is
-held for it; what it has slept through, because its turn was late or its process was stopped, is not
-counted as anybody's silence; nor is what may have come in since its last turn and is not yet read.
+held for it that is not cut off; what this node has slept through, because its turn was late or its
+process was stopped, is not counted as anybody's silence; nor is what may have come in since its
+last turn and is not yet read.
 
 Source: Dynamo 4.8.3; Lifeguard's lesson that a slow node should doubt itself first; decision 0030.
 """
@@ -48,7 +50,7 @@ BEYOND: Final = 1.25                # times the longest silence that it has come
 # Parts of `failure-timeout`.
 LEAST_DEVIATION: Final = 1 / 18     # phi 2 is not reached before an eighth of it
 DOWN: Final = 2 / 3                 # a shorter silence may be a busy machine's, however unusual
-CUT: Final = 1 / 3                  # and a shorter one of its system may be a packet lost twice
+CUT: Final = 1 / 4                  # and a shorter one of its system may be a packet lost twice
 UNHEARD: Final = 1 / 10             # its system says nothing for so long: it is cut off
 LATE: Final = 1 / 4                 # an answer that took longer is a bad one
 LATER: Final = 1 / 20               # answers that take longer lately, and `TIMES` as long as usual
@@ -101,6 +103,7 @@ class FailureDetector:
         self._reordered = reordered
         self._fell_silent = fell_silent
         self.cut_off: dict[str, Link] = {}      # silent, and their systems as well
+        self._asks_all = False                  # one is, newly: a cut seldom takes one alone
         self._evidence: dict[str, Evidence] = {}
         self._pauses: deque[tuple[int, int]] = deque(maxlen=PAUSES_MOST)   # (end, length)
         self._last_look_ms = 0
@@ -117,8 +120,9 @@ class FailureDetector:
         slept_ms = now_ms - max(read_ms, self.next_deadline()) - int(PAUSE * self._timeout_ms)
         if read_ms and slept_ms > 0:
             self._pauses.append((now_ms, slept_ms))
-        if now_ms >= self._next_beat_ms:
+        if now_ms >= self._next_beat_ms or self._asks_all:
             self._next_beat_ms = now_ms + self._heartbeat_ms
+            self._asks_all = False
             for link in links:
                 if link.is_connected:
                     link.wants_beat = True
@@ -147,8 +151,9 @@ class FailureDetector:
         phi = evidence.delays.phi(silence_ms)
         most_ms = self._timeout_ms
         is_unheard = link.unheard_ms >= UNHEARD * most_ms
+        is_gone = link.unheard_ms >= CUT * most_ms      # no habit of the process explains that
         is_beyond_doubt = (
-            phi >= PHI_DOWN and silence_ms >= (CUT if is_unheard else DOWN) * most_ms
+            (phi >= PHI_DOWN or is_gone) and silence_ms >= (CUT if is_unheard else DOWN) * most_ms
             and silence_ms > BEYOND * evidence.delays.worst_ms()
         )
         if now_ms < link.bulk_ms + BULK * most_ms:
@@ -161,8 +166,9 @@ class FailureDetector:
         elif phi >= PHI_SILENT:
             evidence.silent_until_ms = now_ms + DEPRIORITIZED * self._timeout_ms
             evidence.is_silent = True
-            if is_unheard:
+            if is_unheard and link.peer not in self.cut_off:
                 self.cut_off[link.peer] = link
+                self._asks_all = True
 
     def heard(self, link: Link, sent_ms: int, oldest_ms: int, now_ms: int) -> None:
         """The peer has acknowledged frames, the newest sent at `sent_ms`, the oldest before."""
@@ -248,7 +254,8 @@ class FailureDetector:
         up = [link for link in links if link.is_up]
         sick = {link.peer: self._sickness(link, now_ms) for link in up}
         if 2 * sum(1 for reason in sick.values() if reason) > len(up):
-            sick.clear()
+            # The trouble is here. But that the systems of others say nothing is no fault of ours.
+            sick = {peer: reason for peer, reason in sick.items() if peer in self.cut_off}
         has_changed = False
         fell_silent: list[str] = []
         for link in up:

@@ -26,6 +26,7 @@ from respdyn.server.tls import Tls
 from respdyn.server.turn import Turn
 
 REFRESH_S: Final = 0.1
+QUIET_REFRESH_S: Final = 0.03   # while some machine's system says nothing
 UNPROVED_MAX: Final = 128       # connections whose secret is not yet proved; the oldest goes first
 TOLD_MAX: Final = 1000          # addresses and reasons remembered as logged
 
@@ -153,10 +154,12 @@ class Peers:
 
     def _refresh(self) -> None:
         """Follow what the node wants dialled, and dial what is due."""
-        self._timer = self.loop.call_later(REFRESH_S, self._refresh)
+        is_quiet = self._ask_systems()
+        self._timer = self.loop.call_later(
+            QUIET_REFRESH_S if is_quiet else REFRESH_S, self._refresh
+        )
         for peer, outgoing in list(self.links.items()):
             outgoing.dial.judge(self.turn.node.link_to(peer).is_up)
-            self.turn.node.readiness.unheard(peer, outgoing.unheard_ms())
             if outgoing.has_moved():
                 self.turn.begin()
                 self.turn.node.readiness.moved(peer, outgoing.arrived)
@@ -174,6 +177,15 @@ class Peers:
                     self._dials[address] = Dial(self, address)
         for dial in self._dials.values():
             dial.attend()
+
+    def _ask_systems(self) -> bool:
+        """Tell the node for how long peers' machines have said nothing; whether any has not."""
+        is_quiet = False
+        for peer, outgoing in self.links.items():
+            unheard_ms = outgoing.unheard_ms()
+            is_quiet = is_quiet or unheard_ms > 0
+            self.turn.node.readiness.unheard(peer, unheard_ms)
+        return is_quiet
 
     def _forget(self, address: str) -> None:
         """Drop a dial. Its connection moves to the same peer's other address if it has one.

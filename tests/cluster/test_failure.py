@@ -312,6 +312,29 @@ def test_when_all_others_look_sick_the_trouble_is_here() -> None:
     assert not any(link.deprioritized for link in watch.links)
 
 
+def test_who_is_cut_off_is_spared_though_most_look_sick() -> None:
+    watch = Watch(4)
+    watch.run(10_000, 10, 50)
+    watch.delays[:] = [None, None, 600, 1]      # two are cut off, and a third is busy
+    watch.run(250, 10, 50)
+    for link in watch.links[:2]:
+        link.unheard_ms = 250
+    watch.run(100, 10, 50)
+    assert [link.deprioritized for link in watch.links] == ["silent", "silent", "", ""]
+
+
+def test_whose_system_says_nothing_for_as_long_is_down_whatever_delays_it_had() -> None:
+    watch = Watch(3)
+    for delay_ms in (10, 240) * 15:             # a busy machine: phi is slow to rise
+        watch.delays[1] = delay_ms
+        watch.run(300, 10, 50)
+    watch.delays[1] = None
+    watch.run(240, 10, 50)
+    watch.links[1].unheard_ms = TIMEOUT_MS // 3
+    watch.run(280, 10, 50)
+    assert not watch.links[1].is_up
+
+
 def test_who_flaps_is_spared_ever_longer_but_not_for_ever() -> None:
     watch = Watch(2)
     watch.run(40_000)
