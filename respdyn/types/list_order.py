@@ -13,7 +13,7 @@ from sortedcontainers import SortedList  # type: ignore[import-untyped]
 from respdyn.types.score_order import Orders
 from respdyn.types.view import View
 
-LETTER: Final = b"l"
+LETTER: Final[bytes] = b"l"
 
 
 class Places:
