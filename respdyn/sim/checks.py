@@ -35,8 +35,6 @@ _WALK_MS = 8_000
 _LARGEST_INBOX = 200_000
 # Of what waits for a disk beside its limit: what a turn brings, and what others had sent by then.
 _TURN_BYTES = 64_000
-# A key that is written by contexts is stored whole with each write: so much with all its siblings.
-_SIBLINGS_BYTES = 9_000
 # Heartbeats may be under way while everything rests.
 _MOST_UNANSWERED = 8
 
@@ -336,12 +334,12 @@ def _ask(world: World, host: Host, *argv: bytes) -> object:
 def rest(world: World) -> None:
     """No queue has anything in it, and none was ever too long."""
     plan = world.plan
-    most_bytes = 2 * plan.backlog_bytes + _TURN_BYTES
-    if any(kind == "context" for _, kind in plan.keys):
-        most_bytes += plan.clients * plan.pipeline * _SIBLINGS_BYTES
+    # A key with siblings is stored whole with each write; a pipeline's are stored in one turn.
+    whole = plan.clients * any(kind == "context" for _, kind in plan.keys)
     for host in world.hosts:
         node = host.node
         assert node is not None
+        most_bytes = 2 * plan.backlog_bytes + _TURN_BYTES + whole * host.disk.largest_pair
         if host.disk.most_bytes > most_bytes:
             raise Wrong(f"{host.disk.most_bytes} bytes waited for the disk of {host.name}")
         if host.largest_inbox > _LARGEST_INBOX:

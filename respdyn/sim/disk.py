@@ -44,6 +44,7 @@ class Disk(Store):
         self.queued: deque[Batch] = deque()
         self.queued_bytes = 0
         self.most_bytes = 0                 # that were ever queued, while it was not full
+        self.largest_pair = 0               # bytes of the longest value among those
         self.at_work = 0                    # of `queued`, how many the disk is busy with
         self._durable = 0
         self.lost = 0                       # batches that crashes took away
@@ -69,6 +70,7 @@ class Disk(Store):
         self.queued_bytes += sum(map(len, batch))
         if not self.is_full:
             self.most_bytes = max(self.most_bytes, self.queued_bytes)
+            self.largest_pair = max(self.largest_pair, max(map(len, batch), default=0))
 
     def durable(self) -> int:
         """The newest generation that was reported."""
