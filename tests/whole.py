@@ -1,8 +1,9 @@
-"""All tests, as `make test` runs them: real processes beside all others, then simulations.
+"""All tests, as `make test` runs them, in two lanes side by side.
 
-Tests of real processes wait most of the time, and use fixed ports: one after another. The others
-need nothing of one another: two at once beside them. Simulations use all cores by themselves, and
-the compiled build, which is made meanwhile, comes last. What failed is listed at the end.
+Tests of real processes wait most of the time, and use fixed ports: one after another, and at last
+those of the compiled build, which is made meanwhile. In the other lane is what needs nothing but
+processors: two tests at once, then simulations, which give way to real processes. What failed is
+listed at the end.
 """
 
 import subprocess
@@ -10,14 +11,17 @@ import sys
 import tempfile
 
 REAL = ("tests/cli", "tests/compat", "tests/server", "tests/faults")
-LAST = ("tests/sim", "tests/compiled")
-OTHERS = ("-n", "2", *(f"--ignore={folder}" for folder in (*REAL, *LAST)))
+COMPILED = ("tests/compiled",)
+SIMULATED = ("tests/sim",)
+OTHERS = ("-n", "2", *(f"--ignore={one}" for one in (*REAL, *COMPILED, *SIMULATED)))
+GIVES_WAY = 10      # the niceness of simulations
 
 
-def start(words: tuple[str, ...], output: int) -> "subprocess.Popen[str]":
+def start(words: tuple[str, ...], output: int, niceness: int = 0) -> "subprocess.Popen[str]":
     """Begin some of the tests."""
+    nice = ("nice", "-n", str(niceness)) if niceness else ()
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", *words],
+        [*nice, sys.executable, "-m", "pytest", "--durations=12", *words],
         stdout=output, stderr=subprocess.STDOUT, text=True,
     )
 
@@ -33,19 +37,23 @@ def show(process: "subprocess.Popen[str]") -> list[str]:
     return lines
 
 
+def lane(output: str) -> int:
+    """The tests of real processes, one run after the other, into a file; 0 if all passed."""
+    with open(output, "w") as kept:
+        return max(start(words, kept.fileno()).wait() for words in (REAL, COMPILED))
+
+
 def main() -> int:
     """Run them; 0 if all passed."""
     runs = []
-    with tempfile.TemporaryFile("w+") as kept:
-        real = start(REAL, kept.fileno())
-        others = start(OTHERS, subprocess.PIPE)
-        runs.append((others, show(others)))
+    with tempfile.NamedTemporaryFile("r") as kept:
+        real = subprocess.Popen([sys.executable, "-m", "tests.whole", kept.name], text=True)
+        for words, niceness in ((OTHERS, 0), (SIMULATED, GIVES_WAY)):
+            process = start(words, subprocess.PIPE, niceness)
+            runs.append((process, show(process)))
         real.wait()
-        kept.seek(0)
         runs.append((real, kept.readlines()))
         print(*runs[-1][1], sep="", end="", flush=True)
-    last = start(LAST, subprocess.PIPE)
-    runs.append((last, show(last)))
     failed = [lines for process, lines in runs if process.returncode]
     for lines in failed:
         named = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
@@ -54,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lane(sys.argv[1]) if sys.argv[1:] else main())
