@@ -84,7 +84,7 @@ def _in_background() -> str:
     if FAILED.exists():         # is told once; the next start tries again
         reason = FAILED.read_text(encoding="utf-8").strip()
         FAILED.unlink()
-        return f"{SLOWER}: compiling failed ({reason}); {SHOWN_LOG} tells more"
+        return f"{SLOWER}: compiling failed ({reason}); {SHOWN_LOG} says more"
     subprocess.Popen(
         [sys.executable, "-m", "compiling.tree", "background"], start_new_session=True, cwd=ROOT,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -4,7 +4,7 @@ A small element map is one piece of bytes and is copied with every write. A larg
 copied as well, so above `BIG_BYTES` it is taken apart: the head, in the layout of `element_map`
 with the form BIG and without elements; the cells in a tree by element; their dots in a tree by
 dot. A write makes a few new nodes in each, about the logarithm of the number of elements, and a
-new head. All else is shared, so a state that somebody holds on to stays as it is.
+new head. All else is shared, so a state that a caller holds on to stays as it is.
 
 The digest is that of the head: whether a copy is big makes no difference to it. Between nodes such
 a record travels as a small one does (`flat`), or in pieces: what it says of some stretch of dots
@@ -40,8 +40,8 @@ BIG_BYTES: Final = 2048         # a map of more is taken apart
 SMALL_BYTES: Final = 1024       # and put together again once its cells have less
 # Those of whose elements nothing must be found by its order in the record.
 KINDS: Final = frozenset((b"f", b"l", b"m", b"t", b"z"))
-ORDERED: Final = (b"l", b"z")   # the kinds for which lineages are told
-# So many joins are told of, and one more for each 16 elements; after more, all is read as well.
+ORDERED: Final = (b"l", b"z")   # the kinds for which lineages are kept
+# So many joins are kept, and one more for each 16 elements; after more, all is read as well.
 LINEAGE_MIN: Final = 1000
 ONE_BY_ONE: Final = 1000        # elements that a join takes out, be they most of all
 _ALL: Final = 1 << 62
@@ -397,7 +397,7 @@ def lineage_of(record: bytes) -> Lineage | None:
 
 
 def end_lineage(record: bytes) -> None:
-    """Nobody will ask of which states a big map was made."""
+    """Forget of which states a big map was made: no caller will need it."""
     trees_of(record).lineage = None
 
 

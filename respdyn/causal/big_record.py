@@ -1,6 +1,6 @@
 """`BigRecord`: the head of a big element map as bytes, and beside it where its elements are.
 
-It is bytes, so that whoever asks a record for its form, its rows or its digest need not know that
+It is bytes, so that code that reads a record's form, its rows or its digest need not know that
 it is big. What is stored or sent is never this alone. Not compiled: mypyc makes no heirs of bytes.
 """
 
@@ -12,7 +12,7 @@ from respdyn.causal.persistent_tree import Node
 class Lineage(NamedTuple):
     """A state that a big record was made of, by one join after the other."""
 
-    steps: int                  # joins that are told of
+    steps: int                  # joins that are kept
     mark: int                   # of that state
     size: int                   # its elements of the kind that has an order
     touched: list[bytes]        # the elements in which the next state differs from it

@@ -250,7 +250,7 @@ def verify_head(record: bytes) -> None:
 
 
 def is_sound_lone(record: bytes) -> bool:
-    """Whether this is a sound PLAIN record without an expiry; False tells nothing."""
+    """Whether this is a sound PLAIN record without an expiry; False says nothing."""
     if len(record) < PLAIN_VALUE or record[0] != VERSION or record[1] != PLAIN | LIVE:
         return False
     checksum = record[2] << 24 | record[3] << 16 | record[4] << 8 | record[5]
@@ -413,7 +413,7 @@ def _encode_plain_map(state: DottedMap) -> bytes:
 
 
 def _supersedes(b: bytes, a: bytes) -> bool:
-    """Whether b is the join of both, told from their bytes. False also where that is not simple.
+    """Whether b is the join of both, found by their bytes. False also where that is not simple.
 
     It is if b has at most one entry, which a has not seen, and b has seen all that a has seen.
     """

@@ -1,4 +1,4 @@
-"""A context says which events somebody has seen: per actor, a few intervals of counters.
+"""A context says which events a node or client has seen: per actor, a few intervals of counters.
 
 An interval `(lo, hi]` holds the counters lo+1 .. hi. Intervals of one actor are kept flat and
 sorted, `(lo, hi, lo, hi, ...)`, strictly growing: those that touch are merged, so equal sets of

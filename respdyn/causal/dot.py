@@ -1,7 +1,7 @@
 """A dot names one event: the actor that caused it and that actor's counter.
 
 An actor is one life of a node, 128 random bits, never used again; its counter only grows. So two
-dots are equal exactly if they name the same event, whichever replica tells of it. Nothing here
+dots are equal exactly if they name the same event, whichever replica sends it. Nothing here
 knows time: causality comes from dots and contexts only.
 
 Source: SEMANTICS 1.1 and 1.2; Preguica et al., "Dotted Version Vectors" (2010), for the word.

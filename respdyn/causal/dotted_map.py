@@ -1,7 +1,7 @@
 """What every key holds: elements with dotted payloads, under one context. One join for all types.
 
 A string has one element, a set one per member, a hash one per field. An element maps dots to
-payloads: more than one dot means concurrent writes that nobody has decided between. The context
+payloads: more than one dot means concurrent writes that no client has decided between. The context
 holds every event this state knows of; an event in the context whose dot is not live was overwritten
 or removed. So absence is information, a removal needs no marker of its own, and the state of a
 replica, a delta, a hint and a tombstone are the same kind of thing, applied by the same join.

@@ -8,7 +8,7 @@
     inline      element length u32 | payload length u32 | actor u16 | counter u64
                 | element | payload
 
-Everything before the inline entries is the *head*: enough to tell whether two copies are equal
+Everything before the inline entries is the *head*: enough to see whether two copies are equal
 (rows, mark and counts of all cells), whether and until when the key lives, and what it was. Key
 entries are about the key as a whole (births `k`, remarks on its time to live `x`, strings `s`,
 runs and baselines of counters `c`, `b`, baselines of fields `r`); inline entries are its elements

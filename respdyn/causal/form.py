@@ -1,4 +1,4 @@
-"""The second byte of a record: what it holds, told without reading it.
+"""The second byte of a record: what it holds, known without reading the rest.
 
 `form` adds up: 1 PLAIN, 2 EXPIRES (an expiry of the key or of an element is mentioned; if this is
 off, a reader need not look), 4 LIVE (a value is alive; off means tombstone), 8 ELEMENTS (an element

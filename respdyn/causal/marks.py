@@ -4,7 +4,7 @@ A cell is one live dot of an element with its payload. Equal sets of cells have 
 whatever order they came about, so a mark is kept by one XOR for each cell that comes or goes, and
 copies of a key are compared without reading them. A plain crc32 of the cell would not do: the XOR
 of such sums is linear, and blind to two payloads that change places. Marks are against accidents,
-not against somebody who looks for two states with one mark.
+not against an attacker who looks for two states with one mark.
 
 The last steps are those of splitmix64 (Steele et al., "Fast Splittable Pseudorandom Number
 Generators", 2014).

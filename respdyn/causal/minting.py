@@ -1,13 +1,13 @@
 """Proofs of how many dots an actor can have minted: a chain of hashes that ends with the actor.
 
 An actor is drawn with a secret, the chain's beginning. Each hash of the chain proves one *level*;
-to show it says "of this actor there are dots up to `end_of(level)`", and only whoever knows the
-secret can show one that nobody has shown before. Everybody can check it, and hand it on.
+to show it says "of this actor there are dots up to `end_of(level)`", and only the node that
+knows the secret can show one that was never shown before. Any node can check it, and hand it on.
 
     secret = link 608 -> link 655 -> ... -> link 1 -> link 0 = actor       (-> is the hash)
 
 Levels lie close while counters are low, and a sixteenth apart later, so that a few hundred are
-enough for a counter of 2^51, which nobody mints.
+enough for a counter of 2^51, which no node reaches.
 
 Source: Lamport, "Password authentication with insecure communication" (1981); decision 0046.
 """
@@ -31,11 +31,11 @@ class Witness(ABC):
 
     @abstractmethod
     def proofs_of(self, rows: bytes) -> bytes:
-        """What proves these intervals, for `hear`."""
+        """What proves these intervals, for `receive`."""
 
     @abstractmethod
     def hear(self, peer: str, body: bytes) -> None:
-        """Take what somebody can prove. Raises `DamagedError`."""
+        """Take what a sender can prove. Raises `DamagedError`."""
 
     @abstractmethod
     def check_rows(self, rows: bytes) -> None:

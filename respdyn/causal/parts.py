@@ -30,7 +30,8 @@ def flat(record: bytes) -> bytes:
 
 
 def stub(record: bytes) -> bytes:
-    """A record as it is sent to whoever compares: of a big one the head, which tells that it is."""
+    """A record as it is sent for a comparison: of a big one the head, which shows that it is big.
+    """
     return bytes(record) if is_big(record) else record
 
 

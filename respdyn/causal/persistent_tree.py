@@ -1,9 +1,9 @@
 """A search tree whose nodes never change: a change makes new nodes from the leaf to the root.
 
-So whoever holds a root holds one state for good, beside those who go on from it, and what two
-states share is there once. Two trees of a big key are made of such nodes: its cells by element
+So a holder of a root holds one state for good, beside those that go on from it, and what two states
+share is there once. Two trees of a big key are made of such nodes: its cells by element
 (`cell_tree`) and its dots (`dot_tree`). A leaf has its entries as one piece of bytes. Each node
-has sums over what is below: how many, the XOR of marks, and what a head has to tell.
+has sums over what is below: how many, the XOR of marks, and what a head has to say.
 
 A node's `low` is a lower bound of what is in it, but in the leftmost of its parent.
 """
@@ -16,7 +16,7 @@ from respdyn.causal.form import CLOCK_BYTES
 KIDS_MAX: Final = 64
 _KIDS_FEW: Final = 8
 _NO_CLOCK: Final = bytes(CLOCK_BYTES)
-NO_KIDS: Final[list["Node"]] = []       # of all leaves; nobody changes it
+NO_KIDS: Final[list["Node"]] = []       # of all leaves; never changed
 
 
 class Node:
@@ -146,7 +146,7 @@ def leaves(node: Node, key: bytes) -> Iterator[bytes]:
 def take_down(nodes: list[Node], most: int) -> None:
     """Let go of so many of the nodes below these; the rest is left in the list.
 
-    The end of a root would end all that nobody else holds at once, a million elements in 100 ms.
+    The end of a root would end all that no other holds at once, a million elements in 100 ms.
     """
     while nodes and most:
         nodes += nodes.pop().kids

@@ -61,7 +61,7 @@ def decode_rows(rows: bytes) -> Context:
 def edges_of(rows: bytes) -> list[bytes]:
     """Both ends of each interval as 24-byte dots, strictly growing.
 
-    So `bisect_left(edges, dot) & 1` tells whether the rows cover a dot. Raises `DamagedError`
+    So `bisect_left(edges, dot) & 1` says whether the rows cover a dot. Raises `DamagedError`
     unless the rows are those of a context.
     """
     if len(rows) % ROW_BYTES:

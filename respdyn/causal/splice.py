@@ -2,8 +2,8 @@
 
 `splice` gives what `element_map.meet` and `build` would, or None where that takes more than one
 pass over the entries: where the map's actors change (its cells name them by their place among the
-rows), where the delta tells nothing new, or something again, where what goes has a time to live, or
-was the last that was alive. Then whoever asks takes the long way.
+rows), where the delta has nothing new, or something twice, where what goes has a time to live, or
+was the last that was alive. Then the caller takes the long way.
 
 What a delta covers of a map is looked for only where both contexts meet: a live dot of the map is
 in its own context. Of a new element that is nothing, for the claim of a delta begins behind the

@@ -6,11 +6,11 @@
 
 Printable, so that it can be pasted into redis-cli. The empty context is the empty token. The MAC is
 BLAKE3 in keyed mode over the locator and all that stands before it, under a random key that the
-members share and nobody else knows (`membership/token_keys`). So a client can carry only a context
+members share and no client knows (`membership/token_keys`). So a client can carry only a context
 that it was given: one that covers events of the future would delete writes before they are made.
 
-The proofs are there because a token may be read where those dots have not been heard of yet; then
-nobody would believe a record that covers them (`cluster/ends`).
+The proofs are there because a token may be read where those dots are not known yet; then no node
+would believe a record that covers them (`cluster/ends`).
 
 Several keys may be good at a time: tokens are made under the first, and read under any.
 
@@ -63,7 +63,7 @@ class Seal:
         if not context:
             return b""
         if not self._keys:
-            raise ReplyError("TRYAGAIN this node has not heard the cluster's token key yet")
+            raise ReplyError("TRYAGAIN this node has not received the cluster's token key yet")
         key = self._keys[0]
         rows = encode_rows(context)
         proofs = self._witness.proofs_of(rows) if self._witness is not None else b""
@@ -116,5 +116,5 @@ class Seal:
 
 
 def _name(key: bytes) -> bytes:
-    """Tells keys apart, and tells nothing of them."""
+    """Distinguishes keys, and reveals nothing of them."""
     return blake3(b"respdyn token key" + key).digest(_NAME_BYTES)

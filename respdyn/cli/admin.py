@@ -1,9 +1,9 @@
 """`respdyn admin`: a cluster as tables that a person can read, or as JSON.
 
-It asks one node by the commands that any client may use (DYN.CLUSTER STATUS, VERIFY, ...), so what
-it shows is the cluster as that node sees it. The first line of what a person reads is the verdict.
-Exit status 1 when `verify` finds a difference or cannot ask everybody, or `repair` does not end.
-Changes of membership are in `changes`.
+It queries one node by the commands that any client may use (DYN.CLUSTER STATUS, VERIFY, ...), so
+what it shows is the cluster as that node sees it. The first line of what a person reads is the
+verdict. Exit status 1 when `verify` finds a difference or cannot reach all owners, or `repair` does
+not end. Changes of membership are in `changes`.
 """
 
 import argparse
@@ -159,7 +159,7 @@ def _offset(value: Reply) -> str:
 
 
 def _short(value: str) -> str:
-    """Ids are told by their beginning."""
+    """Ids are shown by their beginning."""
     return value[:8] if len(value) in (32, 40) else value
 
 

@@ -1,7 +1,7 @@
 """`respdyn bench`: respdyn beside redis-server, in one run on one machine, as one table of ratios.
 
-Both sides of a row run at the same time and are asked in turn, in rounds; the load generator is a
-process of its own (`load`). Absolute figures drift by half on shared machines and prove nothing;
+Both sides of a row run at the same time and are measured in turn, in rounds; the load generator is
+a process of its own (`load`). Absolute figures drift by half on shared machines and prove nothing;
 the ratios of interleaved rounds do. Where the generator is the bottleneck the row says
 `client-bound`, and a ratio there compares the generator with itself. Without redis-server the
 figures of respdyn stand alone.
@@ -115,7 +115,7 @@ def pace_of(args: argparse.Namespace) -> Pace:
 
 
 def measure(rows: list[Row], pace: Pace, size_keys: int) -> list[Outcome]:
-    """All rows, stage by stage. A stage that fails is told in its rows; the others go on."""
+    """All rows, stage by stage. A stage that fails is named in its rows; the others go on."""
     outcomes = {row.name: Outcome(row) for row in rows}
     has_peer = bool(redis_path())
     with tempfile.TemporaryDirectory(prefix="respdyn-bench-") as name:

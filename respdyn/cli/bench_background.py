@@ -61,7 +61,7 @@ def settle(running: Running, within_s: float = 120.0) -> None:
 
 
 def left(running: Running, also: tuple[bytes, ...] = ()) -> int:
-    """Partitions that somebody is still to be given; and of these figures of all members the sum.
+    """Partitions that a node is still to be given; and of these figures of all members the sum.
 
     Something that was never compared counts as one more.
     """

@@ -90,7 +90,7 @@ class Server:
                 if is_so():
                     return
             except BenchError:
-                pass                    # nobody listens there yet
+                pass                    # no server listens there yet
             if time.monotonic() > deadline:
                 raise BenchError(f"{self.log.stem} has not {what} within {within_s:.0f} s:"
                                  f" {self.last_words()}")
@@ -116,7 +116,7 @@ class Server:
         return [pid, *_children(pid)]
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process itself; 0 where the system does not tell (no /proc)."""
+        """Resident memory of the process itself; 0 where the system does not say (no /proc)."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         except OSError:
@@ -161,7 +161,7 @@ class Running:
         return tuple((server.host, server.port) for server in chosen)
 
     def cpu_s(self) -> float:
-        """Processor time used so far by all its processes; 0 where the system does not tell."""
+        """Processor time used so far by all its processes; 0 where the system does not say."""
         return sum(_cpu_s(pid) for server in self.servers for pid in server.pids())
 
 

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def plan(args: argparse.Namespace) -> list[LocalNode]:
     """The nodes and their command lines. Makes the data directory and the peer secret.
 
-    Raises `ConfigError` for what no node could run with, so that it is told once.
+    Raises `ConfigError` for what no node could run with, so that it is reported once.
     """
     count = args.nodes
     given = given_settings(args)
@@ -250,7 +250,7 @@ class Foreground:
         node.state = ENDED
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         if self._stop_by:
-            # One that was asked to stop before it could listen to signals did as it was told.
+            # One that got SIGTERM before it could listen to signals ended as it should.
             if status and not (was_starting and status == -signal.SIGTERM):
                 self._say(f"{node.name} ended badly: {how}")
                 self._status = self._status or 1

@@ -6,7 +6,7 @@ It has an interpreter and a core of its own, so that it takes nothing from what 
 does as little as Python allows: requests are built before the clock starts, whole batches at a
 time, and all replies to a batch are known beforehand, so one comparison of bytes checks them. What
 differs is looked at slowly: half a reply is waited for, anything unexpected ends the run and is
-told.
+reported.
 
 Closed loop: each connection sends its next batch when it has all replies to the last one. Paced
 (`--rate`): batches are due at fixed times, whatever the server does, and a batch that waits for a
@@ -142,7 +142,7 @@ def _oddity(received: bytes, expected: bytes) -> str:
     at = next((i for i, (a, b) in enumerate(zip(received, expected, strict=False)) if a != b),
               min(len(received), len(expected)))
     start = received.rfind(b"\r\n", 0, at) + 2 if b"\r\n" in received[:at] else 0
-    # A bulk string is two lines; what parts in its second one is told from its first.
+    # A bulk string is two lines; what parts in its second one is reported from its first.
     line = received[start:start + SHOWN_BYTES].split(b"\r\n")[0]
     kind = "an error reply" if line.startswith(b"-") else "an unexpected reply"
     return f"{kind}: {line.decode('utf-8', 'backslashreplace')}"
@@ -423,7 +423,7 @@ def arguments(load: Load) -> list[str]:
 
 
 def parse(argv: list[str]) -> Load:
-    """The load that a command line asks for."""
+    """The load that a command line describes."""
     parser = argparse.ArgumentParser(
         prog="python -m respdyn.cli.load", description="keep a server busy; print one JSON object")
     parser.add_argument("--targets", required=True, metavar="HOST:PORT,...")

@@ -1,4 +1,4 @@
-"""`respdyn`: one program, a handful of commands, each loaded only when it is asked for."""
+"""`respdyn`: one program, a handful of commands, each loaded only when it is used."""
 
 import argparse
 import importlib
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="respdyn", allow_abbrev=False,
         description="A Redis-protocol server with Dynamo inside.",
-        epilog="respdyn COMMAND --help tells more.",
+        epilog="respdyn COMMAND --help says more.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     wanted = argv[0] if argv else ""
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()      # nobody reads; say nothing about it
+        sys.stderr.close()      # no reader: say nothing about it
         return 1
     assert isinstance(status, int)
     return status

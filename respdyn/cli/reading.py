@@ -11,7 +11,7 @@ from respdyn.cli.main import given_settings
 from respdyn.config import ENV_FILE, Settings, is_clustered, is_loopback_only, load
 from respdyn.config_values import ConfigError
 
-SECRET_BYTES = 16       # at least, of a secret that somebody could try from elsewhere
+SECRET_BYTES = 16       # at least, of a secret that an attacker could try from elsewhere
 
 
 def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) -> Settings:
@@ -33,7 +33,7 @@ def read_settings(args: argparse.Namespace, more: dict[str, str] | None = None) 
 
 
 def _check_secret(settings: Settings) -> None:
-    """Whoever can reach the peer port must not be able to guess the secret, or do without."""
+    """A client that reaches the peer port must not be able to guess the secret, or do without."""
     secret = settings.peer_secret
     if not secret and settings.tls_replication and is_clustered(settings):
         raise ConfigError(

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve; the exit status."""
     settings = read_settings(args)
-    # A contradiction is told without waiting for the server to load.
+    # A contradiction is reported without waiting for the server to load.
     from respdyn.server.listeners import StartError
     from respdyn.server.log import Log
     from respdyn.server.serve import serve

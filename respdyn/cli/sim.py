@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--seeds", metavar="A..B", help="run these seeds, both ends included")
-    which.add_argument("--seed", type=int, metavar="S", help="run one seed and tell how it went")
+    which.add_argument("--seed", type=int, metavar="S", help="run one seed and print its outcome")
     parser.add_argument("--nodes", type=int, metavar="K", help="so many nodes, whatever is drawn")
     parser.add_argument(
         "--faults", metavar="LIST",

@@ -30,7 +30,7 @@ COMMANDS: tuple[Command, ...] = (
             _sub("DELUSER username [username ...]",
                  "Deletes users and closes their connections.", complexity=_EACH),
             _sub("DRYRUN username command [arg ...]",
-                 "Tells whether a user may run a command, without running it."),
+                 "Returns whether a user may run a command, without running it."),
             _sub("GENPASS [bits]", "Makes a password of random hex digits.", _PLAIN),
             _sub("GETUSER username", "Shows a user: flags, hashed passwords, rights."),
             _sub("HELP", "Lists the subcommands of ACL.", "loading stale"),
@@ -42,7 +42,7 @@ COMMANDS: tuple[Command, ...] = (
             _sub("SETUSER username [rule [rule ...]]", "Makes or changes a user.",
                  complexity="O(N) with N the number of rules"),
             _sub("USERS", "Lists the names of users.", complexity=_EACH),
-            _sub("WHOAMI", "Tells as which user the connection is authenticated.", _PLAIN),
+            _sub("WHOAMI", "Returns the user as which the connection is authenticated.", _PLAIN),
         ),
     ),
 )

@@ -35,7 +35,7 @@ _SUBCOMMANDS = (
     ),
     Command(
         "cluster|info", "CLUSTER INFO",
-        "Tells whether every slot has a node that serves it, as seen from here.",
+        "Returns whether every slot has a node that serves it, as seen from here.",
         since="3.0.0", group="cluster", flags="stale", tips=_VARIES,
         promise="local", route=LOCAL,
     ),
@@ -61,17 +61,17 @@ _SUBCOMMANDS = (
     ),
     Command(
         "cluster|nodes", "CLUSTER NODES",
-        "Tells who has which slots, one line for each node.",
+        "Returns which node has which slots, one line for each node.",
         since="3.0.0", group="cluster", flags="stale", tips=_VARIES,
         complexity=_NODES, promise="local", route=LOCAL,
     ),
     Command(
-        "cluster|shards", "CLUSTER SHARDS", "Tells who has which slots, by node.",
+        "cluster|shards", "CLUSTER SHARDS", "Returns which node has which slots, by node.",
         since="7.0.0", group="cluster", flags="stale", tips=_VARIES,
         complexity=_NODES, promise="local", route=LOCAL,
     ),
     Command(
-        "cluster|slots", "CLUSTER SLOTS", "Tells who has which slots, by range.",
+        "cluster|slots", "CLUSTER SLOTS", "Returns which node has which slots, by range.",
         since="3.0.0", group="cluster", flags="stale", tips=_VARIES,
         complexity=_NODES, promise="local", route=LOCAL,
     ),

@@ -22,19 +22,19 @@ _CLIENT_SUBCOMMANDS = (
     ),
     Command(
         "client|getredir", "CLIENT GETREDIR",
-        "Gives the number of the connection that is told in this one's place.",
+        "Returns the id of the connection that gets the invalidations in this one's place.",
         since="6.0.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
     ),
     Command(
         "client|tracking",
         "CLIENT TRACKING <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]]"
         " [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
-        "Tells this client when something that it has read may have changed, at any node.",
+        "Notifies this client when something that it has read may have changed, at any node.",
         since="6.0.0", group="connection", flags=_PLAIN, arity=-3,
         promise="local", route=LOCAL,
     ),
     Command(
-        "client|trackinginfo", "CLIENT TRACKINGINFO", "Tells how this connection tracks.",
+        "client|trackinginfo", "CLIENT TRACKINGINFO", "Returns how this connection tracks.",
         since="6.2.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
     ),
     Command(
@@ -74,7 +74,7 @@ _CLIENT_SUBCOMMANDS = (
         "client|maint_notifications",
         "CLIENT MAINT_NOTIFICATIONS <ON | OFF> [MOVING-ENDPOINT-TYPE <none | internal-ip"
         " | external-ip | internal-fqdn | external-fqdn>]",
-        "Asks to be told, in RESP3, where to connect when this node is about to stop.",
+        "Has this node push, in RESP3, where to connect when it is about to stop.",
         since="7.2.0", group="connection", flags=_PLAIN, promise="local", route=LOCAL,
     ),
     Command(

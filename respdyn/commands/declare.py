@@ -48,7 +48,7 @@ Read = Callable[[Argv, bytes, int, bool], bytes]
 Write = Callable[[Argv, bytes, int, bool, Stamp], tuple[bytes, bytes]]
 ReadAt = Callable[[Argv, bytes, int, bool, Seal], bytes]
 WriteAt = Callable[[Argv, bytes, int, bool, Stamp, Seal], tuple[bytes, bytes]]
-Parts = Callable[[Argv], Iterable[Argv]]      # what is wrong is told at once, the rest is lazy
+Parts = Callable[[Argv], Iterable[Argv]]      # what is wrong is raised at once, the rest is lazy
 Fold = Callable[[list[bytes]], bytes]
 
 
@@ -170,7 +170,7 @@ class Command:
     wants_seal: bool = False
     draws: bool = False             # the seed of its choice, 8 bytes, stands behind its words
     reports_siblings: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
-    event: str = ""                 # what it tells of a key that it has changed: a class of Redis's
+    event: str = ""                 # its keyspace event for a changed key: a class of Redis's
                                     # `notify-keyspace-events` and a name; "": "g" and its own name
     # Does this WRITE need a quorum read first?
     reads_before_write: Callable[[Argv], bool] | None = None
@@ -193,9 +193,9 @@ class Command:
     counted_at: int = 0             # and where that stands, if not first or behind a key
     keywords: tuple[tuple[str, int, str], ...] = ()     # (keyword, first word that may be it,
                                     # access) of keys that stand behind keywords; see `stores`
-    wants_all_keys: Callable[[Argv], str] | None = None     # what a user hears who may not read
+    wants_all_keys: Callable[[Argv], str] | None = None     # the error for a user who may not read
                                     # every key, "" if that is not needed
-    unknown_keys: tuple[tuple[str, str], ...] = ()  # (notes, access) of keys that no position tells
+    unknown_keys: tuple[tuple[str, str], ...] = ()  # (notes, access) of keys without a position
     is_in_keyspace: bool = True     # False: not in the category that its group stands for
     single: "Command | None" = None   # a GATHER command with one key is executed as this one
     inner: Callable[[Argv], Argv] | None = None     # the command that a WRAP command carries

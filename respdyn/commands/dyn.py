@@ -176,7 +176,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "dyn.consistency",
         "DYN.CONSISTENCY [R replicas] [W replicas] [SLOPPY <YES | NO>] [TIMEOUT milliseconds]",
-        "Sets the terms for this connection, or tells them.",
+        "Sets the terms for this connection, or returns them.",
         since="0.1.0", group="connection", flags="noscript loading stale fast",
         promise="local", route=LOCAL,
     ),

@@ -3,7 +3,7 @@
 A command of such a type is a pure function of its words and of a `View`, or a `Draft`, of the key
 (`types/view.py`). `looking` and `changing` make of it what a declaration takes. `choosing` is for
 those that choose at random: the seed of their choice stands behind their words, put there by
-whoever runs them (`Command.draws`), so that running them again chooses the same.
+the node that runs them (`Command.draws`), so that running them again chooses the same.
 
 HSCAN, SSCAN and ZSCAN go through the elements in the order of a checksum (`cell_tree`), and a
 cursor is a place in that order: so an element that is there all the time comes exactly once,
@@ -136,7 +136,7 @@ def step(
     """One step of HSCAN, SSCAN or ZSCAN: the next cursor, encoded, and the names that are its turn.
 
     `is_small`: so few that Redis would give all of them whatever COUNT says. `is_there`: whether
-    an element is to be seen, asked of those of a big key, which is not read further than needed.
+    an element is to be seen, called for those of a big key, which is not read further than needed.
     """
     cursor = parse_cursor(argv[2])
     if not view.open():

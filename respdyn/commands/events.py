@@ -16,8 +16,8 @@ from respdyn.types import sorted_sets, values
 
 Event = tuple[str, bytes]       # class, name
 
-# A time that is over for so long when a key is written is told at once, with the write. Nobody
-# waits for it: of a record that comes by a repair it would be old news.
+# A time that is over for so long when a key is written makes its event at once, with the write. No
+# client waits for it: of a record that comes by a repair it would be old news.
 LONG_PAST_MS: Final = 5000
 
 GENERIC: Final = "g"
@@ -30,7 +30,7 @@ TIMED: Final[Event] = (GENERIC, b"expire")
 _STEPS: Final = frozenset(("dyn.place", "dyn.take"))
 # They remove what is there and then store: the key is new, whatever was there.
 _ANEW: Final = frozenset(("dyn.place", "restore", "restore-asking"))
-# They store scores, which may be those that are there. Words that name no member tell nothing.
+# They store scores, which may be those that are there. Words that name no member make no event.
 _SCORING: Final = frozenset(("zadd", "zincrby", "geoadd"))
 # Second steps of commands that store a collection: their second argument names the event.
 _STORED: Final = frozenset(("dyn.storeset", "dyn.storezset", "dyn.storelist"))
@@ -135,9 +135,9 @@ def _at_end(side: bytes, what: bytes) -> Event:
 
 
 def of_read(command: Command, reply: bytes, argv: Argv, now_ms: int, resp3: bool) -> list[Event]:
-    """What there is to tell of a read: that its key is not there, judged by the reply."""
+    """The event of a read: that its key is not there, judged by the reply."""
     if command.route != READ or command.wants_seal:
         return []
     if command.name in _OF_ONE_ELEMENT:
-        return []           # such a reply tells nothing of the key
+        return []           # such a reply says nothing of the key
     return [MISS] if reply == command.read(argv, b"", now_ms, resp3) else []

@@ -1,6 +1,6 @@
 """The time to live of a hash's fields, and the commands that get, set or delete fields with it.
 
-A field that has expired is not seen; `hexpired` is told with the next write to its key, which
+A field that has expired is not seen; `hexpired` is published with the next write to its key, which
 covers what has expired.
 
 Source: Redis 7.4 and 8.0, `t_hash.c` (hexpireGenericCommand, httlGenericCommand, hpersistCommand,
@@ -212,7 +212,7 @@ def _setting(name: str, word_of: str, what: str, unit_ms: int, is_relative: bool
 def _asking(name: str, what: str, unit_ms: int, is_relative: bool) -> Command:
     return Command(
         name, f"{name.upper()} key FIELDS numfields field [field ...]",
-        f"Tells {what} of fields: -1 for none, -2 where there is no field.",
+        f"Returns {what} of fields: -1 for none, -2 where there is no field.",
         since="7.4.0", group="hash", flags="readonly fast", access="RO access", complexity=_EACH,
         promise="converges", route=READ, read=looking(HASH, _telling(unit_ms, is_relative)),
     )

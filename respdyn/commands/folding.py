@@ -1,6 +1,6 @@
 """A command of several keys as commands on one each, and how their replies become one reply.
 
-Keys may be very many, so they are gone through one by one, whenever somebody asks for the next.
+Keys may be very many, so they are gone through one by one, each when the caller takes the next.
 
 A part that failed makes the whole reply that error: there is never a silent partial answer.
 """

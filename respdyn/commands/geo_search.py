@@ -1,4 +1,4 @@
-"""Searching places: what GEOSEARCH and GEORADIUS are asked for, and what they find.
+"""Searching places: the arguments of GEOSEARCH and GEORADIUS, and what they find.
 
 Source: Redis `geo.c` (georadiusGeneric).
 """
@@ -197,7 +197,7 @@ def _checked(reader: _Reader) -> Asked:
 
 
 def found_by(asked: Asked, view: View) -> list[Place]:
-    """The places that a search finds, in the order that is asked for."""
+    """The places that a search finds, in the requested order."""
     found = geo.search(
         sorted_sets.order_of(view), asked.shape, asked.most if asked.is_any else 0
     )

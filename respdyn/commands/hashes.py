@@ -1,6 +1,6 @@
 """The hash commands, fields' time to live aside (`field_times`).
 
-Source: Redis `t_hash.c`; what concurrent changes do is told in `types/hashes.py`.
+Source: Redis `t_hash.c`; `types/hashes.py` says what concurrent changes do.
 """
 
 from fractions import Fraction
@@ -175,7 +175,7 @@ _ORDER: Final = ("nondeterministic_output_order",)
 COMMANDS: tuple[Command, ...] = (
     Command(
         "hset", "HSET key field value [field value ...]",
-        "Stores fields of a hash and tells how many are new; creates the hash if need be.",
+        "Stores fields of a hash and returns how many are new; creates the hash if need be.",
         since="2.0.0", group="hash", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="last-writer", route=WRITE, write=changing(HASH, hset),
         event="h hset", reports_siblings=True,
@@ -218,7 +218,7 @@ COMMANDS: tuple[Command, ...] = (
         tips=_ORDER, promise="last-writer", route=READ, read=looking(HASH, hvals),
     ),
     Command(
-        "hlen", "HLEN key", "Tells how many fields a hash has.",
+        "hlen", "HLEN key", "Returns how many fields a hash has.",
         since="2.0.0", group="hash", flags="readonly fast", access="RO",
         promise="last-writer", route=READ, read=looking(HASH, hlen),
     ),
@@ -228,13 +228,13 @@ COMMANDS: tuple[Command, ...] = (
         promise="last-writer", route=READ, read=looking(HASH, hstrlen),
     ),
     Command(
-        "hexists", "HEXISTS key field", "Tells whether a field is there.",
+        "hexists", "HEXISTS key field", "Returns whether a field is there.",
         since="2.0.0", group="hash", flags="readonly fast", access="RO",
         promise="last-writer", route=READ, read=looking(HASH, hexists),
     ),
     Command(
         "hdel", "HDEL key field [field ...]",
-        "Deletes fields and tells how many there were. A field set concurrently stays.",
+        "Deletes fields and returns how many there were. A field set concurrently stays.",
         since="2.0.0", group="hash", flags="write fast", access="RW delete",
         complexity=_EACH, promise="converges", route=UPDATE, write=changing(HASH, hdel),
         event="h hdel",

@@ -2,7 +2,7 @@
 
 PFADD reads a quorum before it says that an element is counted already: it would else be this node's
 copy alone that says so. Conflict feedback would cover what another coordinator has counted, so none
-is asked for: siblings stay, and are shown merged (`types/hyperloglog.py`).
+is requested: siblings stay, and are shown merged (`types/hyperloglog.py`).
 
 PFCOUNT of several keys and PFMERGE fetch what each of them holds, at its own coordinator.
 
@@ -155,7 +155,7 @@ def _decoded(value: bytes) -> bytes:
 
 PFCOUNT_ONE: Final = Command(
     "pfcount", "PFCOUNT key [key ...]",
-    "Tells nearly how many different elements were added to any of the keys.",
+    "Returns nearly how many different elements were added to any of the keys.",
     since="2.8.9", group="hyperloglog", flags="readonly", access="RW access",
     notes="RW because it may change the internal representation of the key, and propagate to"
           " replicas",
@@ -165,7 +165,7 @@ PFCOUNT_ONE: Final = Command(
 COMMANDS: tuple[Command, ...] = (
     Command(
         "pfadd", "PFADD key [element [element ...]]",
-        "Counts elements, and tells whether any of them was new; creates the key if need be.",
+        "Counts elements, and returns whether any of them was new; creates the key if need be.",
         since="2.8.9", group="hyperloglog", flags="write denyoom fast", access="RW insert",
         complexity="O(N) with N the number of elements", promise="converges",
         route=UPDATE, write=pfadd, event="$ pfadd",

@@ -135,7 +135,7 @@ _VARIES = ("nondeterministic_output",)
 _OBJECT = (
     Command(
         "object|encoding", "OBJECT ENCODING key",
-        "Tells how Redis would store the value, judged by the value alone.",
+        "Returns how Redis would store the value, judged by the value alone.",
         since="2.2.3", group="generic", flags="readonly", access="RO", tips=_VARIES,
         promise="last-writer", route=READ, read=encoding,
     ),

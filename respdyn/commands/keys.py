@@ -172,12 +172,12 @@ UNLINK = Command(
     promise="converges", route=UPDATE, write=delete, event="g del",
 )
 EXISTS = Command(
-    "exists", "EXISTS key", "Tells whether a key exists.",
+    "exists", "EXISTS key", "Returns whether a key exists.",
     since="1.0.0", group="generic", flags="readonly fast", access="RO",
     promise="last-writer", route=READ, read=exists,
 )
 TOUCH = Command(
-    "touch", "TOUCH key", "Tells whether a key exists.",
+    "touch", "TOUCH key", "Returns whether a key exists.",
     since="3.2.1", group="generic", flags="readonly fast", access="RO",
     promise="last-writer", route=READ, read=exists,
 )
@@ -185,7 +185,7 @@ TOUCH = Command(
 COMMANDS: tuple[Command, ...] = (
     Command(
         "del", "DEL key [key ...]",
-        "Deletes keys and tells how many there were. A value set concurrently survives.",
+        "Deletes keys and returns how many there were. A value set concurrently survives.",
         since="1.0.0", group="generic", flags="write", access="RM delete",
         complexity=_EACH, tips=_COUNTED, promise="converges",
         route=GATHER, parts=delete_parts, fold=as_sum, single=DEL,
@@ -197,20 +197,20 @@ COMMANDS: tuple[Command, ...] = (
         route=GATHER, parts=delete_parts, fold=as_sum, single=UNLINK,
     ),
     Command(
-        "exists", "EXISTS key [key ...]", "Tells how many of the keys exist.",
+        "exists", "EXISTS key [key ...]", "Returns how many of the keys exist.",
         since="1.0.0", group="generic", flags="readonly fast", access="RO",
         complexity=_EACH, tips=_COUNTED, promise="last-writer",
         route=GATHER, parts=count_parts, fold=as_sum, single=EXISTS,
     ),
     Command(
         "touch", "TOUCH key [key ...]",
-        "Tells how many of the keys exist. Nothing is evicted here, so no access time is kept.",
+        "Returns how many of the keys exist. Nothing is evicted here, so no access time is kept.",
         since="3.2.1", group="generic", flags="readonly fast", access="RO",
         complexity=_EACH, tips=_COUNTED, promise="last-writer",
         route=GATHER, parts=count_parts, fold=as_sum, single=TOUCH,
     ),
     Command(
-        "type", "TYPE key", "Tells what type of value a key holds.",
+        "type", "TYPE key", "Returns what type of value a key holds.",
         since="1.0.0", group="generic", flags="readonly fast", access="RO",
         promise="last-writer", route=READ, read=type_,
     ),
@@ -254,12 +254,12 @@ COMMANDS: tuple[Command, ...] = (
         tips=("nondeterministic_output",), promise="last-writer", route=READ, read=pttl,
     ),
     Command(
-        "expiretime", "EXPIRETIME key", "Tells when a key expires, in seconds since 1970.",
+        "expiretime", "EXPIRETIME key", "Returns when a key expires, in seconds since 1970.",
         since="7.0.0", group="generic", flags="readonly fast", access="RO access",
         promise="last-writer", route=READ, read=expiretime,
     ),
     Command(
-        "pexpiretime", "PEXPIRETIME key", "Tells when a key expires, in milliseconds since 1970.",
+        "pexpiretime", "PEXPIRETIME key", "Returns when a key expires, in milliseconds since 1970.",
         since="7.0.0", group="generic", flags="readonly fast", access="RO access",
         promise="last-writer", route=READ, read=pexpiretime,
     ),

@@ -3,8 +3,8 @@
 A moved item is first put into its destination, with W copies, and then removed from its source,
 exactly as it was read: who dies in between leaves it in both lists, never in none. Alone, the whole
 is one command on the source, DYN.LMOVE, at the source's coordinator; meanwhile the source is busy,
-so nobody else is given the item (`coordination/item_moves.py`). In a transaction it is the steps
-themselves, within the one step of the group: DYN.LPEEK, DYN.LPLACE, DYN.LTAKE.
+so no other client is given the item (`coordination/item_moves.py`). In a transaction it is the
+steps themselves, within the one step of the group: DYN.LPEEK, DYN.LPLACE, DYN.LTAKE.
 
 LMPOP tries one key after the other, each at its own coordinator.
 

@@ -1,6 +1,6 @@
 """The list commands on one key. Those that move items between keys are in `list_moves`.
 
-Source: Redis `t_list.c`; what concurrent changes do is told in `types/lists.py`.
+Source: Redis `t_list.c`; `types/lists.py` says what concurrent changes do.
 """
 
 from typing import Final
@@ -242,7 +242,7 @@ COMMANDS: tuple[Command, ...] = (
     _pop("lpop", "Gives the first items of a list and removes them.", is_left=True),
     _pop("rpop", "Gives the last items of a list and removes them.", is_left=False),
     Command(
-        "llen", "LLEN key", "Tells how many items a list has.",
+        "llen", "LLEN key", "Returns how many items a list has.",
         since="1.0.0", group="list", flags="readonly fast", access="RO",
         promise="converges", route=READ, read=looking(LIST, llen),
     ),
@@ -281,7 +281,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "lpos", "LPOS key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
-        "Tells at which places of a list a value is.",
+        "Returns at which places of a list a value is.",
         since="6.0.6", group="list", flags="readonly", access="RO access", complexity=_ALL,
         promise="converges", route=READ, read=looking(LIST, lpos),
     ),

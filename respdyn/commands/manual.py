@@ -28,7 +28,7 @@ _HEAD = """\
 # Commands
 
 What respdyn answers. Where Redis has the command, syntax, replies and error texts are those of
-Redis 7; `DYN.*` are Dynamo's own. COMMAND DOCS tells the same to a client.
+Redis 7; `DYN.*` are Dynamo's own. COMMAND DOCS returns the same to a client.
 
 What a command promises when several nodes work at once:
 

@@ -1,14 +1,14 @@
 """Giving a value another place: RENAME, RENAMENX, MOVE, COPY.
 
 Two keys may live at different nodes, so there is no single step: the value is read, written at its
-new place with W copies, and only then removed from the old one, exactly as it was read. Whoever
-dies in between, the value is at one place or at both, never at none; and what was written to the
-old key in the meantime stays there. In a transaction, with both keys at the same nodes, it is one
-step (`coordination/groups.py`).
+new place with W copies, and only then removed from the old one, exactly as it was read. Whichever
+node dies in between, the value is at one place or at both, never at none; and what was written to
+the old key in the meantime stays there. In a transaction, with both keys at the same nodes, it is
+one step (`coordination/groups.py`).
 
 Of siblings the one that is shown is moved; the others are removed with it, as by a SET.
 
-The two steps are commands of their own, DYN.PLACE and DYN.TAKE, so that who coordinates them tells
+The two steps are commands of their own, DYN.PLACE and DYN.TAKE, so that their coordinator publishes
 Redis's keyspace events of the whole (`rename_to`) and not those of a SET and a DEL.
 
 Source: Redis `db.c`; decision 0015.
@@ -261,7 +261,7 @@ COMMANDS: tuple[Command, ...] = (
         "DYN.PLACE key value <RENAME_TO | COPY_TO | MOVE_TO> [NX] [PXAT unix-time-milliseconds]"
         " [TYPE type]",
         "Stores a value as SET does, or what DYN.FETCH gave of another type; it is the second step"
-        " of RENAME, COPY and MOVE, and tells the"
+        " of RENAME, COPY and MOVE, and publishes the"
         " keyspace event that is named.",
         since="0.1.0", group="generic", flags="write denyoom", access="OW update",
         promise="last-writer", route=WRITE, write=place, reads_before_write=place_observes,
@@ -270,7 +270,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "dyn.take", "DYN.TAKE key context <RENAME_FROM | MOVE_FROM>",
         "Deletes exactly what was read with the context, as DYN.DELCTX does; it is the third step"
-        " of RENAME and MOVE, and tells the keyspace event that is named.",
+        " of RENAME and MOVE, and publishes the keyspace event that is named.",
         since="0.1.0", group="generic", flags="write", access="RW delete",
         promise="converges", route=WRITE, write_at=take, wants_seal=True,
     ),

@@ -214,7 +214,7 @@ def all_or_error(replies: list[bytes]) -> bytes:
     made = sum(reply != ZERO for reply in replies)
     if made not in (0, len(replies)):
         return (
-            b"-PARTIAL %d of %d keys were set: the others were set by somebody else meanwhile\r\n"
+            b"-PARTIAL %d of %d keys were set: another client set the others meanwhile\r\n"
             % (made, len(replies))
         )
     return integer(1 if made else 0)

@@ -26,7 +26,7 @@ Block = Callable[[Argv], Blocking]
 def parse_several(
     argv: Argv, first: int, sides: tuple[bytes, bytes]
 ) -> tuple[list[bytes], bytes, bytes]:
-    """Keys, side and count, of which word `first` tells how many keys. Raises `ReplyError`."""
+    """Keys, side and count; word `first` is the number of keys. Raises `ReplyError`."""
     number = integer_of(argv[first])
     if number is None or number < 1:
         raise ReplyError("ERR numkeys should be greater than 0")
@@ -60,14 +60,14 @@ def _members(key: bytes, reply: bytes, resp3: bool) -> bytes:
 
 
 def of_lists(argv: Argv, first: int) -> Blocking:
-    """The pops of LMPOP and BLMPOP; word `first` tells how many keys. Raises `ReplyError`."""
+    """The pops of LMPOP and BLMPOP; word `first` is the number of keys. Raises `ReplyError`."""
     keys, side, count = parse_several(argv, first, (b"LEFT", b"RIGHT"))
     pops = [[b"DYN.LMPOP", key, side, count] for key in keys]
     return Blocking(keys, pops, 0, lists.LETTER, whole, NULL_ARRAY)
 
 
 def of_sorted_sets(argv: Argv, first: int) -> Blocking:
-    """The pops of ZMPOP and BZMPOP; word `first` tells how many keys. Raises `ReplyError`."""
+    """The pops of ZMPOP and BZMPOP; word `first` is the number of keys. Raises `ReplyError`."""
     keys, side, count = parse_several(argv, first, (b"MIN", b"MAX"))
     pops = [[b"ZPOP" + side, key, count] for key in keys]
     return Blocking(keys, pops, 0, sorted_sets.LETTER, _members, NULL_ARRAY)

@@ -16,7 +16,7 @@ _EACH_NODE = "O(N) with N the number of nodes and of names"
 _SUBCOMMANDS = (
     Command(
         "pubsub|channels", "PUBSUB CHANNELS [pattern]",
-        "Lists the channels that somebody listens to.",
+        "Lists the channels that have subscribers.",
         since="2.8.0", group="pubsub", flags=_LISTED, complexity=_EACH_NODE, arity=-2,
         promise="local", route=COVERAGE,
     ),
@@ -25,25 +25,25 @@ _SUBCOMMANDS = (
         since="6.2.0", group="pubsub", flags="loading stale", promise="local", route=LOCAL,
     ),
     Command(
-        "pubsub|numpat", "PUBSUB NUMPAT", "Tells how many patterns somebody listens to.",
+        "pubsub|numpat", "PUBSUB NUMPAT", "Returns how many patterns have subscribers.",
         since="2.8.0", group="pubsub", flags=_LISTED, complexity=_EACH_NODE,
         promise="local", route=COVERAGE,
     ),
     Command(
         "pubsub|numsub", "PUBSUB NUMSUB [channel [channel ...]]",
-        "Tells how many listen to each of these channels, patterns left out.",
+        "Returns the number of subscribers of each of these channels, patterns left out.",
         since="2.8.0", group="pubsub", flags=_LISTED, complexity=_EACH_NODE,
         promise="local", route=COVERAGE,
     ),
     Command(
         "pubsub|shardchannels", "PUBSUB SHARDCHANNELS [pattern]",
-        "Lists the shard channels that somebody listens to.",
+        "Lists the shard channels that have subscribers.",
         since="7.0.0", group="pubsub", flags=_LISTED, complexity=_EACH_NODE, arity=-2,
         promise="local", route=COVERAGE,
     ),
     Command(
         "pubsub|shardnumsub", "PUBSUB SHARDNUMSUB [shardchannel [shardchannel ...]]",
-        "Tells how many listen to each of these shard channels.",
+        "Returns the number of subscribers of each of these shard channels.",
         since="7.0.0", group="pubsub", flags=_LISTED, complexity=_EACH_NODE,
         promise="local", route=COVERAGE,
     ),
@@ -75,7 +75,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "publish", "PUBLISH channel message",
-        "Sends a message to all who listen to a channel at any node, and tells how many.",
+        "Sends a message to a channel's subscribers at all nodes, and returns how many.",
         since="2.0.0", group="pubsub", flags="pubsub loading stale fast",
         complexity="O(N+M) with N listeners and M patterns", promise="local", route=LOCAL,
     ),
@@ -98,7 +98,7 @@ COMMANDS: tuple[Command, ...] = (
         keys_at=Keys(1, 1, 1), complexity="O(N) with N listeners", promise="local", route=LOCAL,
     ),
     Command(
-        "pubsub", "PUBSUB", "Tells who listens to what, at all nodes.",
+        "pubsub", "PUBSUB", "Shows subscriptions at all nodes.",
         since="2.8.0", group="pubsub", flags="", arity=-2,
         promise="local", route=LOCAL, subcommands=_SUBCOMMANDS,
     ),

@@ -21,7 +21,7 @@ from respdyn.errors import ReplyError
 # COUNT is a hint, so it may be capped: one step of a scan should not look at everything.
 COUNT_MAX: Final = 1_000_000
 
-# Compiling costs about half a microsecond a byte, in the one thread that serves everybody.
+# Compiling costs about half a microsecond a byte, in the one thread that serves all clients.
 PATTERN_BYTES_MAX: Final = 65536
 
 _CURSOR = re.compile(rb"([+-]?)([0-9]+)")
@@ -180,7 +180,7 @@ class Glob:
 
 @lru_cache(maxsize=64)
 def compile_glob(pattern: bytes) -> Glob:
-    """The pattern's runs; a scan asks for the same pattern again and again."""
+    """The pattern's runs; a scan uses the same pattern again and again."""
     return glob_of(pattern)
 
 

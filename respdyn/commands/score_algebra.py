@@ -234,7 +234,7 @@ COMMANDS: tuple[Command, ...] = (
                "Gives the members that all have, their scores merged."),
     _combining("zdiff", subtract, "", "6.2.0", "Gives the members of the first that no other has."),
     _combining("zintercard", intersect, "limit", "7.0.0",
-               "Tells how many members all have, and counts no further than the limit."),
+               "Returns how many members all have, and counts no further than the limit."),
     _keeping("zunionstore", unite, "merge", "2.0.0",
              "Stores the members of all in place of what the key holds."),
     _keeping("zinterstore", intersect, "merge", "2.0.0",

@@ -42,7 +42,7 @@ class Bound(NamedTuple):
 
 
 class Range(NamedTuple):
-    """What is asked for: of the whole order the members between two ends, perhaps backwards."""
+    """What a command wants: of the whole order the members between two ends, perhaps backwards."""
 
     by: bytes
     low: Bound
@@ -58,7 +58,7 @@ class Range(NamedTuple):
 _NOWHERE: Final = Bound(0.0, b"", False)
 
 
-# ---- what is asked for ----
+# ---- what a command wants ----
 
 def parse_range(
     argv: Argv, at: int, by: bytes = b"AUTO", is_reverse: bool | None = None, *,
@@ -194,7 +194,7 @@ def _is_below(name: bytes, high: Bound) -> bool:
 
 
 def members_in(asked: Range, view: View) -> list[Scored]:
-    """The members of a range, in the order that is asked for."""
+    """The members of a range, in the requested order."""
     order = sorted_sets.order_of(view)
     start, end = between(asked, order)
     if asked.by != RANK:
@@ -330,8 +330,8 @@ COMMANDS: tuple[Command, ...] = (
     _range("zrevrange", "start stop [WITHSCORES]",
            "Gives the members of a range of ranks, counted from the highest score.", "1.2.0", RANK,
            True),
-    _count("zcount", "Tells how many members have a score in a range.", "2.0.0", zcount),
-    _count("zlexcount", "Tells how many members have a name in a range, where all have one score.",
+    _count("zcount", "Returns how many members have a score in a range.", "2.0.0", zcount),
+    _count("zlexcount", "Returns how many members have names in a range, where all have one score.",
            "2.8.9", zlexcount),
     _removal("zremrangebyrank", "start stop", "Removes the members of a range of ranks.", "2.0.0",
              RANK),

@@ -14,7 +14,7 @@ _ALL_SHARDS = "request_policy:all_shards"
 
 _COMMAND_SUBCOMMANDS = (
     Command(
-        "command|count", "COMMAND COUNT", "Tells how many commands there are.",
+        "command|count", "COMMAND COUNT", "Returns how many commands there are.",
         since="2.8.13", group="server", flags="loading stale", acl="connection",
         promise="local", route=LOCAL,
     ),
@@ -27,14 +27,14 @@ _COMMAND_SUBCOMMANDS = (
     ),
     Command(
         "command|getkeys", "COMMAND GETKEYS command argument [argument ...]",
-        "Tells which arguments of a command are keys.",
+        "Returns which arguments of a command are keys.",
         since="2.8.13", group="server", flags="loading stale", acl="connection",
         complexity="O(N) with N the number of arguments", promise="local", route=LOCAL,
     ),
     Command(
         "command|getkeysandflags",
         "COMMAND GETKEYSANDFLAGS command argument [argument ...]",
-        "Tells which arguments of a command are keys, and how they are used.",
+        "Returns which arguments of a command are keys, and how they are used.",
         since="7.0.0", group="server", flags="loading stale", acl="connection",
         complexity="O(N) with N the number of arguments", promise="local", route=LOCAL,
     ),
@@ -112,7 +112,7 @@ COMMANDS: tuple[Command, ...] = (
         promise="local", route=LOCAL, subcommands=_COMMAND_SUBCOMMANDS,
     ),
     Command(
-        "info", "INFO [section [section ...]]", "Tells how this node and the cluster are.",
+        "info", "INFO [section [section ...]]", "Returns figures of this node and the cluster.",
         since="1.0.0", group="server", flags="loading stale", acl="dangerous",
         tips=(*_VARIES, _ALL_SHARDS, "response_policy:special"),
         promise="local", route=LOCAL,
@@ -128,7 +128,7 @@ COMMANDS: tuple[Command, ...] = (
         promise="local", route=LOCAL,
     ),
     Command(
-        "dbsize", "DBSIZE", "Tells how many keys the database has in the whole cluster.",
+        "dbsize", "DBSIZE", "Returns how many keys the database has in the whole cluster.",
         since="1.0.0", group="server", flags="readonly fast", acl="keyspace",
         tips=(_ALL_SHARDS, "response_policy:agg_sum"),
         complexity="O(N) with N the number of nodes", promise="last-writer", route=COVERAGE,

@@ -159,7 +159,7 @@ COMMANDS: tuple[Command, ...] = (
              " holds.", subtract, _STORES),
     Command(
         "sintercard", "SINTERCARD numkeys key [key ...] [LIMIT limit]",
-        "Tells how many members are in all of the sets, and counts no further than the limit.",
+        "Returns how many members are in all of the sets, and counts no further than the limit.",
         since="7.0.0", group="set", flags="readonly movablekeys", access="RO access",
         complexity=_EACH, promise="converges", route=GATHER, parts=sintercard_parts,
         then=sintercard_then, counted_keys=counted_at(1),

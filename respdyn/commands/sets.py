@@ -1,6 +1,6 @@
 """The set commands on one key. Those on several are in `set_algebra`.
 
-Source: Redis `t_set.c`; what concurrent changes do is told in `types/sets.py`.
+Source: Redis `t_set.c`; `types/sets.py` says what concurrent changes do.
 """
 
 from typing import Final
@@ -103,14 +103,14 @@ _VARIES: Final = ("nondeterministic_output",)
 COMMANDS: tuple[Command, ...] = (
     Command(
         "sadd", "SADD key member [member ...]",
-        "Adds members to a set and tells how many are new; creates the set if need be.",
+        "Adds members to a set and returns how many are new; creates the set if need be.",
         since="1.0.0", group="set", flags="write denyoom fast", access="RW insert",
         complexity=_EACH, promise="converges", route=WRITE, write=changing(SET, sadd),
         event="s sadd",
     ),
     Command(
         "srem", "SREM key member [member ...]",
-        "Removes members and tells how many there were. A member added concurrently stays.",
+        "Removes members and returns how many there were. A member added concurrently stays.",
         since="1.0.0", group="set", flags="write fast", access="RW delete",
         complexity=_EACH, promise="converges", route=UPDATE, write=changing(SET, srem),
         event="s srem",
@@ -122,18 +122,18 @@ COMMANDS: tuple[Command, ...] = (
         read=looking(SET, smembers),
     ),
     Command(
-        "sismember", "SISMEMBER key member", "Tells whether it is a member of a set.",
+        "sismember", "SISMEMBER key member", "Returns whether it is a member of a set.",
         since="1.0.0", group="set", flags="readonly fast", access="RO",
         promise="converges", route=READ, read=looking(SET, sismember),
     ),
     Command(
         "smismember", "SMISMEMBER key member [member ...]",
-        "Tells of several whether they are members of a set.",
+        "Returns for each of several whether it is a member of a set.",
         since="6.2.0", group="set", flags="readonly fast", access="RO access", complexity=_EACH,
         promise="converges", route=READ, read=looking(SET, smismember),
     ),
     Command(
-        "scard", "SCARD key", "Tells how many members a set has.",
+        "scard", "SCARD key", "Returns how many members a set has.",
         since="1.0.0", group="set", flags="readonly fast", access="RO",
         promise="converges", route=READ, read=looking(SET, scard),
     ),

@@ -1,8 +1,8 @@
 """The sorted set commands on one key, ranges aside (`score_ranges`). Those on several keys are in
 `score_algebra`.
 
-Source: Redis `t_zset.c` (zaddGenericCommand, genericZpopCommand); what concurrent changes do is
-told in `types/sorted_sets.py`.
+Source: Redis `t_zset.c` (zaddGenericCommand, genericZpopCommand); `types/sorted_sets.py`
+says what concurrent changes do.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ _OBSERVING: Final = _OPTIONS - {b"CH"}
 
 
 class Adding(NamedTuple):
-    """What ZADD is told to do: its options, and where the pairs begin."""
+    """What ZADD is to do: its options, and where the pairs begin."""
 
     options: frozenset[bytes]
     at: int
@@ -229,8 +229,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "zadd",
         "ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
-        "Stores the scores of members and tells how many members are new; creates the sorted set if"
-        " need be.",
+        "Stores the scores of members and returns how many members are new; creates the sorted set"
+        " if need be.",
         since="1.2.0", group="sorted-set", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="last-writer", route=WRITE, write=changing(SORTED_SET, zadd),
         reads_before_write=zadd_observes, event="z zadd", reports_siblings=True,
@@ -244,13 +244,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "zrem", "ZREM key member [member ...]",
-        "Removes members and tells how many there were. A member stored concurrently stays.",
+        "Removes members and returns how many there were. A member stored concurrently stays.",
         since="1.2.0", group="sorted-set", flags="write fast", access="RW delete",
         complexity=_EACH, promise="converges", route=UPDATE, write=changing(SORTED_SET, zrem),
         event="z zrem",
     ),
     Command(
-        "zcard", "ZCARD key", "Tells how many members a sorted set has.",
+        "zcard", "ZCARD key", "Returns how many members a sorted set has.",
         since="1.2.0", group="sorted-set", flags="readonly fast", access="RO",
         promise="last-writer", route=READ, read=looking(SORTED_SET, zcard),
     ),
@@ -266,12 +266,12 @@ COMMANDS: tuple[Command, ...] = (
         promise="last-writer", route=READ, read=looking(SORTED_SET, zmscore),
     ),
     Command(
-        "zrank", "ZRANK key member", "Tells how many members have a lower score.",
+        "zrank", "ZRANK key member", "Returns how many members have a lower score.",
         since="2.0.0", group="sorted-set", flags="readonly fast", access="RO access",
         complexity=_LOG, promise="last-writer", route=READ, read=looking(SORTED_SET, zrank),
     ),
     Command(
-        "zrevrank", "ZREVRANK key member", "Tells how many members have a higher score.",
+        "zrevrank", "ZREVRANK key member", "Returns how many members have a higher score.",
         since="2.0.0", group="sorted-set", flags="readonly fast", access="RO access",
         complexity=_LOG, promise="last-writer", route=READ, read=looking(SORTED_SET, zrevrank),
     ),
@@ -293,7 +293,7 @@ COMMANDS: tuple[Command, ...] = (
         "zrandmember", "ZRANDMEMBER key [count [WITHSCORES]]",
         "Gives members of a sorted set, chosen at random.",
         since="6.2.0", group="sorted-set", flags="readonly", access="RO access",
-        complexity="O(N) with N the number that is asked for", tips=_VARIES,
+        complexity="O(N) with N the count given", tips=_VARIES,
         promise="last-writer", route=READ, read=choosing(SORTED_SET, zrandmember), draws=True,
     ),
     Command(

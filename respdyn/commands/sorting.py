@@ -27,7 +27,7 @@ _WORDS_OF: Final = {b"LIMIT": 2, b"BY": 1, b"GET": 1, b"STORE": 1}
 
 
 class Asked(NamedTuple):
-    """What SORT is told to do."""
+    """What SORT is to do."""
 
     by: bytes | None            # a pattern
     gets: list[bytes]
@@ -92,7 +92,7 @@ def sort_is_alone(argv: Argv) -> bool:
 
 
 def sort_wants_all(argv: Argv) -> str:
-    """What a user is told who may not read every key; "" where that is not asked for."""
+    """The error for a user who may not read every key; "" where that is not needed."""
     at = 2
     while at < len(argv):
         option = word(argv[at])

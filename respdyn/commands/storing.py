@@ -1,4 +1,4 @@
-"""How things are stored, as an operator asks: MEMORY, WAIT, SWAPDB, DEBUG.
+"""MEMORY, WAIT, SWAPDB, DEBUG: how things are stored, for operators.
 
 They are answered by `local/storing.py`. SWAPDB is refused: a database is part of every key's
 place, so swapping two would mean to write all their keys anew. DEBUG offers what clients are tested
@@ -24,7 +24,7 @@ _MEMORY = (
         since="4.0.0", group="server", flags="loading stale", promise="local", route=LOCAL,
     ),
     Command(
-        "memory|malloc-stats", "MEMORY MALLOC-STATS", "Says that the allocator tells nothing.",
+        "memory|malloc-stats", "MEMORY MALLOC-STATS", "Says that the allocator has no statistics.",
         since="4.0.0", group="server", flags="", tips=(_VARIES, *_ALL_SHARDS), promise="local",
         route=LOCAL,
     ),
@@ -35,7 +35,7 @@ _MEMORY = (
         route=LOCAL,
     ),
     Command(
-        "memory|stats", "MEMORY STATS", "Tells how this node's memory is used.",
+        "memory|stats", "MEMORY STATS", "Returns how this node's memory is used.",
         since="4.0.0", group="server", flags="", tips=(_VARIES, *_ALL_SHARDS), promise="local",
         route=LOCAL,
     ),
@@ -44,14 +44,14 @@ _MEMORY = (
 
 COMMANDS: tuple[Command, ...] = (
     Command(
-        "memory", "MEMORY", "Tells how memory is used.",
+        "memory", "MEMORY", "Returns how memory is used.",
         since="4.0.0", group="server", flags="", promise="local", route=LOCAL, arity=-2,
         subcommands=_MEMORY,
     ),
     Command(
         "wait", "WAIT numreplicas timeout",
         "Waits until so many replicas besides the coordinator hold what this connection has written"
-        " since its last WAIT; tells how many do.",
+        " since its last WAIT; returns how many do.",
         since="3.0.0", group="generic", flags="noscript", acl="connection", is_in_keyspace=False,
         tips=("request_policy:all_shards", "response_policy:agg_min"),
         complexity="O(N) with N the number of keys", promise="converges", route=LOCAL,
@@ -64,8 +64,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "debug", "DEBUG <SLEEP seconds | HELP>",
-        "Is refused unless enable-debug-command says otherwise. SLEEP answers later, and nobody"
-        " else notices. Nothing else of DEBUG is offered.",
+        "Is refused unless enable-debug-command says otherwise. SLEEP answers later, and no other"
+        " client waits. Nothing else of DEBUG is offered.",
         since="1.0.0", group="server", flags="admin noscript loading stale", arity=-2,
         promise="local", route=LOCAL,
     ),

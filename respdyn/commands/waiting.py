@@ -2,7 +2,7 @@
 
 Each is made of pops, one for each of its keys (`Command.block`). Where one gives something, that is
 the reply. Where none does the client waits, at the node that it is connected to
-(`sessions/blocking.py`). In a transaction nobody waits: there it is pop after pop, and nothing.
+(`sessions/blocking.py`). In a transaction it does not wait: there it is pop after pop, and nil.
 
 Source: Redis `t_list.c`, `t_zset.c`, `timeout.c`.
 """

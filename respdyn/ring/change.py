@@ -63,7 +63,7 @@ def stage(ring: Ring, staged: Sequence[Staged], new: Staged) -> list[Staged]:
         raise Refused(f"a change of {name[:8]} is staged already")
     result = [*staged, new]
     if sum(1 for one in _members_after(ring, result) if one.state == "member") == 0:
-        raise Refused("nobody would be left to own anything")
+        raise Refused("no node would be left to own anything")
     if len(ring.members) + len(result) > MAX_MEMBERS:
         raise Refused(f"a cluster has {MAX_MEMBERS} members at the most")
     return result
@@ -118,8 +118,8 @@ def advance(
 
     `filled`: partitions in FILL whose new owners hold everything. `verified`: in JOINT, whose new
     owners have proved it. `settled`: in READ, whose old owners all know. `stalled`: in JOINT, one
-    of whose new owners cannot be reached: back to FILL, where nobody waits for it. `gone`: leaving
-    members that have handed over everything.
+    of whose new owners cannot be reached: back to FILL, where no write waits for it. `gone`:
+    leaving members that have handed over everything.
     """
     version = ring.version + 1
     owners: Names = [ring.owners_of(p) for p in range(ring.partitions)]
@@ -163,7 +163,7 @@ def advance(
 
 
 def holders_of(ring: Ring, partition: int, move: Move | None) -> tuple[str, ...]:
-    """Everybody who is to store what is written to a partition: owners, and those to come."""
+    """All nodes that are to store what is written to a partition: owners, and those to come."""
     owners = ring.owners[partition]
     if move is None:
         return ring.names(owners)

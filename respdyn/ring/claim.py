@@ -30,8 +30,8 @@ from respdyn.ring.ring import Member, Owners, Ring
 from respdyn.ring.shares import Eligible, quotas, zone_limit
 
 # Nodes whose lack, relative to their quota, differs by less than an eighth compete for a seat by
-# company alone. Without leeway the last seats of every round go to whoever is left: with 15 nodes
-# some two of them shared 27 partitions where 7 is the mean; with an eighth, 9.
+# company alone. Without leeway the last seats of every round go to the nodes that are left: with 15
+# nodes some two of them shared 27 partitions where 7 is the mean; with an eighth, 9.
 LEEWAY = 8
 
 # So many are compared for one step: more do not spread better, and take longer.
@@ -53,7 +53,7 @@ def claim(
         {index: members[index].zone for index in nodes},
     )
     if not nodes:
-        raise ValueError("claim: nobody may own anything")
+        raise ValueError("claim: no node may own anything")
     seats = min(n, len(nodes))
     before = _previous_owners(members, eligible, partitions, previous)
     table = _Table(eligible, partitions, seats, before)
@@ -119,8 +119,8 @@ class _Table:
         self.quota = quotas(self.eligible, self.partitions, self.seats, held)
 
     def fill_empty_seats(self) -> None:
-        """Seat a node wherever one is missing: whoever lacks most, and of these whoever has met
-        the partition's other owners least."""
+        """Seat a node wherever one is missing: the one that lacks most, and of these the one that
+        shares least with the partition's other owners."""
         for _ in range(self.seats):
             for partition in range(self.partitions):
                 if len(self.owners[partition]) < self.seats:

@@ -23,7 +23,7 @@ BRACE: Final = ord("{")   # an int: CPython finds it in bytes ten times faster t
 class _Prefixes(dict[int, tuple[bytes, ...]]):
     """Per database the 16384 prefixes of a locator, made at the database's first use.
 
-    One database costs 0.9 MB and about 2 ms; nearly everybody uses only database 0.
+    One database costs 0.9 MB and about 2 ms; nearly all clusters use only database 0.
     """
 
     def __missing__(self, db: int) -> tuple[bytes, ...]:

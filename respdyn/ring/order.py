@@ -56,7 +56,7 @@ class _Order:
     # ---- primaries ----
 
     def choose_primaries(self, kept: set[int]) -> None:
-        """Keep the primaries of `kept`; elsewhere take whoever leads least for its size."""
+        """Keep the primaries of `kept`; elsewhere take the owner that leads least for its size."""
         for partition in sorted(kept):
             self.led[self.rows[partition][0]].add(partition)
         for partition, row in enumerate(self.rows):

@@ -2,7 +2,7 @@
 
 Owners come first, as the ring has them. Fallbacks follow in rendezvous order (each partition
 ranks nodes by a hash of both), so that the stand-ins for one failed node are spread over all
-others, and an unrelated change of membership moves nobody else. Zones take turns: the next fallback
+others, and an unrelated change of membership moves no other. Zones take turns: the next fallback
 is always from a zone that the list has used least. A node on its way out comes last.
 
 Who is reachable is the caller's knowledge and changes by the second; a list depends on the ring

@@ -164,7 +164,7 @@ class Ring(msgspec.Struct, frozen=True, array_like=True):
         )
         entitled = {i for i, member in enumerate(self.members) if member.state == "member"}
         seats = min(self.n, len(entitled))
-        _require(seats > 0, "nobody may own anything")
+        _require(seats > 0, "no node may own anything")
         for owners in self.wanted():
             _require(len(owners) == seats, f"a partition has not {seats} owners")
             distinct = set(owners)

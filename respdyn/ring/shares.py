@@ -84,7 +84,7 @@ def quotas(
 
 
 def _fill(weights: Mapping[int, int], total: int, cap: int) -> dict[int, Fraction]:
-    """`total`, at most `cap` for each, divided by weight with nobody above `cap`."""
+    """`total`, at most `cap` for each, divided by weight with none above `cap`."""
     level: dict[int, Fraction] = {}
     free = dict(weights)
     while free:

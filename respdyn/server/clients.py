@@ -5,7 +5,7 @@ or while its socket takes nothing, its commands stay unread, first here and then
 One that lets replies pile up beyond `client-output-limit` is disconnected; one that listens to
 channels beyond `pubsub-output-limit`, or after `pubsub-output-seconds` above `pubsub-output-soft`.
 No client gets more than `COMMANDS_PER_TURN` commands into a turn, however many it pipelined, nor
-any more once they have taken `SHARE_S`, so the others are heard. And a turn that is long already
+any more once they have taken `SHARE_S`, so the others are served. And a turn that is long already
 takes no more of those who send much.
 
 Replies that already wait are still delivered to a client that half-closed, sent nonsense or said
@@ -28,7 +28,7 @@ from respdyn.sessions.session import Session
 COMMANDS_PER_TURN: Final = 1000
 HELPING: Final = 100                # commands after which the time is looked at
 SHARE_S: Final = 0.002              # of a turn, for one client
-SMALL_BYTES: Final = 16 * 1024      # a client that sent no more is heard in a long turn as well
+SMALL_BYTES: Final = 16 * 1024      # a client that sent no more is served in a long turn as well
 LINGER_S: Final = 5.0
 STRANGER_COMMANDS: Final = 16       # in a turn, before AUTH
 STRANGER_BYTES: Final = 16 * 1024   # unread replies before AUTH at which commands wait
@@ -296,7 +296,7 @@ class Client(asyncio.Protocol):
             self._take()
 
     def is_too_slow(self, now: float) -> bool:
-        """Whether a listener has left too much unread for too long. Asked once per sweep."""
+        """Whether a listener has left too much unread for too long. Called once per sweep."""
         session = self._session
         clients = self._clients
         if (
@@ -341,7 +341,7 @@ class Client(asyncio.Protocol):
             self._transport.abort()
 
     def is_idle(self, now: float, timeout_s: int) -> bool:
-        """Whether nothing came for so long. Asked once per sweep."""
+        """Whether nothing came for so long. Called once per sweep."""
         if self._is_active or (
             self._session is not None and (
                 self._session.pending or self._session.listens or self._session.is_held
@@ -457,7 +457,7 @@ class Client(asyncio.Protocol):
         self.close()
 
     def _finish(self) -> None:
-        """Everything was asked: answer it and close."""
+        """The client sends no more: answer what it has sent, and close."""
         session = self._session
         if session is None:
             return

@@ -106,7 +106,7 @@ class Dial:
             self._task = self._peers.loop.create_task(self._connect())
 
     def hasten(self) -> None:
-        """Somebody is there: do not wait for the end of a pause."""
+        """The peer is there: do not wait for the end of a pause."""
         self._pause_s = BACKOFF_FIRST_S
         self._next_try = 0.0
         self.attend()
@@ -195,11 +195,11 @@ class Dial:
                 )
             took_s = peers.loop.time() - begun_s
             self._connect_s = min(max(CONNECT_TIMES * took_s, CONNECT_LEAST_S), CONNECT_S)
-        except ssl.SSLError as wrong:       # an OSError as well, but somebody was there
+        except ssl.SSLError as wrong:       # an OSError as well, but a server was there
             self.is_busy = False
             self.ended(f"TLS: {reason_of(wrong)}")
         except (OSError, TimeoutError, UnicodeError) as wrong:
-            # An absent peer is no news in the log: the failure detector tells who is away.
+            # An absent peer is no news in the log: the failure detector logs which peers are down.
             self.is_busy = False
             if self.outgoing is outgoing:       # it was made as the time ended, of which none hears
                 outgoing.forget()
@@ -270,7 +270,7 @@ class Outgoing(asyncio.Protocol):
             self._fail(str(wrong))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gone: tell the node, and dial again."""
+        """Gone: inform the node, and dial again."""
         if self._is_forgotten:
             return
         self._transport = None
@@ -306,7 +306,7 @@ class Outgoing(asyncio.Protocol):
             self._transport.close()
 
     def forget(self) -> None:
-        """The attempt to make it was given up: hang up, and call nobody."""
+        """The attempt to make it was given up: hang up, without a callback."""
         self._is_forgotten = True
         self._stop_clock()
         transport, self._transport = self._transport, None
@@ -333,17 +333,17 @@ class Outgoing(asyncio.Protocol):
     def unheard_ms(self) -> int:
         """For how long the other machine's system has said nothing, though bytes were sent again.
 
-        0: it does, or this system does not tell.
+        0: it does, or this system does not say.
         """
         return unheard_ms(self._transport) if self._transport is not None else 0
 
     def has_moved(self) -> bool:
-        """Whether some of many bytes have arrived there since this was last asked."""
+        """Whether some of many bytes have arrived there since the last call."""
         is_news, self._is_news = self._is_news, False
         return is_news
 
     def abandon(self) -> None:
-        """Nobody answers: away with it, and what it has not delivered."""
+        """No answer: drop the connection, and what it has not delivered."""
         self._peers.metrics.peer_links_abandoned += 1
         if self._transport is not None:
             self._transport.abort()
@@ -366,7 +366,7 @@ class Outgoing(asyncio.Protocol):
         self._transport.write(handshake.encode(handshake.HELLO, self._nonce2, proof, greeting))
 
     def _enter(self, items: list[bytes]) -> None:
-        """The welcome is there: check it, then tell the node."""
+        """The welcome is there: check it, then inform the node."""
         if not self._nonce2:
             raise PeerError("malformed handshake")
         peers = self._peers
@@ -444,7 +444,7 @@ def _why(wrong: Exception) -> str:
     if isinstance(wrong, TimeoutError):     # an OSError as well, and so are the next two
         return f"no answer within {CONNECT_S:g} s"
     if isinstance(wrong, ConnectionRefusedError):
-        return "nobody listens there"
+        return "no server listens there"
     if isinstance(wrong, socket.gaierror):
         return "its name is not known"
     return (isinstance(wrong, OSError) and wrong.strerror) or str(wrong)

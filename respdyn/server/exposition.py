@@ -1,7 +1,7 @@
 """The plain counters as Prometheus text.
 
 What Redis also has carries redis_exporter's names, so that its dashboards work; the rest is
-`respdyn_*`. Imported when somebody scrapes for the first time: most processes never pay for it.
+`respdyn_*`. Imported at the first scrape: most processes never pay for it.
 """
 
 import resource
@@ -59,7 +59,7 @@ def exposition(node: Node, metrics: ServerMetrics, started: float) -> bytes:
 
 
 class NodeCollector(Collector):
-    """Reads a node's plain counters when asked."""
+    """Reads a node's plain counters at each scrape."""
 
     def __init__(self, node: Node, metrics: ServerMetrics, started: float) -> None:
         self._node = node
@@ -140,7 +140,7 @@ class NodeCollector(Collector):
         up = GaugeMetricFamily("respdyn_peer_up", "1: answers", labels=["peer"])
         delay = GaugeMetricFamily("respdyn_peer_round_trip_seconds", "Smoothed", labels=["peer"])
         spared = GaugeMetricFamily(
-            "respdyn_peer_spared", "1: up, and not asked first", labels=["peer"]
+            "respdyn_peer_spared", "1: up, and others are preferred", labels=["peer"]
         )
         offset = GaugeMetricFamily(
             "respdyn_clock_offset_seconds", "How far the peer's clock is ahead", labels=["peer"]
@@ -150,7 +150,7 @@ class NodeCollector(Collector):
         ids = {one.node_id for one in ring.members if one.node_id != here} if ring else set()
         for peer, link in list(node.links.items()):
             if peer not in ids:
-                continue            # a member of old, or nobody that is expected to be there
+                continue            # a former member, or a node that is not expected to be there
             up.add_metric([peer[:8]], 1 if link.is_up else 0)
             delay.add_metric([peer[:8]], link.round_trip_ms / 1000)
             spared.add_metric([peer[:8]], 1 if link.deprioritized else 0)

@@ -7,11 +7,11 @@
 
 Both nonces are in both proofs, so neither can be replayed; the two proofs differ by their first
 word, so a listener's cannot be reflected as a dialer's. Where the connection speaks TLS, what is
-proved is that both ends are of the same TLS session (`binding`): somebody in between, with a
+proved is that both ends are of the same TLS session (`binding`): an attacker in between, with a
 certificate that both believe, would have two. The key of the frames comes from the secret and both
 nonces.
 
-Without a secret (on loopback) all this proves what anybody could: then a MAC
+Without a secret (on loopback) all this proves nothing of the sender: then a MAC
 is a checksum, and TLS is what protects.
 
 Messages are RESP arrays of bulk strings, read here by a strict little parser with small limits:
@@ -109,7 +109,7 @@ def binding_of(transport: asyncio.BaseTransport) -> bytes:
         return b""
     found: bytes | None = spoken.get_channel_binding("tls-unique")
     if not found:
-        raise PeerError("a TLS session without anything to tell it by")
+        raise PeerError("a TLS session that nothing identifies")
     return found
 
 

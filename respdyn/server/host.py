@@ -1,4 +1,4 @@
-"""What the process does when an operator asks the node for it: files that are his to write.
+"""What the process does for an operator's commands: reads and writes the operator's files.
 
 Source: `respdyn.host`.
 """

@@ -4,8 +4,8 @@
                                       /readyz  200 once it serves, else 503 and why
 
 Anything else on this port closes the connection. A request may have 8 KB and 5 seconds. Of too many
-connections the one that has waited longest with half a request must go: whoever holds such open
-keeps no health check out. `/metrics` costs more and is made for a few at a time.
+connections the one that has waited longest with half a request must go: a client that holds such
+open keeps no health check out. `/metrics` costs more and is made for a few at a time.
 """
 
 import asyncio

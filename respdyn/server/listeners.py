@@ -1,7 +1,7 @@
 """Addresses, ports and descriptors: what the operating system must grant before a node can serve.
 
-Ports are bound before data is loaded, so that a port in use is told at once, and listened on after,
-so that nobody is let in too early.
+Ports are bound before data is loaded, so that a port in use is reported at once, and listened on
+after, so that no client is let in too early.
 """
 
 import errno
@@ -51,7 +51,7 @@ def ports(settings: Settings) -> dict[str, int]:
 
 
 def in_use(name: str, address: str, port: int) -> StartError:
-    """The error that everybody meets once."""
+    """The error for a port that another process has."""
     return StartError(f"{name} {port} on {address} is in use by another process;"
                       f" stop it or choose another with --{name}")
 
@@ -82,7 +82,7 @@ def _bind(name: str, address: str, port: int) -> socket.socket:
 
 
 def announced_host(settings: Settings) -> str:
-    """The address that clients and peers are told: given, bound to, or this machine's own."""
+    """The address to announce to clients and peers: given, bound to, or this machine's own."""
     if settings.host:
         return settings.host
     first = settings.bind[0]
@@ -100,7 +100,7 @@ def announced_host(settings: Settings) -> str:
 def raise_descriptors(settings: Settings) -> tuple[Settings, str]:
     """Raise the limit on open files to what is allowed; fewer clients if it does not suffice.
 
-    Returns the settings to use and what there is to tell, "" if nothing. Raises `StartError`.
+    Returns the settings to use and a warning, "" if there is none. Raises `StartError`.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = settings.max_clients + SPARE_DESCRIPTORS

@@ -1,9 +1,9 @@
-"""Names of hosts to addresses, without anybody having to wait for the answer.
+"""Host names to addresses (DNS), without blocking on the answer.
 
 A resolver may take many seconds over a name that is gone, as those of stopped containers are. The
 loop's own `getaddrinfo` makes the loop wait for that when it is closed, and threads of an executor
 make the interpreter wait: so a node whose peer had gone took ten seconds longer to stop. Here the
-question is put in a thread that nobody waits for.
+question is put in a thread that is never joined.
 """
 
 import asyncio
@@ -51,6 +51,6 @@ def _fill(
 
 
 def _seen(answer: asyncio.Future[list[str]]) -> None:
-    """Its error counts as seen, though whoever asked may have given up."""
+    """Its error counts as seen, though the caller may have given up."""
     if not answer.cancelled():
         answer.exception()

@@ -66,7 +66,7 @@ class Peers:
         self._refresh()
 
     def stop(self) -> None:
-        """Close every connection and dial no more; of that the node need not hear."""
+        """Close every connection and dial no more; the node need not know."""
         self._is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
@@ -113,8 +113,7 @@ class Peers:
         )
 
     def unreached(self, address: str, reason: str) -> None:
-        """An attempt to reach somebody has failed. Whoever asks the node for its status hears why.
-        """
+        """An attempt to reach a node has failed. The node's status shows why."""
         self.turn.node.readiness.unreached[address] = reason
 
     def established(self, outgoing: Outgoing, peer: str) -> None:
@@ -256,7 +255,7 @@ class Incoming(asyncio.Protocol):
             del self._peers.incoming[self._peer]
 
     def refuse(self, reason: str) -> None:
-        """Say why, if there is still somebody to hear it, and close."""
+        """Say why, if the other end is still there, and close."""
         peers = self._peers
         self._leave_lobby()
         transport = self._transport
@@ -333,7 +332,7 @@ class Incoming(asyncio.Protocol):
             turn.node.readiness.has_bulk(peer)
 
     def _check_first(self) -> None:
-        """The first frame tells of no time here (`Receiver.frame`): it came since the proof."""
+        """The first frame's time is unknown (`Receiver.frame`): it came since the proof."""
         peers = self._peers
         age_ms = 1000 * (peers.loop.time() - self._proved_s)
         if age_ms > peers.turn.node.settings.message_max_age_ms:

@@ -77,7 +77,7 @@ def _compiler() -> str:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process; its greatest where the present one is not told."""
+    """Resident memory of this process; its greatest where the present one is unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * resource.getpagesize()

@@ -1,4 +1,5 @@
-"""The page of memory that a node and its script process share, and how their frames are told apart.
+"""The page of memory that a node and its script process share, and how their frames are
+distinguished.
 
 Apart from both, so that the server need not import what only the process needs.
 """

@@ -3,8 +3,8 @@
     ports bound -> data directory locked and loaded -> node started -> its first batch durable
     -> listeners -> ready       ...       SIGTERM: no new clients -> pending replies -> flush -> 0
 
-Everything that can be refused is refused before anybody is let in, in one line. A second signal
-ends the process at once. A mistake of our own (an exception that nobody expected) ends it too:
+Everything that can be refused is refused before any client is let in, in one line. A second signal
+ends the process at once. A mistake of our own (an unexpected exception) ends it too:
 a node that does not know its own state must not serve.
 
 A node that waits at the place of a member which lost its disk begins anew under that member's id
@@ -87,7 +87,7 @@ class OsRandom(Random):
 
 
 class DamageTrace(Trace):
-    """Passes on what only the store knows. That it failed or recovered is the node's to tell."""
+    """Logs what only the store knows. That it failed or recovered the node logs itself."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
@@ -319,7 +319,7 @@ class Server:
             self._stopping.set()
 
     async def _leave(self) -> None:
-        """Close everything at once: nobody was served yet, and nothing is stored."""
+        """Close everything at once: no client was served yet, and nothing is stored."""
         self._listeners.close()
         self._clients.abort()
         self._peers.stop()
@@ -329,7 +329,7 @@ class Server:
             self._status = FAILED
 
     async def _stop(self) -> None:
-        """Send clients elsewhere, let nobody in, answer what was asked, flush, close."""
+        """Send clients elsewhere, let none in, answer commands that came, flush, close."""
         self._trace.event("stopping", signal=self._reason)
         await self._drain()
         self._listeners.close()
@@ -375,7 +375,7 @@ class Server:
         return True
 
     def _is_idle(self) -> bool:
-        """Whether nobody waits for an answer of this node, client or peer."""
+        """Whether no client and no peer waits for an answer of this node."""
         return self._node.is_idle() and not self._node.draining.works_for_others()
 
     async def _wait_for(self, done: Callable[[], bool], seconds: float) -> None:
@@ -386,7 +386,7 @@ class Server:
     def _unexpected(
         self, loop: asyncio.AbstractEventLoop, context: dict[str, object],
     ) -> None:
-        """An exception that nobody caught. The network's are the network's; ours end the node."""
+        """An uncaught exception. The network's are the network's; ours end the node."""
         wrong = context.get("exception")
         if isinstance(wrong, OSError):
             self._trace.event("network_error", error=str(wrong))

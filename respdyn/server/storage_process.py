@@ -1,7 +1,7 @@
 """A `RocksStore` on an event loop: its socket watched, its timer kept, its news passed on.
 
-No decision is made here. The store says what it knows when asked (`durable`, `failure`); this asks
-after every event and calls the node's three inputs when the answer has changed:
+No decision is made here. The store has attributes for what it knows (`durable`, `failure`); this
+reads them after every event and calls the node's three inputs when they have changed:
 
     storage = StorageProcess(store, loop, node.durable, node.storage_failed, node.storage_recovered)
     storage.start()                     after store.open() and store.load()

@@ -2,7 +2,7 @@
 
 There are three kinds of *side*: clients' listeners, which ask for a certificate as
 `tls-auth-clients` says; links between nodes, where both ends must have one of the same CA; the HTTP
-port, which asks for none. A side is an `ssl.SSLContext`, made anew when a setting changes or SIGHUP
+port, which demands none. A side is an `ssl.SSLContext`, made anew when a setting changes or SIGHUP
 comes; connections that stand keep theirs. New files that do not fit together change nothing.
 
 As in Redis, names in certificates are not compared with addresses: the CA is the cluster's own.
@@ -23,7 +23,7 @@ NAMES: Final = (
     "tls_cert_file", "tls_key_file", "tls_key_file_pass", "tls_ca_cert_file", "tls_ca_cert_dir",
     "tls_auth_clients", "tls_protocols", "tls_ciphers",
 )
-TOLD_MAX: Final = 1000      # listeners and reasons of failed handshakes that were told
+TOLD_MAX: Final = 1000      # listeners and reasons of failed handshakes that were logged
 
 Side = tuple[str, bool]     # "clients", "nodes" or "http"; whether we are the one who connects
 
@@ -92,7 +92,7 @@ class Tls:
         return context
 
     def failed(self, kind: str, wrong: ssl.SSLError) -> None:
-        """A handshake has failed. Each reason is told once; after that it is only counted."""
+        """A handshake has failed. Each reason is logged once; after that it is only counted."""
         self.failures += 1
         key = kind, reason_of(wrong)
         if key in self._told:
@@ -124,12 +124,12 @@ def reason_of(wrong: Exception) -> str:
 def _watched(failed: Callable[[ssl.SSLError], None]) -> type[ssl.SSLObject]:
     """The class of a listener's connections: the loop is silent about handshakes that fail.
 
-    It also hangs up at once, and the client would not hear why. So a failure first looks like a
+    It also hangs up at once, and the client would not learn why. So a failure first looks like a
     wait for more: then the alert is sent. What comes next, or the time-out, ends the connection.
     """
 
     class Watched(ssl.SSLObject):
-        """As its base; it tells of a handshake that failed."""
+        """As its base; it reports a failed handshake."""
 
         wrong: ssl.SSLError | None = None
 

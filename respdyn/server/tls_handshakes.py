@@ -1,6 +1,6 @@
 """What stands before a client over TLS: its connection counts from the first moment.
 
-A listener of asyncio's that speaks TLS tells of a connection only when its handshake is over, and
+A listener of asyncio's that speaks TLS reports a connection only when its handshake is over, and
 a client that leaves handshakes unfinished would not be counted. So connections are accepted here,
 and are in `Handshakes` among the clients until their handshakes are over or `HANDSHAKE_S` have
 passed.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 HANDSHAKE_S: Final = 5.0
-TOLD_MAX: Final = 32        # so many beyond the limit are let in, to be told that they are too many
+TOLD_MAX: Final = 32        # so many beyond the limit are let in, to get the error that says so
 _PAUSE_S: Final = 0.1       # after the system could not accept
 
 MakeProtocol = Callable[[], asyncio.Protocol]
@@ -28,7 +28,7 @@ class Handshakes:
         self.open: dict[asyncio.Task[None], socket.socket] = {}
         self._loop = loop
         self._room = room           # how many more clients there may be
-        self._refused = refused     # hears of one too many
+        self._refused = refused     # called for one too many
 
     def accept(
         self, sock: socket.socket, context: ssl.SSLContext, make_protocol: MakeProtocol

@@ -1,6 +1,6 @@
 """The driver of the node: what one loop iteration brings is one turn.
 
-The first input of an iteration begins the turn (time is told, once) and schedules its end behind
+The first input of an iteration begins the turn (time is set, once) and schedules its end behind
 everything else that is already readable. The end hands one batch to the store, one frame to each
 peer and one piece of bytes to each client. One timer wakes the node when nothing else does.
 
@@ -48,10 +48,10 @@ class Turn:
         self._loop = loop
         self._call_soon = loop.call_soon
         self._store = store
-        self._durable = 0           # what the node was told
-        self._wanted = 0            # a generation that somebody waits for
+        self._durable = 0           # as given to the node
+        self._wanted = 0            # a generation that the node waits for
         self._started_ns = 0
-        self._now_ms = 0            # as the node was told
+        self._now_ms = 0            # as given to the node
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = 0
         self._deadline_ms = 0       # as the node last said

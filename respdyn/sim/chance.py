@@ -25,7 +25,7 @@ class Chance(random.Random, Random):
         self._name = f"{seed}/{name}"
 
     def secret(self) -> bytes:
-        """Known to whoever knows the seed. From a stream of its own: no other draw changes."""
+        """Follows from the seed. From a stream of its own: no other draw changes."""
         return random_bits(Chance(0, self._name + "/secret"), 256).to_bytes(32, "big")
 
     def below(self, limit: int) -> int:

@@ -1,6 +1,6 @@
 """What must be true when a world has been healed.
 
-Everybody serves, and soon; every node tells the same of every key; that is what the history allows;
+Every node serves, and soon; all answer the same of every key; that is what the history allows;
 the copies are equal to the byte; nothing waits in any queue; walking all keys finds what is alive.
 """
 
@@ -156,7 +156,7 @@ def end(world: World) -> None:
         for prober, siblings in zip(probers, told, strict=True):
             if siblings != told[0] and is_timeless:
                 raise Wrong(
-                    f"{prober.target.name} tells of {len(siblings)} siblings, or in another order"
+                    f"{prober.target.name} has {len(siblings)} siblings, or in another order"
                     f" than {probers[0].target.name} with {len(told[0])}", key,
                 )
         world.history.judge_end(key, told[0], asked_us, world.now_us)
@@ -167,7 +167,7 @@ def end(world: World) -> None:
         told_of = [prober.results[index] for prober in probers]
         said = [collectors.answers(op) for op in told_of]
         if any(one != said[0] for one in said) and not _fades(world, key):
-            raise Wrong(f"nodes tell different things of it: {said}", key)
+            raise Wrong(f"nodes answer differently: {said}", key)
         if collectors.judge_end(world, key, kind, told_of[0], asked_us):
             alive.add(key)
     walk(world, alive)
@@ -197,7 +197,7 @@ def handed_off(world: World) -> None:
 
 
 def prompt(world: World) -> None:
-    """Nobody keeps for long what the owner could be given, while only paths are cut.
+    """No node keeps hints for long that the owner could be given, while only paths are cut.
 
     Looked at every 100 ms. A cut that was too short to be noticed still holds up what is on its
     way, so only what lasts is wrong.
@@ -226,14 +226,14 @@ def prompt(world: World) -> None:
 
 
 def is_handed_off(world: World) -> bool:
-    """Whether nobody keeps anything for anybody."""
+    """Whether no node keeps a hint."""
     return all(host.node is not None and not host.node.hints.count for host in world.hosts)
 
 
 def exchanged(world: World) -> None:
-    """Exchange alone makes all copies equal, before anybody reads them."""
+    """Exchange alone makes all copies equal, before any read."""
     if not world.run_while(lambda: bool(_unlike(world)), _EXCHANGE_US):
-        compare_copies(world, "although nobody writes and nodes had time to exchange")
+        compare_copies(world, "although no client writes and nodes had time to exchange")
 
 
 def collected(world: World) -> None:

@@ -2,7 +2,7 @@
 
 A `Client` is one connection after another; a `Worker` is one with a will of its own, which
 reads, writes, deletes, expires and puts with contexts on a few keys. Values are unique, so that
-every value read tells which write it came from. What a worker does with a key depends on the key's
+every value read names the write it came from. What a worker does with a key depends on the key's
 profile, because a key that is sometimes deleted proves less about lost writes than one that never
 is:
 
@@ -55,7 +55,7 @@ class Client:
         self._departure_us = 0
         self._gives_up_us = 0
 
-    # ---- for whoever uses it ----
+    # ---- for its users ----
 
     def connect(self, host: Host) -> bool:
         """Connect to a host; False when it is down."""
@@ -171,7 +171,7 @@ class Client:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             if not self.waiting:
-                raise Wrong(f"{self.name} got the reply {reply!r} without having asked")
+                raise Wrong(f"{self.name} got the reply {reply!r} without a command")
             op = self.waiting.popleft()
             op.sent_us = sent_us
             if (
@@ -204,7 +204,7 @@ class Client:
 
     def _tell(self, op: Op, verb: str) -> None:
         """A line of the story about a command."""
-        where = self.host.name if self.host is not None else "nobody"
+        where = self.host.name if self.host is not None else "no node"
         self.world.tell_op(self.name, where, op, verb)
 
     def _check_deadline(self, op: Op) -> None:
@@ -217,7 +217,7 @@ class Client:
             )
 
     def _check_refusal(self, op: Op) -> None:
-        """Where nothing happens but that nodes start, the one that does refuses nobody."""
+        """Where nothing happens but that nodes start, the one that does refuses no command."""
         host = self.host
         assert host is not None
         if (
@@ -237,7 +237,7 @@ class Client:
         assert host is not None
         timeout_ms = op.timeout_ms or self.world.plan.request_timeout_ms
         if op.kind == "flush":
-            timeout_ms *= 2         # it asks twice: what there is, then to forget that
+            timeout_ms *= 2         # two requests: what there is, then to forget that
         limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
         # A node that has just started lets clients wait until it has met the others; what waited
         # for a disk that is behind has its time from then on.
@@ -278,7 +278,7 @@ class Client:
 
 
 class Busy(Client):
-    """A client with a will of its own, which goes on until it is told to stop.
+    """A client with a will of its own, which goes on until `stop`.
 
     Subclasses `choose` what to send next.
     """

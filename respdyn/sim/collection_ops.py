@@ -3,7 +3,7 @@
 Each member and each field is a key of its own to the oracle, `key#element`: SADD, HSET and ZADD
 are a `set` of it, SREM, HDEL, ZREM, SPOP, HGETDEL a `remove`, DEL a removal of all, HPEXPIRE an
 `expire`. Fields and scores are unique values, as strings are. A member of a set holds none: its
-SADDs are told apart by a value that is not sent, and a read shows that it is there or not
+SADDs differ by a value that is not sent, and a read shows that it is there or not
 (`Op.is_shown`). Increments are judged by their sums (`tallies`).
 """
 
@@ -39,7 +39,7 @@ def _named(op: Op) -> bytes:
 
 
 def sadd(key: bytes, values: list[tuple[bytes, bytes]]) -> Op:
-    """SADD of members, each with the value that tells this SADD from others."""
+    """SADD of members, each with the value that marks this SADD among others."""
     argv = [b"SADD", key, *(member for member, _ in values)]
     parts = tuple(
         Op("set", argv, _settle_added, element_key(key, member), value) for member, value in values

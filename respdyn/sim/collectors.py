@@ -201,7 +201,7 @@ def judge_end(world: World, key: bytes, kind: str, told: Op, asked_us: int) -> b
 
 
 def answers(op: Op) -> object:
-    """What was told of a whole key, to be compared."""
+    """What was answered of a whole key, to be compared."""
     if op.parts:
         return [(part.is_shown, part.read) for part in op.parts]
     return op.result

@@ -5,7 +5,7 @@ when the machine or the storage process dies), *written* (survives the process, 
 *kept*. A crash lets a random prefix of what was not yet safe survive, because that is all that a
 log-structured engine promises. While the disk is full, nothing moves on from the queue.
 
-The disk does not know when; the host asks it to `work` and tells it when the work is `done`.
+The disk does not know when; the host calls `work`, and `done` when the work has ended.
 """
 
 from collections import deque
@@ -125,7 +125,7 @@ class Disk(Store):
         """The node's process died.
 
         The storage process outlives it and reads what it was sent to the end; but under `always`
-        nobody has been promised anything yet, so a prefix is all that must survive.
+        no client has been promised anything yet, so a prefix is all that must survive.
         """
         count = len(self.queued)
         self._write(self.chance.below(count + 1) if self.durability == "always" else count)

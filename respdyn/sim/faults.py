@@ -19,12 +19,12 @@ from respdyn.sim.world import World
 
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
-# Somebody notices that a node has lost data, and has it repaired, after so long at the latest.
+# An operator notices that a node has lost data, and has it repaired, after so long at the latest.
 _REPAIR_LATEST_US = 2_000_000
 
 
 class Faults:
-    """Begins and ends faults until told to stop."""
+    """Begins and ends faults until `stop`."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -105,7 +105,7 @@ class Faults:
     def _is_known(self, host: Host, how: str) -> bool:
         """Whether a node that lost something knows, when it comes back, that it is to be filled.
 
-        Of a backup that was put back the others tell it, where every batch is marked.
+        That a backup was put back it learns from the others, where every batch is marked.
         """
         plan = self.world.plan
         if plan.engine == "memory" or how in ("wipe", "decay"):
@@ -205,7 +205,7 @@ class Faults:
         return self._end(host, "restore", lasts_us)
 
     def _start(self, lasts_us: int) -> bool:
-        """Kill a node and start it again, clients at its door, while nobody else is missing."""
+        """Kill a node and start it again, clients at its door, while no other is missing."""
         host = self._any(UP)
         world = self.world
         if host is None or any(other.state != UP for other in world.hosts):

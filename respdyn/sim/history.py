@@ -1,7 +1,7 @@
-"""The oracle: from what clients were told, what a key may hold and must not.
+"""The oracle: from the replies that clients got, what a key may hold and must not.
 
 It keeps no model of a cluster. For each key it has the operations with the time each began and the
-time its client heard of the end, and asks two questions of every read, and of the end of a run:
+time its client got the reply, and asks two questions of every read, and of the end of a run:
 
 *Lost?* An acknowledged write that is not shown must have been removed, and whatever removed it must
 itself be visible, or removed in turn: by something that is shown, a removal, or an expiry. Such a
@@ -13,8 +13,9 @@ acknowledged: a SET or DEL that began after the value's own acknowledgement, whe
 or a context that was read together with the value.
 
 *Not found?* A key that all owners were given, and that nothing has removed since, must not be
-called absent, whoever can be reached: owners know it, and nobody else may say so. An owner whose
-disk was wiped knows that it knows nothing; only one that has lost a tail of its disk does not.
+called absent, whatever nodes can be reached: owners know it, and no other may say so. An owner
+whose disk was wiped knows that it knows nothing; only one that has lost a tail of its disk does
+not.
 
 Where the promise does not hold, the question is not asked: quorums that need not overlap, and the
 time between a crash that took away acknowledged data and its repair. In doubt it stays silent: a
@@ -122,7 +123,7 @@ class History:
             history.forget(now_us, next(iter(self._open.values())).invoke_us)
 
     def abandon(self, op: Op) -> None:
-        """The client will hear no more of it."""
+        """The client will get no reply to it."""
         self.doubts += 1
         del self._open[id(op)]
         for part in op.all():
@@ -130,7 +131,7 @@ class History:
                 part.outcome = UNKNOWN
 
     def complete(self, op: Op, now_us: int) -> None:
-        """The client has heard, and `answer` has said what. Raises `Wrong`."""
+        """The client has got the reply, and `answer` has said what. Raises `Wrong`."""
         del self._open[id(op)]
         if op.kind == "flush" and op.result == b"OK":
             self._flushes.remove(op)
@@ -277,7 +278,7 @@ class History:
         self, key: bytes, siblings: tuple[bytes, ...], asked_us: int, now_us: int,
         shows_all: bool = True,
     ) -> None:
-        """What all nodes say in the end, asked since `asked_us`. Raises `Wrong`.
+        """What all nodes say in the end, read since `asked_us`. Raises `Wrong`.
 
         `shows_all`: siblings are shown as well; else what is not shown may be one.
         """

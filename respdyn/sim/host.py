@@ -193,7 +193,7 @@ class Host:
             client.host_died()
 
     def _check_start(self, node: Node, now_us: int) -> None:
-        """Whoever has met all others knows whether its disk went back, and what time it is.
+        """A node that has met all others knows whether its disk went back, and what time it is.
 
         Raises `Wrong`.
         """
@@ -209,7 +209,7 @@ class Host:
             self.was_ahead = off_ms > limit_ms      # clocks of events do not go back
             return
         if self.over and node.identity.actor == self.over:
-            raise Wrong(f"{self.name} was put back, is told so, and goes on with its old life")
+            raise Wrong(f"{self.name} was put back, is informed, and goes on with its old life")
         clock = node.readiness.clock
         self.knew_clocks = all(clock.offset_ms(link) is not None for link in others)
         # Whose clock has become known in this turn is counted from the next one on.
@@ -414,7 +414,7 @@ class Host:
         for connection in list(self._links.values()):
             is_up = node.link_to(connection.peer).is_up
             if connection.was_up and not is_up and connection.state == OPEN:
-                self.around.network.reset(connection)        # nobody answers: a new one is better
+                self.around.network.reset(connection)        # no answer comes: a new one is better
             connection.was_up = is_up
             unheard_us = self.around.network.unheard_us(connection)
             node.readiness.unheard(connection.peer, unheard_us // 1000)
@@ -492,7 +492,7 @@ class Host:
             self._receive(self._feed_durable, generation, None)
         self._start_disk()
 
-    # ---- asking ----
+    # ---- queries ----
 
     def stop(self) -> None:
         """SIGTERM: the node finishes what is pending; the life ends soon."""

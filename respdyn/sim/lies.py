@@ -2,7 +2,7 @@
 
 Its own node is honest, so its copies count; what it adds are frames of its own making to other
 members, malformed and extreme: numbers at their ends, locators of no slot, damaged records, claims
-of dots that nobody has minted, proofs of nothing, statements of nonsense, questions without end,
+of dots that no node has minted, proofs of nothing, statements of nonsense, questions without end,
 forwarded commands that are cut short. Each must cost no more than the link on which it came: the
 others keep all promises.
 
@@ -56,7 +56,7 @@ Lie = tuple[int, list[bytes]]       # the section, and what one entry in it cons
 
 
 class Traitor:
-    """Has one machine of a world lie to the others, until told to stop."""
+    """Has one machine of a world lie to the others, until `stop`."""
 
     def __init__(self, world: World) -> None:
         self.is_over = False
@@ -112,11 +112,11 @@ def frame(chance: Chance, node: Node, victim: str) -> bytes:
     return array([bulk(item) for item in (header, *items)])
 
 
-# ---- what nobody can have seen ----
+# ---- what no node can have seen ----
 
 
 def _actor(chance: Chance, node: Node) -> bytes:
-    """Somebody's that is known here; now and then nobody's."""
+    """An actor that is known here; now and then one that no node had."""
     known = sorted(node.this.ends.highest)
     if not known or chance.happens(0.1):
         return bytes(chance.below(256) for _ in range(16))
@@ -137,7 +137,7 @@ def _top(chance: Chance) -> int:
 
 
 def _claim(chance: Chance, node: Node, victim: str) -> Lie:
-    """A record that covers what somebody has yet to mint."""
+    """A record that covers dots that a node has yet to mint."""
     rows = {_actor(chance, node) for _ in range(chance.between(1, 3))}
     record = encode_tombstone(b"".join(
         actor + bytes(8) + _top(chance).to_bytes(8, "big") for actor in sorted(rows)
@@ -152,7 +152,7 @@ def _claim(chance: Chance, node: Node, victim: str) -> Lie:
 
 
 def _cleared(chance: Chance, node: Node, victim: str) -> Lie:
-    """A cleared context of the same: told, to be raised, to be kept, and handed over."""
+    """A cleared context of the same: announced, to be raised, to be kept, and handed over."""
     width = node.replica.width
     partition = chance.below(SLOTS // width)
     actor, top = _actor(chance, node), _top(chance)
@@ -181,7 +181,7 @@ def _future(chance: Chance, node: Node, victim: str) -> Lie:
 
 
 def _intervals(chance: Chance, node: Node, victim: str) -> Lie:
-    """A record of more intervals than anybody wants to look through."""
+    """A record of more intervals than a node will look through."""
     rows = b"".join(
         node.identity.actor + (2 * at).to_bytes(8, "big") + (2 * at + 1).to_bytes(8, "big")
         for at in range(_TOO_MANY)
@@ -249,7 +249,7 @@ def _endless(chance: Chance, node: Node, victim: str) -> Lie:
 
 
 def _forwarded(chance: Chance, node: Node, victim: str) -> Lie:
-    """A command that is cut short, or of no database, or passed on by nobody."""
+    """A command that is cut short, or of no database, or passed on by no node."""
     size, db, hops = chance.pick(((1, 0, 1), (3, 99, 1), (3, 0, 0), (2**32 - 1, 0, 1), (0, 0, 1)))
     envelope = ENVELOPE.pack(7, db, 2, hops, 1, 1, 1, 1000, 1000, size)
     return _FORWARD, [envelope, *([b"SET", b"key:0", b"lie"] if size == 3 else [b"SET"])]

@@ -61,7 +61,7 @@ class Connection:
         self.life = source.life             # the life of the source that opened it
         self.target_life = 0                # the life of the target that accepted it
         self.state = DIALLING
-        self.is_refused = False             # the target will hear no more of it
+        self.is_refused = False             # the target will get no more of it
         self.peer = ""                      # who the target said it is
         self.source_id = ""                 # who the source said it is
         self.arrival_us = 0                 # of the latest frame under way
@@ -156,7 +156,7 @@ class Network:
     # ---- opening ----
 
     def dial(self, source: Endpoint, target: Endpoint, address: str, greeting: bytes) -> Connection:
-        """Begin a connection; the source hears `welcome`, or that it is broken."""
+        """Begin a connection; the source gets `welcome`, or learns that it is broken."""
         self.opened += 1
         connection = Connection(self.opened, source, target, address)
         self.connections.append(connection)
@@ -252,7 +252,7 @@ class Network:
             self.break_down(connection, "timed out")
 
     def break_down(self, connection: Connection, reason: str) -> None:
-        """The connection is gone; its source hears so after a while."""
+        """The connection is gone; its source learns that after a while."""
         if connection.state == BROKEN:
             return
         was_open = connection.state == OPEN
@@ -286,7 +286,7 @@ class Network:
             connection.source.receive_break(connection)
 
     def died(self, host: Endpoint, is_silent: bool) -> None:
-        """A host's process is gone; `is_silent`: its machine is too, and tells nobody."""
+        """A host's process is gone; `is_silent`: its machine is too, and resets no connection."""
         for connection in [each for each in self.connections if each.source is host]:
             self.break_down(connection, "the source died")
         for connection in [each for each in self.connections if each.target is host]:

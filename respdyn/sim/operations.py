@@ -1,4 +1,4 @@
-"""What a client asked, what it was told, and what that means for the key.
+"""Operations: a client's command, its reply, and what that means for the key.
 
 An operation has one of a few *kinds*, by its effect on a key's versions:
 
@@ -61,7 +61,7 @@ class Op:
         self.covers = covers            # of a put or cut: the values that its context was read with
         self.ttl_us = ttl_us            # of a set, put or expire; 0 for none
         self.parts = parts
-        self.timeout_ms = 0             # what it asks for; 0: what the node is set to
+        self.timeout_ms = 0             # of the command; 0: what the node is set to
         self.client = ""
         self.serial = 0                 # in the order of sending
         self.invoke_us = 0
@@ -71,7 +71,7 @@ class Op:
         self.outcome = OPEN
         self.result: object = None
         self.read: tuple[bytes, ...] | None = None   # the values that it was shown
-        self.was_absent = False         # it was told that the key is absent
+        self.was_absent = False         # the reply says that the key is absent
         self.is_shown = False           # and here, that a member is there
         self.claims = True              # it removed or covered what was there, says the reply
         self.floor_us = 0               # see `KeyHistory`
@@ -268,7 +268,7 @@ def _settle_token(op: Op, reply: object) -> None:
 
 
 def everywhere(op: Op) -> Op:
-    """The same write, acknowledged by all owners and by nobody in their place."""
+    """The same write, acknowledged by all owners and by no fallback in their place."""
     op.argv = [b"DYN.WITH", b"SLOPPY", b"no", b"W", b"ALL", *op.argv]
     op.is_everywhere = True
     return op

@@ -6,8 +6,8 @@ Two operators do so at once and know nothing of each other. Many of their commit
 should: there is no majority, or a race was lost. Some worlds begin with a single node, of which
 they make a cluster.
 
-In the end, when all is well, whoever is not in the newest ring is out of the world; whoever is has
-nothing left to move, to fill or to hand over, and all know the same ring.
+In the end, when all is well, a node that is not in the newest ring is out of the world; a member
+has nothing left to move, to fill or to hand over, and all know the same ring.
 """
 
 
@@ -99,7 +99,7 @@ def address(host: Host) -> bytes:
 
 
 def newest_ring(world: World) -> Ring | None:
-    """The ring with the highest version that anybody goes by."""
+    """The ring with the highest version that any node goes by."""
     rings = [
         host.node.membership.ring for host in [*world.hosts, *world.spares, *world.retired]
         if host.node is not None and host.node.membership.ring is not None
@@ -113,7 +113,7 @@ def may_force(world: World, ring: Ring) -> bool:
 
 
 def take_stock(world: World) -> None:
-    """Who is a member by the newest ring is one of the world's hosts; nobody else is."""
+    """The members by the newest ring are the world's hosts, and no others."""
     ring = newest_ring(world)
     if ring is None or ring.version < world.newest_version:
         return              # those who know a newer one are down

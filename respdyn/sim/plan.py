@@ -70,7 +70,7 @@ class Plan:
     operations: int             # about how many commands clients send while there is harm
     pipeline: int
     flushes: bool               # clients also send FLUSHALL
-    spares: int                 # machines that operators may join; 0: nobody changes the members
+    spares: int                 # machines that operators may join; 0: members stay the same
     exchange_ms: int            # how often replicas are compared; 0: never
     hint_bytes: int             # how much a node keeps for others before it is passed over
     backlog_bytes: int          # how much may wait for a disk before clients do

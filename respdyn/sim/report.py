@@ -1,8 +1,8 @@
 """What a reader is shown of a failing seed: its circumstances, its story, how to see it again.
 
 A run tells no story; only when it has failed is the same seed run once more with one. The story
-keeps what was done to the world, what nodes told of themselves, and what clients did with the key
-in question, one line per event.
+keeps what was done to the world, what nodes reported of themselves, and what clients did with the
+key in question, one line per event.
 """
 
 from dataclasses import dataclass, field

@@ -1,8 +1,8 @@
-"""What one connection may not be shown, and what a read meets while nobody is down.
+"""What one connection may not be shown, and what a read meets while no node is down.
 
 Where nodes stand in for others the promises of `history` hold at times only. These hold then:
 
-*Once nobody is down*, as all nodes see it, a read meets what was acknowledged before: on its own
+*Once no node is down*, as all nodes see it, a read meets what was acknowledged before: on its own
 connection at once, and by way of others as soon as what was on its way between nodes has arrived.
 
 *While its node reaches all others*, whoever else is cut off from whom, a connection is not shown
@@ -40,7 +40,7 @@ class Sessions:
         self, op: Op, part: Op, history: KeyHistory, margin_us: int,
         is_whole: Callable[[int, int], bool],
     ) -> str:
-        """The client has heard what became of one operation; what is wrong with it, if anything."""
+        """The client has the outcome of one operation; what is wrong with it, if anything."""
         wrong = ""
         if part.read is not None or part.was_absent:
             wrong = (
@@ -66,7 +66,7 @@ class Sessions:
         oldest_us = own.invoke_us - margin_us
         if any(history.writes[value].end_us >= oldest_us for value in part.read or ()):
             return ""
-        when = "nobody is down" if is_calm else "its node reaches all others"
+        when = "no node is down" if is_calm else "its node reaches all others"
         return f"{op} of {op.client} shows nothing as new as its own {own}, although {when}"
 
     def _judge_calm(
@@ -86,5 +86,5 @@ class Sessions:
             return ""
         return (
             f"{op} of {op.client} does not meet {lost}, acknowledged at {lost.end_us} us, although"
-            " nobody is down"
+            " no node is down"
         )

@@ -1,4 +1,4 @@
-"""Counters: what the sum of all increments may be, by what clients were told.
+"""Counters: what the sum of all increments may be, by the replies that clients got.
 
 All increments are positive and drawn from so wide a range that hardly two sets of them have the
 same sum. A sum holds every acknowledged increment once, each in doubt once or not at all, and no

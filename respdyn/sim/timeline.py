@@ -28,7 +28,7 @@ class Timeline:
         self.counts: dict[str, int] = {}    # what happened how often
         self.acting = ""                    # the machine or client at work, should it fail
         self.history = History(plan)
-        self.has_jumped = False             # some clock that was told and trusted before
+        self.has_jumped = False             # some clock that was announced and trusted before
         self._heap: list[tuple[int, int, Callable[..., None], object]] = []
         self._digest = blake2b(digest_size=16)
 
@@ -61,7 +61,7 @@ class Timeline:
             self.run_until(self.now_us + 10_000)
         return True
 
-    # ---- what is told ----
+    # ---- the story ----
 
     def stamp(self, who: int, data: bytes) -> None:
         """Put bytes into the digest, with their time and origin."""
@@ -77,7 +77,7 @@ class Timeline:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def tell(self, who: str, text: str) -> None:
-        """A line of the story, if one is told."""
+        """A line of the story, if one is kept."""
         if self.story is not None:
             self.story.add(self.now_us, who, text, b"")
 

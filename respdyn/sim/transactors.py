@@ -6,8 +6,8 @@ twice. The third is a counter that is incremented under WATCH: two that succeed 
 the same number.
 
 Both are judged while nothing fails. A replica that missed a frame is repaired key by key, and two
-coordinators can each let an EXEC succeed. What the oracle asks of every acknowledged write, not to
-be lost, it asks of those in transactions always.
+coordinators can each let an EXEC succeed. What the oracle demands of every acknowledged write, not
+to be lost, it demands of those in transactions always.
 """
 
 

@@ -23,7 +23,7 @@ def view_of(world: World, host: Host | None) -> View | None:
 
 
 def calm_of(world: World) -> tuple[View, ...] | None:
-    """How all hosts see each other, if nobody is down for anybody."""
+    """How all hosts see each other, if none is down for another."""
     views = []
     for host in world.hosts:
         view = view_of(world, host)
@@ -34,7 +34,7 @@ def calm_of(world: World) -> tuple[View, ...] | None:
 
 
 def calm_since_us(world: World) -> int:
-    """Since when nobody is down for anybody, if that is so now."""
+    """Since when no host is down for another, if that is so now."""
     youngest_ms = min(
         host.node.now_ms - link.changed_ms
         for host in world.hosts if host.node is not None for link in host.node.links.values()

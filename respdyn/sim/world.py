@@ -67,7 +67,7 @@ class World(Timeline):
         worst_ms = max(host.clock.worst_ms for host in self.hosts)
         if not self.has_started_wrong:
             # A node notices by itself that its clock has jumped further than that, also when it has
-            # crept there in two steps; one that starts with a wrong clock has to be told.
+            # crept there in two steps; one that starts with a wrong clock learns it from others.
             worst_ms = min(worst_ms, 2 * self.hosts[0].settings.max_clock_offset_ms)
         self.history.clock_margin_us = 2_000 * worst_ms + 200 * self.plan.drift_ppm + _TICK_US
         self.history.margin_us = self.history.clock_margin_us + _MARGIN_US
@@ -108,7 +108,7 @@ class World(Timeline):
 
 
 def _settings(plan: Plan, index: int, node_id: str) -> Settings:
-    """What one node is told."""
+    """The settings of one node."""
     alone = plan.nodes == 1 and not plan.spares
     is_first = plan.nodes == 1 and index == 0       # it founds a cluster of its own
     settings = Settings(

@@ -19,7 +19,7 @@ Opening goes down a ladder and takes the first step that holds:
     3. files that are damaged are left out (RocksDB's repair)      damage
     4. `StoreError`
 
-The file `damaged` outlives everything until the node, having been told, has written something: that
+The file `damaged` outlives everything until the node, once informed, has written something: that
 write is its answer (it starts a new life), and a crash before it must not make us forget.
 
 Left out on purpose: filters and large caches (a node serves from memory and reads this once, from
@@ -96,7 +96,7 @@ class Database:
     def lock(self, owner: int) -> int:
         """Take the directory, making it if need be, for the node with process id `owner`.
 
-        Returns 0, or the process id of the node that has it (-1: cannot tell).
+        Returns 0, or the process id of the node that has it (-1: unknown).
         """
         with self._system_errors():
             if not self.directory.exists():
@@ -197,7 +197,7 @@ class Database:
                 with _rocksdb_errors(self.directory):
                     rocks.close()
             except StoreError:
-                pass  # Closed it is; whether it is whole the next opening tells.
+                pass  # Closed it is; whether it is whole the next opening shows.
 
     # Writing, reading
 
@@ -399,7 +399,7 @@ class Database:
         self.must_rebuild = self._is_counted = False
 
     def take_damages(self) -> tuple[int, list[str]]:
-        """How many damages were found since this was last asked, and what the first ones are."""
+        """How many damages were found since the last call, and what the first ones are."""
         taken = self._damages, self._notes
         self._damages, self._notes = 0, []
         return taken

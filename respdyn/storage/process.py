@@ -3,10 +3,11 @@
 `rocksdb.RocksStore` starts it as `python -m respdyn.storage.process` with one end of a socket pair.
 Its whole life is one loop:
 
-    wait -> receive all that has come -> write it as one group -> sync if one asked -> answer once
+    wait -> receive all that has come -> write it as one group -> sync if one wants it -> answer
+    once
 
-so batches that arrive while the disk is busy share the next fsync (group commit), and nobody had to
-arrange it.
+so batches that arrive while the disk is busy share the next fsync (group commit) without further
+code.
 
 It outlives its node, on purpose and not for long. When the node's end of the socket closes, be it
 by `kill -9`, what was handed over is in the socket's buffer; it is written and synced before the
@@ -101,7 +102,7 @@ class Keeper:
         self._scrub_key = b""
         self._scrub_count = 0
         self._is_rotten = False
-        """The node was told of damage that it has not answered yet."""
+        """The node has been informed of damage and has not answered yet."""
 
     def terminate(self, _signal: int, _frame: object) -> None:
         """SIGTERM: end soon, even if the node does not."""

@@ -21,7 +21,7 @@ Work = tuple[int, ...]
 
 
 class Progress:
-    """Judges one process, while something is asked of it."""
+    """Judges one process, while it has work."""
 
     def __init__(self, stall_s: float = STALL_S) -> None:
         self.stall_s = stall_s
@@ -30,7 +30,7 @@ class Progress:
         self._work: Work = ()
 
     def spoke(self, now_s: float) -> None:
-        """It said something; or it is asked for something after it had done all."""
+        """It said something; or it gets work after it had done all."""
         self._heard_s = self._moved_s = now_s
 
     def moved(self, now_s: float) -> None:

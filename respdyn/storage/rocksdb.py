@@ -9,7 +9,7 @@
     every maintain() seconds: store.maintain()
     store.durable(), store.failure()              what there is to know
 
-It knows no event loop; `pump` serves it with `poll` for whoever has none.
+It knows no event loop; `pump` serves it with `poll` for callers without one.
 
 Every batch is kept until its generation is reported durable. If the storage process dies, another
 is started (at once, then ever more seldom) and gets all of them again; a batch applied twice is
@@ -77,9 +77,9 @@ POLICIES = ("always", "everysec", "no")
 class RocksStore(Store):
     """`Store` in a RocksDB directory, owned by a process of its own.
 
-    `policy` is what durability means when a batch does not ask for `sync`: with `everysec` the
-    storage process also calls fsync once a second; with `always` (the node then asks) and `no`
-    it does not.
+    `policy` is what durability means when a batch does not demand `sync`: with `everysec` the
+    storage process also calls fsync once a second; with `always` (the node then demands it) and
+    `no` it does not.
     """
 
     def __init__(
@@ -128,14 +128,14 @@ class RocksStore(Store):
         self._process_failure = ""
         self._disk_failure = ""
         self._copied: Callable[[str], None] | None = None
-        """Hears when the copy that is being made is finished."""
+        """Called when the copy that is being made is finished."""
         self._was_full = False
         """The socket took no more when it was last tried."""
         self._progress = Progress(stall_s)
         self._is_stalled = False
         self._is_told = False
         self._is_closing = False
-        """The process was asked to end: that it does is no failure."""
+        """The process is to end: that it does is no failure."""
         self._restart_at = 0.0
         self._restart_wait_s = RESTART_FIRST_S
 
@@ -178,8 +178,8 @@ class RocksStore(Store):
     def copy(self, target: Path, done: Callable[[str], None]) -> None:
         """Have everything that was submitted copied to `target`, which must not exist.
 
-        `done` hears "", or why it failed, when the socket is served. Raises `StoreError` when there
-        is nobody to do it, or it is being done.
+        `done` gets "", or why it failed, when the socket is served. Raises `StoreError` when there
+        is no process to do it, or it is being done.
         """
         if self.failure() or self._is_dead or self._link is None:
             raise self._error(self.failure() or "there is no storage process")
@@ -307,7 +307,7 @@ class RocksStore(Store):
         except BlockingIOError:
             self._was_full = True
         except ConnectionError:
-            return  # Reading tells, after what the process still had to say.
+            return  # Reading shows it, after what the process still had to say.
 
     def maintain(self) -> float:
         """Replace a dead process when it is time, and notice one that hangs.

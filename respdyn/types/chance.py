@@ -1,7 +1,7 @@
 """Numbers that look random and follow from a seed, so that a reply can be computed twice.
 
-Nothing below the node reaches for randomness: who draws the seed keeps it, and whoever runs the
-command again, on more copies or for an event, gets the same choice.
+Nothing below the node reaches for randomness: who draws the seed keeps it, and when the command
+is run again, on more copies or for an event, the choice is the same.
 
 Source: splitmix64 (Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014).
 """

@@ -1,4 +1,4 @@
-"""The counter: what a string becomes when it is incremented, exact whoever increments it where.
+"""The counter: what a string becomes when it is incremented, exact whichever nodes increment it.
 
 A *run* is a stretch of increments that one actor made to one key through one unbroken local state.
 Element `c` + the run's actor + the counter of its first dot holds the run's sums (P, N) of what was

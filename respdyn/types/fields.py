@@ -133,7 +133,7 @@ def values_in(cells: Cells) -> list[bytes]:
 
 
 def seen_in(cells: Cells) -> Sums:
-    """All that these cells tell of runs, be it sums or baselines."""
+    """All that these cells say of runs, be it sums or baselines."""
     seen: Sums = {}
     for _, payload in cells:
         tag = payload[_TAG]

@@ -1,6 +1,6 @@
 """The hash: fields that hold a value each, which may be a number that is incremented.
 
-Element `f` + the field's name; what its cells say is told in `fields`. A field has a time to live
+Element `f` + the field's name; what its cells say is in `fields`. A field has a time to live
 of its own by remarks: element `t` + the field's element + what it is bound to (24 bytes: the dot of
 the winning value, or of a field without one the name of each run), payload clock u64, expire_at u64
 (0 = HPERSIST). So HSET ends it, HINCRBY does not; the longest holds, HPERSIST beats any. What has

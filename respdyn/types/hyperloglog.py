@@ -1,4 +1,4 @@
-"""The HyperLogLog: how many different elements were added, told from 16,384 registers of 6 bits.
+"""The HyperLogLog: how many different elements were added, by 16,384 registers of 6 bits.
 
 It is a string, in Redis's own encodings, byte for byte, so GET, SET and DUMP carry it between
 servers:

@@ -4,7 +4,7 @@ A payload is clock u64, value. LSET writes the same position with a new dot: an 
 leaves one item, with the later value; an LSET beside a pop of the item leaves it, with the new one.
 
 A push adds and covers nothing; a pop covers the dots of what it gives. So what is pushed stays
-until somebody has popped or removed just that; of two pops that do not know each other both may
+until a client has popped or removed just that; of two pops that do not know each other both may
 give the same item.
 
 Source: Redis `t_list.c` and `rdb.c`; decision 0053.

@@ -7,8 +7,8 @@ A push gets a major beyond the end that its coordinator sees, and by its clock: 
 right, 2**63 - clock on the left. So of pushes that do not know each other, the items end up in the
 order of their times, those of one command together: these share major and unique, and number a
 level below. What is inserted between two stands beside one of them on its level, or on a level
-below the left one. Unique is four bytes of the actor and of the counter in the item's dot: whoever
-mints a position, nobody else mints it.
+below the left one. Unique is four bytes of the actor and of the counter in the item's dot: no
+two nodes mint the same position.
 
 Source: decision 0053. After Logoot (Weiss et al., 2009), with room for a run of inserts at one
 place, so that positions stay short: after 2000 at one place 28 bytes, at random places 52.
@@ -23,11 +23,11 @@ _TOP: Final = (1 << 32) - 1
 _HALF: Final = 1 << 31
 _HEAD: Final = 16               # bytes of major and unique
 _LEVEL: Final = 12
-_LOWEST: Final = bytes(11) + b"\1"      # a level below all others: digit 0, of nobody
+_LOWEST: Final = bytes(11) + b"\1"      # a level below all others: digit 0, of no item
 
 
 def unique_of(dot: bytes) -> bytes:
-    """What tells the position of an item from all others, given its dot."""
+    """What distinguishes the position of an item from all others, given its dot."""
     return dot[:4] + dot[-4:]
 
 

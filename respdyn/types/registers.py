@@ -1,6 +1,6 @@
 """What a write does to an element that is a value and a counter in one: a field, a score.
 
-What the cells of such an element say is told in `fields`. A value takes the place of all that is
+What the cells of such an element say is in `fields`. A value takes the place of all that is
 seen, and says how much it has seen of the increments of others. An increment adds to its actor's
 own run. A removal covers what it has seen; only if others have incremented does it leave a cell.
 

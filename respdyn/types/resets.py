@@ -46,7 +46,7 @@ def has_dot(entries: list[counters.Entry], stamp: Stamp) -> bool:
 def _early_remarks(record: bytes) -> list[counters.Entry]:
     """Those remarks whose value has not arrived here, which a new state must keep.
 
-    An EXPIRE can overtake the SET it is bound to. Nobody here has seen that value, so it survives
+    An EXPIRE can overtake the SET it is bound to. This node has not seen that value, so it survives
     as a sibling when it comes, and must still find its expiry.
     """
     if record[1] & 3 != codec.EXPIRES:

@@ -1,10 +1,10 @@
 """The members of a sorted set in the order of their scores, kept beside its record.
 
-A record tells the score of one member; ranks and ranges are asked of an `Order`. That of a small
-record is made when it is asked for. That of a big one is made by reading the record once, and
+A record gives the score of one member; an `Order` gives ranks and ranges. That of a small record is
+made when it is needed. That of a big one is made by reading the record once, and
 follows it: a big record says of which states it was made, and what was touched since. An order is
 known by its record's *seal*, mark and count, which is the same wherever the same members stand.
-Orders that nobody has asked for for the longest time are given up when they are too many. What is
+The orders that were unused for longest are given up when they are too many. What is
 kept changes no answer.
 
 Source: Redis `t_zset.c`, where a skip list does this. Marks: decision 0036.

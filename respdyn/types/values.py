@@ -1,8 +1,8 @@
 """Values: what may be asked of a key whatever it holds: its kind, whether it is there, until when.
 
 `KINDS` lists, by the first byte of an element, which kind of value such elements make up, and its
-functions. Everything below `commands/` asks here, and so do the commands that take any key; only a
-type's own commands know its module. A new type is a module, its commands, and a row here.
+functions. Everything below `commands/` calls these, and so do the commands that take any key; only
+a type's own commands know its module. A new type is a module, its commands, and a row here.
 
 An element whose first byte is not listed (`x`, `b`, one of a later version) makes no key exist.
 Where concurrent writes left a key with elements of two kinds, the newer kind is shown: a function
@@ -10,7 +10,7 @@ of the joined state alone. A kind of an element map is as new as its newest birt
 newest cell, by (clock, dot). The other kind is hidden until a write covers it, and counts as a
 sibling. If what is shown has expired, the key is absent.
 
-The usual key, a PLAIN string, is answered from its bytes; the table is asked about all others.
+The usual key, a PLAIN string, is answered from its bytes; the table serves all others.
 
 Source: SEMANTICS 3, 4 and 5.
 """
@@ -138,7 +138,7 @@ def kinds_in(record: bytes) -> list[Kind]:
     if len(kinds) < 2:
         return list(kinds.values())
     newest = dict.fromkeys(kinds, b"")
-    is_map = record[1] & ELEMENTS       # then nothing that tells of an age is among its elements
+    is_map = record[1] & ELEMENTS       # then nothing that shows an age is among its elements
     for element, dot, payload in key_entries_of(record) if is_map else codec.entries_of(record):
         if element[:1] == BIRTH:
             kind = KINDS.get(payload[8])
@@ -179,7 +179,7 @@ def text(record: bytes, now_ms: int) -> bytes | None:
 
 
 def view(record: bytes, now_ms: int) -> memoryview | None:
-    """As `text`, without a copy: for whoever looks at a part of what may be half a gigabyte."""
+    """As `text`, without a copy: for commands that read a part of what may be half a gigabyte."""
     form = record[1] if record else 0
     if form == LONE:
         return memoryview(record)[PLAIN_VALUE:]
@@ -258,7 +258,7 @@ def kind_at(record: bytes, now_ms: int) -> str:
 
 
 def written_ms(record: bytes) -> int:
-    """When it was last written, in ms since 1970, by the clock of whoever did."""
+    """When it was last written, in ms since 1970, by the writer's clock."""
     return codec.max_clock(record) >> _CLOCK_BITS
 
 

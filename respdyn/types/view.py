@@ -98,7 +98,7 @@ class View:
         return self.exists
 
     def _read(self) -> None:
-        """What concerns the key as a whole; its elements are read when they are asked for."""
+        """What concerns the key as a whole; its elements are read when they are needed."""
         if self.record[1] & codec.ELEMENTS:
             self._take(element_map.key_entries_of(self.record))
         else:
@@ -158,7 +158,7 @@ class View:
         return self.elements_of(letter)[-count:] if count else []
 
     def _is_unread(self) -> bool:
-        """Whether the record's bytes tell all, and its elements were not read yet."""
+        """Whether the record's bytes say all, and its elements were not read yet."""
         return (
             self.record[1] & (codec.ELEMENTS | codec.BIG) == codec.ELEMENTS
             and not self._is_read and not self.is_changed()

@@ -94,7 +94,7 @@ def test_a_lost_zone_is_named_and_not_only_its_nodes() -> None:
     ("refused: wrong peer secret", "peer-secret"),
     ("the peer belongs to cluster 1b2c3d4e, this node to b1001234", "another cluster"),
     ("no answer within 2 s", "network is cut"),
-    ("nobody listens there", "start it again with the same settings"),
+    ("no server listens there", "start it again with the same settings"),
     ("a connection stands, and nothing comes back", "does not reach this node"),
 ])
 def test_why_a_node_cannot_be_reached_is_said(reason: str, step: str) -> None:

@@ -13,8 +13,8 @@ NOBODY = b"-ERR nothing is staged\r\n"
     ("DYN.CLUSTER LEAVE 10.0.0.9:6379", b"-ERR no member 10.0.0.9:6379; see DYN.CLUSTER MEMBERS"
      b"\r\n"),
     ("DYN.CLUSTER FORCE-REMOVE 127.0.0.1:6379",
-     b"-ERR nobody would be left to own anything\r\n"),
-    ("DYN.CLUSTER LEAVE 127.0.0.1:6379", b"-ERR nobody would be left to own anything\r\n"),
+     b"-ERR no node would be left to own anything\r\n"),
+    ("DYN.CLUSTER LEAVE 127.0.0.1:6379", b"-ERR no node would be left to own anything\r\n"),
     ("DYN.CLUSTER REPLACE 127.0.0.1:6379 10.0.0.9:6379", b"-ERR no node 10.0.0.9:6379 waits to "
      b"join; start it with --seeds. No node waits\r\n"),
     ("DYN.CLUSTER RENEW-KEYS", b"+OK\r\n"),

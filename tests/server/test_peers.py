@@ -94,7 +94,7 @@ def test_the_node_hears_why_somebody_cannot_be_reached_until_he_is(server: Serve
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
     server.node.wanted = {f"{LOOPBACK}:{port}": None}
-    until(lambda: unreached == {f"{LOOPBACK}:{port}": "nobody listens there"}, "it is told")
+    until(lambda: unreached == {f"{LOOPBACK}:{port}": "no server listens there"}, "it is told")
     with served("b", peer_secret="other") as other:
         introduce(server, other)
         address = f"{LOOPBACK}:{other.peer_port}"

@@ -7,7 +7,7 @@ from respdyn.sim.plan import draw
 from respdyn.sim.run import run
 
 SEEDS = range(1, 9)
-COMPLAINT = "although nobody writes"
+COMPLAINT = "although no client writes"
 
 
 class Silent(Exchange):
