@@ -86,10 +86,10 @@ def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 def script_load(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
     context.router.check_ready(lookup(argv))
-    if session.pending:
+    if session.pending and session.exec_target is None:
         context.router.put_back(session)
         return None
-    context.sessions.scripting.load(argv[2], session.hold(), session.terms.timeout_ms)
+    context.sessions.scripting.load(argv[2], session, session.terms.timeout_ms)
     if session.exec_target is None:
         session.bar()
     return None

@@ -146,9 +146,10 @@ class Scripting:
                         self.scripts.keep(sha, body, False)
         return bytes(self.scripts.find(sha) is not None for sha in hashes)
 
-    def load(self, body: bytes, waiter: Waiter, timeout_ms: int) -> None:
-        """SCRIPT LOAD: compile it, know it, send it to every peer."""
+    def load(self, body: bytes, target: Target, timeout_ms: int) -> None:
+        """SCRIPT LOAD: compile it, know it, send it to every peer. Raises `ReplyError`."""
         shebang_of(body)
+        waiter = target.hold()
         deadline_ms = self._node.now.now_ms + timeout_ms
         sha = sha_of(body)
 

@@ -69,6 +69,9 @@ STORIES = {
               " / EXEC",
     "unwatch inside": "WATCH a / 2:SET a 1 / MULTI / UNWATCH / EXEC / MULTI / UNWATCH / EXEC",
     "auth inside": "MULTI / AUTH x / EXEC",
+    "scripts inside": "MULTI / PING / SCRIPT LOAD return\\x201 / SCRIPT LOAD ( / SCRIPT LOAD #!no"
+                      " / SCRIPT EXISTS x / SCRIPT LOAD / EXEC / SCRIPT LOAD #!no / MULTI / PING"
+                      " / SCRIPT LOAD #!no / SCRIPT LOAD local / SCRIPT LOAD x=1 / EXEC / PING",
     "at the end": "MULTI / SET a 1 / QUIT",
 }
 
