@@ -27,10 +27,6 @@ NOT_TOLD = {
         ("failover", "psync", "replconf", "replicaof", "slaveof", "sync"),
         "would make Redis follow another; refused here",
     ),
-    **dict.fromkeys(
-        ("blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"),
-        "waits for another connection; tests/commands/test_waiting tells stories of several",
-    ),
     "pfcount": "Redis writes what it has counted into the string",
     "wait": "counts replicas, which Redis alone has not",
     "script|debug": "Redis's debugger forks, which no pipeline can follow; there is none here",
@@ -44,6 +40,10 @@ TOLD_BY_STEPS = {
     **dict.fromkeys(
         ("psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"),
         "answered once for each channel",
+    ),
+    **dict.fromkeys(
+        ("blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"),
+        "waits for another connection",
     ),
     **dict.fromkeys(("client|tracking", "monitor"), "things come that nobody asked for"),
     "client|reply": "fewer replies than commands",
@@ -94,7 +94,17 @@ OWN_CONTENT = {
 # Redis's help lists subcommands that are not here.
 HELP = "the subcommands that there are"
 
-_TOLERANCES = {"ttl": 1, "expiretime": 2, "pttl": 2000, "pexpiretime": 2000}
+# In any order: Redis's is that of its memory.
+UNORDERED = {
+    **dict.fromkeys(("hkeys", "hvals", "hgetall"), "fields come sorted here"),
+    **dict.fromkeys(("smembers", "sinter", "sunion", "sdiff"), "members come sorted here"),
+}
+# Redis chooses, and so do we; what SPOP takes away decides what is told of the key from then on.
+CHANCE = ("hrandfield", "srandmember", "zrandmember")
+TAKEN_BY_CHANCE = b"SPOP"
+
+# A machine with much else to do lets seconds pass between what the two are told.
+_TOLERANCES = {"ttl": 20, "expiretime": 20, "pttl": 20_000, "pexpiretime": 20_000}
 
 
 def same(name: str, argv: Words, mine: bytes, theirs: bytes) -> bool:
@@ -115,6 +125,13 @@ def same(name: str, argv: Words, mine: bytes, theirs: bytes) -> bool:
         }
     if name == "scan":
         return _same_scan(argv, mine, theirs)
+    if name in ("hscan", "sscan", "zscan"):
+        return _same_elements(argv, mine, theirs, 1 if name == "sscan" else 2)
+    if name in UNORDERED:
+        return _bag(mine, 2 if name == "hgetall" else 1) == _bag(
+            theirs, 2 if name == "hgetall" else 1)
+    if name in CHANCE:
+        return _as_many(mine, theirs)
     return any(is_meant(argv, mine, theirs) for is_meant, _ in MEANT.get(name, ()))
 
 
@@ -166,6 +183,30 @@ def _same_scan(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return sorted(members(keys)) == sorted(members(their_keys))
 
 
+def _same_elements(argv: Words, mine: bytes, theirs: bytes, size: int) -> bool:
+    """As `_same_scan`, of a key's elements, each of so many parts."""
+    if not mine[:1] == theirs[:1] == b"*":
+        return False
+    (cursor, found), (their_cursor, others) = members(mine), members(theirs)
+    return argv[2] != b"0" or cursor != their_cursor or _bag(found, size) == _bag(others, size)
+
+
+def _bag(reply: bytes, size: int) -> tuple[bytes, list[bytes]]:
+    """What an array has, in no order, in pieces of so many parts; its kind before."""
+    if reply[:1] not in b"*~%":
+        return reply, []
+    parts = members(reply)
+    return reply[:1], sorted(
+        b"".join(parts[at:at + size]) for at in range(0, len(parts), size))
+
+
+def _as_many(mine: bytes, theirs: bytes) -> bool:
+    """Two choices of elements: as many, of one shape."""
+    if kind_of(mine) != kind_of(theirs):
+        return False
+    return mine[:1] not in b"*~%" or len(members(mine)) == len(members(theirs))
+
+
 def _at_least(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return mine[:1] == theirs[:1] == b":" and int(mine[1:]) >= int(theirs[1:])
 
@@ -174,11 +215,14 @@ def _size_or_gone(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return theirs[:1] == b":" and (mine[:1] == b":" or kind_of(mine) == b"_")
 
 
-_ENCODINGS = frozenset((b"$3\r\nint\r\n", b"$6\r\nembstr\r\n", b"$3\r\nraw\r\n"))
+_ENCODINGS = tuple(
+    {b"$%d\r\n%b\r\n" % (len(name), name) for name in names}
+    for names in ((b"int", b"embstr", b"raw"), (b"intset", b"hashtable"))
+)
 
 
-def _of_a_string(argv: Words, mine: bytes, theirs: bytes) -> bool:
-    return {mine, theirs} <= _ENCODINGS
+def _of_one_kind(argv: Words, mine: bytes, theirs: bytes) -> bool:
+    return any({mine, theirs} <= names for names in _ENCODINGS)
 
 
 def unheard(argv: Words) -> set[bytes]:
@@ -195,8 +239,9 @@ def unheard(argv: Words) -> set[bytes]:
 # Differences of single commands: what to look at, and why it is so.
 MEANT: dict[str, tuple[tuple[Same, str], ...]] = {
     "memory|usage": ((_size_or_gone, "its own memory; and Redis still finds what has expired"),),
-    "object|encoding": ((_of_a_string, "here it follows from the value; Redis remembers how that"
-                                       " came about: one that was changed in place is raw"),),
+    "object|encoding": ((_of_one_kind, "here it follows from the value; Redis remembers how that"
+                                       " came about: one that was changed in place is raw, a set"
+                                       " that had a word in it is a hashtable"),),
     "dbsize": ((_at_least, "what has expired is counted until it is overwritten or collected;"
                            " Redis looks for it ten times a second"),),
 }

@@ -85,6 +85,18 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
 }
 _LONGEST = 3            # repetitions of what may repeat
 
+# Groups of commands that tell a story together, what of them there must be most of, and what is
+# told with each.
+FAMILIES = (
+    ("string", "bitmap", "hyperloglog"), ("hash",), ("set",), ("list",), ("sorted-set", "geo"),
+)
+_ADDING = frozenset((
+    "set", "setrange", "setbit", "pfadd", "hset", "hincrby", "hincrbyfloat", "sadd", "rpush",
+    "lpush", "zadd", "zincrby", "geoadd",
+))
+_AROUND = ("generic",)
+_ABOUT_NO_KEY = frozenset(("object|help", "randomkey"))
+
 
 def command_strategy(
     command: Command, choices: Mapping[str, Sequence[bytes]] = MappingProxyType({})
@@ -180,14 +192,29 @@ def story_strategy(
 ) -> st.SearchStrategy[list[Words]]:
     """Sequences of commands. Those that write a value are more frequent than the table has them.
 
-    Every third is a transaction, and may have been spoilt before it begins.
+    Most tell of one family of commands, for what it does to a key is seen only by commands of its
+    own. Every third is a transaction, and may have been spoilt before it begins.
     """
     made = {one.name: command_strategy(one, choices) for one in commands}
     often = [one for one in commands if one.name in ("set", "incr", "append")] * 3
-    word = st.sampled_from([*commands, *often]).flatmap(lambda command: made[command.name])
+    casts = [[*commands, *often]]
+    for family in FAMILIES:
+        own = [one for one in commands if one.group in family]
+        adding = [one for one in own if one.name in _ADDING] * 2
+        around = [one for one in commands if one.group in _AROUND and one.name not in _ABOUT_NO_KEY]
+        casts.append([*own, *own, *adding, *around] if own else casts[0])
+    return st.sampled_from(casts).flatmap(
+        lambda cast: _of_these(st.sampled_from(cast).flatmap(lambda one: made[one.name]), longest,
+                               "multi" in made)
+    )
+
+
+def _of_these(
+    word: st.SearchStrategy[Words], longest: int, has_transactions: bool
+) -> st.SearchStrategy[list[Words]]:
     plain = st.lists(word, min_size=1, max_size=longest)
     before = st.lists(word, max_size=3)
     in_one = st.tuples(before, st.lists(word, max_size=longest)).map(
         lambda parts: [*parts[0], [b"MULTI"], *parts[1], [b"EXEC"]]
     )
-    return st.one_of(plain, plain, in_one) if "multi" in made else plain
+    return st.one_of(plain, plain, in_one) if has_transactions else plain

@@ -6,6 +6,7 @@ there is something to hear of. Words come from the declarations, as in `generate
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from hypothesis import strategies as st
 
@@ -39,11 +40,26 @@ PUBSUB_COMMANDS = (
     "pubsub|numpat", "pubsub|shardchannels", "pubsub|shardnumsub",
 )
 TRANSACTION_COMMANDS = ("multi", "multi", "exec", "exec", "discard", "watch", "watch", "unwatch")
+WAITING_COMMANDS = (
+    "blpop", "blpop", "brpop", "blmove", "blmove", "brpoplpush", "blmpop", "bzpopmin", "bzpopmax",
+    "bzmpop",
+)
+WAKING_COMMANDS = (
+    "rpush", "rpush", "lpush", "lpush", "zadd", "zadd", "zincrby", "rename", "copy", "move",
+    "lmove", "rpoplpush", "linsert", "lpushx", "zunionstore", "zrangestore", "geoadd", "sort",
+    "set", "sadd", "del", "lpop", "zpopmin", "ltrim", "lrem", "client|unblock", "client|kill",
+    "client|list", "select", "exec", "multi", "ping", "expire", "lmpop", "zmpop", "flushall",
+)
 KINDS = (
     KEY_COMMANDS, KEY_COMMANDS, KEY_COMMANDS, TRACKING_COMMANDS, CONNECTION_COMMANDS,
     PUBSUB_COMMANDS, TRANSACTION_COMMANDS,
 )
-NAMES = tuple(dict.fromkeys(name for kind in KINDS for name in kind))
+# Of stories of clients that wait for something to take.
+KINDS_OF_WAITING = (
+    WAITING_COMMANDS, WAITING_COMMANDS, WAKING_COMMANDS, WAKING_COMMANDS, WAKING_COMMANDS,
+    TRANSACTION_COMMANDS,
+)
+NAMES = tuple(dict.fromkeys(name for kind in (*KINDS, *KINDS_OF_WAITING) for name in kind))
 
 EVENT_CLASSES = (b"", b"", b"KEA", b"KEAnm", b"Kg", b"E$n", b"Ex")
 
@@ -64,11 +80,24 @@ _HERE: dict[str, Sequence[bytes]] = {
     "unix-time-milliseconds": (b"5000000000001", b"6000000000000"),
     "milliseconds": (b"100000000", b"20000000000"),
 }
+# Few keys, so that what one waits for comes; and nobody waits for some time: a clock would decide.
+_OF_WAITING = {
+    "key": (b"a", b"a", b"a", b"b"), "timeout": (b"0", b"0", b"0", b"0", b"-1", b"x"),
+    "index": (b"0", b"0", b"1"), "destination-db": (b"0", b"1"),
+}
 _OF_KILL = {"type": (b"NORMAL", b"pubsub", b"MASTER", b"nope")}
 # All are stopped for a moment, which the prompter sees the end of; or those that write for so long
 # that a story is over before. One after the other would stop all for long: each story has one kind.
 _SHORT_PAUSES = (b"0", b"1", b"20", b"-1", b"x")
 _LONG_PAUSE = b"100000"
+
+
+class Story(Enum):
+    """What a scene is about."""
+
+    OF_SHORT_PAUSES = 0
+    OF_LONG_PAUSES = 1
+    OF_WAITING = 2
 
 
 @dataclass(frozen=True)
@@ -82,35 +111,39 @@ class Scene:
 
 def scene_strategy(longest: int = LONGEST) -> st.SearchStrategy[Scene]:
     """Stories of `CAST` connections."""
-    return st.booleans().flatmap(lambda is_long: st.builds(
+    return st.sampled_from(Story).flatmap(lambda story: st.builds(
         Scene, st.sampled_from(EVENT_CLASSES), st.tuples(*[st.booleans()] * CAST),
         st.lists(
-            st.tuples(st.integers(0, CAST - 1), _any_command(is_long)), min_size=1,
+            st.tuples(st.integers(0, CAST - 1), _any_command(story)), min_size=1,
             max_size=longest,
         ).map(tuple),
     ))
 
 
-def _any_command(is_long: bool) -> st.SearchStrategy[tuple[bytes, ...]]:
-    return st.sampled_from(KINDS).flatmap(st.sampled_from).flatmap(
-        lambda name: _of(name, is_long)
+def _any_command(story: Story) -> st.SearchStrategy[tuple[bytes, ...]]:
+    kinds = KINDS_OF_WAITING if story is Story.OF_WAITING else KINDS
+    return st.sampled_from(kinds).flatmap(st.sampled_from).flatmap(
+        lambda name: _of(name, story)
     )
 
 
-_made: dict[tuple[str, bool], st.SearchStrategy[tuple[bytes, ...]]] = {}
+_made: dict[tuple[str, Story], st.SearchStrategy[tuple[bytes, ...]]] = {}
 
 
-def _of(name: str, is_long: bool) -> st.SearchStrategy[tuple[bytes, ...]]:
+def _of(name: str, story: Story) -> st.SearchStrategy[tuple[bytes, ...]]:
     """One command, its words sensible more often than not."""
-    if (name, is_long) not in _made:
-        words = command_strategy(declared(name), _words_for(name, is_long)).map(tuple)
+    if (name, story) not in _made:
+        words = command_strategy(declared(name), _words_for(name, story)).map(tuple)
         if name == "client|pause":
-            words = words.map(lambda argv: _pause(argv, is_long))
-        _made[name, is_long] = words
-    return _made[name, is_long]
+            words = words.map(lambda argv: _pause(argv, story is Story.OF_LONG_PAUSES))
+        _made[name, story] = words
+    return _made[name, story]
 
 
-def _words_for(name: str, is_long: bool) -> Mapping[str, Sequence[bytes]]:
+def _words_for(name: str, story: Story) -> Mapping[str, Sequence[bytes]]:
+    if story is Story.OF_WAITING:
+        return {**_HERE, **_OF_KILL, **_OF_WAITING}
+    is_long = story is Story.OF_LONG_PAUSES
     if name == "client|kill":
         return {**_HERE, **_OF_KILL}
     if name == "client|pause":

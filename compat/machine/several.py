@@ -78,7 +78,11 @@ class Stage:
             keys = sorted(members(theirs[at]))
             if sorted(members(mine[at])) != keys:
                 raise Differs(_tell_of(scene, told, -1, mine, theirs))
-        look = [[b"GET", key.split(b"\r\n", 1)[1][:-2]] for key in keys]
+        names = [key.split(b"\r\n", 1)[1][:-2] for key in keys]
+        look = [words for name in names for words in (
+            [b"GET", name], [b"LRANGE", name, b"0", b"-1"],
+            [b"ZRANGE", name, b"0", b"-1", b"WITHSCORES"],
+        )]
         if look and (mine := self._mine.prompt(look)) != (theirs := self._theirs.prompt(look)):
             raise Differs(_tell_of(scene, [*told, *look], -1, mine, theirs))
 

@@ -174,8 +174,12 @@ class Scripts:
         return [b"" if script is None else script.body for script in found]
 
     def kill(self) -> bool:
-        """End what has been in the process for the longest time; whether there was anything."""
-        oldest = next(iter(self._running.values()), None)
+        """End the script that has been in the process for the longest time; whether there was one.
+
+        A text that is only compiled runs nothing.
+        """
+        oldest = next(
+            (one for one in self._running.values() if not isinstance(one, CompileWaiter)), None)
         if oldest is not None:
             oldest.kill()
         return oldest is not None
@@ -314,7 +318,7 @@ class CompileWaiter:
         self._again(self)
 
     def kill(self) -> None:
-        """It is soon over."""
+        """It is no script that runs."""
 
     def fail(self, text: str) -> None:
         """The process died of it, or took too long."""

@@ -457,11 +457,13 @@ class Client(asyncio.Protocol):
         self.close()
 
     def _finish(self) -> None:
-        """The client sends no more: answer what it has sent, and close."""
+        """The client sends no more: answer what it has sent, and close. One that waits is gone."""
         session = self._session
         if session is None:
             return
-        if session.backlog:
+        if session.blocked:
+            self.abort()
+        elif session.backlog:
             self._hold()        # what waits to be begun comes first
         else:
             self.close()

@@ -126,6 +126,7 @@ class BlockedClients:
             return
         self.by_number[one.number] = one
         one.session.blocked = one.number
+        one.session.mark()      # its client may have hung up since
         one.session.load.held -= 1
         one.is_registered = True
         if one.deadline_ms != NEVER:

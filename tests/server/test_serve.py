@@ -58,6 +58,22 @@ def test_a_node_serves_reports_and_stops() -> None:
         assert "stopped flushed=yes" in one.output
 
 
+def test_who_waits_and_hangs_up_is_given_nothing() -> None:
+    with node(MEMORY) as (_, port):
+        other = Wire(port)
+        for behind in (b"", b"PING\r\nSET k v\r\n"):
+            gone = Wire(port)
+            gone.send(b"BLPOP l 0\r\n" + behind)
+            told = b""
+            while b"blocked_clients:1\r\n" not in told:
+                other.send(b"INFO clients\r\n")
+                told = other.socket.recv(4096)
+            gone.socket.shutdown(socket.SHUT_WR)
+            assert gone.rest() == b""
+            other.send(b"RPUSH l x\r\nLLEN l\r\nDEL l\r\nGET k\r\n")
+            other.expect(b":1\r\n:1\r\n:1\r\n$-1\r\n")
+
+
 @pytest.mark.parametrize("garbage", [
     b"POST /metrics HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + bytes(300), b"GET " + b"a" * 20_000,
     b"PING\r\n",

@@ -71,7 +71,8 @@ STORIES = {
     "auth inside": "MULTI / AUTH x / EXEC",
     "scripts inside": "MULTI / PING / SCRIPT LOAD return\\x201 / SCRIPT LOAD ( / SCRIPT LOAD #!no"
                       " / SCRIPT EXISTS x / SCRIPT LOAD / EXEC / SCRIPT LOAD #!no / MULTI / PING"
-                      " / SCRIPT LOAD #!no / SCRIPT LOAD local / SCRIPT LOAD x=1 / EXEC / PING",
+                      " / SCRIPT LOAD #!no / SCRIPT LOAD local / SCRIPT LOAD x=1"
+                      " / SCRIPT KILL / EXEC / PING",
     "at the end": "MULTI / SET a 1 / QUIT",
 }
 
