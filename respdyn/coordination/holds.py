@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from respdyn.causal.codec import LIVE, context_of
+from respdyn.causal.parts import flat
 from respdyn.cluster.messages import NOT_RUN
 from respdyn.cluster.quorum import Waiter
 from respdyn.coordination.calls import Continuation, Gathering, Part
@@ -162,7 +163,7 @@ class HoldExecution(GroupExecution):
         clock = node.clock.now(node.now.wall_ms)
         node.clock.last = clock + dots
         self._loans[name] = _Loan(record, counter, floor, identity.actor)
-        return Given(name, record, floor, bytes(identity.actor), counter, dots, clock)
+        return Given(name, flat(record), floor, bytes(identity.actor), counter, dots, clock)
 
     def _refused(self, outcome: GroupOutcome) -> None:
         """It has ended before anything was lent."""

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
+from respdyn.causal.parts import flat
 from respdyn.cluster.messages import UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.coordination.calls import Continuation, QueuedGroup, Updating
@@ -142,7 +143,7 @@ class ScriptExecution(ScriptKeys):
         plan = self._node.plans[slot_of_locator(name)]
         floor = identity.floors.get(plan.partition, identity.floor)
         self._given[name] = _Lent(record, floor)
-        return Given(name, record, floor)
+        return Given(name, flat(record), floor)
 
     def _why_not_write(self) -> str:
         """The refusal that the first write of the script is to hear."""

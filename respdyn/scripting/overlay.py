@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from respdyn.causal.codec import ROW_BYTES, join_records, rows_of
 from respdyn.causal.dot import Stamp, intern_actor
+from respdyn.causal.parts import fitting
 from respdyn.causal.tokens import Seal
 from respdyn.commands.arguments import parse_int32
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Argv, Command, Then
@@ -260,6 +261,8 @@ class Overlay:
             if self._undo is not None:
                 self._undo.setdefault(name, (key.record, key.delta, len(key.events)))
             key.record = join_records(before, delta) if before else delta
+            if key.delta:               # one change of a large record does not pay for its trees
+                key.record = fitting(key.record)
             key.delta = join_records(key.delta, delta) if key.delta else delta
             key.reports = key.reports or command.reports_siblings
         if self._job.tells_events:

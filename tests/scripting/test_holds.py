@@ -105,3 +105,40 @@ def test_a_key_is_held_while_the_script_runs_and_no_longer() -> None:
     assert isinstance(one.receive(), int)
     assert isinstance(two.receive(), int)
     assert little.client("C")("GET", b) in (b"script!", b"script")
+
+
+MOVE = """
+local first = redis.call('lpop', KEYS[1])
+redis.call('hset', KEYS[2], first, ARGV[1])
+redis.call('zadd', KEYS[3], redis.call('zcard', KEYS[3]), first)
+redis.call('sadd', KEYS[4], first)
+redis.call('srem', KEYS[4], 'm7')
+return {redis.call('llen', KEYS[1]), redis.call('hlen', KEYS[2]), redis.call('zcard', KEYS[3]),
+        redis.call('scard', KEYS[4])}
+"""
+
+
+@pytest.mark.parametrize("name", "ABC")
+def test_scripts_run_on_big_collections_of_every_coordinator(name: str) -> None:
+    """What is kept as trees goes to the process, and to who borrows it, in one piece."""
+    little = Little(3).ready()
+    client = little.client(name)
+    for coordinator in "ABC":
+        keys = [f"{kind}{{{little.key_of(coordinator)}}}" for kind in "lhzs"]
+        for number in range(400):
+            client("RPUSH", keys[0], f"item{number}")
+            client("HSET", keys[1], f"f{number}", "x" * 10)
+            client("ZADD", keys[2], number, f"m{number}")
+            client("SADD", keys[3], f"m{number}")
+        for turn in range(3):
+            assert client("EVAL", MOVE, 4, *keys, "done") == [
+                399 - turn, 401 + turn, 401 + turn, 400 + turn,
+            ]
+        assert client("LINDEX", keys[0], 0) == b"item3"
+        assert client("HGET", keys[1], "item2") == b"done"
+        assert client("ZSCORE", keys[2], "item2") == b"402"
+        assert client("SISMEMBER", keys[3], "m7") == 0
+        assert client("EVAL", "return redis.call('del', unpack(KEYS))", 4, *keys) == 4
+        assert client("EXISTS", *keys) == 0
+    little.run(20)
+    assert idle(little)
