@@ -13,7 +13,7 @@ _HEAD = """\
 
 Every command of Redis 7.0.15, as its redis-server lists them, and what becomes of it here. Replies
 and error texts are those of Redis unless *differs* says otherwise; that they are is tried with
-random commands told to both ([compat](compat.md)).
+random commands sent to both ([compat](compat.md)).
 
 What a command promises when several nodes work at once:
 
@@ -37,8 +37,8 @@ DIFFERS = {
     "copy": "not one step: looks, then writes; no event `keymiss`",
     "dbsize": "counts what has expired until it is overwritten or collected",
     "bitop": "not one step: reads, then writes",
-    "flushall": "also what was written before it at nodes that are away; caches hear of it only if"
-                " there was something to clear",
+    "flushall": "also what was written before it at nodes that are away; caches are notified only"
+                " if there was something to clear",
     **dict.fromkeys(("hgetall", "hkeys", "hvals"), "sorted by field"),
     "hscan": "cursors are places in an order of checksums; any node goes on with them",
     "sscan": "cursors are places in an order of checksums; any node goes on with them",
@@ -82,7 +82,7 @@ DIFFERS = {
     "memory|usage": "what one replica spends",
     "mset": "not one step: others may see some keys before the rest",
     "msetnx": "not one step: answers an error if another client came between",
-    "move": "not one step: writes there, then removes here; the event `move_to` is told first",
+    "move": "not one step: writes there, then removes here; the event `move_to` comes first",
     "monitor": "what clients ask of this node",
     "object|encoding": "follows from the value; `raw` only for what is long",
     "object|freq": "the error that Redis gives without an LFU policy, but for its advice",
@@ -90,9 +90,9 @@ DIFFERS = {
     "slowlog|get": "waiting counts; a last word names the node that was waited for",
     "pfcount": "only reads: the string's cached count is not filled; of several keys not one step",
     "pfmerge": "not one step: reads each key, then merges",
-    "pfselftest": "counts fewer elements, so that nobody waits for it",
-    "rename": "not one step: writes, then removes; the event `rename_to` is told first",
-    "renamenx": "not one step: writes, then removes; the event `rename_to` is told first",
+    "pfselftest": "counts fewer elements, to be quick",
+    "rename": "not one step: writes, then removes; the event `rename_to` comes first",
+    "renamenx": "not one step: writes, then removes; the event `rename_to` comes first",
     "role": "master without replicas, whatever node is asked",
     "randomkey": "of the whole cluster on the client port",
     "scan": "of the whole cluster on the client port; cursors are longer",
