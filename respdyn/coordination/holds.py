@@ -53,7 +53,7 @@ class Holds:
         self.groups = groups
         self._held: dict[tuple[str, int], HoldExecution] = {}
 
-    def hold(self, peer: str, hold: Hold, deadline_ms: int, until_ms: int, waiter: Waiter) -> None:
+    def hold(self, peer: str, hold: Hold, deadline_ms: int, waiter: Waiter) -> None:
         """Take keys for a peer's script; `waiter` hears what is lent, `BUSY`, or why not."""
         groups, key = self.groups, (peer, hold.number)
         if key in self._held:
@@ -61,7 +61,7 @@ class Holds:
         if not hold.waits and any(name in groups.dispatcher.busy for name in hold.names):
             waiter.fill(BUSY)
             return
-        execution = HoldExecution(groups, hold, deadline_ms, until_ms, waiter, self._ended, key)
+        execution = HoldExecution(groups, hold, deadline_ms, waiter, self._ended, key)
         self._held[key] = execution
         groups.running += 1
         execution.start()
@@ -99,10 +99,10 @@ class HoldExecution(GroupExecution):
     """One hold: keys taken and read as for a group, whose step another node does."""
 
     def __init__(
-        self, groups: Groups, hold: Hold, deadline_ms: int, until_ms: int, waiter: Waiter,
-        ended: object, key: tuple[str, int],
+        self, groups: Groups, hold: Hold, deadline_ms: int, waiter: Waiter, ended: object,
+        key: tuple[str, int],
     ) -> None:
-        super().__init__(groups, Group([], [], hold.r), deadline_ms, until_ms, self._refused)
+        super().__init__(groups, Group([], [], hold.r), deadline_ms, 0, self._refused)
         self.ends_ms = deadline_ms + MARGIN_MS
         self._hold = hold
         self._waiter = waiter
@@ -123,11 +123,10 @@ class HoldExecution(GroupExecution):
 
     def _refusal(self) -> GroupOutcome:
         here = self._node.identity.node_id
-        if self._until_ms and self._now.now_ms > self._until_ms and not self._loans:
-            return NOT_RUN
         for name in self._locators:
             plan = self._node.plans[slot_of_locator(name)]
-            if not plan.is_owner or plan.coordinator != here:
+            # Whoever asks once more sees others up than this node does: any owner will do.
+            if not plan.is_owner or (plan.coordinator != here and not self._hold.waits):
                 return NOT_RUN
             wanted = min(self._r, plan.n)
             answers = (plan.replicas if self._is_sloppy else plan.strict).answers
@@ -227,7 +226,6 @@ def _all_stored(replies: list[bytes]) -> bytes:
 
 def ship(
     groups: Groups, change: Change, place: Waiter, w: int, is_sloppy: bool, deadline_ms: int,
-    until_ms: int = 0,
 ) -> None:
     """Join what a script has written to a key here, and ship it; `place` hears when W is met."""
     name, delta = change.locator, change.delta
@@ -244,5 +242,5 @@ def ship(
     waiter = place if events is None else events.wait(place, name, change.events)
     groups.coordinator.write(
         plan, waiter, OK, name, delta, w, is_sloppy, deadline_ms,
-        change.reports_siblings and delta[1] & LIVE != 0, until_ms,
+        change.reports_siblings and delta[1] & LIVE != 0,
     )

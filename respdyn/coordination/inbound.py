@@ -174,7 +174,7 @@ class Inbound:
             call = call.with_least(least)
         # It ends a little before its sender gives it up, who then hears how.
         deadline_ms = self._now.now_ms + timeout_ms * 9 // 10
-        self._scripts.forwarded(call, deadline_ms, until_ms, waiter)
+        self._scripts.forwarded(call, deadline_ms, waiter)
 
     def _run_hold(
         self, peer: str, argv: list[bytes], timeout_ms: int, until_ms: int, waiter: Waiter
@@ -186,7 +186,7 @@ class Inbound:
         elif not self._node.plans or self._now.now_ms > until_ms:
             waiter.fill(NOT_RUN)
         else:
-            holds.hold(peer, read_hold(argv[-1]), deadline_ms, until_ms, waiter)
+            holds.hold(peer, read_hold(argv[-1]), deadline_ms, waiter)
 
     def _run_group(
         self, body: bytes, timeout_ms: int, until_ms: int, waiter: Waiter, least: Terms

@@ -19,7 +19,7 @@ from respdyn.coordination.groups import GroupExecution, Groups
 from respdyn.coordination.may_write import NO_OWNER, too_few
 from respdyn.coordination.script_messages import ScriptCall
 from respdyn.coordination.scripts import DOTS, Scripts
-from respdyn.ring.hashing import Locator, slot_of, slot_of_locator
+from respdyn.ring.hashing import Locator, slot_of_locator
 from respdyn.ring.hashing import locator as locator_of
 
 
@@ -27,10 +27,10 @@ class ScriptKeys(GroupExecution):
     """Takes all that a script has declared, and all that it has asked for; then `_run` runs it."""
 
     def __init__(
-        self, groups: Groups, scripts: Scripts, call: ScriptCall, deadline_ms: int, until_ms: int,
+        self, groups: Groups, scripts: Scripts, call: ScriptCall, deadline_ms: int,
         done: Callable[[GroupOutcome], None],
     ) -> None:
-        super().__init__(groups, Group([], [], call.r), deadline_ms, until_ms, done)
+        super().__init__(groups, Group([], [], call.r), deadline_ms, 0, done)
         self._scripts = scripts
         self._call = call
         self._r, self._w, self._is_sloppy = call.r, call.w, call.sloppy
@@ -109,6 +109,8 @@ class ScriptKeys(GroupExecution):
                 go_on()
             elif outcome is False:
                 self._take_again(not waits)
+            elif outcome == NOT_RUN and not waits:
+                self._take_again(False)         # then whoever is an owner lends them
             else:
                 self._end(outcome)
 
@@ -162,14 +164,11 @@ class ScriptKeys(GroupExecution):
         self._borrowing.let_go()
 
     def _refusal(self) -> GroupOutcome:
-        """Why it cannot be run, if so. A write that cannot be done is refused when it comes."""
-        if self._until_ms and self._now.now_ms > self._until_ms and not self._runs:
-            return NOT_RUN
-        keys = self._call.keys
-        if keys and not self._runs:
-            first = self._node.plans[slot_of(keys[0])]
-            if first.coordinator != self._node.identity.node_id:
-                return NOT_RUN
+        """Why it cannot be run, if so. A write that cannot be done is refused when it comes.
+
+        That this node coordinates the first key is what its sender took to be so. If it does not,
+        it borrows that key as any other.
+        """
         for name in self._locators:
             refusal = self._why_not(name)
             if refusal is not None:

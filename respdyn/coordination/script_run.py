@@ -23,7 +23,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from respdyn.causal.parts import flat
-from respdyn.cluster.messages import UNKNOWN
+from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.coordination.calls import Continuation, QueuedGroup, Updating
 from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
@@ -82,9 +82,9 @@ class ScriptExecution(ScriptKeys):
 
     def __init__(
         self, groups: Groups, scripts: Scripts, ask: AskNode, call: ScriptCall, script: Script,
-        deadline_ms: int, until_ms: int, done: Callable[[GroupOutcome], None],
+        deadline_ms: int, done: Callable[[GroupOutcome], None],
     ) -> None:
-        super().__init__(groups, scripts, call, deadline_ms, until_ms, done)
+        super().__init__(groups, scripts, call, deadline_ms, done)
         self._ask_node = ask
         self._script = script
         self._seed = random_bits(groups.node.random, 64)
@@ -253,6 +253,8 @@ class ScriptExecution(ScriptKeys):
     def _end(self, outcome: GroupOutcome) -> None:
         if not self._is_over:
             self._abandon()
+        if self._has_flushed and outcome == NOT_RUN:
+            outcome = UNKNOWN       # it must not be begun elsewhere
         super()._end(outcome)
 
     # ---- keys that were not declared ----
@@ -391,7 +393,6 @@ class ScriptExecution(ScriptKeys):
         for change, place in zip(own, places, strict=False):
             ship(
                 self._groups, change, place, self._w, self._is_sloppy, self._deadline_ms,
-                self._until_ms,
             )
         self.release()
         self.fill(0, outcome.reply)

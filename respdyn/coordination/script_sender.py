@@ -65,12 +65,12 @@ class ScriptSender:
         if not peer:
             waiter.fail(NO_OWNER)
         elif peer == self._here:
-            self.run(call, script, deadline_ms, 0, done)
+            self.run(call, script, deadline_ms, done)
         else:
             self._forward(peer, call, script, terms, deadline_ms, done)
 
     def run(
-        self, call: ScriptCall, script: Script, deadline_ms: int, until_ms: int,
+        self, call: ScriptCall, script: Script, deadline_ms: int,
         done: Callable[[Outcome], None],
     ) -> None:
         """Do it here."""
@@ -82,7 +82,7 @@ class ScriptSender:
 
         groups.running += 1
         ScriptExecution(
-            groups, self.scripts, self.ask, call, script, deadline_ms, until_ms, finished
+            groups, self.scripts, self.ask, call, script, deadline_ms, finished
         ).start()
 
     def _forward(
@@ -125,9 +125,9 @@ class ScriptSender:
             waiter.fail(NO_AGREEMENT if outcome == NOT_RUN else OUTCOME_UNKNOWN)
 
     def forwarded(
-        self, call: ScriptCall, deadline_ms: int, until_ms: int, waiter: Waiter
+        self, call: ScriptCall, deadline_ms: int, waiter: Waiter
     ) -> None:
-        """A peer's script."""
+        """A peer's script: it has arrived in time, and may wait for its keys until its end."""
         if call.body is not None:
             script = self.scripts.keep(call.sha, call.body, False)
         else:
@@ -143,6 +143,6 @@ class ScriptSender:
             elif isinstance(outcome, str):
                 waiter.fail(outcome)
             else:
-                waiter.fill(outcome or UNKNOWN)
+                waiter.fill(UNKNOWN if outcome is None else outcome)
 
-        self.run(call, script, deadline_ms, until_ms, done)
+        self.run(call, script, deadline_ms, done)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from respdyn.ring.hashing import slot_of
 from tests.little import Client, Little
 
 ALL = """
@@ -90,6 +91,45 @@ def test_a_lender_that_is_lost_ends_the_script_with_an_error() -> None:
     reply = little.client("A")("EVAL", ALL, 2, a, b)
     assert reply == 1 or str(reply).startswith(("TIMEOUT", "NOQUORUM", "TRYAGAIN"))
     little.until(lambda: isinstance(little.client("A")("EVAL", ALL, 2, a, b), int))
+    little.run(20)
+    assert idle(little)
+
+
+def test_a_script_may_wait_for_its_keys_for_longer_than_it_may_be_on_its_way() -> None:
+    """A frame has a window in which it may arrive; a script that has arrived has until its end."""
+    little = Little(3).ready()
+    a, b, c = keys_of(little)
+    client = little.client("A")
+    assert client("EVAL", ALL, 2, b, c) == 1
+    little.holds.add((2, 1))            # what C lends to B is under way for long
+    client.send("EVAL", ALL, 2, b, c)
+    little.run(500)
+    little.holds.clear()
+    assert client.receive() == 2
+    assert client("MGET", a, b, c) == [None, b"2", b"2"]
+    little.run(20)
+    assert idle(little)
+
+
+@pytest.mark.parametrize("script", [ALL, UNDECLARED], ids=["declared", "undeclared"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_scripts_run_where_nodes_disagree_on_who_coordinates(script: str, is_first: bool) -> None:
+    """A takes C to coordinate a key that C takes to be B's."""
+    little = Little(3).ready()
+    owners = tuple(little[name].identity.node_id for name in "BCA")
+    key = next(
+        key for key in map(str, range(1000))
+        if little["A"].this.plans[slot_of(key.encode())].owners == owners
+    )
+    keys = [key, little.key_of("A")] if is_first else [little.key_of("A"), key]
+    little.cut("A", "B")
+    little.run(5)
+    client = little.client("A")
+    for number in range(1, 4):
+        assert client("EVAL", script, len(keys) if script is ALL else 0, *keys) == number
+    little.heal()
+    little.run(1000)
+    assert little.client("B")("MGET", *keys) == [b"3"] * 2
     little.run(20)
     assert idle(little)
 
