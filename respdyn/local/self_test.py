@@ -6,16 +6,14 @@ Source: Redis `hyperloglog.c` (pfselftestCommand), with fewer elements, to be qu
 from __future__ import annotations
 
 from math import ceil, sqrt
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.commands.declare import Argv
 from respdyn.errors import ReplyError
+from respdyn.local.context import LocalContext
 from respdyn.resp.replies import OK
 from respdyn.sessions.session import Session
 from respdyn.types import hyperloglog
-
-if TYPE_CHECKING:
-    from respdyn.local.context import LocalContext
 
 _COUNTED: Final = (1, 10, 100, 1000)
 _SPARSE_MAX: Final = 100        # elements that are counted in a sparse one as well
