@@ -2,8 +2,8 @@
 
 Hints, repair, transfer, exchange, collection and the scrub share one *rate*, in bytes a second. Its
 owner lowers it by half when clients wait for too long and raises it step by step when they do not,
-as TCP does with its window; while there are no clients it doubles. Whoever works in the background
-asks before each piece:
+as TCP does with its window; while there are no clients it doubles. Background work requests room
+before each piece:
 
     room = admission.room(HINTS)            # bytes that may be moved now; 0: not now
     if room:
@@ -13,9 +13,9 @@ asks before each piece:
         try again at admission.ready_ms(HINTS)
 
 A piece may be larger than the room, so that any record fits: the kind is in debt then, and waits.
-Kinds that asked within the last second share the rate by weight, so hints come long before
-collection, and the lowest still gets its part: nothing starves for ever. Nobody is asked to stop
-what it began.
+Kinds that requested room within the last second share the rate by weight, so hints come long before
+collection, and the lowest still gets its part: nothing starves for ever. No work is stopped once it
+has begun.
 
 *Too long*: the 99th percentile of what clients waited for in the last half second (quorums, and
 turns of this node's loop) is above `background-latency`, and also above twice what it was in times
@@ -36,7 +36,7 @@ KINDS: Final = ("hints", "repair", "transfer", "exchange", "collection", "scrub"
 WEIGHTS: Final = (32, 16, 8, 4, 2, 1)
 
 WINDOW_MS: Final = 500          # between two looks at the latency
-ASKS_MS: Final = 1000           # a kind that asked so recently has a share
+ASKS_MS: Final = 1000           # a kind that requested room so recently has a share
 BURST_MS: Final = 25            # at most so much of the rate is moved at once
 BURST_LEAST: Final = 64 * 1024  # and at least so many bytes of a share
 DEBT_MS: Final = 2000           # no piece is paid for longer
@@ -63,8 +63,8 @@ class Admission:
     """Shares out the rate, and moves it. Times are monotonic, in milliseconds."""
 
     def __init__(self, now: Now) -> None:
-        self.most = 32 << 20            # bytes a second, when nobody is in the way
-        self.least = 256 << 10          # and when everybody is
+        self.most = 32 << 20            # bytes a second, when no client waits
+        self.least = 256 << 10          # and when all do
         self.slow_ms = 10
         self.is_held = False            # a disk is behind, or a peer: nothing is done meanwhile
         self.rate = FIRST_RATE
@@ -106,7 +106,7 @@ class Admission:
         self._level[kind] = max(self._level[kind] - size, min(debt, self._level[kind]))
 
     def ready_ms(self, kind: int) -> int:
-        """When there will be room, as far as can be told now."""
+        """When there will be room, as far as is known now."""
         if self.is_held:
             return self._now.now_ms + HELD_MS
         missing = 1 - self._level[kind]
@@ -148,7 +148,7 @@ class Admission:
             self._look()
 
     def _share(self, kind: int) -> float:
-        """Bytes a second for this kind, given who else has asked of late."""
+        """Bytes a second for this kind, given which others have requested room of late."""
         since = self._now.now_ms - ASKS_MS
         others = sum(
             WEIGHTS[other] for other in range(len(KINDS))

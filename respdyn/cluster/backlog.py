@@ -1,6 +1,6 @@
 """When too much waits: for a disk to store it, or for a peer to take it.
 
-A queue that only has an end tells those who fill it too late. So it is judged long before, by two
+A queue that only has an end stops its writers too late. So it is judged long before, by two
 measures: its bytes, and how long the oldest of it has waited, since a slow disk is behind with far
 fewer bytes than a quick one. The verdict has a memory: who is behind stays so until half is done,
 so that those who wait for it do not start and stop with each piece.
@@ -19,7 +19,7 @@ Source: TCP's queues under bulk load (bufferbloat): Nichols and Jacobson, *Contr
 from collections import deque
 from typing import Final
 
-LEAST_SHARE: Final = 64     # of `most`: with fewer bytes than that nobody is behind, however slow
+LEAST_SHARE: Final = 64     # of `most`: with fewer bytes than that no node is behind, however slow
 
 
 class Backlog:
@@ -46,7 +46,7 @@ class Backlog:
             self.bytes -= parts.popleft()[1]
 
     def clear(self) -> None:
-        """Nobody will do it any more."""
+        """It will not be done any more."""
         self._parts.clear()
         self.bytes = 0
 

@@ -1,4 +1,4 @@
-"""Cleared contexts: what FLUSHALL has removed, told by the highest counter of each actor.
+"""Cleared contexts: what FLUSHALL has removed, as the highest counter of each actor.
 
 `tops` maps an actor to the counter up to which everything is gone. They join by maximum. A record
 that lies wholly below is as good as absent, wherever it comes from and however late.

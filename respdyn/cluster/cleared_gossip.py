@@ -1,8 +1,8 @@
 """What nodes say of what FLUSHALL and FLUSHDB have cleared, so that it stays cleared everywhere.
 
-A *cleared context* says of a partition's database which dots are gone, whoever still holds them
-(see `cleared`). It is sent to a peer that greets, to one that has shown a record which lies below
-it, and to one that is handed a partition; whoever hears one raises its own to it.
+A *cleared context* says of a partition's database which dots are gone, even where a node still
+holds them (see `cleared`). It is sent to a peer that greets, to one that has shown a record which
+lies below it, and to one that is handed a partition; a node that receives one raises its own to it.
 
 Source: SEMANTICS 6.
 """
@@ -34,7 +34,7 @@ class ClearedGossip:
                     self.tell_tops(link, db, partition, tops)
 
     def tell_cleared(self, link: Link, locator: Locator) -> None:
-        """A peer holds a record that was cleared here: tell it of the clearing."""
+        """A peer holds a record that was cleared here: send it the cleared context."""
         hints, replica = self._node.hints, self._node.replica
         partition = slot_of_locator(locator) // replica.width
         tops = hints.cleared(locator) if hints.count else {}
@@ -43,7 +43,7 @@ class ClearedGossip:
             self.tell_tops(link, locator[2], partition, tops)
 
     def tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
-        """Tell a peer what was cleared of a partition's database."""
+        """Send a peer what was cleared of a partition's database."""
         if link.is_connected:
             body = msgspec.msgpack.encode((db, partition, tops))
             link.gossips.append(bulk(GOSSIP_CLEARED + body))

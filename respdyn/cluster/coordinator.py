@@ -1,8 +1,8 @@
 """Drives requests for keys that this node owns: N copies, W or R answers, one reply.
 
 A write is joined here first, then shipped as a delta to every other owner that can be reached; the
-reply leaves when W distinct nodes have it as durably as the policy promises. Reads are asked in
-`reads`; what became of both, and of their deadlines, is heard here.
+reply leaves when W distinct nodes have it as durably as the policy promises. Reads begin in
+`reads`; the answers to both, and their deadlines, come here.
 
 *Conflict feedback*: a replica that already held a sibling of a plain SET says so in its
 acknowledgement; then one covering write goes out before the reply. With 2W > N, an acknowledged SET
@@ -13,14 +13,15 @@ like an owner. Where no owner can be reached this node may itself stand in: then
 hint as well.
 
 What an owner does not answer, because it is cut off or down, is sent on to stand-ins, and a read
-asks them once the owner is down (see `sent_on`).
+goes to them once the owner is down (see `sent_on`).
 
-*Early answers*: a node that forwarded a plain SET and is itself one of the replicas is told which
+*Early answers*: a node that forwarded a plain SET and is itself one of the replicas learns which
 record is that of its command. Once it holds it without a sibling beside, two nodes do, it and this
-one, and with W of 2 it answers its client itself: no acknowledgement and no answer need travel,
-and theirs may wait for company. A conflict is covered only if that very node reports it too,
-because then it has not answered; so the round ends with that node's word, however many others have
-the record. What it does not answer by itself it is told. Not where the answer waits for a disk.
+one, and with W of 2 it answers its client itself: no acknowledgement and no answer need travel, and
+theirs may wait for company. A conflict is covered only if that very node reports it too, because
+then it has not answered; so the round ends with that node's word, however many others have the
+record. For what it does not answer by itself it gets the answer. Not where the answer waits for a
+disk.
 
 Everything is counted in rounds (see `quorum`), which belong to a turn; an operation is a tuple.
 
@@ -89,7 +90,7 @@ class Coordinator(Reads):
     ) -> None:
         """Ship a delta that was joined here; `waiter` gets `reply` when W nodes have it.
 
-        `w` is what the caller asked for; the plan says how many answers that takes.
+        `w` is the caller's; the plan says how many answers that takes.
 
         `until_ms`, of a command that was forwarded: its sender may run it elsewhere after that, so
         nothing more may be written for it. `early`: the sender, one of the replicas, if it may
@@ -106,7 +107,7 @@ class Coordinator(Reads):
         else:
             write_round = self._open_write(replicas, needed, is_sloppy, deadline_ms, early)
         if early:
-            assert reports_siblings, "who answers early must tell of siblings"
+            assert reports_siblings, "who answers early must report siblings"
             write_round.numbers.append(number)
         op = (waiter, reply, locator, delta, until_ms or deadline_ms)
         self._ship(replicas, write_round, op, reports_siblings)
@@ -192,7 +193,7 @@ class Coordinator(Reads):
         conflicts = write_round.conflicts
         ops = write_round.ops
         write_round.ops = []
-        if write_round.early:       # it has answered all but those of which it has told
+        if write_round.early:       # it has answered all but those that it has reported
             for index in write_round.told:
                 assert conflicts is not None
                 self._cover(ops[index], conflicts[index], write_round)
@@ -205,10 +206,10 @@ class Coordinator(Reads):
                 op[0].fill(op[1])
 
     def _cover(self, op: WriteOp, held: bytes, write_round: WriteRound) -> None:
-        """Write once more, over the siblings that a replica held, before the client hears.
+        """Write once more, over the siblings that a replica held, before the client gets its reply.
 
         `held` is what the replica made of our write and of what was there. If our value is dead in
-        it, somebody has seen it and written over it: the siblings are theirs to cover, and writing
+        it, a client has seen it and written over it: the siblings are theirs to cover, and writing
         ours again would bring back what they may have deleted. If it is dead here only, a later
         write has come that has not seen the siblings either: they are removed, without a value.
         """
@@ -229,7 +230,7 @@ class Coordinator(Reads):
         is_alive = values.lives(delta, before)
         can_remove = plan.is_owner and not delta[1] & ELEMENTS     # else others are in `held`
         if not values.lives(delta, held) or not (can_remove or is_alive):
-            # Nobody may have seen it who says so: then the life that minted it has ended.
+            # Perhaps no client has seen it: then the life that minted it has ended.
             return waiter.fill(reply if self._replica.is_of_this_life(delta) else UNKNOWN)
         self.counters.conflicts_covered += 1
         stamp = self._stamp(plan.partition)
@@ -273,7 +274,7 @@ class Coordinator(Reads):
                     self._finish_write(write_round)
 
     def differ(self, link: Link, position: bytes, record: bytes) -> None:
-        """The peer holds something else than what we asked it to verify, or beside our write."""
+        """The peer holds something else than what we sent it to verify, or beside our write."""
         if len(position) != POSITION.size:
             raise PeerError("a differing entry without a proper position")
         number, section, index = POSITION.unpack(position)
@@ -300,7 +301,7 @@ class Coordinator(Reads):
         self.counters.digest_mismatches += 1
         if op.answers is None:
             op.answers = []
-        if is_big(record):          # its head: the rest is asked for in pieces
+        if is_big(record):          # its head: the rest is fetched in pieces
             op.answers.append((link.peer, record))
             op.big.append(link.peer)
             if read_round.is_done:
@@ -314,11 +315,11 @@ class Coordinator(Reads):
             self._reconcile(op, [link.peer] if link.peer in read_round.asked else [])
 
     def lose(self, link: Link) -> None:
-        """The peer will not answer what it was asked."""
+        """The peer will not answer the requests it has."""
         writes, reads = link.lose()
         self._lose_rounds(link, writes)
         for read_round in reads:
-            if link.peer in read_round.besides:     # as if it had never been heard of
+            if link.peer in read_round.besides:     # as if it had never been included
                 if read_round.acknowledge(link.peer):
                     self._finish_read(read_round)
                 continue
@@ -413,7 +414,7 @@ class Coordinator(Reads):
         return bool(self._opened)
 
     def unfinished(self) -> list[WriteRound | ReadRound]:
-        """Rounds that somebody waits for."""
+        """Rounds that a client or peer waits for."""
         return [*self._writes.open(), *self._reads.open()]
 
     def in_flight(self) -> int:

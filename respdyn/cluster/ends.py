@@ -1,19 +1,19 @@
-"""How far each actor can have come: what claims more of it is taken from nobody.
+"""How far each actor can have come: what claims more of it is refused from any node.
 
 A context that covers what an actor has yet to mint would remove its next writes. So this node
-believes of an actor only as much as was *proved* (`minting`): whoever minted shows a proof before
-the first dot that needs it leaves, whoever hears one passes it on before anything else that it says
-in that turn, and each connection begins with all that are known. Within a frame statements come
-first, and no connection reorders. So a dot never comes before its proof, on whatever way, and no
-honest record is ever refused; a token of a context carries the proofs with it.
+believes of an actor only as much as was *proved* (`minting`): the node that minted shows a proof
+before the first dot that needs it leaves, a node that receives one passes it on before anything
+else that it says in that turn, and each connection begins with all that are known. Within a frame
+statements come first, and no connection reorders. So a dot never comes before its proof, on
+whatever way, and no honest record is ever refused; a token of a context carries the proofs with it.
 
 Between two proofs lies a sixteenth of an actor's counter, or 1,024 dots. A claim within that is not
 refused. It is met where the actor is: there nothing was minted yet, so a new life begins.
 
 A proof of this node's own actor that it has not shown proves that its disk went back.
 
-Lives from before there were proofs mint no more. Whoever finds dots of theirs on its disk says so
-to the members: of such a life anything is believed, as long as nobody shows a proof.
+Lives from before there were proofs mint no more. A node that finds dots of theirs on its disk says
+so to the members: of such a life anything is believed, as long as no node shows a proof.
 
 Source: decision 0046.
 """
@@ -37,10 +37,10 @@ from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError
 
 ENDS: Final = META + b"ends"          # and the actor: the level and its proof
-ACTORS_MAX: Final = 32_768            # that one peer may be the first to tell of
+ACTORS_MAX: Final = 32_768            # that one peer may be the first to announce
 HASHES_MAX: Final = 400_000           # that are made in one turn to check proofs: 0.3 s
 INTERVALS_MAX: Final = 32_768         # of a record that a peer sends: 1 MB
-_STATEMENT: Final = Struct(">16sH16s")     # actor, level, proof: what is told of one actor
+_STATEMENT: Final = Struct(">16sH16s")     # actor, level, proof: the statement about one actor
 _KEPT: Final = Struct(">H16s")             # level, proof: the same on the disk
 _BEFORE_PROOFS: Final = 0xFFFF        # in place of a level: a life from before there were proofs
 CLOCK_TOP: Final = 0x40              # of a clock's first byte: from the year 4199 on
@@ -54,9 +54,9 @@ class Ends(Witness):
         lost_memory: Callable[[], None], counters: Counters,
     ) -> None:
         self.highest: dict[bytes, bytes] = {}       # 8 bytes, as in a record: they compare
-        self.news: list[bytes] = []                 # learned in this turn, to be told to everybody
+        self.news: list[bytes] = []                 # learned in this turn, to be sent to every peer
         self._proofs: dict[bytes, tuple[int, bytes]] = {}
-        self._brought: dict[str, int] = {}          # by peer: actors that it was the first to tell
+        self._brought: dict[str, int] = {}          # by peer: actors that it announced first
         self._hashes = 0                            # made in this turn
         self._identity = identity
         self._keep = keep
@@ -87,7 +87,7 @@ class Ends(Witness):
             return
         self._counters.claims_refused += 1
         raise DamagedError(
-            f"events that nobody can have minted yet: {actor.hex()[:8]}:{counter}, "
+            f"events that no node can have minted yet: {actor.hex()[:8]}:{counter}, "
             f"proved up to {int.from_bytes(self.highest.get(actor, b''), 'big')}"
         )
 
@@ -108,11 +108,11 @@ class Ends(Witness):
             self._learn(identity.actor, level, identity.links[level])
 
     def told(self) -> bytes:
-        """All that is known here, for `hear` of a peer."""
+        """All that is known here, for a peer's `receive`."""
         return b"".join(_STATEMENT.pack(actor, *self._proofs[actor]) for actor in self._proofs)
 
     def proofs_of(self, rows: bytes) -> bytes:
-        """What proves these intervals, for `hear` of whoever is shown them."""
+        """What proves these intervals, for the `receive` of a node that is shown them."""
         self.show()
         actors = dict.fromkeys(actors_of(rows))
         return b"".join(
@@ -120,7 +120,7 @@ class Ends(Witness):
             if actor in self._proofs
         )
 
-    # ---- hearing ----
+    # ---- receiving ----
 
     def hear(self, peer: str, body: bytes) -> None:
         """What a peer can prove. Raises `DamagedError`. `peer`: "" for one that is no member."""
@@ -155,7 +155,7 @@ class Ends(Witness):
             raise
 
     def turn_ends(self) -> bytes:
-        """Prove what was minted here; what is new, to be told to everybody."""
+        """Prove what was minted here; what is new, to be sent to every peer."""
         self.show()
         self._hashes = 0
         if not self.news:

@@ -8,7 +8,7 @@ it, for so long that its silence is beyond doubt: suspicion phi of 8 (see `suspi
 two thirds of `failure-timeout`, and after all of it in any case. A silence that the peer has
 come back from lately, on a line that loses packets, is no proof: it must be longer than that.
 Since an acknowledgement needs both directions, a cut of one direction silences both sides: the one
-that can still send hears no answer to what it sends, the other none to its own heartbeats.
+that can still send gets no answer to what it sends, the other none to its own heartbeats.
 A great frame on its way is no silence: who takes more of what waits for it lives, and so does who
 sends one (`Link.moved`). Nor is work on it: where there was one lately, twice `failure-timeout`
 counts alone, and more for its size (decision 0035).
@@ -16,7 +16,7 @@ counts alone, and more for its size (decision 0035).
 **Cut off** is one that is silent while not even its machine's system acknowledges bytes, though
 they were sent again (`Link.unheard_ms`): no process can be so busy. It is down when that has lasted
 a quarter of `failure-timeout`, whatever delays it had before, and what it owes is sent on to others
-before that (`sent_on`, decision 0044). A cut seldom takes one alone: all others are asked then.
+before that (`sent_on`, decision 0044). A cut seldom takes one alone: all others are probed then.
 
 **Up** it is again only after a round trip: it has acknowledged a frame of this connection.
 
@@ -24,13 +24,13 @@ before that (`sent_on`, decision 0044). A cut seldom takes one alone: all others
 does (*silent*: phi 2, long before it would be down), it answers too late, or much later than it
 used to, or its commands time out (*slow*), it was lost in silence a short time ago (*unsteady*), or
 it declines coordination itself (*busy*; see `FLAG_DECLINES`). It is still sent every write and
-counts for every quorum; only it is not the coordinator while another owner can be, and reads ask
-others first. So a doubtful judgement costs nobody an answer, and what clients see does not flap:
+counts for every quorum; only it is not the coordinator while another owner can be, and reads go to
+others first. So a doubtful judgement costs no client an answer, and what clients see does not flap:
 each return within a short time doubles how long a peer is deprioritized.
 
 A node that is slow itself would find all others slow. So when most of its peers look sick, none is
 held for it that is not cut off; what this node has slept through, because its turn was late or its
-process was stopped, is not counted as anybody's silence; nor is what may have come in since its
+process was stopped, is not counted as a peer's silence; nor is what may have come in since its
 last turn and is not yet read.
 
 Source: Dynamo 4.8.3; Lifeguard's lesson that a slow node should doubt itself first; decision 0030.
@@ -58,7 +58,7 @@ TIMES: Final = 4.0
 BULK: Final = 2                     # a great frame so lately: a silence of so long may be work
 PAUSE: Final = 1 / 20               # a look that was later than this: this node has slept
 SAMPLE: Final = 1 / 10              # one delay is remembered in so long
-LOOK: Final = 1 / 40                # pause between two looks while somebody owes an answer
+LOOK: Final = 1 / 40                # pause between two looks while a peer owes an answer
 DEPRIORITIZED: Final = 1            # for so long is one that was silent and is no more
 UNSTEADY: Final = 20                # up for less, and down again: that was a flap
 DEPRIORITIZED_MOST: Final = 8       # and for so many times that, one that flaps
@@ -79,11 +79,11 @@ class Evidence:
         self.delays = Delays(least_deviation_ms)
         self.pace = Pace()
         self.answers = Answers()
-        self.worst_ms = -1              # of this interval; -1: nothing was heard
+        self.worst_ms = -1              # of this interval; -1: nothing came
         self.flaps = 0
         self.was_silent = False         # when it was lost last
         self.is_silent = False          # it has not spoken since
-        self.is_told = False            # and that was told
+        self.is_told = False            # and that was reported
         self.silent_until_ms = 0        # and a little longer
         self.deprioritized_until_ms = 0
 
@@ -147,7 +147,7 @@ class FailureDetector:
         self._deprioritize(links, now_ms)
 
     def _judge(self, link: Link, evidence: Evidence, silence_ms: int, now_ms: int) -> None:
-        """Somebody owes an answer for so long."""
+        """A peer owes an answer for so long."""
         phi = evidence.delays.phi(silence_ms)
         most_ms = self._timeout_ms
         is_unheard = link.unheard_ms >= UNHEARD * most_ms
@@ -198,7 +198,7 @@ class FailureDetector:
             self._mark(link, True, now_ms, "round trip")
 
     def failed(self, link: Link) -> None:
-        """The peer has not done in time what it was asked for."""
+        """The peer has not answered a request in time."""
         self._of(link).answers.bad()
 
     def busy(self, link: Link, is_busy: bool) -> None:
@@ -246,7 +246,7 @@ class FailureDetector:
         self._changed(link)
 
     def _deprioritize(self, links: Collection[Link], now_ms: int) -> None:
-        """Judge who is deprioritized, and why; tell if that has changed for anybody."""
+        """Judge who is deprioritized, and why; report if that has changed for any peer."""
         if now_ms >= self._next_part_ms:
             self._next_part_ms = now_ms + self._heartbeat_ms
             for link in links:

@@ -178,7 +178,7 @@ class Receiver:
     def _stray(self, link: Link) -> None:
         """A frame of an earlier connection. Raises `PeerError` where no other come any more.
 
-        Which of two connections is the later one is told from whose frames came first. If those of
+        Which of two connections is the later one shows in whose frames came first. If those of
         the earlier did, the one that stands must end: on the next all is well again.
         """
         link.strays += 1
@@ -201,8 +201,8 @@ class Receiver:
     def _verify(self, link: Link, number: int, items: list[bytes], end: int) -> None:
         """Compare digests; send what we hold where it differs.
 
-        If something was cleared that the peer may not have heard of, it hears of that first: what
-        it holds may lie below.
+        If something was cleared that the peer may not know of, that is sent first: what it holds
+        may lie below.
         """
         slots = self._replica.slots
         told: set[bytes] = set()
@@ -226,7 +226,7 @@ class Receiver:
     def _probed(
         self, link: Link, number: int, index: int, name: bytes, theirs: bytes
     ) -> None:
-        """An owner asks what is kept here for others; only what differs is said."""
+        """An owner's probe: what is kept here for others? Only what differs is sent."""
         locator = name[1:]
         if name[:1] != PROBE or not is_locator(locator):
             raise PeerError("a locator that cannot be")
@@ -240,7 +240,7 @@ class Receiver:
     def _store(
         self, link: Link, number: int, items: list[bytes], start: int, middle: int, end: int
     ) -> Collection[int]:
-        """Join records; the first part wants to hear of siblings that were here before, and of what
+        """Join records; the sender of the first part wants siblings that were here before, and what
         covered them before they came: its sender knows whether that can be.
 
         Returns the positions in the first part of those that were not simply taken.
@@ -288,7 +288,7 @@ class Receiver:
     def _keep(self, name: bytes, record: bytes) -> bytes:
         """Keep a record for an owner that its sender cannot reach."""
         owner, locator, is_whole = hint_name(name)
-        if self._owns(locator):         # by this node's ring it need not be kept for anybody
+        if self._owns(locator):         # by this node's ring it need not be kept for another
             return self._replica.receive(locator, record)
         return self._hints.keep(owner, locator, record, is_whole)
 

@@ -71,7 +71,7 @@ def is_remark(record: bytes) -> bool:
 
 
 def stands_alone(record: bytes) -> bool:
-    """Whether a part of a key's state is a version that somebody has written: a string's value.
+    """Whether a part of a key's state is a version that a client has written: a string's value.
 
     >>> stands_alone(b"")
     False

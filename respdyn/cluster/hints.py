@@ -11,14 +11,14 @@ as some coordinator knew it, not with a change alone. Half a counter would be a 
 
 The age of a hint is that of the oldest write in it. What is older than `max_age_ms` is dropped and
 never delivered, for a deletion that it does not know of may have been forgotten by then. If more
-bytes are kept than `limit_bytes`, this node says so (`is_full`) and nobody gives it more; until
-that is heard it keeps what comes, since what it acknowledged was counted toward W.
+bytes are kept than `limit_bytes`, this node says so (`is_full`) and no node gives it more; until
+others know that it keeps what comes, since what it acknowledged was counted toward W.
 
-A read that is under way may have asked the owner before it was given its hint, and ask here after.
+A read that is under way may have reached the owner before its hint did, and come here after.
 So what was delivered is known here for `remember_ms` more, for as long as a read may take.
 
-Source: Dynamo 4.6; decision 0013; riak_core issue 154 (hints that nobody looked for after a
-restart); Scylla issue 23712 (an old hint brought back what was deleted).
+Source: Dynamo 4.6; decision 0013; riak_core issue 154 (hints that were not looked for after
+a restart); Scylla issue 23712 (an old hint brought back what was deleted).
 """
 
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ class Hints:
         self.count = 0
         self.bytes = 0
         self.serial = 0                 # of the last write that was kept
-        self.fresh: dict[str, None] = {}    # owners with hints that handoff has not heard of
+        self.fresh: dict[str, None] = {}    # owners with hints that handoff does not know of
         # Owners and partitions for which the first hint has come, or the last one gone.
         self.changed: dict[tuple[bytes, int], None] = {}
         self._delivered: dict[Locator, tuple[int, bytes]] = {}    # until when, and what
@@ -152,7 +152,7 @@ class Hints:
                 del self._shelves[owner]
 
     def is_full(self) -> bool:
-        """Whether others should look for somebody else to keep their hints."""
+        """Whether others should look for another node to keep their hints."""
         self._is_full = self.bytes >= self.limit_bytes * (_ROOM_AGAIN if self._is_full else 1)
         return self._is_full
 
@@ -184,11 +184,11 @@ class Hints:
         }
 
     def keeps(self, partition: int) -> bool:
-        """Whether something of a partition is kept for anybody."""
+        """Whether a hint of a partition is kept, for any owner."""
         return any(partition in parts for parts in self._shelves.values())
 
     def cleared(self, locator: Locator) -> Tops:
-        """What was cleared of a key's database, as far as that is kept for anybody."""
+        """What was cleared of a key's database, as far as that is kept for any owner."""
         joined: Tops = {}
         for tops in self._clearings(self._partition_of(locator), locator[2]):
             raise_to(joined, tops)
@@ -216,7 +216,7 @@ class Hints:
     def walk(
         self, slots: range, db: int, position: int
     ) -> Iterator[tuple[int, int, Locator, bytes]]:
-        """Records kept for anybody, in the order and the shape of `Replica.walk`."""
+        """Records kept for all owners, in the order and the shape of `Replica.walk`."""
         width = self._replica.width
         for partition in range(slots.start // width, -(-slots.stop // width)):
             kept: list[bytes] = [
@@ -243,7 +243,7 @@ class Hints:
         """Whether no hint of a partition is kept here, nor was for so long.
 
         What came before this node started is not known of. What was delivered counts for as long
-        as readers are told of it.
+        as readers are answered from it.
         """
         for_ms += self.remember_ms
         return not self.oldest_of(partition) and (
@@ -483,7 +483,7 @@ class Hints:
         return slot_of_locator(locator) // self._replica.width
 
     def _clearings(self, partition: int, db: int) -> Iterator[Tops]:
-        """Cleared contexts of a database that are kept for anybody."""
+        """Cleared contexts of a database that are kept for any owner."""
         name = CLEARING + bytes([db]) + partition.to_bytes(2, "big")
         for parts in self._shelves.values():
             shelf = parts.get(partition)

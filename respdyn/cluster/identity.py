@@ -12,7 +12,7 @@ said "everything below this number may have been used". A restart continues at t
 no dot is minted twice although no write waits for it.
 
 An actor is the end of a chain of hashes (`minting`) by which this node proves to others how far its
-counter has come (`ends`); the chain's beginning is stored beside it, and told to nobody.
+counter has come (`ends`); the chain's beginning is stored beside it, and sent to no one.
 
 Source: SEMANTICS 1.1 and 1.2; riak_kv issue 679 is the bug that these two rules avoid.
 """
@@ -58,7 +58,7 @@ class Identity:
         """Take up the identity kept in the store, or a new one.
 
         Then the node id and `lease` must be stored. `node_id` overrides the one that was kept.
-        `is_same_life` is False where this node may have forgotten something that it told others.
+        `is_same_life` is False where this node may have forgotten something that it sent to others.
         """
         self.node_id = (
             node_id or kept.get(NODE, b"").hex() or random_bits(rng, 160).to_bytes(20, "big").hex()
@@ -125,7 +125,7 @@ class Identity:
         return True
 
     def can_mint(self, count: int = 1) -> bool:
-        """Whether so many dots may be minted now. A block grows with what is asked of it."""
+        """Whether so many dots may be minted now. A block grows with its use."""
         if self.counter + count <= self.safe_end:
             return self.counter + count <= COUNTER_MAX
         if count > self._block // 4:

@@ -1,17 +1,17 @@
 """Who keeps hints for whom: the nodes that a read must ask besides the owners.
 
 An owner that missed writes counts as one that has them only together with the nodes that keep them
-for it. So a read of R owners also asks everybody who keeps a hint of the partition for one of them,
-and R + W > N holds as if nobody had stood in: of W nodes that have a write, each is an owner, or
-keeps it for one, or has given it to one.
+for it. So a read of R owners also goes to every node that keeps a hint of the partition for one of
+them, and R + W > N holds as if no node had stood in: of W nodes that have a write, each is an
+owner, or keeps it for one, or has given it to one.
 
-Every node tells all others for which owners and partitions it keeps something, when that begins and
-ends, and all of it to whoever it meets, before that one counts it as up. Whoever has a write kept
-tells that too, in the frame that goes ahead of its answer: so a node whose client has written knows
-whom to ask before the client can. Such hearsay is believed for `believed_ms`; by then the keeper
-has told by itself, or cannot be reached.
+Every node announces to all others for which owners and partitions it keeps something, when that
+begins and ends, and all of it to a peer that it meets, before that one counts it as up. A node that
+has others keep a write announces that too, in the frame that goes ahead of its answer: so a node
+whose client has written knows the keepers before the client can read. Such hearsay is believed for
+`believed_ms`; by then the keeper has announced it itself, or cannot be reached.
 
-While nobody keeps anything for an owner that is up, `asked` is empty, and that is all that a read
+While no node keeps anything for an owner that is up, `asked` is empty, and that is all that a read
 looks at.
 
 Source: Dynamo 4.6; decision 0029.
@@ -43,7 +43,7 @@ class Keepers:
         # By partition: the peers that are up and keep something for an owner that is up, or for
         # this node. Partitions without any are left out.
         self.asked: dict[int, tuple[str, ...]] = {}
-        self.news: dict[tuple[bytes, bytes, int], None] = {}    # hearsay that others are to hear
+        self.news: dict[tuple[bytes, bytes, int], None] = {}    # hearsay to pass on
         self._now = now
         self._here = here
         self.links = links
@@ -65,7 +65,7 @@ class Keepers:
             self.hints.count > 0 and self.hints.keeps(partition)
         )
 
-    # ---- telling ----
+    # ---- sending ----
 
     def gave(self, keeper: str, owner: bytes, partition: int) -> None:
         """This node has given a peer something to keep."""
@@ -76,12 +76,12 @@ class Keepers:
         self.news[bytes.fromhex(keeper), owner, partition] = None
 
     def greet(self, link: Link) -> None:
-        """Tell a peer all that is kept here."""
+        """Send a peer all that is kept here."""
         places = [(owner, partition, True) for owner, partition in self.hints.places()]
         _tell((link,), GOSSIP_KEEPS, (True, places))
 
     def turn_ends(self) -> None:
-        """Tell all peers what is new."""
+        """Send all peers what is new."""
         if not self.news and not self.hints.changed:
             return
         links = [link for _, link in sorted(self.links.items())]
@@ -94,10 +94,10 @@ class Keepers:
             _tell(links, GOSSIP_GAVE, list(self.news))
             self.news.clear()
 
-    # ---- hearing ----
+    # ---- receiving ----
 
     def heard(self, link: Link, body: bytes) -> None:
-        """A peer tells what it keeps. Raises `msgspec.MsgspecError`, `PeerError`."""
+        """A peer's statement of what it keeps. Raises `msgspec.MsgspecError`, `PeerError`."""
         is_all, told = msgspec.msgpack.decode(
             body, type=tuple[bool, list[tuple[bytes, int, bool]]]
         )
@@ -119,7 +119,7 @@ class Keepers:
             self._look(partition)
 
     def heard_gave(self, body: bytes) -> None:
-        """A peer has had others keep something. Raises as `heard`."""
+        """A peer has had others keep something. Raises as `receive`."""
         told = msgspec.msgpack.decode(body, type=list[tuple[bytes, bytes, int]])
         for keeper, owner, partition in told:
             _check(owner, partition)
@@ -139,7 +139,7 @@ class Keepers:
     # ---- what follows ----
 
     def planned(self, members: Iterable[str]) -> None:
-        """The ring, or somebody's reachability, has changed."""
+        """The ring, or the reachability of a node, has changed."""
         if not self._kept:
             return
         known = set(members)

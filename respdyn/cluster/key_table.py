@@ -16,11 +16,11 @@ from respdyn.ring.hashing import SLOTS, Locator, slot_of_locator
 from respdyn.types.values import is_timed
 
 NODES_FREED: Final = 1000        # of big records that are no more, in a turn: about a millisecond
-OVER_MAX: Final = 10_000         # expired values that are told apart from those never read
+OVER_MAX: Final = 10_000         # expired values that are distinguished from those never read
 
 
 class KeyTable:
-    """The records by slot and locator; whoever changes them counts what came and went."""
+    """The records by slot and locator; the code that changes them counts what came and went."""
 
     def __init__(self) -> None:
         self.slots: list[dict[Locator, bytes]] = [{} for _ in range(SLOTS)]

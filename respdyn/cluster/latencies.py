@@ -1,10 +1,10 @@
 """How long requests took, by what they did and by the part that this node had in them.
 
 *Coordinated*: from the turn in which this node began to count a quorum to the answer that made it;
-what needs nobody's answer is not in it. *Forwarded*: from a client's command to the answer of the
-node that ran it, or to the end of the patience for it. Counted in rounds where there are rounds,
-so the cost is per turn. The core's time has whole milliseconds; the histograms are in microseconds,
-as all others are.
+what needs no other node's answer is not in it. *Forwarded*: from a client's command to the answer
+of the node that ran it, or to the end of the patience for it. Counted in rounds where there are
+rounds, so the cost is per turn. The core's time has whole milliseconds; the histograms are in
+microseconds, as all others are.
 """
 
 from bisect import bisect_left
@@ -19,11 +19,11 @@ _PLACES: Final = [bisect_left(LATENCY_BOUNDS_US, 1000 * ms) for ms in range(64)]
 
 
 class Latencies:
-    """Four histograms, and whoever wants to know what clients feel."""
+    """Four histograms, and a callback for long waits."""
 
     def __init__(self, waited: Callable[[int, int], None]) -> None:
         self._waited = waited
-        # Hears of each wait that long: its name among the latency events, and milliseconds.
+        # Called for each wait that long: its name among the latency events, and milliseconds.
         self.tell: Callable[[str, int], None] = lambda kind, took_ms: None
         self.tell_ms = NEVER
         # The peer whose answer, or want of one, last filled waiters in this turn; or "".

@@ -1,14 +1,14 @@
 """One peer as this node sees it: what goes out in the next frame, and what is not yet answered.
 
-A link has two connections, one for each direction; the node hears of its own outgoing one
-(`connect`, `disconnect`). Frames are numbered within an *epoch*, one life of the outgoing
+A link has two connections, one for each direction; the node is informed of its own outgoing
+one (`connect`, `disconnect`). Frames are numbered within an *epoch*, one life of the outgoing
 connection, whose number is drawn at random. Everything that was in flight when either connection
 goes is lost or unknown, and nothing is sent twice: the peer may have said "I hold something else"
 on the connection that broke, and a later acknowledgement on the new one would sound like "the same
-here". So a new epoch of the peer voids all that it was asked before.
+here". So a new epoch of the peer voids all requests to it from before.
 
-`is_up` is the verdict of the failure detector and asks for more than a connection: a round trip
-in this epoch. Only peers that are up are asked for anything.
+`is_up` is the verdict of the failure detector and demands more than a connection: a round trip in
+this epoch. Only peers that are up get requests.
 """
 
 from collections import deque
@@ -37,10 +37,10 @@ from respdyn.ring.ring import Member
 SHORTEST_WINDOW_MS: Final = 250
 UNKNOWN_MS: Final = 1 << 40
 
-# How long an acknowledgement that nobody waits for may wait for a frame to ride in.
+# How long an acknowledgement that no peer waits for may wait for a frame to ride in.
 LAZY_MS: Final = 5
 
-# Frames with nothing but writes that nobody waits for leave at most this often.
+# Frames with nothing but writes that no client waits for leave at most this often.
 GATHER_MS: Final = 2
 
 # A command behind `BULK_BYTES` or more may be begun later, by what those take at 2 MB a second.
@@ -91,26 +91,26 @@ class Link:
         self.peer = peer
         self.member: Member | None = None
         self.is_member = False            # by the ring here; others may greet, and nothing else
-        self.open_statements = FIRST_STATEMENTS     # what it may tell while it is none
+        self.open_statements = FIRST_STATEMENTS     # what it may send while it is none
         self.is_connected = False
         self.is_up = False
         self.can_store = True             # False while the peer's disk fails, by its own word
         self.declines_coordination = False      # by its own word: overloaded, or its clock is off
         self.is_congested = False         # True while too much waits there, by its own word
-        self.deprioritized = ""                  # why it is better not asked while others can be
+        self.deprioritized = ""                  # why others are preferred while they are in reach
         self.is_leaving = False           # it is about to stop, by its own word
         self.has_room = True              # False while it keeps as many hints as it may
         self.changed_ms = 0               # when `is_up` last changed
         self.working = 0                  # commands that it forwarded and that wait here
         # Keys of which one of them was refused, not begun, and the number of the frame that says
-        # so: what the peer has sent of such a key before it heard that is refused as well.
+        # so: what the peer has sent of such a key before it received that is refused as well.
         self.refused: dict[bytes, int] = {}
-        # What the peer has told of itself on the connection that stands, and which partitions it
+        # What the peer has sent of itself on the connection that stands, and which partitions it
         # has lost. None: nothing yet, so it is no reader of anything.
         self.state: State | None = None
         self.is_behind = True             # it may go by an older ring than this node
         self.unfilled: frozenset[int] | None = None
-        # Of the peer's data, see `lives`: its actor and the mark on its disk, as it told on this
+        # Of the peer's data, see `lives`: its actor and the mark on its disk, as it sent on this
         # connection, and the mark that proves that it went back, 0 for none.
         self.life = b""
         self.run = 0
@@ -138,8 +138,8 @@ class Link:
 
         self.peer_epoch = 0               # of the peer's connection to us
         self.peer_epoch_ms = 0            # when that began here
-        self.peer_now_ms = 0              # its monotonic time, as it last told
-        self.clock_base: int | None = None    # its wall clock less that, as it last told
+        self.peer_now_ms = 0              # its monotonic time, as it last sent
+        self.clock_base: int | None = None    # its wall clock less that, as it last sent
         self.clock_believed = 0               # and the time that it goes by less that
         self.is_timed = False                 # the last judgement has counted it (`clock_watch`)
         self.mono_gap = 0                 # our monotonic time less its, about
@@ -150,7 +150,7 @@ class Link:
         self.speak_by_ms = NEVER          # when a frame must leave even if it has nothing to say
         self.spoke_ms = 0                 # when the last frame with content left
         self.is_touched = False           # a frame of the peer took effect this turn
-        self.has_stored = False           # and asked to store something
+        self.has_stored = False           # and had something to store
         self.durable_number = 0           # the last of its frames that is durable here
         self.undurable_here: deque[tuple[int, int]] = deque()   # (generation, its number)
         self.gossips: list[bytes] = []
@@ -381,7 +381,7 @@ class Link:
         It is in one piece, but for large records, which all links share. The outbox is empty after.
         """
         if not self.is_connected:
-            self._clear()      # nobody hears it; requests that wait were told by `lose`
+            self._clear()      # no peer gets it; requests that wait were ended by `lose`
             self.gossips.clear()
             self.speak_by_ms = NEVER
             return None

@@ -3,7 +3,7 @@
 A data directory can be older than what its node has said and done: a snapshot of the machine was
 put back, an old disk returned, the end of the log was torn off although it was synced. The node
 itself cannot know. So it keeps a *mark*, a number that grows with every batch that is synced (and
-every `MARK_MS` under `everysec`), and tells its peers with each frame the last one that its disk
+every `MARK_MS` under `everysec`), and sends its peers with each frame the last one that its disk
 holds.
 On every new connection a node says who it is, and the other answers what it remembers:
 
@@ -12,11 +12,11 @@ On every new connection a node says who it is, and the other answers what it rem
 
 A higher mark than the disk had proves that the disk went back; so does an actor of which the peer
 knows that its life was followed by another. Then the node begins a new life and is filled by the
-others as one that lost its disk (`went_back`), before it answers anybody (`membership/arrival`).
+others as one that lost its disk (`went_back`), before it answers clients (`membership/arrival`).
 
-A number drawn for each run tells a reconnection from a restart. What peers have told is kept in
-memory, exactly, and on the disk about every second together with other writes. What it cannot tell:
-what came after the last mark that anybody who can be reached was told. Under `everysec` and `no`,
+A number drawn for each run distinguishes a reconnection from a restart. What peers have sent is
+kept in memory, exactly, and on the disk about every second together with other writes. What stays
+unknown: what came after the last mark that any reachable node received. Under `everysec` and `no`,
 what a power cut may lose is not marked, so losing it is no going back.
 
 Source: decision 0031.
@@ -40,7 +40,7 @@ MARK: Final = META + b"mark"
 _SEEN: Final = META + b"seen"       # and the node id: what is remembered of that node
 _MARK: Final = Struct(">Q")
 MARK_MS: Final = 10_000             # between two marks, where batches are not synced one by one
-KEEP_MS: Final = 1_000              # between two notes of the marks that were heard
+KEEP_MS: Final = 1_000              # between two notes of the marks that were received
 PAST_MAX: Final = 8                 # lives of a node that are remembered
 OVER: Final = (1 << 64) - 1         # in place of a mark: that life is over
 
@@ -144,7 +144,7 @@ class Lives:
             self.mark = self._marks.pop(0)[1]
 
     def keep(self) -> None:
-        """Put what was heard since into the turn's batch."""
+        """Put what was received since into the turn's batch."""
         for peer in sorted(self._changed):
             self._note(peer)
             self._put(peer)
@@ -219,7 +219,7 @@ class Lives:
         return (known.actor, known.mark) if known is not None else (b"", 0)
 
     def _note(self, peer: str) -> None:
-        """Take over the mark that a peer's frames have told, unless its disk went back."""
+        """Take over the mark that a peer's frames have brought, unless its disk went back."""
         link, known = self._links.get(peer), self._known.get(peer)
         if link is not None and known is not None and link.life == known.actor and (
             not link.is_past and link.mark > known.mark
@@ -227,7 +227,7 @@ class Lives:
             known.mark = link.mark
 
     def told(self, link: Link, mark: int) -> None:
-        """A peer's frame tells a higher mark than before."""
+        """A peer's frame has a higher mark than before."""
         link.mark = mark
         if link.peer in self._known:
             self._changed.add(link.peer)

@@ -11,7 +11,7 @@ Every question and answer is bounded: `SPANS` spans, or a piece of `PIECE_CELLS`
 `PIECE_BYTES` bytes, unless a single cell has more.
 
 Source: decision 0051. Cutting where digests differ is range-based set reconciliation (Meyer, 2023),
-by dot instead of by element, so that removals are told as well.
+by dot instead of by element, so that removals are found as well.
 """
 
 from collections.abc import Callable, Generator
@@ -63,7 +63,7 @@ def match(
 ) -> Matching:
     """Make this copy and a peer's equal; True when all that differed at the beginning was given.
 
-    `work`: for what `admission` is asked between two pieces, unless somebody waits.
+    `work`: for what `admission` gives room between two pieces, unless a client waits.
     """
     admission = node.admission
     (raw,) = yield [(peer, Compare(locator, []))]
@@ -147,7 +147,7 @@ class Matches:
         self._waiting: dict[Locator, list[tuple[list[str], Done]]] = {}
 
     def begin(self, peers: list[str], locator: Locator, done: Done) -> None:
-        """Make our copy and those of some peers equal; `done` hears whether they were."""
+        """Make our copy and those of some peers equal; `done` gets whether they are."""
         waiting = self._waiting.get(locator)
         if waiting is not None:
             waiting.append((peers, done))
@@ -175,7 +175,7 @@ class Matches:
         self._runner.start(self._all(list(peers), locator), timeout_ms, ended)
 
     def _all(self, peers: list[str], locator: Locator) -> Task:
-        yield [Pause(0)]        # whoever waits has been given a place by then, and not an answer
+        yield [Pause(0)]        # by then the waiter has a place, and no answer yet
         for peer in peers:
             if not (yield from match(self._node, peer, locator, EXCHANGE, is_hasty=True)):
                 return b""

@@ -1,7 +1,7 @@
 """The time, for all rooms of a node: set once a turn, by `Node.advance`, stored nowhere else.
 
-Everybody holds the one object and asks it. A copy of the time is a room that can be forgotten, and
-then lives in the past.
+All rooms hold the one object and read it. A room with a copy of the time can be forgotten when time
+passes, and then lives in the past.
 """
 
 

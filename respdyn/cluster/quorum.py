@@ -4,8 +4,8 @@ All writes that a node coordinates in one turn for the same replicas and on the 
 `WriteRound`, because they travel in the same frames and one cumulative acknowledgement answers them
 all; reads likewise share a `ReadRound`. So the cost of counting is per turn, not per operation.
 
-A round never waits by itself. It is told `acknowledge`, `lose` (that replica will not answer) and
-`expire`, and tells its operations at once when the outcome is certain.
+A round never waits by itself. Its inputs are `acknowledge`, `lose` (that replica will not answer)
+and `expire`, and it ends its operations at once when the outcome is certain.
 
 Source: the pure vote tally of riak_kv_put_core; decision 0003.
 """
@@ -16,7 +16,7 @@ from respdyn.ring.hashing import Locator
 
 
 class Target(ABC):
-    """Where a reply goes that may come later: a session, or somebody who waits already."""
+    """Where a reply goes that may come later: a session, or a waiter that was there before."""
 
     __slots__ = ()
 
@@ -26,7 +26,7 @@ class Target(ABC):
 
 
 class Waiter(Target):
-    """Whoever waits for a reply: a place in a session's order, or a peer that forwarded a call."""
+    """What waits for a reply: a place in a session's order, or a peer that forwarded a call."""
 
     __slots__ = ()
 
@@ -48,13 +48,13 @@ class Waiter(Target):
 
 
 class Reader(ABC):
-    """Whoever waits for a quorum's word on one key."""
+    """What waits for a quorum's word on one key."""
 
     __slots__ = ()
 
     @abstractmethod
     def agree(self) -> None:
-        """Enough replicas hold exactly what this node held when it asked."""
+        """Enough replicas hold exactly what this node held when the read began."""
 
     @abstractmethod
     def differ(self, record: bytes) -> None:
@@ -119,7 +119,7 @@ class WriteRound:
     ) -> None:
         self.w = w
         self.is_sloppy = is_sloppy        # stand-ins count
-        # The peer that asked for all of these and finds the answer by itself (see `coordinator`).
+        # The peer that forwarded all of these and finds the answer by itself (see `coordinator`).
         self.early = early
         self.numbers: list[int] = []      # of its commands, like `ops`
         self.is_settled = False           # it has found them, but for those in `told`
@@ -131,7 +131,7 @@ class WriteRound:
         self.timeout_ms = deadline_ms - began_ms
         self.is_done = False
         self.ops: list[WriteOp] = []
-        self.quiet: list[int] = []        # positions of those whose siblings nobody reports
+        self.quiet: list[int] = []        # positions of those whose siblings are not reported
         self.sent_to: tuple[str, ...] = ()
         self.substitutes: dict[str, Substitutes] = {}     # by the owner that says nothing
         # Position in `ops` -> what a replica held beside the write (conflict feedback).
@@ -172,7 +172,7 @@ class WriteRound:
             self.fail()
 
     def fail(self) -> None:
-        """Tell every operation that too few replicas answered."""
+        """End every operation with the error that too few replicas answered."""
         self.is_done = True
         text = (
             f"NOQUORUM W={self.w} acknowledged={self.acknowledged}: too few replicas answered; "
@@ -191,7 +191,7 @@ class ReadOp:
         self.began_ms = began_ms
         self.reader = reader
         self.locator = locator
-        self.record = record              # what this node held when it asked; b"" for nothing
+        self.record = record              # what this node held when the read began; b"" for nothing
         self.joined = record
         self.big: list[str] = []          # of those, who holds too much to send it
         # (peer, what it held) of those that held something else; None while there are none.
@@ -201,10 +201,10 @@ class ReadOp:
 class ReadRound:
     """The reads of one turn that ask the same replicas.
 
-    Nodes that keep hints for these are asked `besides`: they must answer, and do not count.
+    Nodes that keep hints for these are in `besides`: they must answer, and do not count.
 
-    Each asked replica is sent the digest of what this node holds. Its silence about a key, once its
-    frame is acknowledged, means "the same here"; otherwise it sends what it holds.
+    Each replica of the round is sent the digest of what this node holds. Its silence about a key,
+    once its frame is acknowledged, means "the same here"; otherwise it sends what it holds.
     """
 
     __slots__ = (
@@ -226,7 +226,7 @@ class ReadRound:
         self.ops: list[ReadOp] = []
         self.asked: list[str] = []        # owners
         self.probed: list[str] = []       # stand-ins
-        self.spare: list[str] = []        # owners that were not asked yet
+        self.spare: list[str] = []        # owners that have no request yet
         self.spare_probes: list[str] = []     # and stand-ins
         self.keepers: tuple[str, ...] = ()
         self.besides: list[str] = []          # of the keepers, those that have not answered
@@ -248,7 +248,7 @@ class ReadRound:
         return True
 
     def fail(self) -> None:
-        """Tell every reader that too few replicas answered."""
+        """End every reader with the error that too few replicas answered."""
         self.is_done = True
         for op in self.ops:
             self.fail_one(op)

@@ -1,12 +1,12 @@
 """Reads for keys that this node owns: R answers, one reply, and the repair of who was behind.
 
-A read is answered from the copy here once R-1 others have confirmed its digest; whoever holds
-something else sends it, the join of all is the answer, and those that were behind get the join back
-(read repair). Where an answer is late one more replica is asked.
+A read is answered from the copy here once R-1 others have confirmed its digest; a replica that
+holds something else sends it, the join of all is the answer, and those that were behind get the
+join back (read repair). Where an answer is late the read goes to one more replica.
 
-*Sloppy quorum*: a read asks stand-ins for what they keep only where owners do not suffice; one that
-keeps nothing completes the quorum, for this node itself speaks for the owners. Who keeps hints for
-owners that are asked is asked besides (see `keepers`).
+*Sloppy quorum*: a read goes to stand-ins for what they keep only where owners do not suffice; one
+that keeps nothing completes the quorum, for this node itself speaks for the owners. Nodes that keep
+hints for the owners of the read are included besides (see `keepers`).
 
 Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 """
@@ -38,7 +38,7 @@ Match = Callable[[list[str], Locator, Callable[[bool], None]], None]
 
 
 def _unheard(is_same: bool) -> None:
-    """Nobody waits."""
+    """No caller waits."""
 
 
 def _no_match(peers: list[str], locator: Locator, done: Callable[[bool], None]) -> None:
@@ -47,7 +47,7 @@ def _no_match(peers: list[str], locator: Locator, done: Callable[[bool], None]) 
 
 
 class Reads:
-    """The reads that this node drives; `Coordinator` hears their answers."""
+    """The reads that this node drives; `Coordinator` gets their answers."""
 
     def __init__(
         self, replica: Replica, counters: Counters, speculative_ms: int,
@@ -73,7 +73,7 @@ class Reads:
         self, plan: Plan, reader: Reader, locator: Locator, record: bytes, r: int, is_sloppy: bool,
         deadline_ms: int,
     ) -> None:
-        """Ask R-1 others whether they hold `record` too; `reader` hears the outcome."""
+        """Ask R-1 others whether they hold `record` too; `reader` gets the outcome."""
         replicas = plan.replicas if is_sloppy else plan.strict
         keepers = self.keepers.of(plan.partition) if self.keepers.asked else NOBODY
         read_round = self._round_for(replicas, r - 1, deadline_ms, keepers, is_sloppy)
@@ -94,7 +94,7 @@ class Reads:
         return self._open_read(replicas, need, deadline_ms, keepers, is_sloppy)
 
     def _ask(self, read_round: ReadRound, op: ReadOp) -> None:
-        """Ask about one key whoever the round asks."""
+        """Ask the round's replicas about one key."""
         place = (read_round, len(read_round.ops))
         read_round.ops.append(op)
         entry = pair(op.locator, digest(op.record))
@@ -165,7 +165,8 @@ class Reads:
         return False
 
     def _read_on(self, read_round: ReadRound) -> None:
-        """Too few owners are left: ask those who stand in by now, or tell the readers.
+        """Too few owners are left: ask those that stand in by now, or end the readers with an
+        error.
 
         What was answered counts no more, but what differed is known.
         """
@@ -213,7 +214,7 @@ class Reads:
         """
         assert op.answers is not None
         if op.joined:
-            # A replica that differed has told, before it did, what was cleared.
+            # A replica that differed has sent, before that, what was cleared.
             op.joined = self._replica.uncleared(op.locator, op.joined)
         if 0 < values.ends_ms(op.joined) < self._now.wall_ms:
             return      # each replica drops it, and some have

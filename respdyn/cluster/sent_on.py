@@ -1,4 +1,4 @@
-"""Writes whose answers do not come: others are asked to keep them for the owners that say nothing.
+"""Writes whose answers do not come: other nodes keep them as hints for the silent owners.
 
 A write was sent to its owners, and then the network was cut. So long as an owner may only be late,
 waiting costs nothing but time; and once it is down, those who stand in for it are sent what comes
@@ -7,14 +7,14 @@ keep it. So it is sent on:
 
 * early: the owner is *cut off* (`failure`): it owes an answer for longer than it ever took, and
   nothing that its machine's system says has arrived either. A process that is merely busy, or
-  stopped, is not: there the system acknowledges bytes, and nobody is asked.
+  stopped, is not: there the system acknowledges bytes, and the write is not sent on.
 * at the latest when the owner is lost and W could not be reached without.
 
 The write is not run again: it is the same event, sent to one more node, which keeps it as a hint
-and offers it to its owner, and which every read asks until that has it (`keepers`). The owner and
-those who keep it for it are one answer (`quorum.Substitutes`): R + W > N counts owners, and this
-one may have it already. Nobody is asked who was sent the write in any other part, no more are
-asked than W needs, and nobody where terms are strict.
+and offers it to its owner, and which every read includes until that has it (`keepers`). The owner
+and those who keep it for it are one answer (`quorum.Substitutes`): R + W > N counts owners, and
+this one may have it already. It goes to no node that was sent the write in any other part, to no
+more than W needs, and to none where terms are strict.
 
 Source: Dynamo 4.6; decision 0044.
 """
@@ -59,7 +59,7 @@ class SentOn:
     def goes_by(
         self, cut_off: dict[str, Link], stand_in: Callable[[int, set[str]], str]
     ) -> None:
-        """Who tells which peers are cut off, and which node can keep hints of a partition."""
+        """Sets the callables that say which peers are cut off, and which node can keep hints."""
         self.cut_off, self.stand_in = cut_off, stand_in
 
     def next_deadline(self) -> int:

@@ -1,11 +1,11 @@
 """Work that is too long for one turn, in slices.
 
 What is one command for a client may be very much for the node: 200,000 keys, 100,000 patterns, half
-a gigabyte. Whoever does such work makes it a *job*: a generator that does a piece, yields what that
+a gigabyte. Such work is a *job*: a generator that does a piece, yields what that
 has cost, and goes on. The first piece is done in the call. The others are done at the end of this
 turn and of those that follow, `SLICE` steps in each for all jobs together, one piece of each job in
 its turn. Between two turns other clients are served, peers are answered and heartbeats leave, so
-nobody takes a long command for a death.
+no peer takes a long command for a death.
 
 Costs are counted in *steps*, not timed: nothing below the seam reads a clock, and equal inputs
 make equal turns. A step is about a microsecond of compiled code: a key that is looked up takes
@@ -50,7 +50,7 @@ class Slices:
         return max(steps, 1)
 
     def charge(self, steps: int) -> None:
-        """What somebody does for a job who cannot yield by itself."""
+        """Work that is done for a job by code that cannot yield itself."""
         self._charged += steps
 
     def charged(self) -> int:

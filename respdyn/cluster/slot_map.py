@@ -2,9 +2,9 @@
 
 A slot's presented node is its coordinator, with one exception. A node that was lost and comes back
 is held back for a while: a node that flaps would otherwise have every client learn the map anew at
-every flap. Meanwhile whoever took over stays, and the node is told, so that it presents the same:
-clients add up what every node says of its own. Nothing waits the other way: the slots of a node
-that cannot be reached pass to the next owner at once.
+every flap. Meanwhile the node that took over stays, and the other learns that, so that it presents
+the same: clients add up what every node says of its own. Nothing waits the other way: the slots of
+a node that cannot be reached pass to the next owner at once.
 
 What this node presents as its own is numbered, since a scan must not lose keys when slots change
 hands under it: its cursor carries the number, and the scan goes on over the slots with which it
@@ -30,7 +30,7 @@ class SlotMap:
 
     def __init__(self, here: str, now_ms: int) -> None:
         self.version = 0                        # rises whenever a reply may have changed
-        self.presented: tuple[str, ...] = ()    # by partition; "" when nobody can be reached
+        self.presented: tuple[str, ...] = ()    # by partition; "" when no owner can be reached
         self._here = here
         self._started_ms = now_ms
         self._plans: list[Plan] = []            # by partition
@@ -41,7 +41,7 @@ class SlotMap:
         self._mine: dict[int, Mine] = {}        # the latest, by number
 
     def replan(self, plans: Sequence[Plan], partitions: int, can_store: bool, now_ms: int) -> None:
-        """The ring or somebody's reachability has changed. `plans` are by slot."""
+        """The ring or the reachability of a node has changed. `plans` are by slot."""
         self._plans = list(plans[:: SLOTS // partitions])
         able = {link.peer for plan in self._plans for link in plan.replicas.writers}
         if can_store:
@@ -59,8 +59,8 @@ class SlotMap:
         return node in self._returned
 
     def hold_back(self, now_ms: int) -> None:
-        """A peer saw this node return. That counts only just after a start: everybody has seen a
-        node come back then, but perhaps nobody else that one connection broke."""
+        """A peer saw this node return. That counts only just after a start: all peers have seen a
+        node come back then, but perhaps no other that one connection broke."""
         if now_ms - self._started_ms < HOLD_MS and self._here not in self._returned:
             self._returned[self._here] = now_ms
             self._settle(now_ms)
@@ -71,7 +71,7 @@ class SlotMap:
             self._settle(now_ms)
 
     def ranges(self) -> list[tuple[int, int, str]]:
-        """First slot, last slot and node of every run of slots that somebody presents."""
+        """First slot, last slot and node of every run of slots that a node presents."""
         found = []
         width = SLOTS // max(1, len(self.presented))
         start = 0

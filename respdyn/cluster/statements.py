@@ -6,7 +6,7 @@ from respdyn.cluster.questions import Natural, Partition
 
 
 class State(msgspec.Struct, array_like=True):
-    """What a node tells of itself."""
+    """What a node announces of itself."""
 
     version: Natural = 0                        # the ring that it is settled at
     unfilled: list[Partition] = []              # partitions that it owns and has lost

@@ -22,7 +22,7 @@ from math import exp, log10, sqrt
 from typing import Final
 
 SAMPLES: Final = 100        # intervals that are remembered
-ENOUGH: Final = 8           # below so many, phi is not asked
+ENOUGH: Final = 8           # below so many, phi is not used
 PHI_MAX: Final = 40.0
 
 LATELY: Final = 8           # answers that make a pace

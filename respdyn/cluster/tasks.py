@@ -86,7 +86,7 @@ class TaskRunner:
         self._deadlines: Deadlines[_Step] = Deadlines()
 
     def start(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
-        """Run a task; `done` hears its result. Each step may take as long as the time-out."""
+        """Run a task; `done` gets its result. Each step may take as long as the time-out."""
         self._started += 1
         serial = self._started
         self._running.add(serial)
@@ -98,7 +98,7 @@ class TaskRunner:
         self._advance(task, None, timeout_ms, finished)
 
     def start_quietly(self, task: Task, timeout_ms: int, done: Callable[[bytes], None]) -> None:
-        """As `start`, for what nobody waits for: it does not keep the node from being idle."""
+        """As `start`, for what no client waits for: it does not keep the node from being idle."""
         self._advance(task, None, timeout_ms, done)
 
     def _advance(
@@ -239,11 +239,11 @@ class TaskRunner:
         return self._deadlines.first_ms
 
     def is_idle(self) -> bool:
-        """Whether no task waits that somebody waits for."""
+        """Whether no task is open that a client waits for."""
         return not self._running
 
     def running(self) -> set[int]:
-        """The tasks that somebody waits for, by serial number."""
+        """The tasks that a client waits for, by serial number."""
         return set(self._running)
 
     def is_running(self, serials: set[int]) -> bool:

@@ -26,4 +26,4 @@ class Terms:
         self.w_wish = w_wish
 
 
-ANY: Final = Terms(1, 1, True, 0)       # whatever is asked for is enough
+ANY: Final = Terms(1, 1, True, 0)       # one answer is enough

@@ -1,9 +1,9 @@
 """What is known of this node: the facts that most rooms need, each with one owner.
 
-Facts only, never a room: whoever holds this can look at the node, mint a dot, and leave the rest of
-its own work for later turns (`slices`), but not make others work or ask a peer. The node makes it
-before everything else and hands it to the rooms; each of them is given the other rooms that it
-calls besides, by class. Who sets a fact stands beside it.
+Facts only, never a room: code that holds this can look at the node, mint a dot, and leave the rest
+of its own work for later turns (`slices`), but not make others work or send a peer anything. The
+node makes it before everything else and hands it to the rooms; each of them is given the other
+rooms that it calls besides, by class. Who sets a fact stands beside it.
 """
 
 from collections.abc import Callable, Iterable
@@ -63,7 +63,7 @@ class ThisNode:
         # Members that are no more. One that runs still forwards what its clients ask of it.
         self.parted: dict[str, Member] = {}                 # by membership
         self.plans: list[Plan] = []                         # by slot; by the node's `replan`
-        # R and W of whoever does not say; by what follows the ring.
+        # R and W of clients that set none; by what follows the ring.
         self.default_terms = Terms(1, 1, True, settings.request_timeout_ms)
         self.store_failure = ""                             # why the disk fails; by the node
         self.clock_is_doubted = False                       # others run commands; by readiness
@@ -99,8 +99,8 @@ class ThisNode:
         return self.plans[slot_of_locator(locator)]
 
     def mark(self, links: Iterable[Link]) -> None:
-        """Note on links who may ask, store and tell: members, and those that were and are still
-        there. Nobody may as long as no ring is known.
+        """Note on links which peers may request, store and state: members, and those that were and
+        are still there. None may as long as no ring is known.
         """
         if self.ring is None:
             return

@@ -1,7 +1,7 @@
 """Deadlines without a timer for each: first in, first out within one length of time.
 
 All requests that may wait equally long expire in the order in which they began, so a queue per
-length is sorted by itself. The lengths are few (one, until somebody says DYN.WITH TIMEOUT).
+length is sorted by itself. The lengths are few (one, until a client says DYN.WITH TIMEOUT).
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ T = TypeVar("T", bound=Dated)
 class Deadlines(Generic[T]):
     """Things with deadlines; those that are done are passed over.
 
-    Asked every turn, it answers with one comparison while nothing is due.
+    Called every turn, it costs one comparison while nothing is due.
     """
 
     def __init__(self) -> None:

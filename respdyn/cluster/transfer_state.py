@@ -1,8 +1,8 @@
 """Transfer state: who is filled, who knows which ring, which partitions may go on.
 
-Every node tells every other a `State` of itself: the newest ring that it goes by, the partitions
+Every node sends every other a `State` of itself: the newest ring that it goes by, the partitions
 that it owns but has lost (a wiped disk), those to come that it holds by now, and those for which it
-has proved it. A peer's state belongs to its connection: until it has told one, it is no reader.
+has proved it. A peer's state belongs to its connection: until it has sent one, it is no reader.
 
 *Settled* at a ring means more than knowing it: the ring is on this node's disk, and everything that
 the node began before it learned of it is answered. Only so the next phase can rely on this one.
@@ -34,7 +34,7 @@ STALLED_MS = 5_000
 
 
 def is_changing(ring: Ring) -> bool:
-    """Whether there is another ring to come without anybody's doing."""
+    """Whether there is another ring to come without an operator's doing."""
     return bool(ring.goal) or any(member.state == "leaving" for member in ring.members)
 
 
@@ -44,7 +44,7 @@ class Progress:
 
     moving: int             # partitions on their way, here or elsewhere
     filling: int            # of these: new owners do not hold everything yet
-    switching: int          # of these: all is there, and nodes are being told
+    switching: int          # of these: all is there, and nodes are being informed
     unfilled: int           # partitions that some owner has lost and not yet got back
     incoming: int           # partitions that this node itself has to fill
     leftovers: int          # partitions that this node has to hand over before it drops them
@@ -64,7 +64,7 @@ class TransferState:
         self.verified: dict[int, int] = {}
         self.leftovers: dict[int, int] = {}     # partition -> the ring version it was left at
         self.moving: dict[int, Move] = {}
-        self.has_changed = False                # there is something to tell
+        self.has_changed = False                # there is something to announce
         self.awaiting: set[int] = set()         # to be pulled before they are compared
         self._here = here
         self._replica = replica
@@ -150,7 +150,7 @@ class TransferState:
         return self.ring.owners_of(partition)
 
     def holders(self, partition: int) -> tuple[str, ...]:
-        """Everybody who stores what is written to the partition."""
+        """All nodes that store what is written to the partition."""
         assert self.ring is not None
         return holders_of(self.ring, partition, self.moving.get(partition))
 
@@ -159,7 +159,7 @@ class TransferState:
         partition = slot_of_locator(locator) // self._replica.width
         return self.ring is not None and self._here in self.holders(partition)
 
-    # ---- what is told ----
+    # ---- what is announced ----
 
     def settle(self) -> None:
         """This node's ring is on its disk, and all that it began before is answered."""
@@ -168,7 +168,7 @@ class TransferState:
             self.has_changed = True
 
     def told(self) -> bytes:
-        """This node's state, for `heard` of a peer."""
+        """This node's state, for a peer's `receive`."""
         own = self.own
         own.unfilled = sorted(self.unfilled)
         own.filled = sorted(self.filled.items())
@@ -189,7 +189,7 @@ class TransferState:
         return before is None or before.unfilled != state.unfilled
 
     def state_of(self, name: str) -> State | None:
-        """What a node has told, on the connection that stands; None if nothing."""
+        """What a node has announced, on the connection that stands; None if nothing."""
         if name == self._here:
             own = self.own
             own.unfilled = sorted(self.unfilled)
@@ -370,7 +370,7 @@ class TransferState:
         return self._here in serving
 
     def is_at_rest(self, partition: int) -> bool:
-        """Whether nobody who can be reached fills, moves or hands over this partition's data.
+        """Whether no reachable node fills, moves or hands over this partition's data.
 
         Only then may the memory of a deletion be given up.
         """

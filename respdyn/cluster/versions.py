@@ -1,4 +1,4 @@
-"""What a replica holds under a key, told in a form that a person can compare."""
+"""What a replica holds under a key, in a form that a person can compare."""
 
 import msgspec
 

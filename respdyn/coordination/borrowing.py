@@ -1,4 +1,4 @@
-"""Keys that other nodes hold for a script of this node (`holds`): asked for, written to, let go."""
+"""Keys that other nodes hold for a script of this node (`holds`): requested, written, let go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that cannot be answered at once, and who hears of their end.
+"""Calls that cannot be answered at once, and the waiters that get their replies.
 
 What waits is a `Waiter`: a place in a session's order (`session.ReplyPlace`), a peer that forwarded
 the command, one part of a command on several keys, or a task of the control path.
@@ -81,7 +81,7 @@ class PeerReply(Waiter):
         return self
 
     def is_behind_refused(self, locator: Locator) -> bool:
-        """Whether one before it was refused, and its sender had not heard of that."""
+        """Whether one before it was refused, and its sender did not know that."""
         refused = self._link.refused
         number = refused.get(locator) if refused else None
         if number is None or self._heard < number:
@@ -90,7 +90,7 @@ class PeerReply(Waiter):
         return False
 
     def refuse(self, locator: Locator) -> None:
-        """It is not begun, nor what its sender has sent of this key before it hears of that."""
+        """It is not begun, nor what its sender has sent of this key before it knows that."""
         refused = self._link.refused
         if len(refused) >= REFUSED_MAX:
             refused.clear()
@@ -260,10 +260,10 @@ class OutstandingForwards:
         self.peer = peer
         self.commands = 0
         # Of those that have come back: the last of each source that the peer may have begun, by its
-        # number, and those that nobody has, in order, which must not be run behind it.
+        # number, and those that no node has begun, in order, which must not be run behind it.
         self.begun: dict[object, int] | None = None
         self.refused: list[Waiting] | None = None
-        self.has_line = False       # these are first in the key's line, for nobody else to run
+        self.has_line = False       # these are first in the key's line, and no other runs them
 
     def begin(self, call: Call) -> None:
         """The peer may have begun it."""
@@ -305,7 +305,7 @@ class Waiting:
 class QueuedGroup(Waiting):
     """A transaction's group in a key's line: when its turn has come it takes the key.
 
-    `waiter` only ever hears that the group waited too long.
+    `waiter` is only ever filled where the group waited too long.
     """
 
     __slots__ = ("take",)

@@ -3,21 +3,22 @@
 SCAN walks the keys in an order that never changes and is the same on every node: by slot, and
 within a slot by the CRC-32 of the key. Its cursor is such a position, so no node remembers a scan,
 any node can continue one, and a key that was there all the time is returned exactly once however
-the ring or the nodes change meanwhile. R owners of each partition are asked for what they hold from
-the position on. Where they agree on a key their word is taken; where not, the key itself is read
+the ring or the nodes change meanwhile. R owners of each partition return what they hold from the
+position on. Where they agree on a key their word is taken; where not, the key itself is read
 with a quorum.
 
 Nodes that stand in for missing owners complete R here as for a read of one key: an owner must be
-among those who answer. Nodes that still keep something for these owners are asked besides. What any
+among those who answer. Nodes that still keep something for these owners take part besides. What any
 of them keeps, if it is not what the owners hold, is read with a quorum.
 
-FLUSHALL needs no tombstone per key. R owners of each partition tell the highest counter of every
+FLUSHALL needs no tombstone per key. R owners of each partition return the highest counter of every
 actor that they have seen; that vector becomes the partition's *cleared context*, W owners must
 store it (nodes that stand in keep it as a hint), and everything below it is gone for good. A write
 that began after the flush has a higher counter and is not touched.
 
-Cluster-aware clients ask every node and add up what they hear. On the cluster port these commands
-therefore concern only the partitions that this node presents as its own (`mine`; `None` for all).
+Cluster-aware clients send these to every node and add up the replies. On the cluster port these
+commands therefore concern only the partitions that this node presents as its own (`mine`; `None`
+for all).
 """
 
 from collections.abc import Generator
@@ -419,7 +420,7 @@ def _doubtful(
     held: dict[tuple[int, int, bytes], list[tuple[bytes, str]]],
     kept: dict[tuple[int, int, bytes], list[tuple[bytes, str]]], owners: int,
 ) -> list[tuple[int, int, bytes]]:
-    """Keys about which owners differ, or of which somebody keeps something else for an owner."""
+    """Keys about which owners differ, or of which a node keeps something else for an owner."""
     found = {
         name for name, seen in held.items()
         if len(seen) < owners or any(version != seen[0] for version in seen)

@@ -1,13 +1,14 @@
-"""Which keys expire next, for those who want to be told: keyspace events and caches of clients.
+"""Which keys expire next, for keyspace events and for caches of clients (CLIENT TRACKING).
 
-An expiry is no write. It follows from `expire_at`, so nobody sends or mints anything for it, and
-without anybody who asks this room is empty and costs nothing. Asked, it keeps the times of the
+An expiry is no write. It follows from `expire_at`, so no node sends or mints anything for it, and
+while no client wants events this room is empty and costs nothing. Else it keeps the times of the
 records here that have one, soonest first: at the start by a walk through the slots a few at a time,
 afterwards from each turn's batch.
 
-The key's coordinator tells when the time has come. Each other owner looks again `GRACE_MS` later:
-if it is the coordinator by then, the one before may have died without a word, and it tells. So an
-expiry is told at least once while one owner lives, twice at a failure, late by the grace at most.
+The key's coordinator announces it when the time has come. Each other owner looks again `GRACE_MS`
+later: if it is the coordinator by then, the one before may have died without a word, and it
+announces it. So an expiry is announced at least once while one owner lives, twice at a failure,
+late by the grace at most.
 """
 
 from collections.abc import Callable
@@ -65,7 +66,7 @@ class Expiring:
 
     def _keep(self, locator: Locator, record: bytes) -> None:
         at = ends_at(record)
-        if not at or at <= self._now.wall_ms - LONG_PAST_MS:    # told with its write, if it was one
+        if not at or at <= self._now.wall_ms - LONG_PAST_MS:    # went with its write, if any
             self._times.pop(locator, None)
         elif self._times.get(locator) != at:
             self._times[locator] = at
@@ -75,7 +76,7 @@ class Expiring:
                 heapify(self._queue)
 
     def tick(self) -> None:
-        """Tell of the keys whose time has come."""
+        """Announce the keys whose time has come."""
         wall_ms = self._now.wall_ms
         if not self.is_watching or not self._node.plans:
             return
@@ -99,7 +100,7 @@ class Expiring:
             self._tell(locator)
 
     def _walk(self) -> None:
-        """The records that were here before anybody asked."""
+        """The records that were here before a client wanted events."""
         end = min(SLOTS, self._walked + SLOTS_PER_TICK)
         for table in self._replica.slots[self._walked : end]:
             for locator, record in table.items():

@@ -1,14 +1,14 @@
 """Fallback (sloppy quorum): what a node does for a key whose owners alone do not suffice.
 
 *While none of them can be reached* it writes a bare dot into its hints, and ships it to the others
-that stand in (see `coordinator`). To read, it asks everybody who may keep something: the others
-that stand in, and owners that are up but cannot store. *Not found* is then nobody's word: unless
-somebody holds the whole key, there is no answer, not even to a command that reads before it writes.
-A plain SET needs no answer.
+that stand in (see `coordinator`). To read, it asks all nodes that may keep something: the others
+that stand in, and owners that are up but cannot store. No node alone may say *not found* then:
+unless one holds the whole key, there is no answer, not even to a command that reads before it
+writes. A plain SET needs no answer.
 
 *While owners can be reached, but too few, or some have not been given all* that is kept for them, a
 read is not forwarded to one of them, who may see less of the others than this node does. This node
-asks them itself, and with them everybody who keeps something, itself included. So what its own
+asks them itself, and with them all nodes that keep something, itself included. So what its own
 clients have written is found as long as those who hold it can be reached from here.
 
 Rare, so this is a task of the control path, not a round.
@@ -65,7 +65,9 @@ class Fallback:
     def read(
         self, plan: Plan, reader: Reader, locator: Locator, r: int, timeout_ms: int, keeps: bool
     ) -> None:
-        """Ask whoever may know; `reader` hears the join. `keeps`: it is kept here, to write on."""
+        """Ask all nodes that may know; `reader` gets the join. `keeps`: it is kept here, to write
+        on.
+        """
         self._counters.reads_coordinated += 1
         self._counters.sloppy_reads += 1
         deadline_ms = self._now.now_ms + timeout_ms
@@ -75,7 +77,7 @@ class Fallback:
     def _ask(
         self, plan: Plan, reader: Reader, locator: Locator, r: int, keeps: bool, deadline_ms: int
     ) -> Task:
-        yield [Pause(0)]        # whoever waits has been given a place by then, and not an answer
+        yield [Pause(0)]        # by then the waiter has a place, and no answer yet
         readers = plan.replicas.readers
         good = [link.peer for link in readers if not link.deprioritized]
         counted = good if len(good) >= r else [link.peer for link in readers]

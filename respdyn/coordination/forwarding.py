@@ -9,7 +9,7 @@ could bring back a value that was overwritten or deleted meanwhile. So a forward
 A read that was lost is run again when the window has passed. A write is run again only if the other
 node said that it has not begun it, a little later, until its deadline (while nodes start, stop or
 take over from each other they may for moments disagree on who coordinates a key, and pass a command
-on until its hops are used up); of any other the client is told that the outcome is unknown. Not
+on until its hops are used up); of any other the reply says that the outcome is unknown. Not
 even a plain SET may be run twice: the first run is an event of its own, and may exist on that node
 alone, unseen, while the second is acknowledged and then overwritten or deleted. When the node comes
 back, the first would survive as a sibling: what was deleted would be there again.
@@ -17,7 +17,8 @@ back, the first would survive as a sibling: what was deleted would be there agai
 While a write to a key is away, whatever comes after it on the same key follows it to the same node
 on the same connection, and is run again behind it if it is run again. What a node refuses, it
 refuses with all that was sent of that key before this was known. Where a later one of the same
-client was begun all the same, the earlier is given up: its client is told that it was not done.
+client was begun all the same, the earlier is given up: its client gets the error that it was not
+done.
 So one client's pipeline takes effect in order.
 
 Source: SEMANTICS 1.7; riak_kv issues 1188 and 1754 are what becomes of it otherwise.
@@ -54,12 +55,12 @@ _OVERLOAD: Final = b"-OVERLOAD"
 # After a window has passed: clocks tick in whole milliseconds.
 _MARGIN_MS: Final = 10
 
-# Before a command is sent again that nobody has begun: the nodes are about to agree.
+# Before a command is sent again that no node has begun: the nodes are about to agree.
 RETRY_MS: Final = 5
 
 
 class Forwarding:
-    """What this node has asked others to run."""
+    """Commands that this node has forwarded to others."""
 
     def __init__(
         self, node: ThisNode,
@@ -69,8 +70,8 @@ class Forwarding:
         self._now = node.now
         self.bits = TAKES_EARLY         # of envelopes
         self.away: dict[Locator, OutstandingForwards] = {}
-        self.lost: Callable[[str], None] = lambda peer: None    # hears of each that is lost
-        self.failed: Callable[[str], None] = lambda peer: None     # hears who was no use
+        self.lost: Callable[[str], None] = lambda peer: None    # called with each peer that is lost
+        self.failed: Callable[[str], None] = lambda peer: None     # and with each that was no use
         self.latencies = Latencies(lambda took_ms, requests: None)
         self._counters = node.counters
         self._link_to = node.link_to
@@ -128,7 +129,7 @@ class Forwarding:
         self._counters.commands_forwarded += 1
 
     def answered(self, link: Link, number: int, reply: bytes) -> None:
-        """What became of a command that a peer was asked to run."""
+        """A peer's answer to a forwarded command."""
         call = self._calls.get(number)
         if call is None or call.peer != link.peer:
             return
@@ -193,7 +194,7 @@ class Forwarding:
                 self._send_again(call.locator, away, away.refused)
 
     def _refused(self, call: Call, away: OutstandingForwards) -> None:
-        """Nobody has begun it: it waits until all commands on its key are back."""
+        """No node has begun it: it waits until all commands on its key are back."""
         if away.is_behind(call) or call.deadline_ms <= self._now.now_ms + RETRY_MS:
             self._counters.timeouts += 1
             call.waiter.fail(NO_AGREEMENT)
@@ -212,7 +213,7 @@ class Forwarding:
     def _send_again(
         self, locator: Locator, away: OutstandingForwards, refused: list[Waiting]
     ) -> None:
-        """All commands on a key are back: those that nobody has begun may be sent once more.
+        """All commands on a key are back: those that no node has begun may be sent once more.
 
         Not where one behind them was begun: a pipeline's earlier SET would undo its later one.
         """
@@ -242,7 +243,8 @@ class Forwarding:
         self._read_again(reads, OUTCOME_UNKNOWN)
 
     def _gave_up(self, call: Call) -> None:
-        """The client hears that nobody knows what became of its command, or who it waited for."""
+        """The reply says that the outcome of the command is unknown, and which node it waited for.
+        """
         took_ms = self._now.now_ms - call.began_ms
         self.latencies.forwarded(took_ms, call.command.route is READ)
         self.latencies.whom = call.peer
@@ -266,7 +268,7 @@ class Forwarding:
     # ---- time ----
 
     def expire(self) -> None:
-        """Run again what is due; tell those whose command was not answered in time."""
+        """Run again what is due; end the commands that were not answered in time."""
         now_ms = self._now.now_ms
         for retry in self._retries.expired(now_ms):
             retry.is_done = True

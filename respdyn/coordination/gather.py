@@ -2,7 +2,7 @@
 
 The first of them run in the call, as if they had come by themselves. Where there are more than
 `PIECE`, the others run in slices (`cluster/slices`): MGET of 200,000 keys is 200,000 reads for this
-node, and nobody else waits for them. What each of these is given is the time-out from its own
+node, and no other client waits for them. What each of these is given is the time-out from its own
 beginning. Nothing behind such a command runs before it, since its session waits (`Session.bar`).
 
 A command that reads some keys and then does something about it (MSETNX, BITOP) comes here twice:
@@ -27,7 +27,7 @@ STEPS: Final = 10       # that one of them is taken for
 # `Dispatcher.run`: words, database, RESP3, terms, who waits, deadline.
 RunOne = Callable[[list[bytes], int, bool, Terms, Target, int], bytes | None]
 
-# Hears of each key before its command runs.
+# Called for each key before its command runs.
 Note = Callable[[bytes], None]
 
 

@@ -1,4 +1,4 @@
-"""What nodes tell each other of a transaction: the steps of one node, and what became of them."""
+"""Messages between nodes about a transaction: the steps of one node, and their outcome."""
 
 from collections.abc import Callable
 from typing import Annotated

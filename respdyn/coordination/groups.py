@@ -59,7 +59,7 @@ from respdyn.resp.replies import bulk, error
 from respdyn.ring.hashing import Locator, slot_of_locator
 from respdyn.ring.hashing import locator as locator_of
 
-Note = Callable[[int], None]        # hears how many nanoseconds a step took
+Note = Callable[[int], None]        # gets how many nanoseconds a step took
 
 PIECE: Final = 50       # commands, or keys, that are looked at or read in a row (`slices`)
 STEPS: Final = 5        # what one of them is taken for
@@ -90,7 +90,7 @@ class Timing:
 
 
 class Groups:
-    """The groups that this node coordinates, and those that it has asked others to."""
+    """The groups that this node coordinates, and those that it has others coordinate."""
 
     def __init__(
         self, dispatcher: Dispatcher, node: ThisNode, coordinator: Coordinator,
@@ -257,7 +257,7 @@ class GroupExecution:
         node = self._node
         plans = node.plans
         if self._w and node.store_failure and not dispatcher.nobody_stores:
-            return NOT_RUN      # whoever asked has not heard of it yet: another owner can do it
+            return NOT_RUN      # the sender does not know it yet: another owner can do it
         for name in self._locators:
             plan = plans[slot_of_locator(name)]
             if not plan.is_owner:
@@ -382,7 +382,7 @@ class GroupExecution:
     def _do(
         self, command: Command, argv: list[bytes], name: Locator, step: Step, waiter: Waiter
     ) -> bytes | None:
-        """A command on one key: its reply, or None if `waiter` will hear it."""
+        """A command on one key: its reply, or None if `waiter` will get it."""
         dispatcher = self._dispatcher
         if command.route is READ:
             record = self._groups.replica.get(name)

@@ -103,7 +103,7 @@ class Inbound:
             and not self._coordinator.waits_for_disk
         ):
             early = link.peer
-            link.working += 1       # until it is heard that the record has arrived
+            link.working += 1       # until the peer reports that the record has arrived
         else:
             reply.hold()
         self._coordinator.write(
@@ -172,7 +172,7 @@ class Inbound:
             return
         if least is not ANY:
             call = call.with_least(least)
-        # It ends a little before its sender gives it up, who then hears how.
+        # It ends a little before its sender gives it up, so that the sender gets the outcome.
         deadline_ms = self._now.now_ms + timeout_ms * 9 // 10
         self._scripts.forwarded(call, deadline_ms, waiter)
 

@@ -1,13 +1,14 @@
 """Keyspace notifications: announced by the coordinator of the write, received at every node.
 
-A node tells the classes that any node it is connected to asks for, so `CONFIG SET
-notify-keyspace-events` at one node is enough for its subscribers to hear of all keys. An event
-leaves when the quorum has the write, or when it failed: then the write may still appear, so it is
-told as well. At least once: a write that is run again, or a coordinator that changes at the moment
-of an expiry, tells twice. A key that expires before its write was told is told to expire behind it.
+A node publishes the classes that any node it is connected to wants, so `CONFIG SET
+notify-keyspace-events` at one node is enough for its subscribers to get the events of all keys. An
+event leaves when the quorum has the write, or when it failed: then the write may still appear, so
+it is published as well. At least once: a write that is run again, or a coordinator that changes at
+the moment of an expiry, publishes twice. A key that expires before the event of its write has left
+has its `expired` behind that.
 
-Subscribers on the client port hear the events of all nodes; those on the cluster port, who
-subscribe at each node as they must with Redis Cluster, hear those of the node that they are at.
+Subscribers on the client port get the events of all nodes; those on the cluster port, who
+subscribe at each node as they must with Redis Cluster, get those of the node that they are at.
 
 Source: Redis `notify.c`.
 """
@@ -32,7 +33,7 @@ _Told = tuple[int, bytes, bytes, bool, bool]     # database, event, key, keyspac
 
 
 class NotifyAfterWrite(Waiter):
-    """Waits for a write, and tells its events when it is done, or failed."""
+    """Waits for a write, and publishes its events when it is done, or failed."""
 
     __slots__ = ("_events", "_is_told", "_keyspace_events", "_locator", "_waiter")
 
@@ -47,17 +48,17 @@ class NotifyAfterWrite(Waiter):
         self._is_told = False
 
     def fill(self, reply: bytes) -> None:
-        """Tell, then pass the reply on."""
+        """Publish, then pass the reply on."""
         self._tell()
         self._waiter.fill(reply)
 
     def fail(self, text: str) -> None:
-        """The write may still appear: tell, then pass the error on."""
+        """The write may still appear: publish, then pass the error on."""
         self._tell()
         self._waiter.fail(text)
 
     def add(self, events: list[Event]) -> None:
-        """These have happened since, and are told behind."""
+        """These have happened since, and are published behind."""
         self._events += events
 
     def _tell(self) -> None:
@@ -68,7 +69,7 @@ class NotifyAfterWrite(Waiter):
 
 
 class NotifyAfterRead(Waiter):
-    """Waits for a read, and tells if its key was not there."""
+    """Waits for a read, and publishes `keymiss` if its key was not there."""
 
     __slots__ = ("_tell", "_waiter")
 
@@ -82,19 +83,19 @@ class NotifyAfterRead(Waiter):
         self._waiter.fill(reply)
 
     def fail(self, text: str) -> None:
-        """Nobody knows whether the key is there."""
+        """It is unknown whether the key is there."""
         self._waiter.fail(text)
 
 
 class KeyspaceEvents:
-    """What this node tells of keys, and to whom."""
+    """The events of keys that this node publishes, and to which peers."""
 
     def __init__(
         self, deliver: Callable[[bytes, bytes, bool], None], links: dict[str, Link]
     ) -> None:
         """`deliver(channel, message, is_ours)`: give an event to those who listen here."""
         self.told = 0
-        self.classes = ""               # what any node here or there asks for
+        self.classes = ""               # what any node, this one or a peer, wants
         self.trackers: set[str] = set()         # peers with clients that track
         self._own = ""
         self._own_tracks = b"-"
@@ -103,10 +104,10 @@ class KeyspaceEvents:
         self._give = deliver
         self._links = links
 
-    # ---- who asks for what ----
+    # ---- which node wants what ----
 
     def ask(self, classes: str) -> None:
-        """What this node's own setting asks for."""
+        """What this node's own setting wants."""
         if classes != self._own:
             self._own = classes
             for link in self._links.values():
@@ -114,20 +115,20 @@ class KeyspaceEvents:
         self._settle()
 
     def ask_for_changes(self, is_wanted: bool) -> None:
-        """Whether this node wants to hear which records have changed (CLIENT TRACKING)."""
+        """Whether this node wants to know which records have changed (CLIENT TRACKING)."""
         self._own_tracks = b"+" if is_wanted else b"-"
         for link in self._links.values():
             self.greet(link)
 
     def greet(self, link: Link) -> None:
-        """Tell a peer what this node asks for."""
+        """Announce to a peer what this node wants."""
         if link.is_connected:
             link.gossips.append(
                 bulk(GOSSIP_INTEREST + self._own_tracks + self._own.encode())
             )
 
     def heard_interest(self, link: Link, item: bytes) -> None:
-        """What a peer asks for. Raises `PeerError`."""
+        """What a peer wants. Raises `PeerError`."""
         try:
             self._asked[link.peer] = item[2:].decode("ascii")
         except UnicodeDecodeError:
@@ -142,7 +143,7 @@ class KeyspaceEvents:
         self.classes = "".join(sorted(set("".join([self._own, *self._asked.values()]))))
 
     def is_wanted(self) -> bool:
-        """Whether anything is to be told."""
+        """Whether anything is to be published."""
         return "K" in self.classes or "E" in self.classes
 
     # ---- what happens ----
@@ -151,11 +152,11 @@ class KeyspaceEvents:
         self, waiter: Waiter, command: Command, argv: Argv, locator: Locator, before: bytes,
         after: bytes, now_ms: int,
     ) -> Waiter:
-        """Whom a write's outcome goes to, so that its events are told."""
+        """The waiter for a write's outcome that publishes its events."""
         return self.wait(waiter, locator, of_write(command, argv, before, after, now_ms))
 
     def wait(self, waiter: Waiter, locator: Locator, events: list[Event]) -> Waiter:
-        """Whom a write's outcome goes to, so that these events are told."""
+        """The waiter for a write's outcome that publishes these events."""
         events = self._chosen(events)
         if not events:
             return waiter
@@ -177,7 +178,7 @@ class KeyspaceEvents:
         self, waiter: Waiter, command: Command, argv: Argv, locator: Locator, now_ms: int,
         resp3: bool,
     ) -> Waiter:
-        """Whom a read's reply goes to, so that a key that is missing is told."""
+        """The waiter for a read's reply that publishes a miss."""
         if "m" not in self.classes:
             return waiter
         return NotifyAfterRead(
@@ -202,7 +203,7 @@ class KeyspaceEvents:
             waiting.add(events)
 
     def has_told(self, locator: Locator, announcing: NotifyAfterWrite) -> None:
-        """Its events are told."""
+        """Its events are published."""
         if self._untold.get(locator) is announcing:
             del self._untold[locator]
 
@@ -212,10 +213,10 @@ class KeyspaceEvents:
     def _is_asked(self, kind: str) -> bool:
         return kind in self.classes or ("A" in self.classes and kind in EVENT_CLASSES)
 
-    # ---- telling ----
+    # ---- publishing ----
 
     def tell(self, locator: Locator, events: list[Event]) -> None:
-        """Tell events of a key, here and to all peers."""
+        """Publish events of a key, here and to all peers."""
         keyspace, keyevent = "K" in self.classes, "E" in self.classes
         connected = [link for link in self._links.values() if link.is_connected and link.is_member]
         for _, name in events:
@@ -228,7 +229,7 @@ class KeyspaceEvents:
                     link.gossips.append(statement)
 
     def heard_event(self, link: Link, item: bytes) -> None:
-        """A peer tells an event. Raises `PeerError`."""
+        """A peer's event. Raises `PeerError`."""
         try:
             told = msgspec.msgpack.decode(item[1:], type=_Told)
         except msgspec.MsgspecError as wrong:

@@ -2,7 +2,7 @@
 
 A command that reads before it writes makes its key *busy* until the read quorum has answered;
 commands on that key that arrive meanwhile wait in line, so one client's pipeline takes effect in
-order. Whoever is first in line when the key is free runs, and makes it busy again if it must read.
+order. The first in line when the key is free runs, and makes it busy again if it must read.
 That read is for those behind it as well: what was acknowledged before one of them came, was so
 before the read began. So a pipeline on one key costs a round for all that waits, not one for each.
 """
@@ -31,7 +31,7 @@ class Lines:
         self._waiting: Deadlines[Waiting] = Deadlines()
 
     def line_up(self, locator: Locator, waiting: list[Waiting], at: int = LAST) -> bool:
-        """Put commands in a key's line. True if it was free: then somebody must run the line."""
+        """Put commands in a key's line. True if it was free: then the caller must run the line."""
         for one in waiting:
             self._waiting.add(one, one.deadline_ms - self._now.now_ms)
         line = self.busy.get(locator)

@@ -1,7 +1,8 @@
 """Whether a write may begin here: copies enough for W, a disk that stores, a dot to mint.
 
-Asked in this order before anything is done, by all who begin a write: `dispatch`, the fast paths of
-this node's clients and of what peers forward, and groups. The texts of the refusals are here too.
+Checked in this order before anything is done, by all code that begins a write: `dispatch`, the fast
+paths of this node's clients and of what peers forward, and groups. The texts of the refusals are
+here too.
 
 Source: SEMANTICS 2; decision 0042.
 """
@@ -23,7 +24,7 @@ _TOO_FEW: Final = "NOQUORUM {}={} reachable={}: nothing was done"
 
 
 def too_few(letter: str, wanted: int, reachable: int) -> str:
-    """The refusal of what would not find the answers that R or W asks for."""
+    """The refusal of what would not find the answers that R or W demands."""
     return _TOO_FEW.format(letter, wanted, reachable)
 
 

@@ -24,7 +24,7 @@ from respdyn.ring.hashing import locator as locator_of
 
 
 class ScriptKeys(GroupExecution):
-    """Takes all that a script has declared, and all that it has asked for; then `_run` runs it."""
+    """Takes all keys that a script has declared or used; then `_run` runs it."""
 
     def __init__(
         self, groups: Groups, scripts: Scripts, call: ScriptCall, deadline_ms: int,
@@ -36,7 +36,7 @@ class ScriptKeys(GroupExecution):
         self._r, self._w, self._is_sloppy = call.r, call.w, call.sloppy
         self._dots = DOTS                   # that a run is given
         self._runs = 0
-        self._wanted: dict[Locator, None] = {}      # all keys, declared or asked for
+        self._wanted: dict[Locator, None] = {}      # all keys, declared or used
         self._borrowing = Borrowing(groups, scripts, call, deadline_ms)
         self._attempt = 0                   # to take all keys
         self._stages: list[str] = []        # nodes whose keys are to be taken yet, in order
@@ -55,7 +55,7 @@ class ScriptKeys(GroupExecution):
     def _take_all(self, in_order: bool) -> None:
         """Take all keys that are known to be wanted, here and at other nodes.
 
-        At first all nodes are asked at once, and refuse what is busy: nobody waits for anybody.
+        At first requests go to all nodes at once, and these refuse what is busy: none waits.
         Then one after the other, in an order that is the same for all, each waiting in its lines.
         """
         self._attempt += 1

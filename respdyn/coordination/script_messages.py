@@ -1,4 +1,4 @@
-"""What nodes tell each other of scripts: one to run, keys to hold, what to write to held keys.
+"""Messages between nodes about scripts: one to run, keys to hold, what to write to held keys.
 
 A script travels to the coordinator of its first key as one forwarded command, `EVAL` and this.
 """
@@ -20,7 +20,7 @@ class ScriptCall(msgspec.Struct, array_like=True, frozen=True):
     """A script that a client has called, and all that it may depend on besides records."""
 
     sha: str
-    body: bytes | None              # None: whoever gets this is thought to know it
+    body: bytes | None              # None: the receiver is thought to know it
     keys: list[bytes]
     args: list[bytes]
     db: Annotated[int, Meta(ge=0, le=15)]

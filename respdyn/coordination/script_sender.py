@@ -56,7 +56,7 @@ class ScriptSender:
         self, call: ScriptCall, script: Script, terms: Terms, deadline_ms: int, waiter: Waiter,
         tries: int = TRIES,
     ) -> None:
-        """Have it done; `waiter` hears the reply."""
+        """Have it done; `waiter` gets the reply."""
         done = partial(self._done, call, script, terms, deadline_ms, waiter, tries)
         peer = self._here
         if call.keys:

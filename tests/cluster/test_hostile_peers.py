@@ -254,7 +254,7 @@ def test_a_record_of_events_that_nobody_can_have_minted_is_refused(little: Littl
     lone = encode_plain(1 << 16, b"c" * 16, 2**60, 2**60 + 1, 0, b"v")
     for section in ("store", "feedback"):
         for each in (record, lone):
-            with pytest.raises(PeerError, match="nobody can have minted"):
+            with pytest.raises(PeerError, match="no node can have minted"):
                 say(little, section, locator(0, b"future"), each)
     assert not little["B"].replica.get(locator(0, b"future"))
 
@@ -282,7 +282,7 @@ def test_a_record_that_claims_more_than_was_proved_is_refused(whose: str) -> Non
     key = little.key_of(whose).encode()
     for section in ("store", "feedback"):
         for lie in (covering(actor, top), of_the_future(little, actor, top)):
-            with pytest.raises(PeerError, match="nobody can have minted"):
+            with pytest.raises(PeerError, match="no node can have minted"):
                 say(little, section, locator(0, key), lie)
     assert little["B"].counters.claims_refused == 4
     assert little[whose].identity.actor == actor
@@ -310,7 +310,7 @@ def test_a_cleared_context_that_claims_more_than_was_proved_is_refused() -> None
         ("ask", ask("deliver", [(b"\x80" + where, 1, actor + top.to_bytes(8, "big"))])),
     )
     for section, lie in lies:
-        with pytest.raises(PeerError, match="nobody can have minted"):
+        with pytest.raises(PeerError, match="no node can have minted"):
             say(little, section, lie)
     assert little["B"].counters.claims_refused == len(lies)
     assert not little["B"].replica.cleared and little["C"].identity.actor == actor
