@@ -62,9 +62,11 @@ class ItemMoves:
             taken = self._take(move, locator, plan, resp3, terms, deadline_ms, both)
             return both.begun((reply is None) + (taken is None), taken)
         waiter = target.hold()
-        if locator not in self._lines.busy:
+        was_free = locator not in self._lines.busy
+        if was_free:
             self._lines.busy[locator] = deque()
         self.under_way.add(locator)
+        is_at_once = True       # then who made the key busy before will free it
 
         def placed(reply: bytes) -> None:
             self.under_way.discard(locator)
@@ -77,11 +79,13 @@ class ItemMoves:
                 whole = done.begun(taken is None, taken)
                 if whole is not None:
                     waiter.fill(whole)
-            self._lines.next_in_line(locator)
+            if was_free or not is_at_once:
+                self._lines.next_in_line(locator)
 
         reply = self._run(move.place, db, resp3, terms, Continuation(placed), deadline_ms)
         if reply is not None:
             placed(reply)
+        is_at_once = False
         return None
 
     def _take(

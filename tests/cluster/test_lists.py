@@ -2,6 +2,7 @@
 
 import pytest
 
+from respdyn.ring.hashing import slot_of
 from tests.cluster.test_element_maps import alike, settle
 from tests.little import Little
 
@@ -211,6 +212,25 @@ def test_an_item_whose_destination_does_not_answer_stays() -> None:
     assert items(little, "A", target) in ([b"job"], [])
     assert a("LPOP", source) == b"job"
     assert not little["A"].dispatcher.busy
+
+
+def test_a_move_that_is_refused_at_once_frees_its_source() -> None:
+    five = Little(5).ready()
+    plans = five["A"].this.plans
+    key = five.key_of("A", "source")
+    here = plans[slot_of(key.encode())]
+    target = next(
+        name for name in (f"target{number}" for number in range(1000))
+        if plans[slot_of(name.encode())].coordinator == here.coordinator
+        and set(plans[slot_of(name.encode())].owners) != set(here.owners)
+    )
+    a, b = five.client("A"), five.client("B")
+    assert a("RPUSH", key, "job", "other") == 2
+    assert a("SET", target, "a string") == b"OK"
+    for client in (a, b, a):
+        assert str(client("LMOVE", key, target, "LEFT", "RIGHT")).startswith("WRONGTYPE")
+        assert not five["A"].dispatcher.busy and not five["A"].dispatcher.item_moves.under_way
+    assert a("LPOP", key) == b"job"
 
 
 def test_in_a_transaction_a_move_is_within_its_step() -> None:
