@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--collections", action="store_true",
-        help="with clients that work on sets, hashes, sorted sets and counters as well",
+        help="with clients that work on sets, hashes, sorted sets, lists and counters as well",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes (default 1)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Clients that work on sets, hashes, sorted sets and counters, as `Worker` does on strings.
+"""Clients that work on sets, hashes, sorted sets, counters and lists, as `Worker` does on strings.
 
 What they do with a key depends on its kind:
 
@@ -10,12 +10,14 @@ What they do with a key depends on its kind:
     sum         HINCRBY and HGET: the sum is exact
     scores      ZADD, ZREM, DEL, ZSCORE, ZRANGE
     points      ZINCRBY and ZSCORE: the sum is exact
+    queue       RPUSH, LPUSH, LPOP, RPOP, BLPOP, LRANGE, DEL
+    belt        RPUSH and LMOVE, LRANGE; and LPOP, BLPOP and LRANGE of the list that it moves to
 """
 
 from collections.abc import Callable
 from functools import partial
 
-from respdyn.sim import collection_ops, operations
+from respdyn.sim import collection_ops, list_ops, operations
 from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Busy
 from respdyn.sim.operations import DONE, Op
@@ -23,6 +25,7 @@ from respdyn.sim.world import World
 
 OF_SET = ("kept", "members")
 OF_COUNTER = ("tally", "sum", "points")
+OF_LIST = ("queue", "belt")
 MEMBERS = tuple(b"m%d" % index for index in range(5))
 FIELDS = tuple(b"f%d" % index for index in range(4))
 COUNTERS = FIELDS[:2]
@@ -36,14 +39,16 @@ def whole(key: bytes, kind: str, terms: tuple[bytes, ...] = ()) -> Op:
     if kind in OF_COUNTER:
         words = [b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]
         return collection_ops.all_tallies(words if kind == "points" else [b"HGETALL", key], terms)
+    if kind in OF_LIST:
+        return list_ops.show(key, terms)
     if kind == "scores":
         return collection_ops.zrange(key, MEMBERS, terms)
     return collection_ops.hgetall(key, FIELDS, terms)
 
 
 def elements_of(kind: str) -> tuple[bytes, ...]:
-    """All elements that a key of this kind may have, but for counters."""
-    if kind in OF_COUNTER:
+    """All elements that a key of this kind may have, but for counters and lists."""
+    if kind in OF_COUNTER or kind in OF_LIST:
         return ()
     return MEMBERS if kind in OF_SET or kind == "scores" else FIELDS
 
@@ -62,11 +67,19 @@ class Collector(Busy):
     def choose(self) -> list[Op]:
         """See `Busy.choose`."""
         count = self.will.between(1, self.world.plan.pipeline)
-        return [self._choose(*self.will.pick(self._keys)) for _ in range(count)]
+        chosen: list[Op] = []
+        while len(chosen) < count:
+            chosen.append(self._choose(*self.will.pick(self._keys)))
+            if chosen[-1].argv[0] == b"BLPOP":      # what is behind it would wait as well
+                break
+        return chosen
 
     def heard(self, op: Op) -> None:
-        """See `Client.heard`: judge a sum."""
-        if op.kind != "tally" or op.outcome != DONE or op.argv[0] == b"HDEL":
+        """See `Client.heard`: judge a sum, or items."""
+        if op.kind != "tally" or op.outcome != DONE or op.argv[0] in (b"HDEL", b"DEL"):
+            return
+        if op.argv[0] in list_ops.NAMES:
+            self.world.history.judge_items(op)
             return
         assert isinstance(op.result, int)
         field = op.argv[3 if op.argv[0] == b"ZINCRBY" else 2]
@@ -83,6 +96,8 @@ class Collector(Busy):
             return self._choose_member(key, kind == "kept")
         if kind in OF_COUNTER:
             return self._choose_count(key, kind)
+        if kind in OF_LIST:
+            return self._choose_item(key, kind == "queue")
         if kind == "scores":
             return self._choose_score(key)
         return self._choose_timed(key) if kind == "timed" else self._choose_field(key)
@@ -163,6 +178,30 @@ class Collector(Busy):
             return collection_ops.removal(b"ZREM", key, [member])
         return collection_ops.delete_all(key, MEMBERS)
 
+    def _choose_item(self, key: bytes, is_queue: bool) -> Op:
+        will = self.will
+        lot = will.random()
+        line = self.world.history.line(key)
+        is_source = key == line.source
+        if lot < 0.15:
+            return list_ops.show(key)
+        if is_source and lot < 0.6:
+            items = [self._value(key) for _ in range(will.between(1, 3))]
+            op = list_ops.push(will.pick((b"RPUSH", b"LPUSH")), key, items)
+            line.push(op, items)
+            return op
+        if is_queue and lot < 0.63:
+            op = list_ops.delete(key)
+        elif is_source and not is_queue:
+            op = list_ops.move(key)
+        elif lot < 0.75:
+            wait_ms = will.between(1, self.world.plan.request_timeout_ms)
+            op = list_ops.wait(key, wait_ms, self.world.plan.request_timeout_ms)
+        else:
+            op = list_ops.pop(will.pick((b"LPOP", b"RPOP")), key, will.pick((0, 0, 0, 1, 2)))
+        line.take(op)
+        return op
+
     def _choose_count(self, key: bytes, kind: str) -> Op:
         will = self.will
         lot = will.random()
@@ -191,6 +230,10 @@ def judge_end(world: World, key: bytes, kind: str, told: Op, asked_us: int) -> b
         assert isinstance(told.result, dict)
         for field in COUNTERS:
             history.judge_last_sum(key, field, told.result.get(field, 0), asked_us)
+        return bool(told.result)
+    if kind in OF_LIST:
+        assert isinstance(told.result, list)
+        history.judge_line_end(key, told.result)
         return bool(told.result)
     for part in told.parts:
         if kind in OF_SET:

@@ -27,8 +27,10 @@ Source: Lu et al., Existential Consistency (2015), for judging registers by uniq
 
 from respdyn.sim import operations
 from respdyn.sim.key_history import KeyHistory
+from respdyn.sim.list_ops import MOVED
 from respdyn.sim.operations import DONE, NEVER, NOTHING, OPEN, UNKNOWN, Op
 from respdyn.sim.plan import Plan
+from respdyn.sim.queues import Line
 from respdyn.sim.sessions import Sessions
 from respdyn.sim.tallies import Tally
 
@@ -64,6 +66,8 @@ class History:
         self._own: dict[tuple[str, bytes], Op] = {}
         self.sessions = Sessions(plan)
         self._tallies: dict[tuple[bytes, bytes], Tally] = {}
+        self._lines: dict[bytes, Line] = {}
+        self._final: dict[bytes, list[bytes]] = {}      # by list: what it holds in the end
         self.operations = 0
         self.doubts = 0
 
@@ -273,6 +277,41 @@ class History:
         )
         if wrong:
             raise Wrong(f"in the end, of {field.decode()}: {wrong}", key)
+
+    # ---- lists ----
+
+    def line(self, key: bytes) -> Line:
+        """The history of a list, and of the one that its items are moved to."""
+        source = key.removesuffix(MOVED)
+        if source not in self._lines:
+            further = source + MOVED if source.startswith(b"belt") else b""
+            self._lines[source] = Line(source, further, self.plan.is_calm)
+        return self._lines[source]
+
+    def judge_items(self, op: Op) -> None:
+        """A client was given items, shown them, or told that there are none. Raises `Wrong`."""
+        name, key = op.argv[0], op.argv[1]
+        if name in (b"RPUSH", b"LPUSH"):
+            return
+        line, items = self.line(key), op.result
+        assert isinstance(items, list)
+        is_met = self.plan.reads_see_writes and self._is_sound(op)
+        wrong = (
+            line.gave(op, key, items) if items and name != b"LRANGE"
+            else line.showed(op, key, items, is_met)
+        )
+        if wrong:
+            raise Wrong(f"{op} of {op.client}: {wrong}", key)
+
+    def judge_line_end(self, key: bytes, items: list[bytes]) -> None:
+        """What all nodes say of a list in the end. Raises `Wrong`."""
+        self._final[key] = items
+        line = self.line(key)
+        lists = [one for one in (line.source, line.further) if one]
+        if all(one in self._final for one in lists) and not self.has_dropped_hints:
+            wrong = line.lost({one: self._final[one] for one in lists})
+            if wrong:
+                raise Wrong(wrong, key)
 
     def judge_end(
         self, key: bytes, siblings: tuple[bytes, ...], asked_us: int, now_us: int,

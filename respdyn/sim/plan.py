@@ -44,8 +44,11 @@ LOSING = ("wipe", "rot", "restore", "decay")
 
 # What the clients do with a key; see `clients`.
 PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "mixed")
-# And with sets, hashes, sorted sets and counters; see `collectors`.
-KINDS = ("kept", "members", "fields", "timed", "tally", "sum", "scores", "points")
+# And with sets, hashes, sorted sets, lists and counters; see `collectors`.
+KINDS = (
+    "kept", "members", "fields", "timed", "tally", "sum", "scores", "points", "queue", "belt",
+)
+_NOT_FLUSHED = ("tally", "sum", "points", "queue", "belt")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -169,20 +172,21 @@ class Plan:
         )
 
     def with_collections(self) -> "Plan":
-        """The same plan with clients that work on sets, hashes and counters beside the others.
+        """The same plan with clients of sets, hashes, lists and counters beside the others.
 
-        Not on counters where FLUSHALL takes away what is counted.
+        Not on counters and lists where FLUSHALL takes away what is counted.
         """
         chance = Chance(self.seed, "collections")
-        counting = ("tally", "sum", "points")
-        kinds = [kind for kind in KINDS if not self.flushes or kind not in counting]
+        kinds = [kind for kind in KINDS if not self.flushes or kind not in _NOT_FLUSHED]
         drawn = chance.shuffled(kinds)[: chance.between(1, 3)]
-        return replace(
-            self, collectors=chance.between(2, 5), collections=tuple(
-                (f"{drawn[index % len(drawn)]}:{index}", drawn[index % len(drawn)])
-                for index in range(chance.between(len(drawn), 4))
-            ),
-        )
+        collectors = chance.between(2, 5)
+        keys: list[tuple[str, str]] = []
+        for index in range(chance.between(len(drawn), 4)):
+            kind = drawn[index % len(drawn)]
+            keys.append((f"{kind}:{index}", kind))
+            if kind == "belt":
+                keys.append((f"{kind}:{index}>", kind))
+        return replace(self, collectors=collectors, collections=tuple(keys))
 
     def without_operators(self) -> "Plan":
         """As the seed is drawn where it draws no operators."""
