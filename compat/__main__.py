@@ -4,6 +4,7 @@ Without a part: all of them. What is missing (a package, a program) is said in o
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 
@@ -53,6 +54,7 @@ def main() -> int:
     for name in args.parts:
         if name not in every:
             parser.error(f"{name}: there is no such part")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)   # the servers end with us
     failed = []
     for name in args.parts or PARTS:
         print(f"== {name}: {every[name][0]}", flush=True)
