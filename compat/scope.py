@@ -24,6 +24,8 @@ ANSWERED = frozenset((
     "function|delete", "function|dump", "function|flush", "function|help", "function|kill",
     "function|list", "function|stats", "script|exists", "script|flush", "script|help",
     "script|kill",
+    "xadd", "xdel", "xinfo|consumers", "xinfo|groups", "xinfo|help", "xinfo|stream", "xlen",
+    "xrange", "xrevrange", "xsetid", "xtrim",
 ))
 
 # Commands of the groups that are there, left out or refused: what they do has no counterpart.

@@ -39,8 +39,8 @@ from respdyn.causal.rows import ROW_BYTES, covers, edges_of, unite_rows
 BIG_BYTES: Final = 2048         # a map of more is taken apart
 SMALL_BYTES: Final = 1024       # and put together again once its cells have less
 # Those of whose elements nothing must be found by its order in the record.
-KINDS: Final = frozenset((b"f", b"l", b"m", b"t", b"z"))
-ORDERED: Final = (b"l", b"z")   # the kinds for which lineages are kept
+KINDS: Final = frozenset((b"e", b"f", b"g", b"l", b"m", b"p", b"t", b"u", b"z"))
+ORDERED: Final = (b"e", b"g", b"l", b"p", b"u", b"z")   # those for which lineages are kept
 # So many joins are kept, and one more for each 16 elements; after more, all is read as well.
 LINEAGE_MIN: Final = 1000
 ONE_BY_ONE: Final = 1000        # elements that a join takes out, be they most of all
@@ -382,12 +382,17 @@ def _tell(record: bytes, made: bytes) -> None:
     was, became = trees_of(record), trees_of(made)
     before: Lineage | None = was.lineage
     touched: list[bytes] = became.touched
-    counts = counts_of(record)
-    count = max(counts.get(kind, 0) for kind in ORDERED)
+    mark, count = seal_of(record)
     steps = before.steps + 1 if before is not None else 1
     if steps > LINEAGE_MIN + (count >> 4):
         before, steps = None, 1
-    became.lineage = Lineage(steps, mark_in(record), count, touched, before)
+    became.lineage = Lineage(steps, mark, count, touched, before)
+
+
+def seal_of(record: bytes) -> tuple[int, int]:
+    """What tells states of an ordered map apart: its mark, and how many it has of its main kind."""
+    counts = counts_of(record)
+    return mark_in(record), max(counts.get(kind, 0) for kind in ORDERED)
 
 
 def lineage_of(record: bytes) -> Lineage | None:
@@ -461,9 +466,8 @@ def _is_alive(change: _Change, entry: Entry) -> bool:
     """Whether this very cell is alive in a map."""
     element, dot, _ = entry
     packed = cell_tree.find(change.cells, element)
-    return any(
-        held == dot for _, held, _ in inline_entries(packed, 0, len(packed), change.actors)
-    )
+    held = inline_entries(packed, 0, len(packed), change.actors)
+    return any(one[1] == dot for one in held)
 
 
 def _outside(change: _Change, their_rows: bytes) -> list[Entry]:
@@ -484,6 +488,11 @@ def _outside(change: _Change, their_rows: bytes) -> list[Entry]:
     return found
 
 
+def outside(record: bytes, rows: bytes) -> list[Entry]:
+    """The cells of a big map whose dots these rows do not cover."""
+    return _outside(_Change(record), rows)
+
+
 def cells_between(
     cells: Node | None, dots: Node | None, actors: list[bytes], low: bytes, high: bytes, most: int
 ) -> list[Entry]:
@@ -500,8 +509,7 @@ def cells_between(
 
 
 def stretches(actors: list[bytes], rows: bytes) -> list[tuple[bytes, bytes]]:
-    """These rows as the tree of dots knows them; those of actors that have no cells are left out.
-    """
+    """These rows as the tree of dots knows them; none of actors that have no cells."""
     places = {actor: place for place, actor in enumerate(actors)}
     found: list[tuple[bytes, bytes]] = []
     for at in range(0, len(rows), ROW_BYTES):

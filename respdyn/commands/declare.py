@@ -107,7 +107,7 @@ CATEGORIES = ("keyspace", "read", "write", "set", "sortedset", "list", "hash", "
 _CATEGORY_OF_GROUP = {
     "generic": "keyspace", "string": "string", "bitmap": "bitmap", "connection": "connection",
     "hash": "hash", "set": "set", "sorted-set": "sortedset", "geo": "geo",
-    "hyperloglog": "hyperloglog", "list": "list",
+    "hyperloglog": "hyperloglog", "list": "list", "stream": "stream",
     "transactions": "transaction",
 }
 
@@ -168,6 +168,8 @@ class Command:
     read_at: ReadAt = _no_read_at
     write_at: WriteAt = _no_write_at
     wants_seal: bool = False
+    tells_place: bool = False       # whether its node is the first of the key's owners, "1" or
+                                    # "0", stands behind its words
     draws: bool = False             # the seed of its choice, 8 bytes, stands behind its words
     reports_siblings: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)
     event: str = ""                 # its keyspace event for a changed key: a class of Redis's

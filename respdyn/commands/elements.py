@@ -28,7 +28,7 @@ from respdyn.commands.declare import Argv, Read, Write
 from respdyn.commands.scan import COUNT_MAX, glob_match, parse_cursor
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk
-from respdyn.types import hashes, lists, sets, sorted_sets, values
+from respdyn.types import hashes, lists, sets, sorted_sets, streams, values
 from respdyn.types.chance import Chance, chance_of
 from respdyn.types.values import Kind
 from respdyn.types.view import Draft, ElementKind, View
@@ -51,6 +51,7 @@ HASH: Final = Type(values.HASH, hashes.FIELDS)
 SET: Final = Type(values.SET, sets.MEMBERS)
 SORTED_SET: Final = Type(values.SORTED_SET, sorted_sets.SCORES)
 LIST: Final = Type(values.LIST, lists.ITEMS)
+STREAM: Final = Type(values.STREAM, streams.STREAM)
 
 
 def looking(of: Type, look: Look) -> Read:

@@ -44,12 +44,12 @@ _TIMES: Final = frozenset((b"EX", b"PX", b"EXAT", b"PXAT"))
 FIELD_EXPIRED: Final[Event] = ("h", b"hexpired")
 
 # What takes the last element of a key says so, and then that the key is gone.
-_OF_ELEMENTS: Final = frozenset(("h", "s", "z", "l"))
+_OF_ELEMENTS: Final = frozenset(("h", "s", "z", "l", "t"))
 _OF_ONE_ELEMENT: Final = frozenset((
     "hget", "hmget", "hexists", "hstrlen", "sismember", "smismember", "hscan", "sscan",
     "zscore", "zmscore", "zrank", "zrevrank", "zscan", "zcount", "zlexcount", "zrange",
     "zrevrange", "zrangebyscore", "zrevrangebyscore", "zrangebylex", "zrevrangebylex", "dyn.scores",
-    "lindex", "lpos", "lrange", "dyn.lpeek",
+    "lindex", "lpos", "lrange", "dyn.lpeek", "xrange", "xrevrange",
     "geodist", "geohash", "geopos", "geosearch", "georadius_ro", "georadiusbymember_ro",
     "dyn.geoscores", "dyn.lookup",
 ))
@@ -95,6 +95,8 @@ def of_write(
     events.append(event)
     if command.name == "hsetex" and any(word(one) in _TIMES for one in argv[2:5]):
         events.append(("h", b"hexpire"))
+    if command.name == "xadd" and values.size(after) <= values.size(before):
+        events.append(("t", b"xtrim"))
     if event[1] == b"set" and at and not any(word(one) == b"KEEPTTL" for one in argv[3:]):
         events.append(TIMED)
     if 0 < (at or 0) <= now_ms - LONG_PAST_MS:

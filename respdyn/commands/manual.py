@@ -13,6 +13,7 @@ _GROUPS = {
     "set": "Sets",
     "sorted-set": "Sorted sets",
     "list": "Lists",
+    "stream": "Streams",
     "geo": "Places",
     "hyperloglog": "HyperLogLog",
     "generic": "Keys",

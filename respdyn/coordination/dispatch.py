@@ -217,7 +217,8 @@ class Dispatcher:
                         self._counters, record, delta, limits.siblings_max, limits.siblings_warn
                     )
             else:
-                reply, delta = command.write(argv, record, self._now.wall_ms, resp3, stamp)
+                words = [*argv, plan.place_of(self._here)] if command.tells_place else argv
+                reply, delta = command.write(words, record, self._now.wall_ms, resp3, stamp)
             if record and not record[1] & PLAIN and delta:
                 check_intervals(self._counters, record, delta)
         except UsedTwice as wrong:

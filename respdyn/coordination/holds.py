@@ -154,15 +154,16 @@ class HoldExecution(GroupExecution):
     def _lend(self, name: Locator, dots: int) -> Given:
         node = self._node
         identity, record = node.identity, self._groups.replica.get(name)
-        partition = node.plans[slot_of_locator(name)].partition
-        floor = identity.floors.get(partition, identity.floor)
+        plan = node.plans[slot_of_locator(name)]
+        floor = identity.floors.get(plan.partition, identity.floor)
         counter = identity.counter
         if identity.can_mint(dots):
             identity.counter = counter + dots
         clock = node.clock.now(node.now.wall_ms)
         node.clock.last = clock + dots
         self._loans[name] = _Loan(record, counter, floor, identity.actor)
-        return Given(name, flat(record), floor, bytes(identity.actor), counter, dots, clock)
+        place = plan.place_of(identity.node_id)
+        return Given(name, flat(record), floor, bytes(identity.actor), counter, dots, clock, place)
 
     def _refused(self, outcome: GroupOutcome) -> None:
         """It has ended before anything was lent."""

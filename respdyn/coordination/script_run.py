@@ -143,7 +143,7 @@ class ScriptExecution(ScriptKeys):
         plan = self._node.plans[slot_of_locator(name)]
         floor = identity.floors.get(plan.partition, identity.floor)
         self._given[name] = _Lent(record, floor)
-        return Given(name, flat(record), floor)
+        return Given(name, flat(record), floor, place=plan.place_of(identity.node_id))
 
     def _why_not_write(self) -> str:
         """The refusal that the first write of the script is to hear."""

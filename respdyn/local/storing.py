@@ -183,6 +183,10 @@ def object_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return help_text(context.container("object"))
 
 
+def xinfo_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return help_text(context.container("xinfo"))
+
+
 def memory_purge(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return OK
 

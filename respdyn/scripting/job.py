@@ -38,6 +38,7 @@ class Given(msgspec.Struct, array_like=True):
     counter: int = 0
     dots: int = 0
     clock: int = 0
+    place: bytes = b"0"         # "1": at the first of the key's owners (`Command.tells_place`)
 
 
 class Block(msgspec.Struct, array_like=True):

@@ -77,12 +77,13 @@ class Missing(Exception):
 class _Key:
     """A key as the script sees it."""
 
-    __slots__ = ("actor", "clock", "counter", "delta", "end", "events", "floor", "record",
+    __slots__ = ("actor", "clock", "counter", "delta", "end", "events", "floor", "place", "record",
                  "reports")
 
-    def __init__(self, record: bytes, floor: int) -> None:
+    def __init__(self, record: bytes, floor: int, place: bytes) -> None:
         self.record = record
         self.floor = floor
+        self.place = place
         self.delta = b""
         self.reports = False
         self.events: list[Event] = []
@@ -120,7 +121,7 @@ class Overlay:
         for given in records:
             key = self._keys.get(given.locator)
             if key is None or not given.actor:      # anew: FLUSHALL has taken what was there
-                key = self._keys[given.locator] = _Key(given.record, given.floor)
+                key = self._keys[given.locator] = _Key(given.record, given.floor, given.place)
             if given.actor:
                 key.actor = intern_actor(given.actor)
                 key.counter, key.clock = given.counter, given.clock
@@ -254,7 +255,8 @@ class Overlay:
                 argv, key.record, self._now_ms, self.resp3, stamp, Seal(_TOKEN_KEYS, name)
             )
         else:
-            reply, delta = command.write(argv, key.record, self._now_ms, self.resp3, stamp)
+            words = [*argv, key.place] if command.tells_place else argv
+            reply, delta = command.write(words, key.record, self._now_ms, self.resp3, stamp)
         before = key.record
         if delta:
             self._spend(key, name, delta)

@@ -88,6 +88,14 @@ def unpack_count(body: bytes, at: int) -> tuple[int, int]:
     return size, at
 
 
+def unpack_number(body: bytes, at: int) -> tuple[int, int]:
+    """A number of up to 64 bits, written as a length is, and the position behind it."""
+    number, is_integer, at = _length(body, at)
+    if is_integer:
+        raise DumpError("Bad data format")
+    return number, at
+
+
 def pack_string(value: bytes) -> bytes:
     """A string as an element of a collection."""
     number = integer_of(value)

@@ -17,12 +17,12 @@ from typing import Final, Generic, TypeVar
 
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
-from respdyn.causal import big, element_map
+from respdyn.causal import big
 from respdyn.types.view import View
 
 ORDERED_MAX: Final = 2_000_000          # members in all orders that are kept, but for the last used
 
-Seal = tuple[int, int]                  # mark, and how many elements
+Seal = tuple[int, int]                  # `big.seal_of`
 Scored = tuple[float, bytes]            # score, member
 
 
@@ -98,15 +98,15 @@ Kept = TypeVar("Kept", bound=Sized)
 class Orders(Generic[Kept]):
     """The orders that are kept, by the seals of their records.
 
-    `letter` is that of their elements; `read` makes an order of all that a view has, `follow` has
-    one element in an order as it is now in the view.
+    `letters` are those of their elements; `read` makes an order of all that a view has, `follow`
+    has one element in an order as it is now in the view.
     """
 
     def __init__(
-        self, letter: bytes, read: Callable[[View], Kept],
+        self, letters: bytes, read: Callable[[View], Kept],
         follow: Callable[[Kept, View, bytes], None], most: int = ORDERED_MAX,
     ) -> None:
-        self._letter = letter
+        self._letters = letters
         self._read = read
         self._follow = follow
         self._most = most
@@ -117,7 +117,7 @@ class Orders(Generic[Kept]):
     def of(self, view: View) -> Kept:
         """The order of a big record's elements. It is not to be changed, nor kept."""
         record = view.record
-        seal = element_map.mark_in(record), element_map.counts_of(record).get(self._letter, 0)
+        seal = big.seal_of(record)
         order = self.take(seal)
         if order is None:
             order = self._followed(view)
@@ -136,7 +136,7 @@ class Orders(Generic[Kept]):
             order = self.take((state.mark, state.size))
             if order is not None:
                 for element in touched:
-                    if element[:1] == self._letter:
+                    if element[:1] in self._letters:
                         self._follow(order, view, element)
                 return order
             state = state.before

@@ -24,7 +24,17 @@ from respdyn.causal.context import Context
 from respdyn.causal.dot import Stamp
 from respdyn.causal.element_map import INLINE, key_entries_of
 from respdyn.errors import ReplyError
-from respdyn.types import hashes, lists, resets, sets, sorted_sets, strings
+from respdyn.types import (
+    hashes,
+    lists,
+    resets,
+    sets,
+    sorted_sets,
+    stream_dump,
+    stream_order,
+    streams,
+    strings,
+)
 from respdyn.types.strings import LONE, LONE_EXPIRING
 
 # In the second byte of a record that is alive and mentions an expiry; of an element map, all of it.
@@ -101,6 +111,12 @@ LIST: Final = Kind(
     lists.DUMP_NUMBERS, lists.dump, lists.load, pack=lists.pack, unpack=lists.unpack,
 )
 
+STREAM: Final = Kind(
+    "stream", streams.key_ends_at, streams.siblings, streams.expire_key, streams.cover,
+    streams.encoding, stream_dump.DUMP_NUMBERS, stream_dump.dump, stream_dump.load,
+    pack=stream_dump.pack, unpack=stream_dump.unpack,
+)
+
 KINDS: Final[dict[int, Kind]] = {
     strings.LETTER: STRING,
     strings.COUNT_LETTER: STRING,
@@ -108,6 +124,8 @@ KINDS: Final[dict[int, Kind]] = {
     sets.LETTER[0]: SET,
     sorted_sets.LETTER[0]: SORTED_SET,
     lists.LETTER[0]: LIST,
+    stream_order.LETTER[0]: STREAM,
+    stream_order.ENTRY[0]: STREAM,
 }
 
 
@@ -288,6 +306,8 @@ def size(record: bytes) -> int:
         return hashes.count(hashes.view_of(record, 0))
     if kind is LIST:
         return lists.count(lists.view_of(record, 0))
+    if kind is STREAM:
+        return streams.count(streams.view_of(record, 0))
     return sets.count(sets.view_of(record, 0)) if kind is SET else 0
 
 
