@@ -96,6 +96,8 @@ DIFFERS = {
     "role": "master without replicas, whatever node is asked",
     "randomkey": "of the whole cluster on the client port",
     "scan": "of the whole cluster on the client port; cursors are longer",
+    "xadd": "`~` removes whole hundreds, whatever the size of entries",
+    "xinfo|stream": "`radix-tree-keys` and `-nodes` count the entries in hundreds",
     "wait": "asks owners what they hold; after one WAIT, of at most the last 10,000 keys",
     "setnx": "no mutual exclusion during a cut or a failover",
 }

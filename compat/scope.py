@@ -15,7 +15,7 @@ TABLE = HERE / "redis_commands.tsv"
 
 # Groups of Redis that have an issue of their own, still to come.
 LATER_GROUPS = {
-    "stream": "streams", "scripting": "scripting",
+    "scripting": "scripting",
 }
 
 # Of these groups, what is here already.
@@ -24,8 +24,6 @@ ANSWERED = frozenset((
     "function|delete", "function|dump", "function|flush", "function|help", "function|kill",
     "function|list", "function|stats", "script|exists", "script|flush", "script|help",
     "script|kill",
-    "xadd", "xdel", "xinfo|consumers", "xinfo|groups", "xinfo|help", "xinfo|stream", "xlen",
-    "xrange", "xrevrange", "xsetid", "xtrim",
 ))
 
 # Commands of the groups that are there, left out or refused: what they do has no counterpart.

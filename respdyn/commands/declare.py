@@ -82,6 +82,9 @@ class Blocking(NamedTuple):
     shape: Callable[[bytes, bytes, bool], bytes]    # of a key and what its pop has answered: the
                                 # reply in RESP2 or 3; b"" if the pop has given nothing
     nothing: tuple[bytes, bytes]    # the reply when the time is over, in RESP2 and RESP3
+    # Words of a command to be run first, and what makes of its reply the words to go on with.
+    asks: "tuple[Argv, Callable[[bytes], Argv]] | None" = None
+    line: bytes = b""           # those of one line wait one behind the other
     tells_types: bool = False   # WRONGTYPE of a pop may be of another key than it waits for
 
 
@@ -185,6 +188,7 @@ class Command:
                                     # transaction, instead of its parts
     move: Moves | None = None       # what an UPDATE of two different keys is made of
     block: Callable[[Argv], Blocking] | None = None     # outside of a transaction it waits
+    waits: Callable[[Argv], bool] | None = None     # whether it does; None: always
     overtakes: bool = False         # it only adds, and need not wait while its key is busy
     is_alone: Callable[[Argv], bool] | None = None  # never part of a transaction's group
     other_key: Callable[[Argv], tuple[int, bytes] | None] | None = None     # the database and key

@@ -12,7 +12,7 @@ from typing import Final
 from respdyn.commands.arguments import word
 from respdyn.commands.declare import READ, Argv, Command
 from respdyn.commands.sorted_sets import adding
-from respdyn.types import sorted_sets, values
+from respdyn.types import sorted_sets, stream_groups, values
 
 Event = tuple[str, bytes]       # class, name
 
@@ -49,10 +49,14 @@ _OF_ONE_ELEMENT: Final = frozenset((
     "hget", "hmget", "hexists", "hstrlen", "sismember", "smismember", "hscan", "sscan",
     "zscore", "zmscore", "zrank", "zrevrank", "zscan", "zcount", "zlexcount", "zrange",
     "zrevrange", "zrangebyscore", "zrevrangebyscore", "zrangebylex", "zrevrangebylex", "dyn.scores",
-    "lindex", "lpos", "lrange", "dyn.lpeek", "xrange", "xrevrange",
+    "lindex", "lpos", "lrange", "dyn.lpeek", "xrange", "xrevrange", "xpending",
+    "dyn.xread", "dyn.xlast", "dyn.xcheck",
     "geodist", "geohash", "geopos", "geosearch", "georadius_ro", "georadiusbymember_ro",
     "dyn.geoscores", "dyn.lookup",
 ))
+
+# They tell only of consumers that they make.
+_FOR_CONSUMERS: Final = frozenset(("xack", "xclaim", "xautoclaim", "dyn.xreadgroup"))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so
 
@@ -69,6 +73,9 @@ def of_write(
         if command.name == "ltrim" and existed:
             events.append(("l", b"ltrim"))      # also where nothing stands outside
         return events
+    if command.name in _FOR_CONSUMERS:
+        is_new = stream_groups.consumers_in(after) > stream_groups.consumers_in(before)
+        return [*events, command.told] if is_new else events
     event = _event_of(command, argv)
     if command.name == "dyn.lmove":             # within one list
         return [*events, _at_end(argv[4], b"push"), _at_end(argv[3], b"pop")]

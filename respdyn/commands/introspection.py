@@ -138,9 +138,10 @@ def _everything() -> Iterator[Command]:
 
 def _info(command: Command, resp3: bool) -> bytes:
     specs = _key_specs(command, resp3) if command.keys.first else []
-    if command.counted_keys is not None:
+    if command.counted_keys is not None and not command.keywords:
         specs.append(_counted_spec(command, resp3))
-    specs += [_keyword_spec(*one, resp3) for one in command.keywords]
+    is_half = command.counted_keys is not None      # of what stands behind the keyword
+    specs += [_keyword_spec(*one, is_half, resp3) for one in command.keywords]
     specs += [_unknown_spec(notes, access, resp3) for notes, access in command.unknown_keys]
     return array([
         text(command.name),
@@ -195,11 +196,13 @@ def _counted_spec(command: Command, resp3: bool) -> bytes:
     ], resp3)
 
 
-def _keyword_spec(keyword: str, first: int, access: str, resp3: bool) -> bytes:
+def _keyword_spec(
+    keyword: str, first: int, access: str, is_half: bool, resp3: bool
+) -> bytes:
     flags = [status(flag.encode()) for flag in access.split()]
     where = map_([(text("keyword"), text(keyword)), (text("startfrom"), integer(first))], resp3)
     search = map_([(text("type"), text("keyword")), (text("spec"), where)], resp3)
-    span = {"lastkey": 0, "keystep": 1, "limit": 0}
+    span = {"lastkey": -1 if is_half else 0, "keystep": 1, "limit": 2 if is_half else 0}
     return map_([
         (text("flags"), set_(flags, resp3)),
         (text("begin_search"), search),

@@ -5,8 +5,8 @@ The line is what a person reads in a manual, and it is the only statement of wha
     SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | KEEPTTL]
     MSET key value [key value ...]
 
-* UPPER CASE is a token, typed as it stands, and so are `=`, `~` and `*`; a lower-case name directly
-  after one is its value.
+* UPPER CASE is a token, typed as it stands, and so are `=`, `~`, `*` and `$`; a lower-case name
+  directly after one is its value.
 * `[...]` may be left out, `<...>` may not, `a | b` is a choice of one.
 * `x [x ...]` and `x y [x y ...]` repeat what stands before them; a lone `[x ...]` is zero or more.
 
@@ -21,7 +21,7 @@ _INTEGERS = frozenset((
     "seconds", "milliseconds", "count", "cursor", "index", "client-id", "protover", "increment",
     "offset", "decrement", "start", "end", "len", "bit",
 ))
-_MARKS = frozenset(("=", "~", "*"))      # tokens that are no words
+_MARKS = frozenset(("=", "~", "*", "$"))      # tokens that are no words
 _KEYS = frozenset((
     "key", "key1", "key2", "destkey", "source", "sourcekey", "destination", "newkey", "dst", "src",
 ))

@@ -6,6 +6,10 @@ coordinator *offers* it to those who have waited longest, to as many as there ar
 home then takes, by the same pop that a client could have sent. So nothing is ever taken for
 somebody who is gone: what is lost with a coordinator is an offer.
 
+Entries of a stream are read and stay: all who wait for some are offered them. What one group waits
+for, one of its consumers is offered after the other, until one finds nothing new; and that the
+stream or the group is gone, all of them hear.
+
 An offer that leads to nothing is made to the next after `OFFER_MS`. Who was offered a state of the
 key and found nothing in it is asked again when the key has changed. Homes register again and again
 (`sessions/blocking`), so who is not heard of for `HEARD_MS` is gone; and all are registered anew
@@ -27,6 +31,8 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 from respdyn.ring.hashing import Locator, is_locator, slot_of_locator
+from respdyn.types.stream_order import ENTRY
+from respdyn.types.stream_order import LETTER as GROUP
 from respdyn.types.values import exists
 
 OFFER_MS: Final = 500
@@ -35,12 +41,16 @@ _LOOK_MS: Final = 100
 REGISTERED_MAX: Final = 200_000         # keys that are waited for here, each waiter counted
 
 # What a home says of one of its clients and a key: its number, when it began to wait (ms, by the
-# wall clock), what kind of element it waits for, what is to be done, bytes of the locator behind.
-WAIT: Final = Struct(">QQcBI")
+# wall clock), what kind of element it waits for, in which line, what is to be done, bytes of the
+# locator behind.
+WAIT: Final = Struct(">QQcIBI")
 BEGIN: Final = 0        # it waits
 AGAIN: Final = 1        # it was offered something and found nothing
 END: Final = 2          # it waits no longer
 _OFFER: Final = Struct(">Q")
+_OF_STREAMS: Final = (ENTRY, GROUP)
+
+_GONE: Final = b"-"         # the state of a key that is not there
 
 Heard = Callable[[str, int, Locator], None]
 
@@ -48,13 +58,14 @@ Heard = Callable[[str, int, Locator], None]
 class Waiter:
     """A client that waits for one key."""
 
-    __slots__ = ("heard_ms", "home", "letter", "number", "offered_ms", "seen", "since_ms")
+    __slots__ = ("heard_ms", "home", "letter", "line", "number", "offered_ms", "seen", "since_ms")
 
-    def __init__(self, since_ms: int, home: str, number: int, letter: bytes) -> None:
+    def __init__(self, since_ms: int, home: str, number: int, letter: bytes, line: int) -> None:
         self.since_ms = since_ms
         self.home = home
         self.number = number
         self.letter = letter
+        self.line = line                # one behind the other: of a stream's group
         self.heard_ms = 0
         self.offered_ms = 0             # until when an offer is out; 0: none is
         self.seen = b""                 # the state of the key that was offered last
@@ -84,15 +95,16 @@ class Waits:
         while at < len(item):
             if at + WAIT.size > len(item):
                 raise PeerError("a wait that is cut short")
-            number, since_ms, letter, what, size = WAIT.unpack_from(item, at)
+            number, since_ms, letter, line, what, size = WAIT.unpack_from(item, at)
             locator = item[at + WAIT.size : at + WAIT.size + size]
             if len(locator) != size or not is_locator(locator) or what > END:
                 raise PeerError("a wait for nothing that can be")
-            self.tell(link.peer, number, since_ms, letter, what, locator)
+            self.tell(link.peer, number, since_ms, letter, line, what, locator)
             at += WAIT.size + size
 
     def tell(
-        self, home: str, number: int, since_ms: int, letter: bytes, what: int, locator: Locator
+        self, home: str, number: int, since_ms: int, letter: bytes, place: int, what: int,
+        locator: Locator,
     ) -> None:
         """A client of this home waits for a key, or waits no longer."""
         line = self.keys.get(locator, [])
@@ -106,14 +118,16 @@ class Waits:
             if self._registered >= REGISTERED_MAX:
                 self._node.counters.waits_refused += 1
                 return
-            found = Waiter(since_ms, home, number, letter)
+            found = Waiter(since_ms, home, number, letter, place)
             insort(line, found)
             self.keys[locator] = line
             self._registered += 1
         found.heard_ms = self._now.now_ms
         if what == AGAIN:
             found.offered_ms = 0
-        elif found.offered_ms <= self._now.now_ms:
+        elif found.offered_ms <= self._now.now_ms and (
+            found.offered_ms or letter not in _OF_STREAMS
+        ):
             found.seen = b""        # said once more: nobody knows why nothing came of it
         self._look_ms = min(self._look_ms, self._now.now_ms + _LOOK_MS)
         self.serve(locator)
@@ -146,17 +160,26 @@ class Waits:
         if not line or not plan.is_owner or plan.coordinator != self._here.node_id:
             return
         record = self._node.replica.get(locator)
-        if not record or not record[1] & ELEMENTS or not exists(record, self._now.wall_ms):
-            return
-        counts = counts_of(record)
+        is_there = bool(record) and record[1] & ELEMENTS and exists(record, self._now.wall_ms)
+        counts = counts_of(record) if is_there else {}
         now_ms = self._now.now_ms
-        state = record[2:22]            # checksum, clock and mark
+        state = record[2:22] if is_there else _GONE     # checksum, clock and mark
+        asked = {one.line for one in line if one.letter == GROUP and one.seen == state}
         left = {letter: count - sum(
-            one.offered_ms > now_ms for one in line if one.letter == letter
+            one.offered_ms > now_ms for one in line
+            if one.letter == letter and letter not in _OF_STREAMS
         ) for letter, count in counts.items()}
         for one in line:
-            if left.get(one.letter, 0) > 0 and one.offered_ms <= now_ms and one.seen != state:
-                left[one.letter] -= 1
+            if one.offered_ms > now_ms or one.seen == state:
+                continue
+            if one.letter == GROUP:
+                is_due = one.line not in asked
+                asked.add(one.line)
+            else:
+                is_due = left.get(one.letter, 0) > 0
+            if is_due:
+                if one.letter not in _OF_STREAMS:
+                    left[one.letter] -= 1
                 one.offered_ms = now_ms + OFFER_MS
                 one.seen = state
                 self._offer(one, locator)
@@ -201,10 +224,10 @@ class Waits:
 
 
 def encode_wait(
-    number: int, since_ms: int, letter: bytes, what: int, locator: Locator
+    number: int, since_ms: int, letter: bytes, line: int, what: int, locator: Locator
 ) -> bytes:
     """What a home says of one client and key, within `GOSSIP_WAITS`."""
-    return WAIT.pack(number, since_ms, letter, what, len(locator)) + locator
+    return WAIT.pack(number, since_ms, letter, line, what, len(locator)) + locator
 
 
 def statement_of(waits: list[bytes]) -> bytes:

@@ -183,6 +183,10 @@ def object_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return help_text(context.container("object"))
 
 
+def xgroup_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return help_text(context.container("xgroup"))
+
+
 def xinfo_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return help_text(context.container("xinfo"))
 

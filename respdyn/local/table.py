@@ -145,6 +145,7 @@ FUNCTIONS: Final[dict[str, Local]] = {
     "script|help": scripting.script_help,
     "script|load": scripting.script_load,
     "object|help": storing.object_help,
+    "xgroup|help": storing.xgroup_help,
     "xinfo|help": storing.xinfo_help,
     "wait": storing.wait,
     "multi": transactions.multi,

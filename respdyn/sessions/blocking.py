@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final
+from zlib import crc32
 
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
@@ -41,7 +42,7 @@ class BlockedClient:
     """One client that waits."""
 
     __slots__ = (
-        "blocking", "cell", "deadline_ms", "is_done", "is_registered", "locators", "number",
+        "blocking", "cell", "deadline_ms", "is_done", "is_registered", "line", "locators", "number",
         "offers", "over", "session", "since_ms", "terms", "trying",
     )
 
@@ -54,6 +55,7 @@ class BlockedClient:
         self.cell = cell
         self.blocking = blocking
         self.terms = terms
+        self.line = crc32(blocking.line)
         self.since_ms = wall_ms
         self.deadline_ms = now_ms + blocking.timeout_ms if blocking.timeout_ms else NEVER
         self.locators: dict[Locator, int] = {}      # of its keys, with their places
@@ -100,6 +102,30 @@ class BlockedClients:
         self._number += 1
         one = BlockedClient(
             self._number, session, cell, blocking, terms, self._now.now_ms, self._now.wall_ms)
+        if blocking.asks is None:
+            self._try(one, command, argv, deadline_ms)
+            return
+        asking, settled = blocking.asks
+
+        def told(reply: bytes) -> None:
+            if reply[:1] == b"-":
+                cell.fill(reply)
+                return
+            words = settled(reply)
+            one.blocking = block(words)
+            self._try(one, command, words, deadline_ms)
+
+        try:
+            self._dispatcher.run(
+                asking, session.db, False, terms, Continuation(told), deadline_ms)
+        except ReplyError as wrong:
+            cell.fail(wrong.text)
+
+    def _try(
+        self, one: BlockedClient, command: Command, argv: Argv, deadline_ms: int
+    ) -> None:
+        """The command as if it did not wait."""
+        session, cell = one.session, one.cell
 
         def tried(reply: bytes) -> None:
             if reply == one.nothing():
@@ -109,7 +135,7 @@ class BlockedClients:
 
         try:
             self._dispatcher.gather(
-                command, argv, session.db, session.resp == 3, terms, Continuation(tried),
+                command, argv, session.db, session.resp == 3, one.terms, Continuation(tried),
                 deadline_ms,
             )
         except ReplyError as wrong:
@@ -140,9 +166,10 @@ class BlockedClients:
         peer = self._node.plans[slot_of_locator(locator)].coordinator
         if peer == self._here.node_id:
             self._waits.tell(
-                peer, one.number, one.since_ms, one.blocking.letter, what, locator)
+                peer, one.number, one.since_ms, one.blocking.letter, one.line, what, locator)
         elif peer and self._node.link_to(peer).is_connected:
-            said = encode_wait(one.number, one.since_ms, one.blocking.letter, what, locator)
+            said = encode_wait(
+                one.number, one.since_ms, one.blocking.letter, one.line, what, locator)
             self._node.link_to(peer).gossips.append(statement_of([said]))
 
     # ---- offers ----
@@ -272,7 +299,8 @@ class BlockedClients:
                     self._tell(one, locator, BEGIN)
                 else:
                     said.setdefault(peer, []).append(
-                        encode_wait(one.number, one.since_ms, one.blocking.letter, BEGIN, locator))
+                        encode_wait(one.number, one.since_ms, one.blocking.letter, one.line, BEGIN,
+                                    locator))
         for peer, waits in said.items():
             if peer and self._node.link_to(peer).is_connected:
                 self._node.link_to(peer).gossips.append(statement_of(waits))

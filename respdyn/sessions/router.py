@@ -151,7 +151,7 @@ class Router:
             self.put_back(session)
             return None
         self.check_other_key(session, command, argv)
-        if command.block is not None:
+        if command.block is not None and (command.waits is None or command.waits(argv)):
             self._block(session, command, command.block, argv, terms, self.deadline(terms))
             return None
         if session.watched and not is_write and not two_steps:

@@ -331,7 +331,9 @@ def _made(
         ]
         start = bytes(4) + draft.next_dot()
         rows = rows_of_dots(given)
-        stream_groups.write_group(draft, group.name, Group(start, group.last, group.read, rows))
+        passed = group.last if group.last > whole.last else ZERO_ID
+        stream_groups.write_group(
+            draft, group.name, Group(start, group.last, passed, group.read, rows))
         for consumer, seen_ms in group.consumers.items():
             stream_groups.write_seen(draft, group.name, consumer, seen_ms)
         for id_, pending in group.pending.items():

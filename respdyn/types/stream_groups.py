@@ -1,6 +1,6 @@
 """Consumer groups of a stream: what a group was given, and who has not acknowledged what.
 
-    g  \\1 group                     clock u64, beginning, last id, entries read i64, rows
+    g  \\1 group                     clock u64, beginning, last id, passed id, read i64, rows
     u  group's length u32, group, consumer      clock u64, last seen u64, ms
     p  group's length u32, group, id            clock u64, given u64, ms, how often u64, consumer
 
@@ -12,7 +12,8 @@ counters, so all of these came before, or are deleted, or are no entries. So the
 
 CREATE and SETID are a *beginning*: how often one was set before, and the dot of this one. Of
 concurrent states with one beginning the rows unite, of a later beginning nothing is left of an
-earlier one; of two groups made concurrently what either lacks is given again.
+earlier one; of two groups made concurrently what either lacks is given again. One that is set to an
+id that no entry has reached is given nothing up to that: the passed id.
 
 XACK covers what it sees of an entry that is pending; whoever is given an entry, or claims it,
 writes it anew. So an XACK beside an XCLAIM leaves it pending.
@@ -24,6 +25,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from respdyn.causal import codec
+from respdyn.causal.element_map import counts_of
 from respdyn.causal.rows import ROW_BYTES, common_rows, covers, edges_of, rows_of_dots, unite_rows
 from respdyn.types import keyed
 from respdyn.types.stream_order import (
@@ -37,7 +39,7 @@ from respdyn.types.stream_order import (
     order_of,
     unknown_to,
 )
-from respdyn.types.streams import LAST_ID, ZERO_ID, Whole, count, first_id
+from respdyn.types.streams import LAST_ID, ZERO_ID, Whole, count, first_id, whole_of
 from respdyn.types.view import Draft, View
 
 GROUP: Final = LETTER + b"\1"
@@ -45,9 +47,9 @@ UNKNOWN: Final = -1             # how many entries a group has read
 SEEN_MS: Final = 1000           # a consumer that is given nothing is noted so often
 START_BYTES: Final = 28
 
-_pack_group: Final = Struct(">Q28s16sq").pack
-_unpack_group: Final = Struct(">Q28s16sq").unpack_from
-_GROUP_BYTES: Final = 60
+_pack_group: Final = Struct(">Q28s16s16sq").pack
+_unpack_group: Final = Struct(">Q28s16s16sq").unpack_from
+_GROUP_BYTES: Final = 76
 _pack_pending: Final = Struct(">QQQ").pack
 _unpack_pending: Final = Struct(">QQQ").unpack_from
 _PENDING_BYTES: Final = 24
@@ -59,6 +61,7 @@ class Group(NamedTuple):
 
     start: bytes        # its beginning: u32, dot
     last: bytes         # the highest id
+    passed: bytes       # up to this id it is given nothing
     read: int           # how many entries, by Redis's reckoning, or `UNKNOWN`
     rows: bytes         # the dots
 
@@ -80,19 +83,22 @@ def group_of(view: View, name: bytes) -> Group | None:
         return None
     held = [(*_unpack_group(payload), payload[_GROUP_BYTES:]) for _, payload in cells]
     if len(held) == 1:
-        _, start, last, read, rows = held[0]
-        return Group(start, last, read, rows)
+        return Group._make(held[0][1:])
     latest = max(start[:4] for _, start, *_ in held)
-    by_start: dict[bytes, tuple[bytes, bytes]] = {}
-    for _, start, last, _, rows in held:
+    by_start: dict[bytes, Group] = {}
+    for _, start, last, passed, _, rows in held:
         if start[:4] == latest:
-            before, seen = by_start.get(start, (ZERO_ID, b""))
-            by_start[start] = max(before, last), unite_rows(seen, rows)
+            one = by_start.get(start, Group(start, ZERO_ID, ZERO_ID, UNKNOWN, b""))
+            by_start[start] = Group(
+                start, max(one.last, last), max(one.passed, passed), UNKNOWN,
+                unite_rows(one.rows, rows))
     states = list(by_start.values())
-    rows = states[0][1]
-    for _, others in states[1:]:
-        rows = common_rows(rows, others)
-    return Group(max(by_start), min(last for last, _ in states), UNKNOWN, rows)
+    rows = states[0].rows
+    for other in states[1:]:
+        rows = common_rows(rows, other.rows)
+    return Group(
+        max(by_start), min(one.last for one in states), min(one.passed for one in states), UNKNOWN,
+        rows)
 
 
 def groups_of(view: View) -> list[bytes]:
@@ -177,7 +183,7 @@ def new_entries(view: View, name: bytes, group: Group, most: int) -> list[bytes]
     order = order_of(view)
     found = late_entries(view, name, group)
     edges = edges_of(group.rows)
-    for element in order.behind(group.last):
+    for element in order.behind(max(group.last, group.passed)):
         if most and len(found) >= most:
             break
         if not _is_given(view, element, edges):
@@ -192,7 +198,9 @@ def has_new(view: View, name: bytes, group: Group) -> bool:
 
 def late_entries(view: View, name: bytes, group: Group) -> list[bytes]:
     """The elements of entries up to the group's last id that it was not given, by id."""
-    return sorted(_late(view, order_of(view), name, group))
+    passed = ENTRY + group.passed
+    return sorted(
+        element for element in _late(view, order_of(view), name, group) if element > passed)
 
 
 def _is_given(view: View, element: bytes, edges: list[bytes]) -> bool:
@@ -239,7 +247,7 @@ def distance(view: View, whole: Whole, id_: bytes) -> int:
 
 def has_gaps(view: View, whole: Whole, low: bytes) -> bool:
     """Whether XDEL may have removed an entry with this id or a higher one."""
-    if not count(view) or whole.deleted == ZERO_ID:
+    if not count(view) or whole.deleted == ZERO_ID or whole.deleted < first_id(view):
         return False
     return low <= whole.deleted
 
@@ -261,13 +269,32 @@ def write_group(draft: Draft, name: bytes, group: Group) -> None:
     draft.begin()
     element = GROUP + name
     clock = keyed.clock_above(draft.stamp, draft.highest(draft.cells(element)))
-    draft.put(element, _pack_group(clock, group.start, group.last, group.read) + group.rows)
+    draft.put(element, _pack_group(clock, *group[:4]) + group.rows)
 
 
 def begun(view: View, before: Group | None, dot: bytes, id_: bytes, read: int) -> Group:
     """A group as CREATE or SETID makes it: it was given all up to this id. `dot`: a new one."""
     turn = _u64(before.start[:4]) + 1 if before is not None else 0
-    return Group(turn.to_bytes(4) + dot, id_, read, _rows_up_to(view, id_))
+    start = turn.to_bytes(4) + dot
+    return Group(start, id_, _passed(view, id_), read, _rows_up_to(view, id_))
+
+
+def _passed(view: View, id_: bytes) -> bytes:
+    return id_ if id_ > whole_of(view).last else ZERO_ID
+
+
+def moved_up(view: View, group: Group, id_: bytes) -> Group:
+    """The group as if it was given all up to a higher id."""
+    rows = unite_rows(group.rows, _rows_up_to(view, id_))
+    passed = max(group.passed, _passed(view, id_))
+    return Group(group.start, id_, passed, group.read, rows)
+
+
+def consumers_in(record: bytes) -> int:
+    """How many consumers all groups of a record have."""
+    if not record or not record[1] & codec.ELEMENTS:
+        return 0
+    return counts_of(record).get(CONSUMER, 0)
 
 
 def _rows_up_to(view: View, id_: bytes) -> bytes:
@@ -314,7 +341,7 @@ def given(view: View, whole: Whole, group: Group, elements: list[bytes]) -> Grou
         top = tops.get(rows[at : at + 16], b"")
         if top and rows[at + 16 : at + 24] < top:
             kept.append(rows[at : at + 24] + min(rows[at + 24 : at + 32], top))
-    return Group(group.start, last, read, unite_rows(group.rows, b"".join(kept)))
+    return Group(group.start, last, group.passed, read, unite_rows(group.rows, b"".join(kept)))
 
 
 def write_pending(draft: Draft, element: bytes, held: Pending) -> None:

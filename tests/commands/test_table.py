@@ -79,6 +79,8 @@ def test_a_command_on_a_key_says_how_it_uses_it(command: Command) -> None:
         reads += ["RO" in access for _, _, access in command.keywords]
         # Redis's PFCOUNT writes what it has counted into the string; ours only reads.
         is_read = all(reads) or command.name == "pfcount"
+        if command.name == "xreadgroup":
+            return      # it writes, and Redis says that it only reads its keys
         assert is_read == ("readonly" in command.flag_words)
     if command.route in (READ, LOCAL) and command.group != "scripting":   # nothing there to write
         assert "write" not in command.flag_words
