@@ -45,7 +45,6 @@ from respdyn.types.view import Draft, View
 GROUP: Final = LETTER + b"\1"
 UNKNOWN: Final = -1             # how many entries a group has read
 SEEN_MS: Final = 1000           # a consumer that is given nothing is noted so often
-START_BYTES: Final = 28
 
 _pack_group: Final = Struct(">Q28s16s16sq").pack
 _unpack_group: Final = Struct(">Q28s16s16sq").unpack_from
@@ -189,11 +188,6 @@ def new_entries(view: View, name: bytes, group: Group, most: int) -> list[bytes]
         if not _is_given(view, element, edges):
             found.append(element)
     return found[:most] if most else found
-
-
-def has_new(view: View, name: bytes, group: Group) -> bool:
-    """Whether there is an entry that the group was not given."""
-    return bool(count(view)) and bool(new_entries(view, name, group, 1))
 
 
 def late_entries(view: View, name: bytes, group: Group) -> list[bytes]:

@@ -15,7 +15,6 @@ Source: Redis `t_stream.c`; decision 0058.
 from struct import Struct
 from typing import Final, NamedTuple
 
-from respdyn.causal import codec
 from respdyn.causal.dot import Stamp
 from respdyn.types import keyed
 from respdyn.types.stream_order import ENTRY, ID_BYTES, LETTER, order_of
@@ -265,11 +264,6 @@ def encoding(record: bytes) -> bytes:
 def view_of(record: bytes, now_ms: int) -> View:
     """All that a record has of a stream, whatever type it shows, expired or not."""
     return View(record, now_ms, STREAM, always)
-
-
-def rows_seen(view: View) -> bytes:
-    """The context of the record: which writes are known here."""
-    return codec.rows_of(view.record) if view.record else b""
 
 
 STREAM: Final = ElementKind(LETTER, _prepare, has_cells)
