@@ -306,6 +306,7 @@ class Client:
             if reply is not False:
                 return reply
             self._little.step()
+            self.offer(b"")     # what was left unread
         raise AssertionError("no reply")
 
     def __call__(self, *words: object) -> object:

@@ -12,7 +12,8 @@ NAMES: Final = (
     "pieces_matched", "big_reads_matched", "big_reads_refused",
     "records_filled", "sloppy_writes", "sloppy_reads", "copies_unkept", "hints_stored",
     "hints_delivered", "hints_dropped", "tombstones_collected", "expired_reduced",
-    "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held", "waits_refused",
+    "expired_dropped", "partitions_given_up", "disks_went_back", "writes_held", "clients_paced",
+    "waits_refused",
     "statements_unknown", "questions_unknown", "strangers_ignored",
     "logins_delayed", "counters_used_twice", "writes_sent_on", "claims_refused", "proofs_refused",
     "intervals_refused", "record_clocks_refused", "messages_delivered", "messages_dropped",
@@ -87,6 +88,7 @@ class Counters:
         self.writes_sent_on = 0         # to stand-ins, since an owner that had them was cut off
         self.waits_refused = 0          # clients that would wait in a command: too many do
         self.writes_held = 0            # times that a client's write waited for a disk or a peer
+        self.clients_paced = 0          # times that a client was read no further (`pacing`)
         self.statements_unknown = 0     # of peers of a newer version; passed over
         self.questions_unknown = 0      # the same; answered with nothing
 

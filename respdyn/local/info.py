@@ -380,6 +380,7 @@ def _dynamo(context: LocalContext) -> Fields:
         "dynamo_records": node.replica.records,
         "dynamo_live_keys": sum(map(sum, node.replica.live)),
         "dynamo_requests_in_flight": context.sessions.held(),
+        "dynamo_requests_window": context.sessions.window(),
         "dynamo_hints_pending": node.hints.count,
         "dynamo_hints_bytes": node.hints.bytes,
         "dynamo_hints_oldest_ms": node.hints.oldest_age_ms(),

@@ -125,6 +125,8 @@ class NodeCollector(Collector):
             yield _counter(f"respdyn_{name}", name.replace("_", " "), value)
         yield _gauge("respdyn_records", "Records held, tombstones included", node.replica.records)
         yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.sessions.held())
+        yield _gauge("respdyn_window", "So many in flight: pipelines are read no further",
+                     node.sessions.window())
         yield _gauge("respdyn_hints_pending", "Hints kept for owners", node.hints.count)
         holding = node.sessions.holding
         yield _gauge("respdyn_store_backlog_bytes", "Handed to the store, not yet durable",

@@ -24,7 +24,8 @@ class SharedSessionState:
     """What all sessions of a node share."""
 
     __slots__ = (
-        "cut", "errors", "held", "note_failed", "now", "push_limit", "ready", "slow_ms", "waited"
+        "cut", "errors", "finished", "held", "note_failed", "now", "push_limit", "ready", "slow_ms",
+        "waited", "window", "window_most",
     )
 
     def __init__(self, now: Now) -> None:
@@ -38,6 +39,8 @@ class SharedSessionState:
         self.cut = 0                        # sessions that let too many messages wait
         self.push_limit = 0                 # bytes of messages that may wait for a reply
         self.held = 0                       # replies that are waited for
+        self.finished = 0                   # replies that were, since the start
+        self.window = self.window_most = 1 << 30    # at so many, who waits is read no further
         self.ready: list[Session] = []      # sessions whose backlog may go on
 
     def failed(self, reply: bytes) -> None:
@@ -107,6 +110,7 @@ class ReplyPlace(Waiter):
         session = self.session
         load = session.load
         load.held -= 1
+        load.finished += 1
         if load.now.now_ms - self.came_ms >= load.slow_ms:
             load.waited(self, load.now.now_ms - self.came_ms)
         if self.is_barrier:
@@ -342,8 +346,11 @@ class Session(Target):
             self.dirty.append(self)
 
     def is_full(self) -> bool:
-        """Whether so much of it waits that no more is taken."""
-        return len(self.pending) > PENDING_MAX or len(self.backlog) > PENDING_MAX
+        """Whether so much of it waits, or here, that no more is taken (`pacing`)."""
+        waits, load = len(self.pending), self.load
+        if waits > PENDING_MAX or (waits and load.held >= load.window and not self.blocked):
+            return True
+        return len(self.backlog) > PENDING_MAX
 
     def mark(self) -> None:
         """Have the driver look at it at the end of the turn."""

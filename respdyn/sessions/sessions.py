@@ -36,6 +36,7 @@ from respdyn.sessions.meeting import Meeting
 from respdyn.sessions.memory import Memory
 from respdyn.sessions.moved_slots import MovedSlots
 from respdyn.sessions.notifications import Notifications
+from respdyn.sessions.pacing import Pacing
 from respdyn.sessions.pausing import Pausing
 from respdyn.sessions.router import MakeTask, Router, RunLocal, StartTask
 from respdyn.sessions.scripting import Scripting
@@ -103,6 +104,7 @@ class Sessions:
         self.router.run_script = self.scripting.run
         self.pausing = Pausing(load.ready)
         self.holding = Holding(node, load.ready)
+        self.pacing = Pacing(load)
 
     def begin(self) -> None:
         """Know the users, from `aclfile` and the store. Raises `ConfigError`."""
@@ -151,6 +153,7 @@ class Sessions:
         self._node.default_terms.timeout_ms = settings.request_timeout_ms
         self.notifications.settings_changed(settings)
         self._load.push_limit = settings.pubsub_output_limit
+        self._load.window_most = settings.max_inflight
         self.command_stats.heed(settings.slowlog_us, settings.slowlog_max_len, settings.latency_ms)
         self._load.slow_ms = self.command_stats.slow_ms
         self.look_at_memory()
@@ -167,6 +170,7 @@ class Sessions:
 
     def tick(self) -> None:
         """Time passes."""
+        self.pacing.look(self._now.now_ms, self._node.settings.request_timeout_ms)
         self.scripting.scripts.expire()
         self.blocking.tick()
         if self._node.settings.maxmemory:
@@ -205,6 +209,10 @@ class Sessions:
         """Requests whose reply is not there yet."""
         return self._load.held
 
+    def window(self) -> int:
+        """At how many of them clients that wait are read no further."""
+        return self._load.window
+
     # ---- commands ----
 
     def serve(
@@ -214,10 +222,12 @@ class Sessions:
         later. How many were run: none when nothing whole is left.
 
         Ends when `most` were run, when the next is held, when it has more than `soft_bytes` of
-        output to read, or `PENDING_MAX` replies or commands that wait, and before AUTH after each.
+        output to read, or `PENDING_MAX` replies or commands that wait, or waits while there is no
+        room in the window (`pacing`), and before AUTH after each.
         Raises `ProtocolError`, behind the replies to all before it.
         """
-        left = most
+        left = 0 if session.is_full() else most
+        most = left
         while left > 0 and not session.closing:
             if reader.is_before_command() and self._is_usual(session):
                 left -= self._serve_plain(session, reader, left, soft_bytes)
@@ -232,6 +242,8 @@ class Sessions:
                 or not reader.authenticated
             ):
                 break
+        if session.pending and self._load.held >= self._load.window:
+            self._node.counters.clients_paced += 1
         return most - left
 
     def _serve_plain(
@@ -240,7 +252,10 @@ class Sessions:
         """Run what comes first of plain commands; how many."""
         stats, path = self.command_stats, self.fast_path
         data, at = reader.data, reader.at
-        room = self._node.settings.max_inflight - self._load.held
+        load = self._load
+        room = min(load.window, self._node.settings.max_inflight) - load.held
+        if room <= 0 and not session.pending:
+            room = 1
         began_ns = stats.clock_ns()
         after = path.run(session, data, at, most if most < room else room, soft_bytes)
         gets, sets = path.gets, path.sets

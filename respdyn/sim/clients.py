@@ -34,6 +34,9 @@ from respdyn.sim.world import World
 _SLACK_US = 100_000
 # They read all that they are sent.
 _OUTPUT_MAX = 1 << 30
+# Between two attempts to go on with what a node reads no further, and how much of it at a time.
+_UNREAD_US = 1_000
+_UNREAD_MOST = 1_000
 
 
 class Client:
@@ -130,8 +133,11 @@ class Client:
         for op in ops:
             op.given_us = now_us
         self._requests.feed(b"".join([bulks(op.argv) for op in ops]))
-        while node.serve(session, self._requests, len(ops), _OUTPUT_MAX):
+        while node.serve(session, self._requests, len(ops) or _UNREAD_MOST, _OUTPUT_MAX):
             pass
+        if self._requests.has_input() and not session.closing:      # it is read no further now
+            self.held_us = now_us
+            self.world.at(now_us + _UNREAD_US, self._arrive, (self.link, []))
 
     def take_output(self, session: Session, now_us: int) -> None:
         """The node has replies."""
