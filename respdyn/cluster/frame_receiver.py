@@ -14,7 +14,7 @@ from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.failure import FailureDetector
 from respdyn.cluster.link import LAZY_MS, Link
 from respdyn.cluster.messages import (
-    EARLY,
+    EARLY_OK,
     EARLY_PAIR,
     FLAG_BULK,
     FLAG_CANNOT_STORE,
@@ -158,7 +158,7 @@ class Receiver:
             raise PeerError("a frame whose forwarded commands do not add up")
         for _ in range(answers):
             reply = items[at + 1]
-            if reply[:1] == EARLY:
+            if reply[:2] == EARLY_OK:
                 self._answer_early(link, items[at], reply[1:], feedbacks, refused)
             else:
                 for answered in decode_numbers(items[at]):

@@ -82,6 +82,7 @@ IN_FEEDBACK: Final = 1
 # for them holds them now as well, which makes two nodes; see `coordinator`. Instead of numbers,
 # pairs: the command's number, and its record's position among the frame's feedback entries.
 EARLY: Final = b"="
+EARLY_OK: Final = b"=+"     # how each begins; a verbatim string goes on with digits
 EARLY_PAIR: Final = Struct(">QI")
 
 NUMBER: Final = Struct(">Q")

@@ -108,6 +108,24 @@ def test_a_script_that_one_node_has_evaluated_is_found_by_the_others() -> None:
     )
 
 
+def test_a_script_that_its_node_has_forgotten_is_sent_along_once_more() -> None:
+    little = Little(3).ready()
+    client = little.client("A")
+    key = little.key_of("B")
+    assert client("EVAL", "return redis.call('incr', KEYS[1])", 1, key) == 1
+    assert client("SCRIPT", "FLUSH") == b"OK"
+    little.run(50)
+    assert client("EVAL", "return redis.call('incr', KEYS[1])", 1, key) == 2
+
+
+def test_a_verbatim_string_of_another_node_is_no_early_answer() -> None:
+    little = Little(3).ready()
+    client = little.client("A")
+    client("HELLO", 3)
+    text = "return {verbatim_string={format='txt', string='hello'}}"
+    assert client("EVAL", text, 1, little.key_of("B")) == client("EVAL", text, 0)
+
+
 def test_scripts_are_flushed_at_every_node() -> None:
     little = Little(3).ready()
     little.client("A")("SCRIPT", "LOAD", "return 9")
