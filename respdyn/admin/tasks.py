@@ -15,7 +15,7 @@ from respdyn.admin.status import ClusterStatus
 from respdyn.admin.sync_wait import sync_wait
 from respdyn.admin.verify import Verification, repair
 from respdyn.cluster.coordinator import Coordinator
-from respdyn.cluster.questions import KillScript
+from respdyn.cluster.questions import KillScript, Ran
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.cluster.tasks import Task, answer_as
 from respdyn.cluster.terms import Terms
@@ -26,6 +26,13 @@ from respdyn.commands.declare import COVERAGE, Argv, Command
 from respdyn.commands.dyn import parse_wait
 from respdyn.commands.table import COMMANDS
 from respdyn.coordination.coverage import Coverage, untag
+from respdyn.coordination.scripts import (
+    BUSY_FUNCTION,
+    BUSY_SCRIPT,
+    KILLED,
+    OTHER_KIND,
+    RanFor,
+)
 from respdyn.errors import ReplyError
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
@@ -33,7 +40,7 @@ from respdyn.membership.readiness import Readiness
 from respdyn.membership.ring_changes import RingChanges
 from respdyn.replication.exchange import Exchange
 from respdyn.replication.transfer import Transfer
-from respdyn.resp.replies import OK, array, error, integer
+from respdyn.resp.replies import OK, array, bulk, bulks, error, integer, map_, null, text
 from respdyn.ring.hashing import DATABASES
 from respdyn.sessions import pubsub_tasks
 from respdyn.sessions.session import Session
@@ -154,14 +161,40 @@ def _script_exists(tasks: Tasks, asked: Asked) -> Task:
     return array([integer(one) for one in known])
 
 
-def _script_kill(tasks: Tasks, asked: Asked) -> Task:
+def _kill(tasks: Tasks, asked: Asked) -> Task:
+    """SCRIPT KILL and FUNCTION KILL."""
+    is_function = asked.name == "function|kill"
     nodes = tasks.directory.reachable()
     answers = yield [
-        (node, KillScript()) for node in (nodes if asked.mine is None else nodes[:1])
+        (node, KillScript(is_function)) for node in (nodes if asked.mine is None else nodes[:1])
     ]
-    if not any(answer_as(bool, one) for one in answers):
-        return error("NOTBUSY No scripts in execution right now.")
-    return OK
+    found = {answer_as(int, one) for one in answers}
+    if KILLED in found:
+        return OK
+    if OTHER_KIND in found:
+        return error(BUSY_SCRIPT if is_function else BUSY_FUNCTION)
+    return error("NOTBUSY No scripts in execution right now.")
+
+
+def _function_stats(tasks: Tasks, asked: Asked) -> Task:
+    nodes = tasks.directory.reachable()
+    answers = yield [(node, Ran()) for node in (nodes if asked.mine is None else nodes[:1])]
+    found = [one for one in (answer_as(RanFor, answer) for answer in answers) if one is not None]
+    resp3 = asked.resp3
+    shown = null(resp3)
+    if found:
+        name, argv, duration_ms = max(found, key=lambda one: one[2])
+        shown = map_([
+            (text("name"), bulk(name)), (text("command"), bulks(argv)),
+            (text("duration_ms"), integer(duration_ms)),
+        ], resp3)
+    libraries, functions, _ = tasks.sessions.libraries.counts()
+    counts = map_([
+        (text("libraries_count"), integer(libraries)), (text("functions_count"), integer(functions))
+    ], resp3)
+    return map_([
+        (text("running_script"), shown), (text("engines"), map_([(text("LUA"), counts)], resp3)),
+    ], resp3)
 
 
 # ---- the cluster ----
@@ -225,7 +258,9 @@ TASKS: Final[dict[str, Callable[[Tasks, Asked], Task]]] = {
     "pubsub|shardchannels": _channels,
     "pubsub|shardnumsub": _channels,
     "script|exists": _script_exists,
-    "script|kill": _script_kill,
+    "script|kill": _kill,
+    "function|kill": _kill,
+    "function|stats": _function_stats,
     "dyn.explain": _explain,
     "dyn.syncwait": _syncwait,
     "dyn.cluster|status": _status,

@@ -113,6 +113,7 @@ GOSSIP_LIFE: Final = b"f"          # who the sender is, and how far its disk has
 GOSSIP_KNOWN: Final = b"q"         # what the sender remembers of that
 GOSSIP_KEYS: Final = b"d"          # the cluster's token keys, from member to member
 GOSSIP_ENDS: Final = b"o"          # how far actors have come, proved, see `ends`
+GOSSIP_LIBRARY: Final = b"F"       # what holds of a library of functions
 GOSSIP_SCRIPT: Final = b"@"        # a script was loaded, or all were flushed, see `scripts`
 GOSSIP_WAITS: Final = b"W"         # clients of the sender wait for keys, see `waits`
 GOSSIP_OFFER: Final = b"O"         # there is something for one that waits

@@ -257,14 +257,29 @@ class Texts(Asked, frozen=True, tag="texts"):
 
 
 class KillScript(Asked, frozen=True, tag="killscript"):
-    """End the script that has run for the longest time: was there any?"""
+    """End what has run for the longest time, a script or a function.
+
+    The answer: 0 if nothing runs, 1 if it is ended, 2 if it is of the other kind and goes on.
+    """
+
+    is_function: bool = False
+
+
+class Ran(Asked, frozen=True, tag="ran"):
+    """What runs for the longest time: its name, its command and the milliseconds; or nothing."""
+
+
+class Heard(Asked, frozen=True, tag="heard"):
+    """All that this node stated before this: is it heard, and stored?"""
+
+    stores: ClassVar[bool] = True
 
 
 Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | Mend
     | Promise | Vow | Remnants | Drop | Same | Digests | Pull | Offer | Give | Sizes
-    | Texts | KillScript
+    | Texts | KillScript | Ran | Heard
     | Compare | Piece
 )
 

@@ -386,6 +386,11 @@ class Replica(KeyTable):
         self.meta[name] = value
         self.batch += (name, value)
 
+    def drop_meta(self, name: bytes) -> None:
+        """Keep one of them no longer."""
+        if self.meta.pop(name, None) is not None:
+            self.batch += (name, b"")
+
     def put_synced(self, name: bytes, value: bytes) -> None:
         """As `put_meta`; it is on the disk before this turn's batch counts as durable."""
         self.put_meta(name, value)

@@ -8,9 +8,10 @@ Source: Redis `function.c`, `eval.c`, `script.c`.
 
 from typing import Final
 
-from respdyn.commands.arguments import counted_at, parse_integer, quoted
+from respdyn.commands.arguments import counted_at, integer_of, parse_integer, quoted
 from respdyn.commands.declare import COVERAGE, LOCAL, SCRIPT, Argv, Command
 from respdyn.errors import ReplyError
+from respdyn.resp.requests import split_inline
 
 _VARIES = "nondeterministic_output"
 _ALL_SHARDS = "request_policy:all_shards"
@@ -18,10 +19,12 @@ _ALL_SUCCEED = "response_policy:all_succeeded"
 
 NO_WRITES: Final = "no-writes"
 ALLOW_OOM: Final = "allow-oom"
-FLAGS: Final = frozenset((
-    NO_WRITES, ALLOW_OOM, "allow-stale", "no-cluster", "allow-cross-slot-keys",
-))
+NO_CLUSTER: Final = "no-cluster"
+# In the order in which they are shown.
+FLAGS: Final = (NO_WRITES, ALLOW_OOM, "allow-stale", NO_CLUSTER, "allow-cross-slot-keys")
 _ENGINE: Final = b"#!lua"
+_WORD: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+_NO_METADATA: Final = "ERR Invalid library metadata"
 _RUNS: Final = "noscript stale skip_monitor no_mandatory_keys movablekeys"
 
 
@@ -60,6 +63,51 @@ def shebang_of(body: bytes) -> frozenset[str] | None:
     return frozenset(flags) - {""}
 
 
+def keys_and_args_of_function(argv: Argv) -> tuple[list[bytes], list[bytes]]:
+    """The same of FCALL, which has a text of its own for what is no number."""
+    if integer_of(argv[2]) is None:
+        raise ReplyError("ERR Bad number of keys provided")
+    return keys_and_args(argv)
+
+
+def library_of(body: bytes) -> bytes:
+    """The name in a library's first line. Raises `ReplyError`.
+
+    >>> library_of(b"#!lua name=limits" + bytes([10]))
+    b'limits'
+    """
+    if not body.startswith(b"#!"):
+        raise ReplyError("ERR Missing library metadata")
+    line, end, _ = body.partition(b"\n")
+    words = split_inline(line) if end and b"\0" not in line else None
+    if not words:
+        raise ReplyError(_NO_METADATA)
+    name = None
+    for word in words[1:]:
+        if word[:5].lower() != b"name=":
+            raise ReplyError(f"ERR Invalid metadata value given: {quoted(word)}")
+        if name is not None:
+            raise ReplyError(
+                "ERR Invalid metadata value, name argument was given multiple times"
+            )
+        name = word[5:]
+    if name is None:
+        raise ReplyError("ERR Library name was not given")
+    if not is_library_name(name):
+        raise ReplyError(
+            "ERR Library names can only contain letters, numbers, or underscores(_) and must be"
+            " at least one character long"
+        )
+    if words[0][2:].lower() != b"lua":
+        raise ReplyError(f"ERR Engine '{quoted(words[0][2:])}' not found")
+    return name
+
+
+def is_library_name(name: bytes) -> bool:
+    """Whether a library, or a function, may be called so."""
+    return bool(name) and _WORD.issuperset(name)
+
+
 def _part(
     syntax: str, summary: str, since: str, flags: str = "noscript", tips: tuple[str, ...] = (),
     is_everywhere: bool = False,
@@ -85,19 +133,26 @@ def _call(
 
 
 _FUNCTION = (
-    _part("FUNCTION DELETE library-name", "Is refused: there is no library.", "7.0.0",
+    _part("FUNCTION DELETE library-name", "Deletes a library, at every node.", "7.0.0",
           "write noscript", (_ALL_SHARDS, _ALL_SUCCEED)),
-    _part("FUNCTION DUMP", "Gives all libraries in Redis's format: there are none.", "7.0.0"),
-    _part("FUNCTION FLUSH [ASYNC | SYNC]", "Deletes all libraries: there are none.", "7.0.0",
+    _part("FUNCTION DUMP", "Gives all libraries in Redis's format.", "7.0.0"),
+    _part("FUNCTION FLUSH [ASYNC | SYNC]", "Deletes all libraries, at every node.", "7.0.0",
           "write noscript", (_ALL_SHARDS, _ALL_SUCCEED)),
     _part("FUNCTION HELP", "Lists the subcommands of FUNCTION.", "7.0.0", "loading stale"),
-    _part("FUNCTION KILL", "Is refused: no function runs.", "7.0.0", "noscript allow_busy",
-          (_ALL_SHARDS, "response_policy:one_succeeded")),
+    _part("FUNCTION KILL", "Ends the function that has run for the longest time, at each node.",
+          "7.0.0", "noscript allow_busy", (_ALL_SHARDS, "response_policy:one_succeeded"), True),
     _part("FUNCTION LIST [LIBRARYNAME library-name-pattern] [WITHCODE]",
-          "Lists libraries: there are none.", "7.0.0", "noscript",
+          "Lists libraries and their functions.", "7.0.0", "noscript",
           ("nondeterministic_output_order",)),
-    _part("FUNCTION STATS", "Tells that no function runs, and that Lua has none.", "7.0.0",
-          "noscript allow_busy", (_VARIES, _ALL_SHARDS, "response_policy:special")),
+    _part("FUNCTION LOAD [REPLACE] function-code",
+          "Makes a library of functions known to every node.", "7.0.0",
+          "write denyoom noscript", (_ALL_SHARDS, _ALL_SUCCEED)),
+    _part("FUNCTION RESTORE serialized-value [FLUSH | APPEND | REPLACE]",
+          "Makes the libraries known that FUNCTION DUMP gave, here or in Redis.", "7.0.0",
+          "write denyoom noscript", (_ALL_SHARDS, _ALL_SUCCEED)),
+    _part("FUNCTION STATS", "Tells what runs for the longest time, and how many libraries there "
+          "are.", "7.0.0",
+          "noscript allow_busy", (_VARIES, _ALL_SHARDS, "response_policy:special"), True),
 )
 
 _SCRIPT = (
@@ -127,8 +182,13 @@ COMMANDS: tuple[Command, ...] = (
     _call("EVALSHA_RO sha1 numkeys [key ...] [arg ...]",
           "Runs a script that is known by its SHA-1, and may not write.", "7.0.0", "readonly ",
           "RO access"),
+    _call("FCALL function numkeys [key ...] [arg ...]", "Runs a function of a library.", "7.0.0",
+          "", "RW access update", _UNSURE),
+    _call("FCALL_RO function numkeys [key ...] [arg ...]",
+          "Runs a function of a library that may not write.", "7.0.0", "readonly ", "RO access",
+          _UNSURE_RO),
     Command(
-        "function", "FUNCTION", "Functions are not offered yet; says what there is of them.",
+        "function", "FUNCTION", "Makes libraries of functions known, and says what is known.",
         since="7.0.0", group="scripting", flags="", route=LOCAL, promise="local", arity=-2,
         subcommands=_FUNCTION,
     ),

@@ -33,7 +33,7 @@ from respdyn.coordination.holds import ship
 from respdyn.coordination.may_write import NO_LEASE, why_not_write
 from respdyn.coordination.script_keys import ScriptKeys
 from respdyn.coordination.script_messages import ScriptCall
-from respdyn.coordination.scripts import DOTS, Script, Scripts
+from respdyn.coordination.scripts import DOTS, RanFor, Script, Scripts
 from respdyn.ports import random_bits
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator, slot_of_locator
@@ -59,6 +59,7 @@ _TOO_LONG: Final = (
 )
 _TOO_MUCH: Final = "OOM the script has taken more than script-memory: nothing was done"
 _KILLED: Final = b"-ERR Script killed by user with SCRIPT KILL."
+_FUNCTION_KILLED: Final = b"-ERR Script killed by user with FUNCTION KILL."
 _RESTLESS: Final = "TRYAGAIN the script's keys were changed again and again: nothing was done"
 _TWICE: Final = (
     "TRYAGAIN this node has met events of its own that it does not know: nothing was done"
@@ -96,6 +97,16 @@ class ScriptExecution(ScriptKeys):
         self._outcome: Outcome | None = None
         self._has_flushed = False
         self._is_killed = False
+        self.is_function = bool(call.function)
+        self._began_ms = groups.node.now.now_ms
+
+    def shown(self) -> RanFor | None:
+        """What runs, and since when."""
+        call = self._call
+        name = (call.function or call.sha).encode("latin-1")
+        word = b"fcall" if call.function else b"evalsha"
+        count = b"%d" % len(call.keys)
+        return name, [word, name, count, *call.keys, *call.args], self._began_ms
 
     def kill(self) -> None:
         """SCRIPT KILL: it must not go on."""
@@ -176,7 +187,7 @@ class ScriptExecution(ScriptKeys):
             self._end(_TOO_MUCH)
         elif outcome.kind == STOPPED:
             self._node.counters.scripts_stopped += 1
-            self._end([_KILLED + outcome.reply[1:]] if self._is_killed else _TOO_LONG)
+            self._end([self._killed() + outcome.reply[1:]] if self._is_killed else _TOO_LONG)
         elif outcome.kind in (ENDED, FAILED):
             self._finish(outcome)
 
@@ -192,9 +203,12 @@ class ScriptExecution(ScriptKeys):
         self._node.counters.scripts_stopped += 1
         if self._is_killed and not self._is_over:
             sha = (self._call.function or self._call.sha).encode("latin-1")
-            self._end([b"%b script: %b\r\n" % (_KILLED, sha)])
+            self._end([b"%b script: %b\r\n" % (self._killed(), sha)])
         elif not self._is_over:
             self._end(text or _TOO_LONG)
+
+    def _killed(self) -> bytes:
+        return _FUNCTION_KILLED if self.is_function else _KILLED
 
     def _wants(self, outcome: Outcome) -> None:
         """Fetch what a script asks for while it runs."""

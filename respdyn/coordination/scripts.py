@@ -41,11 +41,27 @@ SCRIPTS_MOST: Final = 10_000
 BYTES_MOST: Final = 64 << 20
 DOTS: Final = 16                    # of a job whose script was never seen to write
 MOMENT_MS: Final = 5
+# Answers to `KillScript`.
+NOTHING_RUNS: Final = 0
+KILLED: Final = 1
+OTHER_KIND: Final = 2
+BUSY_SCRIPT: Final = (
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+)
+BUSY_FUNCTION: Final = (
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+)
+RanFor = tuple[bytes, list[bytes], int]     # name, command, since when, or for how many ms
 _DIED: Final = "ERR the script process ended while it ran this script ({}): nothing was done"
 
 
 class Running(Protocol):
     """A job's owner."""
+
+    is_function: bool
+
+    def shown(self) -> RanFor | None:
+        """What runs, and since when; None for what is only compiled."""
 
     def kill(self) -> None:
         """SCRIPT KILL: it must not go on."""
@@ -173,16 +189,27 @@ class Scripts:
         found = [self._scripts.get(sha) for sha in question.hashes]
         return [b"" if script is None else script.body for script in found]
 
-    def kill(self) -> bool:
-        """End the script that has been in the process for the longest time; whether there was one.
+    def kill(self, is_function: bool) -> int:
+        """End what runs for the longest time, if it is of this kind."""
+        running = self._oldest()
+        if running is None:
+            return NOTHING_RUNS
+        if running.is_function != is_function:
+            return OTHER_KIND
+        running.kill()
+        return KILLED
 
-        A text that is only compiled runs nothing.
-        """
-        oldest = next(
-            (one for one in self._running.values() if not isinstance(one, CompileWaiter)), None)
-        if oldest is not None:
-            oldest.kill()
-        return oldest is not None
+    def ran(self) -> RanFor | None:
+        """What runs for the longest time."""
+        running = self._oldest()
+        shown = None if running is None else running.shown()
+        if shown is None:
+            return None
+        name, argv, began_ms = shown
+        return name, argv, self._node.now.now_ms - began_ms
+
+    def _oldest(self) -> Running | None:
+        return next((one for one in self._running.values() if one.shown() is not None), None)
 
     def count(self) -> tuple[int, int]:
         """How many scripts are known, and their bytes."""
@@ -304,9 +331,14 @@ class CompileWaiter:
         self, done: Callable[[Outcome | bytes], None], again: Callable[["CompileWaiter"], None],
         scripts: Scripts,
     ) -> None:
+        self.is_function = False
         self._done = done
         self._again = again
         self._scripts = scripts
+
+    def shown(self) -> RanFor | None:
+        """It runs nothing of a client's."""
+        return None
 
     def heard(self, outcome: Outcome) -> None:
         """It was tried."""

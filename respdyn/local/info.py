@@ -114,20 +114,21 @@ def _clients(context: LocalContext) -> Fields:
 def _of_scripts(context: LocalContext) -> Fields:
     """What scripts take here; what Lua takes is another process's."""
     count, size = context.sessions.scripting.scripts.count()
+    libraries, functions, code = context.sessions.libraries.counts()
     return {
         "used_memory_lua": 0,
         "used_memory_vm_eval": 0,
         "used_memory_lua_human": "0B",
         "used_memory_scripts_eval": size,
         "number_of_cached_scripts": count,
-        "number_of_functions": 0,
-        "number_of_libraries": 0,
+        "number_of_functions": functions,
+        "number_of_libraries": libraries,
         "used_memory_vm_functions": 0,
         "used_memory_vm_total": 0,
         "used_memory_vm_total_human": "0B",
-        "used_memory_functions": 0,
-        "used_memory_scripts": size,
-        "used_memory_scripts_human": human(size),
+        "used_memory_functions": code,
+        "used_memory_scripts": size + code,
+        "used_memory_scripts_human": human(size + code),
     }
 
 

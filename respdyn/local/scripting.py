@@ -1,23 +1,25 @@
-"""FUNCTION and SCRIPT while there are no scripts: the answers of an empty cache.
+"""FUNCTION and SCRIPT, as far as one node answers them.
 
 Source: Redis `function.c`, `eval.c`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
 
-from respdyn.commands.arguments import quoted, unknown_subcommand, word
+from respdyn.cluster.quorum import Target
+from respdyn.commands.arguments import quoted, word
 from respdyn.commands.declare import Argv
 from respdyn.commands.introspection import help_text
 from respdyn.commands.table import lookup
 from respdyn.errors import ReplyError
 from respdyn.local.context import LocalContext
-from respdyn.resp.replies import EMPTY_ARRAY, OK, bulk, integer, map_, null, text
+from respdyn.resp.replies import OK, array, bulk, map_, null, set_, text
+from respdyn.scripting.job import Function
+from respdyn.sessions.libraries import Library
 from respdyn.sessions.session import Session
 
-_NOT_BUSY: Final = "NOTBUSY No scripts in execution right now."
-_EMPTY_DUMP: Final = bytes.fromhex("0a005d9b5c400f7fa2da")  # RDB version 10, checksum
+Change = Callable[[Argv, Target, int], None]
 
 
 def function_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -28,12 +30,37 @@ def script_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return help_text(context.container("script"))
 
 
-def function_flush(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    if len(argv) > 3:
-        raise unknown_subcommand(argv)
-    if len(argv) == 3 and word(argv[2]) not in (b"SYNC", b"ASYNC"):
-        raise ReplyError("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")
-    return OK
+def function_load(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    return _later(context, session, argv, context.sessions.scripting.functions.load)
+
+
+def function_delete(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    return _later(context, session, argv, context.sessions.scripting.functions.delete)
+
+
+def function_flush(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    return _later(context, session, argv, context.sessions.scripting.functions.flush)
+
+
+def function_restore(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
+    return _later(context, session, argv, context.sessions.scripting.functions.restore)
+
+
+def _later(
+    context: LocalContext, session: Session, argv: Argv, change: Change
+) -> bytes | None:
+    """Begin what is answered later: behind all before it, before all behind it."""
+    router = context.router
+    command = lookup(argv)
+    router.check_ready(command)
+    router.check_room(command)
+    if session.pending and session.exec_target is None:
+        router.put_back(session)
+        return None
+    change(argv, session, session.terms.timeout_ms)
+    if session.pending and session.exec_target is None:
+        session.bar()
+    return None
 
 
 def script_flush(context: LocalContext, session: Session, argv: Argv) -> bytes:
@@ -44,55 +71,56 @@ def script_flush(context: LocalContext, session: Session, argv: Argv) -> bytes:
 
 
 def function_list(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    given: set[bytes] = set()
+    pattern: bytes | None = None
+    with_code = False
     position = 2
     while position < len(argv):
         option = word(argv[position])
-        if option == b"WITHCODE" and option not in given:
-            pass
-        elif option == b"LIBRARYNAME" and option not in given:
+        if option == b"WITHCODE" and not with_code:
+            with_code = True
+        elif option == b"LIBRARYNAME" and pattern is None:
             position += 1
             if position == len(argv):
                 raise ReplyError("ERR library name argument was not given")
+            pattern = argv[position]
         else:
             raise ReplyError(f"ERR Unknown argument {quoted(argv[position])}")
-        given.add(option)
         position += 1
-    return EMPTY_ARRAY
+    return array([
+        _library(library, with_code, session.resp == 3)
+        for library in context.sessions.libraries.matching(pattern)
+    ])
 
 
-def function_stats(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    resp3 = session.resp == 3
-    counts = map_(
-        [(text("libraries_count"), integer(0)), (text("functions_count"), integer(0))], resp3
-    )
+def _library(library: Library, with_code: bool, resp3: bool) -> bytes:
+    fields = [
+        (text("library_name"), bulk(library.name)),
+        (text("engine"), text("LUA")),
+        (text("functions"), array([_function(one, resp3) for one in library.functions])),
+    ]
+    if with_code:
+        fields.append((text("library_code"), bulk(library.code)))
+    return map_(fields, resp3)
+
+
+def _function(function: Function, resp3: bool) -> bytes:
+    description = function.description
     return map_([
-        (text("running_script"), null(resp3)),
-        (text("engines"), map_([(text("LUA"), counts)], resp3)),
+        (text("name"), text(function.name)),
+        (text("description"), null(resp3) if description is None else bulk(description)),
+        (text("flags"), set_([f"+{one}\r\n".encode() for one in function.flags], resp3)),
     ], resp3)
 
 
 def function_dump(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    return bulk(_EMPTY_DUMP)
-
-
-def function_delete(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    raise ReplyError("ERR Library not found")
-
-
-def kill(context: LocalContext, session: Session, argv: Argv) -> bytes:
-    raise ReplyError(_NOT_BUSY)
+    return bulk(context.sessions.libraries.dump())
 
 
 def script_load(context: LocalContext, session: Session, argv: Argv) -> bytes | None:
-    context.router.check_ready(lookup(argv))
-    if session.pending and session.exec_target is None:
-        context.router.put_back(session)
-        return None
-    context.sessions.scripting.load(argv[2], session, session.terms.timeout_ms)
-    if session.exec_target is None:
-        session.bar()
-    return None
+    def load(argv: Argv, target: Target, timeout_ms: int) -> None:
+        context.sessions.scripting.load(argv[2], target, timeout_ms)
+
+    return _later(context, session, argv, load)
 
 
 def script_debug(context: LocalContext, session: Session, argv: Argv) -> bytes:

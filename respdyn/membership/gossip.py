@@ -37,10 +37,10 @@ from respdyn.cluster.messages import (
     GOSSIP_RELEASE,
     GOSSIP_RING,
     GOSSIP_STATE,
-    GOSSIP_USER,
     GOSSIP_VOTE,
     bulk,
 )
+from respdyn.cluster.shared_names import SharedNames
 from respdyn.cluster.this_node import ThisNode
 from respdyn.membership.address_takeover import AddressTakeovers
 from respdyn.membership.decision import Decision
@@ -58,9 +58,8 @@ class Gossip:
         keepers: Keepers, token_keys: TokenKeys,
         cleared: ClearedGossip,
     ) -> None:
-        # The users are those of `sessions`, which sets these two.
-        self.users_told: Callable[[], list[bytes]] = list
-        self.user_heard: Callable[[bytes], None] = lambda body: None
+        # Users and libraries, by the letter of their statements; `sessions` has them.
+        self.statements: dict[bytes, SharedNames] = {}
         # `RingChanges` sets these two.
         self.decision: Decision | None = None
         self.adopted: Callable[[], None] = replan
@@ -103,8 +102,9 @@ class Gossip:
             _tell(link, GOSSIP_MOVED, moved)
         if membership.ring.member(link.peer) is None:
             return
-        for body in self.users_told():
-            _tell(link, GOSSIP_USER, body)
+        for letter, statements in self.statements.items():
+            for body in statements.told():
+                _tell(link, letter, body)
         _tell(link, GOSSIP_COLLECTED, self._collected(link))
         if not self.is_silent:
             _tell(link, GOSSIP_STATE, self._transfers.told())
@@ -162,11 +162,11 @@ class Gossip:
         if link is not None:
             _tell(link, GOSSIP_VOTE, body)
 
-    def tell_all_of_user(self, body: bytes) -> None:
-        """A statement about a user is new here: send it to every peer."""
+    def tell_members(self, letter: bytes, body: bytes) -> None:
+        """A statement is new here: send it to every member."""
         for link in self._connected():
             if link.is_member:
-                _tell(link, GOSSIP_USER, body)
+                _tell(link, letter, body)
 
     def tell_keys(self) -> None:
         """Send the members the token keys, and make and read tokens by them from now on."""
@@ -239,9 +239,9 @@ class Gossip:
         """A peer needs no promise any more."""
         self._membership.release(link.peer)
 
-    def heard_user(self, link: Link, item: bytes) -> None:
-        """What holds of a user."""
-        self.user_heard(item[1:])
+    def heard_statement(self, link: Link, item: bytes) -> None:
+        """What holds of a user or a library."""
+        self.statements[item[:1]].heard(item[1:])
 
     def heard_vote(self, link: Link, item: bytes) -> None:
         """A message about the next ring."""

@@ -119,7 +119,7 @@ class Function(msgspec.Struct, array_like=True):
 
     name: str
     flags: list[str]
-    description: str | None = None
+    description: bytes | None = None
 
 
 class Outcome(msgspec.Struct, array_like=True):
@@ -140,9 +140,7 @@ class Outcome(msgspec.Struct, array_like=True):
     logs: list[tuple[int, bytes]] = []
     messages: list[tuple[bytes, bytes, bool]] = []  # to publish: channel, message, of a shard
     misses: list[tuple[Locator, str, bytes]] = []     # events of keys that were only read
-    engine: str = ""
-    library: str = ""
-    functions: list[Function] = []
+    functions: list[Function] = []  # of a library that was compiled
     is_noted: bool = False          # the error is that of a command, and counted there
 
 

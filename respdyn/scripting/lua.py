@@ -18,7 +18,9 @@ from typing import Any, Final
 
 from lupa import lua51
 
+from respdyn.commands.scripting import FLAGS
 from respdyn.errors import ReplyError, UsedTwice
+from respdyn.resp.replies import error
 from respdyn.scripting.frames import keep_frames
 from respdyn.scripting.job import (
     AGAIN,
@@ -31,6 +33,7 @@ from respdyn.scripting.job import (
     WANTS,
     Batch,
     Compile,
+    Function,
     Job,
     More,
     Outcome,
@@ -41,7 +44,11 @@ from respdyn.scripting.replies import to_lua
 REDIS_VERSION: Final = b"7.0.15"
 _VERSION_NUMBER: Final = 0x0007000F
 _CHUNK: Final = b"@user_script"
+_LIBRARY_CHUNK: Final = b"@user_function"
 _WRONG: Final = b"ERR Error compiling script (new function): "
+_WRONG_LIBRARY: Final = b"ERR Error compiling function: "
+_NOT_LOADED: Final = b"ERR Error registering functions: "
+_NO_FUNCTIONS: Final = b"ERR No functions registered"
 SCRIPTS_MOST: Final = 10_000        # that are kept compiled
 _SPARE_MOST: Final = 8              # closures of one script that no job uses
 
@@ -97,7 +104,8 @@ class Engine:
         libraries = self._libraries(most_kb)
         room = _chunk(runtime, "sandbox.lua")
         parts = room(self._ask, is_over, self._note, libraries)
-        self._translate, self._compile, self._start, self._go_on, self._drop, self._memory = parts
+        self._translate, self._compile, self._load, self._start, *rest = parts
+        self._go_on, self._drop, self._memory = rest
         runtime.execute(
             b"for name in pairs(_G) do if name ~= '_G' then _G[name] = nil end end _G._G = nil"
         )
@@ -106,6 +114,7 @@ class Engine:
         runtime, table = self._runtime, self._table
         cmsgpack, double, float_ = _chunk(runtime, "cmsgpack.lua")()
         return table({
+            b"flags": table([flag.encode() for flag in FLAGS]),
             b"most_kb": most_kb, b"version": REDIS_VERSION, b"version_number": _VERSION_NUMBER,
             b"make_cjson": _chunk(runtime, "cjson.lua")(),
             b"tables": table({
@@ -151,7 +160,7 @@ class Engine:
         self._at_hand = run
         ended = self._start(
             job.number, closure, self._table(job.keys), self._table(job.args),
-            job.seed & 0xFFFFFFFF, job.resp3,
+            job.seed & 0xFFFFFFFF, job.resp3, job.function.encode("latin-1") or None,
         )
         return self._outcome(run, ended)
 
@@ -181,9 +190,10 @@ class Engine:
         if tag == b"?" and not run.broken:
             self._runs[number] = run
             return self._wish(run)
+        is_whole = not run.broken and run.wants is None and tag != b"."
         spare = self._closures.setdefault(run.job.sha, [])
-        if len(spare) < _SPARE_MOST:
-            spare.append(run.closure)
+        if len(spare) < _SPARE_MOST and (is_whole or not run.job.function):
+            spare.append(run.closure)       # of a library it keeps what its functions have kept
         if run.broken:
             return Outcome(number, run.broken)
         if run.wants is not None:       # it could not wait there, and has gone on as if it had
@@ -208,8 +218,8 @@ class Engine:
     def _told(job: Job, text: bytes, source: bytes, line: int) -> bytes:
         """An error's text, to its first NUL, with the script and the place, as Redis tells it."""
         name = (job.function or job.sha).encode("latin-1")
-        where = b", on %b:%d." % (source, line) if source else b""
-        return b"-%b script: %b%b\r\n" % (text.partition(b"\0")[0], name, where)
+        where = b" script: %b, on %b:%d." % (name, source, line) if source else b""
+        return b"-%b%b\r\n" % (text.partition(b"\0")[0], where)
 
     # ---- what Lua calls ----
 
@@ -236,8 +246,8 @@ class Engine:
     def _note(self, what: bytes, *given: Any) -> tuple[Any, ...]:
         """What is no command."""
         run = self._at_hand
-        if run is None:
-            return (_STOP,)
+        if run is None:         # a library that is loaded may log, which nobody reads
+            return (_VALUE, None) if what == b"log" else (_STOP,)
         if what == b"sha1hex":
             return _VALUE, hashlib.sha1(given[0]).hexdigest().encode()
         if what == b"log":
@@ -253,17 +263,22 @@ class Engine:
 
     # ---- compiling ----
 
-    def compile(self, sha: str, body: bytes) -> None:
+    def compile(self, sha: str, body: bytes, is_library: bool) -> None:
         """Have a script ready. Raises `ReplyError` with what Lua says of its text."""
         if sha in self._bodies:
             return
-        made = self._translate(without_shebang(body), _CHUNK)
-        if isinstance(made, tuple):
-            raise ReplyError((_WRONG + made[1]).decode("latin-1"))
+        made = self._translated(body, is_library)
         if len(self._bodies) >= SCRIPTS_MOST:
             self._bodies.clear()
             self._closures.clear()
-        self._bodies[sha] = keep_frames(made)
+        self._bodies[sha] = made
+
+    def _translated(self, body: bytes, is_library: bool) -> bytes:
+        chunk, wrong = (_LIBRARY_CHUNK, _WRONG_LIBRARY) if is_library else (_CHUNK, _WRONG)
+        made = self._translate(without_shebang(body), chunk)
+        if isinstance(made, tuple):
+            raise ReplyError((wrong + made[1]).decode("latin-1"))
+        return keep_frames(made)
 
     def _closure(self, job: Job) -> Any:
         spare = self._closures.get(job.sha)
@@ -272,8 +287,17 @@ class Engine:
         if job.sha not in self._bodies:
             if job.body is None:
                 return None
-            self.compile(job.sha, job.body)
+            self.compile(job.sha, job.body, bool(job.function))
+        if job.function:
+            return self._loaded(self._bodies[job.sha])[0]
         return self._compile(self._bodies[job.sha], _CHUNK)
+
+    def _loaded(self, code: bytes) -> tuple[Any, Any]:
+        """A library, and a table of its functions. Raises `ReplyError` with what went wrong."""
+        library, found = self._load(code, _LIBRARY_CHUNK)
+        if library is None:
+            raise ReplyError((_NOT_LOADED + found.partition(b"\0")[0]).decode("latin-1"))
+        return library, found
 
     def _judge(self, words: list[bytes]) -> Judge:
         key = tuple(words)
@@ -285,11 +309,21 @@ class Engine:
         return judge
 
     def _try(self, text: Compile) -> Outcome:
-        """Whether a script can be compiled."""
-        made = self._translate(without_shebang(text.body), _CHUNK)
-        if isinstance(made, tuple):
-            return Outcome(text.number, FAILED, b"-" + _WRONG + made[1] + b"\r\n")
-        return Outcome(text.number, ENDED)
+        """Whether a script can be compiled, or what functions a library has."""
+        try:
+            code = self._translated(text.body, text.is_library)
+            if not text.is_library:
+                return Outcome(text.number, ENDED)
+            told = list(self._loaded(code)[1].values())
+        except ReplyError as wrong:
+            return Outcome(text.number, FAILED, error(wrong.text))
+        functions = [
+            Function(name.decode(), flags.decode().split(",") if flags else [], description or None)
+            for name, description, flags in zip(told[::3], told[1::3], told[2::3], strict=True)
+        ]
+        if not functions:
+            return Outcome(text.number, FAILED, error(_NO_FUNCTIONS.decode()))
+        return Outcome(text.number, ENDED, functions=functions)
 
 
 def without_shebang(body: bytes) -> bytes:

@@ -2,7 +2,7 @@
 --   ask(word, ...) -> kind, value ...     a command of the script (see `got`)
 --   is_over() -> true: stop; asked every COUNT * LOOKS instructions, or when much memory is taken
 --   note(what, ...) -> kind, value ...    what is no command: log, sha1hex, acl_check_cmd, setresp
--- It gives back six functions: translate, compile, start, go_on, drop, memory.
+-- It gives back seven functions: translate, compile, load_library, start, go_on, drop, memory.
 --
 -- A script's globals are read only. Its `redis.call` may have to wait: then the coroutine that it runs in is
 -- suspended, and so is every coroutine of its own in between. Lua 5.1 cannot do that across its own pcall, so
@@ -22,6 +22,7 @@ local OUT = {}                          -- marks a yield of this room: it passes
 local STOP = {}                         -- an error that no pcall of a script catches
 local COUNT = 1000                      -- instructions from one look at memory to the next
 local LOOKS = 10                        -- such looks from one question to the next
+local LOAD_LOOKS = 5000                 -- such questions while a library is loaded: half a second
 local TEXT_MOST = 2 ^ 27               -- bytes that string.rep may make at once: it cannot be stopped
 local UNPACK_MOST = 7999
 local DEPTH_MOST = 199                  -- of tables in a reply, as C's stack allows in Redis
@@ -55,11 +56,12 @@ end
 -- ---- coroutines ----
 
 local looks = 0
+local load_looks = 0                    -- left to the library that is being loaded
 local function on_count()
     looks = looks + 1
     if not stopped and looks < LOOKS and collectgarbage('count') < libraries.most_kb then return end
-    looks = 0
-    if stopped or is_over() then
+    looks, load_looks = 0, load_looks - 1
+    if stopped or load_looks == 0 or is_over() then
         stopped = true
         sethook(on_count, '', 1)        -- at every instruction from now on
         error(STOP, 0)
@@ -368,13 +370,16 @@ local function library_of(t)
     return shown
 end
 for name, library in pairs(libraries.tables) do rawset(G, name, sealed(library_of(library))) end
-local cjson, cjson_changed
+local FG = setmetatable({}, { __index = missing })      -- the globals of functions
+local cjson_changed
 local function fresh_cjson()            -- what one script has set, the next does not see
     local shown = library_of(libraries.make_cjson(function() cjson_changed = true end))
     local make = shown.new
     shown.new = function() return library_of(make()) end
     cjson_changed = false
-    rawset(G, 'cjson', sealed(shown))
+    shown = sealed(shown)
+    rawset(G, 'cjson', shown)
+    rawset(FG, 'cjson', shown)
 end
 fresh_cjson()
 function G.unpack(...)                  -- 5.1.5 adds these two in 32 bits, and the process ends
@@ -431,8 +436,94 @@ function G.load(get, name)
     if f then setfenv(f, current) end
     return f, e
 end
+for name, v in pairs(G) do rawset(FG, name, v) end
 G.__redis__err__handler = function(e) return e end
 getmetatable('').__metatable = false
+
+-- ---- libraries ----
+
+-- While a library is loaded, its globals are `redis` alone, with what is here; its functions find the others when
+-- they are called.
+local registered                        -- of the library that is being loaded: name, description, flags, ...
+local callbacks                         -- by name
+local FLAGS = libraries.flags
+local function name_of(v) return (type(v) == 'string' or type(v) == 'number') and tostring(v) or nil end
+local function flags_of(t)              -- the words as they are shown, or nil
+    local given, shown, i = {}, {}, 1
+    while t[i] ~= nil do
+        local flag = name_of(t[i])
+        if not flag then return nil end
+        given[flag:lower()] = true
+        i = i + 1
+    end
+    for at = 1, #FLAGS do
+        if given[FLAGS[at]] then
+            shown[#shown + 1] = FLAGS[at]
+            given[FLAGS[at]] = nil
+        end
+    end
+    if next(given) ~= nil then return nil end
+    return concat(shown, ',')
+end
+local function named(t)                 -- register_function{function_name=..., callback=..., ...}
+    if type(t) ~= 'table' then
+        fail('calling redis.register_function with a single argument is only applicable to Lua table '
+            .. '(representing named arguments).')
+    end
+    local name, description, callback, flags
+    for k, v in next, t do
+        local key = name_of(k)
+        if not key then fail('named argument key given to redis.register_function is not a string') end
+        key = key:lower()
+        if key == 'function_name' then
+            name = name_of(v)
+            if not name then fail('function_name argument given to redis.register_function must be a string') end
+        elseif key == 'description' then
+            description = name_of(v)
+            if not description then
+                fail('description argument given to redis.register_function must be a string')
+            end
+        elseif key == 'callback' then
+            if type(v) ~= 'function' then
+                fail('callback argument given to redis.register_function must be a function')
+            end
+            callback = v
+        elseif key == 'flags' then
+            if type(v) ~= 'table' then
+                fail('flags argument to redis.register_function must be a table representing function flags')
+            end
+            flags = flags_of(v)
+            if not flags then fail('unknown flag given') end
+        else fail('unknown argument given to redis.register_function') end
+    end
+    if not name then fail('redis.register_function must get a function name argument') end
+    if not callback then fail('redis.register_function must get a callback argument') end
+    return name, callback, description, flags
+end
+local function register(...)
+    if not registered then fail('redis.register_function can only be called on FUNCTION LOAD command') end
+    local n = select('#', ...)
+    if n < 1 or n > 2 then fail('wrong number of arguments to redis.register_function') end
+    local name, callback, description, flags = ...
+    if n == 1 then name, callback, description, flags = named((...))
+    else
+        name, description, flags = name_of(name), nil, nil
+        if not name then fail('first argument to redis.register_function must be a string') end
+        if type(callback) ~= 'function' then fail('second argument to redis.register_function must be a function') end
+    end
+    if not name:find('^[%w_]+$') then
+        fail('Library names can only contain letters, numbers, or underscores(_) and must be at least one character long')
+    end
+    if callbacks[name] then fail('Function already exists in the library') end
+    callbacks[name] = callback
+    local at = #registered
+    registered[at + 1], registered[at + 2], registered[at + 3] = name, description or false, flags or ''
+end
+local loading = { register_function = register, log = redis.log }
+for name, v in pairs(redis) do
+    if name:find('^LOG_') or name:find('^REDIS_') then loading[name] = v end
+end
+local LOADING = setmetatable({ redis = sealed(setmetatable(loading, { __index = missing })) }, { __index = missing })
 
 -- ---- replies: RESP bytes are made here, Python gets one string ----
 
@@ -582,16 +673,42 @@ local function compile(code, name)
     setfenv(f, env)
     return { f, T, env }
 end
-local function start(id, script, keys, args, seed, client_resp3)
+-- A library made ready: its chunk is run, and its functions are those that it has registered.
+local function load_library(code, name)
+    local f, e = loadstring(code, name)
+    if not f then return nil, e end
+    local access = { __index = LOADING, __newindex = readonly, __metatable = false }
+    local env = setmetatable({}, access)
+    setfenv(f, env)
+    stopped, current = false, env
+    if cjson_changed then fresh_cjson() end
+    registered, callbacks, looks, load_looks = {}, {}, 0, LOAD_LOOKS
+    local co = create(f)
+    sethook(co, on_count, '', COUNT)
+    local tag, text = ended(nil, nil, co, resume(co))
+    local functions, found = callbacks, registered
+    registered, callbacks, load_looks = nil, nil, 0
+    if tag == '.' then return nil, 'ERR FUNCTION LOAD timeout' elseif tag ~= '=' then return nil, text end
+    access.__index = setmetatable({ _G = env }, { __index = FG })
+    return { functions, nil, env }, found
+end
+-- `name` is that of a function, if the script is a library.
+local function start(id, script, keys, args, seed, client_resp3, name)
     stopped = false
     says_3 = false
     if cjson_changed then fresh_cjson() end
     current = script[3]
     resp3 = client_resp3
     sow(seed)
+    local co
+    if name then
+        co = create(script[1][name])
+        sethook(co, on_count, '', COUNT)
+        return ended(suspended, id, co, resume(co, keys, args))
+    end
     local T = script[2]
     T.KEYS, T.ARGV = keys, args
-    local co = create(script[1])
+    co = create(script[1])
     sethook(co, on_count, '', COUNT)
     return ended(suspended, id, co, resume(co))
 end
@@ -608,4 +725,4 @@ local function memory(collects)
     if collects then collectgarbage() end
     return collectgarbage('count')
 end
-return translate, compile, start, go_on, drop, memory
+return translate, compile, load_library, start, go_on, drop, memory

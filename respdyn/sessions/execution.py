@@ -52,6 +52,11 @@ _SUBSCRIBING: Final = frozenset((
     "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe",
 ))
 
+# These are answered when every node has heard of them, and commands behind them may need that.
+_SPREADING: Final = frozenset((
+    "function|load", "function|delete", "function|flush", "function|restore", "script|load",
+))
+
 PIECE: Final = 50       # commands that are looked at in a row (`slices`)
 STEPS: Final = 10       # what one of them is taken for
 
@@ -235,7 +240,7 @@ class Execution:
             self._hidden.add(index)
 
     def _is_alone(self, command: Command, argv: Argv) -> bool:
-        if command.route is COVERAGE or command.route is SCRIPT:
+        if command.route in (COVERAGE, SCRIPT) or command.name in _SPREADING:
             return True
         if command.then is None:
             return False
@@ -255,6 +260,13 @@ class Execution:
         left_ms = self._deadline_ms - router.node.now.now_ms
         if left_ms <= 0:
             slot.fail(_LATE)
+        elif command.route is LOCAL:
+            session.exec_target = ExecTarget(slot, False)
+            try:
+                router.run_local(session, command, argv)
+            except ReplyError as wrong:
+                slot.fail(wrong.text)
+            session.exec_target = None
         elif command.route is COVERAGE:
             try:
                 task = router.make_task(session, command, argv, terms)

@@ -22,7 +22,7 @@ from respdyn.sessions.session import Session
 
 NEVER: Final = 1 << 62
 # They change something though they are not declared to write.
-_CHANGING: Final = frozenset(("publish", "spublish", "eval", "evalsha"))
+_CHANGING: Final = frozenset(("publish", "spublish", "eval", "evalsha", "fcall"))
 # What clients say before they can say anything else, and what ends a pause.
 _NEVER_WAIT: Final = frozenset((
     "auth", "client|maint_notifications", "client|setinfo", "client|setname", "client|unpause",

@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from respdyn.cluster.questions import Texts
 from respdyn.cluster.quorum import Target, Waiter
 from respdyn.cluster.tasks import Task, answer_as
 from respdyn.cluster.terms import Terms
 from respdyn.commands.declare import COVERAGE, LOCAL, Argv, Command
-from respdyn.commands.scripting import ALLOW_OOM, NO_WRITES, keys_and_args, shebang_of
+from respdyn.commands.scripting import (
+    ALLOW_OOM,
+    NO_CLUSTER,
+    NO_WRITES,
+    keys_and_args,
+    keys_and_args_of_function,
+    shebang_of,
+)
 from respdyn.commands.table import find_by_name, lookup
 from respdyn.coordination.calls import Continuation
 from respdyn.coordination.script_messages import ScriptCall
@@ -23,6 +32,8 @@ from respdyn.coordination.scripts import CompileWaiter, Script
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
 from respdyn.scripting.job import ENDED, Outcome
+from respdyn.sessions.functions import Functions
+from respdyn.sessions.libraries import Libraries
 from respdyn.sessions.monitors import Monitors
 from respdyn.sessions.pubsub import PubSub
 from respdyn.sessions.router import Router
@@ -31,6 +42,7 @@ from respdyn.sessions.session import CHANNEL, SHARD, ExecTarget, Session
 NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
 _HASH: Final = frozenset("0123456789abcdef")
 _RO_WRITES: Final = "ERR Can not execute a script with write flag using *_ro command."
+_NO_CLUSTER: Final = "ERR Can not run script on cluster, 'no-cluster' flag is set."
 _FULL: Final = (
     "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
 )
@@ -43,15 +55,29 @@ def _nobody(reply: bytes) -> None:
     """No client waits for the number of subscribers."""
 
 
+def _call_of(
+    session: Session, command: Command, keys: list[bytes], args: list[bytes], terms: Terms
+) -> ScriptCall:
+    """A client's call, as far as its words say."""
+    return ScriptCall(
+        "", None, keys, args, session.db, session.resp == 3, terms.r, terms.w, terms.sloppy,
+        reads_only="readonly" in command.flag_words,
+        user=None if session.guard is None else session.guard.words(),
+    )
+
+
 class Scripting:
     """Scripts of this node's clients."""
 
     def __init__(
         self, router: Router, sender: ScriptSender,
         make_session: Callable[[int, bool], Session], monitors: Monitors, pubsub: PubSub,
+        libraries: Libraries,
     ) -> None:
         self._router = router
         self._node = router.node
+        self.libraries = libraries
+        self.functions = Functions(router.node, router, sender.scripts, libraries)
         self._sender = sender
         self.scripts = sender.scripts
         self._monitors = monitors
@@ -68,29 +94,31 @@ class Scripting:
         deadline_ms: int,
     ) -> None:
         """Run a script; `target` gives the place of its reply. Raises `ReplyError`."""
+        if command.name in ("fcall", "fcall_ro"):
+            self._call(session, command, argv, terms, target, deadline_ms)
+            return
         is_text = command.name in ("eval", "eval_ro")
         if not is_text and len(argv[1]) != 40:      # judged before the number of keys, as in Redis
             raise ReplyError(NO_SCRIPT)
-        keys, args = keys_and_args(argv)
-        call = ScriptCall(
-            "", None, keys, args, session.db, session.resp == 3, terms.r, terms.w, terms.sloppy,
-            reads_only="readonly" in command.flag_words,
-            user=None if session.guard is None else session.guard.words(),
-        )
+        call = _call_of(session, command, *keys_and_args(argv), terms)
         if is_text:
             sha = sha_of(argv[1])
             script = self.scripts.find(sha)
             if script is None:
                 shebang_of(argv[1])
                 script = self.scripts.keep(sha, argv[1], False)
-            self._begin(session, call, sha, script, terms, deadline_ms, target.hold())
+            self._begin(
+                session, call, sha, script, terms, deadline_ms, target.hold(), script.flags
+            )
             return
         sha = argv[1].decode("latin-1").lower()
         if not _HASH.issuperset(sha):
             raise ReplyError(NO_SCRIPT)
         script = self.scripts.find(sha)
         if script is not None:
-            self._begin(session, call, sha, script, terms, deadline_ms, target.hold())
+            self._begin(
+                session, call, sha, script, terms, deadline_ms, target.hold(), script.flags
+            )
             return
         waiter = target.hold()
 
@@ -100,21 +128,46 @@ class Scripting:
                 waiter.fail(NO_SCRIPT)
                 return
             try:
-                self._begin(session, call, sha, script, terms, deadline_ms, waiter)
+                self._begin(
+                    session, call, sha, script, terms, deadline_ms, waiter, script.flags
+                )
             except ReplyError as wrong:
                 waiter.fail(wrong.text)
 
         self._router.start_task(self.find([sha]), terms.timeout_ms, found)
 
+    def _call(
+        self, session: Session, command: Command, argv: Argv, terms: Terms, target: Target,
+        deadline_ms: int,
+    ) -> None:
+        """FCALL. Raises `ReplyError`."""
+        found = self.libraries.find(argv[1])
+        if found is None:
+            raise ReplyError("ERR Function not found")
+        library, function = found
+        call = msgspec.structs.replace(
+            _call_of(session, command, *keys_and_args_of_function(argv), terms),
+            function=function.name,
+        )
+        script = self.scripts.find(library.key)
+        if script is None:
+            script = self.scripts.keep(library.key, library.code, False)
+        self._begin(
+            session, call, library.key, script, terms, deadline_ms, target.hold(),
+            frozenset(function.flags),
+        )
+
     def _begin(
         self, session: Session, call: ScriptCall, sha: str, script: Script, terms: Terms,
-        deadline_ms: int, waiter: Waiter,
+        deadline_ms: int, waiter: Waiter, flags: frozenset[str] | None,
     ) -> None:
-        """Send it to where it is run."""
-        flags = script.flags
+        """Send it to where it is run. `flags` are what it has declared, if it has."""
         reads_only = call.reads_only
         takes_room = False
         if flags is not None:
+            if NO_CLUSTER in flags and session.listener == "cluster":
+                waiter.fail(_NO_CLUSTER)
+                return
             if reads_only and NO_WRITES not in flags:
                 waiter.fail(_RO_WRITES)
                 return

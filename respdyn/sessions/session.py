@@ -63,7 +63,7 @@ WRITTEN_MAX: Final = 10_000
 # In place of a key: any of them.
 ALL_KEYS: Final = b"all keys"
 
-_EVALS: Final = frozenset((b"EVAL", b"EVALSHA"))
+_EVALS: Final = frozenset((b"EVAL", b"EVALSHA", b"FCALL"))
 
 # What one listens to: a name, names like a pattern, or a channel of a shard.
 CHANNEL: Final = 0

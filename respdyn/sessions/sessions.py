@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.latencies import Latencies
+from respdyn.cluster.messages import GOSSIP_LIBRARY, GOSSIP_USER
 from respdyn.cluster.slot_map import SlotMap
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
@@ -32,6 +34,7 @@ from respdyn.sessions.command_stats import CommandStats
 from respdyn.sessions.draining import Draining
 from respdyn.sessions.fast_path import FastPath
 from respdyn.sessions.holding import Holding
+from respdyn.sessions.libraries import Libraries
 from respdyn.sessions.meeting import Meeting
 from respdyn.sessions.memory import Memory
 from respdyn.sessions.moved_slots import MovedSlots
@@ -88,10 +91,12 @@ class Sessions:
             node.replica, node.hints, self.by_id, lambda tag: host().buffered(tag)
         )
         self.users = Users(
-            node, self.by_id, gossip.tell_all_of_user, self.close_session,
+            node, self.by_id, partial(gossip.tell_members, GOSSIP_USER), self.close_session,
             lambda session: describe(session, node.now.wall_ms, host(), self.memory),
         )
-        gossip.users_told, gossip.user_heard = self.users.told, self.users.heard
+        self.libraries = Libraries(node, partial(gossip.tell_members, GOSSIP_LIBRARY))
+        gossip.statements[GOSSIP_USER] = self.users.statements
+        gossip.statements[GOSSIP_LIBRARY] = self.libraries.statements
         self.router = Router(
             node, load, self.by_id, self.users, self.command_stats, dispatcher, groups, readiness,
             run_local, make_task, start_task, self.blocking.begin,
@@ -99,7 +104,8 @@ class Sessions:
         self.fast_path = FastPath(node, coordinator, dispatcher, self.calls)
         self.monitors = monitors.Monitors()
         self.scripting = Scripting(
-            self.router, scripts, self._a_script_session, self.monitors, self.notifications.pubsub
+            self.router, scripts, self._a_script_session, self.monitors,
+            self.notifications.pubsub, self.libraries,
         )
         self.router.run_script = self.scripting.run
         self.pausing = Pausing(load.ready)
@@ -107,8 +113,9 @@ class Sessions:
         self.pacing = Pacing(load)
 
     def begin(self) -> None:
-        """Know the users, from `aclfile` and the store. Raises `ConfigError`."""
+        """Know users, from `aclfile` and the store, and libraries. Raises `ConfigError`."""
         begin_users(self.users, self._node.settings.aclfile, self._host())
+        self.libraries.statements.restore()
 
     # ---- sessions ----
 

@@ -1,13 +1,9 @@
 """The users of the cluster as this node knows them, and the guard before every command.
 
-A change of a user is a *statement*: the whole user as words, or that it is deleted, with a version.
-The node where ACL SETUSER is run makes it, stores it, and sends it to every peer; a node that
-receives a newer one does the same, and a new connection is greeted with all of them. Of two
-statements about one user that with the higher (version, node) holds, at every node alike. A version
-is a hybrid clock, above the version that it replaces: so what was said later wins, also if it was
-said on the other side of a cut. While the cut lasts each side obeys what it has received: a user
-who was revoked on one side keeps on the other what he had, and is cut off as soon as one connection
-joins them. Deletions are statements like others and are kept.
+A change of a user is a *statement* (`cluster/shared_names`): the whole user as words, or that it is
+deleted. The later one holds at every node. While a cut lasts each side obeys what it has
+received: a user who was revoked on one side keeps on the other what he had, and is cut off as soon as one
+connection joins them.
 
 Users without a statement are those of the node's own start: the default user with `requirepass`,
 and what `aclfile` lists. They are not sent to others.
@@ -24,9 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import msgspec
-
-from respdyn.cluster.identity import META
+from respdyn.cluster.shared_names import SharedNames, Statement
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import Command
 from respdyn.config import Settings, is_loopback_only
@@ -39,8 +33,6 @@ from respdyn.sessions.session import PATTERN, Session
 DEFAULT: Final = b"default"
 STRANGER: Final = User(b"")
 MOST_STATEMENTS: Final = 10_000     # about different users, deleted ones included
-_META_NAME: Final = META + b"user "
-_FUTURE_MS: Final = 100 * 365 * 86_400_000      # clocks are wrong by years, not by centuries
 _SIMILAR_MS: Final = 60_000         # refusals alike within so long are one entry of ACL LOG
 _SIMILAR_AMONG: Final = 10
 _TOLD_MAX: Final = 1000             # addresses whose failed log-in was logged
@@ -73,15 +65,6 @@ DEBUG_REFUSED: Final = (
 )
 
 
-class Statement(msgspec.Struct, frozen=True, array_like=True):
-    """What holds of one user, said by a node. `words` is None for a user who is deleted."""
-
-    name: bytes
-    version: int
-    node: str
-    words: list[bytes] | None
-
-
 class Refusal:
     """One entry of ACL LOG."""
 
@@ -108,17 +91,19 @@ class Users:
         describe: Callable[[Session], bytes],
     ) -> None:
         self._node = node
-        self._tell_all = tell_all       # nodes, of a statement about a user
         self._close = close
         self._describe = describe       # as in CLIENT LIST
         self._sessions = sessions
-        self._statements: dict[bytes, Statement] = {}
+        self.statements = SharedNames(
+            node, "users", MOST_STATEMENTS, tell_all, _check, self._took
+        )
         self._base: dict[bytes, User] = {}          # by this node's own start
         self._named: dict[bytes, User] = {}
         self._told: set[tuple[str, str]] = set()
         self._pace = LoginPace()
         self.audit = Audit(node.trace)
         self.log: deque[Refusal] = deque()          # newest first
+        self._is_begun = False          # what is heard from now on is news
         self._settle(DEFAULT)
 
     # ---- who there is ----
@@ -266,7 +251,7 @@ class Users:
 
     def set_default_password(self, password: str) -> None:
         """`requirepass` has changed. Unless ACL SETUSER said otherwise it is this node's own."""
-        if DEFAULT in self._statements:
+        if DEFAULT in self.statements.known:
             secret = password.encode("utf-8", "surrogateescape")
             words = [b"resetpass", b">" + secret] if secret else [b"nopass"]
             self.state(DEFAULT, self.default.changed(words))
@@ -286,74 +271,28 @@ class Users:
 
     def state(self, name: bytes, user: User | None) -> None:
         """Set what holds of a user from now on, and send it to the others."""
-        known = self._statements.get(name)
-        if known is None and len(self._statements) >= MOST_STATEMENTS:
-            raise ReplyError(f"ERR no more than {MOST_STATEMENTS} users are kept")
-        version = max((known.version if known else 0) + 1, self._node.now.wall_ms << 16)
-        self._take(Statement(
-            name, version, self._node.identity.node_id, user.words() if user else None
-        ))
+        self.statements.say(name, user.words() if user else None)
 
     # ---- statements ----
 
-    def told(self) -> list[bytes]:
-        """All statements, for a peer that may have missed some."""
-        return [msgspec.msgpack.encode(one) for _, one in sorted(self._statements.items())]
-
-    def heard(self, body: bytes) -> None:
-        """A peer's statement. Raises `PeerError` when it makes no sense."""
-        try:
-            statement = msgspec.msgpack.decode(body, type=Statement)
-        except msgspec.MsgspecError as wrong:
-            raise PeerError(f"a malformed statement about a user: {wrong}") from wrong
-        known = self._statements.get(statement.name)
-        if known is not None and _rank(statement) <= _rank(known):
-            return
-        if known is None and len(self._statements) >= MOST_STATEMENTS:
-            raise PeerError("too many statements about users")
-        self._check(statement)
-        self._take(statement)
-
-    def restore(self) -> None:
-        """The statements that the store kept."""
-        for name, value in self._node.replica.meta.items():
-            if name.startswith(_META_NAME):
-                statement = msgspec.msgpack.decode(value, type=Statement)
-                self._statements[statement.name] = statement
-                self._settle(statement.name)
-
-    def begin_with(self, users: Iterable[User]) -> None:
-        """The users of `aclfile`, at start."""
+    def begin(self, users: Iterable[User]) -> None:
+        """At start: the users of `aclfile`, then what was said of users since."""
         for user in users:
             self._base[user.name] = user
             self._settle(user.name)
+        self.statements.restore()
+        self._is_begun = True
 
-    def _check(self, statement: Statement) -> None:
-        # A version is a hybrid clock: one of the far future could never be replaced.
-        latest = (self._node.now.wall_ms + _FUTURE_MS) << 16
-        is_default_gone = statement.name == DEFAULT and statement.words is None
-        if not 0 < statement.version < latest or is_default_gone or len(statement.node) > 64:
-            raise PeerError("a statement about a user that cannot be")
-        try:
-            User(statement.name).changed(statement.words or [], is_strict=False)
-        except RuleError as wrong:
-            raise PeerError(f"a statement about a user that cannot be: {wrong.args[0]}") from None
-
-    def _take(self, statement: Statement) -> None:
-        """A newer statement: keep it, obey it, pass it on."""
-        node = self._node
-        self._statements[statement.name] = statement
-        self.audit.user_changed(statement.name, statement.node, statement.words is None)
-        body = msgspec.msgpack.encode(statement)
-        node.replica.put_meta(_META_NAME + statement.name, body)
-        node.replica.must_sync = True
-        self._tell_all(body)
+    def _took(self, statement: Statement) -> None:
+        """A newer statement holds."""
+        if self._is_begun:
+            self.audit.user_changed(statement.name, statement.node, statement.words is None)
         self._settle(statement.name)
 
     def _settle(self, name: bytes) -> None:
         """Make the user anew, and its sessions' guards."""
         before = self._named.get(name)
-        statement = self._statements.get(name)
+        statement = self.statements.known.get(name)
         if statement is not None:
             user = None
             if statement.words is not None:
@@ -389,8 +328,14 @@ class Users:
         self._close(session)
 
 
-def _rank(statement: Statement) -> tuple[int, str, list[bytes]]:
-    return statement.version, statement.node, statement.words or []
+def _check(statement: Statement) -> None:
+    """Raises `PeerError` for a peer's statement that makes no sense."""
+    if statement.name == DEFAULT and statement.words is None:
+        raise PeerError("a statement about a user that cannot be")
+    try:
+        User(statement.name).changed(statement.words or [], is_strict=False)
+    except RuleError as wrong:
+        raise PeerError(f"a statement about a user that cannot be: {wrong.args[0]}") from None
 
 
 def _hears_too_much(session: Session, user: User) -> bool:

@@ -23,12 +23,10 @@ def begin_users(users: Users, aclfile: str, host: Host) -> None:
 
     Raises `ConfigError` when there is anything wrong with the file: half of it is no protection.
     """
-    if aclfile:
-        try:
-            users.begin_with(parse_file(aclfile, host.read_text(aclfile)))
-        except (HostError, RuleError) as wrong:
-            raise ConfigError(f"aclfile {aclfile}: {wrong}") from None
-    users.restore()
+    try:
+        users.begin(parse_file(aclfile, host.read_text(aclfile)) if aclfile else [])
+    except (HostError, RuleError) as wrong:
+        raise ConfigError(f"aclfile {aclfile}: {wrong}") from None
 
 
 def parse_file(name: str, content: str) -> list[User]:

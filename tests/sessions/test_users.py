@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from respdyn.cluster.messages import GOSSIP_USER
+from respdyn.cluster.shared_names import Statement
 from respdyn.errors import PeerError
-from respdyn.sessions.users import Statement
 from tests.little import Little
 
 
@@ -111,7 +111,7 @@ def test_in_whatever_order_statements_come_the_outcome_is_one(seed: int) -> None
         told = statements * 2
         rng.shuffle(told)
         for body in told:
-            little["A"].sessions.users.heard(body)
+            little["A"].sessions.users.statements.heard(body)
         before = users(little, "A")
         little.run(2)
         little.kill("A")
@@ -141,7 +141,8 @@ def test_a_statement_that_makes_no_sense_ends_the_connection(body: bytes) -> Non
 def test_commands_that_this_version_does_not_know_are_kept_for_those_that_do() -> None:
     little = Little(1).ready()
     words = [b"on", b"-@all", b"+get", b"+brandnew", b"+@brandnew", b"-other|sub"]
-    little["A"].sessions.users.heard(msgspec.msgpack.encode(Statement(b"x", 5, "n", words)))
+    statements = little["A"].sessions.users.statements
+    statements.heard(msgspec.msgpack.encode(Statement(b"x", 5, "n", words)))
     assert users(little, "A")[1].endswith(b"-@all +get +brandnew +@brandnew -other|sub")
 
 
@@ -152,10 +153,10 @@ def test_a_version_far_ahead_is_refused_and_one_a_little_ahead_can_be_changed() 
     now = little.wall_ms << 16
     for version in ((1 << 62) - 2, now + 101 * years, 0, -1):
         with pytest.raises(PeerError):
-            node.sessions.users.heard(
+            node.sessions.users.statements.heard(
                 msgspec.msgpack.encode(Statement(b"x", version, "n", [b"on"]))
             )
-    node.sessions.users.heard(
+    node.sessions.users.statements.heard(
         msgspec.msgpack.encode(Statement(b"x", now + 99 * years, "n", [b"on"]))
     )
     for word in ("off", "on", "off"):
