@@ -183,10 +183,10 @@ def _function_stats(tasks: Tasks, asked: Asked) -> Task:
     resp3 = asked.resp3
     shown = null(resp3)
     if found:
-        name, argv, duration_ms = max(found, key=lambda one: one[2])
+        longest = max(found, key=lambda one: one.ms)
         shown = map_([
-            (text("name"), bulk(name)), (text("command"), bulks(argv)),
-            (text("duration_ms"), integer(duration_ms)),
+            (text("name"), bulk(longest.name)), (text("command"), bulks(longest.argv)),
+            (text("duration_ms"), integer(longest.ms)),
         ], resp3)
     libraries, functions, _ = tasks.sessions.libraries.counts()
     counts = map_([

@@ -1,11 +1,11 @@
 """What nodes say of named things that all of them must know alike: users, libraries of functions.
 
 A *statement* is all that holds of one name, as words, or that it is deleted, with a version. The
-node whose client changes it makes it, stores it, and sends it to every peer; a node that receives a
-newer one does the same, and a new connection is greeted with all of them. Of two statements about one
-name that with the higher (version, node) holds, at every node alike. A version is a hybrid clock,
-above the version that it replaces: so what was said later wins, also if it was said on the other
-side of a cut. Deletions are statements like others and are kept.
+node whose client changes it makes it, stores it, and sends it to every peer; a node that receives
+a newer one does the same, and a new connection is greeted with all of them. Of two statements about
+one name that with the higher (version, node) holds, at every node alike. A version is a hybrid
+clock, above the version that it replaces: so what was said later wins, also if it was said on the
+other side of a cut. Deletions are statements like others and are kept.
 
 A kind that can be flushed has one more statement, about no name: all that was said before it is
 deleted. What it covers is forgotten, and not accepted any more when it is received again.

@@ -106,7 +106,7 @@ class ScriptExecution(ScriptKeys):
         name = (call.function or call.sha).encode("latin-1")
         word = b"fcall" if call.function else b"evalsha"
         count = b"%d" % len(call.keys)
-        return name, [word, name, count, *call.keys, *call.args], self._began_ms
+        return RanFor(name, [word, name, count, *call.keys, *call.args], self._began_ms)
 
     def kill(self) -> None:
         """SCRIPT KILL: it must not go on."""

@@ -12,7 +12,7 @@ Source: decision 0056.
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import GOSSIP_SCRIPT, bulk
@@ -51,8 +51,15 @@ BUSY_SCRIPT: Final = (
 BUSY_FUNCTION: Final = (
     "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
 )
-RanFor = tuple[bytes, list[bytes], int]     # name, command, since when, or for how many ms
 _DIED: Final = "ERR the script process ended while it ran this script ({}): nothing was done"
+
+
+class RanFor(NamedTuple):
+    """What runs."""
+
+    name: bytes
+    argv: list[bytes]
+    ms: int                     # since when, or for how long
 
 
 class Running(Protocol):
@@ -205,8 +212,7 @@ class Scripts:
         shown = None if running is None else running.shown()
         if shown is None:
             return None
-        name, argv, began_ms = shown
-        return name, argv, self._node.now.now_ms - began_ms
+        return shown._replace(ms=self._node.now.now_ms - shown.ms)
 
     def _oldest(self) -> Running | None:
         return next((one for one in self._running.values() if one.shown() is not None), None)

@@ -14,8 +14,7 @@ from respdyn.commands.introspection import help_text
 from respdyn.commands.table import lookup
 from respdyn.errors import ReplyError
 from respdyn.local.context import LocalContext
-from respdyn.resp.replies import OK, array, bulk, map_, null, set_, text
-from respdyn.scripting.job import Function
+from respdyn.resp.replies import OK, array, bulk, map_, null, set_, status, text
 from respdyn.sessions.libraries import Library
 from respdyn.sessions.session import Session
 
@@ -96,20 +95,19 @@ def _library(library: Library, with_code: bool, resp3: bool) -> bytes:
     fields = [
         (text("library_name"), bulk(library.name)),
         (text("engine"), text("LUA")),
-        (text("functions"), array([_function(one, resp3) for one in library.functions])),
+        (text("functions"), array(_functions(library, resp3))),
     ]
     if with_code:
         fields.append((text("library_code"), bulk(library.code)))
     return map_(fields, resp3)
 
 
-def _function(function: Function, resp3: bool) -> bytes:
-    description = function.description
-    return map_([
-        (text("name"), text(function.name)),
-        (text("description"), null(resp3) if description is None else bulk(description)),
-        (text("flags"), set_([f"+{one}\r\n".encode() for one in function.flags], resp3)),
-    ], resp3)
+def _functions(library: Library, resp3: bool) -> list[bytes]:
+    return [map_([
+        (text("name"), text(one.name)),
+        (text("description"), null(resp3) if one.description is None else bulk(one.description)),
+        (text("flags"), set_([status(flag.encode()) for flag in one.flags], resp3)),
+    ], resp3) for one in library.functions]
 
 
 def function_dump(context: LocalContext, session: Session, argv: Argv) -> bytes:

@@ -1,8 +1,8 @@
 """The users of the cluster as this node knows them, and the guard before every command.
 
 A change of a user is a *statement* (`cluster/shared_names`): the whole user as words, or that it is
-deleted. The later one holds at every node. While a cut lasts each side obeys what it has
-received: a user who was revoked on one side keeps on the other what he had, and is cut off as soon as one
+deleted. The later one holds at every node. While a cut lasts each side obeys what it has received:
+a user who was revoked on one side keeps on the other what he had, and is cut off as soon as one
 connection joins them.
 
 Users without a statement are those of the node's own start: the default user with `requirepass`,
