@@ -1,8 +1,8 @@
 """Redis's commands, and which of them respdyn sets out to answer.
 
 `redis_commands.tsv` is what redis-server 7.0.15 says of itself (name, group, since, arity), one
-command a line; `python -m compat table` writes it anew. Groups that respdyn does not have yet are
-out of scope, and so are single commands of the others that make no sense where no node leads.
+command a line; `python -m compat table` writes it anew. Out of scope are single commands that
+make no sense where no node leads.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,7 @@ from compat.servers import redis
 
 TABLE = HERE / "redis_commands.tsv"
 
-# Groups of Redis that have an issue of their own, still to come.
-LATER_GROUPS = {
-    "scripting": "scripting",
-}
-
-# Of these groups, what is here already.
-ANSWERED = frozenset((
-    "eval", "evalsha", "eval_ro", "evalsha_ro", "script|load", "script|debug",
-    "function|delete", "function|dump", "function|flush", "function|help", "function|kill",
-    "function|list", "function|stats", "script|exists", "script|flush", "script|help",
-    "script|kill",
-))
-
-# Commands of the groups that are there, left out or refused: what they do has no counterpart.
+# Commands that are left out or refused: what they do has no counterpart.
 NO_COUNTERPART = {
     **dict.fromkeys(
         ("failover", "psync", "replconf", "replicaof", "slaveof", "sync"),
@@ -74,11 +61,7 @@ def why_out_of_scope(name: str) -> str:
     command = redis_commands().get(name)
     if command is None:
         return "" if name.partition("|")[0] in redis_commands() else "not a command of Redis 7.0"
-    if name in NO_COUNTERPART:
-        return NO_COUNTERPART[name]
-    if name in ANSWERED:
-        return ""
-    return LATER_GROUPS.get(command.group, "")
+    return NO_COUNTERPART.get(name, "")
 
 
 def write_table() -> int:
