@@ -23,7 +23,7 @@ HEAD_BYTES: Final = 6         # where a body begins: at the clock
 # A payload has at least so many bytes. Those that are not named begin with their clock alone, but
 # for a set's members, which have none.
 _PAYLOAD_MIN: Final = {
-    b"b": 10, b"c": 10, b"f": 9, b"g": 48, b"k": 9, b"m": 0, b"p": 24, b"s": 16, b"t": 16,
+    b"b": 10, b"c": 10, b"f": 9, b"g": 48, b"k": 9, b"m": 0, b"p": 48, b"s": 16, b"t": 16,
     b"u": 16, b"x": 16, b"z": 9,
 }
 CLOCK_BYTES: Final = 8

@@ -255,7 +255,7 @@ def xclaim(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     for id_ in ids:
         element = stream_groups.pending_name(argv[2], id_)
         if not draft.cells(ENTRY + id_):
-            if draft.cells(element):
+            if draft.cells(element) and stream_groups.is_deleted(draft, element):
                 gone.append(element)
             continue
         held = _again(claim, given[element]) if element in given else claim.take(draft, element)
@@ -337,7 +337,7 @@ def xautoclaim(argv: Argv, draft: Draft, resp3: bool) -> bytes:
             break
         left -= 1
         if not draft.cells(ENTRY + element[-ID_BYTES:]):
-            gone.append(element)
+            gone += [element] * stream_groups.is_deleted(draft, element)
             continue
         held = claim.take(draft, element)
         if held is not None:

@@ -279,6 +279,8 @@ def _history(draft: Draft, argv: Argv, id_: bytes, resp3: bool) -> bytes:
         if held is None or held.consumer != consumer:
             continue
         entry = shown(draft, ENTRY + element[-ID_BYTES:])
+        if not entry and not stream_groups.is_deleted(draft, element):
+            continue
         if entry:
             again.append((element, Pending(consumer, draft.now_ms, held.times + 1)))
         found += entry or [array([bulk(streams.shown(element[-ID_BYTES:])), null_array(resp3)])]

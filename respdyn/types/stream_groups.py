@@ -2,7 +2,8 @@
 
     g  \\1 group                     clock u64, beginning, last id, passed id, read i64, rows
     u  group's length u32, group, consumer      clock u64, last seen u64, ms
-    p  group's length u32, group, id            clock u64, given u64, ms, how often u64, consumer
+    p  group's length u32, group, id            clock u64, given u64, ms, how often u64,
+                                                dot of the entry, consumer
 
 A group is given whatever it was not given, by id: not what has an id above its last one, for an
 entry may come from another coordinator and have a lower one. What it was given it knows by *dots*:
@@ -16,7 +17,8 @@ earlier one; of two groups made concurrently what either lacks is given again. O
 id that no entry has reached is given nothing up to that: the passed id.
 
 XACK covers what it sees of an entry that is pending; whoever is given an entry, or claims it,
-writes it anew. So an XACK beside an XCLAIM leaves it pending.
+writes it anew. So an XACK beside an XCLAIM leaves it pending. That a pending entry was deleted is
+known by its dot: one that is not here, and that the context does not cover, is yet to come.
 
 Source: Redis `t_stream.c`; decision 0058.
 """
@@ -49,9 +51,10 @@ SEEN_MS: Final = 1000           # a consumer that is given nothing is noted so o
 _pack_group: Final = Struct(">Q28s16s16sq").pack
 _unpack_group: Final = Struct(">Q28s16s16sq").unpack_from
 _GROUP_BYTES: Final = 76
-_pack_pending: Final = Struct(">QQQ").pack
-_unpack_pending: Final = Struct(">QQQ").unpack_from
-_PENDING_BYTES: Final = 24
+_pack_pending: Final = Struct(">QQQ24s").pack
+_unpack_pending: Final = Struct(">QQQ24s").unpack_from
+_PENDING_BYTES: Final = 48
+_NO_DOT: Final = bytes(24)
 _u64: Final = int.from_bytes
 
 
@@ -71,6 +74,7 @@ class Pending(NamedTuple):
     consumer: bytes
     given_ms: int
     times: int
+    dot: bytes = _NO_DOT        # of the entry; zeros for one that nobody has
 
 
 # ---- looking ----
@@ -124,8 +128,15 @@ def pending_of(view: View, element: bytes) -> Pending | None:
     payload = cells[0][1]
     if len(cells) > 1:
         payload = max((held[:8], dot, held) for dot, held in cells)[2]
-    _, given_ms, times = _unpack_pending(payload)
-    return Pending(payload[_PENDING_BYTES:], given_ms, times)
+    _, given_ms, times, dot = _unpack_pending(payload)
+    return Pending(payload[_PENDING_BYTES:], given_ms, times, dot)
+
+
+def is_deleted(view: View, element: bytes) -> bool:
+    """Whether the entry that is pending there is gone, and not only yet to come."""
+    held = pending_of(view, element)
+    return held is None or held.dot == _NO_DOT or covers(
+        edges_of(codec.rows_of(view.record)), held.dot)
 
 
 class PendingList:
@@ -341,8 +352,10 @@ def given(view: View, whole: Whole, group: Group, elements: list[bytes]) -> Grou
 def write_pending(draft: Draft, element: bytes, held: Pending) -> None:
     """An entry is pending with this consumer."""
     draft.begin()
+    there = draft.cells(ENTRY + element[-ID_BYTES:])
+    dot = there[0][0] if there else held.dot
     clock = keyed.clock_above(draft.stamp, draft.highest(draft.cells(element)))
-    draft.put(element, _pack_pending(clock, held.given_ms, held.times) + held.consumer)
+    draft.put(element, _pack_pending(clock, held.given_ms, held.times, dot) + held.consumer)
 
 
 def see(draft: Draft, group: bytes, consumer: bytes, *, always: bool) -> bool:
