@@ -37,7 +37,7 @@ from respdyn.types.view import Draft, View, never
 
 _OLD: Final = 15
 _NEW: Final = 19
-DUMP_NUMBERS: Final = (_OLD, _NEW)
+DUMP_NUMBERS: Final[tuple[int, ...]] = (_OLD, _NEW)
 _NODE_BYTES: Final = 4096       # Redis's `stream-node-max-bytes`
 _ITEM_BYTES: Final = 7          # that an item of a listpack may take besides its bytes
 _SAME: Final = 2                # flags of an entry
