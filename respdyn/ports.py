@@ -82,6 +82,18 @@ class ScriptHost(ABC):
     def stop(self, number: int) -> None:
         """The job of this number must end now, if it is the one at hand."""
 
+    def at_hand(self) -> int:
+        """The number of the job that the process is at; 0 if at none, or if it cannot be told."""
+        return 0
+
+    def refusal(self) -> str:
+        """Why no script can run, as an error's text; "" if they can."""
+        return ""
+
+    def is_starting(self) -> bool:
+        """Whether the process is not ready for its first job yet."""
+        return False
+
 
 class NoScripts(ScriptHost):
     """Nowhere."""

@@ -191,6 +191,10 @@ class ScriptExecution(ScriptKeys):
         elif outcome.kind in (ENDED, FAILED):
             self._finish(outcome)
 
+    def put_off(self, deadline_ms: int) -> None:
+        """It has waited for the process to start: it has until then."""
+        self._deadline_ms = max(self._deadline_ms, deadline_ms)
+
     def begin_again(self) -> None:
         """The process has lost it, or a record has changed: nothing of it was written."""
         self._number = 0

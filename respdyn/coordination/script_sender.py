@@ -75,6 +75,10 @@ class ScriptSender:
     ) -> None:
         """Do it here."""
         groups = self._groups
+        refusal = self.scripts.refusal()
+        if refusal:
+            done(refusal)
+            return
 
         def finished(outcome: Outcome) -> None:
             groups.running -= 1

@@ -20,6 +20,7 @@ from respdyn.cluster.questions import Texts
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.scripting import shebang_of
+from respdyn.config_view import accepted_value
 from respdyn.coordination.script_statements import Loaded, encode_loaded, read_loaded
 from respdyn.errors import ReplyError
 from respdyn.ports import ScriptHost
@@ -41,6 +42,8 @@ SCRIPTS_MOST: Final = 10_000
 BYTES_MOST: Final = 64 << 20
 DOTS: Final = 16                    # of a job whose script was never seen to write
 MOMENT_MS: Final = 5
+STOP_MS: Final = 100                # before its deadline a script that is at work is told to stop
+START_MOST_MS: Final = 30_000       # that jobs wait, beyond their deadline, for a process to start
 # Answers to `KillScript`.
 NOTHING_RUNS: Final = 0
 KILLED: Final = 1
@@ -75,6 +78,9 @@ class Running(Protocol):
 
     def heard(self, outcome: Outcome) -> None:
         """What became of it, or what it wants."""
+
+    def put_off(self, deadline_ms: int) -> None:
+        """It has waited for the process to start: it has until then."""
 
     def begin_again(self) -> None:
         """The process has lost it."""
@@ -117,6 +123,9 @@ class Scripts:
         self._number = 0
         self._running: dict[int, Running] = {}
         self._deadlines: dict[int, int] = {}
+        self._began: dict[int, int] = {}        # when jobs were given to the process
+        self._stopped: set[int] = set()         # jobs whose time is over, or nearly so
+        self._moved_ms = 0                      # when it gave back an outcome last
         self._batch = Batch([], [], [], [])
         self.tells_words: Callable[[], bool] = lambda: False        # whether somebody monitors
         # What else has deadlines: its `expire` and `next_deadline`.
@@ -228,6 +237,30 @@ class Scripts:
         self._number += 1
         return self._number
 
+    def refusal(self) -> str:
+        """Why no script can begin now, as an error's text; "" if one can.
+
+        As in Redis it is refused once another has been running for `busy-reply-threshold`. Those
+        that came before that wait until their deadline.
+        """
+        number = self.host.at_hand()
+        if not number:
+            return self.host.refusal()
+        node, running = self._node, self._running.get(number)
+        since_ms = max(self._began.get(number, NEVER), self._moved_ms)
+        if running is None or since_ms >= node.now.now_ms:
+            return ""
+        threshold_ms = int(accepted_value(node.settings, "busy-reply-threshold"))
+        if node.now.now_ms - since_ms < threshold_ms:
+            return ""
+        return BUSY_FUNCTION if running.is_function else BUSY_SCRIPT
+
+    def _given(self, number: int, running: Running, deadline_ms: int) -> None:
+        self._running[number] = running
+        now_ms = self._node.now.now_ms
+        self._deadlines[number] = deadline_ms - min(STOP_MS, max(0, deadline_ms - now_ms) // 2)
+        self._began[number] = now_ms
+
     def begin(self, job: Job, body: bytes, running: Running, deadline_ms: int) -> None:
         """Hand over a job."""
         if job.sha in self._has:
@@ -235,8 +268,7 @@ class Scripts:
         else:
             job.body = body
             self._has.add(job.sha)
-        self._running[job.number] = running
-        self._deadlines[job.number] = deadline_ms
+        self._given(job.number, running, deadline_ms)
         self._batch.jobs.append(job)
 
     def go_on(self, more: More) -> None:
@@ -245,15 +277,18 @@ class Scripts:
 
     def compile(self, body: bytes, is_library: bool, running: Running, deadline_ms: int) -> None:
         """Have a text compiled, to see whether it can be."""
+        refusal = self.refusal()
+        if refusal:
+            running.fail(refusal)
+            return
         number = self.number()
-        self._running[number] = running
-        self._deadlines[number] = deadline_ms
+        self._given(number, running, deadline_ms)
         self._batch.compiles.append(Compile(number, body, is_library))
 
     def drop(self, number: int) -> None:
         """Nobody waits for a job any more."""
         if self._running.pop(number, None) is not None:
-            del self._deadlines[number]
+            self._forget_job(number)
             self.host.stop(number)
             self._batch.drops.append(Drop(number))
 
@@ -269,6 +304,7 @@ class Scripts:
 
     def heard(self, frame: bytes) -> None:
         """Outcomes."""
+        self._moved_ms = self._node.now.now_ms
         for outcome in read_outcomes(frame):
             running = self._running.get(outcome.number)
             if running is None:
@@ -283,19 +319,29 @@ class Scripts:
     def done(self, number: int) -> None:
         """A job is no longer in the process."""
         if self._running.pop(number, None) is not None:
-            del self._deadlines[number]
+            self._forget_job(number)
+
+    def _forget_job(self, number: int) -> None:
+        del self._deadlines[number], self._began[number]
+        self._stopped.discard(number)
 
     def died(self, number: int, reason: str) -> None:
         """The process has ended, at this job; 0 if at none."""
         self._node.counters.script_processes_lost += 1
         self._node.trace.event("script_process_ended", reason=reason)
         running, self._running = self._running, {}
+        is_stopped = number in self._stopped
         self._deadlines.clear()
+        self._began.clear()
+        self._stopped.clear()
         self._has.clear()
         self._batch = Batch([], [], [], [])
+        refusal = self.host.refusal()
         for one, owner in running.items():
-            if one == number:
-                owner.fail(_DIED.format(reason))
+            if refusal:
+                owner.fail(refusal)
+            elif one == number:
+                owner.fail("" if is_stopped else _DIED.format(reason))
             else:
                 owner.begin_again()
 
@@ -318,11 +364,26 @@ class Scripts:
         self.holds[0]()
         while self._later and self._later[0][0] <= now_ms:
             self._later.pop(0)[1]()
+        if self.host.is_starting():
+            self._wait_for_start(now_ms)
         for number in [one for one, due_ms in self._deadlines.items() if due_ms <= now_ms]:
-            running = self._running.get(number)
-            self.drop(number)
-            if running is not None:
+            if number in self._stopped:
+                running = self._running[number]
+                self.drop(number)
                 running.fail("")
+                continue
+            self._stopped.add(number)       # once more, a little later
+            self._deadlines[number] = now_ms + STOP_MS
+            if self.host.at_hand() == number:
+                self.host.stop(number)      # its client is answered when it has stopped
+                self._deadlines[number] += STOP_MS
+
+    def _wait_for_start(self, now_ms: int) -> None:
+        """The process is not ready yet: what is due waits for it."""
+        for number, due_ms in self._deadlines.items():
+            if due_ms <= now_ms < self._began[number] + START_MOST_MS:
+                self._deadlines[number] = now_ms + MOMENT_MS
+                self._running[number].put_off(now_ms + self._node.settings.request_timeout_ms)
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
@@ -345,6 +406,9 @@ class CompileWaiter:
     def shown(self) -> RanFor | None:
         """It runs nothing of a client's."""
         return None
+
+    def put_off(self, deadline_ms: int) -> None:
+        """It has no deadline of its own."""
 
     def heard(self, outcome: Outcome) -> None:
         """It was tried."""

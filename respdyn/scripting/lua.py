@@ -128,6 +128,10 @@ class Engine:
         self._is_too_much = self._memory() > most_kb and self._memory(True) > most_kb
         return self._is_too_much
 
+    def held_kb(self) -> int:
+        """What Lua holds, garbage included."""
+        return int(self._memory())
+
     # ---- jobs ----
 
     def run(self, batch: Batch) -> Iterator[Outcome]:

@@ -10,6 +10,10 @@ from typing import Final
 
 _LENGTH_BYTES: Final = 4            # before each frame, big-endian
 PAGE_BYTES: Final = mmap.PAGESIZE
+# What the nursery tells, a line each.
+FORKED: Final = b"p"                # a worker, with its process id, in the order of wishes
+ENDED_SO: Final = b"s"              # a worker that has died, with its status
+LACKS: Final = b"x"                 # what scripts need, why it cannot be imported: no worker comes
 NUMBER: Final = slice(0, 8)         # the job at hand, 0 for none: written by the process
 STOP: Final = slice(8, 16)          # the job that must stop: written by the server
 

@@ -1,11 +1,11 @@
 """The process that runs scripts, and the one that it is forked from.
 
-    server --- control ---> nursery --- fork ---> worker <--- frames ---> server
+    server --- control ---> nursery --- fork ---> workers <--- frames ---> server
 
 Scripts may end the process that they run in: a hole in Lua, a memory limit, a kill because one of
 them is stuck where nothing can stop it. To import all that they need takes half a second, so that
-is done once, in the *nursery*, which then forks a *worker* each time one is wanted, in a
-millisecond.
+is done once, in the *nursery*, which then forks a *worker* each time one is wanted. There are two
+of them, one at work and a spare one that has made all ready: when the first dies no script waits.
 
 Worker and server share a page: the number of the job at hand, written here, and the number of a job
 that must stop, written there. So the server knows who was at work when a worker died.
@@ -21,12 +21,23 @@ import signal
 import socket
 import sys
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from respdyn.scripting.job import encode, read_batch
-from respdyn.scripting.lua import Engine
-from respdyn.server.script_page import NUMBER, PAGE_BYTES, STOP, framed, take_frames
+from respdyn.server.script_page import (
+    ENDED_SO,
+    FORKED,
+    LACKS,
+    NUMBER,
+    PAGE_BYTES,
+    STOP,
+    framed,
+    take_frames,
+)
 from respdyn.sessions.acl_rules import judge_of
+
+if TYPE_CHECKING:
+    from respdyn.scripting.lua import Engine
 
 _FLUSH_S: Final = 0.001             # outcomes wait no longer for others
 _READ_BYTES: Final = 1 << 18
@@ -41,22 +52,30 @@ def main(arguments: list[str]) -> None:
     page = mmap.mmap(int(arguments[1]), PAGE_BYTES)
     memory = int(arguments[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the server says when it is over
-    pid = 0
+    try:
+        from respdyn.scripting.lua import Engine  # imports lupa
+    except ImportError as wrong:
+        control.sendall(b"%b %b\n" % (LACKS, str(wrong).replace("\n", " ").encode()))
+        return
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        status = os.waitpid(pid, 0)[1] if pid else 0
+        message, descriptors, _, _ = socket.recv_fds(control, 8, 1)
         if not message:
             return
+        dead = int.from_bytes(message)
+        if dead:
+            control.sendall(b"%b %d\n" % (ENDED_SO, os.waitpid(dead, 0)[1]))
         pid = os.fork()
         if not pid:
             control.close()
-            work(socket.socket(fileno=descriptors[0]), page, memory)
+            work(socket.socket(fileno=descriptors[0]), page, memory, Engine)
             os._exit(0)
         os.close(descriptors[0])
-        control.sendall(b"%d %d\n" % (status, pid))
+        control.sendall(b"%b %d\n" % (FORKED, pid))
 
 
-def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
+def work(
+    server: socket.socket, page: mmap.mmap, memory: int, make_engine: "type[Engine]"
+) -> None:
     """A worker: batches in, outcomes out, until the server hangs up."""
     _limit(memory)
     most_kb = memory >> 10
@@ -67,7 +86,8 @@ def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
     def is_over() -> bool:
         return page[STOP] == page[NUMBER] or engine.holds_too_much(most_kb)
 
-    engine = Engine(judge_of, is_over, begins, most_kb)
+    engine = make_engine(judge_of, is_over, begins, most_kb)
+    _send(server, b"")              # ready
     held = bytearray()
     while data := server.recv(_READ_BYTES):
         held += data
@@ -80,6 +100,8 @@ def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
                     done, began = [], monotonic()
             if done:
                 _send(server, encode(done))
+            if engine.held_kb() > most_kb // 2:
+                return          # to collect that would take longer than to go on with the spare one
 
 
 def _send(server: socket.socket, frame: bytes) -> None:

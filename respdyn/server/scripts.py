@@ -17,34 +17,61 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from respdyn.ports import ScriptHost
-from respdyn.server.script_page import NUMBER, PAGE_BYTES, STOP, framed, take_frames
+from respdyn.server.script_page import (
+    ENDED_SO,
+    FORKED,
+    LACKS,
+    NUMBER,
+    PAGE_BYTES,
+    STOP,
+    framed,
+    take_frames,
+)
 
-GRACE_S: Final = 0.1            # from "stop" until the process is killed
+GRACE_S: Final = 0.05           # from "stop" until the process is killed
+IDLE_LOOKS: Final = 20          # until a job that must stop is thought to have ended
 AGAIN_S: Final = 0.5            # from the end of a nursery until the next
+NOT_INSTALLED: Final = (
+    "ERR no script can run at this node, since the Python package lupa cannot be imported there"
+    " ({}): install it (pip install lupa) and start the node again"
+)
 _READ_BYTES: Final = 1 << 18
 
 
+class _Worker:
+    """A process that was asked for: our end of its socket, and what it has told."""
+
+    def __init__(self, ours: socket.socket) -> None:
+        self.socket = ours
+        self.pid = 0                    # once the nursery has forked it
+        self.is_ready = False           # once it has all that scripts need
+        self.received = bytearray()
+
+
 class ScriptProcess(ScriptHost):
-    """A nursery, and its worker."""
+    """A nursery, the worker at work, and a spare one that is ready to take its place."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, memory: int, scripted: Callable[[bytes], None],
         died: Callable[[int, str], None],
     ) -> None:
-        self.pid = 0                    # of the worker
         self._loop = loop
         self._memory = memory
         self._on_scripted = scripted
         self._on_died = died
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._worker: socket.socket | None = None
-        self._died_at: int | None = None        # the job of a worker whose status is not known yet
-        self._in = bytearray()
+        self._told = b""                # of a line by the nursery
+        self._worker: _Worker | None = None
+        self._spare: _Worker | None = None
+        self._asked: deque[_Worker] = deque()   # whose numbers the nursery has not told yet
+        self._died_at: deque[int] = deque()     # the jobs of workers whose status is not known yet
+        self._refusal = ""
         self._out = bytearray()
         self._is_writing = False
         with tempfile.TemporaryFile() as file:
@@ -53,12 +80,26 @@ class ScriptProcess(ScriptHost):
         self._page = mmap.mmap(self._page_file, PAGE_BYTES)
         self._is_over = False
         self._doomed: set[int] = set()          # jobs that must stop
+        self._idle_looks = 0                    # in a row at which no job was at hand
+
+    @property
+    def pid(self) -> int:
+        """Of the worker at work; 0 if there is none."""
+        return 0 if self._worker is None else self._worker.pid
+
+    def refusal(self) -> str:
+        """See `ScriptHost`."""
+        return self._refusal
+
+    def is_starting(self) -> bool:
+        """See `ScriptHost`."""
+        return not (self._refusal or self._is_over or (self._worker and self._worker.is_ready))
 
     # ---- up and down ----
 
     def start(self) -> None:
-        """Begin the nursery, and a worker."""
-        if self._nursery is not None or self._is_over:
+        """Begin the nursery, a worker, and a spare one."""
+        if self._nursery is not None or self._is_over or self._refusal:
             return
         ours, theirs = socket.socketpair()
         os.set_inheritable(self._page_file, True)
@@ -71,47 +112,56 @@ class ScriptProcess(ScriptHost):
         ours.setblocking(False)
         self._control = ours
         self._loop.add_reader(ours.fileno(), self._heard_of_nursery)
-        self._ask_worker()
+        self._put_to_work(self._ask_worker(0))
 
     def stop_all(self) -> None:
-        """End both."""
+        """End all of them."""
         self._is_over = True
-        self._drop_worker()
         self._drop_nursery()
         self._page.close()
         os.close(self._page_file)
 
-    def _ask_worker(self) -> None:
-        """Have the nursery fork a worker; what is submitted meanwhile waits in its socket."""
+    def _ask_worker(self, dead: int) -> _Worker | None:
+        """Have the nursery fork a worker, and tell how a dead one ended."""
         assert self._control is not None
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self._page[NUMBER], self._page[STOP] = bytes(8), b"\xff" * 8
-        self._doomed.clear()
-        self._in.clear()
-        self._out.clear()
+        worker = _Worker(ours)
         try:
-            socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+            socket.send_fds(self._control, [dead.to_bytes(8)], [theirs.fileno()])
         except OSError:
             ours.close()
-            self._end_nursery()
-            return
+            return None
         finally:
             theirs.close()
-        self._worker = ours
-        self._loop.add_reader(ours.fileno(), self._readable)
+        self._asked.append(worker)
+        self._loop.add_reader(ours.fileno(), self._readable, worker)
+        return worker
 
-    def _drop_worker(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            self._loop.remove_reader(worker.fileno())
-            if self._is_writing:
-                self._loop.remove_writer(worker.fileno())
-                self._is_writing = False
-            worker.close()
-        self.pid = 0
+    def _put_to_work(self, worker: _Worker | None) -> None:
+        """From now on jobs go to this one; what is submitted meanwhile waits in its socket."""
+        self._page[NUMBER], self._page[STOP] = bytes(8), b"\xff" * 8
+        self._doomed.clear()
+        self._out.clear()
+        self._worker = worker
+        if worker is None:
+            self._end_nursery()
+
+    def _drop(self, worker: _Worker | None) -> None:
+        if worker is None:
+            return
+        self._loop.remove_reader(worker.socket.fileno())
+        if worker is self._worker and self._is_writing:
+            self._loop.remove_writer(worker.socket.fileno())
+            self._is_writing = False
+        worker.socket.close()
 
     def _drop_nursery(self) -> None:
+        for worker in (self._worker, self._spare):
+            self._drop(worker)
+        self._worker = self._spare = None
+        self._asked.clear()
+        self._told = b""
         control, self._control = self._control, None
         if control is not None:
             self._loop.remove_reader(control.fileno())
@@ -122,7 +172,7 @@ class ScriptProcess(ScriptHost):
             nursery.wait()
 
     def _heard_of_nursery(self) -> None:
-        """It tells how the last worker ended, and the number of the new one; or it has ended."""
+        """It tells of workers, that it cannot do without a package, or has ended."""
         assert self._control is not None
         try:
             told = self._control.recv(4096)
@@ -133,25 +183,49 @@ class ScriptProcess(ScriptHost):
         if not told:
             self._end_nursery()
             return
-        for line in told.splitlines():
-            status, self.pid = map(int, line.split())
-            if self._died_at is not None:
-                number, self._died_at = self._died_at, None
-                self._on_died(number, _reason(status))
+        *lines, self._told = (self._told + told).split(b"\n")
+        for line in lines:
+            kind, _, said = line.partition(b" ")
+            if kind == FORKED:
+                self._asked.popleft().pid = int(said)
+            elif kind == ENDED_SO and self._died_at:
+                self._on_died(self._died_at.popleft(), _reason(int(said)))
+            elif kind == LACKS:
+                self._refusal = NOT_INSTALLED.format(said.decode("utf-8", "replace"))
 
     def _end_nursery(self) -> None:
         """Begin another, a little later: it may be that none can be begun."""
-        number = self._died_at if self._died_at is not None else self._at_hand()
-        self._died_at = None
-        self._drop_worker()
+        numbers = [*self._died_at, self.at_hand()]
+        self._died_at.clear()
         self._drop_nursery()
         self._loop.call_later(AGAIN_S, self.start)
-        self._on_died(number, "the process that it is forked from ended")
+        for number in numbers:
+            self._on_died(number, "the process that it is forked from ended")
+
+    def _has_died(self, worker: _Worker) -> None:
+        """The spare one takes its place at once, and another becomes the spare one."""
+        if worker is self._worker:
+            number = self.at_hand()
+            self._drop(worker)
+            spare, self._spare = self._spare, None
+            self._put_to_work(spare or self._ask_worker(worker.pid))
+            if spare is not None:
+                self._spare = self._ask_worker(worker.pid)
+            if worker.pid:
+                self._died_at.append(number)        # how, the nursery will tell
+            else:
+                self._on_died(number, "it had just begun")
+        else:
+            self._drop(worker)
+            self._spare = None          # another is asked for when this worker's place is taken
 
     # ---- jobs ----
 
     def submit(self, frame: bytes) -> None:
         """See `ScriptHost`."""
+        if self._refusal:
+            self._loop.call_soon(self._on_died, 0, "no process can be started")
+            return
         self.start()
         self._out += framed(frame)
         if not self._is_writing:
@@ -160,16 +234,18 @@ class ScriptProcess(ScriptHost):
     def stop(self, number: int) -> None:
         """See `ScriptHost`: it is told, and killed if it goes on all the same."""
         if not self._doomed:
-            self._loop.call_later(GRACE_S, self._look, 0)
+            self._loop.call_later(GRACE_S, self._look, number)
         self._doomed.add(number)
-        if self._at_hand() == number:
+        if self.at_hand() == number:
             self._page[STOP] = number.to_bytes(8)
 
     def _look(self, warned: int) -> None:
         """Once in a while, as long as there are jobs that must stop: is one of them at hand?"""
-        number = 0 if self._is_over else self._at_hand()
+        number = 0 if self._is_over else self.at_hand()
+        self._idle_looks = 0 if number or self.is_starting() else self._idle_looks + 1
         if number not in self._doomed:
-            self._doomed.difference_update([one for one in self._doomed if not number])
+            if self._idle_looks > IDLE_LOOKS:       # whatever they were, they are not there
+                self._doomed.clear()
         elif number == warned and self.pid:
             os.kill(self.pid, signal.SIGKILL)
         else:
@@ -177,7 +253,8 @@ class ScriptProcess(ScriptHost):
         if self._doomed:
             self._loop.call_later(GRACE_S, self._look, number)
 
-    def _at_hand(self) -> int:
+    def at_hand(self) -> int:
+        """See `ScriptHost`."""
         return int.from_bytes(self._page[NUMBER])
 
     def _write(self) -> None:
@@ -186,7 +263,7 @@ class ScriptProcess(ScriptHost):
             return
         try:
             while self._out:
-                del self._out[: worker.send(self._out)]
+                del self._out[: worker.socket.send(self._out)]
         except BlockingIOError:
             pass
         except OSError:
@@ -194,26 +271,28 @@ class ScriptProcess(ScriptHost):
         if bool(self._out) != self._is_writing:
             self._is_writing = not self._is_writing
             if self._is_writing:
-                self._loop.add_writer(worker.fileno(), self._write)
+                self._loop.add_writer(worker.socket.fileno(), self._write)
             else:
-                self._loop.remove_writer(worker.fileno())
+                self._loop.remove_writer(worker.socket.fileno())
 
-    def _readable(self) -> None:
-        assert self._worker is not None
+    def _readable(self, worker: _Worker) -> None:
         try:
-            data = self._worker.recv(_READ_BYTES)
+            data = worker.socket.recv(_READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            self._died_at = self._at_hand()
-            self._drop_worker()
-            self._ask_worker()
+            self._has_died(worker)
             return
-        self._in += data
-        for frame in take_frames(self._in):
-            self._on_scripted(frame)
+        worker.received += data
+        for frame in take_frames(worker.received):
+            if frame:
+                self._on_scripted(frame)
+                continue
+            worker.is_ready = True
+            if worker is self._worker and self._spare is None:
+                self._spare = self._ask_worker(0)
 
 
 def _reason(status: int) -> str:

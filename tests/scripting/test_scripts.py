@@ -2,6 +2,8 @@
 
 import hashlib
 
+from respdyn.scripting.inline import InlineScripts
+from respdyn.sessions.acl_rules import judge_of
 from tests.commands.alone import Alone
 from tests.commands.real import encode
 from tests.little import Client, Little
@@ -259,3 +261,90 @@ def test_a_message_of_a_script_is_published() -> None:
     assert client.call(b"EVAL", b"return redis.call('publish', 'c', 'hi')", b"0") == b":0\r\n"
     alone.turn()
     assert listener.session.take().endswith(b"$1\r\nc\r\n$2\r\nhi\r\n")
+
+
+class Stuck(InlineScripts):
+    """A process that is not ready, or stays at its first job."""
+
+    def __init__(self, is_new: bool, first: int = 1) -> None:
+        super().__init__(judge_of)
+        self.first = first
+        self.is_new = is_new
+        self.held: list[bytes] = []
+        self.stopped: list[int] = []
+
+    def submit(self, frame: bytes) -> None:
+        self.held.append(frame)
+
+    def at_hand(self) -> int:
+        return 0 if self.is_new or not self.held else self.first
+
+    def is_starting(self) -> bool:
+        return self.is_new
+
+    def stop(self, number: int) -> None:
+        self.stopped.append(number)
+
+
+def stuck(is_new: bool) -> tuple[Alone, Stuck]:
+    alone, host = Alone(), Stuck(is_new)
+    alone.node.scripts.host = alone.scripts = host
+    return alone, host
+
+
+def pass_time(alone: Alone, ms: int) -> None:
+    alone.now_ms += ms
+    alone.wall_ms += ms
+    alone.turn()
+
+
+def test_the_first_script_waits_for_its_process_and_not_for_its_deadline() -> None:
+    alone, host = stuck(True)
+    client = alone.connect()
+    assert client.call(b"EVAL", b"redis.call('set', 'k', 1) return 1", b"1", b"k") == b""
+    for _ in range(10):
+        pass_time(alone, 1000)
+    assert client.session.take() == b""
+    host.is_new = False
+    alone.scripts = alone.node.scripts.host = InlineScripts(judge_of)
+    for frame in host.held:
+        alone.scripts.submit(frame)
+    alone.turn()
+    assert client.session.take() == b":1\r\n"
+
+
+def test_a_process_that_never_starts_is_not_waited_for_for_ever() -> None:
+    alone, _ = stuck(True)
+    client = alone.connect()
+    client.call(b"EVAL", b"return 1", b"0")
+    for _ in range(40):
+        pass_time(alone, 1000)
+    assert client.session.take().startswith(b"-TIMEOUT")
+
+
+def test_others_are_told_that_a_script_is_at_work_once_it_takes_long() -> None:
+    for call, other in (((b"EVAL", b"return 1"), b"SCRIPT"), ((b"FCALL", b"f"), b"FUNCTION")):
+        alone = Alone()
+        client, second = alone.connect(), alone.connect()
+        client.call(b"FUNCTION", b"LOAD", b"#!lua name=l\nredis.register_function('f',"
+                    b" function() return 1 end)")
+        alone.node.scripts.host = alone.scripts = Stuck(False, alone.node.scripts.number() + 1)
+        client.call(b"DYN.WITH", b"TIMEOUT", b"20000", *call, b"0")
+        assert second.call(b"PING") == b"+PONG\r\n"
+        pass_time(alone, 4000)
+        pass_time(alone, 1001)
+        said = second.call(b"EVAL", b"return 2", b"0")
+        assert said.startswith(b"-BUSY Redis is busy") and b"only call %b KILL" % other in said
+        assert second.call(b"SET", b"k", b"v") == b"+OK\r\n"
+
+
+def test_a_script_is_stopped_before_its_client_is_answered() -> None:
+    alone, host = stuck(False)
+    client = alone.connect()
+    client.call(b"EVAL", b"return 1", b"0")
+    pass_time(alone, 1850)
+    assert not host.stopped
+    pass_time(alone, 60)
+    assert host.stopped == [1] and client.session.take() == b""
+    pass_time(alone, 300)
+    assert client.session.take().startswith(b"-TIMEOUT the script did not end in time")

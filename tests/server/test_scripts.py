@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.real import Connection
+from tests.commands.real import Connection, encode
 from tests.server.process import node
 
 WITH = (b"DYN.WITH", b"TIMEOUT", b"20000")
@@ -30,8 +30,8 @@ HOSTILE = {
 def test_a_hostile_script_gets_an_error_and_nobody_else_notices() -> None:
     with node("--engine=memory", "--request-timeout=1s", "--script-memory=64mb") as (_, port):
         client, other = Connection(port), Connection(port)
-        # The process may need longer than that to begin on a machine that has much to do.
-        assert client.call(*WITH, b"EVAL", b"return 1", b"0") == b":1\r\n"
+        # The process may need longer than a second to begin on a machine that has much to do.
+        assert client.call(b"EVAL", b"return 1", b"0") == b":1\r\n"
         for name, (script, said) in HOSTILE.items():
             terms = () if said == b"-TIMEOUT" else WITH
             reply = client.call(*terms, b"EVAL", b"redis.call('set', 'k', 1) " + script, b"0")
@@ -54,6 +54,32 @@ def test_a_process_that_is_killed_is_followed_by_another() -> None:
         for nursery in children:
             os.kill(nursery, signal.SIGKILL)
         assert client.call(*WITH, b"EVAL", b"return 3", b"0") == b":3\r\n"
+
+
+@pytest.mark.slow
+def test_without_lupa_a_script_is_answered_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "lupa.py").write_text("raise ImportError('there is none')")
+    with node("--engine=memory", env={"PYTHONPATH": str(tmp_path)}) as (_, port):
+        client = Connection(port)
+        for _ in range(2):
+            reply = client.call(*WITH, b"EVAL", b"return 1", b"0")
+            assert reply.startswith(b"-ERR no script can run") and b"pip install lupa" in reply
+        assert client.call(b"PING") == b"+PONG\r\n"
+
+
+@pytest.mark.slow
+def test_a_script_is_killed_wherever_it_is_stuck_and_the_next_one_runs() -> None:
+    with node("--engine=memory") as (_, port):
+        client, other = Connection(port), Connection(port)
+        for script in HOSTILE["loop"][0], HOSTILE["loop in C"][0]:
+            client.talk(encode([*WITH, b"EVAL", script, b"0"]), 0)
+            while other.call(b"FUNCTION", b"KILL").startswith(b"-NOTBUSY"):
+                pass
+            assert other.call(b"FUNCTION", b"KILL").startswith(b"-BUSY")
+            assert other.call(b"SCRIPT", b"KILL") == b"+OK\r\n"
+            killed = client.talk(b"")
+            assert killed.startswith(b"-ERR Script killed by user with SCRIPT KILL."), killed
+            assert other.call(b"EVAL", b"return 2", b"0") == b":2\r\n"
 
 
 def _children(pid: int) -> list[int]:
