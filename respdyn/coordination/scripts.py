@@ -20,7 +20,6 @@ from respdyn.cluster.questions import Texts
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.scripting import shebang_of
-from respdyn.config_view import accepted_value
 from respdyn.coordination.script_statements import Loaded, encode_loaded, read_loaded
 from respdyn.errors import ReplyError
 from respdyn.ports import ScriptHost
@@ -42,6 +41,7 @@ SCRIPTS_MOST: Final = 10_000
 BYTES_MOST: Final = 64 << 20
 DOTS: Final = 16                    # of a job whose script was never seen to write
 MOMENT_MS: Final = 5
+BUSY_MS: Final = 5000               # Redis's default
 STOP_MS: Final = 100                # before its deadline a script that is at work is told to stop
 START_MOST_MS: Final = 30_000       # that jobs wait, beyond their deadline, for a process to start
 # Answers to `KillScript`.
@@ -250,7 +250,7 @@ class Scripts:
         since_ms = max(self._began.get(number, NEVER), self._moved_ms)
         if running is None or since_ms >= node.now.now_ms:
             return ""
-        threshold_ms = int(accepted_value(node.settings, "busy-reply-threshold"))
+        threshold_ms = int(dict(node.settings.accepted).get("busy-reply-threshold", BUSY_MS))
         if node.now.now_ms - since_ms < threshold_ms:
             return ""
         return BUSY_FUNCTION if running.is_function else BUSY_SCRIPT

@@ -34,7 +34,7 @@ from respdyn.server.script_page import (
 )
 
 GRACE_S: Final = 0.05           # from "stop" until the process is killed
-IDLE_LOOKS: Final = 20          # until a job that must stop is thought to have ended
+FORGET_S: Final = 60.0          # a job that must stop and was not met for so long has ended
 AGAIN_S: Final = 0.5            # from the end of a nursery until the next
 NOT_INSTALLED: Final = (
     "ERR no script can run at this node, since the Python package lupa cannot be imported there"
@@ -79,8 +79,7 @@ class ScriptProcess(ScriptHost):
             self._page_file = os.dup(file.fileno())
         self._page = mmap.mmap(self._page_file, PAGE_BYTES)
         self._is_over = False
-        self._doomed: set[int] = set()          # jobs that must stop
-        self._idle_looks = 0                    # in a row at which no job was at hand
+        self._doomed: dict[int, float] = {}     # jobs that must stop, and since when
 
     @property
     def pid(self) -> int:
@@ -235,17 +234,16 @@ class ScriptProcess(ScriptHost):
         """See `ScriptHost`: it is told, and killed if it goes on all the same."""
         if not self._doomed:
             self._loop.call_later(GRACE_S, self._look, number)
-        self._doomed.add(number)
+        self._doomed[number] = self._loop.time()
         if self.at_hand() == number:
             self._page[STOP] = number.to_bytes(8)
 
     def _look(self, warned: int) -> None:
         """Once in a while, as long as there are jobs that must stop: is one of them at hand?"""
-        number = 0 if self._is_over else self.at_hand()
-        self._idle_looks = 0 if number or self.is_starting() else self._idle_looks + 1
+        number = self.at_hand()
         if number not in self._doomed:
-            if self._idle_looks > IDLE_LOOKS:       # whatever they were, they are not there
-                self._doomed.clear()
+            old = self._loop.time() - FORGET_S
+            self._doomed = {one: at for one, at in self._doomed.items() if at > old}
         elif number == warned and self.pid:
             os.kill(self.pid, signal.SIGKILL)
         else:
@@ -255,7 +253,7 @@ class ScriptProcess(ScriptHost):
 
     def at_hand(self) -> int:
         """See `ScriptHost`."""
-        return int.from_bytes(self._page[NUMBER])
+        return 0 if self._is_over else int.from_bytes(self._page[NUMBER])
 
     def _write(self) -> None:
         worker = self._worker
