@@ -12,12 +12,15 @@ What they do with a key depends on its kind:
     points      ZINCRBY and ZSCORE: the sum is exact
     queue       RPUSH, LPUSH, LPOP, RPOP, BLPOP, LRANGE, DEL
     belt        RPUSH and LMOVE, LRANGE; and LPOP, BLPOP and LRANGE of the list that it moves to
+    stream      XADD, XREADGROUP, XACK, XAUTOCLAIM, XRANGE
 """
 
 from collections.abc import Callable
 from functools import partial
 
-from respdyn.sim import collection_ops, list_ops, operations
+from respdyn.causal import codec
+from respdyn.ring.hashing import locator, slot_of_locator
+from respdyn.sim import collection_ops, list_ops, operations, stream_ops
 from respdyn.sim.chance import Chance
 from respdyn.sim.clients import Busy
 from respdyn.sim.operations import DONE, Op
@@ -26,6 +29,7 @@ from respdyn.sim.world import World
 OF_SET = ("kept", "members")
 OF_COUNTER = ("tally", "sum", "points")
 OF_LIST = ("queue", "belt")
+STREAM = "stream"
 MEMBERS = tuple(b"m%d" % index for index in range(5))
 FIELDS = tuple(b"f%d" % index for index in range(4))
 COUNTERS = FIELDS[:2]
@@ -41,14 +45,16 @@ def whole(key: bytes, kind: str, terms: tuple[bytes, ...] = ()) -> Op:
         return collection_ops.all_tallies(words if kind == "points" else [b"HGETALL", key], terms)
     if kind in OF_LIST:
         return list_ops.show(key, terms)
+    if kind == STREAM:
+        return stream_ops.show(key, terms)
     if kind == "scores":
         return collection_ops.zrange(key, MEMBERS, terms)
     return collection_ops.hgetall(key, FIELDS, terms)
 
 
 def elements_of(kind: str) -> tuple[bytes, ...]:
-    """All elements that a key of this kind may have, but for counters and lists."""
-    if kind in OF_COUNTER or kind in OF_LIST:
+    """All elements that a key of this kind may have, but for counters, lists and streams."""
+    if kind in OF_COUNTER or kind in OF_LIST or kind == STREAM:
         return ()
     return MEMBERS if kind in OF_SET or kind == "scores" else FIELDS
 
@@ -63,6 +69,7 @@ class Collector(Busy):
         super().__init__(world, name)
         self.will = Chance(world.plan.seed, f"collector {name}")
         self._keys = [(key.encode(), kind) for key, kind in world.plan.collections]
+        self._begun: set[bytes] = set()     # streams whose group this client has asked for
 
     def choose(self) -> list[Op]:
         """See `Busy.choose`."""
@@ -77,6 +84,9 @@ class Collector(Busy):
     def heard(self, op: Op) -> None:
         """See `Client.heard`: judge a sum, or items."""
         if op.kind != "tally" or op.outcome != DONE or op.argv[0] in (b"HDEL", b"DEL"):
+            return
+        if op.argv[0] in stream_ops.NAMES:
+            self.world.history.judge_entries(op)
             return
         if op.argv[0] in list_ops.NAMES:
             self.world.history.judge_items(op)
@@ -98,6 +108,8 @@ class Collector(Busy):
             return self._choose_count(key, kind)
         if kind in OF_LIST:
             return self._choose_item(key, kind == "queue")
+        if kind == STREAM:
+            return self._choose_entry(key)
         if kind == "scores":
             return self._choose_score(key)
         return self._choose_timed(key) if kind == "timed" else self._choose_field(key)
@@ -202,6 +214,33 @@ class Collector(Busy):
         line.take(op)
         return op
 
+    def _choose_entry(self, key: bytes) -> Op:
+        will = self.will
+        lot = will.random()
+        log = self.world.history.log(key)
+        given = log.given()
+        consumer = self.name.encode()
+        if key not in self._begun:
+            self._begun.add(key)
+            return stream_ops.create(key)
+        if lot < 0.35:
+            value = self._value(key)
+            op = stream_ops.add(key, value)
+            log.add(op, value)
+        elif lot < 0.4:
+            return stream_ops.show(key)
+        elif lot < 0.6 and given:
+            id_ = will.pick(given)
+            op = stream_ops.ack(key, id_)
+            log.acknowledge(op, id_)
+        elif lot < 0.9:
+            op = stream_ops.read(key, consumer, will.between(1, 3))
+            log.take(op)
+        else:
+            op = stream_ops.claim(key, consumer, will.between(1, 3))
+            log.take(op)
+        return op
+
     def _choose_count(self, key: bytes, kind: str) -> Op:
         will = self.will
         lot = will.random()
@@ -235,12 +274,26 @@ def judge_end(world: World, key: bytes, kind: str, told: Op, asked_us: int) -> b
         assert isinstance(told.result, list)
         history.judge_line_end(key, told.result)
         return bool(told.result)
+    if kind == STREAM:
+        assert isinstance(told.result, list)
+        record = record_of(world, key)
+        history.judge_log_end(key, told.result, record)
+        return bool(record) and codec.is_live(record)
     for part in told.parts:
         if kind in OF_SET:
             history.judge_member_end(part.key, part.is_shown, world.now_us)
         else:
             history.judge_end(part.key, part.read or (), asked_us, world.now_us, False)
     return any(part.is_shown or part.read for part in told.parts)
+
+
+def record_of(world: World, key: bytes) -> bytes:
+    """What an owner has of a key; in the end all have the same."""
+    name = locator(0, key)
+    nodes = [host.node for host in world.hosts if host.node is not None]
+    return next(
+        node.replica.get(name) for node in nodes if node.this.plans[slot_of_locator(name)].is_owner
+    )
 
 
 def answers(op: Op) -> object:

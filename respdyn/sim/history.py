@@ -28,11 +28,14 @@ Source: Lu et al., Existential Consistency (2015), for judging registers by uniq
 from respdyn.sim import operations
 from respdyn.sim.key_history import KeyHistory
 from respdyn.sim.list_ops import MOVED
+from respdyn.sim.logs import Log
 from respdyn.sim.operations import DONE, NEVER, NOTHING, OPEN, UNKNOWN, Op
 from respdyn.sim.plan import Plan
 from respdyn.sim.queues import Line
 from respdyn.sim.sessions import Sessions
+from respdyn.sim.stream_ops import GROUP, key_of
 from respdyn.sim.tallies import Tally
+from respdyn.types import stream_groups, streams
 
 
 class Wrong(Exception):
@@ -67,6 +70,7 @@ class History:
         self.sessions = Sessions(plan)
         self._tallies: dict[tuple[bytes, bytes], Tally] = {}
         self._lines: dict[bytes, Line] = {}
+        self._logs: dict[bytes, Log] = {}
         self._final: dict[bytes, list[bytes]] = {}      # by list: what it holds in the end
         self.operations = 0
         self.doubts = 0
@@ -302,6 +306,49 @@ class History:
         )
         if wrong:
             raise Wrong(f"{op} of {op.client}: {wrong}", key)
+
+    # ---- streams ----
+
+    def log(self, key: bytes) -> Log:
+        """The history of a stream."""
+        if key not in self._logs:
+            self._logs[key] = Log(self.plan.is_calm and self.plan.reads_see_writes)
+        return self._logs[key]
+
+    def judge_entries(self, op: Op) -> None:
+        """A client was answered about a stream. Raises `Wrong`."""
+        name, key = op.argv[0], key_of(op)
+        log = self.log(key)
+        is_met = self.plan.reads_see_writes and self._is_sound(op)
+        told = op.result
+        wrong = ""
+        if name == b"XADD":
+            assert isinstance(told, bytes)
+            wrong = log.added(op, told, is_met)
+        elif name == b"XACK":
+            wrong = log.acknowledged(op, op.argv[3], is_met)
+        elif name != b"XGROUP":
+            assert isinstance(told, list)
+            wrong = log.showed(op, told, is_met) if name == b"XRANGE" else log.gave(op, told)
+        if wrong:
+            raise Wrong(f"{op} of {op.client}: {wrong}", key)
+
+    def judge_log_end(self, key: bytes, entries: list[tuple[bytes, bytes]], record: bytes) -> None:
+        """What all nodes say of a stream in the end, and have of its group. Raises `Wrong`."""
+        view = streams.view_of(record, 0)
+        group = stream_groups.group_of(view, GROUP)
+        pending = stream_groups.PendingList(view, GROUP).between(streams.ZERO_ID)
+        new = stream_groups.new_entries(view, GROUP, group, 0) if group is not None else []
+        if self.has_dropped_hints or group is None:
+            return
+        wrong = self.log(key).lost(
+            entries, {streams.shown(element[-16:]) for element in pending},
+            {streams.shown(element[1:]) for element in new},
+        )
+        if wrong:
+            raise Wrong(wrong, key)
+
+    # ---- the end of lists ----
 
     def judge_line_end(self, key: bytes, items: list[bytes]) -> None:
         """What all nodes say of a list in the end. Raises `Wrong`."""

@@ -27,7 +27,7 @@ NEVER = 1 << 62
 # Errors that say: not done, and will not be. Of several keys they may speak of one only.
 REFUSALS = (
     "OVERLOAD", "LOADING", "CLUSTERDOWN", "TOOMANYSIBLINGS", "MISCONF", "TRYAGAIN", "EXECABORT",
-    "PARTIAL",
+    "PARTIAL", "NOGROUP", "BUSYGROUP",
 )
 _REFUSAL = "nothing was done"
 # Errors that leave it open, unless they say so.

@@ -47,8 +47,10 @@ PROFILES = ("register", "delete", "context", "volatile", "expiry", "session", "m
 # And with sets, hashes, sorted sets, lists and counters; see `collectors`.
 KINDS = (
     "kept", "members", "fields", "timed", "tally", "sum", "scores", "points", "queue", "belt",
+    "stream",
 )
-_NOT_FLUSHED = ("tally", "sum", "points", "queue", "belt")
+_LATER_KIND = "stream"      # drawn apart from the others
+_NOT_FLUSHED = ("tally", "sum", "points", "queue", "belt", _LATER_KIND)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -172,12 +174,15 @@ class Plan:
         )
 
     def with_collections(self) -> "Plan":
-        """The same plan with clients of sets, hashes, lists and counters beside the others.
+        """The same plan with clients of sets, hashes, lists, streams, counters beside the others.
 
-        Not on counters and lists where FLUSHALL takes away what is counted.
+        Not on counters, lists and streams where FLUSHALL takes away what is counted.
         """
         chance = Chance(self.seed, "collections")
-        kinds = [kind for kind in KINDS if not self.flushes or kind not in _NOT_FLUSHED]
+        kinds = [
+            kind for kind in KINDS
+            if kind != _LATER_KIND and not (self.flushes and kind in _NOT_FLUSHED)
+        ]
         drawn = chance.shuffled(kinds)[: chance.between(1, 3)]
         collectors = chance.between(2, 5)
         keys: list[tuple[str, str]] = []
@@ -186,6 +191,8 @@ class Plan:
             keys.append((f"{kind}:{index}", kind))
             if kind == "belt":
                 keys.append((f"{kind}:{index}>", kind))
+        if not self.flushes and Chance(self.seed, "streams").happens(0.4):
+            keys.append((f"{_LATER_KIND}:0", _LATER_KIND))
         return replace(self, collectors=collectors, collections=tuple(keys))
 
     def without_operators(self) -> "Plan":

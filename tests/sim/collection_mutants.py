@@ -6,7 +6,7 @@ put in the place of the right ones while it runs (`patches`).
 
 from respdyn.causal import codec, element_map, splice
 from respdyn.node import Node
-from respdyn.types import hashes, sets, view
+from respdyn.types import hashes, sets, stream_groups, view
 from tests.sim.bugs import EXCHANGING, SMALL, Bug
 
 _drop = view.Draft.drop
@@ -94,6 +94,12 @@ class KeepsWhatWasRemoved(Planted):
     )
 
 
+class GroupsKnowTheirLastIdAlone(Planted):
+    """A group is never given an entry that came late with a lower id."""
+
+    patches = ((stream_groups, "_late", lambda view, order, name, group: set()),)
+
+
 def on(kind, **changes):
     """Five clients that work on two keys of a kind, and one on strings."""
     return SMALL | EXCHANGING | {
@@ -110,4 +116,5 @@ MUTANTS = (
     Bug(AddsOnlyIfAbsent, on("members", faults=CUT)),
     Bug(DropsWhatIsConcurrent, on("fields", faults=CUT)),
     Bug(KeepsWhatWasRemoved, on("members")),
+    Bug(GroupsKnowTheirLastIdAlone, on("stream", faults=CUT, sloppy=True, r=1, w=1)),
 )
