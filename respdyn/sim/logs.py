@@ -4,7 +4,8 @@
 
 *Ids* grow: an XADD that must have met another has a higher one; no two entries have the same.
 
-*Skipped?* In the end each entry was given to a consumer, or is pending, or is yet to be given.
+*Skipped?* In the end each entry was given to a consumer, or is pending (a read whose outcome is not
+known may have taken it), or is yet to be given.
 One that was given and that nobody tried to acknowledge is pending. One that was acknowledged by
 somebody who must have met all who were given it is not pending.
 
@@ -114,7 +115,7 @@ class Log:
             given = self._given.get(id_, [])
             if id_ in new or (id_ in pending and not given):
                 continue
-            if not given and is_certain:
+            if not given:
                 return f"{_name(id_)} was never given to anybody"
             acks = self._acks.get(id_, [])
             if given and not acks and id_ not in pending:

@@ -49,7 +49,8 @@ TABLE: dict[str, set[str]] = {
              "metrics"},
     # The simulator judges what nodes hold: who owns a key (ring), and what it is (types). Its
     # clients send bytes (resp), its traitor speaks as nodes do (cluster.messages, causal.codec).
-    "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values", "resp",
+    "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values",
+            "types.streams", "types.stream_groups", "resp",
             "ring", "config", "cluster.messages", "causal.codec",
             "scripting.inline", "sessions.acl_rules"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
