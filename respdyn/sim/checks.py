@@ -194,6 +194,8 @@ def handed_off(world: World) -> None:
             world.count("hints delivered")
         if host.node.counters.sloppy_reads:
             world.count("sloppy reads")
+        if host.node.counters.writes_sent_on:
+            world.count("writes sent on")
 
 
 def prompt(world: World) -> None:
