@@ -26,11 +26,15 @@ Entry = tuple[bytes, int, bytes]
 class Hint:
     """What is kept for one owner under one name."""
 
-    __slots__ = ("added", "content", "is_restored", "is_whole", "serial", "since_ms")
+    __slots__ = (
+        "added", "content", "given", "is_restored", "is_whole", "serial", "since_ms", "taken",
+    )
 
     def __init__(self, content: bytes, since_ms: int, is_whole: bool, serial: int) -> None:
         self.is_restored = False        # it was on the disk when this node started
         self.added = b""                # if so: what has come since then
+        self.given = b""                # of a big record: the rows that its owner was given
+        self.taken = b""                # and those that are on their way
         self.content = content          # a record, or a cleared context
         self.since_ms = since_ms        # when the oldest write in it came
         self.is_whole = is_whole

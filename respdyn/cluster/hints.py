@@ -26,24 +26,23 @@ from itertools import islice
 from typing import Final
 from zlib import crc32
 
-from respdyn.causal.codec import actors_of, join_records, rows_of, verify
+from respdyn.causal.codec import actors_of, join_records, rows_of
+from respdyn.causal.parts import fitting
 from respdyn.cluster.cleared import Tops, above, decode_tops, encode_tops, raise_by, raise_to
-from respdyn.cluster.hint import (
-    CLEARING,
-    HEAD_BYTES,
-    ID_BYTES,
-    VERSION,
-    Entry,
-    Hint,
-    Shelf,
-    head_of,
-    stored_name,
+from respdyn.cluster.hint import CLEARING, Entry, Hint, Shelf, stored_name
+from respdyn.cluster.hint_rows import (
+    PIECE_BYTES,
+    HintRows,
+    is_given,
+    is_taken_apart,
+    size_of,
+    sweep_of,
+    take_piece,
 )
 from respdyn.cluster.identity import META
 from respdyn.cluster.now import Now
 from respdyn.cluster.replica import HINT, Replica
 from respdyn.cluster.statistics import Counters
-from respdyn.errors import DamagedError
 from respdyn.ring.hashing import Locator, is_locator, slot_of_locator
 
 _ROOM_AGAIN: Final = 0.9           # of `limit_bytes`: at which a full node takes hints again
@@ -61,6 +60,7 @@ class Hints:
         self.count = 0
         self.bytes = 0
         self.serial = 0                 # of the last write that was kept
+        self._rows = HintRows()
         self.fresh: dict[str, None] = {}    # owners with hints that handoff does not know of
         # Owners and partitions for which the first hint has come, or the last one gone.
         self.changed: dict[tuple[bytes, int], None] = {}
@@ -119,23 +119,31 @@ class Hints:
         else:
             joined = join_records(hint.content, content) if is_locator(name) else content
             if hint.is_restored and is_locator(name):
-                hint.added = join_records(hint.added, content)
+                hint.added = fitting(join_records(hint.added, content))
             if joined == hint.content:
                 return joined
             if joined == content:       # all that was kept before is superseded
                 hint.since_ms = self._now.wall_ms
+        joined = fitting(joined) if is_locator(name) else joined
         hint.is_whole |= is_whole
-        self._replace(owner, partition, name, hint, joined)
+        self._replace(owner, partition, name, hint, joined, content)
         return joined
 
-    def _replace(self, owner: str, partition: int, name: bytes, hint: Hint, new: bytes) -> None:
-        """Change the content of a hint, here and in the store; b"": drop it."""
-        self.bytes += len(new) - len(hint.content)
-        hint.content = new
+    def _replace(
+        self, owner: str, partition: int, name: bytes, hint: Hint, new: bytes, added: bytes = b""
+    ) -> None:
+        """Change the content of a hint, here and in the store; b"": drop it.
+
+        `added`: what it was joined with, if that is all that has changed.
+        """
         if not new:
             self._drop(owner, partition, name)
             return
-        self._replica.batch += (stored_name(owner, partition, name), head_of(hint) + new)
+        old = hint.content
+        self.bytes += size_of(name, new) - size_of(name, old)
+        if is_taken_apart(name, old) and not (added and is_taken_apart(name, new)):
+            self._replica.let_fall(old)
+        self._replica.batch += self._rows.changed(owner, partition, name, hint, new, added)
 
     def _drop(self, owner: str, partition: int, name: bytes) -> None:
         self._touched[partition] = self._now.now_ms
@@ -143,7 +151,10 @@ class Hints:
         shelf = parts[partition]
         hint = shelf.hints.pop(name)
         self.count -= 1
-        self.bytes -= len(name) + len(hint.content)
+        self.bytes -= len(name) + size_of(name, hint.content)
+        if is_taken_apart(name, hint.content):
+            self._replica.batch += sweep_of(owner, partition, name)
+            self._replica.let_fall(hint.content)
         self._replica.batch += (stored_name(owner, partition, name), b"")
         if not shelf.hints:
             self.changed[bytes.fromhex(owner), partition] = None
@@ -286,15 +297,21 @@ class Hints:
         return sorted(self._shelves)
 
     def take(self, owner: str, limit_bytes: int, limit_count: int) -> list[Entry]:
-        """The next hints for an owner, so many and so much at the most, but at least one."""
+        """The next hints for an owner, so many and so much at the most, but at least one.
+
+        Of one for a big key the next piece.
+        """
         taken: list[Entry] = []
         size = 0
         for shelf in self._shelves.get(owner, {}).values():
             for name, hint in islice(shelf.hints.items(), limit_count - len(taken)):
-                size += len(name) + len(hint.content)
+                size += len(name) + min(size_of(name, hint.content), PIECE_BYTES)
                 if taken and size > limit_bytes:
                     return taken
-                taken.append((name, hint.since_ms, hint.content))
+                content = hint.content
+                if is_taken_apart(name, content):
+                    content = take_piece(hint, limit_bytes)
+                taken.append((name, hint.since_ms, content))
         return taken
 
     def forget(self, owner: str, delivered: list[Entry], serial: int, taken_ms: int) -> None:
@@ -308,6 +325,10 @@ class Hints:
             partition = self.partition_of(name)
             shelf = self._shelves.get(owner, {}).get(partition)
             hint = shelf.hints.get(name) if shelf is not None else None
+            if hint is not None and is_taken_apart(name, hint.content):
+                if not is_given(hint):
+                    continue
+                content = hint.content
             if hint is not None and hint.content == content:
                 if is_locator(name):
                     self._delivered.pop(name, None)     # the latest stand last
@@ -430,7 +451,11 @@ class Hints:
         for at in range(0, len(pairs), 2):
             name, value = pairs[at], pairs[at + 1]
             if name.startswith(HINT):
-                damaged += not self._restore(name[len(HINT) :], value)
+                more = self._rows.restore(self._shelves, name[len(HINT) :], value)
+                damaged += more is None
+                if more is not None:
+                    self.count += more[0]
+                    self.bytes += more[1]
         return damaged
 
     def actors(self) -> Iterator[bytes]:
@@ -445,37 +470,9 @@ class Hints:
 
     def stored(self, low: bytes, high: bytes) -> list[bytes]:
         """Flat pairs of all hints whose stored names are from `low` up to `high`."""
-        pairs: list[bytes] = []
         if low[:1] <= HINT[:1] and high >= HINT:
-            for owner, parts in self._shelves.items():
-                for partition, shelf in parts.items():
-                    for name, hint in shelf.hints.items():
-                        stored = stored_name(owner, partition, name)
-                        if low <= stored < high:
-                            pairs += (stored, head_of(hint) + hint.content)
-        return pairs
-
-    def _restore(self, name: bytes, value: bytes) -> bool:
-        if len(name) < ID_BYTES + 6 or len(value) < HEAD_BYTES or value[0] != VERSION:
-            return False
-        owner, partition = name[:ID_BYTES].hex(), int.from_bytes(name[ID_BYTES:][:2], "big")
-        name, content = name[ID_BYTES + 2 :], value[HEAD_BYTES:]
-        if is_locator(name):
-            try:
-                verify(content)
-            except DamagedError:
-                return False
-        elif name[:1] != CLEARING:
-            return False
-        since_ms = int.from_bytes(value[2:HEAD_BYTES], "big")
-        shelf = self._shelves.setdefault(owner, {}).setdefault(partition, Shelf())
-        if not shelf.hints or since_ms < shelf.oldest_ms:
-            shelf.oldest_ms = since_ms
-        hint = shelf.hints[name] = Hint(content, since_ms, bool(value[1]), 0)
-        hint.is_restored = True
-        self.count += 1
-        self.bytes += len(name) + len(content)
-        return True
+            return self._rows.between(self._shelves, low, high)
+        return []
 
     # ---- among these ----
 

@@ -184,4 +184,4 @@ class Handoff:
             cleared = node.replica.cleared.get(partition, {}).get(locator[2], {})
             return True, flat(node.replica.get(locator)), cleared
         _, is_whole = node.hints.find(locator)
-        return is_whole, node.hints.seen(locator), node.hints.cleared(locator)
+        return is_whole, flat(node.hints.seen(locator)), node.hints.cleared(locator)
