@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from respdyn.types import doubles, sorted_sets
 from respdyn.types.dump import seal
 from respdyn.types.score_order import Order
+from tests.commands.alone import Alone
 from tests.commands.executor import Executor
 from tests.commands.real import Connection
 from tests.commands.score_stories import PLACES, SORTED, SORTED_SETS
@@ -259,3 +260,17 @@ def test_steps_of_sort() -> None:
     assert ours(b"EXISTS", b"l") == b":0\r\n"
     ours(b"RPUSH", b"far", b"1e400", b"1")
     assert ours(b"SORT", b"far").startswith(b"-ERR One or more scores")
+
+
+def test_info_tells_of_the_orders_that_are_kept() -> None:
+    client = Alone().connect()
+
+    def told() -> int:
+        (line,) = [line for line in client.say("INFO dynamo").split(b"\r\n")
+                   if line.startswith(b"dynamo_orders_members:")]
+        return int(line.partition(b":")[2])
+
+    before = told()
+    client.call(b"ZADD", b"told", *(b"%d" % (one // 2) for one in range(1000)))
+    client.say("ZRANK told 7")
+    assert told() == before + 500

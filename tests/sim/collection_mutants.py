@@ -1,4 +1,4 @@
-"""Deliberate bugs of sets, hashes and counters: what a type or the join does is done wrongly.
+"""Deliberate bugs of sets, hashes, lists, counters: what a type or the join does is done wrongly.
 
 The rules are functions and not parts of a node, so each bug is a node that says which functions are
 put in the place of the right ones while it runs (`patches`).
@@ -6,7 +6,7 @@ put in the place of the right ones while it runs (`patches`).
 
 from respdyn.causal import codec, element_map, splice
 from respdyn.node import Node
-from respdyn.types import hashes, sets, stream_groups, view
+from respdyn.types import hashes, lists, sets, stream_groups, view
 from tests.sim.bugs import EXCHANGING, SMALL, Bug
 
 _drop = view.Draft.drop
@@ -100,6 +100,18 @@ class GroupsKnowTheirLastIdAlone(Planted):
     patches = ((stream_groups, "_late", lambda view, order, name, group: set()),)
 
 
+def drop_no_items(draft, element):
+    """Items stay where they are."""
+    if element[:1] != lists.LETTER:
+        _drop(draft, element)
+
+
+class GivesWhatStays(Planted):
+    """A pop gives an item and leaves it there."""
+
+    patches = ((view.Draft, "drop", drop_no_items),)
+
+
 def on(kind, **changes):
     """Five clients that work on two keys of a kind, and one on strings."""
     return SMALL | EXCHANGING | {
@@ -117,4 +129,5 @@ MUTANTS = (
     Bug(DropsWhatIsConcurrent, on("fields", faults=CUT)),
     Bug(KeepsWhatWasRemoved, on("members")),
     Bug(GroupsKnowTheirLastIdAlone, on("stream", faults=CUT, sloppy=True, r=1, w=1)),
+    Bug(GivesWhatStays, on("queue")),
 )
