@@ -22,10 +22,8 @@ from respdyn.local.context import LocalContext
 from respdyn.resp.replies import verbatim
 from respdyn.sessions.command_stats import Cost
 from respdyn.sessions.session import CHANNEL, PATTERN, SHARD
-from respdyn.types import list_order, sorted_sets
 
 # The version whose commands and replies are offered; clients choose what they send by it.
-_ORDERS: Final = (sorted_sets.ORDERS, list_order.ORDERS)     # beside big records, of the process
 REDIS_VERSION: Final = "7.0.15"
 RESPDYN_VERSION: Final = "0.1.0"
 
@@ -384,8 +382,8 @@ def _dynamo(context: LocalContext) -> Fields:
         "dynamo_live_keys": sum(map(sum, node.replica.live)),
         "dynamo_requests_in_flight": context.sessions.held(),
         "dynamo_requests_window": context.sessions.window(),
-        "dynamo_orders_members": sum(orders.members for orders in _ORDERS),
-        "dynamo_orders_dropped": sum(orders.dropped for orders in _ORDERS),
+        "dynamo_orders_members": context.sessions.memory.orders()[0],
+        "dynamo_orders_dropped": context.sessions.memory.orders()[1],
         "dynamo_hints_pending": node.hints.count,
         "dynamo_hints_bytes": node.hints.bytes,
         "dynamo_hints_oldest_ms": node.hints.oldest_age_ms(),

@@ -20,7 +20,6 @@ from prometheus_client.registry import Collector
 from respdyn.metrics import Histogram, ServerMetrics
 from respdyn.node import Node
 from respdyn.server.process_stats import resident_bytes
-from respdyn.types import list_order, sorted_sets
 
 SERVER_COUNTERS = {
     "client_bytes_in": ("redis_net_input_bytes", "Bytes received from clients"),
@@ -128,11 +127,10 @@ class NodeCollector(Collector):
         yield _gauge("respdyn_in_flight", "Requests without a reply yet", node.sessions.held())
         yield _gauge("respdyn_window", "So many in flight: pipelines are read no further",
                      node.sessions.window())
-        orders = (sorted_sets.ORDERS, list_order.ORDERS)
+        members, dropped = node.sessions.memory.orders()
         yield _gauge("respdyn_orders_members", "Of orders kept beside big sorted sets and lists",
-                     sum(one.members for one in orders))
-        yield _counter("respdyn_orders_dropped", "Orders that were given up for others",
-                       sum(one.dropped for one in orders))
+                     members)
+        yield _counter("respdyn_orders_dropped", "Orders that were given up for others", dropped)
         yield _gauge("respdyn_hints_pending", "Hints kept for owners", node.hints.count)
         holding = node.sessions.holding
         yield _gauge("respdyn_store_backlog_bytes", "Handed to the store, not yet durable",

@@ -19,10 +19,13 @@ from respdyn.cluster.hints import Hints
 from respdyn.cluster.replica import Replica
 from respdyn.commands.inspecting import ENTRY_BYTES
 from respdyn.sessions.session import Session
+from respdyn.types import list_order, sorted_sets
 
 # What a connection costs besides what is buffered for it: session, reader, transport and sockets,
 # as measured with 10,000 of them.
 CONNECTION_BYTES: Final = 5500
+
+_ORDERS: Final = (sorted_sets.ORDERS, list_order.ORDERS)
 
 # Clients that are looked at in one go: two milliseconds' worth.
 LOOKS_MAX: Final = 1000
@@ -52,6 +55,10 @@ class Memory:
         return (
             replica.bytes + hints.bytes + ENTRY_BYTES * (replica.records + hints.count)
         )
+
+    def orders(self) -> tuple[int, int]:
+        """Members in the orders that this process keeps beside big records, and orders given up."""
+        return sum(one.members for one in _ORDERS), sum(one.dropped for one in _ORDERS)
 
     def of(self, session: Session) -> int:
         """What one client costs."""
