@@ -140,6 +140,19 @@ ROWS: Final[tuple[Row, ...]] = (
          (1.0, 1.3), Shot(THREE, "set", is_spread=True), THREE_SET),
     _row("spread-set-16", "three nodes, memory: SET P16, clients on all", "clients on one",
          (1.0, 1.3), Shot(THREE, "set", 16, is_spread=True), THREE_SET_16),
+    *(
+        _row(f"{op}-{p}", f"one node, memory: {op} by EVALSHA P{p}", "redis-server",
+             (0.4, 0.8) if p == 1 else (0.25, 0.5), Shot(ONE, op, p), Shot(REDIS_ONE, op, p))
+        for op in ("limiter", "unlock") for p in (1, 16)
+    ),
+    *(
+        _row(f"three-{op}-{p}", f"three nodes, memory: {op} by EVALSHA P{p}",
+             "Redis, 2 replicas, WAIT 1", (0.25, 0.5) if p == 1 else (0.15, 0.3),
+             Shot(THREE, op, p), Shot(REDIS_THREE, op, p, wait=1))
+        for op in ("limiter", "unlock") for p in (1, 16)
+    ),
+    _row("hot-1", "one node, memory: limiter on one key P1", "redis-server", (0.25, 0.5),
+         Shot(ONE, "hot"), Shot(REDIS_ONE, "hot")),
     _row("latency-set", "three nodes, memory: SET p99.9 at half rate", "Redis SET + WAIT 1",
          (4.0, 1.0), Shot(THREE, "set", half_of=THREE_SET),
          Shot(REDIS_THREE, "set", wait=1, half_of=THREE_SET), "us"),

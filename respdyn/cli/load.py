@@ -21,6 +21,7 @@ What it does not do: read a reply whose size it does not know, verify data, or w
 import argparse
 import asyncio
 import gc
+import hashlib
 import json
 import random
 import select
@@ -95,8 +96,25 @@ def key(number: int) -> bytes:
     return b"key:%012d" % number
 
 
+# What programs send most: a limit per window, and a lock that is given back by whoever holds it.
+# The reply is always 1.
+SCRIPTS: Final = {
+    "limiter": b"local n = redis.call('incr', KEYS[1]) if redis.call('pttl', KEYS[1]) < 0 then"
+               b" redis.call('pexpire', KEYS[1], ARGV[2]) end"
+               b" return n <= tonumber(ARGV[1]) and 1 or 0",
+    "unlock": b"redis.call('set', KEYS[1], ARGV[1], 'NX') if redis.call('get', KEYS[1]) == ARGV[1]"
+              b" then return redis.call('del', KEYS[1]) end return 0",
+}
+SCRIPTS["hot"] = SCRIPTS["limiter"]             # all of them on one key
+OPS: Final = ("set", "get", *SCRIPTS)
+
+
 def request(load: Load, number: int) -> bytes:
     """One request for the key of that number."""
+    if load.op in SCRIPTS:
+        sha = hashlib.sha1(SCRIPTS[load.op]).hexdigest().encode()
+        name = b"%b:%012d" % (load.op.encode(), 0 if load.op == "hot" else number)
+        return command(b"EVALSHA", sha, b"1", name, b"1000000000", b"60000")
     if load.op == "get":
         return command(b"GET", key(number))
     return command(b"SET", key(number), b"x" * load.value_bytes)
@@ -105,7 +123,7 @@ def request(load: Load, number: int) -> bytes:
 def batch(load: Load, numbers: Iterator[int], count: int) -> bytes:
     """`count` requests in a row, or as many as there are numbers; b"" if there are none."""
     requests = [request(load, number) for _, number in zip(range(count), numbers, strict=False)]
-    if requests and load.wait >= 0 and load.op == "set":
+    if requests and load.wait >= 0 and load.op != "get":
         requests.append(command(b"WAIT", b"%d" % load.wait, b"0"))
     return b"".join(requests)
 
@@ -122,9 +140,10 @@ def replies(load: Load, count: int) -> tuple[bytes, ...]:
     """All that may answer a batch of `count`; with WAIT, each number of replicas that suffices."""
     if load.op == "get":
         return ((b"$%d\r\n%b\r\n" % (load.value_bytes, b"x" * load.value_bytes)) * count,)
+    done = (b":1\r\n" if load.op in SCRIPTS else b"+OK\r\n") * count
     if load.wait < 0:
-        return (b"+OK\r\n" * count,)
-    return tuple(b"+OK\r\n" * count + b":%d\r\n" % n for n in range(load.wait, 10))
+        return (done,)
+    return tuple(done + b":%d\r\n" % n for n in range(load.wait, 10))
 
 
 def is_whole(received: bytes, accepted: tuple[bytes, ...]) -> bool:
@@ -409,8 +428,23 @@ def _report(histogram: Histogram, ops: int, took_ns: int, cpu_ns: int) -> Report
 
 # ---- the program ----
 
+def make_known(load: Load) -> None:
+    """Load the script at every target. Raises `LoadError`."""
+    for target in load.targets:
+        try:
+            with socket.create_connection(target, NO_REPLY_S) as sock:
+                sock.sendall(command(b"SCRIPT", b"LOAD", SCRIPTS[load.op]))
+                said = sock.recv(RECEIVE_BYTES)
+        except OSError as wrong:
+            raise LoadError(f"the script could not be loaded: {wrong}") from None
+        if not said.startswith(b"$40"):
+            raise LoadError(f"the script could not be loaded: {said[:SHOWN_BYTES]!r}")
+
+
 def run_load(load: Load) -> Report:
     """Do it, in this process. Raises `LoadError`."""
+    if load.op in SCRIPTS:
+        make_known(load)
     return Paced(load).run() if load.rate else Closed(load).run()
 
 
@@ -427,7 +461,7 @@ def parse(argv: list[str]) -> Load:
     parser = argparse.ArgumentParser(
         prog="python -m respdyn.cli.load", description="keep a server busy; print one JSON object")
     parser.add_argument("--targets", required=True, metavar="HOST:PORT,...")
-    parser.add_argument("--op", choices=("set", "get"), default="set")
+    parser.add_argument("--op", choices=OPS, default="set")
     for name, kind in (("pipeline", int), ("clients", int), ("keys", int), ("value_bytes", int),
                        ("seconds", float), ("warm_s", float), ("wait", int), ("rate", float),
                        ("seed", int)):

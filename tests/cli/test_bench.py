@@ -4,6 +4,7 @@ The generator is run against a tiny server in a thread, which answers as each te
 """
 
 import argparse
+import hashlib
 import json
 import os
 import selectors
@@ -112,6 +113,10 @@ def friendly(argv: list[bytes]) -> bytes:
     return {b"GET": b"$3\r\nxxx\r\n", b"WAIT": b":2\r\n"}.get(argv[0], b"+OK\r\n")
 
 
+def scripted(argv: list[bytes]) -> bytes:
+    return b"$40\r\n%b\r\n" % (b"0" * 40) if argv[0] == b"SCRIPT" else b":1\r\n"
+
+
 def short(server: TinyServer, **changes: object) -> Load:
     given = {"targets": (server.target,), "seconds": 0.2, "warm_s": 0.0, "clients": 3, "keys": 50}
     return Load(**{**given, **changes})  # type: ignore[arg-type]
@@ -130,6 +135,23 @@ def test_generator_sends_what_it_is_asked_for_and_counts_it() -> None:
     assert verbs == {b"SET"}
     assert values == {b"x" * 7}
     assert keys <= {b"key:%012d" % number for number in range(50)}
+
+
+@pytest.mark.parametrize(("op", "names"), [("limiter", 50), ("unlock", 50), ("hot", 1)])
+def test_generator_loads_its_script_and_calls_it(op: str, names: int) -> None:
+    with serving(scripted) as server:
+        report = run_load(short(server, op=op, pipeline=2))
+    assert report.ops > 0 and report.ops % 2 == 0
+    load, *calls = server.commands
+    assert load[:2] == [b"SCRIPT", b"LOAD"]
+    sha = hashlib.sha1(load[2]).hexdigest().encode()
+    assert {tuple(call[:3]) for call in calls} == {(b"EVALSHA", sha, b"1")}
+    assert len({call[3] for call in calls}) <= names
+
+
+def test_a_script_that_cannot_be_loaded_ends_the_run() -> None:
+    with serving(friendly) as server, pytest.raises(LoadError, match="could not be loaded"):
+        run_load(short(server, op="limiter"))
 
 
 def test_generator_counts_replies_that_come_in_pieces() -> None:
