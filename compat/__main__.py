@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[str, Callable[[], int]]] = {
     "rolling": ("redis-py and node-redis, retries off, while all nodes are restarted (ROUNDS=2)",
                 rolling.run),
     "apps": ("Flask, Django, rate limits and a counter", apps.run),
+    "apps-judge": ("the same on a redis-server, where they must pass too", apps.judge),
     "dashboard": ("the queries of docker's dashboard, put to a Prometheus", dashboard.run),
 }
 # Asked for by name only: they write files.

@@ -79,7 +79,7 @@ def node_modules(package: Path) -> Path:
     if npm is None:
         raise CompatError("npm is not installed")
     lock = (package / "package-lock.json").read_text(encoding="utf-8")
-    stamp = CACHE / "npm.stamp"
+    stamp = CACHE / f"{package.relative_to(HERE).as_posix().replace('/', '-')}.stamp"
     home = package / "node_modules"
     if not (is_fresh(stamp, lock) and home.is_dir()):
         CACHE.mkdir(exist_ok=True)

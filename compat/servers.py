@@ -34,10 +34,10 @@ _PATIENCE_S = 60.0
 
 
 @contextmanager
-def respdyn(nodes: int) -> Iterator[list[Server]]:
-    """So many nodes in memory, ready; all gone afterwards."""
+def respdyn(nodes: int, durability: str = "") -> Iterator[list[Server]]:
+    """So many nodes, in memory unless a durability is given, ready; all gone afterwards."""
     with tempfile.TemporaryDirectory() as directory:
-        running: Running = start(Setup(RESPDYN, nodes), Path(directory))
+        running: Running = start(Setup(RESPDYN, nodes, durability), Path(directory))
         with running:
             yield running.servers
 

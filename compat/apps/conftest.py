@@ -1,7 +1,9 @@
-"""Where the nodes are, and an empty cluster for each test."""
+"""Where the nodes are, an empty cluster for each test, and a hand that kills nodes."""
 
 import os
 import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Client
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,31 @@ NODES = [
     (host, int(port))
     for host, _, port in (one.rpartition(":") for one in os.environ["COMPAT_NODES"].split(","))
 ]
+
+
+@dataclass(frozen=True)
+class Outages:
+    """Kills a node with SIGKILL and starts it again, on its own data."""
+
+    address: str
+    key: bytes
+
+    def kill(self, number: int) -> None:
+        """The node is gone when this returns."""
+        self._order("kill", number)
+
+    def restart(self, number: int) -> None:
+        """The node takes writes again when this returns."""
+        self._order("restart", number)
+
+    def _order(self, what: str, number: int) -> None:
+        if not self.address:            # told to one redis-server: nobody is killed
+            return
+        host, _, port = self.address.rpartition(":")
+        with Client((host, int(port)), authkey=self.key) as line:
+            line.send((what, number))
+            answer = line.recv()
+        assert answer == "done", answer
 
 
 @pytest.fixture
@@ -25,3 +52,17 @@ def nodes() -> list[tuple[str, int]]:
 def urls(nodes: list[tuple[str, int]]) -> list[str]:
     """The same as URLs."""
     return [f"redis://{host}:{port}/0" for host, port in nodes]
+
+
+@pytest.fixture
+def outages() -> Outages:
+    """Who kills and restarts nodes. Does nothing where the tests run on a redis-server."""
+    return Outages(os.environ.get("COMPAT_OUTAGES", ""),
+                   os.environ.get("COMPAT_OUTAGES_KEY", "").encode())
+
+
+def node_program(name: str) -> list[str]:
+    """The command line of a program in `node/`; skips the test where npm has not been."""
+    if not os.environ.get("COMPAT_NODE"):
+        pytest.skip("npm is not installed")
+    return [os.environ["COMPAT_NODE"], str(Path(__file__).parent / "node" / name)]

@@ -1,8 +1,8 @@
-"""Django's own Redis cache, sessions kept in it, and django-ratelimit, which needs no Lua."""
+"""Django's own Redis cache, sessions kept in it, django-redis, and django-ratelimit."""
 
 import django
 import pytest
-from conftest import NODES
+from conftest import NODES, Outages
 from django.conf import settings
 
 URLS = [f"redis://{host}:{port}/1" for host, port in NODES]
@@ -14,6 +14,8 @@ settings.configure(
         # The default one is told of all nodes: it writes to the first and reads from the others.
         "default": {"BACKEND": CACHE, "LOCATION": URLS},
         **{f"node{number}": {"BACKEND": CACHE, "LOCATION": url}
+           for number, url in enumerate(URLS)},
+        **{f"django-redis{number}": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url}
            for number, url in enumerate(URLS)},
     },
     SESSION_ENGINE="django.contrib.sessions.backends.cache",
@@ -92,3 +94,37 @@ def test_the_sixth_request_within_the_hour_is_refused() -> None:
     client = Client()
     found = [client.get("/limited").status_code for _ in range(7)]
     assert found == [200] * 5 + [429] * 2
+
+
+def test_all_that_django_redis_adds() -> None:
+    one, two, three = (caches[f"django-redis{number}"] for number in range(3))
+    one.set("k", {"x": 1}, timeout=100)
+    assert two.get("k") == {"x": 1} and 0 < three.ttl("k") <= 100 and one.pttl("k") > 0
+    assert one.persist("k") and two.ttl("k") is None and three.expire("k", 50)
+    one.set_many({f"m{number}": number for number in range(20)})
+    assert two.get_many([f"m{number}" for number in range(20)])["m7"] == 7
+    assert sorted(three.keys("m*")) == sorted(one.iter_keys("m*"))
+    assert two.delete_pattern("m*") == 20
+    assert one.set("nx", 1, nx=True) and not two.set("nx", 2, nx=True)
+    one.set("n", 1)
+    assert two.incr("n") == 2 and three.decr("n") == 1 and one.incr("n", 10) == 11
+    with pytest.raises(ValueError):
+        one.incr("none")
+    with one.lock("lock", timeout=5):
+        assert not two.lock("lock", timeout=5).acquire(blocking=False)
+    assert one.sadd("s", 1, 2, 3) == 3 and two.smembers("s") == {1, 2, 3}
+    three.clear()
+    assert one.get("k") is None
+
+
+def test_sessions_go_on_while_a_node_is_killed(outages: Outages) -> None:
+    """Each visit is counted once: Django writes a session that it has read."""
+    cache0, cache2 = caches["django-redis0"], caches["django-redis2"]
+    for number in range(60):
+        if number == 15:
+            outages.kill(1)
+        if number == 40:
+            outages.restart(1)
+        here, there = (cache0, cache2) if number % 2 else (cache2, cache0)
+        assert here.get("visits", 0) == number
+        there.set("visits", number + 1, 1000)

@@ -1,13 +1,22 @@
-"""Rate limiters: the fixed window that Redis's documentation shows, and what needs Lua."""
+"""Rate limiters: the fixed window that Redis's documentation shows, limits and Flask-Limiter."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
-from limits import RateLimitItemPerMinute
+from conftest import Outages
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from limits import RateLimitItemPerHour
 from limits.storage import storage_from_string
-from limits.strategies import FixedWindowRateLimiter
+from limits.strategies import (
+    FixedWindowRateLimiter,
+    MovingWindowRateLimiter,
+    RateLimiter,
+    SlidingWindowCounterRateLimiter,
+)
 
 
 class FixedWindow:
@@ -45,8 +54,54 @@ def test_a_window_is_over(nodes: list[tuple[str, int]]) -> None:
     assert redis.Redis(*nodes[1]).keys("limit:*") == []
 
 
-def test_the_limits_package_needs_lua(urls: list[str]) -> None:
-    """Every strategy of it runs scripts, the fixed window too; it will work once there are any."""
-    limiter = FixedWindowRateLimiter(storage_from_string(urls[0]))
-    with pytest.raises(redis.ResponseError, match="unknown command"):
-        limiter.hit(RateLimitItemPerMinute(5), "ann")
+STRATEGIES = (FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_limits_package_counts_over_all_nodes(
+    strategy: type[RateLimiter], urls: list[str],
+) -> None:
+    limiters = [strategy(storage_from_string(url)) for url in urls]
+    limit = RateLimitItemPerHour(20)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda number: limiters[number % 3].hit(limit, "ann"), range(60)))
+    assert found.count(True) == 20
+    assert limiters[0].get_window_stats(limit, "ann").remaining == 0
+    assert not limiters[1].test(limit, "ann")
+    limiters[2].clear(limit, "ann")
+    assert limiters[0].hit(limit, "ann")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_hit_is_forgotten_while_a_node_is_killed(
+    strategy: type[RateLimiter], urls: list[str], outages: Outages,
+) -> None:
+    """Of an error it is not known whether it was counted; all else is."""
+    limiters = [strategy(storage_from_string(url)) for url in (urls[0], urls[2])]
+    limit = RateLimitItemPerHour(100)
+    allowed = unknown = 0
+    for number in range(150):
+        if number == 40:
+            outages.kill(1)
+        if number == 110:
+            outages.restart(1)
+        try:
+            allowed += limiters[number % 2].hit(limit, "ann")
+        except redis.RedisError as wrong:
+            print(f"{strategy.__name__}: hit {number}: {wrong}")
+            unknown += 1
+        time.sleep(0.02)
+    print(f"{strategy.__name__}: {allowed} of 100 allowed, {unknown} unknown")
+    assert 100 - unknown <= allowed <= 100
+
+
+def test_flask_limiter(urls: list[str], nodes: list[tuple[str, int]]) -> None:
+    clients = []
+    for url in urls:
+        app = Flask("limited")
+        Limiter(get_remote_address, app=app, default_limits=["5 per hour"], storage_uri=url,
+                strategy="moving-window")
+        app.route("/")(lambda: "ok")
+        clients.append(app.test_client())
+    assert [clients[number % 3].get("/").status_code for number in range(8)] == (
+        [200] * 5 + [429] * 3)
