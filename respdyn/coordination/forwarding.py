@@ -90,7 +90,7 @@ class Forwarding:
         argv = call.argv
         window_ms = link.window_ms + link.allowance_ms(sum(map(len, argv)))
         if call.hops:
-            window_ms = min(window_ms, call.until_ms - now_ms)
+            window_ms = max(0, min(window_ms, call.until_ms - now_ms))
         timeout_ms = max(1, call.deadline_ms - now_ms)
         self._number = number = self._number + 1
         call.number = number

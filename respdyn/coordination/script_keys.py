@@ -155,7 +155,11 @@ class ScriptKeys(GroupExecution):
             self._scripts.wait(partial(self._again, self._attempt))
 
     def _again(self, attempt: int) -> None:
-        if not self._is_over and attempt == self._attempt:
+        if self._is_over or attempt != self._attempt:
+            return
+        if self._now.now_ms >= self._deadline_ms:
+            self._overdue(b"")
+        else:
             self._take_all(True)
 
     def release(self) -> None:

@@ -2,7 +2,12 @@
 
 import pytest
 
-from respdyn.ring.hashing import slot_of
+from respdyn.cluster.messages import UNKNOWN
+from respdyn.cluster.terms import Terms
+from respdyn.commands.table import find
+from respdyn.coordination.borrowing import HOLD
+from respdyn.coordination.calls import Call, Continuation
+from respdyn.ring.hashing import locator, slot_of
 from tests.little import Client, Little
 
 ALL = """
@@ -132,6 +137,24 @@ def test_scripts_run_where_nodes_disagree_on_who_coordinates(script: str, is_fir
     assert little.client("B")("MGET", *keys) == [b"3"] * 2
     little.run(20)
     assert idle(little)
+
+
+def test_an_order_to_another_node_that_comes_too_late_is_sent_all_the_same() -> None:
+    """Keys are let go after the script's deadline too: on a busy machine that turn comes late."""
+    little = Little(3).ready()
+    node, peer = little["A"], little["C"].identity.node_id
+    late_ms = node.now_ms - 100
+    heard: list[bytes] = []
+    command = find([b"EVAL"])
+    assert command is not None
+    call = Call(
+        command, [HOLD, b""], 0, False, Terms(2, 2, True, 1), late_ms, 1, late_ms
+    )
+    node.dispatcher.forwarding.send(
+        call, locator(0, b"k"), peer, Continuation(heard.append)
+    )
+    little.run(20)
+    assert heard == [UNKNOWN]
 
 
 def test_a_key_is_held_while_the_script_runs_and_no_longer() -> None:
