@@ -28,12 +28,12 @@ PARTS: dict[str, tuple[str, Callable[[], int]]] = {
     "clients": ("redis-py, ioredis and node-redis while a node dies and returns", clients.run),
     "rolling": ("redis-py and node-redis, retries off, while all nodes are restarted (ROUNDS=2)",
                 rolling.run),
-    "apps": ("Flask, Django, rate limits and a counter", apps.run),
-    "apps-judge": ("the same on a redis-server, where they must pass too", apps.judge),
+    "apps": ("programs at work on three nodes, one of which is killed (TESTS=)", apps.run),
     "dashboard": ("the queries of docker's dashboard, put to a Prometheus", dashboard.run),
 }
-# Asked for by name only: they write files.
+# Asked for by name only: they write files, or judge the tests themselves.
 WRITING: dict[str, tuple[str, Callable[[], int]]] = {
+    "apps-judge": ("what apps does, on a redis-server, where it must pass too", apps.judge),
     "judge": ("write anew what redis-py's tests do on Redis", suite.judge),
     "accept-one": ("take what passes out of expected/one.txt",
                    lambda: suite.run(["one"], accept=True)),

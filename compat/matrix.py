@@ -4,6 +4,7 @@ Written from the declarations and from `redis_commands.tsv`; a test keeps page a
 (`pytest --rewrite tests/commands` writes it anew).
 """
 
+from compat import programs
 from compat.scope import NO_COUNTERPART, RedisCommand, redis_commands, why_out_of_scope
 from respdyn.commands.declare import PROMISES, Command
 from respdyn.commands.table import COMMANDS
@@ -19,6 +20,12 @@ What a command promises when several nodes work at once:
 
 """
 
+_PROGRAMS = """\
+Each at work on three nodes, its processes at nodes of their own
+([how](compat.md#applications)). What is in the last column was seen on a busy machine; a dash:
+nobody was killed.
+
+"""
 _TIES = "of members equally far COUNT may leave out others"
 # What is known to differ. A command's summary in docs/commands.md says more of what it does.
 DIFFERS = {
@@ -144,6 +151,7 @@ def render() -> str:
         f"| {_shown(name)} | {_since(here[name])} | {here[name].arity} | {here[name].promise} |\n"
         for name in own
     ]
+    parts.append("\n## Programs\n\n" + _PROGRAMS + programs.table())
     return "".join(parts)
 
 

@@ -1,1 +1,1 @@
-"""Applications on respdyn: sessions, caches, rate limits, a counter."""
+"""Programs on respdyn: queues, sessions, caches, limiters, locks, messages; and a counter."""
