@@ -125,7 +125,7 @@ def whole_of(view: View) -> Whole:
     cells = view.cells(WHOLE)
     if cells:
         found = [_unpack_whole(payload) for _, payload in cells]
-        return Whole(*(max(one[at] for one in found) for at in (1, 2, 3)))
+        return Whole(*[max(one[at] for one in found) for at in (1, 2, 3)])
     if not view.open():
         return NOTHING
     order = order_of(view)      # of a stream that was deleted while somebody added to it
