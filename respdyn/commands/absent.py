@@ -18,26 +18,9 @@ _BY_CATEGORIES: Final = (
      "module|unload"),
     ("keyspace write slow dangerous",
      "migrate"),
-    ("read stream fast",
-     "xlen"),
-    ("read stream slow",
-     "xinfo|consumers xinfo|groups xinfo|stream xpending xrange xrevrange"),
-    ("read stream slow blocking",
-     "xread"),
-    ("slow",
-     "xgroup xinfo"),
-    ("stream slow",
-     "xgroup|help xinfo|help"),
-    ("write stream fast",
-     "xack xadd xautoclaim xclaim xdel xsetid"),
-    ("write stream slow",
-     "xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|setid "
-     "xtrim"),
-    ("write stream slow blocking",
-     "xreadgroup"),
 )
 
-# By name; a subcommand is "xgroup|create", and its container is there as well.
+# By name; a subcommand is "cluster|meet".
 ABSENT: Final[dict[str, frozenset[str]]] = {
     name: frozenset(categories.split()) for categories, names in _BY_CATEGORIES
     for name in names.split()
