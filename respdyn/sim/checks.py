@@ -6,6 +6,7 @@ the copies are equal to the byte; nothing waits in any queue; walking all keys f
 
 from collections.abc import Callable
 
+from respdyn.causal.parts import flat
 from respdyn.ring.hashing import locator, slot_of_locator
 from respdyn.sim import collectors, operations
 from respdyn.sim.chance import Chance
@@ -252,7 +253,7 @@ def _has_tombstones(world: World) -> bool:
 
 
 def compare_copies(world: World, when: str = "after they were read from all replicas") -> None:
-    """All owners of a key hold the same bytes."""
+    """All owners of a key hold the same bytes, whether or not one keeps them taken apart."""
     for key, copies in _unlike(world):
         raise Wrong(
             f"copies differ {when}: " + ", ".join(
@@ -262,7 +263,11 @@ def compare_copies(world: World, when: str = "after they were read from all repl
 
 
 def _unlike(world: World) -> list[tuple[bytes, dict[bytes, str]]]:
-    """Keys whose owners hold different bytes, with these and one of those who hold them."""
+    """Keys whose owners hold different bytes, with these and one of those who hold them.
+
+    What shrinks is put together later than what grows is taken apart: between two sizes a record
+    may be in either form.
+    """
     wall_ms = EPOCH_MS + world.now_us // 1000
     found = []
     for key in _keys(world):
@@ -277,7 +282,7 @@ def _unlike(world: World) -> list[tuple[bytes, dict[bytes, str]]]:
             record, is_dead = replica.get(name), not replica.is_live(name)
             is_reduced = is_reduced and (is_dead or values.is_expired(record, wall_ms))
             # While owners collect, one may have forgotten a tombstone and another not yet.
-            copies.setdefault(b"" if is_dead and world.plan.forgets else record, host.name)
+            copies.setdefault(b"" if is_dead and world.plan.forgets else flat(record), host.name)
         if len(copies) > 1 and not (is_reduced and _fades(world, key)):
             found.append((key, copies))
     return found

@@ -51,7 +51,7 @@ TABLE: dict[str, set[str]] = {
     # clients send bytes (resp), its traitor speaks as nodes do (cluster.messages, causal.codec).
     "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values",
             "types.streams", "types.stream_groups", "resp",
-            "ring", "config", "cluster.messages", "causal.codec",
+            "ring", "config", "cluster.messages", "causal.codec", "causal.parts",
             "scripting.inline", "sessions.acl_rules"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics", "scripting", "sessions.acl_rules"},
