@@ -26,7 +26,7 @@ PYTHON = (
             "all done; a worker that hears an error when it notes what it has taken ends, and the"
             " job with it"),
     Program("rq", f"{_TWO}, results",
-            "all done but what a worker that ended had begun, which RQ gives out again later"),
+            "all done, 2 twice; what a worker that ended had begun may come minutes later"),
     Program("huey", f"{_TWO}, by list and by priority",
             "one lost in each: it was in a reply that the killed node did not send any more"),
     Program("dramatiq", _TWO, "all done, none twice"),
