@@ -76,7 +76,7 @@ class Driver:
             env={**places.clean_environment(), "PYTHONFAULTHANDLER": "1"},
         )
 
-    def hear(self, word: str) -> Any:
+    def receive(self, word: str) -> Any:
         """The next line, which must begin with this word. Raises `CompatError`.
 
         One that says nothing for too long is aborted; Python's then tells where it hung.
@@ -96,7 +96,7 @@ class Driver:
         assert self._process.stdin is not None
         self._process.stdin.write("stop\n")
         self._process.stdin.flush()
-        return self.hear("done")
+        return self.receive("done")
 
     def end(self) -> None:
         """Whatever it does."""
@@ -124,8 +124,8 @@ def _one(name: str, mode: str) -> list[str]:
         addresses = [f"{one.host}:{one.port + further}" for one in nodes]
         driver = Driver(LIBRARIES[name](mode, addresses))
         stack.callback(driver.end)
-        wrong = _judge_checks(driver.hear("checked"))
-        driver.hear("loading")
+        wrong = _judge_checks(driver.receive("checked"))
+        driver.receive("loading")
         before = _commands(nodes)
         time.sleep(CALM_S)
         calls, forwarded = (now - was for now, was in zip(_commands(nodes), before, strict=True))

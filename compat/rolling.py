@@ -42,8 +42,8 @@ def _round(number: int) -> list[str]:
                 driver = drivers[f"{name} at {home.host}"] = Driver(words)
                 stack.callback(driver.end)
         for driver in drivers.values():
-            driver.hear("checked")
-            driver.hear("loading")
+            driver.receive("checked")
+            driver.receive("loading")
         for node in nodes:
             _restart(node)
         for name, driver in drivers.items():

@@ -68,7 +68,7 @@ _EVICTION: Final = (
     "allkeys-lfu", "allkeys-random", "noeviction",
 )
 _SIGNALS: Final = ("default", "save", "nosave", "now", "force")
-_TOLD_BY_HOST: Final = "clients get announce-host and the ports, which are fixed at start"
+_FIXED_BY_HOST: Final = "clients get announce-host and the ports, which are fixed at start"
 _TLS: Final = "respdyn leaves this to OpenSSL, or uses the node's own certificate"
 
 ACCEPTED: Final[tuple[RedisSetting, ...]] = (
@@ -156,11 +156,11 @@ ACCEPTED: Final[tuple[RedisSetting, ...]] = (
                       " compiled with a modified Jemalloc like the one shipped by default with the"
                       " Redis source distribution"),
     RedisSetting("bind-source-addr", "text", "", only="the system chooses it"),
-    RedisSetting("cluster-announce-bus-port", "int", "0", 0, 65535, only=_TOLD_BY_HOST),
-    RedisSetting("cluster-announce-hostname", "hostname", "", only=_TOLD_BY_HOST),
-    RedisSetting("cluster-announce-ip", "text", "", only=_TOLD_BY_HOST),
-    RedisSetting("cluster-announce-port", "int", "0", 0, 65535, only=_TOLD_BY_HOST),
-    RedisSetting("cluster-announce-tls-port", "int", "0", 0, 65535, only=_TOLD_BY_HOST),
+    RedisSetting("cluster-announce-bus-port", "int", "0", 0, 65535, only=_FIXED_BY_HOST),
+    RedisSetting("cluster-announce-hostname", "hostname", "", only=_FIXED_BY_HOST),
+    RedisSetting("cluster-announce-ip", "text", "", only=_FIXED_BY_HOST),
+    RedisSetting("cluster-announce-port", "int", "0", 0, 65535, only=_FIXED_BY_HOST),
+    RedisSetting("cluster-announce-tls-port", "int", "0", 0, 65535, only=_FIXED_BY_HOST),
     RedisSetting("maxmemory-clients", "memory or percent", "0",
                  only="respdyn puts out no client for memory; client-output-limit bounds each"),
     RedisSetting("maxmemory-policy", "choice", "noeviction", choices=_EVICTION,

@@ -46,7 +46,7 @@ from respdyn.coordination.fallback import Fallback
 from respdyn.coordination.groups import Groups
 from respdyn.coordination.inbound import Inbound
 from respdyn.coordination.script_sender import ScriptSender
-from respdyn.hearers import Hearers
+from respdyn.handlers import StatementHandlers
 from respdyn.host import Host, NoHost
 from respdyn.local.context import LocalContext
 from respdyn.local.table import run
@@ -143,7 +143,7 @@ class Node:
         self.cleared_gossip = ClearedGossip(this)
         self.gossip = Gossip(
             this, self.membership, self.replan, lambda: self.slot_map.hold_back(self.now_ms),
-            lambda link: self.collection.told(link), self.keepers,
+            lambda link: self.collection.statement(link), self.keepers,
             TokenKeys(self.replica, self.random), self.cleared_gossip,
         )
         self.gossip.begin_again = lambda node_id: self.host.begin_again(node_id)
@@ -167,7 +167,7 @@ class Node:
         self.exchange = self.make_exchange()
         self.changes = RingChanges(
             this, self.membership, self.task_runner, self.coordinator, self.gossip,
-            lambda: self.arrival.lives.tell_all(), self.replan,
+            lambda: self.arrival.lives.send_to_all(), self.replan,
         )
         self.scrub = self.make_scrub()
         self.handoff = self.make_handoff()
@@ -195,17 +195,18 @@ class Node:
         )
         self.receiver = Receiver(
             this, self.coordinator, self.detector,
-            lambda link, item: self.hearers.heard(link, item), self.inbound.forwarded,
-            self.dispatcher.forwarding.answered, self.task_runner.asked, self.task_runner.told,
-            self.readiness.peer_stores, self.readiness.peer_has_room, self.readiness.observe,
-            self._forget_requests, self.changes.peer_began, self.arrival.lives.told,
+            lambda link, item: self.handlers.receive(link, item), self.inbound.forwarded,
+            self.dispatcher.forwarding.answered, self.task_runner.questioned,
+            self.task_runner.answered, self.readiness.peer_stores, self.readiness.peer_has_room,
+            self.readiness.observe, self._forget_requests, self.changes.peer_began,
+            self.arrival.lives.marked,
         )
         self.answers = Answers(
             this, self.coverage, self.handoff, self.exchange, self.transfer, self.collection,
             self.notifications.pubsub, self.scripts, self.tasks.health,
         )
-        self.hearers = Hearers(
-            self.counters, self.readiness.clock.heard, self.gossip, self.keepers,
+        self.handlers = StatementHandlers(
+            self.counters, self.readiness.clock.receive, self.gossip, self.keepers,
             self.cleared_gossip, self.collection, self.notifications, self.draining, self.scripts,
         )
         if self._waits_for_disk:
@@ -214,11 +215,10 @@ class Node:
 
     def make_coordinator(self) -> Coordinator:
         """The part that counts quorums."""
-        this = self.this
+        this, send = self.this, self.cleared_gossip.send_cleared
         return Coordinator(
             this.replica, this.hints, this.counters, this.settings.speculative_ms, this.stamp,
-            this.plan_for, this.link_to, self.cleared_gossip.tell_cleared, self.keepers, this.now,
-        )
+            this.plan_for, this.link_to, send, self.keepers, this.now)
 
     def make_exchange(self) -> Exchange:
         """The part that compares copies."""
@@ -242,7 +242,7 @@ class Node:
         """A client has connected to one of the listeners, "client" or "cluster"."""
         return self.sessions.open_session(address, local_address, listener, tag, self._dirty)
 
-    def lets_in_everybody(self) -> bool:
+    def lets_in_all(self) -> bool:
         """Whether a client need not say who it is."""
         return self.sessions.users.default.nopass
 
@@ -279,7 +279,7 @@ class Node:
         if up:
             link.connect(random_bits(self.random, 63) + 1)
             self.gossip.greet(link)
-            self.readiness.tell_clock(link)
+            self.readiness.send_clock(link)
             self.notifications.greet(link)
             self.scripts.greet(link)
             return
@@ -484,7 +484,7 @@ class Node:
             self.readiness.clock.is_doubted or leaves, leaves, self.link_to,
         )
         self.this.plans = plans
-        self.dispatcher.nobody_stores = bool(self.this.store_failure) and not any(
+        self.dispatcher.none_can_store = bool(self.this.store_failure) and not any(
             plan.coordinator for plan in plans[:: self.replica.width]
         )
         self.slot_map.replan(plans, ring.partitions, not self.this.store_failure, self.now_ms)
@@ -502,7 +502,7 @@ class Node:
             self.readiness.clock.note(link)
             self.gossip.greet(link)
             if self.slot_map.is_held_back(link.peer):
-                self.gossip.tell_held(link)
+                self.gossip.send_held(link)
             self.exchange.came_up(link.peer)
             self.handoff.came_up(link.peer)
 

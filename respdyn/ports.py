@@ -70,7 +70,7 @@ class ScriptHost(ABC):
     """Where scripts run: a process of their own, which may die of them.
 
     It takes batches of jobs and gives back batches of outcomes (`scripting/job`), in order, which
-    `node.scripts.heard` is told. If it dies, all that it had is lost: `node.scripts.died` is told
+    `node.scripts.receive` is told. If it dies, all that it had is lost: `node.scripts.died` is told
     at which job.
     """
 

@@ -179,7 +179,7 @@ class Little:
 
     def _drain(self, index: int, machine: Machine) -> list[tuple[int, int, list[bytes]]]:
         for frame in machine.scripts.take():
-            machine.node.scripts.heard(frame)
+            machine.node.scripts.receive(frame)
         out = machine.node.drain()
         if out.generation:
             apply(machine.disk, out.batch)

@@ -2,7 +2,7 @@
 
 Numbers and addresses of connections differ between servers, so a story says `<id 1>`, `<addr 1>`
 and `<laddr 1>`, which become what they are at the server that the story is told to; what comes back
-is put into the same words (`Cast.hear`).
+is put into the same words (`Cast.receive`).
 
 One connection more, the *prompter*, tells when all is said: a server that handles one command after
 the other has written to everybody what a command led to before it answers the second PING behind.
@@ -108,7 +108,7 @@ class Cast:
         for _ in range(2):
             self.prompt([[b"PING"]])
 
-    def hear(self, atleast: Sequence[int] = (), patience_s: float = 0.0) -> list[list[bytes]]:
+    def receive(self, atleast: Sequence[int] = (), patience_s: float = 0.0) -> list[list[bytes]]:
         """What each connection has received since, in whole replies, in those words.
 
         Waits until each has so many replies as `atleast` says, but not longer than `patience_s`.

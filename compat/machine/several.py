@@ -62,8 +62,8 @@ class Stage:
         """What all have heard since. Raises `Differs`."""
         self._theirs.settle()
         self._mine.settle()
-        theirs = self._theirs.hear()
-        mine = self._mine.hear([len(one) for one in theirs], PATIENCE_S)
+        theirs = self._theirs.receive()
+        mine = self._mine.receive([len(one) for one in theirs], PATIENCE_S)
         # A transaction runs later what was said before.
         left_out = set().union(*(unheard(words[1:]) for words in told))
         for who, (heard, other) in enumerate(zip(mine, theirs, strict=True)):

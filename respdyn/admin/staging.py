@@ -163,7 +163,7 @@ class Staging:
 
         return named([
             (b"ring-version", integer(ring.version)), (b"n", integer(following.n)),
-            (b"changes", array([text(_told(one, members)) for one in self.staged])),
+            (b"changes", array([text(_shown_state(one, members)) for one in self.staged])),
             (b"moves", integer(len(shown.moves))),
             (b"records", integer(sum(move.records for move in shown.moves))),
             (b"bytes", integer(sum(move.size for move in shown.moves))),
@@ -312,7 +312,7 @@ def _find(word: str, members: list[Member]) -> Member | None:
     return found[0] if found else None
 
 
-def _told(one: Staged, members: dict[str, Member]) -> str:
+def _shown_state(one: Staged, members: dict[str, Member]) -> str:
     """A staged change in words."""
     name = f"{one.node[:8]} ({_address(members[one.node])})" if one.node in members else one.node
     if one.kind == "replace" and one.newcomer is not None:

@@ -51,12 +51,12 @@ class ClusterStatus:
         """DYN.CLUSTER STATUS."""
         node = self._node
         ring = self._ring()
-        asked = [
+        queried = [
             member.node_id for member in ring.members
             if member.node_id == node.identity.node_id or node.link_to(member.node_id).is_up
         ]
-        answers = yield [(name, Status()) for name in asked]
-        told = dict(zip(asked, answers, strict=True))
+        answers = yield [(name, Status()) for name in queried]
+        reported = dict(zip(queried, answers, strict=True))
         progress = self._work.progress()
         facts = self._facts(ring)
         facts.moving, facts.filling = progress.moving, progress.filling + progress.unfilled
@@ -67,7 +67,7 @@ class ClusterStatus:
         )
         members = []
         for member in ring.members:
-            report = self._member(ring, member, answer_as(Health, told.get(member.node_id)))
+            report = self._member(ring, member, answer_as(Health, reported.get(member.node_id)))
             members.append(report)
             facts.nodes.append(self._judged(member, report))
         first, *more = verdict(facts)
@@ -194,21 +194,21 @@ class ClusterStatus:
         node = self._node
         slot = slot_of(key)
         plan = node.plans[slot]
-        asked = [
+        queried = [
             owner for owner in plan.owners
             if owner == node.identity.node_id or node.link_to(owner).is_up
         ]
         locator = locator_in(slot, db, key)
         stand_ins = self._coverage.stand_ins_of(plan)
-        requests: list[Request] = [(owner, Explain(locator)) for owner in asked]
+        requests: list[Request] = [(owner, Explain(locator)) for owner in queried]
         requests += [(name, Explain(locator, True)) for name, _ in stand_ins]
         answers = yield requests
-        told = dict(zip(asked, answers, strict=False))
+        reported = dict(zip(queried, answers, strict=False))
         copies = []
         for owner in plan.owners:
             role = "coordinator" if owner == plan.coordinator else "primary"
-            copies.append(self._copy(owner, role, "", told.get(owner)))
-        for (name, owner), answer in zip(stand_ins, answers[len(asked) :], strict=True):
+            copies.append(self._copy(owner, role, "", reported.get(owner)))
+        for (name, owner), answer in zip(stand_ins, answers[len(queried) :], strict=True):
             role = "coordinator" if name == plan.coordinator else "fallback"
             copies.append(self._copy(name, role, owner, answer))
         return KeyReport(key, db, slot, plan.partition, copies)

@@ -53,7 +53,7 @@ _SWAP_REFUSED = (
 
 
 @dataclass(slots=True)
-class Asked:
+class TaskCall:
     """A command that is to become a task."""
 
     name: str
@@ -98,48 +98,48 @@ class Tasks:
         if session.listener == "cluster":
             self.slot_map.look(self.node.now.now_ms)
             mine = self.slot_map.mine()
-        asked = Asked(command.name, argv, session.db, session.resp == 3, terms, mine)
-        return TASKS[command.name](self, asked)
+        call = TaskCall(command.name, argv, session.db, session.resp == 3, terms, mine)
+        return TASKS[command.name](self, call)
 
 
 # ---- keys ----
 
 
-def _scan(tasks: Tasks, asked: Asked) -> Task:
-    request = scan.parse_scan(asked.argv)
-    tag, mine = 0, asked.mine
+def _scan(tasks: Tasks, call: TaskCall) -> Task:
+    request = scan.parse_scan(call.argv)
+    tag, mine = 0, call.mine
     if mine is not None:
         tag, cursor = untag(request.cursor)
         tag, mine = tasks.slot_map.mine_for(tag)
         request = replace(request, cursor=cursor)
-    return tasks.coverage.scan(request, asked.db, asked.terms, mine, tag)
+    return tasks.coverage.scan(request, call.db, call.terms, mine, tag)
 
 
-def _keys(tasks: Tasks, asked: Asked) -> Task:
-    return tasks.coverage.keys(scan.parse_keys(asked.argv), asked.db, asked.terms, asked.mine)
+def _keys(tasks: Tasks, call: TaskCall) -> Task:
+    return tasks.coverage.keys(scan.parse_keys(call.argv), call.db, call.terms, call.mine)
 
 
-def _dbsize(tasks: Tasks, asked: Asked) -> Task:
-    return tasks.coverage.size(asked.db, asked.mine)
+def _dbsize(tasks: Tasks, call: TaskCall) -> Task:
+    return tasks.coverage.size(call.db, call.mine)
 
 
-def _randomkey(tasks: Tasks, asked: Asked) -> Task:
+def _randomkey(tasks: Tasks, call: TaskCall) -> Task:
     return tasks.coverage.random_key(
-        tasks.node.random.random(), asked.db, asked.resp3, asked.terms, asked.mine
+        tasks.node.random.random(), call.db, call.resp3, call.terms, call.mine
     )
 
 
-def _flush(tasks: Tasks, asked: Asked) -> Task:
-    scan.parse_flush(asked.argv)
-    dbs = [asked.db] if asked.name == "flushdb" else list(range(DATABASES))
-    return tasks.coverage.flush(dbs, asked.terms, asked.mine)
+def _flush(tasks: Tasks, call: TaskCall) -> Task:
+    scan.parse_flush(call.argv)
+    dbs = [call.db] if call.name == "flushdb" else list(range(DATABASES))
+    return tasks.coverage.flush(dbs, call.terms, call.mine)
 
 
-def _swapdb(tasks: Tasks, asked: Asked) -> Task:
-    for argument, place in ((asked.argv[1], "first"), (asked.argv[2], "second")):
+def _swapdb(tasks: Tasks, call: TaskCall) -> Task:
+    for argument, place in ((call.argv[1], "first"), (call.argv[2], "second")):
         if integer_of(argument) is None:
             raise ReplyError(f"ERR invalid {place} DB index")
-    if not all(0 <= int(argument) < DATABASES for argument in asked.argv[1:3]):
+    if not all(0 <= int(argument) < DATABASES for argument in call.argv[1:3]):
         raise ReplyError("ERR DB index is out of range")
     raise ReplyError(_SWAP_REFUSED)
 
@@ -147,26 +147,26 @@ def _swapdb(tasks: Tasks, asked: Asked) -> Task:
 # ---- channels ----
 
 
-def _channels(tasks: Tasks, asked: Asked) -> Task:
+def _channels(tasks: Tasks, call: TaskCall) -> Task:
     nodes = tasks.directory.reachable()
-    return pubsub_tasks.task(nodes if asked.mine is None else nodes[:1], asked.name, asked.argv)
+    return pubsub_tasks.task(nodes if call.mine is None else nodes[:1], call.name, call.argv)
 
 
 # ---- scripts ----
 
 
-def _script_exists(tasks: Tasks, asked: Asked) -> Task:
-    hashes = [argument.decode("latin-1").lower() for argument in asked.argv[2:]]
+def _script_exists(tasks: Tasks, call: TaskCall) -> Task:
+    hashes = [argument.decode("latin-1").lower() for argument in call.argv[2:]]
     known = yield from tasks.sessions.scripting.find(hashes)
     return array([integer(one) for one in known])
 
 
-def _kill(tasks: Tasks, asked: Asked) -> Task:
+def _kill(tasks: Tasks, call: TaskCall) -> Task:
     """SCRIPT KILL and FUNCTION KILL."""
-    is_function = asked.name == "function|kill"
+    is_function = call.name == "function|kill"
     nodes = tasks.directory.reachable()
     answers = yield [
-        (node, KillScript(is_function)) for node in (nodes if asked.mine is None else nodes[:1])
+        (node, KillScript(is_function)) for node in (nodes if call.mine is None else nodes[:1])
     ]
     found = {answer_as(int, one) for one in answers}
     if KILLED in found:
@@ -176,11 +176,11 @@ def _kill(tasks: Tasks, asked: Asked) -> Task:
     return error("NOTBUSY No scripts in execution right now.")
 
 
-def _function_stats(tasks: Tasks, asked: Asked) -> Task:
+def _function_stats(tasks: Tasks, call: TaskCall) -> Task:
     nodes = tasks.directory.reachable()
-    answers = yield [(node, Ran()) for node in (nodes if asked.mine is None else nodes[:1])]
+    answers = yield [(node, Ran()) for node in (nodes if call.mine is None else nodes[:1])]
     found = [one for one in (answer_as(RanFor, answer) for answer in answers) if one is not None]
-    resp3 = asked.resp3
+    resp3 = call.resp3
     shown = null(resp3)
     if found:
         longest = max(found, key=lambda one: one.ms)
@@ -200,51 +200,51 @@ def _function_stats(tasks: Tasks, asked: Asked) -> Task:
 # ---- the cluster ----
 
 
-def _explain(tasks: Tasks, asked: Asked) -> Task:
-    report = yield from tasks.status.key(asked.argv[1], asked.db)
-    return render.key(report, asked.resp3)
+def _explain(tasks: Tasks, call: TaskCall) -> Task:
+    report = yield from tasks.status.key(call.argv[1], call.db)
+    return render.key(report, call.resp3)
 
 
-def _status(tasks: Tasks, asked: Asked) -> Task:
+def _status(tasks: Tasks, call: TaskCall) -> Task:
     report = yield from tasks.status.cluster()
-    return render.cluster(report, asked.resp3)
+    return render.cluster(report, call.resp3)
 
 
-def _members(tasks: Tasks, asked: Asked) -> Task:
-    return at_once(render.members(tasks.status.members(), asked.resp3))
+def _members(tasks: Tasks, call: TaskCall) -> Task:
+    return at_once(render.members(tasks.status.members(), call.resp3))
 
 
-def _ring(tasks: Tasks, asked: Asked) -> Task:
-    return at_once(render.ring(tasks.status.ring(), asked.resp3))
+def _ring(tasks: Tasks, call: TaskCall) -> Task:
+    return at_once(render.ring(tasks.status.ring(), call.resp3))
 
 
-def _verify(tasks: Tasks, asked: Asked) -> Task:
-    return Verification(tasks.node, tasks.exchange.trees).task(asked.resp3)
+def _verify(tasks: Tasks, call: TaskCall) -> Task:
+    return Verification(tasks.node, tasks.exchange.trees).task(call.resp3)
 
 
-def _repair(tasks: Tasks, asked: Asked) -> Task:
-    return repair(tasks.node, asked.resp3)
+def _repair(tasks: Tasks, call: TaskCall) -> Task:
+    return repair(tasks.node, call.resp3)
 
 
-def _syncwait(tasks: Tasks, asked: Asked) -> Task:
-    return sync_wait(tasks.node, parse_wait(asked.argv[1]))
+def _syncwait(tasks: Tasks, call: TaskCall) -> Task:
+    return sync_wait(tasks.node, parse_wait(call.argv[1]))
 
 
-def _renew_keys(tasks: Tasks, asked: Asked) -> Task:
+def _renew_keys(tasks: Tasks, call: TaskCall) -> Task:
     """Another key proves context tokens from now on."""
     tasks.staging.check_member()
     tasks.gossip.token_keys.renew()
-    tasks.gossip.tell_keys()
+    tasks.gossip.send_keys()
     tasks.node.trace.event("token_keys_renewed")
     return at_once(OK)
 
 
-def _words(asked: Asked) -> list[str]:
+def _words(call: TaskCall) -> list[str]:
     """What follows the verb."""
-    return [word.decode("utf-8", "replace") for word in asked.argv[2:]]
+    return [word.decode("utf-8", "replace") for word in call.argv[2:]]
 
 
-TASKS: Final[dict[str, Callable[[Tasks, Asked], Task]]] = {
+TASKS: Final[dict[str, Callable[[Tasks, TaskCall], Task]]] = {
     "scan": _scan,
     "keys": _keys,
     "dbsize": _dbsize,
@@ -268,16 +268,16 @@ TASKS: Final[dict[str, Callable[[Tasks, Asked], Task]]] = {
     "dyn.cluster|ring": _ring,
     "dyn.cluster|verify": _verify,
     "dyn.cluster|repair": _repair,
-    "dyn.cluster|join": lambda tasks, asked: tasks.staging.join(_words(asked)),
-    "dyn.cluster|leave": lambda tasks, asked: tasks.staging.leave(_words(asked)),
-    "dyn.cluster|replace": lambda tasks, asked: tasks.staging.replace(_words(asked)),
-    "dyn.cluster|force-remove": lambda tasks, asked: tasks.staging.force_remove(_words(asked)),
-    "dyn.cluster|change": lambda tasks, asked: tasks.staging.change(_words(asked)),
-    "dyn.cluster|plan": lambda tasks, asked: tasks.staging.plan(asked.resp3),
-    "dyn.cluster|commit": lambda tasks, asked: tasks.staging.commit(),
-    "dyn.cluster|clear": lambda tasks, asked: tasks.staging.clear(),
+    "dyn.cluster|join": lambda tasks, call: tasks.staging.join(_words(call)),
+    "dyn.cluster|leave": lambda tasks, call: tasks.staging.leave(_words(call)),
+    "dyn.cluster|replace": lambda tasks, call: tasks.staging.replace(_words(call)),
+    "dyn.cluster|force-remove": lambda tasks, call: tasks.staging.force_remove(_words(call)),
+    "dyn.cluster|change": lambda tasks, call: tasks.staging.change(_words(call)),
+    "dyn.cluster|plan": lambda tasks, call: tasks.staging.plan(call.resp3),
+    "dyn.cluster|commit": lambda tasks, call: tasks.staging.commit(),
+    "dyn.cluster|clear": lambda tasks, call: tasks.staging.clear(),
     "dyn.cluster|renew-keys": _renew_keys,
-    "dyn.cluster|drain": lambda tasks, asked: tasks.staging.drain(_words(asked)),
+    "dyn.cluster|drain": lambda tasks, call: tasks.staging.drain(_words(call)),
 }
 
 

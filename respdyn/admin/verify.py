@@ -36,7 +36,7 @@ MOST_SUSPECTS: Final = 10_000   # keys that are looked at; more are not needed t
 SHOWN: Final = 100              # differing keys that are named
 POLL_MS: Final = 250
 STUCK_MS: Final = 60_000        # a repair without progress for so long has ended
-NOBODY: Final = b"\0"           # a digest that no record has: `Fetch` then brings digests alone
+NO_DIGEST: Final = b"\0"           # a digest that no record has: `Fetch` then brings digests alone
 
 Copies = dict[str, bytes]       # owner -> digest; b"": holds nothing
 _Steps = Generator[list[Request], list[Answer], None]
@@ -120,16 +120,16 @@ class Verification:
             if not node.admission.room(EXCHANGE):
                 wait_ms = node.admission.ready_ms(EXCHANGE) - node.now.now_ms
                 yield [Pause(max(1, wait_ms))]
-            asked = sorted(left)
-            answers = yield [(owner, Roots(left[owner][:URGENT_BATCH])) for owner in asked]
-            for owner, answer in zip(asked, answers, strict=True):
-                told = answer_as(list[bytes], answer) or []
-                for partition, root in zip(left[owner], told, strict=False):
+            queried = sorted(left)
+            answers = yield [(owner, Roots(left[owner][:URGENT_BATCH])) for owner in queried]
+            for owner, answer in zip(queried, answers, strict=True):
+                reported = answer_as(list[bytes], answer) or []
+                for partition, root in zip(left[owner], reported, strict=False):
                     roots.setdefault(partition, set()).add(root)
-                left[owner] = left[owner][len(told) :]
-                if not told:
+                left[owner] = left[owner][len(reported) :]
+                if not reported:
                     self.silent.append(owner)
-                if not told or not left[owner]:
+                if not reported or not left[owner]:
                     del left[owner]
         return sorted(partition for partition, found in roots.items() if len(found) > 1)
 
@@ -140,14 +140,14 @@ class Verification:
         trees = self._trees
         owners = [owner for owner in self.owners[partition] if owner not in self.silent]
         answers = yield [(owner, Segments(partition)) for owner in owners]
-        told = [answer_as(Leaves, answer) for answer in answers]
-        leaves = [one.leaves for one in told if one is not None]
+        reported = [answer_as(Leaves, answer) for answer in answers]
+        leaves = [one.leaves for one in reported if one is not None]
         if len(leaves) < len(owners):
-            self.silent += [o for o, one in zip(owners, told, strict=True) if one is None]
+            self.silent += [o for o, one in zip(owners, reported, strict=True) if one is None]
             return
         segments = _unlike(leaves)
         if not segments:
-            if len({repr(one.cleared) for one in told if one is not None}) > 1:
+            if len({repr(one.cleared) for one in reported if one is not None}) > 1:
                 self.cleared_differ.append(partition)
             return
         stop = (trees.slots_of(partition).stop, 0)
@@ -183,16 +183,16 @@ class Verification:
 
     def _look_at(self, chunk: list[Locator], before: dict[Locator, Copies]) -> _Steps:
         owners = sorted({owner for name in chunk for owner in before[name]})
-        asked = [owner for owner in owners if owner not in self.silent]
+        queried = [owner for owner in owners if owner not in self.silent]
         answers = yield [
-            (owner, Fetch([(name, NOBODY) for name in chunk if owner in before[name]]))
-            for owner in asked
+            (owner, Fetch([(name, NO_DIGEST) for name in chunk if owner in before[name]]))
+            for owner in queried
         ]
         now: dict[Locator, Copies] = {name: {} for name in chunk}
-        for owner, answer in zip(asked, answers, strict=True):
+        for owner, answer in zip(queried, answers, strict=True):
             names = [name for name in chunk if owner in before[name]]
-            told = answer_as(list[tuple[bytes, bytes]], answer) or []
-            for name, (digested, _) in zip(names, told, strict=False):
+            reported = answer_as(list[tuple[bytes, bytes]], answer) or []
+            for name, (digested, _) in zip(names, reported, strict=False):
                 now[name][owner] = digested
         for name, copies in now.items():
             if len(set(copies.values())) > 1:
@@ -207,18 +207,18 @@ def repair(node: ThisNode, resp3: bool) -> Task:
     assert ring is not None, "commands wait for the ring"
     here = node.identity.node_id
     members = [member.node_id for member in ring.members]
-    asked = [name for name in members if name == here or node.link_to(name).is_up]
+    queried = [name for name in members if name == here or node.link_to(name).is_up]
     left = first = -1
     repaired = 0
     starts = True
     moved_ms = node.now.now_ms
     while True:
-        answers = yield [(name, Mend(starts)) for name in asked]
+        answers = yield [(name, Mend(starts)) for name in queried]
         starts = False
-        told = [answer_as(Mending, answer) for answer in answers]
-        asked = [name for name, one in zip(asked, told, strict=True) if one is not None]
-        now = sum(one.left for one in told if one is not None)
-        repaired = sum(one.repaired for one in told if one is not None)
+        reported = [answer_as(Mending, answer) for answer in answers]
+        queried = [name for name, one in zip(queried, reported, strict=True) if one is not None]
+        now = sum(one.left for one in reported if one is not None)
+        repaired = sum(one.repaired for one in reported if one is not None)
         if now != left:
             moved_ms = node.now.now_ms
         left = now
@@ -226,7 +226,7 @@ def repair(node: ThisNode, resp3: bool) -> Task:
         if not left or node.now.now_ms - moved_ms > STUCK_MS:
             break
         yield [Pause(POLL_MS)]
-    silent = [name for name in members if name not in asked]
+    silent = [name for name in members if name not in queried]
     if left:
         verdict = f"not finished: {left} comparisons make no progress; look at DYN.CLUSTER STATUS"
     elif silent:

@@ -368,7 +368,7 @@ def joined(record: bytes, their_rows: bytes, theirs: list[Entry]) -> bytes:
         key,
     )
     if any(kind in change.counts for kind in ORDERED) and _baselines(change.key) == _baselines(key):
-        _tell(record, made)
+        _note_lineage(record, made)
     return made
 
 
@@ -376,7 +376,7 @@ def _baselines(key: list[Entry]) -> list[Entry]:
     return [entry for entry in key if entry[0] == b"r"]
 
 
-def _tell(record: bytes, made: bytes) -> None:
+def _note_lineage(record: bytes, made: bytes) -> None:
     """Say of a big map of which other it was made; but if its elements are not what they were,
     though nothing touched them: that is where baselines of the whole key changed."""
     was, became = trees_of(record), trees_of(made)

@@ -343,7 +343,7 @@ def _verify_key(
     record: bytes, at: int, end: int, edges: list[bytes]
 ) -> tuple[int, bytes, tuple[int, bool]]:
     """Form, highest clock, mark of the key entries; and whether they ask for this form."""
-    form, mark, is_asked, top = 0, 0, False, _ZERO
+    form, mark, is_wanted, top = 0, 0, False, _ZERO
     last = (b"", b"")
     while at < end:
         if at + KEY_ENTRY_BYTES > end:
@@ -362,8 +362,8 @@ def _verify_key(
         last = (element, dot)
         top = max(top, payload[:CLOCK_BYTES])
         mark ^= mark_of(element, dot, payload)
-        is_asked = is_asked or kind in KINDS
-    return form, top, (mark, is_asked)
+        is_wanted = is_wanted or kind in KINDS
+    return form, top, (mark, is_wanted)
 
 
 def _verify_inline(

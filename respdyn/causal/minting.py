@@ -34,7 +34,7 @@ class Witness(ABC):
         """What proves these intervals, for `receive`."""
 
     @abstractmethod
-    def hear(self, peer: str, body: bytes) -> None:
+    def receive(self, peer: str, body: bytes) -> None:
         """Take what a sender can prove. Raises `DamagedError`."""
 
     @abstractmethod

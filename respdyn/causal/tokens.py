@@ -102,7 +102,7 @@ class Seal:
         end = _ROWS + ROW_BYTES * count
         rows = body[_ROWS:end]
         if self._witness is not None:
-            self._witness.hear("a token", body[end:])
+            self._witness.receive("a token", body[end:])
             self._witness.check_rows(rows)
         return decode_rows(rows)
 

@@ -177,7 +177,7 @@ class Foreground:
         self._signals = 0
         self._stop_by = 0.0
         self._status = 0
-        self._is_told = False
+        self._is_reported = False
 
     def run(self) -> int:
         """The exit status: 0 after a clean stop."""
@@ -270,8 +270,8 @@ class Foreground:
             self._stop_by = time.monotonic() + STOP_S
             for node in self._nodes:
                 node.signal(signal.SIGKILL)
-        if not self._is_told and all(node.state == READY_STATE for node in self._nodes):
-            self._is_told = True
+        if not self._is_reported and all(node.state == READY_STATE for node in self._nodes):
+            self._is_reported = True
             print(banner(
                 [(node.name, node.settings, node.pid, shlex.join(node.command))
                  for node in self._nodes], program(),

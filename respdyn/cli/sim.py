@@ -111,17 +111,17 @@ def _changes(args: argparse.Namespace) -> tuple[int | None, tuple[str, ...] | No
     return args.nodes, faults
 
 
-def _outcomes(plans: Iterable[Plan], jobs: int, tells_all: bool) -> Iterator[Outcome]:
+def _outcomes(plans: Iterable[Plan], jobs: int, keeps_story: bool) -> Iterator[Outcome]:
     if jobs <= 1:
         for plan in plans:
-            yield run_plan(plan, tells_all=tells_all)
+            yield run_plan(plan, keeps_story=keeps_story)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_run_alone, ((plan, tells_all) for plan in plans), chunksize=4)
+        yield from pool.map(_run_alone, ((plan, keeps_story) for plan in plans), chunksize=4)
 
 
 def _run_alone(what: tuple[Plan, bool]) -> Outcome:
-    return run_plan(what[0], tells_all=what[1])
+    return run_plan(what[0], keeps_story=what[1])
 
 
 def _show(outcome: Outcome, with_story: bool) -> None:

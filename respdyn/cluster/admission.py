@@ -36,7 +36,7 @@ KINDS: Final = ("hints", "repair", "transfer", "exchange", "collection", "scrub"
 WEIGHTS: Final = (32, 16, 8, 4, 2, 1)
 
 WINDOW_MS: Final = 500          # between two looks at the latency
-ASKS_MS: Final = 1000           # a kind that requested room so recently has a share
+REQUESTS_MS: Final = 1000           # a kind that requested room so recently has a share
 BURST_MS: Final = 25            # at most so much of the rate is moved at once
 BURST_LEAST: Final = 64 * 1024  # and at least so many bytes of a share
 DEBT_MS: Final = 2000           # no piece is paid for longer
@@ -76,7 +76,7 @@ class Admission:
         self._now = now
         self._filled_ms = 0             # when the levels last rose
         self._level = [float(BURST_LEAST)] * len(KINDS)
-        self._asked_ms = [-ASKS_MS - 1] * len(KINDS)
+        self._requested_ms = [-REQUESTS_MS - 1] * len(KINDS)
         self._spent_before = 0
         self._window_ms = 0
         self._waits = Histogram(BOUNDS_MS)
@@ -92,7 +92,7 @@ class Admission:
 
     def room(self, kind: int) -> int:
         """How many bytes this kind may move now; 0 for none."""
-        self._asked_ms[kind] = self._now.now_ms
+        self._requested_ms[kind] = self._now.now_ms
         room = int(self._level[kind])
         if room > 0 and not self.is_held:
             return room
@@ -137,7 +137,7 @@ class Admission:
         self._filled_ms = now_ms
         if passed_ms > 0:
             for kind in range(len(KINDS)):
-                if self._level[kind] < 0 or now_ms - self._asked_ms[kind] <= ASKS_MS:
+                if self._level[kind] < 0 or now_ms - self._requested_ms[kind] <= REQUESTS_MS:
                     share = self._share(kind)
                     most = max(share * BURST_MS / 1000, BURST_LEAST)
                     if self._level[kind] < most:
@@ -149,10 +149,10 @@ class Admission:
 
     def _share(self, kind: int) -> float:
         """Bytes a second for this kind, given which others have requested room of late."""
-        since = self._now.now_ms - ASKS_MS
+        since = self._now.now_ms - REQUESTS_MS
         others = sum(
             WEIGHTS[other] for other in range(len(KINDS))
-            if other != kind and self._asked_ms[other] >= since
+            if other != kind and self._requested_ms[other] >= since
         )
         return self.rate * WEIGHTS[kind] / (WEIGHTS[kind] + others)
 

@@ -31,24 +31,24 @@ class ClearedGossip:
         for partition, dbs in sorted(node.replica.cleared.items()):
             if link.peer in node.transfers.holders(partition):
                 for db, tops in sorted(dbs.items()):
-                    self.tell_tops(link, db, partition, tops)
+                    self.send_tops(link, db, partition, tops)
 
-    def tell_cleared(self, link: Link, locator: Locator) -> None:
+    def send_cleared(self, link: Link, locator: Locator) -> None:
         """A peer holds a record that was cleared here: send it the cleared context."""
         hints, replica = self._node.hints, self._node.replica
         partition = slot_of_locator(locator) // replica.width
         tops = hints.cleared(locator) if hints.count else {}
         raise_to(tops, replica.cleared.get(partition, {}).get(locator[2], {}))
         if tops:
-            self.tell_tops(link, locator[2], partition, tops)
+            self.send_tops(link, locator[2], partition, tops)
 
-    def tell_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
+    def send_tops(self, link: Link, db: int, partition: int, tops: dict[bytes, int]) -> None:
         """Send a peer what was cleared of a partition's database."""
         if link.is_connected:
             body = msgspec.msgpack.encode((db, partition, tops))
             link.gossips.append(bulk(GOSSIP_CLEARED + body))
 
-    def heard(self, body: bytes) -> None:
+    def receive(self, body: bytes) -> None:
         """A peer's cleared context. Raises `PeerError`, `msgspec.MsgspecError`."""
         replica = self._node.replica
         db, partition, tops = msgspec.msgpack.decode(body, type=_Cleared)

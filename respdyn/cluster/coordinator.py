@@ -67,11 +67,11 @@ class Coordinator(Reads):
     def __init__(
         self, replica: Replica, hints: Hints, counters: Counters, speculative_ms: int,
         stamp: Callable[[int], Stamp], plan_for: Callable[[Locator], Plan],
-        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, Locator], None],
+        link_to: Callable[[str], Link], send_cleared: Callable[[Link, Locator], None],
         keepers: Keepers, now: Now,
     ) -> None:
         super().__init__(
-            replica, counters, speculative_ms, link_to, tell_cleared, keepers, now, plan_for
+            replica, counters, speculative_ms, link_to, send_cleared, keepers, now, plan_for
         )
         self.waits_for_disk = False
         self._hints = hints
@@ -194,7 +194,7 @@ class Coordinator(Reads):
         ops = write_round.ops
         write_round.ops = []
         if write_round.early:       # it has answered all but those that it has reported
-            for index in write_round.told:
+            for index in write_round.reported:
                 assert conflicts is not None
                 self._cover(ops[index], conflicts[index], write_round)
             return
@@ -290,7 +290,7 @@ class Coordinator(Reads):
             if write_round.is_done:
                 return
             if write_round.early == link.peer:
-                write_round.told[place] = None
+                write_round.reported[place] = None
             conflicts = write_round.conflicts = write_round.conflicts or {}
             conflicts[place] = join_records(conflicts.get(place, b""), record)
             return
@@ -312,7 +312,7 @@ class Coordinator(Reads):
         if record:
             op.joined = join_records(op.joined, record) if op.joined else record
         if read_round.is_done:      # too late for the reader, in time for the repair
-            self._reconcile(op, [link.peer] if link.peer in read_round.asked else [])
+            self._reconcile(op, [link.peer] if link.peer in read_round.requested else [])
 
     def lose(self, link: Link) -> None:
         """The peer will not answer the requests it has."""

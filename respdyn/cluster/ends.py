@@ -107,7 +107,7 @@ class Ends(Witness):
             level = level_of(identity.counter)
             self._learn(identity.actor, level, identity.links[level])
 
-    def told(self) -> bytes:
+    def statement(self) -> bytes:
         """All that is known here, for a peer's `receive`."""
         return b"".join(_STATEMENT.pack(actor, *self._proofs[actor]) for actor in self._proofs)
 
@@ -122,7 +122,7 @@ class Ends(Witness):
 
     # ---- receiving ----
 
-    def hear(self, peer: str, body: bytes) -> None:
+    def receive(self, peer: str, body: bytes) -> None:
         """What a peer can prove. Raises `DamagedError`. `peer`: "" for one that is no member."""
         if len(body) % _STATEMENT.size:
             raise DamagedError("proofs that are cut short")

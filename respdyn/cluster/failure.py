@@ -14,9 +14,10 @@ sends one (`Link.moved`). Nor is work on it: where there was one lately, twice `
 counts alone, and more for its size (decision 0035).
 
 **Cut off** is one that is silent while not even its machine's system acknowledges bytes, though
-they were sent again (`Link.unheard_ms`): no process can be so busy. It is down when that has lasted
-a quarter of `failure-timeout`, whatever delays it had before, and what it owes is sent on to others
-before that (`sent_on`, decision 0044). A cut seldom takes one alone: all others are probed then.
+they were sent again (`Link.unacknowledged_ms`): no process can be so busy. It is down when that has
+lasted a quarter of `failure-timeout`, whatever delays it had before, and what it owes is sent on to
+others before that (`sent_on`, decision 0044). A cut seldom takes one alone: all others are probed
+then.
 
 **Up** it is again only after a round trip: it has acknowledged a frame of this connection.
 
@@ -51,7 +52,7 @@ BEYOND: Final = 1.25                # times the longest silence that it has come
 LEAST_DEVIATION: Final = 1 / 18     # phi 2 is not reached before an eighth of it
 DOWN: Final = 2 / 3                 # a shorter silence may be a busy machine's, however unusual
 CUT: Final = 1 / 4                  # and a shorter one of its system may be a packet lost twice
-UNHEARD: Final = 1 / 10             # its system says nothing for so long: it is cut off
+UNACKNOWLEDGED: Final = 1 / 10             # its system says nothing for so long: it is cut off
 LATE: Final = 1 / 4                 # an answer that took longer is a bad one
 LATER: Final = 1 / 20               # answers that take longer lately, and `TIMES` as long as usual
 TIMES: Final = 4.0
@@ -71,8 +72,16 @@ class Evidence:
     """What is known of one peer."""
 
     __slots__ = (
-        "answers", "delays", "deprioritized_until_ms", "flaps", "is_silent", "is_told", "pace",
-        "silent_until_ms", "was_silent", "worst_ms",
+        "answers",
+        "delays",
+        "deprioritized_until_ms",
+        "flaps",
+        "is_reported",
+        "is_silent",
+        "pace",
+        "silent_until_ms",
+        "was_silent",
+        "worst_ms",
     )
 
     def __init__(self, least_deviation_ms: float) -> None:
@@ -83,7 +92,7 @@ class Evidence:
         self.flaps = 0
         self.was_silent = False         # when it was lost last
         self.is_silent = False          # it has not spoken since
-        self.is_told = False            # and that was reported
+        self.is_reported = False            # and that was reported
         self.silent_until_ms = 0        # and a little longer
         self.deprioritized_until_ms = 0
 
@@ -103,7 +112,7 @@ class FailureDetector:
         self._reordered = reordered
         self._fell_silent = fell_silent
         self.cut_off: dict[str, Link] = {}      # silent, and their systems as well
-        self._asks_all = False                  # one is, newly: a cut seldom takes one alone
+        self._probes_all = False                  # one is, newly: a cut seldom takes one alone
         self._evidence: dict[str, Evidence] = {}
         self._pauses: deque[tuple[int, int]] = deque(maxlen=PAUSES_MOST)   # (end, length)
         self._last_look_ms = 0
@@ -120,9 +129,9 @@ class FailureDetector:
         slept_ms = now_ms - max(read_ms, self.next_deadline()) - int(PAUSE * self._timeout_ms)
         if read_ms and slept_ms > 0:
             self._pauses.append((now_ms, slept_ms))
-        if now_ms >= self._next_beat_ms or self._asks_all:
+        if now_ms >= self._next_beat_ms or self._probes_all:
             self._next_beat_ms = now_ms + self._heartbeat_ms
-            self._asks_all = False
+            self._probes_all = False
             for link in links:
                 if link.is_connected:
                     link.wants_beat = True
@@ -141,7 +150,7 @@ class FailureDetector:
             since_ms = link.silent_since_ms()
             if link.is_up and since_ms is not None:
                 pause = LOOK
-                since_ms = max(since_ms, link.heard_ms)     # it works on what is before that one
+                since_ms = max(since_ms, link.received_ms)     # it works on what is before that one
                 self._judge(link, evidence, self._age(since_ms, read_ms), now_ms)
         self._next_look_ms = now_ms + max(1, int(pause * self._timeout_ms))
         self._deprioritize(links, now_ms)
@@ -150,10 +159,10 @@ class FailureDetector:
         """A peer owes an answer for so long."""
         phi = evidence.delays.phi(silence_ms)
         most_ms = self._timeout_ms
-        is_unheard = link.unheard_ms >= UNHEARD * most_ms
-        is_gone = link.unheard_ms >= CUT * most_ms      # no habit of the process explains that
+        is_cut_off = link.unacknowledged_ms >= UNACKNOWLEDGED * most_ms
+        is_gone = link.unacknowledged_ms >= CUT * most_ms   # no habit of the process explains that
         is_beyond_doubt = (
-            (phi >= PHI_DOWN or is_gone) and silence_ms >= (CUT if is_unheard else DOWN) * most_ms
+            (phi >= PHI_DOWN or is_gone) and silence_ms >= (CUT if is_cut_off else DOWN) * most_ms
             and silence_ms > BEYOND * evidence.delays.worst_ms()
         )
         if now_ms < link.bulk_ms + BULK * most_ms:
@@ -166,20 +175,20 @@ class FailureDetector:
         elif phi >= PHI_SILENT:
             evidence.silent_until_ms = now_ms + DEPRIORITIZED * self._timeout_ms
             evidence.is_silent = True
-            if is_unheard and link.peer not in self.cut_off:
+            if is_cut_off and link.peer not in self.cut_off:
                 self.cut_off[link.peer] = link
-                self._asks_all = True
+                self._probes_all = True
 
-    def heard(self, link: Link, sent_ms: int, oldest_ms: int, now_ms: int) -> None:
+    def receive(self, link: Link, sent_ms: int, oldest_ms: int, now_ms: int) -> None:
         """The peer has acknowledged frames, the newest sent at `sent_ms`, the oldest before."""
-        link.heard_ms = now_ms
-        link.unheard_ms = 0
+        link.received_ms = now_ms
+        link.unacknowledged_ms = 0
         if link.peer in self.cut_off:
             del self.cut_off[link.peer]
         link.round_trip_ms += (now_ms - sent_ms - link.round_trip_ms) / 8
         link.window_ms = max(SHORTEST_WINDOW_MS, int(4 * link.round_trip_ms))
         evidence = self._of(link)
-        evidence.is_silent = evidence.is_told = False
+        evidence.is_silent = evidence.is_reported = False
         delay_ms = self._age(oldest_ms, now_ms)
         if link.is_up:
             evidence.worst_ms = max(evidence.worst_ms, delay_ms)
@@ -234,7 +243,7 @@ class FailureDetector:
             evidence = self._of(link)
             was_short = now_ms - link.changed_ms < UNSTEADY * self._timeout_ms
             evidence.flaps = min(evidence.flaps + 1, 10) if was_short and link.changed_ms else 0
-            evidence.was_silent = evidence.is_silent = evidence.is_told = False
+            evidence.was_silent = evidence.is_silent = evidence.is_reported = False
             evidence.silent_until_ms = 0
             self.cut_off.pop(link.peer, None)
             evidence.pace.forget()
@@ -275,8 +284,8 @@ class FailureDetector:
                 else:
                     self._trace.event("peer_deprioritized_no_more", peer=link.peer[:8])
             evidence = self._of(link)
-            if evidence.is_silent and not evidence.is_told and sick.get(link.peer) == SILENT:
-                evidence.is_told = True
+            if evidence.is_silent and not evidence.is_reported and sick.get(link.peer) == SILENT:
+                evidence.is_reported = True
                 fell_silent.append(link.peer)
         if has_changed:
             self._reordered()

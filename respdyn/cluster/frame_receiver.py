@@ -48,13 +48,13 @@ class Receiver:
         gossip: Callable[[Link, bytes], None],
         forwarded: Callable[[Link, list[bytes], int, int], int],
         answered: Callable[[Link, int, bytes], None],
-        asked: Callable[[Link, bytes], None],
-        told: Callable[[Link, bytes], None],
+        on_request: Callable[[Link, bytes], None],
+        on_response: Callable[[Link, bytes], None],
         storing_changed: Callable[[Link, bool], None],
         room_changed: Callable[[Link, bool], None],
         observe_clock: Callable[[Link, int], None],
         forget_requests: Callable[[Link], None],
-        peer_began: Callable[[Link], None], told_mark: Callable[[Link, int], None],
+        peer_began: Callable[[Link], None], on_mark: Callable[[Link, int], None],
     ) -> None:
         self._now = node.now
         self.can_store = True
@@ -69,20 +69,20 @@ class Receiver:
         self._gossip = gossip
         self._forwarded = forwarded
         self._answered = answered
-        self._asked = asked
-        self._told = told
+        self._on_request = on_request
+        self._on_response = on_response
         self._storing_changed = storing_changed
         self._room_changed = room_changed
         self._observe_clock = observe_clock
         self._forget_requests = forget_requests
         self._peer_began = peer_began
-        self._told_mark = told_mark
+        self._on_mark = on_mark
 
     def frame(self, link: Link, items: list[bytes]) -> None:
         """Apply one frame. Raises `PeerError` when it breaks the protocol."""
         (
             _, flags, epoch, number, ack_epoch, applied, durable, clock, peer_now_ms, echo_ms, mark,
-            verifies, feedbacks, stores, differs, forwards, answers, asks, responses, gossips,
+            verifies, feedbacks, stores, differs, forwards, answers, requests, responses, gossips,
         ) = read_header(items)
         if epoch != link.peer_epoch and epoch not in link.old_epochs:
             self._forget_requests(link)
@@ -96,15 +96,15 @@ class Receiver:
         link.strays = 0
         if number > link.peer_number + 1:
             raise PeerError(f"frame {number} came after frame {link.peer_number}")
-        heard_ms = max(link.peer_epoch_ms, echo_ms if echo_ms <= self._now.now_ms else 0)
-        if self._now.now_ms - heard_ms > self.message_max_age_ms:
+        received_ms = max(link.peer_epoch_ms, echo_ms if echo_ms <= self._now.now_ms else 0)
+        if self._now.now_ms - received_ms > self.message_max_age_ms:
             # It may bring what was deleted meanwhile, and the deletion forgotten (`collect`).
-            raise PeerError(f"a frame that may be {self._now.now_ms - heard_ms} ms old")
+            raise PeerError(f"a frame that may be {self._now.now_ms - received_ms} ms old")
         end_verifies = 1 + 2 * verifies
         end_feedbacks = end_verifies + 2 * feedbacks
         end_stores = end_feedbacks + 2 * stores
         end_differs = end_stores + 2 * differs
-        start_tail = len(items) - 2 * answers - asks - responses - gossips
+        start_tail = len(items) - 2 * answers - requests - responses - gossips
         if start_tail < end_differs + 2 * forwards:
             raise PeerError("a frame with fewer items than its header says")
         self._counters.frames_received += 1
@@ -126,11 +126,11 @@ class Receiver:
         if not link.is_member and len(items) - 1 != gossips:
             raise PeerError("no member of this cluster: it may greet, and nothing else")
         if mark > link.mark:
-            self._told_mark(link, mark)
+            self._on_mark(link, mark)
         for at in range(end_stores, end_differs, 2):
             record = items[at + 1]
             if record:
-                self._check(record, self._replica.check_told)
+                self._check(record, self._replica.check_received)
             self._coordinator.differ(link, items[at], record)
         # Before the acknowledgement: what the peer could not store is no copy.
         if link.can_store == bool(flags & FLAG_CANNOT_STORE):
@@ -164,10 +164,10 @@ class Receiver:
                 for answered in decode_numbers(items[at]):
                     self._answered(link, answered, reply)
             at += 2
-        for item in items[at : at + asks]:
-            self._asked(link, item)
-        for item in items[at + asks : at + asks + responses]:
-            self._told(link, item)
+        for item in items[at : at + requests]:
+            self._on_request(link, item)
+        for item in items[at + requests : at + requests + responses]:
+            self._on_response(link, item)
 
     def end_turn(self, generation: int) -> None:
         """The turn ends: links whose frames changed something wait for this batch (0: none)."""
@@ -192,7 +192,7 @@ class Receiver:
             oldest_ms = link.silent_since_ms()
             newest = link.applies(applied)
             if newest is not None and oldest_ms is not None:
-                self._detector.heard(link, newest.sent_ms, oldest_ms, self._now.now_ms)
+                self._detector.receive(link, newest.sent_ms, oldest_ms, self._now.now_ms)
         if durable > link.durable:
             link.durable = durable
         self._coordinator.latencies.whom = link.peer
@@ -205,7 +205,7 @@ class Receiver:
         may lie below.
         """
         slots = self._replica.slots
-        told: set[bytes] = set()
+        cleared_sent: set[bytes] = set()
         for at in range(1, end, 2):
             locator, theirs = items[at], items[at + 1]
             if not is_locator(locator):
@@ -219,9 +219,9 @@ class Receiver:
             if record or theirs:
                 position = POSITION.pack(number, IN_VERIFY, (at - 1) // 2)
                 link.differs.append(pair(position, stub(record)))
-                if theirs and self._replica.cleared and locator[:3] not in told:
-                    told.add(locator[:3])
-                    self._coordinator.tell_cleared(link, locator)
+                if theirs and self._replica.cleared and locator[:3] not in cleared_sent:
+                    cleared_sent.add(locator[:3])
+                    self._coordinator.send_cleared(link, locator)
 
     def _probed(
         self, link: Link, number: int, index: int, name: bytes, theirs: bytes
@@ -233,7 +233,7 @@ class Receiver:
         record = join_records(self._hints.seen(locator), self._replica.get(locator))
         is_cleared = bool(theirs and self._hints.count and self._hints.cleared(locator))
         if is_cleared:
-            self._coordinator.tell_cleared(link, locator)
+            self._coordinator.send_cleared(link, locator)
         if is_cleared or (record and digest(record) != theirs):
             link.differs.append(pair(POSITION.pack(number, IN_VERIFY, index), flat(record)))
 

@@ -11,8 +11,8 @@ has others keep a write announces that too, in the frame that goes ahead of its 
 whose client has written knows the keepers before the client can read. Such hearsay is believed for
 `believed_ms`; by then the keeper has announced it itself, or cannot be reached.
 
-While no node keeps anything for an owner that is up, `asked` is empty, and that is all that a read
-looks at.
+While no node keeps anything for an owner that is up, `by_partition` is empty, and that is all that
+a read looks at.
 
 Source: Dynamo 4.6; decision 0029.
 """
@@ -29,7 +29,7 @@ from respdyn.cluster.now import Now
 from respdyn.cluster.timeouts import NEVER
 from respdyn.errors import PeerError
 
-NOBODY: Final[tuple[str, ...]] = ()
+NO_KEEPERS: Final[tuple[str, ...]] = ()
 _ID_BYTES: Final = 20
 _PARTITIONS_MOST: Final = 1 << 14
 
@@ -42,7 +42,7 @@ class Keepers:
     ) -> None:
         # By partition: the peers that are up and keep something for an owner that is up, or for
         # this node. Partitions without any are left out.
-        self.asked: dict[int, tuple[str, ...]] = {}
+        self.by_partition: dict[int, tuple[str, ...]] = {}
         self.news: dict[tuple[bytes, bytes, int], None] = {}    # hearsay to pass on
         self._now = now
         self._here = here
@@ -57,11 +57,11 @@ class Keepers:
 
     def of(self, partition: int) -> tuple[str, ...]:
         """The peers to ask about a partition."""
-        return self.asked.get(partition, NOBODY)
+        return self.by_partition.get(partition, NO_KEEPERS)
 
     def must_ask(self, partition: int) -> bool:
         """Whether owners alone do not know all of a partition that was acknowledged."""
-        return partition in self.asked or (
+        return partition in self.by_partition or (
             self.hints.count > 0 and self.hints.keeps(partition)
         )
 
@@ -78,7 +78,7 @@ class Keepers:
     def greet(self, link: Link) -> None:
         """Send a peer all that is kept here."""
         places = [(owner, partition, True) for owner, partition in self.hints.places()]
-        _tell((link,), GOSSIP_KEEPS, (True, places))
+        _send((link,), GOSSIP_KEEPS, (True, places))
 
     def turn_ends(self) -> None:
         """Send all peers what is new."""
@@ -88,17 +88,17 @@ class Keepers:
         changed = self.hints.changed
         if changed:
             now = self.hints.places()
-            _tell(links, GOSSIP_KEEPS, (False, [(*place, place in now) for place in changed]))
+            _send(links, GOSSIP_KEEPS, (False, [(*place, place in now) for place in changed]))
             changed.clear()
         if self.news:
-            _tell(links, GOSSIP_GAVE, list(self.news))
+            _send(links, GOSSIP_GAVE, list(self.news))
             self.news.clear()
 
     # ---- receiving ----
 
-    def heard(self, link: Link, body: bytes) -> None:
+    def receive(self, link: Link, body: bytes) -> None:
         """A peer's statement of what it keeps. Raises `msgspec.MsgspecError`, `PeerError`."""
-        is_all, told = msgspec.msgpack.decode(
+        is_all, reported = msgspec.msgpack.decode(
             body, type=tuple[bool, list[tuple[bytes, int, bool]]]
         )
         parts = self._kept.setdefault(link.peer, {})
@@ -106,7 +106,7 @@ class Keepers:
         if is_all:
             touched.update(dict.fromkeys(parts))
             parts.clear()
-        for owner, partition, is_kept in told:
+        for owner, partition, is_kept in reported:
             _check(owner, partition)
             touched[partition] = None
             if is_kept:
@@ -118,10 +118,10 @@ class Keepers:
         for partition in touched:
             self._look(partition)
 
-    def heard_gave(self, body: bytes) -> None:
+    def receive_gave(self, body: bytes) -> None:
         """A peer has had others keep something. Raises as `receive`."""
-        told = msgspec.msgpack.decode(body, type=list[tuple[bytes, bytes, int]])
-        for keeper, owner, partition in told:
+        reported = msgspec.msgpack.decode(body, type=list[tuple[bytes, bytes, int]])
+        for keeper, owner, partition in reported:
             _check(owner, partition)
             _check(keeper, partition)
             name = keeper.hex()
@@ -145,10 +145,10 @@ class Keepers:
         known = set(members)
         for keeper in [name for name in self._kept if name not in known]:
             del self._kept[keeper]
-        self.asked.clear()
+        self.by_partition.clear()
         for parts in list(self._kept.values()):
             for partition in parts:
-                if partition not in self.asked:
+                if partition not in self.by_partition:
                     self._look(partition)
 
     def tick(self) -> None:
@@ -170,17 +170,17 @@ class Keepers:
 
     def _look(self, partition: int) -> None:
         """Find out whom to ask about a partition."""
-        asked = tuple(sorted(
+        found = tuple(sorted(
             keeper for keeper, parts in self._kept.items()
             if self._is_up(keeper) and any(
                 owner.hex() == self._here or self._is_up(owner.hex())
                 for owner in parts.get(partition, ())
             )
         ))
-        if not asked:
-            self.asked.pop(partition, None)
-        elif self.asked.get(partition) != asked:
-            self.asked[partition] = asked
+        if not found:
+            self.by_partition.pop(partition, None)
+        elif self.by_partition.get(partition) != found:
+            self.by_partition[partition] = found
 
     def _is_up(self, name: str) -> bool:
         link = self.links.get(name)
@@ -200,7 +200,7 @@ def _check(name: bytes, partition: int) -> None:
         raise PeerError("hints for a node or of a partition that cannot be")
 
 
-def _tell(links: Iterable[Link], kind: bytes, what: object) -> None:
+def _send(links: Iterable[Link], kind: bytes, what: object) -> None:
     said = bulk(kind + msgspec.msgpack.encode(what))
     for link in links:
         if link.is_connected and link.is_member:

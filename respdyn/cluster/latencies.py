@@ -24,8 +24,8 @@ class Latencies:
     def __init__(self, waited: Callable[[int, int], None]) -> None:
         self._waited = waited
         # Called for each wait that long: its name among the latency events, and milliseconds.
-        self.tell: Callable[[str, int], None] = lambda kind, took_ms: None
-        self.tell_ms = NEVER
+        self.note_wait: Callable[[str, int], None] = lambda kind, took_ms: None
+        self.log_ms = NEVER
         # The peer whose answer, or want of one, last filled waiters in this turn; or "".
         self.whom = ""
         self.reset()
@@ -58,8 +58,8 @@ class Latencies:
             histogram.total += 1000 * took_ms * times
         else:
             histogram.observe_many(1000 * took_ms, times)
-        if took_ms >= self.tell_ms:
-            self.tell(kind, took_ms)
+        if took_ms >= self.log_ms:
+            self.note_wait(kind, took_ms)
 
     def rows(self) -> Iterator[tuple[str, str, Histogram]]:
         """Operation, role and histogram."""

@@ -122,7 +122,7 @@ class Link:
         self.number = 0                   # of the last frame with content
         self.applied = 0                  # the peer's acknowledgements of our frames
         self.durable = 0
-        self.heard_ms = 0                 # when the peer last acknowledged something new
+        self.received_ms = 0                 # when the peer last acknowledged something new
         self.round_trip_ms = 0.0          # smoothed
         self.window_ms = SHORTEST_WINDOW_MS   # for how long a forwarded command may be begun
         self.unapplied: deque[Flight] = deque()
@@ -130,7 +130,7 @@ class Link:
         self.sealed = self.arrived = 0    # bytes of this connection, and of them at the peer
         self.moved_ms = 0                 # when some of many bytes last arrived there
         self.coming_ms = 0                # when the last part of an unfinished frame of its came
-        self.unheard_ms = 0               # for so long its machine has acknowledged none of them
+        self.unacknowledged_ms = 0        # for so long its machine has acknowledged none of them
         self.bulk_ms = -UNKNOWN_MS        # when there was a great frame, here or there, last
         # Of frames that took their time on the way and were applied: when they had arrived.
         self.arrivals: deque[tuple[int, int]] = deque(maxlen=ARRIVALS_MOST)
@@ -184,7 +184,7 @@ class Link:
         self.is_connected = True
         self.epoch = epoch
         self.number = self.applied = self.durable = 0
-        self.sealed = self.arrived = self.unheard_ms = 0
+        self.sealed = self.arrived = self.unacknowledged_ms = 0
         self.arrivals.clear()
         self.refused.clear()
         self.wants_beat = True

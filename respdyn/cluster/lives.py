@@ -157,16 +157,16 @@ class Lives:
 
     # ---- others ----
 
-    def tell(self, link: Link) -> None:
+    def send(self, link: Link) -> None:
         """Say who this node is, on a new connection or in a new life."""
         if link.is_connected:
             life = Life(self._identity.actor, self._began, self._run)
             link.gossips.append(bulk(GOSSIP_LIFE + msgspec.msgpack.encode(life)))
 
-    def tell_all(self) -> None:
+    def send_to_all(self) -> None:
         """A new life has begun."""
         for _, link in sorted(self._links.items()):
-            self.tell(link)
+            self.send(link)
 
     def answer(self, link: Link) -> None:
         """Say what is remembered of a peer that has said who it is."""
@@ -178,17 +178,17 @@ class Lives:
         word = Word(link.life, link.run, link.is_past, up)
         link.gossips.append(bulk(GOSSIP_KNOWN + msgspec.msgpack.encode(word)))
 
-    def heard(self, link: Link, item: bytes) -> None:
+    def receive(self, link: Link, item: bytes) -> None:
         """A peer's statement of one of these two kinds. Raises `PeerError`."""
         try:
             if item[:1] == GOSSIP_LIFE:
-                self._heard_life(link, msgspec.msgpack.decode(item[1:], type=Life))
+                self._receive_life(link, msgspec.msgpack.decode(item[1:], type=Life))
             else:
-                self._heard_word(link, msgspec.msgpack.decode(item[1:], type=Word))
+                self._receive_word(link, msgspec.msgpack.decode(item[1:], type=Word))
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed statement: {wrong}") from wrong
 
-    def _heard_life(self, link: Link, life: Life) -> None:
+    def _receive_life(self, link: Link, life: Life) -> None:
         if len(life.actor) != 16:
             raise PeerError("an actor that is none")
         peer = link.peer
@@ -226,13 +226,13 @@ class Lives:
         ):
             known.mark = link.mark
 
-    def told(self, link: Link, mark: int) -> None:
+    def marked(self, link: Link, mark: int) -> None:
         """A peer's frame has a higher mark than before."""
         link.mark = mark
         if link.peer in self._known:
             self._changed.add(link.peer)
 
-    def _heard_word(self, link: Link, word: Word) -> None:
+    def _receive_word(self, link: Link, word: Word) -> None:
         if word.run != self._run:
             return                  # about an earlier run: it does not know of this one yet
         link.sees = None if word.up is None else frozenset(word.up)

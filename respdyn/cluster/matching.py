@@ -67,25 +67,25 @@ def match(
     """
     admission = node.admission
     (raw,) = yield [(peer, Compare(locator, []))]
-    told = answer_as(Compared, raw)
+    reported = answer_as(Compared, raw)
     record = node.replica.get(locator)
-    if told is None or not _is_sound(told.rows):
+    if reported is None or not _is_sound(reported.rows):
         return False
-    if digest(record) == told.digest:
+    if digest(record) == reported.digest:
         return True
-    left = cut_rows(unite_rows(rows_of(record), told.rows), SPANS)
+    left = cut_rows(unite_rows(rows_of(record), reported.rows), SPANS)
     while left:
         some, left = left[:SPANS], left[SPANS:]
         while not is_hasty and not admission.room(work):
             yield [Pause(max(1, admission.ready_ms(work) - node.now.now_ms))]
         (raw,) = yield [(peer, Compare(locator, some))]
-        told = answer_as(Compared, raw)
-        if told is None or len(told.sums) != len(some):
+        reported = answer_as(Compared, raw)
+        if reported is None or len(reported.sums) != len(some):
             return False
         record = node.replica.get(locator)
         admission.spend(work, cost(len(some), 32 * len(some)))
         finer: list[bytes] = []
-        for span, (theirs, count) in zip(some, told.sums, strict=True):
+        for span, (theirs, count) in zip(some, reported.sums, strict=True):
             ours, mine = parts.sum_of(record, span)
             if ours == theirs:
                 continue
@@ -104,24 +104,24 @@ def _trade(
     replica, link = node.replica, node.link_to(peer)
     while span:
         (raw,) = yield [(peer, Piece(locator, span))]
-        told = answer_as(Pieced, raw)
-        if told is None or not told.covered or not _is_sound(told.covered):
+        reported = answer_as(Pieced, raw)
+        if reported is None or not reported.covered or not _is_sound(reported.covered):
             return False
-        rest = minus_rows(span, told.covered)
+        rest = minus_rows(span, reported.covered)
         if rest == span or node.store_failure:
             return False
         joined = replica.get(locator)
-        if told.record:
+        if reported.record:
             try:
-                replica.check(told.record)
+                replica.check(reported.record)
             except DamagedError:
                 return False
-            joined = replica.receive(locator, told.record)
-        ours = restricted(joined, told.covered) if joined else b""
-        if rows_of(ours) and ours != told.record and link.is_connected and link.can_store:
+            joined = replica.receive(locator, reported.record)
+        ours = restricted(joined, reported.covered) if joined else b""
+        if rows_of(ours) and ours != reported.record and link.is_connected and link.can_store:
             link.stores.append(pair(locator, ours))
             node.admission.spend(work, cost(1, len(ours)))
-        node.admission.spend(work, cost(1, len(told.record)))
+        node.admission.spend(work, cost(1, len(reported.record)))
         node.counters.pieces_matched += 1
         span = rest
     return True

@@ -97,7 +97,7 @@ class Plan:
         self.sizes: tuple[int, int, int, int] | None = None
 
     def place_of(self, node_id: str) -> bytes:
-        """Whether a node is the first of the owners: b"1" or b"0" (`Command.tells_place`)."""
+        """Whether a node is the first of the owners: b"1" or b"0" (`Command.wants_place`)."""
         return b"1" if self.owners[:1] == (node_id,) else b"0"
 
     def may_be_last(self, terms: Terms) -> bool:

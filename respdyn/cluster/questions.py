@@ -30,13 +30,13 @@ Highest = dict[bytes, int]                              # of each actor's counte
 Entries = list[tuple[Db, Partition, Highest]]
 
 
-class Asked(msgspec.Struct, frozen=True, array_like=True):
+class QuestionStruct(msgspec.Struct, frozen=True, array_like=True):
     """What all questions have."""
 
     stores: ClassVar[bool] = False      # its answer waits until what it stored is on the disk
 
 
-class Scan(Asked, frozen=True, tag="scan"):
+class Scan(QuestionStruct, frozen=True, tag="scan"):
     """Names in an order that never changes, from a position on."""
 
     db: Db
@@ -47,50 +47,50 @@ class Scan(Asked, frozen=True, tag="scan"):
     hinted: bool = False      # among what is kept for others, not among what is owned
 
 
-class Count(Asked, frozen=True, tag="count"):
+class Count(QuestionStruct, frozen=True, tag="count"):
     """How many live keys of a database each partition here has."""
 
     db: Db
 
 
-class Tops(Asked, frozen=True, tag="tops"):
+class Tops(QuestionStruct, frozen=True, tag="tops"):
     """What some partitions have seen, as the highest counter of each actor."""
 
     dbs: list[Db]
     partitions: list[Partition]
 
 
-class Clear(Asked, frozen=True, tag="clear"):
+class Clear(QuestionStruct, frozen=True, tag="clear"):
     """Raise cleared contexts: (database, partition, actor -> counter)."""
 
     stores: ClassVar[bool] = True
     entries: Entries
 
 
-class Explain(Asked, frozen=True, tag="explain"):
+class Explain(QuestionStruct, frozen=True, tag="explain"):
     """What a replica holds under a locator."""
 
     locator: Locator
     hinted: bool = False      # what it keeps for others, not what it owns
 
 
-class Status(Asked, frozen=True, tag="status"):
+class Status(QuestionStruct, frozen=True, tag="status"):
     """How a node is."""
 
 
-class Roots(Asked, frozen=True, tag="roots"):
+class Roots(QuestionStruct, frozen=True, tag="roots"):
     """The roots of some partitions' hash trees. Fewer may be answered, from the front."""
 
     partitions: list[Partition]
 
 
-class Segments(Asked, frozen=True, tag="segments"):
+class Segments(QuestionStruct, frozen=True, tag="segments"):
     """The leaves of a partition's hash tree, and its cleared context."""
 
     partition: Partition
 
 
-class Keys(Asked, frozen=True, tag="keys"):
+class Keys(QuestionStruct, frozen=True, tag="keys"):
     """Locators and digests in some segments of a partition, from a position on."""
 
     partition: Partition
@@ -99,33 +99,33 @@ class Keys(Asked, frozen=True, tag="keys"):
     place: Place
 
 
-class Fetch(Asked, frozen=True, tag="fetch"):
+class Fetch(QuestionStruct, frozen=True, tag="fetch"):
     """Some keys' digests now, and the records whose digest is still the one given."""
 
     names: Names
 
 
-class Compare(Asked, frozen=True, tag="compare"):
+class Compare(QuestionStruct, frozen=True, tag="compare"):
     """What this node says of some spans of a key's dots, in short; see `matching`."""
 
     locator: Locator
     spans: list[bytes]
 
 
-class Piece(Asked, frozen=True, tag="piece"):
+class Piece(QuestionStruct, frozen=True, tag="piece"):
     """What this node says of the first dots of a span."""
 
     locator: Locator
     span: bytes
 
 
-class Mend(Asked, frozen=True, tag="mend"):
+class Mend(QuestionStruct, frozen=True, tag="mend"):
     """Compare all copies with everybody, from now on if `starts`: how far is that?"""
 
     starts: bool
 
 
-class Listening(Asked, frozen=True, tag="listening"):
+class Listening(QuestionStruct, frozen=True, tag="listening"):
     """Which channels or patterns are listened to, or how many listen to each of `names`."""
 
     kind: Annotated[int, Meta(ge=0, le=2)]
@@ -133,14 +133,14 @@ class Listening(Asked, frozen=True, tag="listening"):
     names: list[bytes] | None = None
 
 
-class Held(Asked, frozen=True, tag="held"):
+class Held(QuestionStruct, frozen=True, tag="held"):
     """What a node holds of a key: whether that is more than a part (it is an owner, or keeps the
     whole key for one), the record, and what it knows to be cleared of the key's database."""
 
     locator: Locator
 
 
-class ClearHint(Asked, frozen=True, tag="clearhint"):
+class ClearHint(QuestionStruct, frozen=True, tag="clearhint"):
     """Keep cleared contexts for an owner that is missing: as in `Clear`."""
 
     stores: ClassVar[bool] = True
@@ -148,7 +148,7 @@ class ClearHint(Asked, frozen=True, tag="clearhint"):
     entries: Entries
 
 
-class Deliver(Asked, frozen=True, tag="deliver"):
+class Deliver(QuestionStruct, frozen=True, tag="deliver"):
     """Hints for the node that is asked: name, since when they were kept (ms since 1970), content.
 
     Answered once they are as durable as the policy promises.
@@ -158,17 +158,17 @@ class Deliver(Asked, frozen=True, tag="deliver"):
     entries: list[tuple[bytes, Natural, bytes]]
 
 
-class HintSerial(Asked, frozen=True, tag="hintserial"):
+class HintSerial(QuestionStruct, frozen=True, tag="hintserial"):
     """The number of the last write that was kept as a hint."""
 
 
-class HintsUpto(Asked, frozen=True, tag="hintsupto"):
+class HintsUpto(QuestionStruct, frozen=True, tag="hintsupto"):
     """How many hints have something that was kept up to this number."""
 
     serial: Natural
 
 
-class Vow(Asked, frozen=True, tag="vow"):
+class Vow(QuestionStruct, frozen=True, tag="vow"):
     """Promise numbers, as in `Promise`, of partitions that the asked node need not own.
 
     Answered, once that is durable, with the highest number promised of each; 0: none is.
@@ -179,7 +179,7 @@ class Vow(Asked, frozen=True, tag="vow"):
     numbers: list[tuple[Partition, Natural]]      # partition, number
 
 
-class Remnants(Asked, frozen=True, tag="remnants"):
+class Remnants(QuestionStruct, frozen=True, tag="remnants"):
     """Can nothing older of these partitions come from the asked node any more? One word for each:
     it keeps no hint and no copy that it does not own, nor did while a message may be under way."""
 
@@ -187,7 +187,7 @@ class Remnants(Asked, frozen=True, tag="remnants"):
     partitions: list[Partition]
 
 
-class Promise(Asked, frozen=True, tag="promise"):
+class Promise(QuestionStruct, frozen=True, tag="promise"):
     """May these be forgotten under a number? Locators with the digests of what should be there."""
 
     stores: ClassVar[bool] = True
@@ -197,7 +197,7 @@ class Promise(Asked, frozen=True, tag="promise"):
     names: Names
 
 
-class Drop(Asked, frozen=True, tag="drop"):
+class Drop(QuestionStruct, frozen=True, tag="drop"):
     """All owners have promised the number: forget those that are still the same."""
 
     partition: Partition
@@ -207,7 +207,7 @@ class Drop(Asked, frozen=True, tag="drop"):
     is_early: bool = False      # before the grace was over
 
 
-class Same(Asked, frozen=True, tag="same"):
+class Same(QuestionStruct, frozen=True, tag="same"):
     """Are these still what is there, and long expired?"""
 
     partition: Partition
@@ -215,13 +215,13 @@ class Same(Asked, frozen=True, tag="same"):
     names: Names
 
 
-class Digests(Asked, frozen=True, tag="digests"):
+class Digests(QuestionStruct, frozen=True, tag="digests"):
     """What tells the states of some keys from any other; empty for a key that is not there."""
 
     locators: list[Locator]
 
 
-class Pull(Asked, frozen=True, tag="pull"):
+class Pull(QuestionStruct, frozen=True, tag="pull"):
     """All records of some partitions (sorted), in the order of slots, from a position on."""
 
     partitions: list[Partition]
@@ -229,7 +229,7 @@ class Pull(Asked, frozen=True, tag="pull"):
     place: Place
 
 
-class Offer(Asked, frozen=True, tag="offer"):
+class Offer(QuestionStruct, frozen=True, tag="offer"):
     """Names and digests of what the sender will drop, to an owner: which does it hold not so?"""
 
     to: NodeId
@@ -237,7 +237,7 @@ class Offer(Asked, frozen=True, tag="offer"):
     entries: Names
 
 
-class Give(Asked, frozen=True, tag="give"):
+class Give(QuestionStruct, frozen=True, tag="give"):
     """Records to be joined by an owner; answered when they are as durable as its policy says."""
 
     stores: ClassVar[bool] = True
@@ -246,17 +246,17 @@ class Give(Asked, frozen=True, tag="give"):
     records: Names
 
 
-class Sizes(Asked, frozen=True, tag="sizes"):
+class Sizes(QuestionStruct, frozen=True, tag="sizes"):
     """How much a node holds of each partition: (partition, records, about how many bytes)."""
 
 
-class Texts(Asked, frozen=True, tag="texts"):
+class Texts(QuestionStruct, frozen=True, tag="texts"):
     """The texts of scripts with these hashes; empty for one that is not known."""
 
     hashes: list[str]
 
 
-class KillScript(Asked, frozen=True, tag="killscript"):
+class KillScript(QuestionStruct, frozen=True, tag="killscript"):
     """End what has run for the longest time, a script or a function.
 
     The answer: 0 if nothing runs, 1 if it is ended, 2 if it is of the other kind and goes on.
@@ -265,11 +265,11 @@ class KillScript(Asked, frozen=True, tag="killscript"):
     is_function: bool = False
 
 
-class Ran(Asked, frozen=True, tag="ran"):
+class Ran(QuestionStruct, frozen=True, tag="ran"):
     """What runs for the longest time: its name, its command and the milliseconds; or nothing."""
 
 
-class Heard(Asked, frozen=True, tag="heard"):
+class News(QuestionStruct, frozen=True, tag="heard"):
     """All that this node stated before this: is it heard, and stored?"""
 
     stores: ClassVar[bool] = True
@@ -279,7 +279,7 @@ Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | Mend
     | Promise | Vow | Remnants | Drop | Same | Digests | Pull | Offer | Give | Sizes
-    | Texts | KillScript | Ran | Heard
+    | Texts | KillScript | Ran | News
     | Compare | Piece
 )
 
@@ -340,12 +340,12 @@ def tops_in(question: Question | None) -> Iterable[Highest]:
     return ()
 
 
-def tells_tops(question: Question) -> bool:
+def returns_tops(question: Question) -> bool:
     """Whether its answer may have cleared contexts in it."""
     return isinstance(question, Tops | Held | Segments | Pull)
 
 
-def tops_told(answer: object, depth: int = 3) -> Iterator[Highest]:
+def tops_in_answer(answer: object, depth: int = 3) -> Iterator[Highest]:
     """The cleared contexts in a peer's answer, as it came. Raises `ValueError`."""
     if isinstance(answer, dict):
         tops = msgspec.convert(answer, Highest)
@@ -354,7 +354,7 @@ def tops_told(answer: object, depth: int = 3) -> Iterator[Highest]:
     elif isinstance(answer, list) and depth:
         for part in answer:
             if isinstance(part, dict | list):
-                yield from tops_told(part, depth - 1)
+                yield from tops_in_answer(part, depth - 1)
 
 
 def _locators_in(question: Question) -> Iterable[bytes]:

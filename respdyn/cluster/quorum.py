@@ -108,9 +108,23 @@ class WriteRound:
     """The writes of one turn to one set of replicas, on the same terms."""
 
     __slots__ = (
-        "acknowledged", "began_ms", "conflicts", "deadline_ms", "early", "is_done", "is_settled",
-        "is_sloppy", "numbers", "open_answers", "ops", "quiet", "sent_to", "substitutes",
-        "timeout_ms", "told", "w",
+        "acknowledged",
+        "began_ms",
+        "conflicts",
+        "deadline_ms",
+        "early",
+        "is_done",
+        "is_settled",
+        "is_sloppy",
+        "numbers",
+        "open_answers",
+        "ops",
+        "quiet",
+        "reported",
+        "sent_to",
+        "substitutes",
+        "timeout_ms",
+        "w",
     )
 
     def __init__(
@@ -122,8 +136,8 @@ class WriteRound:
         # The peer that forwarded all of these and finds the answer by itself (see `coordinator`).
         self.early = early
         self.numbers: list[int] = []      # of its commands, like `ops`
-        self.is_settled = False           # it has found them, but for those in `told`
-        self.told: dict[int, None] = {}   # positions of those beside which it holds siblings
+        self.is_settled = False           # it has found them, but for those in `reported`
+        self.reported: dict[int, None] = {}   # positions of those beside which it holds siblings
         self.began_ms = began_ms
         self.acknowledged = 0
         self.open_answers = replicas      # this node's own, and each peer's that was sent it
@@ -208,8 +222,21 @@ class ReadRound:
     """
 
     __slots__ = (
-        "agreed", "asked", "began_ms", "besides", "deadline_ms", "is_done", "is_sloppy",
-        "keepers", "need", "open_answers", "ops", "probed", "retry_ms", "spare", "spare_probes",
+        "agreed",
+        "began_ms",
+        "besides",
+        "deadline_ms",
+        "is_done",
+        "is_sloppy",
+        "keepers",
+        "need",
+        "open_answers",
+        "ops",
+        "probed",
+        "requested",
+        "retry_ms",
+        "spare",
+        "spare_probes",
         "timeout_ms",
     )
 
@@ -224,7 +251,7 @@ class ReadRound:
         self.retry_ms = retry_ms          # when to ask one more replica, speculatively
         self.is_done = False
         self.ops: list[ReadOp] = []
-        self.asked: list[str] = []        # owners
+        self.requested: list[str] = []        # owners
         self.probed: list[str] = []       # stand-ins
         self.spare: list[str] = []        # owners that have no request yet
         self.spare_probes: list[str] = []     # and stand-ins

@@ -17,7 +17,7 @@ from typing import Final
 
 from respdyn.causal.codec import digest
 from respdyn.causal.parts import is_big
-from respdyn.cluster.keepers import NOBODY, Keepers
+from respdyn.cluster.keepers import NO_KEEPERS, Keepers
 from respdyn.cluster.latencies import Latencies
 from respdyn.cluster.link import Link
 from respdyn.cluster.messages import PROBE, pair
@@ -37,7 +37,7 @@ NOT_MATCHED: Final = (
 Match = Callable[[list[str], Locator, Callable[[bool], None]], None]
 
 
-def _unheard(is_same: bool) -> None:
+def _ignore(is_same: bool) -> None:
     """No caller waits."""
 
 
@@ -51,7 +51,7 @@ class Reads:
 
     def __init__(
         self, replica: Replica, counters: Counters, speculative_ms: int,
-        link_to: Callable[[str], Link], tell_cleared: Callable[[Link, Locator], None],
+        link_to: Callable[[str], Link], send_cleared: Callable[[Link, Locator], None],
         keepers: Keepers, now: Now, plan_for: Callable[[Locator], Plan],
     ) -> None:
         self._now = now
@@ -64,7 +64,7 @@ class Reads:
         self._replica = replica
         self.counters = counters
         self.speculative_ms = speculative_ms
-        self._link_to, self.tell_cleared = link_to, tell_cleared
+        self._link_to, self.send_cleared = link_to, send_cleared
         self._touched: list[ReplicaSet] = []             # with open rounds
         self._reads: Deadlines[ReadRound] = Deadlines()
         self._retries: deque[ReadRound] = deque()
@@ -75,7 +75,7 @@ class Reads:
     ) -> None:
         """Ask R-1 others whether they hold `record` too; `reader` gets the outcome."""
         replicas = plan.replicas if is_sloppy else plan.strict
-        keepers = self.keepers.of(plan.partition) if self.keepers.asked else NOBODY
+        keepers = self.keepers.of(plan.partition) if self.keepers.by_partition else NO_KEEPERS
         read_round = self._round_for(replicas, r - 1, deadline_ms, keepers, is_sloppy)
         self.counters.reads_coordinated += 1
         self._ask(read_round, ReadOp(reader, locator, record, self._now.now_ms))
@@ -98,7 +98,7 @@ class Reads:
         place = (read_round, len(read_round.ops))
         read_round.ops.append(op)
         entry = pair(op.locator, digest(op.record))
-        for peer in read_round.asked:
+        for peer in read_round.requested:
             link = self._link_to(peer)
             link.verifies.append(entry)
             link.reads.append(place)
@@ -124,16 +124,16 @@ class Reads:
         count = len(replicas.readers)
         order = [replicas.readers[(replicas.turns + i) % count].peer for i in range(count)]
         order.sort(key=lambda peer: bool(self._link_to(peer).deprioritized))
-        read_round.asked = order[:need]
+        read_round.requested = order[:need]
         read_round.spare = order[need:]
         if replicas.probed:
-            missing = need - len(read_round.asked)
+            missing = need - len(read_round.requested)
             read_round.probed = list(replicas.probed[:missing])
             read_round.spare_probes = list(replicas.probed[missing:])
         read_round.open_answers = need
         read_round.keepers = keepers
         read_round.besides = list(keepers)
-        for peer in (*read_round.asked, *read_round.probed, *keepers):
+        for peer in (*read_round.requested, *read_round.probed, *keepers):
             self._link_to(peer).read_rounds.append(read_round)
         replicas.open_reads.insert(0, read_round)
         self._touched.append(replicas)
@@ -152,7 +152,7 @@ class Reads:
             read_round.open_answers += 1
             link.read_rounds.append(read_round)
             if is_owner:
-                read_round.asked.append(link.peer)
+                read_round.requested.append(link.peer)
                 for index, op in enumerate(read_round.ops):
                     link.verifies.append(pair(op.locator, digest(op.record)))
                     link.reads.append((read_round, index))
@@ -178,7 +178,7 @@ class Reads:
                 self.counters.quorum_failures += 1
                 read_round.fail_one(op)
                 continue
-            keepers = self.keepers.of(plan.partition) if self.keepers.asked else NOBODY
+            keepers = self.keepers.of(plan.partition) if self.keepers.by_partition else NO_KEEPERS
             again = self._round_for(
                 replicas, read_round.need, read_round.deadline_ms, keepers, read_round.is_sloppy
             )
@@ -192,7 +192,7 @@ class Reads:
             elif op.big:
                 self._match(op)
             else:
-                self._reconcile(op, read_round.asked)
+                self._reconcile(op, read_round.requested)
                 op.reader.differ(op.joined)
 
     def _match(self, op: ReadOp) -> None:
@@ -207,7 +207,7 @@ class Reads:
 
         self.match(op.big, op.locator, matched)
 
-    def _reconcile(self, op: ReadOp, asked: list[str]) -> None:
+    def _reconcile(self, op: ReadOp, requested: list[str]) -> None:
         """Join here what the others held, and send the join to those that were behind.
 
         A node whose disk fails keeps nothing: it would not know an end.
@@ -224,7 +224,7 @@ class Reads:
         if joined and self.can_store:
             joined = self._replica.receive(op.locator, joined)
         held = dict(op.answers)
-        for peer in asked:
+        for peer in requested:
             link = self._link_to(peer)
             is_same = self._replica.are_same(held.get(peer, op.record), op.joined)
             if is_same or not link.is_up or not link.can_store:
@@ -232,8 +232,8 @@ class Reads:
             self.counters.read_repairs += 1
             if op.joined:
                 if is_big(joined):      # it holds little of it, or nothing
-                    self.match([peer], op.locator, _unheard)
+                    self.match([peer], op.locator, _ignore)
                 else:
                     link.stores.append(pair(op.locator, joined))
             else:
-                self.tell_cleared(link, op.locator)
+                self.send_cleared(link, op.locator)

@@ -190,7 +190,7 @@ class Replica(KeyTable):
         """
         self._check(record, verify)
 
-    def check_told(self, record: bytes) -> None:
+    def check_received(self, record: bytes) -> None:
         """The same of what a peer says that it holds: of a big record the head alone (`parts`)."""
         self._check(record, verify_head if is_big(record) else verify)
 

@@ -47,7 +47,7 @@ class SharedNames:
     """All of one kind."""
 
     def __init__(
-        self, node: ThisNode, kind: str, most: int, tell_all: Callable[[bytes], None],
+        self, node: ThisNode, kind: str, most: int, send_to_all: Callable[[bytes], None],
         check: Callable[[Statement], None], took: Callable[[Statement], None],
         is_flushable: bool = False,
     ) -> None:
@@ -61,7 +61,7 @@ class SharedNames:
         self._kind = kind
         self._meta = META + kind.removesuffix("s").encode() + b" "
         self._most = most
-        self._tell_all = tell_all
+        self._send_to_all = send_to_all
         self._check = check
         self._took = took
         self._is_flushable = is_flushable
@@ -89,11 +89,11 @@ class SharedNames:
 
     # ---- sent and received ----
 
-    def told(self) -> list[bytes]:
+    def statements(self) -> list[bytes]:
         """All, for a peer that may have missed some."""
         return [encode(one) for _, one in sorted(self.known.items())]
 
-    def heard(self, body: bytes) -> None:
+    def receive(self, body: bytes) -> None:
         """A peer's statement. Raises `PeerError` when it makes no sense."""
         try:
             statement = msgspec.msgpack.decode(body, type=Statement)
@@ -136,5 +136,5 @@ class SharedNames:
         self.known[statement.name] = statement
         body = encode(statement)
         replica.put_synced(self._meta + statement.name, body)
-        self._tell_all(body)
+        self._send_to_all(body)
         self._took(statement)

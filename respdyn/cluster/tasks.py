@@ -23,9 +23,9 @@ from respdyn.cluster.questions import (
     Run,
     check_answer,
     read_question,
-    tells_tops,
+    returns_tops,
     tops_in,
-    tops_told,
+    tops_in_answer,
 )
 from respdyn.cluster.slices import Job
 from respdyn.cluster.this_node import ThisNode
@@ -147,7 +147,7 @@ class TaskRunner:
             self._arrived(step, index, None)
             return
         self._number += 1
-        self._open[self._number] = (step, index, peer, tells_tops(question))
+        self._open[self._number] = (step, index, peer, returns_tops(question))
         link.requests.append(bulk(NUMBER.pack(self._number) + _encoder.encode(question)))
 
     def _arrived(self, step: _Step, index: int, answer: Answer) -> None:
@@ -159,7 +159,7 @@ class TaskRunner:
 
     # ---- the peers' side ----
 
-    def asked(self, link: Link, item: bytes) -> None:
+    def questioned(self, link: Link, item: bytes) -> None:
         """A peer's question."""
         number = item[: NUMBER.size]
         if len(number) < NUMBER.size:
@@ -170,13 +170,13 @@ class TaskRunner:
             self._counters.questions_unknown += 1
             link.responses.append(bulk(number + _encoder.encode(None)))
             return
-        told = bulk(number + _encoder.encode(self._answer_here(question)))
+        response = bulk(number + _encoder.encode(self._answer_here(question)))
         if question.stores:
-            self.held.append((link, link.peer_epoch, told))
+            self.held.append((link, link.peer_epoch, response))
         else:
-            link.responses.append(told)
+            link.responses.append(response)
 
-    def told(self, link: Link, item: bytes) -> None:
+    def answered(self, link: Link, item: bytes) -> None:
         """A peer's answer. One that comes too late, or to no question of ours, is dropped."""
         if len(item) < NUMBER.size:
             raise PeerError("an answer without a number")
@@ -190,20 +190,20 @@ class TaskRunner:
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed answer: {wrong}") from wrong
         if open_question[3]:
-            self._judge(tops_told(answer))
+            self._judge(tops_in_answer(answer))
         self._arrived(open_question[0], open_question[1], answer)
 
-    def _judge(self, told: Iterable[Tops]) -> None:
+    def _judge(self, response: Iterable[Tops]) -> None:
         try:
-            for tops in told:
+            for tops in response:
                 self._ends.check_tops(tops)
         except ValueError as wrong:         # a `DamagedError`, and what msgspec raises, are ones
             raise PeerError(f"a cleared context of {wrong}") from wrong
 
     def stored(self, generation: int) -> None:
         """What this turn's held answers speak of is durable with this generation; 0: it is now."""
-        for link, epoch, told in self.held:
-            self._stored.append((generation, link, epoch, told))
+        for link, epoch, response in self.held:
+            self._stored.append((generation, link, epoch, response))
         self.held.clear()
         if not generation:
             self.durable(0)
@@ -212,16 +212,16 @@ class TaskRunner:
         """Everything up to this generation is on this node's disk."""
         stored = self._stored
         while stored and stored[0][0] <= generation:
-            _, link, epoch, told = stored.popleft()
+            _, link, epoch, response = stored.popleft()
             if link.peer_epoch == epoch:
-                link.responses.append(told)
+                link.responses.append(response)
 
     # ---- time and failures ----
 
     def lose(self, peer: str) -> None:
         """The peer will not answer."""
-        for number, (step, index, asked, _) in list(self._open.items()):
-            if asked == peer:
+        for number, (step, index, requested, _) in list(self._open.items()):
+            if requested == peer:
                 del self._open[number]
                 self._arrived(step, index, None)
 

@@ -167,7 +167,7 @@ class TransferState:
             self.own.version = self.ring.version
             self.has_changed = True
 
-    def told(self) -> bytes:
+    def statement(self) -> bytes:
         """This node's state, for a peer's `receive`."""
         own = self.own
         own.unfilled = sorted(self.unfilled)
@@ -176,7 +176,7 @@ class TransferState:
         own.leftovers = len(self.leftovers)
         return msgspec.msgpack.encode(own)
 
-    def heard(self, link: Link, body: bytes) -> bool:
+    def receive(self, link: Link, body: bytes) -> bool:
         """A peer's state; True when requests must be planned anew."""
         try:
             state = msgspec.msgpack.decode(body, type=State)

@@ -83,9 +83,9 @@ class Blocking(NamedTuple):
                                 # reply in RESP2 or 3; b"" if the pop has given nothing
     nothing: tuple[bytes, bytes]    # the reply when the time is over, in RESP2 and RESP3
     # Words of a command to be run first, and what makes of its reply the words to go on with.
-    asks: "tuple[Argv, Callable[[bytes], Argv]] | None" = None
+    looks_up: "tuple[Argv, Callable[[bytes], Argv]] | None" = None
     line: bytes = b""           # those of one line wait one behind the other
-    tells_types: bool = False   # WRONGTYPE of a pop may be of another key than it waits for
+    judges_types: bool = False   # WRONGTYPE of a pop may be of another key than it waits for
 
 
 Moves = Callable[[Argv, bytes, int, bool], Move | bytes]
@@ -171,7 +171,7 @@ class Command:
     read_at: ReadAt = _no_read_at
     write_at: WriteAt = _no_write_at
     wants_seal: bool = False
-    tells_place: bool = False       # whether its node is the first of the key's owners, "1" or
+    wants_place: bool = False       # whether its node is the first of the key's owners, "1" or
                                     # "0", stands behind its words
     draws: bool = False             # the seed of its choice, 8 bytes, stands behind its words
     reports_siblings: bool = False    # it replaces siblings that it has not read (SEMANTICS 3)

@@ -95,7 +95,7 @@ def _expire(draft: Draft, field: bytes, at_ms: int, condition: bytes) -> int:
     return SET
 
 
-def _telling(unit_ms: int, is_relative: bool) -> Callable[[Argv, View, bool], bytes]:
+def _reading_times(unit_ms: int, is_relative: bool) -> Callable[[Argv, View, bool], bytes]:
     def httl(argv: Argv, view: View, resp3: bool) -> bytes:
         view.open()
         found = [hashes.ends_at(view, field) for field in _fields(argv, 2)]
@@ -209,12 +209,12 @@ def _setting(name: str, word_of: str, what: str, unit_ms: int, is_relative: bool
     )
 
 
-def _asking(name: str, what: str, unit_ms: int, is_relative: bool) -> Command:
+def _reading(name: str, what: str, unit_ms: int, is_relative: bool) -> Command:
     return Command(
         name, f"{name.upper()} key FIELDS numfields field [field ...]",
         f"Returns {what} of fields: -1 for none, -2 where there is no field.",
         since="7.4.0", group="hash", flags="readonly fast", access="RO access", complexity=_EACH,
-        promise="converges", route=READ, read=looking(HASH, _telling(unit_ms, is_relative)),
+        promise="converges", route=READ, read=looking(HASH, _reading_times(unit_ms, is_relative)),
     )
 
 
@@ -224,10 +224,10 @@ COMMANDS: tuple[Command, ...] = (
     _setting("hexpireat", "unix-time-seconds", "the end, in seconds since 1970,", 1000, False),
     _setting("hpexpireat", "unix-time-milliseconds", "the end, in milliseconds since 1970,", 1,
              False),
-    _asking("httl", "the time to live in seconds", 1000, True),
-    _asking("hpttl", "the time to live in milliseconds", 1, True),
-    _asking("hexpiretime", "the end, in seconds since 1970,", 1000, False),
-    _asking("hpexpiretime", "the end, in milliseconds since 1970,", 1, False),
+    _reading("httl", "the time to live in seconds", 1000, True),
+    _reading("hpttl", "the time to live in milliseconds", 1, True),
+    _reading("hexpiretime", "the end, in seconds since 1970,", 1000, False),
+    _reading("hpexpiretime", "the end, in milliseconds since 1970,", 1, False),
     Command(
         "hpersist", "HPERSIST key FIELDS numfields field [field ...]",
         "Ends the time to live of fields: they stay.",

@@ -20,7 +20,14 @@ from respdyn.commands.declare import (
 )
 from respdyn.commands.elements import SORTED_SET, Look, changing, looking, view_of
 from respdyn.commands.folding import leaves_of
-from respdyn.commands.geo_search import Asked, found_by, parse_radius, parse_search, place, unit
+from respdyn.commands.geo_search import (
+    SearchOptions,
+    found_by,
+    parse_radius,
+    parse_search,
+    place,
+    unit,
+)
 from respdyn.commands.score_ranges import flat_of, store
 from respdyn.commands.sorted_sets import add
 from respdyn.resp.replies import array, bulk, bulks, integer, null, null_array
@@ -91,18 +98,18 @@ def _printed(distance: float) -> bytes:
     return b"%.4f" % distance
 
 
-def _told(found: list[Place], asked: Asked, resp3: bool) -> bytes:
+def _shown(found: list[Place], options: SearchOptions, resp3: bool) -> bytes:
     """What a search answers."""
-    if not asked.shown:
+    if not options.shown:
         return bulks([one.member for one in found])
     items = []
     for one in found:
         parts = [bulk(one.member)]
-        if b"WITHDIST" in asked.shown:
-            parts.append(bulk(_printed(one.distance / asked.shape.unit)))
-        if b"WITHHASH" in asked.shown:
+        if b"WITHDIST" in options.shown:
+            parts.append(bulk(_printed(one.distance / options.shape.unit)))
+        if b"WITHHASH" in options.shown:
             parts.append(integer(int(one.score)))
-        if b"WITHCOORD" in asked.shown:
+        if b"WITHCOORD" in options.shown:
             parts.append(_coordinates(one.longitude, one.latitude, resp3))
         items.append(array(parts))
     return array(items)
@@ -110,15 +117,15 @@ def _told(found: list[Place], asked: Asked, resp3: bool) -> bytes:
 
 def geosearch(argv: Argv, view: View, resp3: bool) -> bytes:
     view.open()
-    asked = parse_search(argv, 2, view, stores=False)
-    return _told(found_by(asked, view), asked, resp3)
+    options = parse_search(argv, 2, view, stores=False)
+    return _shown(found_by(options, view), options, resp3)
 
 
 def _radius(*, by_member: bool) -> Look:
     def look(argv: Argv, view: View, resp3: bool) -> bytes:
         view.open()
-        asked = parse_radius(argv, view, by_member=by_member, can_store=False)
-        return _told(found_by(asked, view), asked, resp3)
+        options = parse_radius(argv, view, by_member=by_member, can_store=False)
+        return _shown(found_by(options, view), options, resp3)
     return look
 
 
@@ -129,12 +136,12 @@ def search_scores(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     words = argv[2:]
     name = word(words[0])
     if name == b"GEOSEARCHSTORE":
-        asked = parse_search(words, 3, view, stores=True)
+        options = parse_search(words, 3, view, stores=True)
     else:
-        asked = parse_radius(words, view, by_member=name == b"GEORADIUSBYMEMBER", can_store=True)
+        options = parse_radius(words, view, by_member=name == b"GEORADIUSBYMEMBER", can_store=True)
     return flat_of([
-        (one.distance / asked.shape.unit if asked.stores_distance else one.score, one.member)
-        for one in found_by(asked, view)
+        (one.distance / options.shape.unit if options.stores_distance else one.score, one.member)
+        for one in found_by(options, view)
     ])
 
 

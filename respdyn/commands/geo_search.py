@@ -18,7 +18,7 @@ _NO_MEMBER: Final = "ERR could not decode requested zset member"
 _SHOWN: Final = (b"WITHDIST", b"WITHHASH", b"WITHCOORD")
 
 
-class Asked(NamedTuple):
+class SearchOptions(NamedTuple):
     """A search: where, how many, in which order, what is shown or stored of each place."""
 
     shape: Shape
@@ -142,7 +142,7 @@ class _Reader:
             return 0
         raise syntax_error()
 
-    def asked(self) -> Asked:
+    def options(self) -> SearchOptions:
         """The search, once all is read."""
         longitude, latitude = self.centre or (0.0, 0.0)
         if self.sides is not None:
@@ -151,13 +151,13 @@ class _Reader:
         else:
             radius, metres = self.radius or (0.0, 1.0)
             shape = Shape(longitude, latitude, metres, radius, 0.0, 0.0)
-        return Asked(
+        return SearchOptions(
             shape, self.count, self.is_any, self.sort, frozenset(self.shown), self.stores_at,
             self.stores_distance,
         )
 
 
-def parse_search(argv: Argv, at: int, view: View | None, *, stores: bool) -> Asked:
+def parse_search(argv: Argv, at: int, view: View | None, *, stores: bool) -> SearchOptions:
     """GEOSEARCH from word `at` on. Without a view members are not looked for."""
     reader = _Reader(argv, view, is_search=True, can_store=stores)
     reader.read(at)
@@ -173,7 +173,9 @@ def parse_search(argv: Argv, at: int, view: View | None, *, stores: bool) -> Ask
     return _checked(reader)
 
 
-def parse_radius(argv: Argv, view: View | None, *, by_member: bool, can_store: bool) -> Asked:
+def parse_radius(
+    argv: Argv, view: View | None, *, by_member: bool, can_store: bool
+) -> SearchOptions:
     """GEORADIUS, or GEORADIUSBYMEMBER. Without a view members are not looked for."""
     reader = _Reader(argv, view, is_search=False, can_store=can_store)
     if by_member:
@@ -190,21 +192,21 @@ def parse_radius(argv: Argv, view: View | None, *, by_member: bool, can_store: b
     return _checked(reader)
 
 
-def _checked(reader: _Reader) -> Asked:
+def _checked(reader: _Reader) -> SearchOptions:
     if reader.is_any and not reader.count:
         raise ReplyError("ERR the ANY argument requires COUNT argument")
-    return reader.asked()
+    return reader.options()
 
 
-def found_by(asked: Asked, view: View) -> list[Place]:
+def found_by(options: SearchOptions, view: View) -> list[Place]:
     """The places that a search finds, in the requested order."""
     found = geo.search(
-        sorted_sets.order_of(view), asked.shape, asked.most if asked.is_any else 0
+        sorted_sets.order_of(view), options.shape, options.most if options.is_any else 0
     )
-    sort = asked.sort
-    if asked.most and not sort and not asked.is_any:
+    sort = options.sort
+    if options.most and not sort and not options.is_any:
         sort = b"ASC"
     if sort:
         sign = -1.0 if sort == b"DESC" else 1.0
         found.sort(key=lambda one: sign * one.distance)
-    return found[: asked.most] if asked.most else found
+    return found[: options.most] if options.most else found

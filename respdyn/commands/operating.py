@@ -9,7 +9,7 @@ Source: Redis `server.c`, `rdb.c`, `aof.c`, `replication.c`, `slowlog.c`, `laten
 from respdyn.commands.declare import LOCAL, Command
 
 _ADMIN = "admin noscript no_async_loading"
-_TOLD = "admin noscript loading stale"
+_LOGGED = "admin noscript loading stale"
 _ALL_NODES = "request_policy:all_nodes"
 _VARIES = "nondeterministic_output"
 _SPECIAL = "response_policy:special"
@@ -42,22 +42,22 @@ _SLOWLOG = (
 )
 
 _LATENCY = (
-    _local("LATENCY DOCTOR", "Says in words what latency events there were.", "2.8.13", _TOLD,
+    _local("LATENCY DOCTOR", "Says in words what latency events there were.", "2.8.13", _LOGGED,
            (_VARIES, _ALL_NODES, _SPECIAL), words=2),
-    _local("LATENCY GRAPH event", "Draws the last samples of an event.", "2.8.13", _TOLD,
+    _local("LATENCY GRAPH event", "Draws the last samples of an event.", "2.8.13", _LOGGED,
            (_VARIES, _ALL_NODES, _SPECIAL), words=2),
     _local("LATENCY HELP", "Lists the subcommands of LATENCY.", "2.8.13", "loading stale",
            words=2),
     _local("LATENCY HISTOGRAM [command [command ...]]",
            "Tells how long commands took this node, by powers of two microseconds.",
-           "7.0.0", _TOLD, (_VARIES, _ALL_NODES, _SPECIAL),
+           "7.0.0", _LOGGED, (_VARIES, _ALL_NODES, _SPECIAL),
            "O(N) with N the number of commands", words=2),
     _local("LATENCY HISTORY event", "Gives the samples of an event, with their times.",
-           "2.8.13", _TOLD, (_VARIES, _ALL_NODES, _SPECIAL), words=2),
+           "2.8.13", _LOGGED, (_VARIES, _ALL_NODES, _SPECIAL), words=2),
     _local("LATENCY LATEST", "Gives the last and the greatest sample of each event.", "2.8.13",
-           _TOLD, (_VARIES, _ALL_NODES, _SPECIAL), words=2),
+           _LOGGED, (_VARIES, _ALL_NODES, _SPECIAL), words=2),
     _local("LATENCY RESET [event [event ...]]", "Forgets events, or all of them.", "2.8.13",
-           _TOLD, (_ALL_NODES, "response_policy:all_succeeded"), words=2),
+           _LOGGED, (_ALL_NODES, "response_policy:all_succeeded"), words=2),
 )
 
 _MODULE = (

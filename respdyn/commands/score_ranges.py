@@ -124,21 +124,21 @@ def _name_bound(argument: bytes) -> Bound:
 
 # ---- where that is ----
 
-def between(asked: Range, order: Order) -> Between:
+def between(wanted: Range, order: Order) -> Between:
     """The ranks between which the members of a range stand."""
-    if asked.by == RANK:
-        return _by_rank(asked, len(order))
-    if asked.by == SCORE:
-        return by_score(asked.low, asked.high, order)
-    return by_name(asked.low, asked.high, order, asked.is_reverse)
+    if wanted.by == RANK:
+        return _by_rank(wanted, len(order))
+    if wanted.by == SCORE:
+        return by_score(wanted.low, wanted.high, order)
+    return by_name(wanted.low, wanted.high, order, wanted.is_reverse)
 
 
-def _by_rank(asked: Range, size: int) -> Between:
-    start = max(asked.start + size if asked.start < 0 else asked.start, 0)
-    end = min(asked.end + size if asked.end < 0 else asked.end, size - 1)
+def _by_rank(wanted: Range, size: int) -> Between:
+    start = max(wanted.start + size if wanted.start < 0 else wanted.start, 0)
+    end = min(wanted.end + size if wanted.end < 0 else wanted.end, size - 1)
     if start > end or start >= size:
         return 0, 0
-    if asked.is_reverse:
+    if wanted.is_reverse:
         return size - 1 - end, size - start
     return start, end + 1
 
@@ -193,31 +193,31 @@ def _is_below(name: bytes, high: Bound) -> bool:
     return bool(high.score) or (name < high.name if high.is_open else name <= high.name)
 
 
-def members_in(asked: Range, view: View) -> list[Scored]:
+def members_in(wanted: Range, view: View) -> list[Scored]:
     """The members of a range, in the requested order."""
     order = sorted_sets.order_of(view)
-    start, end = between(asked, order)
-    if asked.by != RANK:
-        skipped = asked.offset if 0 <= asked.offset < end - start else end - start
+    start, end = between(wanted, order)
+    if wanted.by != RANK:
+        skipped = wanted.offset if 0 <= wanted.offset < end - start else end - start
         kept = end - start - skipped
-        kept = min(kept, asked.limit) if asked.limit >= 0 else kept
+        kept = min(kept, wanted.limit) if wanted.limit >= 0 else kept
         start, end = (
-            (end - skipped - kept, end - skipped) if asked.is_reverse
+            (end - skipped - kept, end - skipped) if wanted.is_reverse
             else (start + skipped, start + skipped + kept)
         )
     found = order.span(start, end)
-    return found[::-1] if asked.is_reverse else found
+    return found[::-1] if wanted.is_reverse else found
 
 
 # ---- commands ----
 
 def _ranging(by: bytes, is_reverse: bool | None) -> Look:
     def look(argv: Argv, view: View, resp3: bool) -> bytes:
-        asked = parse_range(argv, 2, by, is_reverse)
+        wanted = parse_range(argv, 2, by, is_reverse)
         if not view.open():
             return EMPTY_ARRAY
-        found = members_in(asked, view)
-        if asked.has_scores:
+        found = members_in(wanted, view)
+        if wanted.has_scores:
             return scored(found, resp3)
         return array([bulk(member) for _, member in found])
     return look
@@ -244,8 +244,8 @@ def _removing(by: bytes) -> Change:
             start = end = 0
             low, high = parse_ends(by, argv[2], argv[3])
         order = sorted_sets.order_of(draft)
-        asked = Range(by, low, high, start, end, False, 0, -1, False)
-        found = order.span(*between(asked, order))
+        wanted = Range(by, low, high, start, end, False, 0, -1, False)
+        found = order.span(*between(wanted, order))
         for _, member in found:
             sorted_sets.remove(draft, member)
         return integer(len(found))

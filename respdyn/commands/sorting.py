@@ -26,7 +26,7 @@ _ALONE: Final = (b"ASC", b"DESC", b"ALPHA")
 _WORDS_OF: Final = {b"LIMIT": 2, b"BY": 1, b"GET": 1, b"STORE": 1}
 
 
-class Asked(NamedTuple):
+class SortOptions(NamedTuple):
     """What SORT is to do."""
 
     by: bytes | None            # a pattern
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
         return self.by is None or b"*" in self.by
 
 
-def parse_sort(argv: Argv) -> Asked:
+def parse_sort(argv: Argv) -> SortOptions:
     """The options. Raises `ReplyError`."""
     by: bytes | None = None
     gets: list[bytes] = []
@@ -70,7 +70,7 @@ def parse_sort(argv: Argv) -> Asked:
         else:
             raise syntax_error()
         at += 1 + count
-    return Asked(by, gets, start, limit, is_desc, is_alpha, store_at)
+    return SortOptions(by, gets, start, limit, is_desc, is_alpha, store_at)
 
 
 def sort_stores(argv: Argv) -> list[int]:
@@ -85,10 +85,10 @@ def sort_stores(argv: Argv) -> list[int]:
 def sort_is_alone(argv: Argv) -> bool:
     """Whether other keys than its own are read or written."""
     try:
-        asked = parse_sort(argv)
+        options = parse_sort(argv)
     except ReplyError:
         return False
-    return bool(asked.store_at or asked.gets or (asked.by is not None and asked.sorts))
+    return bool(options.store_at or options.gets or (options.by is not None and options.sorts))
 
 
 def sort_wants_all(argv: Argv) -> str:
@@ -114,67 +114,69 @@ def sort_parts(argv: Argv) -> list[Argv]:
 
 def sort_then(argv: Argv, replies: list[bytes], resp3: bool) -> Then:
     """Read what BY names; or go on, if it names nothing."""
-    asked = parse_sort(argv)
+    options = parse_sort(argv)
     kind, *items = bulks_of(replies[0])
-    if not asked.sorts and kind == b"set" and asked.store_at:
-        asked = asked._replace(by=None, is_alpha=True)      # what is stored has some order at least
-    if asked.by is None or not asked.sorts:
+    if not options.sorts and kind == b"set" and options.store_at:
+        options = options._replace(by=None, is_alpha=True)      # what is stored has some order
+    if options.by is None or not options.sorts:
         keys: list[bytes | None] = list(items)
-        return _show(argv, asked, _in_order(items, keys, asked), resp3)
-    pattern = asked.by
+        return _show(argv, options, _in_order(items, keys, options), resp3)
+    pattern = options.by
     return Further(
         [_lookup(pattern, item) for item in items],
         lambda found: _show(
-            argv, asked, _in_order(items, list(map(payload_of, found)), asked), resp3
+            argv, options, _in_order(items, list(map(payload_of, found)), options), resp3
         ),
     )
 
 
-def _in_order(items: list[bytes], keys: list[bytes | None], asked: Asked) -> list[bytes]:
+def _in_order(items: list[bytes], keys: list[bytes | None], options: SortOptions) -> list[bytes]:
     """The items that are shown, sorted by these keys. Raises `ReplyError`."""
-    if not asked.sorts:
-        return _limited(items[::-1] if asked.is_desc else items, asked)
-    if asked.is_alpha:
+    if not options.sorts:
+        return _limited(items[::-1] if options.is_desc else items, options)
+    if options.is_alpha:
         named = [(key is not None, key or b"", at) for at, key in enumerate(keys)]
-        named.sort(key=lambda one: one[:2], reverse=asked.is_desc)
-        return _limited([items[at] for _, _, at in named], asked)
+        named.sort(key=lambda one: one[:2], reverse=options.is_desc)
+        return _limited([items[at] for _, _, at in named], options)
     scored = []
     for item, key in zip(items, keys, strict=True):
         number = 0.0 if key is None else doubles.read_loosely(key)
         if number is None:
             raise ReplyError(_NOT_A_NUMBER)
         scored.append((number, item))
-    scored.sort(reverse=asked.is_desc)
-    return _limited([item for _, item in scored], asked)
+    scored.sort(reverse=options.is_desc)
+    return _limited([item for _, item in scored], options)
 
 
-def _limited(items: list[bytes], asked: Asked) -> list[bytes]:
-    start = min(max(asked.start, 0), len(items))
-    return items[start:] if asked.limit < 0 else items[start : start + asked.limit]
+def _limited(items: list[bytes], options: SortOptions) -> list[bytes]:
+    start = min(max(options.start, 0), len(items))
+    return items[start:] if options.limit < 0 else items[start : start + options.limit]
 
 
-def _show(argv: Argv, asked: Asked, items: list[bytes], resp3: bool) -> Then:
+def _show(argv: Argv, options: SortOptions, items: list[bytes], resp3: bool) -> Then:
     """Read what GET names of each item, and give or store it; or the items, without GET."""
-    if not asked.gets:
-        return _given(argv, asked, list(items), resp3)
-    parts = [_lookup(pattern, item) for item in items for pattern in asked.gets if b"*" in pattern]
+    if not options.gets:
+        return _given(argv, options, list(items), resp3)
+    patterns = [pattern for pattern in options.gets if b"*" in pattern]
+    parts = [_lookup(pattern, item) for item in items for pattern in patterns]
 
     def then(replies: list[bytes]) -> Then:
         found = map(payload_of, replies)
         shown: list[bytes | None] = []
         for item in items:
-            for pattern in asked.gets:      # what has no star names nothing, but for the item
+            for pattern in options.gets:      # what has no star names nothing, but for the item
                 itself = item if pattern == b"#" else None
                 shown.append(next(found) if b"*" in pattern else itself)
-        return _given(argv, asked, shown, resp3)
+        return _given(argv, options, shown, resp3)
 
     return Further(parts, then) if parts else then([])
 
 
-def _given(argv: Argv, asked: Asked, shown: list[bytes | None], resp3: bool) -> Then:
-    if not asked.store_at:
+def _given(argv: Argv, options: SortOptions, shown: list[bytes | None], resp3: bool) -> Then:
+    if not options.store_at:
         return array([null(resp3) if one is None else bulk(one) for one in shown])
-    storing = [b"DYN.STORELIST", argv[asked.store_at], b"SORTSTORE", *[one or b"" for one in shown]]
+    values = [one or b"" for one in shown]
+    storing = [b"DYN.STORELIST", argv[options.store_at], b"SORTSTORE", *values]
     return Further([storing], lambda stored: stored[0])
 
 

@@ -205,9 +205,10 @@ def xread_block(argv: Argv) -> Blocking:
             words[first + at] = id_
         return words
 
-    asks = ([b"DYN.XLASTS", *(reading.keys[at] for at in open_)], settled) if open_ else None
+    looks_up = ([b"DYN.XLASTS", *(reading.keys[at] for at in open_)], settled) if open_ else None
     return Blocking(
-        reading.keys, xread_parts(argv), reading.timeout_ms, ENTRY, _one, NULL_ARRAY, asks=asks)
+        reading.keys, xread_parts(argv), reading.timeout_ms, ENTRY, _one, NULL_ARRAY,
+        looks_up=looks_up)
 
 
 # ---- XREADGROUP ----

@@ -62,7 +62,7 @@ def several(view: View, elements: Iterator[bytes], count: int) -> bytes:
 def xadd(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    """The last word tells whether this node is the first of the key's owners: `tells_place`."""
+    """The last word tells whether this node is the first of the key's owners: `wants_place`."""
     own = 0 if argv[-1] == b"1" else streams.own_part(stamp)
     argv = argv[:-1]
     options = parse_options(argv, is_add=True)
@@ -211,7 +211,7 @@ COMMANDS: tuple[Command, ...] = (
         since="5.0.0", group="stream", flags="write denyoom fast", access="RW update",
         notes="UPDATE instead of INSERT because of the optional trimming feature",
         complexity=_GONE, tips=("nondeterministic_output",), promise="converges", route=UPDATE,
-        write=xadd, tells_place=True, event="t xadd",
+        write=xadd, wants_place=True, event="t xadd",
     ),
     Command(
         "xlen", "XLEN key", "Tells how many entries a stream has.",

@@ -67,7 +67,7 @@ def blmove(argv: Argv) -> Blocking:
     timeout_ms = parse_timeout(argv[-1])
     return Blocking(
         [argv[1]], [[b"DYN.LMOVE", argv[1], argv[2], from_, to]], timeout_ms, lists.LETTER, whole,
-        _NULL, tells_types=True,
+        _NULL, judges_types=True,
     )
 
 

@@ -63,13 +63,13 @@ class Call:
 class PeerReply(Waiter):
     """A reply that goes back to the node that forwarded the command."""
 
-    __slots__ = ("_epoch", "_heard", "_is_counted", "_is_filled", "_link", "_number")
+    __slots__ = ("_epoch", "_is_counted", "_is_filled", "_link", "_number", "_seen")
 
     def __init__(self, link: Link, number: int) -> None:
         self._link = link
         self._number = number
         self._epoch = link.peer_epoch
-        self._heard = link.applied      # the last frame of this node that its sender had seen
+        self._seen = link.applied      # the last frame of this node that its sender had seen
         self._is_filled = False
         self._is_counted = False
 
@@ -84,7 +84,7 @@ class PeerReply(Waiter):
         """Whether one before it was refused, and its sender did not know that."""
         refused = self._link.refused
         number = refused.get(locator) if refused else None
-        if number is None or self._heard < number:
+        if number is None or self._seen < number:
             return number is not None
         del refused[locator]
         return False

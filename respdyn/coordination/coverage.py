@@ -148,12 +148,12 @@ class Coverage:
                 f"partition {plan.partition} can be reached"
             )
         nodes = nodes[:wanted]
-        asked = {node for node, _ in nodes}
-        return nodes + [(one, True) for one in self._keepers_of(plan) if one not in asked]
+        queried = {node for node, _ in nodes}
+        return nodes + [(one, True) for one in self._keepers_of(plan) if one not in queried]
 
     def _keepers_of(self, plan: Plan) -> tuple[str, ...]:
         """Who keeps something for these owners, this node too."""
-        keepers = self._keepers.asked.get(plan.partition, ())
+        keepers = self._keepers.by_partition.get(plan.partition, ())
         if not plan.is_owner and self._keepers.must_ask(plan.partition):
             keepers = (self._here, *keepers)
         return keepers
@@ -382,8 +382,8 @@ class Coverage:
             besides[plan.partition] = [(link.peer, "") for link in plan.replicas.besides]
             for node, _ in nodes:
                 parts_of.setdefault(node, []).append(plan.partition)
-        asked = sorted(parts_of)
-        answers = yield [(node, Tops(dbs, parts_of[node])) for node in asked]
+        queried = sorted(parts_of)
+        answers = yield [(node, Tops(dbs, parts_of[node])) for node in queried]
         tops: dict[tuple[int, int], dict[bytes, int]] = {}
         for raw in answers:
             seen = answer_as(list[tuple[int, int, dict[bytes, int]]], raw)

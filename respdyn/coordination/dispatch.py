@@ -69,7 +69,7 @@ class Dispatcher:
     """Routes commands on keys."""
 
     def __init__(self, node: ThisNode, coordinator: Coordinator, fallback: Fallback) -> None:
-        self.nobody_stores = False      # this node's disk fails, and no other can store either
+        self.none_can_store = False      # this node's disk fails, and no other can store either
         self.lines = Lines(node.now, self._next)
         self.busy = self.lines.busy     # keys that are read before they are written
         self.item_moves = ItemMoves(node, self.lines, self.run, self.apply)
@@ -82,7 +82,7 @@ class Dispatcher:
         self._replica = node.replica
         self._slots = node.replica.slots
         self._coordinator = coordinator
-        self._kept_for = coordinator.keepers.asked
+        self._kept_for = coordinator.keepers.by_partition
         self._counters = node.counters
         self._here = node.identity.node_id
         self._fallback = fallback
@@ -217,7 +217,7 @@ class Dispatcher:
                         self._counters, record, delta, limits.siblings_max, limits.siblings_warn
                     )
             else:
-                words = [*argv, plan.place_of(self._here)] if command.tells_place else argv
+                words = [*argv, plan.place_of(self._here)] if command.wants_place else argv
                 reply, delta = command.write(words, record, self._now.wall_ms, resp3, stamp)
             if record and not record[1] & PLAIN and delta:
                 check_intervals(self._counters, record, delta)

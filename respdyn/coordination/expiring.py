@@ -23,7 +23,7 @@ from respdyn.types.values import ends_at, expire_at
 
 GRACE_MS: Final = 5000          # longer than it takes to notice that a node has failed
 SLOTS_PER_TICK: Final = 64      # of the first walk
-TOLD_PER_TICK: Final = 1000     # keys whose time has come
+ANNOUNCED_PER_TICK: Final = 1000     # keys whose time has come
 EXPIRES: Final = 2              # the bit of a record's second byte: it mentions an expiry
 _SLACK: Final = 1000            # outdated entries that are let be
 
@@ -34,14 +34,14 @@ class Expiring:
     """The times of this node's keys."""
 
     def __init__(
-        self, node: ThisNode, tell: Callable[[Locator], None]
+        self, node: ThisNode, announce: Callable[[Locator], None]
     ) -> None:
         self.is_watching = False
         self._node = node
         self._now = node.now
         self._replica = node.replica
         self._here = node.identity.node_id
-        self._tell = tell
+        self._announce = announce
         self._times: dict[Locator, int] = {}      # when a key expires, by locator
         self._queue: list[Due] = []             # a heap; some of it is outdated
         self._walked = SLOTS                    # slots of the first walk
@@ -82,7 +82,7 @@ class Expiring:
             return
         if self._walked < SLOTS:
             self._walk()
-        for _ in range(TOLD_PER_TICK):
+        for _ in range(ANNOUNCED_PER_TICK):
             if not self._queue or self._queue[0][0] > wall_ms:
                 return
             self._come(*heappop(self._queue))
@@ -97,7 +97,7 @@ class Expiring:
             return
         del self._times[locator]
         if plan.coordinator == self._here and ends_at(self._replica.get(locator)) == at:
-            self._tell(locator)
+            self._announce(locator)
 
     def _walk(self) -> None:
         """The records that were here before a client wanted events."""

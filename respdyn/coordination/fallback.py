@@ -28,7 +28,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.errors import DamagedError
 from respdyn.ring.hashing import Locator
 
-NOBODY_KNOWS = "NOQUORUM no owner of this key can be reached, and no hint has it: nothing was done"
+NONE_KNOWS = "NOQUORUM no owner of this key can be reached, and no hint has it: nothing was done"
 
 
 class Fallback:
@@ -85,28 +85,28 @@ class Fallback:
             counted = [*counted, *plan.replicas.probed]
             if plan.stands_in_for or plan.is_owner:
                 counted.append(self._here)
-        asked = list(dict.fromkeys(
-            (*counted, self._here, *self._keepers.asked.get(plan.partition, ()))
+        queried = list(dict.fromkeys(
+            (*counted, self._here, *self._keepers.by_partition.get(plan.partition, ()))
         ))
-        answers = yield [(peer, Held(locator)) for peer in asked]
-        joined, knows, heard = b"", False, 0
+        answers = yield [(peer, Held(locator)) for peer in queried]
+        joined, knows, answered = b"", False, 0
         cleared: Tops = {}
-        for peer, answer in zip(asked, answers, strict=True):
-            told = answer_as(tuple[bool, bytes, dict[bytes, int]], answer)
-            if told is None or not self._is_sound(told[1]):
+        for peer, answer in zip(queried, answers, strict=True):
+            reported = answer_as(tuple[bool, bytes, dict[bytes, int]], answer)
+            if reported is None or not self._is_sound(reported[1]):
                 continue
-            heard += peer in counted
-            knows = knows or told[0]
-            joined = self._replica.joined(joined, told[1])
-            raise_to(cleared, told[2])
+            answered += peer in counted
+            knows = knows or reported[0]
+            joined = self._replica.joined(joined, reported[1])
+            raise_to(cleared, reported[2])
         joined = above(joined, cleared) if joined and cleared else joined
         left_ms = deadline_ms - self._now.now_ms
-        if (heard < r or not knows) and left_ms > 0 and self._plan_for(locator) is not plan:
+        if (answered < r or not knows) and left_ms > 0 and self._plan_for(locator) is not plan:
             self.read(self._plan_for(locator), reader, locator, r, left_ms, keeps)
-        elif heard < r:
-            reader.fail(f"NOQUORUM R={r} answered={heard}: too few replicas answered")
+        elif answered < r:
+            reader.fail(f"NOQUORUM R={r} answered={answered}: too few replicas answered")
         elif not knows:
-            reader.fail(NOBODY_KNOWS)
+            reader.fail(NONE_KNOWS)
         else:
             if keeps and joined:
                 self.keep(plan, locator, joined, True)

@@ -256,7 +256,7 @@ class GroupExecution:
             return NOT_RUN
         node = self._node
         plans = node.plans
-        if self._w and node.store_failure and not dispatcher.nobody_stores:
+        if self._w and node.store_failure and not dispatcher.none_can_store:
             return NOT_RUN      # the sender does not know it yet: another owner can do it
         for name in self._locators:
             plan = plans[slot_of_locator(name)]
@@ -298,7 +298,7 @@ class GroupExecution:
     def _read(self) -> None:
         """Read a quorum for what is not written blindly."""
         plans = self._node.plans
-        kept_for = self._groups.coordinator.keepers.asked
+        kept_for = self._groups.coordinator.keepers.by_partition
         if not self._reads or (self._r <= 1 and not (
             kept_for and any(plans[slot_of_locator(name)].partition in kept_for
                              for name in self._reads)

@@ -29,13 +29,13 @@ from respdyn.ring.hashing import Locator
 
 _KEY_AT: Final = 3      # in a locator
 
-_Told = tuple[int, bytes, bytes, bool, bool]     # database, event, key, keyspace, keyevent
+_Published = tuple[int, bytes, bytes, bool, bool]     # database, event, key, keyspace, keyevent
 
 
 class NotifyAfterWrite(Waiter):
     """Waits for a write, and publishes its events when it is done, or failed."""
 
-    __slots__ = ("_events", "_is_told", "_keyspace_events", "_locator", "_waiter")
+    __slots__ = ("_events", "_is_published", "_keyspace_events", "_locator", "_waiter")
 
     def __init__(
         self, waiter: Waiter, keyspace_events: "KeyspaceEvents", locator: Locator,
@@ -45,41 +45,41 @@ class NotifyAfterWrite(Waiter):
         self._keyspace_events = keyspace_events
         self._locator = locator
         self._events = events
-        self._is_told = False
+        self._is_published = False
 
     def fill(self, reply: bytes) -> None:
         """Publish, then pass the reply on."""
-        self._tell()
+        self._publish()
         self._waiter.fill(reply)
 
     def fail(self, text: str) -> None:
         """The write may still appear: publish, then pass the error on."""
-        self._tell()
+        self._publish()
         self._waiter.fail(text)
 
     def add(self, events: list[Event]) -> None:
         """These have happened since, and are published behind."""
         self._events += events
 
-    def _tell(self) -> None:
-        if not self._is_told:
-            self._is_told = True
-            self._keyspace_events.tell(self._locator, self._events)
-            self._keyspace_events.has_told(self._locator, self)
+    def _publish(self) -> None:
+        if not self._is_published:
+            self._is_published = True
+            self._keyspace_events.publish(self._locator, self._events)
+            self._keyspace_events.has_published(self._locator, self)
 
 
 class NotifyAfterRead(Waiter):
     """Waits for a read, and publishes `keymiss` if its key was not there."""
 
-    __slots__ = ("_tell", "_waiter")
+    __slots__ = ("_publish", "_waiter")
 
-    def __init__(self, waiter: Waiter, tell: Callable[[bytes], None]) -> None:
+    def __init__(self, waiter: Waiter, publish: Callable[[bytes], None]) -> None:
         self._waiter = waiter
-        self._tell = tell
+        self._publish = publish
 
     def fill(self, reply: bytes) -> None:
         """Look at the reply, then pass it on."""
-        self._tell(reply)
+        self._publish(reply)
         self._waiter.fill(reply)
 
     def fail(self, text: str) -> None:
@@ -94,13 +94,13 @@ class KeyspaceEvents:
         self, deliver: Callable[[bytes, bytes, bool], None], links: dict[str, Link]
     ) -> None:
         """`deliver(channel, message, is_ours)`: give an event to those who listen here."""
-        self.told = 0
+        self.published = 0
         self.classes = ""               # what any node, this one or a peer, wants
         self.trackers: set[str] = set()         # peers with clients that track
         self._own = ""
         self._own_tracks = b"-"
-        self._asked: dict[str, str] = {}        # by peer
-        self._untold: dict[Locator, NotifyAfterWrite] = {}      # by locator: the last that waits
+        self._wanted: dict[str, str] = {}        # by peer
+        self._unpublished: dict[Locator, NotifyAfterWrite] = {}     # by locator: the last to wait
         self._give = deliver
         self._links = links
 
@@ -127,10 +127,10 @@ class KeyspaceEvents:
                 bulk(GOSSIP_INTEREST + self._own_tracks + self._own.encode())
             )
 
-    def heard_interest(self, link: Link, item: bytes) -> None:
+    def receive_interest(self, link: Link, item: bytes) -> None:
         """What a peer wants. Raises `PeerError`."""
         try:
-            self._asked[link.peer] = item[2:].decode("ascii")
+            self._wanted[link.peer] = item[2:].decode("ascii")
         except UnicodeDecodeError:
             raise PeerError("classes of events that are malformed") from None
         if item[1:2] == b"+":
@@ -140,7 +140,7 @@ class KeyspaceEvents:
         self._settle()
 
     def _settle(self) -> None:
-        self.classes = "".join(sorted(set("".join([self._own, *self._asked.values()]))))
+        self.classes = "".join(sorted(set("".join([self._own, *self._wanted.values()]))))
 
     def is_wanted(self) -> bool:
         """Whether anything is to be published."""
@@ -160,12 +160,12 @@ class KeyspaceEvents:
         events = self._chosen(events)
         if not events:
             return waiter
-        announcing = self._untold[locator] = NotifyAfterWrite(waiter, self, locator, events)
+        announcing = self._unpublished[locator] = NotifyAfterWrite(waiter, self, locator, events)
         return announcing
 
     def happened(self, locator: Locator, events: list[Event]) -> None:
         """These have happened to a key."""
-        self.tell(locator, self._chosen(events))
+        self.publish(locator, self._chosen(events))
 
     def written(
         self, command: Command, argv: Argv, locator: Locator, before: bytes, after: bytes,
@@ -191,53 +191,53 @@ class KeyspaceEvents:
     ) -> None:
         """A read was answered."""
         if "m" in self.classes:
-            self.tell(locator, of_read(command, reply, argv, now_ms, resp3))
+            self.publish(locator, of_read(command, reply, argv, now_ms, resp3))
 
     def expired(self, locator: Locator) -> None:
         """A key's time has come."""
         events = self._chosen([EXPIRED])
-        waiting = self._untold.get(locator)
+        waiting = self._unpublished.get(locator)
         if waiting is None:
-            self.tell(locator, events)
+            self.publish(locator, events)
         else:
             waiting.add(events)
 
-    def has_told(self, locator: Locator, announcing: NotifyAfterWrite) -> None:
+    def has_published(self, locator: Locator, announcing: NotifyAfterWrite) -> None:
         """Its events are published."""
-        if self._untold.get(locator) is announcing:
-            del self._untold[locator]
+        if self._unpublished.get(locator) is announcing:
+            del self._unpublished[locator]
 
     def _chosen(self, events: list[Event]) -> list[Event]:
-        return [event for event in events if self._is_asked(event[0])]
+        return [event for event in events if self._is_wanted(event[0])]
 
-    def _is_asked(self, kind: str) -> bool:
+    def _is_wanted(self, kind: str) -> bool:
         return kind in self.classes or ("A" in self.classes and kind in EVENT_CLASSES)
 
     # ---- publishing ----
 
-    def tell(self, locator: Locator, events: list[Event]) -> None:
+    def publish(self, locator: Locator, events: list[Event]) -> None:
         """Publish events of a key, here and to all peers."""
         keyspace, keyevent = "K" in self.classes, "E" in self.classes
         connected = [link for link in self._links.values() if link.is_connected and link.is_member]
         for _, name in events:
-            self.told += 1
-            told = (locator[2], name, locator[_KEY_AT:], keyspace, keyevent)
-            self._deliver(told, True)
+            self.published += 1
+            published = (locator[2], name, locator[_KEY_AT:], keyspace, keyevent)
+            self._deliver(published, True)
             if connected:
-                statement = bulk(GOSSIP_EVENT + msgspec.msgpack.encode(told))
+                statement = bulk(GOSSIP_EVENT + msgspec.msgpack.encode(published))
                 for link in connected:
                     link.gossips.append(statement)
 
-    def heard_event(self, link: Link, item: bytes) -> None:
+    def receive_event(self, link: Link, item: bytes) -> None:
         """A peer's event. Raises `PeerError`."""
         try:
-            told = msgspec.msgpack.decode(item[1:], type=_Told)
+            published = msgspec.msgpack.decode(item[1:], type=_Published)
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed event: {wrong}") from wrong
-        self._deliver(told, False)
+        self._deliver(published, False)
 
-    def _deliver(self, told: _Told, is_ours: bool) -> None:
-        db, name, key, keyspace, keyevent = told
+    def _deliver(self, published: _Published, is_ours: bool) -> None:
+        db, name, key, keyspace, keyevent = published
         if keyspace:
             self._give(b"__keyspace@%d__:%b" % (db, key), name, is_ours)
         if keyevent:

@@ -143,8 +143,8 @@ class ScriptExecution(ScriptKeys):
             self._block(), function=call.function,
             refusal=self._why_not_write(), reads_only=call.reads_only,
             is_full=self._node.memory_is_full and not call.takes_room,
-            tells_events=self._dispatcher.keyspace_events is not None,
-            tells_words=self._scripts.tells_words(), user=call.user,
+            reports_events=self._dispatcher.keyspace_events is not None,
+            reports_words=self._scripts.reports_words(), user=call.user,
         )
         self._scripts.begin(job, self._script.body, self, self._deadline_ms)
 
@@ -169,7 +169,7 @@ class ScriptExecution(ScriptKeys):
 
     # ---- what it hears ----
 
-    def heard(self, outcome: Outcome) -> None:
+    def receive(self, outcome: Outcome) -> None:
         """What became of the job, or what it wants."""
         if self._is_over:
             return
@@ -346,7 +346,7 @@ class ScriptExecution(ScriptKeys):
     def _read_more(self, number: int) -> None:
         plans = self._node.plans
         names = list(self._waits)
-        kept_for = self._groups.coordinator.keepers.asked
+        kept_for = self._groups.coordinator.keepers.by_partition
         if not names or (self._r <= 1 and not (kept_for and any(
             plans[slot_of_locator(name)].partition in kept_for for name in names
         ))):

@@ -32,7 +32,7 @@ SCRIPT: Final = b"EVAL"
 TRIES: Final = 3
 
 
-def _nobody(
+def _ignore(
     argv: list[bytes], db: int, resp3: bool, done: Callable[[bytes], None]
 ) -> None:
     raise AssertionError("the sessions are made after this")
@@ -46,11 +46,11 @@ class ScriptSender:
         self.holds = Holds(groups)
         groups.dispatcher.forwarding.lost = self.holds.lose
         self.scripts.holds = self.holds.expire, self.holds.next_deadline
-        self.ask: AskNode = _nobody     # runs what only the node can answer; by the sessions
+        self.ask: AskNode = _ignore     # runs what only the node can answer; by the sessions
         self._groups = groups
         self._node = groups.node
         self._here = groups.node.identity.node_id
-        self._told: set[tuple[str, str]] = set()    # peers, and hashes of what they were sent
+        self._sent: set[tuple[str, str]] = set()    # peers, and hashes of what they were sent
 
     def send(
         self, call: ScriptCall, script: Script, terms: Terms, deadline_ms: int, waiter: Waiter,
@@ -95,9 +95,9 @@ class ScriptSender:
     ) -> None:
         command = find([SCRIPT])
         assert command is not None
-        told = peer, call.sha
-        if told not in self._told or not is_known:
-            self._told.add(told)
+        sent = peer, call.sha
+        if sent not in self._sent or not is_known:
+            self._sent.add(sent)
             call = msgspec.structs.replace(call, body=script.body)
 
         def answered(reply: bytes) -> None:

@@ -76,7 +76,7 @@ class Running(Protocol):
     def kill(self) -> None:
         """SCRIPT KILL: it must not go on."""
 
-    def heard(self, outcome: Outcome) -> None:
+    def receive(self, outcome: Outcome) -> None:
         """What became of it, or what it wants."""
 
     def put_off(self, deadline_ms: int) -> None:
@@ -127,7 +127,7 @@ class Scripts:
         self._stopped: set[int] = set()         # jobs whose time is over, or nearly so
         self._moved_ms = 0                      # when it gave back an outcome last
         self._batch = Batch([], [], [], [])
-        self.tells_words: Callable[[], bool] = lambda: False        # whether somebody monitors
+        self.reports_words: Callable[[], bool] = lambda: False        # whether somebody monitors
         # What else has deadlines: its `expire` and `next_deadline`.
         self.holds: tuple[Callable[[], None], Callable[[int], int]] = (
             lambda: None, lambda never: never,
@@ -165,19 +165,19 @@ class Scripts:
     def load(self, sha: str, body: bytes) -> None:
         """A client has loaded it: everybody is told."""
         script = self.keep(sha, body, True)
-        self._tell_all(Loaded(script.clock, body))
+        self._send_to_all(Loaded(script.clock, body))
 
     def flush(self) -> None:
         """Forget all scripts, everywhere."""
         self._flush(self._node.clock.now(self._node.now.wall_ms))
-        self._tell_all(Loaded(self.flushed, b""))
+        self._send_to_all(Loaded(self.flushed, b""))
 
     def _flush(self, clock: int) -> None:
         self.flushed = max(self.flushed, clock)
         for sha in [sha for sha, one in self._scripts.items() if one.clock <= clock]:
             self._forget(sha)
 
-    def _tell_all(self, loaded: Loaded) -> None:
+    def _send_to_all(self, loaded: Loaded) -> None:
         statement = bulk(GOSSIP_SCRIPT + encode_loaded(loaded))
         for link in self._node.links.values():
             if link.is_connected:
@@ -192,7 +192,7 @@ class Scripts:
                 loaded = Loaded(script.clock, script.body)
                 link.gossips.append(bulk(GOSSIP_SCRIPT + encode_loaded(loaded)))
 
-    def heard_script(self, link: Link, item: bytes) -> None:
+    def receive_script(self, link: Link, item: bytes) -> None:
         """A peer tells of a script that was loaded, or that all were flushed."""
         loaded, sha = read_loaded(item[1:])
         if not loaded.body:
@@ -302,7 +302,7 @@ class Scripts:
         node.clock.last = clock + count
         return Block(bytes(node.identity.actor), counter, count, clock)
 
-    def heard(self, frame: bytes) -> None:
+    def receive(self, frame: bytes) -> None:
         """Outcomes."""
         self._moved_ms = self._node.now.now_ms
         for outcome in read_outcomes(frame):
@@ -310,7 +310,7 @@ class Scripts:
             if running is None:
                 continue
             if outcome.kind != UNKNOWN:
-                running.heard(outcome)
+                running.receive(outcome)
             else:
                 self._has.clear()
                 self.done(outcome.number)
@@ -410,7 +410,7 @@ class CompileWaiter:
     def put_off(self, deadline_ms: int) -> None:
         """It has no deadline of its own."""
 
-    def heard(self, outcome: Outcome) -> None:
+    def receive(self, outcome: Outcome) -> None:
         """It was tried."""
         self._scripts.done(outcome.number)
         self._done(outcome)

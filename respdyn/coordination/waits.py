@@ -12,7 +12,7 @@ stream or the group is gone, all of them hear.
 
 An offer that leads to nothing is made to the next after `OFFER_MS`. Who was offered a state of the
 key and found nothing in it is asked again when the key has changed. Homes register again and again
-(`sessions/blocking`), so who is not heard of for `HEARD_MS` is gone; and all are registered anew
+(`sessions/blocking`), so who is not heard of for `NEWS_MS` is gone; and all are registered anew
 with whoever coordinates next.
 
 Source: decision 0054.
@@ -36,7 +36,7 @@ from respdyn.types.stream_order import LETTER as GROUP
 from respdyn.types.values import exists
 
 OFFER_MS: Final = 500
-HEARD_MS: Final = 10_000
+NEWS_MS: Final = 10_000
 _LOOK_MS: Final = 100
 REGISTERED_MAX: Final = 200_000         # keys that are waited for here, each waiter counted
 
@@ -52,13 +52,15 @@ _OF_STREAMS: Final = (ENTRY, GROUP)
 
 _GONE: Final = b"-"         # the state of a key that is not there
 
-Heard = Callable[[str, int, Locator], None]
+News = Callable[[str, int, Locator], None]
 
 
 class Waiter:
     """A client that waits for one key."""
 
-    __slots__ = ("heard_ms", "home", "letter", "line", "number", "offered_ms", "seen", "since_ms")
+    __slots__ = (
+        "home", "letter", "line", "number", "offered_ms", "received_ms", "seen", "since_ms",
+    )
 
     def __init__(self, since_ms: int, home: str, number: int, letter: bytes, line: int) -> None:
         self.since_ms = since_ms
@@ -66,7 +68,7 @@ class Waiter:
         self.number = number
         self.letter = letter
         self.line = line                # one behind the other: of a stream's group
-        self.heard_ms = 0
+        self.received_ms = 0
         self.offered_ms = 0             # until when an offer is out; 0: none is
         self.seen = b""                 # the state of the key that was offered last
 
@@ -80,7 +82,7 @@ class Waits:
 
     def __init__(self, node: ThisNode) -> None:
         self.keys: dict[Locator, list[Waiter]] = {}
-        self.offered: Heard = lambda home, number, locator: None    # to a client of this node
+        self.offered: News = lambda home, number, locator: None    # to a client of this node
         self._node = node
         self._now = node.now
         self._here = node.identity
@@ -89,7 +91,7 @@ class Waits:
 
     # ---- what homes say ----
 
-    def heard(self, link: Link, item: bytes) -> None:
+    def receive(self, link: Link, item: bytes) -> None:
         """A peer's clients wait, or wait no longer. Raises `PeerError`."""
         at = 1
         while at < len(item):
@@ -99,10 +101,10 @@ class Waits:
             locator = item[at + WAIT.size : at + WAIT.size + size]
             if len(locator) != size or not is_locator(locator) or what > END:
                 raise PeerError("a wait for nothing that can be")
-            self.tell(link.peer, number, since_ms, letter, line, what, locator)
+            self.announce(link.peer, number, since_ms, letter, line, what, locator)
             at += WAIT.size + size
 
-    def tell(
+    def announce(
         self, home: str, number: int, since_ms: int, letter: bytes, place: int, what: int,
         locator: Locator,
     ) -> None:
@@ -122,7 +124,7 @@ class Waits:
             insort(line, found)
             self.keys[locator] = line
             self._registered += 1
-        found.heard_ms = self._now.now_ms
+        found.received_ms = self._now.now_ms
         if what == AGAIN:
             found.offered_ms = 0
         elif found.offered_ms <= self._now.now_ms and (
@@ -164,7 +166,7 @@ class Waits:
         counts = counts_of(record) if is_there else {}
         now_ms = self._now.now_ms
         state = record[2:22] if is_there else _GONE     # checksum, clock and mark
-        asked = {one.line for one in line if one.letter == GROUP and one.seen == state}
+        served = {one.line for one in line if one.letter == GROUP and one.seen == state}
         left = {letter: count - sum(
             one.offered_ms > now_ms for one in line
             if one.letter == letter and letter not in _OF_STREAMS
@@ -173,8 +175,8 @@ class Waits:
             if one.offered_ms > now_ms or one.seen == state:
                 continue
             if one.letter == GROUP:
-                is_due = one.line not in asked
-                asked.add(one.line)
+                is_due = one.line not in served
+                served.add(one.line)
             else:
                 is_due = left.get(one.letter, 0) > 0
             if is_due:
@@ -191,7 +193,7 @@ class Waits:
             link = self._node.link_to(one.home)
             link.gossips.append(bulk(GOSSIP_OFFER + _OFFER.pack(one.number) + locator))
 
-    def heard_offer(self, link: Link, item: bytes) -> None:
+    def receive_offer(self, link: Link, item: bytes) -> None:
         """A coordinator offers something to a client of this node. Raises `PeerError`."""
         locator = item[1 + _OFFER.size :]
         if len(item) < 1 + _OFFER.size or not is_locator(locator):
@@ -209,7 +211,7 @@ class Waits:
         for locator, line in list(self.keys.items()):
             is_due = False
             for one in list(line):
-                if one.heard_ms + HEARD_MS < now_ms:
+                if one.received_ms + NEWS_MS < now_ms:
                     self._remove(locator, line, one)
                 elif 0 < one.offered_ms <= now_ms:
                     one.offered_ms = 0

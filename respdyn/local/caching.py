@@ -128,13 +128,13 @@ def trackinginfo(context: LocalContext, session: Session, argv: Argv) -> bytes:
     prefixes: list[bytes] = []
     if now is not None:
         prefixes = now.prefixes
-        told = (
+        redirected = (
             ("on", True), ("bcast", now.is_bcast), ("optin", now.is_optin),
             ("caching-yes", now.is_optin and now.caching), ("optout", now.is_optout),
             ("caching-no", now.is_optout and now.caching), ("noloop", now.is_noloop),
             ("broken_redirect", now.broken),
         )
-        flags = [name for name, is_set in told if is_set]
+        flags = [name for name, is_set in redirected if is_set]
     resp3 = session.resp == 3
     return map_([
         (text("flags"), set_([text(flag) for flag in flags], resp3)),

@@ -150,7 +150,7 @@ def maint_notifications(context: LocalContext, session: Session, argv: Argv) -> 
         raise ReplyError("ERR maintenance notifications are pushes: they need RESP3 (HELLO 3)")
     session.moving = kind
     session.reply(OK)
-    context.draining.tell(session)     # behind the reply, if the node is leaving already
+    context.draining.notify(session)     # behind the reply, if the node is leaving already
     return None
 
 

@@ -71,12 +71,12 @@ def select(context: LocalContext, session: Session, argv: Argv) -> bytes:
 def hello(context: LocalContext, session: Session, argv: Argv) -> bytes:
     version = 0
     if len(argv) > 1:
-        asked = integer_of(argv[1])
-        if asked is None:
+        wanted = integer_of(argv[1])
+        if wanted is None:
             raise ReplyError("ERR Protocol version is not an integer or out of range")
-        if asked not in (2, 3):
+        if wanted not in (2, 3):
             raise ReplyError("NOPROTO unsupported protocol version")
-        version = asked
+        version = wanted
     position = 2
     while position < len(argv):
         option = word(argv[position])

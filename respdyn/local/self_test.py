@@ -31,7 +31,8 @@ def pfselftest(context: LocalContext, session: Session, argv: Argv) -> bytes:
             sparse = hyperloglog.add(sparse, elements) or sparse
             if hyperloglog.to_dense(sparse) != dense:
                 raise ReplyError(f"TESTFAILED {counted} elements, dense and sparse differ")
-        told = hyperloglog.count(dense)
-        if abs(told - counted) > ceil(_ERRORS_MAX * standard * counted):
-            raise ReplyError(f"TESTFAILED Too big error. card:{counted} abserr:{told - counted}")
+        estimated = hyperloglog.count(dense)
+        if abs(estimated - counted) > ceil(_ERRORS_MAX * standard * counted):
+            wrong = estimated - counted
+            raise ReplyError(f"TESTFAILED Too big error. card:{counted} abserr:{wrong}")
     return OK

@@ -45,10 +45,10 @@ def _matching(settings: Settings, patterns: Argv) -> dict[str, str]:
     view = redis_view(settings)
     found: dict[str, str] = {}
     for pattern in patterns:
-        asked = pattern.decode("latin-1")
-        if not any(mark in asked for mark in "[*?"):
-            if asked.lower() in view:
-                found.setdefault(asked, view[asked.lower()])
+        name_wanted = pattern.decode("latin-1")
+        if not any(mark in name_wanted for mark in "[*?"):
+            if name_wanted.lower() in view:
+                found.setdefault(name_wanted, view[name_wanted.lower()])
             continue
         lowered = pattern.lower()
         for name, value in view.items():

@@ -41,10 +41,10 @@ def slowlog_get(context: LocalContext, session: Session, argv: Argv) -> bytes:
     if len(argv) > 3:
         raise unknown_subcommand(argv)
     if len(argv) == 3:
-        asked = integer_of(argv[2])
-        if asked is None or asked < -1:
+        number = integer_of(argv[2])
+        if number is None or number < -1:
             raise ReplyError("ERR count should be greater than or equal to -1")
-        count = asked
+        count = number
     slow = context.command_stats.slow
     shown = list(slow)[: len(slow) if count == -1 else count]
     return array([

@@ -129,15 +129,15 @@ def _copies(context: LocalContext, locators: list[Locator]) -> Counting:
             if owner == here or node.link_to(owner).is_up:
                 wanted.setdefault(owner, []).append(name)
     answers = yield [(owner, Digests(names)) for owner, names in wanted.items()]
-    told: dict[Locator, dict[str, bytes]] = {}
+    reported: dict[Locator, dict[str, bytes]] = {}
     for (owner, names), answer in zip(wanted.items(), answers, strict=True):
         digests = answer_as(list[bytes], answer)
         if digests is not None and len(digests) == len(names):
             for name, digest in zip(names, digests, strict=True):
-                told.setdefault(name, {})[owner] = digest
+                reported.setdefault(name, {})[owner] = digest
     fewest = context.n - 1
     for name in locators:
-        held = told.get(name, {})
+        held = reported.get(name, {})
         first = held.get(plans[slot_of_locator(name)].coordinator)
         same = sum(1 for digest in held.values() if digest == first)
         fewest = min(fewest, max(0, same - 1))

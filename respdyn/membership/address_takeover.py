@@ -59,7 +59,7 @@ class AddressTakeovers:
 
     # ---- a member ----
 
-    def told(self) -> list[tuple[Link, bytes]]:
+    def statements(self) -> list[tuple[Link, bytes]]:
         """What to say to visitors now, each on its link. Our connection to them is to the address
         at which they say they are, since that is what is dialled.
         """
@@ -112,7 +112,7 @@ class AddressTakeovers:
 
     # ---- a visitor ----
 
-    def heard(self, peer: str, body: bytes) -> None:
+    def receive(self, peer: str, body: bytes) -> None:
         """A member has said something of the place where this node stands. Raises `PeerError`."""
         try:
             said = msgspec.msgpack.decode(body, type=Takeover)

@@ -58,8 +58,8 @@ class Arrival:
         is_late = now_ms >= self._until_ms
         if self._gossip.is_silent and (is_late or self._all(_has_answered)):
             self._gossip.is_silent = False
-            self._gossip.tell_state()
-        if is_late or self._all(_has_told):
+            self._gossip.send_state()
+        if is_late or self._all(_has_stated):
             self.end(now_ms)
 
     def end(self, now_ms: int) -> None:
@@ -69,12 +69,12 @@ class Arrival:
         self.is_over = True
         if self._gossip.is_silent:
             self._gossip.is_silent = False
-            self._gossip.tell_state()
+            self._gossip.send_state()
         self._judge_clock()
         others = self._others()
         if others:
             self._node.trace.event(
-                "members_met", met=sum(map(_has_told, others)), of=len(others),
+                "members_met", met=sum(map(_has_stated, others)), of=len(others),
                 clients_waited=self._clients_waiting(),
             )
         self._arrived()
@@ -122,5 +122,5 @@ def _has_answered(link: Link) -> bool:
     return link.is_up and link.has_answered
 
 
-def _has_told(link: Link) -> bool:
+def _has_stated(link: Link) -> bool:
     return link.is_up and link.has_answered and link.state is not None

@@ -52,7 +52,7 @@ class ClockWatch:
         self._base = 0                  # wall less monotonic clock, now
         self._sane_base = 0             # and when it could last be trusted
         self._jumped_ms = 0             # when it last jumped, on the monotonic clock
-        self._told_base = 0
+        self._sent_base = 0
         self._next_ms = 0
 
     def start(self, now_ms: int, wall_ms: int) -> None:
@@ -78,12 +78,12 @@ class ClockWatch:
         is_due = now_ms >= self._next_ms
         if is_due:
             self._next_ms = now_ms + self._heartbeat_ms
-        if is_due or abs(base - self._told_base) > self._limit_ms // 4:
-            self._told_base = base
+        if is_due or abs(base - self._sent_base) > self._limit_ms // 4:
+            self._sent_base = base
             return True
         return False
 
-    def told(self) -> bytes:
+    def statement(self) -> bytes:
         """The statement about this clock, for peers."""
         return BASE.pack(self._base, self._sane_base)
 
@@ -97,7 +97,7 @@ class ClockWatch:
         """How far the time that a peer goes by is ahead of this node's clock."""
         return link.clock_believed - link.mono_gap - self._base
 
-    def heard(self, link: Link, item: bytes) -> None:
+    def receive(self, link: Link, item: bytes) -> None:
         """A peer's statement about its clock. Raises `PeerError`."""
         if len(item) != 1 + BASE.size:
             raise PeerError("a malformed statement about a clock")

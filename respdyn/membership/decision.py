@@ -60,7 +60,7 @@ class Decision:
     def __init__(
         self, here: str, rng: Random, keep: Callable[[bytes, bytes], None],
         send: Callable[[str, bytes], None], decided: Callable[[Ring], None],
-        tell_ring: Callable[[str], None], now: Now,
+        send_ring: Callable[[str], None], now: Now,
     ) -> None:
         self.ring: Ring | None = None
         self.life = b""                     # this node's actor
@@ -71,7 +71,7 @@ class Decision:
         self._keep = keep
         self._send = send
         self._decided = decided
-        self._tell_ring = tell_ring
+        self._send_ring = send_ring
         self._kept = Kept()
         self._recalled: dict[str, Recalled] = {}
         self._recall_ballot: Ballot = (0, 0)
@@ -189,7 +189,7 @@ class Decision:
 
     # ---- messages ----
 
-    def heard(self, peer: str, data: bytes) -> None:
+    def receive(self, peer: str, data: bytes) -> None:
         """A member's message. Raises `PeerError` or `DamagedError` when it is malformed."""
         try:
             message = decoder.decode(data)
@@ -222,7 +222,7 @@ class Decision:
             return
         if message.version <= ring.version:
             if isinstance(message, Prepare | Accept | Recall):
-                self._tell_ring(peer)
+                self._send_ring(peer)
             return
         if message.version != ring.version + 1 or ring.member(peer) is None:
             return              # it knows a newer ring, and will send it
@@ -243,7 +243,7 @@ class Decision:
         elif isinstance(message, Recall):
             self._recall(peer, message)
         else:
-            self._recall_told(peer, message)
+            self._recall_answered(peer, message)
 
     # ---- the acceptor ----
 
@@ -288,14 +288,14 @@ class Decision:
             ask.version, ask.ballot, self.has_forgotten, kept.promised, kept.accepted, kept.ring
         )))
 
-    def _recall_told(self, peer: str, told: Recalled) -> None:
+    def _recall_answered(self, peer: str, answer: Recalled) -> None:
         """A member reports what it accepted; after all have, this node knows what it may have."""
-        self._highest = max(self._highest, min(told.promised[0], _LARGEST_ROUND))
-        if not self.has_forgotten or told.ballot != self._recall_ballot:
+        self._highest = max(self._highest, min(answer.promised[0], _LARGEST_ROUND))
+        if not self.has_forgotten or answer.ballot != self._recall_ballot:
             return
-        if told.promised != told.ballot:
+        if answer.promised != answer.ballot:
             return              # a higher one is under way: ask again, higher still
-        self._recalled[peer] = told
+        self._recalled[peer] = answer
         members = self._members()
         others = [name for name in members if name != self._here]
         if any(name not in self._recalled for name in others):
@@ -309,17 +309,17 @@ class Decision:
             if self._now.now_ms - self._amnesia_ms < AMNESIA_MS:
                 return
         best = max(self._recalled.values(), key=lambda one: one.accepted)
-        self._kept = Kept(told.version, told.promised, best.accepted, best.ring)
+        self._kept = Kept(answer.version, answer.promised, best.accepted, best.ring)
         self._recalled = {}
         self._keep_votes()
         self._amnesia_ms = None
 
     # ---- the proposer ----
 
-    def _promised(self, peer: str, told: Promise) -> None:
-        if told.ballot != self._ballot or self._wanted is None or self._offered:
+    def _promised(self, peer: str, answer: Promise) -> None:
+        if answer.ballot != self._ballot or self._wanted is None or self._offered:
             return
-        self._promises[peer] = told
+        self._promises[peer] = answer
         if not self._is_majority(len(self._promises)):
             return
         best = max(self._promises.values(), key=lambda one: one.accepted)
@@ -327,11 +327,11 @@ class Decision:
         self._has_offered = True
         for name in sorted(self._promises):
             self._out(name, Accept(
-                told.version, self._ballot, self._promises[name].life, self._offered
+                answer.version, self._ballot, self._promises[name].life, self._offered
             ))
 
-    def _accepted(self, peer: str, told: Accepted) -> None:
-        if told.ballot != self._ballot or not self._offered:
+    def _accepted(self, peer: str, answer: Accepted) -> None:
+        if answer.ballot != self._ballot or not self._offered:
             return
         self._accepts.add(peer)
         if self._is_majority(len(self._accepts)):
@@ -339,5 +339,5 @@ class Decision:
             self._drop_proposal()
             self._decided(ring)
 
-    def _refused(self, told: Refused) -> None:
-        self._highest = max(self._highest, min(told.promised[0], _LARGEST_ROUND))
+    def _refused(self, answer: Refused) -> None:
+        self._highest = max(self._highest, min(answer.promised[0], _LARGEST_ROUND))

@@ -87,34 +87,34 @@ class Gossip:
     def greet(self, link: Link) -> None:
         """Send a peer, newly connected or newly up, what it may have missed."""
         membership = self._membership
-        if link.is_member and (ends := self._node.ends.told()):
-            _tell(link, GOSSIP_ENDS, ends)
+        if link.is_member and (ends := self._node.ends.statement()):
+            _send(link, GOSSIP_ENDS, ends)
         if self.lives is not None:
-            self.lives.tell(link)
+            self.lives.send(link)
             self.lives.answer(link)
         if membership.ring is None:
-            _tell(link, GOSSIP_CANDIDATES, membership.candidates_told())
+            _send(link, GOSSIP_CANDIDATES, membership.candidates_statement())
             return
         if link.is_member:       # before the ring: who knows that, knows a key
-            _tell(link, GOSSIP_KEYS, self.token_keys.told())
-        self.tell_ring(link)
+            _send(link, GOSSIP_KEYS, self.token_keys.statement())
+        self.send_ring(link)
         if moved := self._moved():
-            _tell(link, GOSSIP_MOVED, moved)
+            _send(link, GOSSIP_MOVED, moved)
         if membership.ring.member(link.peer) is None:
             return
         for letter, statements in self.statements.items():
-            for body in statements.told():
-                _tell(link, letter, body)
-        _tell(link, GOSSIP_COLLECTED, self._collected(link))
+            for body in statements.statements():
+                _send(link, letter, body)
+        _send(link, GOSSIP_COLLECTED, self._collected(link))
         if not self.is_silent:
-            _tell(link, GOSSIP_STATE, self._transfers.told())
+            _send(link, GOSSIP_STATE, self._transfers.statement())
         self._keepers.greet(link)
         self._cleared.greet(link)
 
-    def tell_ring(self, link: Link) -> None:
+    def send_ring(self, link: Link) -> None:
         """Send a peer the ring."""
         assert self._membership.ring is not None
-        _tell(link, GOSSIP_RING, self.token_keys.proved(self._membership.ring.encode()))
+        _send(link, GOSSIP_RING, self.token_keys.proved(self._membership.ring.encode()))
 
     def met(self, link: Link, member: Member) -> None:
         """A peer has said who and where it is."""
@@ -123,7 +123,7 @@ class Gossip:
             return
         if moved := self._moved():
             for other in self._connected():
-                _tell(other, GOSSIP_MOVED, moved)
+                _send(other, GOSSIP_MOVED, moved)
 
     def _moved(self) -> bytes:
         """Which members are somewhere else than the ring says, by their own statements."""
@@ -139,45 +139,45 @@ class Gossip:
                 found[member.node_id] = link.member.host, link.member.peer_port
         return msgspec.msgpack.encode(found) if found else b""
 
-    def tell_state(self) -> None:
+    def send_state(self) -> None:
         """Send every member what has changed here."""
         if self.is_silent:
             return
-        told = self._transfers.told()
+        statement = self._transfers.statement()
         ring = self._membership.ring
         for link in self._connected():
             if ring is not None and ring.member(link.peer) is not None:
-                _tell(link, GOSSIP_STATE, told)
+                _send(link, GOSSIP_STATE, statement)
 
     def turn_ends(self) -> None:
         """Send every peer how far actors have come, before what is said of their dots."""
         if news := self._node.ends.turn_ends():
             for link in self._connected():
                 if link.is_member:
-                    _tell(link, GOSSIP_ENDS, news)
+                    _send(link, GOSSIP_ENDS, news)
 
     def send_vote(self, peer: str, body: bytes) -> None:
         """A message about the next ring; a peer that cannot be reached does not get it."""
         link = self._links.get(peer)
         if link is not None:
-            _tell(link, GOSSIP_VOTE, body)
+            _send(link, GOSSIP_VOTE, body)
 
-    def tell_members(self, letter: bytes, body: bytes) -> None:
+    def send_to_members(self, letter: bytes, body: bytes) -> None:
         """A statement is new here: send it to every member."""
         for link in self._connected():
             if link.is_member:
-                _tell(link, letter, body)
+                _send(link, letter, body)
 
-    def tell_keys(self) -> None:
+    def send_keys(self) -> None:
         """Send the members the token keys, and make and read tokens by them from now on."""
         self._replan()
         for link in self._connected():
             if link.is_member:
-                _tell(link, GOSSIP_KEYS, self.token_keys.told())
+                _send(link, GOSSIP_KEYS, self.token_keys.statement())
 
-    def tell_held(self, link: Link) -> None:
+    def send_held(self, link: Link) -> None:
         """A peer is back, and not yet presented to clients: let it see that as we do."""
-        _tell(link, GOSSIP_HELD, b"")
+        _send(link, GOSSIP_HELD, b"")
 
     def tick(self, every_ms: int) -> None:
         """Once a heartbeat, while there is no ring: candidates to every peer, and our proposal."""
@@ -189,114 +189,114 @@ class Gossip:
         self._membership.forget_visitors(
             now_ms, lambda name: name in links and links[name].is_connected
         )
-        for link, said in self.takeovers.told():
-            _tell(link, GOSSIP_PLACE, said)
+        for link, said in self.takeovers.statements():
+            _send(link, GOSSIP_PLACE, said)
         if place := self.takeovers.found():
             self.begin_again(place)
         if self._membership.ring is None:
-            self._tell_candidates()
+            self._send_candidates()
 
     def next_deadline(self) -> int:
         """When `tick` has work at the earliest."""
         return self._next_ms
 
-    def _tell_candidates(self) -> None:
-        told = self._membership.candidates_told()
+    def _send_candidates(self) -> None:
+        statement = self._membership.candidates_statement()
         for link in self._connected():
-            _tell(link, GOSSIP_CANDIDATES, told)
+            _send(link, GOSSIP_CANDIDATES, statement)
         self._propose()
 
     def _propose(self) -> None:
         proposal = self._membership.propose([link.peer for link in self._connected()])
         if proposal is not None:
             for peer in proposal[1]:
-                _tell(self._links[peer], GOSSIP_PROPOSAL, proposal[0].encode())
+                _send(self._links[peer], GOSSIP_PROPOSAL, proposal[0].encode())
 
     def _connected(self) -> list[Link]:
         return [link for _, link in sorted(self._links.items()) if link.is_connected]
 
     # ---- receiving ----
 
-    def heard_ring(self, link: Link, item: bytes) -> None:
+    def receive_ring(self, link: Link, item: bytes) -> None:
         """The ring as a peer has it."""
-        told = item[1:]
-        if self.token_keys.is_proved(told) or link.is_member or self._membership.ring is None:
-            self._learn_ring(decode_ring(told[PROOF_BYTES:]))
+        statement = item[1:]
+        if self.token_keys.is_proved(statement) or link.is_member or self._membership.ring is None:
+            self._learn_ring(decode_ring(statement[PROOF_BYTES:]))
 
-    def heard_candidates(self, link: Link, item: bytes) -> None:
+    def receive_candidates(self, link: Link, item: bytes) -> None:
         """Nodes without a cluster that a peer has met."""
         if self._membership.learn_candidates(item[1:]):
-            self._tell_candidates()
+            self._send_candidates()
         else:
             self._propose()
 
-    def heard_promise(self, link: Link, item: bytes) -> None:
+    def receive_promise(self, link: Link, item: bytes) -> None:
         """A peer will adopt this node's first ring."""
         if self._membership.promised(link.peer, item[1:]):
             self._adopted()
 
-    def heard_release(self, link: Link, item: bytes) -> None:
+    def receive_release(self, link: Link, item: bytes) -> None:
         """A peer needs no promise any more."""
         self._membership.release(link.peer)
 
-    def heard_statement(self, link: Link, item: bytes) -> None:
+    def receive_statement(self, link: Link, item: bytes) -> None:
         """What holds of a user or a library."""
-        self.statements[item[:1]].heard(item[1:])
+        self.statements[item[:1]].receive(item[1:])
 
-    def heard_vote(self, link: Link, item: bytes) -> None:
+    def receive_vote(self, link: Link, item: bytes) -> None:
         """A message about the next ring."""
         if self.decision is not None:
-            self.decision.heard(link.peer, item[1:])
+            self.decision.receive(link.peer, item[1:])
 
-    def heard_state(self, link: Link, item: bytes) -> None:
+    def receive_state(self, link: Link, item: bytes) -> None:
         """What a peer holds and knows."""
-        if self._transfers.heard(link, item[1:]):
+        if self._transfers.receive(link, item[1:]):
             self._replan()
 
-    def heard_life(self, link: Link, item: bytes) -> None:
+    def receive_life(self, link: Link, item: bytes) -> None:
         """Who a peer is, or what it remembers of this node."""
         if self.lives is not None:
-            self.lives.heard(link, item)
+            self.lives.receive(link, item)
 
-    def heard_held(self, link: Link, item: bytes) -> None:
+    def receive_held(self, link: Link, item: bytes) -> None:
         """A peer does not show this node to its clients yet."""
         self._held_back()
 
-    def heard_keys(self, link: Link, item: bytes) -> None:
+    def receive_keys(self, link: Link, item: bytes) -> None:
         """The cluster's token keys."""
-        if self.token_keys.heard(item[1:]):
-            self.tell_keys()
+        if self.token_keys.receive(item[1:]):
+            self.send_keys()
 
-    def heard_ends(self, link: Link, item: bytes) -> None:
+    def receive_ends(self, link: Link, item: bytes) -> None:
         """How far actors have come."""
-        self._node.ends.hear(link.peer if link.is_member else "", item[1:])
+        self._node.ends.receive(link.peer if link.is_member else "", item[1:])
 
-    def heard_moved(self, link: Link, item: bytes) -> None:
+    def receive_moved(self, link: Link, item: bytes) -> None:
         """Where members are that have moved."""
         self._membership.learn_moved(item[1:])
 
-    def heard_place(self, link: Link, item: bytes) -> None:
+    def receive_place(self, link: Link, item: bytes) -> None:
         """A member stood where this node stands."""
-        self.takeovers.heard(link.peer, item[1:])
+        self.takeovers.receive(link.peer, item[1:])
 
     def _learn_ring(self, ring: Ring) -> None:
         if self._membership.adopt(ring):
             self._adopted()
 
-    def heard_proposal(self, link: Link, item: bytes) -> None:
+    def receive_proposal(self, link: Link, item: bytes) -> None:
         """A peer proposes a first ring."""
         membership = self._membership
         if membership.ring is not None:
-            self.tell_ring(link)
+            self.send_ring(link)
             return
         earlier = self._links.get(membership.promised_to())
         answer = membership.promise(
             link.peer, item[1:], self._node.now.now_ms, earlier is not None and earlier.is_connected
         )
         if answer is not None:
-            _tell(link, GOSSIP_PROMISE, answer)
+            _send(link, GOSSIP_PROMISE, answer)
         for peer in membership.released:
-            _tell(self._links[peer], GOSSIP_RELEASE, b"")
+            _send(self._links[peer], GOSSIP_RELEASE, b"")
         membership.released.clear()
 
     # ---- the ring ----
@@ -346,6 +346,6 @@ class Gossip:
         return wanted
 
 
-def _tell(link: Link, kind: bytes, body: bytes) -> None:
+def _send(link: Link, kind: bytes, body: bytes) -> None:
     if link.is_connected:
         link.gossips.append(bulk(kind + body))

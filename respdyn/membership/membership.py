@@ -167,11 +167,11 @@ class Membership:
     def learn_moved(self, data: bytes) -> None:
         """Where a peer has met members that are not where the ring says."""
         try:
-            told = msgspec.msgpack.decode(data, type=dict[str, tuple[str, int]])
+            statement = msgspec.msgpack.decode(data, type=dict[str, tuple[str, int]])
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"a malformed control message: {wrong}") from wrong
         members = {member.node_id: member for member in self.known()}
-        for name, (host, port) in told.items():
+        for name, (host, port) in statement.items():
             if name in members:
                 _check_member(msgspec.structs.replace(members[name], host=host, peer_port=port))
                 self.moved[name] = (host, port)
@@ -198,7 +198,7 @@ class Membership:
                 new = True
         return new
 
-    def candidates_told(self) -> bytes:
+    def candidates_statement(self) -> bytes:
         """The candidates, for `learn_candidates` of a peer."""
         return msgspec.msgpack.encode([self.candidates[name] for name in sorted(self.candidates)])
 

@@ -59,7 +59,7 @@ class Readiness:
         self._lose_writes = lose_writes
         self._replan = replan
         self.unreached: dict[str, str] = {}     # peer addresses, and why no node was met there
-        self._told_clock_offset = False
+        self._clock_offset_logged = False
         self.started_ms = node.now.now_ms
         self._is_ready = False      # once ready, it stays so: then its replies speak for it
         self.clock.start(node.now.now_ms, node.now.wall_ms)
@@ -73,8 +73,8 @@ class Readiness:
             self.clock.note(link)
         if not node.clock.observe(clock, node.now.wall_ms):
             node.counters.clocks_refused += 1
-            if not self._told_clock_offset:
-                self._told_clock_offset = True
+            if not self._clock_offset_logged:
+                self._clock_offset_logged = True
                 node.trace.event("clock_offset", limit_ms=node.settings.max_clock_offset_ms)
 
     def unready(self) -> str:
@@ -155,12 +155,12 @@ class Readiness:
         """So many bytes of our connection to a peer, many at a time, have arrived there."""
         self._node.link_to(peer).moved(arrived, self._node.now.now_ms)
 
-    def unheard(self, peer: str, for_ms: int) -> None:
+    def unacknowledged(self, peer: str, for_ms: int) -> None:
         """The machine of a peer has acknowledged nothing for so long, though bytes were sent again.
 
         0: it does acknowledge, or that is unknown.
         """
-        self._node.link_to(peer).unheard_ms = for_ms
+        self._node.link_to(peer).unacknowledged_ms = for_ms
 
     def has_bulk(self, peer: str = "") -> None:
         """A part of a great value has come, from a client or in a peer's frame, and not its end.
@@ -169,8 +169,8 @@ class Readiness:
         """
         if peer:
             self._node.link_to(peer).is_coming(self._node.now.now_ms)
-        was_told = self._node.now.now_ms < self.bulk_ms + BULK_MS // 2
-        if not was_told:
+        was_sent = self._node.now.now_ms < self.bulk_ms + BULK_MS // 2
+        if not was_sent:
             self.bulk_ms = self._node.now.now_ms
             self._say()
 
@@ -195,9 +195,9 @@ class Readiness:
 
     # ---- the time ----
 
-    def tell_clock(self, link: Link) -> None:
+    def send_clock(self, link: Link) -> None:
         """Send a peer this node's clock."""
-        link.gossips.append(bulk(GOSSIP_CLOCK + self.clock.told()))
+        link.gossips.append(bulk(GOSSIP_CLOCK + self.clock.statement()))
 
     def time(self, now_ms: int, wall_ms: int) -> None:
         """Time passes: judge the wall clock, and set the time to go by."""
@@ -206,7 +206,7 @@ class Readiness:
         if self.clock.advance(now_ms, wall_ms):
             for link in node.links.values():
                 if link.is_connected:
-                    self.tell_clock(link)
+                    self.send_clock(link)
             self._judge()
         elif self.clock.has_news:
             self._judge()

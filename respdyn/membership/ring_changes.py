@@ -26,7 +26,7 @@ from respdyn.ring.ring import Member, Ring
 
 DRIVE_MS: Final = 150              # between two proposals of those who carry on
 STEP_IN_MS: Final = 1_500          # for each member before this one that should have proposed
-TELL_MS: Final = 30                # between two states sent: many partitions fill in that time
+SEND_MS: Final = 30                # between two states sent: many partitions fill in that time
 
 
 class RingChanges:
@@ -34,11 +34,11 @@ class RingChanges:
 
     def __init__(
         self, node: ThisNode, membership: Membership, tasks: TaskRunner, coordinator: Coordinator,
-        gossip: Gossip, tell_lives: Callable[[], None], replan: Callable[[], None],
+        gossip: Gossip, send_lives: Callable[[], None], replan: Callable[[], None],
     ) -> None:
         self.decision = gossip.decision = Decision(
             node.identity.node_id, node.random, node.replica.put_synced, gossip.send_vote,
-            gossip.decided, lambda peer: gossip.tell_ring(node.link_to(peer)), node.now,
+            gossip.decided, lambda peer: gossip.send_ring(node.link_to(peer)), node.now,
         )
         gossip.adopted = self.adopted
         self._node = node
@@ -46,11 +46,11 @@ class RingChanges:
         self._tasks = tasks
         self._coordinator = coordinator
         self._gossip = gossip
-        self._tell_lives = tell_lives
+        self._send_lives = send_lives
         self._replan = replan
         self.is_committing = False      # an operator's change is being proposed here
         self._next_ms = 0
-        self._told_ms = 0
+        self._sent_ms = 0
         self._adopted_ms = 0
         self._stored_version = 0
         self._sealed: list[tuple[int, int, int]] = []   # (generation, ring version, votes)
@@ -131,7 +131,7 @@ class RingChanges:
         node = self._node
         node.trace.event("memory_lost", actor=node.identity.actor.hex()[:8])
         self.decision.begin_life(node.identity.actor)
-        self._tell_lives()
+        self._send_lives()
         if node.transfers.ring is not None:
             node.transfers.adopt(node.transfers.ring, True)
             self._replan()
@@ -159,7 +159,7 @@ class RingChanges:
         ring = transfers.ring
         if ring is not None:
             if transfers.has_changed or transfers.own.version != ring.version:
-                first_ms = min(first_ms, self._told_ms + TELL_MS)
+                first_ms = min(first_ms, self._sent_ms + SEND_MS)
             if transfers.is_changing:
                 first_ms = min(first_ms, self._next_ms)
         return first_ms
@@ -172,13 +172,13 @@ class RingChanges:
         self.decision.tick()
         if ring is None:
             return
-        if node.now.now_ms >= self._told_ms + TELL_MS:
-            self._told_ms = node.now.now_ms
+        if node.now.now_ms >= self._sent_ms + SEND_MS:
+            self._sent_ms = node.now.now_ms
             if transfers.own.version != ring.version and self._is_settled(ring):
                 transfers.settle()
             if transfers.has_changed:
                 transfers.has_changed = False
-                self._gossip.tell_state()
+                self._gossip.send_state()
         if transfers.is_changing and node.now.now_ms >= self._next_ms:
             self._next_ms = node.now.now_ms + DRIVE_MS
             self._carry_on(ring)

@@ -32,7 +32,7 @@ TOKEN_KEYS = META + b"tokenkeys"
 PROOF_BYTES = 16
 KEPT_MAX = 16               # keys that are good at a time
 SERIAL_MAX = 1 << 32        # no operator renews a key so often
-_Told = list[tuple[int, bytes]]
+_Statement = list[tuple[int, bytes]]
 
 
 class TokenKeys:
@@ -41,10 +41,10 @@ class TokenKeys:
     def __init__(self, replica: Replica, random: Random) -> None:
         self._replica = replica
         self._random = random
-        self._known: _Told = []     # (serial, key), the highest first
+        self._known: _Statement = []     # (serial, key), the highest first
         kept = replica.meta.get(TOKEN_KEYS)
         if kept is not None:
-            self._known = msgspec.msgpack.decode(kept, type=_Told)
+            self._known = msgspec.msgpack.decode(kept, type=_Statement)
 
     def good(self) -> tuple[bytes, ...]:
         """The keys under which tokens are read, that under which they are made first."""
@@ -60,38 +60,38 @@ class TokenKeys:
         serial = self._known[0][0] + 1 if self._known else 1
         self._learn([(serial, self._random.secret())])
 
-    def told(self) -> bytes:
+    def statement(self) -> bytes:
         """The keys, for another member's `receive`; b"" if there are none."""
         return msgspec.msgpack.encode(self._known) if self._known else b""
 
-    def heard(self, body: bytes) -> bool:
+    def receive(self, body: bytes) -> bool:
         """Another member's keys; True if one is new here. Raises `PeerError`."""
         try:
-            told = msgspec.msgpack.decode(body, type=_Told)
+            statement = msgspec.msgpack.decode(body, type=_Statement)
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"malformed token keys: {wrong}") from wrong
-        if len(told) > KEPT_MAX:
-            raise PeerError(f"{len(told)} token keys")
+        if len(statement) > KEPT_MAX:
+            raise PeerError(f"{len(statement)} token keys")
         newest = self._known[0][0] if self._known else SERIAL_MAX - KEPT_MAX
-        for serial, key in told:
+        for serial, key in statement:
             if not 0 < serial <= newest + KEPT_MAX or len(key) != KEY_BYTES:
                 raise PeerError("a token key that cannot be")
-        return self._learn(told)
+        return self._learn(statement)
 
     def proved(self, ring: bytes) -> bytes:
         """A ring, and before it the proof that its sender is a member."""
         return (_proof(self._known[0][1], ring) if self._known else bytes(PROOF_BYTES)) + ring
 
-    def is_proved(self, told: bytes) -> bool:
+    def is_proved(self, statement: bytes) -> bool:
         """Whether this ring's sender is a member of this cluster, whatever ring this node knows.
 
         All members that this node knows may have been replaced while it was away.
         """
-        proof, ring = told[:PROOF_BYTES], told[PROOF_BYTES:]
+        proof, ring = statement[:PROOF_BYTES], statement[PROOF_BYTES:]
         return any(hmac.compare_digest(proof, _proof(key, ring)) for _, key in self._known)
 
-    def _learn(self, told: _Told) -> bool:
-        known = sorted({*self._known, *told}, reverse=True)
+    def _learn(self, statement: _Statement) -> bool:
+        known = sorted({*self._known, *statement}, reverse=True)
         known = [one for one in known if one[0] >= known[0][0] - 1][:KEPT_MAX]
         if known == self._known:
             return False

@@ -16,7 +16,7 @@ minted for that, but for a counter, whose runs are reset as by DEL. An owner tha
 by exchange.
 
 A peer that has collected under a number that this node never promised proves that this node was
-away without knowing it: `heard` gives the partition's copy up.
+away without knowing it: `receive` gives the partition's copy up.
 
 Source: SEMANTICS 4 and 5; decision 0017.
 """
@@ -123,7 +123,7 @@ class Collection(Fence):
         if self._is_alone():
             return 0
         grace_ms = self._node.settings.tombstone_grace_ms
-        return min(grace_ms, self._settled_ms()) if self._asked_members()[1] else grace_ms
+        return min(grace_ms, self._settled_ms()) if self._reachable_members()[1] else grace_ms
 
     def _margin_ms(self) -> int:
         """So long after it expired a value is expired by every node's clock."""
@@ -157,34 +157,36 @@ class Collection(Fence):
 
     def _collect(self, due: Due) -> Task:
         """Have tombstones forgotten by all owners."""
-        members, is_early = self._asked_members()
+        members, is_early = self._reachable_members()
         if self._is_alone():
             for found in due.values():
                 self._forget(found)
             return b""
-        asked = self._questions(due, is_early)
-        if not asked:
+        questions = self._questions(due, is_early)
+        if not questions:
             return b""
         # First every owner promises; then, after all owners have reported since when they hold the
         # tombstones, a request to every member finds out what else is left.
-        requests: list[Request] = [(one, question) for question, owners in asked for one in owners]
+        requests: list[Request] = [
+            (one, question) for question, owners in questions for one in owners
+        ]
         version = self._version()
-        vows = self._vows(asked, members) if is_early else []
+        vows = self._vows(questions, members) if is_early else []
         answers = iter((yield [*requests, *vows]))
         promised = [
-            [answer_as(Promised, next(answers)) for _ in owners] for _, owners in asked
+            [answer_as(Promised, next(answers)) for _ in owners] for _, owners in questions
         ]
         if any(
             one is None or one.number != question.number
-            for (question, _), told in zip(asked, promised, strict=True) for one in told
+            for (question, _), reported in zip(questions, promised, strict=True) for one in reported
         ):
             self._wait_by_chance()
         refused = self._refused(vows, [answer_as(list[int], answer) for answer in answers])
-        remnants = Remnants(version, [question.partition for question, _ in asked])
-        told = yield [(member, remnants) for member in members]
-        free = [answer_as(list[bool], answer) for answer in told]
+        remnants = Remnants(version, [question.partition for question, _ in questions])
+        reported = yield [(member, remnants) for member in members]
+        free = [answer_as(list[bool], answer) for answer in reported]
         drops: list[Request] = []
-        for at, (question, owners) in enumerate(asked):
+        for at, (question, owners) in enumerate(questions):
             partition, number = question.partition, question.number
             is_free = all(words is not None and words[at : at + 1] == [True] for words in free)
             if not is_free or not self._is_free(partition) or partition in refused:
@@ -206,7 +208,7 @@ class Collection(Fence):
     def _questions(self, due: Due, is_early: bool) -> list[tuple[Promise, list[str]]]:
         """What to ask of whom; nothing about a partition of which something is in doubt here."""
         digest = self._node.replica.digest
-        asked = []
+        questions = []
         for partition, found in due.items():
             others = self._others(partition)
             if others is None or not self._is_free(partition):
@@ -217,8 +219,8 @@ class Collection(Fence):
             ]
             if names:
                 number = self._promise_here(partition)
-                asked.append((Promise(partition, self._version(), number, names), others))
-        return asked
+                questions.append((Promise(partition, self._version(), number, names), others))
+        return questions
 
     def _is_over(self, locator: Locator, record: bytes) -> bool:
         """Whether the grace of a tombstone is over."""
@@ -226,23 +228,23 @@ class Collection(Fence):
         return age_ms >= self._node.settings.tombstone_grace_ms
 
     def _vows(
-        self, asked: list[tuple[Promise, list[str]]], members: list[str]
+        self, questions: list[tuple[Promise, list[str]]], members: list[str]
     ) -> list[tuple[str, Vow]]:
         """The promises requested of members that are no owners."""
         vows = []
         for member in members:
             numbers = [
                 (question.partition, question.number)
-                for question, owners in asked if member not in owners
+                for question, owners in questions if member not in owners
             ]
             if numbers:
                 vows.append((member, Vow(self._version(), numbers)))
         return vows
 
-    def _refused(self, vows: list[tuple[str, Vow]], told: list[list[int] | None]) -> set[int]:
+    def _refused(self, vows: list[tuple[str, Vow]], reported: list[list[int] | None]) -> set[int]:
         """Partitions for which some member has not promised the number."""
         refused = set()
-        for (_, vow), numbers in zip(vows, told, strict=True):
+        for (_, vow), numbers in zip(vows, reported, strict=True):
             if numbers is None or len(numbers) != len(vow.numbers):
                 numbers = [0] * len(vow.numbers)
             for (partition, number), promised in zip(vow.numbers, numbers, strict=True):
@@ -251,10 +253,10 @@ class Collection(Fence):
                     self._promise(partition, promised)
         return refused
 
-    def _agreed(self, question: Promise, told: list[Promised | None]) -> list[Name]:
+    def _agreed(self, question: Promise, reported: list[Promised | None]) -> list[Name]:
         """What all owners have promised to let go; nothing while anything is in doubt."""
         partition = question.partition
-        for one in told:
+        for one in reported:
             if one is None or len(one.same) != len(question.names):
                 return []
             if one.number > question.number:
@@ -264,7 +266,7 @@ class Collection(Fence):
             return []
         return [
             name for at, name in enumerate(question.names)
-            if all(one is not None and one.same[at] for one in told)
+            if all(one is not None and one.same[at] for one in reported)
         ]
 
     def _forget(self, found: dict[Locator, bytes]) -> None:
@@ -296,7 +298,7 @@ class Collection(Fence):
         node = self._node
         replica = node.replica
         version = self._version()
-        asked: list[tuple[str, Same]] = []
+        questions: list[tuple[str, Same]] = []
         sure: dict[int, list[str]] = {}
         for partition, found in due.items():
             others = self._others(partition)
@@ -304,10 +306,10 @@ class Collection(Fence):
                 continue
             sure[partition] = others
             names = [(locator, replica.digest(record)) for locator, record in found.items()]
-            asked += [(owner, Same(partition, version, names)) for owner in others]
-        answers = yield list(asked)
+            questions += [(owner, Same(partition, version, names)) for owner in others]
+        answers = yield list(questions)
         differing: set[Locator] = set()
-        for (_, question), answer in zip(asked, answers, strict=True):
+        for (_, question), answer in zip(questions, answers, strict=True):
             same = answer_as(list[bool], answer) or [False] * len(question.names)
             differing.update(
                 name[0] for name, is_same in zip(question.names, same, strict=False) if not is_same
@@ -396,12 +398,12 @@ class Collection(Fence):
 
     # ---- who was away ----
 
-    def told(self, link: Link) -> bytes:
+    def statement(self, link: Link) -> bytes:
         """What this node has collected. A peer that is no owner may be one later, or have been."""
         numbers = self.promises.collected, self.promises.early
         return msgspec.msgpack.encode(tuple(dict(sorted(one.items())) for one in numbers))
 
-    def heard(self, body: bytes) -> None:
+    def receive(self, body: bytes) -> None:
         """What a peer has collected. Raises `PeerError` when it is malformed."""
         collected, early = msgspec.msgpack.decode(body, type=tuple[dict[int, int], dict[int, int]])
         if not self._node.plans:

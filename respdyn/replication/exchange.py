@@ -352,11 +352,11 @@ class Exchange:
         """Find the suspects of one partition; False when the peer does not answer."""
         trees = self.trees
         (raw,) = yield [(peer, Segments(partition))]
-        told = answer_as(Leaves, raw)
-        if told is None:
+        reported = answer_as(Leaves, raw)
+        if reported is None:
             return False
-        self._clear_alike(peer, partition, told.cleared)
-        segments = trees.differing(partition, told.leaves)
+        self._clear_alike(peer, partition, reported.cleared)
+        segments = trees.differing(partition, reported.leaves)
         slots = trees.slots_of(partition)
         at: Position = (slots.start, 0)
         while segments and at < (slots.stop, 0):
@@ -395,7 +395,7 @@ class Exchange:
         theirs = dict(cleared)
         for db, tops in sorted(node.replica.cleared.get(partition, {}).items()):
             if tops != theirs.get(db, {}):
-                self._cleared.tell_tops(node.links[peer], db, partition, tops)
+                self._cleared.send_tops(node.links[peer], db, partition, tops)
 
     # ---- the second look ----
 
@@ -414,10 +414,10 @@ class Exchange:
                 return b""
             chunk = self._chunk(left)
             (raw,) = yield [(peer, Fetch([(name, two) for name, (_, two) in chunk]))]
-            told = answer_as(list[tuple[Locator, bytes]], raw)
-            if not told:
+            reported = answer_as(list[tuple[Locator, bytes]], raw)
+            if not reported:
                 return b""
-            for (name, (one, two)), (now, record) in zip(chunk, told, strict=False):
+            for (name, (one, two)), (now, record) in zip(chunk, reported, strict=False):
                 mine = node.replica.digest(node.replica.get(name))
                 if mine == now:
                     continue
@@ -429,7 +429,7 @@ class Exchange:
                     yield from self._match(peer, name)
                 else:
                     self._repair(peer, name, record)
-            left = left[min(len(chunk), len(told)) :]
+            left = left[min(len(chunk), len(reported)) :]
         self._suspects = unsettled
         self._conclude(peer, look + 1)
         return b""
@@ -475,7 +475,7 @@ class Exchange:
         joined = held
         if record:
             if replica.is_cleared(name, record):
-                self._cleared.tell_cleared(link, name)
+                self._cleared.send_cleared(link, name)
                 return
             try:
                 replica.check(record)

@@ -48,7 +48,7 @@ class Fence:
         link = self._node.links.get(member)
         return link is not None and link.is_up
 
-    def _asked_members(self) -> tuple[list[str], bool]:
+    def _reachable_members(self) -> tuple[list[str], bool]:
         """Those in reach, and whether that is all."""
         members = self._members()
         up = [member for member in members if self._is_up(member)]

@@ -33,7 +33,7 @@ from respdyn.ring.hashing import is_locator, slot_of_locator
 MESSAGE_BYTES: Final = 64 * 1024    # of a message, unless a single hint has more
 MESSAGE_HINTS: Final = 100          # a millisecond for the owner; several may come in one turn
 AGAIN_MS: Final = 1000              # until what an owner did not take is offered again
-UNHEARD_MS: Final = 100             # and until what it did not answer in time is
+UNANSWERED_MS: Final = 100             # and until what it did not answer in time is
 TAKEN, NOT_NOW, NOT_MINE = 1, 0, 2     # what an owner says to hints that it is given
 
 
@@ -130,7 +130,7 @@ class Handoff:
             hints.forget(owner, entries, serial, taken_ms)
             self._due_ms[owner] = self._node.now.now_ms
         else:
-            wait_ms = UNHEARD_MS if answer is None else AGAIN_MS
+            wait_ms = UNANSWERED_MS if answer is None else AGAIN_MS
             self._due_ms[owner] = self._node.now.now_ms + wait_ms
         return b""
 

@@ -82,7 +82,7 @@ class Scrub:
         self._lost_memory()
         self._exchange.suspect(partition)
 
-    def rotten(self, low: bytes, high: bytes) -> None:
+    def rewrite(self, low: bytes, high: bytes) -> None:
         """The store holds nothing that can be read between these names: write it once more."""
         node = self._node
         node.counters.scrub_disk_damages += 1

@@ -69,7 +69,7 @@ class Transfer:
         # When each partition was pulled; and since when comparisons count as proof.
         self._pulled: dict[int, tuple[int, int]] = {}         # partition -> (move, when)
         self._proving: dict[int, tuple[int, int]] = {}
-        self._asked_ms: dict[tuple[str, int], int] = {}
+        self._requested_ms: dict[tuple[str, int], int] = {}
         self._handed: dict[int, dict[Locator, bytes]] = {}      # what the owners have
         self._begun_ms = 0
         self._wanted = 0
@@ -227,10 +227,10 @@ class Transfer:
             if peer == node.identity.node_id or peer in clean:
                 continue
             key = (peer, partition)
-            if node.now.now_ms - self._asked_ms.get(key, -AGAIN_MS) >= AGAIN_MS and (
+            if node.now.now_ms - self._requested_ms.get(key, -AGAIN_MS) >= AGAIN_MS and (
                 not self._exchange.is_hasty(peer, partition)
             ):
-                self._asked_ms[key] = node.now.now_ms
+                self._requested_ms[key] = node.now.now_ms
                 self._exchange.hasten(peer, [partition])
         return clean
 
@@ -260,7 +260,7 @@ class Transfer:
                 # Nothing that was compared before this moment counts.
                 proving = self._proving[partition] = (since, node.now.now_ms + 1)
                 for peer in node.transfers.holders(partition):
-                    self._asked_ms.pop((peer, partition), None)
+                    self._requested_ms.pop((peer, partition), None)
                 continue
             clean = self._compare(partition, proving[1])
             if node.transfers.is_verified(partition, clean, node.default_terms.w):
@@ -393,7 +393,7 @@ class Transfer:
         names = list(held)
         for owner in owners:
             for db, tops in sorted(node.replica.cleared.get(partition, {}).items()):
-                self._cleared.tell_tops(node.links[owner], db, partition, tops)
+                self._cleared.send_tops(node.links[owner], db, partition, tops)
             for at in range(0, len(names), OFFER_KEYS):
                 while not node.admission.room(TRANSFER):
                     yield [Pause(LOOK_MS)]

@@ -38,7 +38,7 @@ class Given(msgspec.Struct, array_like=True):
     counter: int = 0
     dots: int = 0
     clock: int = 0
-    place: bytes = b"0"         # "1": at the first of the key's owners (`Command.tells_place`)
+    place: bytes = b"0"         # "1": at the first of the key's owners (`Command.wants_place`)
 
 
 class Block(msgspec.Struct, array_like=True):
@@ -68,8 +68,8 @@ class Job(msgspec.Struct, array_like=True):
     refusal: str = ""               # why no write can be done; "" if it can
     reads_only: bool = False
     is_full: bool = False           # no memory for more (`maxmemory`)
-    tells_events: bool = False
-    tells_words: bool = False       # somebody monitors
+    reports_events: bool = False
+    reports_words: bool = False       # somebody monitors
     user: list[bytes] | None = None     # the words of its rights; None: all
 
 

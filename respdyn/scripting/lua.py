@@ -207,7 +207,7 @@ class Engine:
             reply = ended[1]
         else:
             kind = FAILED if tag == b"!" else TOO_MUCH if self._is_too_much else STOPPED
-            reply = self._told(run.job, ended[1], ended[2], ended[3])
+            reply = self._with_place(run.job, ended[1], ended[2], ended[3])
             is_noted = kind == FAILED and bool(ended[4])
         overlay = run.overlay
         return Outcome(
@@ -219,7 +219,7 @@ class Engine:
         )
 
     @staticmethod
-    def _told(job: Job, text: bytes, source: bytes, line: int) -> bytes:
+    def _with_place(job: Job, text: bytes, source: bytes, line: int) -> bytes:
         """An error's text, to its first NUL, with the script and the place, as Redis tells it."""
         name = (job.function or job.sha).encode("latin-1")
         where = b" script: %b, on %b:%d." % (name, source, line) if source else b""
@@ -318,12 +318,12 @@ class Engine:
             code = self._translated(text.body, text.is_library)
             if not text.is_library:
                 return Outcome(text.number, ENDED)
-            told = list(self._loaded(code)[1].values())
+            said = list(self._loaded(code)[1].values())
         except ReplyError as wrong:
             return Outcome(text.number, FAILED, error(wrong.text))
         functions = [
             Function(name.decode(), flags.decode().split(",") if flags else [], description or None)
-            for name, description, flags in zip(told[::3], told[1::3], told[2::3], strict=True)
+            for name, description, flags in zip(said[::3], said[1::3], said[2::3], strict=True)
         ]
         if not functions:
             return Outcome(text.number, FAILED, error(_NO_FUNCTIONS.decode()))

@@ -166,7 +166,7 @@ class Overlay:
         counts[0] += 1
         if reply[:1] == b"-":
             counts[1] += 1
-        if self._job.tells_words and len(self.words) < WORDS_MOST:
+        if self._job.reports_words and len(self.words) < WORDS_MOST:
             self.words.append(argv)
         return reply
 
@@ -243,7 +243,7 @@ class Overlay:
                     argv, key.record, self._now_ms, self.resp3, Seal(_TOKEN_KEYS, name)
                 )
             reply = command.read(argv, key.record, self._now_ms, self.resp3)
-            if self._job.tells_events:
+            if self._job.reports_events:
                 self.misses += [
                     (name, *event)
                     for event in of_read(command, reply, argv, self._now_ms, self.resp3)
@@ -255,7 +255,7 @@ class Overlay:
                 argv, key.record, self._now_ms, self.resp3, stamp, Seal(_TOKEN_KEYS, name)
             )
         else:
-            words = [*argv, key.place] if command.tells_place else argv
+            words = [*argv, key.place] if command.wants_place else argv
             reply, delta = command.write(words, key.record, self._now_ms, self.resp3, stamp)
         before = key.record
         if delta:
@@ -267,7 +267,7 @@ class Overlay:
                 key.record = fitting(key.record)
             key.delta = join_records(key.delta, delta) if key.delta else delta
             key.reports = key.reports or command.reports_siblings
-        if self._job.tells_events:
+        if self._job.reports_events:
             key.events += of_write(command, argv, before, key.record, self._now_ms)
         return reply
 

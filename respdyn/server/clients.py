@@ -99,7 +99,7 @@ class Clients:
         if self.room() + is_tls <= 0:
             self.count_refused()
             return TOO_MANY
-        is_open = settings.protected_mode and self.turn.node.lets_in_everybody()
+        is_open = settings.protected_mode and self.turn.node.lets_in_all()
         if is_open and not is_loopback_only([ip]):
             self.metrics.clients_protected += 1
             return PROTECTED

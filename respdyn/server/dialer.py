@@ -330,12 +330,12 @@ class Outgoing(asyncio.Protocol):
             self._has_bulk = waiting > BULK_BYTES
         return now_s - self._arrived_s
 
-    def unheard_ms(self) -> int:
+    def unacknowledged_ms(self) -> int:
         """For how long the other machine's system has said nothing, though bytes were sent again.
 
         0: it does, or this system does not say.
         """
-        return unheard_ms(self._transport) if self._transport is not None else 0
+        return unacknowledged_ms(self._transport) if self._transport is not None else 0
 
     def has_moved(self) -> bool:
         """Whether some of many bytes have arrived there since the last call."""
@@ -413,20 +413,21 @@ def unacknowledged(transport: asyncio.Transport) -> int:
     return count[0]
 
 
-def unheard_ms(transport: asyncio.Transport) -> int:
-    """See `Outgoing.unheard_ms`. Of Linux's `struct tcp_info`: 8 bytes, then words of 32 bits.
+def unacknowledged_ms(transport: asyncio.Transport) -> int:
+    """See `Outgoing.unacknowledged_ms`. Of Linux's `struct tcp_info`: 8 bytes, then words of 32
+    bits.
 
     A process that is stopped or busy, even with its buffers full, has a system that acknowledges.
     """
     if sys.platform != "linux":
         return 0
     try:
-        told = transport.get_extra_info("socket").getsockopt(
+        info = transport.get_extra_info("socket").getsockopt(
             socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size
         )
     except OSError:
         return 0
-    retransmits, unacknowledged, last_ack_ms = TCP_INFO.unpack(told)
+    retransmits, unacknowledged, last_ack_ms = TCP_INFO.unpack(info)
     return last_ack_ms if retransmits and unacknowledged else 0
 
 

@@ -116,5 +116,7 @@ def raise_descriptors(settings: Settings) -> tuple[Settings, str]:
     if allowed < 1:
         raise StartError(f"the limit on open files is {hard}; at least {SPARE_DESCRIPTORS + 1} are"
                          " needed: raise it with ulimit -n")
-    told = f"the limit on open files is {hard}, max-clients {settings.max_clients} needs {needed}"
-    return replace(settings, max_clients=allowed), told
+    warning = (
+        f"the limit on open files is {hard}, max-clients {settings.max_clients} needs {needed}"
+    )
+    return replace(settings, max_clients=allowed), warning

@@ -28,7 +28,7 @@ from respdyn.server.turn import Turn
 REFRESH_S: Final = 0.1
 QUIET_REFRESH_S: Final = 0.03   # while some machine's system says nothing
 UNPROVED_MAX: Final = 128       # connections whose secret is not yet proved; the oldest goes first
-TOLD_MAX: Final = 1000          # addresses and reasons remembered as logged
+LOGGED_MAX: Final = 1000          # addresses and reasons remembered as logged
 
 
 class Peers:
@@ -53,7 +53,7 @@ class Peers:
         self.frame_limit = settings.peer_frame_limit
         self.handshake_s = settings.handshake_timeout_ms / 1000
         self._trace = trace
-        self._told: dict[tuple[str, str], int] = {}
+        self._logged: dict[tuple[str, str], int] = {}
         self._faults: set[tuple[str, str]] = set()  # by peer and place, those that were logged
         self._dials: dict[str, Dial] = {}
         self._wanted: dict[str, str | None] = {}
@@ -91,12 +91,12 @@ class Peers:
         """Count a refusal; log it if this address was not refused for this reason before."""
         if counts:
             self.metrics.peer_refused += 1
-        told = self._told
+        reason_logged = self._logged
         key = (address, reason)
-        if key in told:
-            told[key] += 1
-        elif len(told) < TOLD_MAX:
-            told[key] = 1
+        if key in reason_logged:
+            reason_logged[key] += 1
+        elif len(reason_logged) < LOGGED_MAX:
+            reason_logged[key] = 1
             self._trace.event("peer_refused", address=address, reason=reason)
 
     def fault(self, peer: str, items: list[bytes], fault: Exception) -> None:
@@ -104,7 +104,7 @@ class Peers:
         self.metrics.peer_faults += 1
         where = traceback.extract_tb(fault.__traceback__)[-1]
         key = (peer, f"{where.filename}:{where.lineno}")
-        if key in self._faults or len(self._faults) >= TOLD_MAX:
+        if key in self._faults or len(self._faults) >= LOGGED_MAX:
             return
         self._faults.add(key)
         self._trace.event(
@@ -181,9 +181,9 @@ class Peers:
         """Tell the node for how long peers' machines have said nothing; whether any has not."""
         is_quiet = False
         for peer, outgoing in self.links.items():
-            unheard_ms = outgoing.unheard_ms()
-            is_quiet = is_quiet or unheard_ms > 0
-            self.turn.node.readiness.unheard(peer, unheard_ms)
+            unacknowledged_ms = outgoing.unacknowledged_ms()
+            is_quiet = is_quiet or unacknowledged_ms > 0
+            self.turn.node.readiness.unacknowledged(peer, unacknowledged_ms)
         return is_quiet
 
     def _forget(self, address: str) -> None:

@@ -110,7 +110,7 @@ class ScriptProcess(ScriptHost):
         theirs.close()
         ours.setblocking(False)
         self._control = ours
-        self._loop.add_reader(ours.fileno(), self._heard_of_nursery)
+        self._loop.add_reader(ours.fileno(), self._read_nursery)
         self._put_to_work(self._ask_worker(0))
 
     def stop_all(self) -> None:
@@ -170,19 +170,19 @@ class ScriptProcess(ScriptHost):
             nursery.terminate()
             nursery.wait()
 
-    def _heard_of_nursery(self) -> None:
+    def _read_nursery(self) -> None:
         """It tells of workers, that it cannot do without a package, or has ended."""
         assert self._control is not None
         try:
-            told = self._control.recv(4096)
+            report = self._control.recv(4096)
         except BlockingIOError:
             return
         except OSError:
-            told = b""
-        if not told:
+            report = b""
+        if not report:
             self._end_nursery()
             return
-        *lines, self._told = (self._told + told).split(b"\n")
+        *lines, self._told = (self._told + report).split(b"\n")
         for line in lines:
             kind, _, said = line.partition(b" ")
             if kind == FORKED:

@@ -104,9 +104,9 @@ def serve(settings: Settings, trace: Trace, config_file: str = "") -> int:
     `config_file` is where CONFIG REWRITE writes to.
     """
     _leave_on_signal(OK)        # until the loop runs there is nothing to finish
-    settings, told = raise_descriptors(settings)
-    if told:
-        trace.event("max_clients_lowered", reason=told, max_clients=settings.max_clients)
+    settings, warning = raise_descriptors(settings)
+    if warning:
+        trace.event("max_clients_lowered", reason=warning, max_clients=settings.max_clients)
     settings = replace(settings, host=announced_host(settings))
     place = ""
     while True:
@@ -201,7 +201,7 @@ class Server:
         if isinstance(store, RocksStore):
             self._disk = StorageProcess(
                 store, loop, self._turn.stored, self._storage_failed, self._storage_recovered,
-                self._storage_rotten,
+                self._storage_damaged,
             )
             self._turn.submit = self._disk.submit
 
@@ -240,13 +240,13 @@ class Server:
         """Give the node what the store holds; a line now and then if that takes long."""
         self._empty_bytes = resident_bytes()
         store = self._store
-        began = told = time.monotonic()
+        began = logged = time.monotonic()
         records = 0
         for pairs in store.load():
             records += len(pairs) // 2
             self._node.restore(pairs)
-            if time.monotonic() - told >= PROGRESS_S:
-                told = time.monotonic()
+            if time.monotonic() - logged >= PROGRESS_S:
+                logged = time.monotonic()
                 expected = store.estimated_pairs if isinstance(store, RocksStore) else 0
                 self._trace.event("loading", records=records, of_about=expected)
         self._node.restore_damaged(store.damaged)
@@ -356,10 +356,10 @@ class Server:
         settings = node.settings
         self._turn.begin()
         node.draining.begin(settings.moving_seconds)
-        await self._wait_for(node.draining.is_heard, HAND_OVER_S)
+        await self._wait_for(node.draining.is_announced, HAND_OVER_S)
         await self._wait_for(node.draining.is_clear, settings.drain_timeout_ms / 1000)
         self._trace.event(
-            "drained", told=node.draining.told, clients_left=len(node.sessions.by_id)
+            "drained", told=node.draining.notified, clients_left=len(node.sessions.by_id)
         )
 
     def _stop_store(self) -> bool:
@@ -411,15 +411,15 @@ class Server:
         self._turn.begin()
         self._node.storage_recovered()
 
-    def _storage_rotten(self, low: bytes, high: bytes) -> None:
+    def _storage_damaged(self, low: bytes, high: bytes) -> None:
         self._turn.begin()
-        self._node.scrub.rotten(low, high)
+        self._node.scrub.rewrite(low, high)
 
     # ---- scripts ----
 
     def _scripted(self, frame: bytes) -> None:
         self._turn.begin()
-        self._node.scripts.heard(frame)
+        self._node.scripts.receive(frame)
 
     def _scripts_died(self, number: int, reason: str) -> None:
         self._turn.begin()

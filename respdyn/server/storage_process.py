@@ -22,7 +22,7 @@ class StorageProcess:
     """Serves `store` on `loop`, which runs the callbacks.
 
     `durable` gets the newest durable generation, `failed` the reason when trouble begins,
-    `recovered` nothing when it is over, `rotten` a range of names to be written again.
+    `recovered` nothing when it is over, `damaged_ranges` a range of names to be written again.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class StorageProcess:
         durable: Callable[[int], None],
         failed: Callable[[str], None],
         recovered: Callable[[], None],
-        rotten: Callable[[bytes, bytes], None] = lambda low, high: None,
+        damaged_ranges: Callable[[bytes, bytes], None] = lambda low, high: None,
     ) -> None:
         self._store = store
         self._loop = loop
         self._on_durable = durable
         self._on_failed = failed
         self._on_recovered = recovered
-        self._on_rotten = rotten
+        self._on_damaged = damaged_ranges
         self._descriptor = -1
         self._is_writing = False
         self._has_failed = False
@@ -84,10 +84,10 @@ class StorageProcess:
         if generation > self._durable:
             self._durable = generation
             self._on_durable(generation)
-        if store.rotten:
-            ranges, store.rotten = store.rotten, []
+        if store.damaged_ranges:
+            ranges, store.damaged_ranges = store.damaged_ranges, []
             for low, high in ranges:
-                self._on_rotten(low, high)
+                self._on_damaged(low, high)
             # Behind the end of the turn, which submits what the node writes in their place.
             self._loop.call_soon(self._healed)
         failure = store.failure()

@@ -23,7 +23,7 @@ NAMES: Final = (
     "tls_cert_file", "tls_key_file", "tls_key_file_pass", "tls_ca_cert_file", "tls_ca_cert_dir",
     "tls_auth_clients", "tls_protocols", "tls_ciphers",
 )
-TOLD_MAX: Final = 1000      # listeners and reasons of failed handshakes that were logged
+LOGGED_MAX: Final = 1000      # listeners and reasons of failed handshakes that were logged
 
 Side = tuple[str, bool]     # "clients", "nodes" or "http"; whether we are the one who connects
 
@@ -35,7 +35,7 @@ class Tls:
         """Raises `HostError` when the files cannot be used."""
         self._settings = settings
         self._trace = trace
-        self._told: dict[tuple[str, str], int] = {}
+        self._logged: dict[tuple[str, str], int] = {}
         self.failures = 0               # handshakes that failed
         self._sides = self._make(settings)
 
@@ -95,10 +95,10 @@ class Tls:
         """A handshake has failed. Each reason is logged once; after that it is only counted."""
         self.failures += 1
         key = kind, reason_of(wrong)
-        if key in self._told:
-            self._told[key] += 1
-        elif len(self._told) < TOLD_MAX:
-            self._told[key] = 1
+        if key in self._logged:
+            self._logged[key] += 1
+        elif len(self._logged) < LOGGED_MAX:
+            self._logged[key] = 1
             self._trace.event("tls_refused", listener=kind, reason=key[1])
 
 

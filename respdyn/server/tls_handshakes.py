@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 HANDSHAKE_S: Final = 5.0
-TOLD_MAX: Final = 32        # so many beyond the limit are let in, to get the error that says so
+REFUSED_MAX: Final = 32        # so many beyond the limit are let in, to get the error that says so
 _PAUSE_S: Final = 0.1       # after the system could not accept
 
 MakeProtocol = Callable[[], asyncio.Protocol]
@@ -34,7 +34,7 @@ class Handshakes:
         self, sock: socket.socket, context: ssl.SSLContext, make_protocol: MakeProtocol
     ) -> None:
         """A client has connected."""
-        if self._room() + TOLD_MAX <= 0:
+        if self._room() + REFUSED_MAX <= 0:
             self._refused()
             sock.close()
             return

@@ -250,7 +250,7 @@ class Selector:
         if not self.all_channels and command.name in _CHANNELS:
             first, last, is_pattern = _CHANNELS[command.name]
             for at, channel in enumerate(argv[first:last], first):
-                if not self.may_hear(channel, is_pattern):
+                if not self.may_receive(channel, is_pattern):
                     return Denied("channel", at)
         return None
 
@@ -263,7 +263,7 @@ class Selector:
             for pattern, granted in self.patterns.items()
         )
 
-    def may_hear(self, channel: bytes, is_pattern: bool) -> bool:
+    def may_receive(self, channel: bytes, is_pattern: bool) -> bool:
         """A pattern must be allowed as it stands; a channel must fit an allowed pattern."""
         if self.all_channels or is_pattern:
             return self.all_channels or channel in self.channels
@@ -353,13 +353,13 @@ class User:
 
     def words(self) -> list[bytes]:
         """The words that make this user of a new one. Hashes of passwords are among them."""
-        return self._told([one.words() for one in self.selectors])
+        return self._shown([one.words() for one in self.selectors])
 
     def shown(self) -> list[bytes]:
         """These words as ACL LIST prints them."""
-        return self._told([one.shown() for one in self.selectors])
+        return self._shown([one.shown() for one in self.selectors])
 
-    def _told(self, selectors: list[list[bytes]]) -> list[bytes]:
+    def _shown(self, selectors: list[list[bytes]]) -> list[bytes]:
         root, *others = selectors
         return [
             *self.flags(), *(b"#" + one for one in self.passwords), *root,
@@ -424,8 +424,8 @@ class User:
         wrong = self.judge(carried, inner)
         return wrong and Denied(wrong.kind, wrong.at + len(argv) - len(inner))
 
-    def may_hear(self, channel: bytes, is_pattern: bool) -> bool:
-        return any(selector.may_hear(channel, is_pattern) for selector in self.selectors)
+    def may_receive(self, channel: bytes, is_pattern: bool) -> bool:
+        return any(selector.may_receive(channel, is_pattern) for selector in self.selectors)
 
 
 _RANKS: Final = {"command": 0, "key": 1, "channel": 2}

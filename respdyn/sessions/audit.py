@@ -10,7 +10,7 @@ from typing import Final
 from respdyn.ports import Trace
 from respdyn.sessions.session import Session
 
-_TOLD_MAX: Final = 10_000       # logins remembered as logged
+_LOGGED_MAX: Final = 10_000       # logins remembered as logged
 _NAMES_MAX: Final = 200         # characters that are shown of what a command is about
 
 # The commands, and which of their words say what they are about: from the first, every so many.
@@ -32,13 +32,13 @@ class Audit:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._told: set[tuple[bytes, str]] = set()
+        self._logged: set[tuple[bytes, str]] = set()
 
     def logged_in(self, session: Session) -> None:
         """A client has said who it is."""
         address = session.address.rpartition(":")[0]
-        if (session.user, address) not in self._told and len(self._told) < _TOLD_MAX:
-            self._told.add((session.user, address))
+        if (session.user, address) not in self._logged and len(self._logged) < _LOGGED_MAX:
+            self._logged.add((session.user, address))
             self._trace.event("logged_in", user=_shown(session.user), address=address)
 
     def runs(self, session: Session, name: str, argv: list[bytes]) -> None:

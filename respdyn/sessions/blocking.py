@@ -102,12 +102,12 @@ class BlockedClients:
         self._number += 1
         one = BlockedClient(
             self._number, session, cell, blocking, terms, self._now.now_ms, self._now.wall_ms)
-        if blocking.asks is None:
+        if blocking.looks_up is None:
             self._try(one, command, argv, deadline_ms)
             return
-        asking, settled = blocking.asks
+        first, settled = blocking.looks_up
 
-        def told(reply: bytes) -> None:
+        def answered(reply: bytes) -> None:
             if reply[:1] == b"-":
                 cell.fill(reply)
                 return
@@ -117,7 +117,7 @@ class BlockedClients:
 
         try:
             self._dispatcher.run(
-                asking, session.db, False, terms, Continuation(told), deadline_ms)
+                first, session.db, False, terms, Continuation(answered), deadline_ms)
         except ReplyError as wrong:
             cell.fail(wrong.text)
 
@@ -159,13 +159,13 @@ class BlockedClients:
             self._deadlines.add(one, one.blocking.timeout_ms)
         self._again_ms = min(self._again_ms, self._now.now_ms + AGAIN_MS)
         for locator in one.locators:
-            self._tell(one, locator, BEGIN)
+            self._register(one, locator, BEGIN)
 
-    def _tell(self, one: BlockedClient, locator: Locator, what: int) -> None:
+    def _register(self, one: BlockedClient, locator: Locator, what: int) -> None:
         """Say to a key's coordinator that a client waits, or no longer."""
         peer = self._node.plans[slot_of_locator(locator)].coordinator
         if peer == self._here.node_id:
-            self._waits.tell(
+            self._waits.announce(
                 peer, one.number, one.since_ms, one.blocking.letter, one.line, what, locator)
         elif peer and self._node.link_to(peer).is_connected:
             said = encode_wait(
@@ -217,7 +217,7 @@ class BlockedClients:
         one.trying = None
         what = AGAIN
         if reply[:1] == b"-":
-            is_other_type = reply[:10] == b"-WRONGTYPE" and not one.blocking.tells_types
+            is_other_type = reply[:10] == b"-WRONGTYPE" and not one.blocking.judges_types
             if not is_other_type and _NOTHING_DONE not in reply:
                 self._end(one, reply)
                 return
@@ -231,7 +231,7 @@ class BlockedClients:
         if one.over:
             self._end(one, one.over)
             return
-        self._tell(one, locator, what)
+        self._register(one, locator, what)
         if one.offers and one.trying is None:
             following = next(iter(one.offers))
             del one.offers[following]
@@ -242,7 +242,7 @@ class BlockedClients:
         self.by_number.pop(one.number, None)
         one.session.blocked = 0
         for locator in one.locators:
-            self._tell(one, locator, END)
+            self._register(one, locator, END)
         one.session.load.held += 1
         one.cell.came_ms = self._now.now_ms     # to wait is what it was to do
         one.cell.fill(reply)
@@ -296,7 +296,7 @@ class BlockedClients:
             for locator in one.locators:
                 peer = plans[slot_of_locator(locator)].coordinator
                 if peer == self._here.node_id:
-                    self._tell(one, locator, BEGIN)
+                    self._register(one, locator, BEGIN)
                 else:
                     said.setdefault(peer, []).append(
                         encode_wait(one.number, one.since_ms, one.blocking.letter, one.line, BEGIN,

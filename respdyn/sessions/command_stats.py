@@ -141,7 +141,7 @@ class CommandStats:
         self.event_ms = 0                           # 0: off
         # Whether every command must be timed by itself: a run of them may be slow as a whole.
         self.times_each = False
-        self._slow_ns = self._told_ns = _NEVER_NS   # slow; slow or an event
+        self._slow_ns = self._logged_ns = _NEVER_NS   # slow; slow or an event
         self._now = now
         self._number = 0
         self._handed: deque[tuple[int, int]] = deque(maxlen=BATCHES_MAX)    # generation, when
@@ -159,8 +159,8 @@ class CommandStats:
         self.event_ms = event_ms
         self.times_each = 0 <= slow_us < _RUN_US
         self._slow_ns = 1000 * slow_us if slow_us >= 0 else _NEVER_NS
-        self._told_ns = min(self._slow_ns, 1_000_000 * event_ms or _NEVER_NS)
-        self.slow_ms = min(WAIT_MS, self._told_ns // 1_000_000)
+        self._logged_ns = min(self._slow_ns, 1_000_000 * event_ms or _NEVER_NS)
+        self.slow_ms = min(WAIT_MS, self._logged_ns // 1_000_000)
 
     def ran(self, session: Session, command: Command, argv: list[bytes], took_ns: int) -> None:
         """A command took this node so long."""
@@ -170,8 +170,8 @@ class CommandStats:
         cost.nsec += took_ns
         cost.timed += 1
         cost.buckets[(took_ns // 1000).bit_length()] += 1
-        if took_ns >= self._told_ns:
-            self._tell(session, command, argv, took_ns)
+        if took_ns >= self._logged_ns:
+            self._log(session, command, argv, took_ns)
 
     def failed(self, cell: ReplyPlace) -> None:
         """A command that had to wait has failed."""
@@ -192,12 +192,12 @@ class CommandStats:
             waits = self.waits.setdefault(peer, [0, 0])
             waits[0] += 1
             waits[1] += took_ms
-        if took_ns < self._told_ns:
+        if took_ns < self._logged_ns:
             return
         argv = cell.argv
         if where:
             self.happened(f"wait-{where}", took_ms)
-        self._tell(cell.session, command, argv, took_ns, where)
+        self._log(cell.session, command, argv, took_ns, where)
 
     def ran_plain(
         self, session: Session, gets: int, sets: int, data: bytes, at: int, took_ns: int
@@ -208,12 +208,12 @@ class CommandStats:
             self.cost_of(GET).add(took_ns * gets // both, gets)
         if sets:
             self.cost_of(SET).add(took_ns * sets // both, sets)
-        if took_ns >= self._told_ns and both == 1:
+        if took_ns >= self._logged_ns and both == 1:
             argv: list[bytes] = []
             read_usual(data, at, argv)
-            self._tell(session, GET if gets else SET, argv, took_ns)
+            self._log(session, GET if gets else SET, argv, took_ns)
 
-    def _tell(
+    def _log(
         self, session: Session, command: Command, argv: list[bytes], took_ns: int, where: str = ""
     ) -> None:
         """A command was slow, or an event, or both."""

@@ -51,7 +51,7 @@ class Draining:
         # a quorum of them itself. Until it does, or for a while, others coordinate.
         self.is_arriving = True
         self.retires = False            # it leaves the ring for good, and still serves clients
-        self.told = 0                   # clients that were sent MOVING
+        self.notified = 0                   # clients that were sent MOVING
         self._ring: Ring | None = None          # that was looked at last
         self._refuses_ms = NEVER                # out of the ring: from then on clients are refused
         self._node = node
@@ -62,7 +62,7 @@ class Draining:
         self._seconds = 0
         self._sequence = 0
         self._moved = b""               # the body of SMIGRATED
-        self._told: list[tuple[Link, int, int]] = []    # the peer, epoch and number of the frame
+        self._notified: list[tuple[Link, int, int]] = []    # peer, epoch and number of the frame
 
     # ---- among nodes ----
 
@@ -73,7 +73,7 @@ class Draining:
                 statement(GOSSIP_LEAVING + (b"1" if self.stands_aside else b"0"))
             )
 
-    def heard(self, link: Link, item: bytes) -> None:
+    def receive(self, link: Link, item: bytes) -> None:
         """A peer stands aside, or does so no longer."""
         is_leaving = item[1:] == b"1"
         if link.is_leaving != is_leaving:
@@ -119,7 +119,7 @@ class Draining:
             self.retires = False
             self._refuses_ms = NEVER
             self._node.trace.event(
-                "drained", told=self.told, clients_left=len(self._sessions)
+                "drained", told=self.notified, clients_left=len(self._sessions)
             )
             self._replan()
 
@@ -133,13 +133,13 @@ class Draining:
         self._sequence = self._node.now.wall_ms // 1000
         for link in self._node.links.values():
             self.greet(link)
-        self._told = [
+        self._notified = [
             (link, link.epoch, link.number + 1) for link in self._node.links.values() if link.is_up
         ]
         self._replan()
         self._moved = self._migrations(before, self._ranges())
         for session in list(self._sessions.values()):
-            self.tell(session)
+            self.notify(session)
 
     def end(self) -> None:
         """Stay after all. Clients that have moved stay where they are."""
@@ -148,7 +148,7 @@ class Draining:
             self.greet(link)
         self._replan()
 
-    def tell(self, session: Session) -> None:
+    def notify(self, session: Session) -> None:
         """Push MOVING to a client, if this node leaves and the client wants to know."""
         if not self.is_leaving or not session.moving or session.resp != 3:
             return
@@ -159,7 +159,7 @@ class Draining:
             if not where:
                 return              # nowhere to go
             message = [bulk(b"MOVING"), integer(self._sequence), integer(self._seconds), where]
-        self.told += 1
+        self.notified += 1
         session.push(push(message, True))
 
     def is_clear(self) -> bool:
@@ -168,14 +168,14 @@ class Draining:
             session.moving and session.resp == 3 for session in self._sessions.values()
         )
 
-    def is_heard(self) -> bool:
+    def is_announced(self) -> bool:
         """Whether all peers that are up know that this node leaves.
 
         Frames keep their order both ways, so whatever they had forwarded before has come as well.
         """
         return all(
             not link.is_up or link.epoch != epoch or link.applied >= number
-            for link, epoch, number in self._told
+            for link, epoch, number in self._notified
         )
 
     def works_for_others(self) -> bool:

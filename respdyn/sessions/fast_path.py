@@ -68,7 +68,7 @@ class FastPath:
         self._busy = dispatcher.busy
         self._away = dispatcher.forwarding.away
         self._coordinator = coordinator
-        self._kept_for = coordinator.keepers.asked
+        self._kept_for = coordinator.keepers.by_partition
         self._dispatcher = dispatcher
         self._counters = node.counters
         self._here = node.identity.node_id

@@ -10,7 +10,7 @@ Source: Redis `function.c`.
 from collections.abc import Callable
 from typing import Final
 
-from respdyn.cluster.questions import Heard
+from respdyn.cluster.questions import News
 from respdyn.cluster.quorum import Target
 from respdyn.cluster.tasks import Task
 from respdyn.cluster.this_node import ThisNode
@@ -132,7 +132,7 @@ class Functions:
 
         def task() -> Task:
             if peers:
-                yield [(peer, Heard()) for peer in peers]
+                yield [(peer, News()) for peer in peers]
             return reply
 
         self._router.start_task(task(), max(1, timeout_ms), target.hold().fill)

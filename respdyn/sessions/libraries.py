@@ -44,10 +44,10 @@ class Library(NamedTuple):
 class Libraries:
     """All of them."""
 
-    def __init__(self, node: ThisNode, tell_all: Callable[[bytes], None]) -> None:
+    def __init__(self, node: ThisNode, send_to_all: Callable[[bytes], None]) -> None:
         self.by_name: dict[bytes, Library] = {}
         self.statements = SharedNames(
-            node, "libraries", LIBRARIES_MOST, tell_all, _check, self._took, is_flushable=True
+            node, "libraries", LIBRARIES_MOST, send_to_all, _check, self._took, is_flushable=True
         )
         self._functions: dict[bytes, tuple[Library, Function]] = {}     # by name in lower case
 

@@ -54,7 +54,7 @@ class Monitors:
             shown = [*session.transaction.queue, *shown]
         return shown
 
-    def tell(self, session: Session, shown: list[tuple[Command, Argv]], now_ms: int) -> None:
+    def show(self, session: Session, shown: list[tuple[Command, Argv]], now_ms: int) -> None:
         """Show it, now that it has been run, or has begun."""
         if session.backlog and session.backlog[0][0] is shown[-1][1]:
             return                  # it waits, and will be here again
@@ -71,7 +71,7 @@ class Monitors:
                     monitor.push(line)
 
 
-    def tell_script(self, argv: Argv, db: int, now_ms: int) -> None:
+    def show_script(self, argv: Argv, db: int, now_ms: int) -> None:
         """Show a command of a script."""
         seconds, rest_ms = divmod(now_ms, 1000)
         head = b"+%d.%06d [%d lua]" % (seconds, rest_ms * 1000, db)

@@ -39,7 +39,7 @@ class MovedSlots:
         addresses: Callable[[bool], dict[str, str]],
     ) -> None:
         """`addresses(is_tls)`: where clients find the cluster port of each node."""
-        self.told = 0                       # clients that were notified of a change
+        self.notified = 0                       # clients that were notified of a change
         self._slot_map = slot_map
         self._sessions = sessions
         self._addresses = addresses
@@ -54,7 +54,7 @@ class MovedSlots:
         if self._again_ms and now_ms >= self._again_ms:
             self._again_ms = 0
             if not is_leaving:
-                self._tell(self._before, wall_ms, True)
+                self._push(self._before, wall_ms, True)
         if self._slot_map.version == self._version:
             return
         self._version = self._slot_map.version
@@ -62,11 +62,11 @@ class MovedSlots:
         self._ranges = after
         if not before or before == after or is_leaving:
             return
-        self._tell(before, wall_ms, False)
+        self._push(before, wall_ms, False)
         self._before = before           # a client that reads the map learns of earlier changes too
         self._again_ms = now_ms + _SETTLE_MS
 
-    def _tell(self, before: Ranges, wall_ms: int, again: bool) -> None:
+    def _push(self, before: Ranges, wall_ms: int, again: bool) -> None:
         """Push what has moved since `before` to every client that wants to know."""
         sequence = integer(_sequence(self._ranges, wall_ms, again))
         messages: dict[bool, bytes] = {}
@@ -79,7 +79,7 @@ class MovedSlots:
                     [bulk(b"SMIGRATED"), sequence, array(moved)], True
                 ) if moved else b""
             if messages[session.is_tls]:
-                self.told += 1
+                self.notified += 1
                 session.push(messages[session.is_tls])
 
 

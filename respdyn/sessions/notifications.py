@@ -51,9 +51,9 @@ class Notifications:
         self.keyspace_events.ask(settings.notify_keyspace_events)
         self._interest_changed()
 
-    def heard_interest(self, link: Link, item: bytes) -> None:
+    def receive_interest(self, link: Link, item: bytes) -> None:
         """The classes of events that a peer's clients ask for."""
-        self.keyspace_events.heard_interest(link, item)
+        self.keyspace_events.receive_interest(link, item)
         self._interest_changed()
 
     def _tracking_changed(self) -> None:

@@ -84,7 +84,7 @@ class Message:
         self.size = len(channel) + len(text) + _MESSAGE_BYTES
 
 
-def _nobody_asks(receivers: int) -> None:
+def _ignore_count(receivers: int) -> None:
     """To how many an event went."""
 
 
@@ -169,7 +169,7 @@ class PubSub:
         waited = {link.peer for link in connected if link.is_up}
         self._number = number = self._number + 1
         publication = Publication(number, waited | {_HERE}, self._now.now_ms + timeout_ms)
-        self._tell(connected, number if waited else 0, kind, channel, message)
+        self._send_counted(connected, number if waited else 0, kind, channel, message)
         self.deliver(
             kind, channel, message,
             lambda receivers: self._answered(publication, _HERE, receivers),
@@ -182,7 +182,7 @@ class PubSub:
         return None
 
     @staticmethod
-    def _tell(
+    def _send_counted(
         links: list[Link], number: int, kind: int, channel: bytes, message: bytes
     ) -> None:
         if links:
@@ -196,7 +196,7 @@ class PubSub:
         if self.is_full():
             self._counters.messages_dropped += 1
         else:
-            self.deliver(CHANNEL, channel, message, _nobody_asks, "" if is_ours else "client")
+            self.deliver(CHANNEL, channel, message, _ignore_count, "" if is_ours else "client")
 
     def is_full(self) -> bool:
         """Whether as much waits to be delivered here as may."""
@@ -259,7 +259,7 @@ class PubSub:
 
     # ---- peers ----
 
-    def heard_message(self, link: Link, item: bytes) -> None:
+    def receive_message(self, link: Link, item: bytes) -> None:
         """A peer's client has published. Raises `PeerError` when the statement is malformed."""
         start = 1 + _MESSAGE.size
         if len(item) < start:
@@ -277,7 +277,7 @@ class PubSub:
 
         self.deliver(kind, item[start : start + length], item[start + length :], done)
 
-    def heard_count(self, link: Link, item: bytes) -> None:
+    def receive_count(self, link: Link, item: bytes) -> None:
         """A peer's count of the subscribers there that got our message."""
         if len(item) != 1 + _COUNT.size:
             raise PeerError("a count of receivers that is malformed")
@@ -330,8 +330,8 @@ class PubSub:
 
 def _crowds(sessions: dict[Session, None]) -> list[list[Session]]:
     """All of them, so many at a time."""
-    everybody = list(sessions)
-    return [everybody[at : at + CROWD] for at in range(0, len(everybody), CROWD)]
+    subscribers = list(sessions)
+    return [subscribers[at : at + CROWD] for at in range(0, len(subscribers), CROWD)]
 
 
 def _push(sessions: list[Session], body: bytes, only: str) -> int:

@@ -225,7 +225,7 @@ class Router:
         node = self.node
         if not node.plans or node.stopping or self._readiness.is_out:
             raise self._readiness.refusal()
-        if self.dispatcher.nobody_stores and "write" in command.flag_words:
+        if self.dispatcher.none_can_store and "write" in command.flag_words:
             raise ReplyError(CANNOT_STORE.format(node.store_failure))
 
     def check_room(self, command: Command) -> None:

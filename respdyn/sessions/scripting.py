@@ -51,7 +51,7 @@ _FULL: Final = (
 _LEVELS: Final = ("debug", "verbose", "notice", "warning")
 
 
-def _nobody(reply: bytes) -> None:
+def _ignore(reply: bytes) -> None:
     """No client waits for the number of subscribers."""
 
 
@@ -84,7 +84,7 @@ class Scripting:
         self._pubsub = pubsub
         sender.ask = self.run_for_script
         self.scripts.noted = self.noted
-        self.scripts.tells_words = lambda: bool(monitors.sessions)
+        self.scripts.reports_words = lambda: bool(monitors.sessions)
         self._make_session = make_session
 
     # ---- EVAL and its kin ----
@@ -235,7 +235,7 @@ class Scripting:
                 stats.calls[command] = stats.calls.get(command, 0) + count
                 stats.cost_of(command).failed += failed
         for argv in outcome.words:
-            self._monitors.tell_script(argv, outcome.db, self._node.now.wall_ms)
+            self._monitors.show_script(argv, outcome.db, self._node.now.wall_ms)
         for level, said in outcome.logs:
             self._node.trace.event(
                 "script_log", level=_LEVELS[level], said=said.decode("utf-8", "replace")
@@ -243,7 +243,7 @@ class Scripting:
         for channel, message, is_shard in outcome.messages:
             try:
                 self._pubsub.publish(
-                    SHARD if is_shard else CHANNEL, channel, message, Continuation(_nobody),
+                    SHARD if is_shard else CHANNEL, channel, message, Continuation(_ignore),
                     self._node.settings.request_timeout_ms,
                 )
             except ReplyError:      # too much waits to be delivered: it counts that itself

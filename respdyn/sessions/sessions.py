@@ -84,17 +84,17 @@ class Sessions:
         )
         self.command_stats = CommandStats(node.now, lambda: directory.whom(latencies.whom))
         self.calls = self.command_stats.calls
-        latencies.tell = self.command_stats.happened
+        latencies.note_wait = self.command_stats.happened
         load.note_failed = self.command_stats.failed
         load.waited = self.command_stats.waited
         self.memory = Memory(
             node.replica, node.hints, self.by_id, lambda tag: host().buffered(tag)
         )
         self.users = Users(
-            node, self.by_id, partial(gossip.tell_members, GOSSIP_USER), self.close_session,
+            node, self.by_id, partial(gossip.send_to_members, GOSSIP_USER), self.close_session,
             lambda session: describe(session, node.now.wall_ms, host(), self.memory),
         )
-        self.libraries = Libraries(node, partial(gossip.tell_members, GOSSIP_LIBRARY))
+        self.libraries = Libraries(node, partial(gossip.send_to_members, GOSSIP_LIBRARY))
         gossip.statements[GOSSIP_USER] = self.users.statements
         gossip.statements[GOSSIP_LIBRARY] = self.libraries.statements
         self.router = Router(
@@ -156,7 +156,7 @@ class Sessions:
     def settings_changed(self) -> None:
         """Take over what CONFIG SET may have changed."""
         settings = self._node.settings
-        self._latencies.tell_ms = settings.latency_ms or NEVER
+        self._latencies.log_ms = settings.latency_ms or NEVER
         self._node.default_terms.timeout_ms = settings.request_timeout_ms
         self.notifications.settings_changed(settings)
         self._load.push_limit = settings.pubsub_output_limit
@@ -391,7 +391,7 @@ class Sessions:
         if reply is not None:
             session.reply(reply)
         if shown:
-            self.monitors.tell(session, shown, self._now.wall_ms)
+            self.monitors.show(session, shown, self._now.wall_ms)
 
     def _check_allowed(self, session: Session, command: Command, argv: list[bytes]) -> None:
         """Raises `ReplyError` for what this client may not say, whatever the words are."""
@@ -405,7 +405,7 @@ class Sessions:
 
     def attacked(self, session: Session) -> None:
         """A client spoke HTTP: a user's browser was lured here. Logged once for each address."""
-        self.users.tell_once(session, "cross_protocol_attack")
+        self.users.log_once(session, "cross_protocol_attack")
 
     def _account(
         self, session: Session, command: Command | None, argv: list[bytes], reply: bytes | None,

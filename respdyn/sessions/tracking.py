@@ -56,7 +56,7 @@ class Trackers:
         self._keys: dict[bytes, dict[int, int]] = {}    # key -> session id -> when it was read
         self._links = links
         self._replica = replica
-        self._everybody = sessions
+        self._sessions = sessions
         self._interested = interested   # peers with such clients
         self._changed = changed         # called when the first comes or the last goes
         self._past = 0                  # length of all batches before this turn's
@@ -106,7 +106,7 @@ class Trackers:
             if readers is None:
                 readers = self._keys[key] = {}
                 if self.is_over():
-                    self._tell_readers(next(iter(self._keys)), b"", _LATER)
+                    self._notify_readers(next(iter(self._keys)), b"", _LATER)
             elif len(readers) > 2 * len(self.sessions):
                 for gone in [one for one in readers if one not in self.sessions]:
                     del readers[gone]
@@ -122,7 +122,7 @@ class Trackers:
         for _ in range(CHANGES_MAX):
             if not self.is_over():
                 return
-            self._tell_readers(next(iter(self._keys)), b"", _LATER)
+            self._notify_readers(next(iter(self._keys)), b"", _LATER)
 
     def begin_write(self) -> int:
         """A NOLOOP client's command begins; give the number to `end_write`."""
@@ -159,43 +159,43 @@ class Trackers:
         if len(changes) > CHANGES_MAX:
             self._everything(peers)
             return
-        told = [(key, self._replica.digest(record)) for key, (_, record) in changes.items()]
+        news = [(key, self._replica.digest(record)) for key, (_, record) in changes.items()]
         if self.sessions:
-            for (key, mark), (index, _) in zip(told, changes.values(), strict=True):
+            for (key, mark), (index, _) in zip(news, changes.values(), strict=True):
                 for began, ended, session in writing:
                     if began <= index < ended:
                         self._wrote(session, key, mark)
-                self._tell_readers(key, mark, index)
-            self._tell_prefixes(told)
-        if peers and told:
-            self._say(peers, msgspec.msgpack.encode(told))
+                self._notify_readers(key, mark, index)
+            self._notify_prefixes(news)
+        if peers and news:
+            self._say(peers, msgspec.msgpack.encode(news))
 
     def expired(self, locator: Locator) -> None:
         """A key's time has come: for a cache that is a change, though no record has changed."""
-        told = [(locator[3:], b"")]
-        self._hear(told)
+        news = [(locator[3:], b"")]
+        self._invalidate(news)
         interested = self._interested()
         self._say(
             [link for peer, link in self._links.items() if peer in interested],
-            msgspec.msgpack.encode(told),
+            msgspec.msgpack.encode(news),
         )
 
-    def heard(self, link: Link, item: bytes) -> None:
+    def receive(self, link: Link, item: bytes) -> None:
         """A peer's records have changed. Raises `PeerError`."""
         try:
-            told = msgspec.msgpack.decode(item[1:], type=list[Change] | None)
+            news = msgspec.msgpack.decode(item[1:], type=list[Change] | None)
         except msgspec.MsgspecError as wrong:
             raise PeerError(f"changes that are malformed: {wrong}") from wrong
-        if told is None:
+        if news is None:
             self.flush()
         else:
-            self._hear(told)
+            self._invalidate(news)
 
-    def _hear(self, told: list[Change]) -> None:
+    def _invalidate(self, news: list[Change]) -> None:
         if self.sessions:
-            for key, mark in told:
-                self._tell_readers(key, mark, _LATER)
-            self._tell_prefixes(told)
+            for key, mark in news:
+                self._notify_readers(key, mark, _LATER)
+            self._notify_prefixes(news)
 
     def flush(self) -> None:
         """Anything may have changed: all clients forget everything."""
@@ -222,7 +222,7 @@ class Trackers:
             if len(tracking.own) > OWN_MAX:
                 del tracking.own[next(iter(tracking.own))]
 
-    def _tell_readers(self, key: bytes, mark: bytes, index: int) -> None:
+    def _notify_readers(self, key: bytes, mark: bytes, index: int) -> None:
         """Notify the clients that read a key before this change of it."""
         readers = self._keys.get(key)
         if readers is None:
@@ -241,7 +241,7 @@ class Trackers:
         if not readers:
             del self._keys[key]
 
-    def _tell_prefixes(self, told: list[Change]) -> None:
+    def _notify_prefixes(self, news: list[Change]) -> None:
         """Notify the clients that want all keys with some prefix, of each key by itself."""
         for session in list(self.sessions.values()):
             tracking = session.tracking
@@ -249,7 +249,7 @@ class Trackers:
                 continue
             for prefix in sorted(tracking.prefixes):
                 keys = [
-                    key for key, mark in told
+                    key for key, mark in news
                     if key.startswith(prefix) and not (mark and tracking.own.get(key) == mark)
                 ]
                 if keys:
@@ -262,7 +262,7 @@ class Trackers:
         assert tracking is not None
         target = session
         if tracking.redirect:
-            found = self._everybody.get(tracking.redirect)
+            found = self._sessions.get(tracking.redirect)
             if found is None or found.closing:
                 tracking.broken = True
                 if session.resp == 3:

@@ -35,7 +35,7 @@ STRANGER: Final = User(b"")
 MOST_STATEMENTS: Final = 10_000     # about different users, deleted ones included
 _SIMILAR_MS: Final = 60_000         # refusals alike within so long are one entry of ACL LOG
 _SIMILAR_AMONG: Final = 10
-_TOLD_MAX: Final = 1000             # addresses whose failed log-in was logged
+_LOGGED_MAX: Final = 1000             # addresses whose failed log-in was logged
 _ALL_RIGHTS: Final = [b"on", b"~*", b"&*", b"+@all"]
 
 _TOO_OFTEN: Final = (
@@ -87,7 +87,7 @@ class Users:
 
     def __init__(
         self, node: ThisNode, sessions: dict[int, Session],
-        tell_all: Callable[[bytes], None], close: Callable[[Session], None],
+        send_to_all: Callable[[bytes], None], close: Callable[[Session], None],
         describe: Callable[[Session], bytes],
     ) -> None:
         self._node = node
@@ -95,11 +95,11 @@ class Users:
         self._describe = describe       # as in CLIENT LIST
         self._sessions = sessions
         self.statements = SharedNames(
-            node, "users", MOST_STATEMENTS, tell_all, _check, self._took
+            node, "users", MOST_STATEMENTS, send_to_all, _check, self._took
         )
         self._base: dict[bytes, User] = {}          # by this node's own start
         self._named: dict[bytes, User] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
         self._pace = LoginPace()
         self.audit = Audit(node.trace)
         self.log: deque[Refusal] = deque()          # newest first
@@ -137,7 +137,7 @@ class Users:
         if not (user or STRANGER).knows(password):      # as long, whether or not there is such one
             self._pace.was_wrong(address, now_ms)
             self._note("auth", session, command, name)
-            self.tell_once(session, "login_failed")
+            self.log_once(session, "login_failed")
             return False
         self._pace.was_right(address)
         session.user = name
@@ -146,12 +146,12 @@ class Users:
         self._guard(session)
         return True
 
-    def tell_once(self, session: Session, event: str) -> None:
+    def log_once(self, session: Session, event: str) -> None:
         """Log something that a client did wrong, once for each address."""
-        told = event, session.address.rpartition(":")[0]
-        if told not in self._told and len(self._told) < _TOLD_MAX:
-            self._told.add(told)
-            self._node.trace.event(event, address=told[1])
+        logged = event, session.address.rpartition(":")[0]
+        if logged not in self._logged and len(self._logged) < _LOGGED_MAX:
+            self._logged.add(logged)
+            self._node.trace.event(event, address=logged[1])
 
     def _guard(self, session: Session) -> None:
         if not session.authenticated:
@@ -310,7 +310,7 @@ class Users:
                 session.authenticated = True
             if session.user != name:
                 continue
-            if user is None or (before is not None and _hears_too_much(session, user)):
+            if user is None or (before is not None and _receives_too_much(session, user)):
                 self._cut_off(session)
             else:
                 self._guard(session)
@@ -338,11 +338,11 @@ def _check(statement: Statement) -> None:
         raise PeerError(f"a statement about a user that cannot be: {wrong.args[0]}") from None
 
 
-def _hears_too_much(session: Session, user: User) -> bool:
+def _receives_too_much(session: Session, user: User) -> bool:
     """Whether a subscriber listens to what its user may no longer receive."""
     subscriptions = session.subscriptions
     return subscriptions is not None and any(
-        not user.may_hear(name, kind == PATTERN)
+        not user.may_receive(name, kind == PATTERN)
         for kind, names in enumerate(subscriptions.names) for name in names
     )
 

@@ -51,22 +51,22 @@ class Prober(Client):
         self.results: list[Op] = []
         self._makers = makers
         self._sleeps = False
-        self._has_heard = False
+        self._is_answered = False
         self._plan(0)
 
     def is_done(self) -> bool:
         """Whether all have succeeded."""
         return len(self.results) == len(self._makers)
 
-    def heard(self, op: Op) -> None:
-        """See `Client.heard`."""
-        self._has_heard = op.outcome == DONE
-        if self._has_heard and op.argv[0] != b"DYN.CONSISTENCY":
+    def receive(self, op: Op) -> None:
+        """See `Client.receive`."""
+        self._is_answered = op.outcome == DONE
+        if self._is_answered and op.argv[0] != b"DYN.CONSISTENCY":
             self.results.append(op)
 
     def idle(self) -> None:
         """See `Client.idle`."""
-        self._plan(1_000 if self._has_heard else _RETRY_US)
+        self._plan(1_000 if self._is_answered else _RETRY_US)
 
     def _plan(self, wait_us: int) -> None:
         if not self._sleeps:
@@ -151,25 +151,25 @@ def end(world: World) -> None:
     probers = read_all(world, "e", world.hosts)
     keys = collectors.strings_of(world)
     for index, key in enumerate(keys):
-        told = [prober.results[index].read or () for prober in probers]
+        answers_of = [prober.results[index].read or () for prober in probers]
         # Nodes whose clocks differ may see a value expire at different moments.
         is_timeless = not world.history.of(key).may_expire()
-        for prober, siblings in zip(probers, told, strict=True):
-            if siblings != told[0] and is_timeless:
+        for prober, siblings in zip(probers, answers_of, strict=True):
+            if siblings != answers_of[0] and is_timeless:
                 raise Wrong(
                     f"{prober.target.name} has {len(siblings)} siblings, or in another order"
-                    f" than {probers[0].target.name} with {len(told[0])}", key,
+                    f" than {probers[0].target.name} with {len(answers_of[0])}", key,
                 )
-        world.history.judge_end(key, told[0], asked_us, world.now_us)
-        if len(told[0]) > 1:
+        world.history.judge_end(key, answers_of[0], asked_us, world.now_us)
+        if len(answers_of[0]) > 1:
             world.count("siblings in the end")
     alive = {key for index, key in enumerate(keys) if probers[0].results[index].read}
     for index, (key, kind) in enumerate(collectors.collections_of(world), len(keys)):
-        told_of = [prober.results[index] for prober in probers]
-        said = [collectors.answers(op) for op in told_of]
+        answers_of_key = [prober.results[index] for prober in probers]
+        said = [collectors.answers(op) for op in answers_of_key]
         if any(one != said[0] for one in said) and not _fades(world, key):
             raise Wrong(f"nodes answer differently: {said}", key)
-        if collectors.judge_end(world, key, kind, told_of[0], asked_us):
+        if collectors.judge_end(world, key, kind, answers_of_key[0], asked_us):
             alive.add(key)
     walk(world, alive)
     if world.plan.forgets:

@@ -76,7 +76,8 @@ class Client:
         return True
 
     def send(self, ops: list[Op]) -> None:
-        """Send some commands at once; `heard` is called for each, `lost` if no reply will come."""
+        """Send some commands at once; `receive` is called for each, `lost` if no reply will come.
+        """
         world = self.world
         assert self.host is not None
         for op in ops:
@@ -89,7 +90,7 @@ class Client:
             world.history.begin(op, world.now_us)
             self.waiting.append(op)
             if world.story is not None:
-                self._tell(op, "asks")
+                self._note(op, "asks")
         delay_us = 20 + self.chance.wait(100)
         self._departure_us = max(self._departure_us + 1, world.now_us + delay_us)
         world.at(self._departure_us, self._arrive, (self.link, ops))
@@ -106,7 +107,7 @@ class Client:
             host.receive_close(self.session)
         self._disconnected()
 
-    def heard(self, op: Op) -> None:
+    def receive(self, op: Op) -> None:
         """A reply came; for subclasses."""
 
     def idle(self) -> None:
@@ -189,10 +190,10 @@ class Client:
                 operations.answer(op, reply)
             except Unexpected as wrong:
                 if world.story is not None:
-                    self._tell(op, "hears of")
+                    self._note(op, "hears of")
                 raise Wrong(f"{self.name}: {wrong}", op.key) from None
             if world.story is not None:
-                self._tell(op, "hears of")
+                self._note(op, "hears of")
             self._check_deadline(op)
             self._check_refusal(op)
             if op.kind == "flush":      # what stands behind it begins only now
@@ -204,14 +205,14 @@ class Client:
                 op.end_view = views.view_of(world, self.host)
                 op.end_calm = views.calm_of(world)
             world.history.complete(op, world.now_us)
-            self.heard(op)
+            self.receive(op)
         if not self.waiting:
             self.idle()
 
-    def _tell(self, op: Op, verb: str) -> None:
+    def _note(self, op: Op, verb: str) -> None:
         """A line of the story about a command."""
         where = self.host.name if self.host is not None else "no node"
-        self.world.tell_op(self.name, where, op, verb)
+        self.world.note_op(self.name, where, op, verb)
 
     def _check_deadline(self, op: Op) -> None:
         host = self.host
@@ -279,7 +280,7 @@ class Client:
         for op in waiting:
             world.history.abandon(op)
             if world.story is not None:
-                self._tell(op, "will never hear of")
+                self._note(op, "will never hear of")
         self.idle()
 
 
@@ -348,8 +349,8 @@ class Worker(Busy):
         # Key -> the context that was read last, and the values that it was read with.
         self._tokens: dict[bytes, tuple[bytes, frozenset[bytes]]] = {}
 
-    def heard(self, op: Op) -> None:
-        """See `Client.heard`: keep the context."""
+    def receive(self, op: Op) -> None:
+        """See `Client.receive`: keep the context."""
         if op.outcome != operations.DONE or not isinstance(op.result, bytes):
             return
         if op.read is not None and op.argv[0] == b"DYN.GETCTX":

@@ -81,8 +81,8 @@ class Collector(Busy):
                 break
         return chosen
 
-    def heard(self, op: Op) -> None:
-        """See `Client.heard`: judge a sum, or items."""
+    def receive(self, op: Op) -> None:
+        """See `Client.receive`: judge a sum, or items."""
         if op.kind != "tally" or op.outcome != DONE or op.argv[0] in (b"HDEL", b"DEL"):
             return
         if op.argv[0] in stream_ops.NAMES:

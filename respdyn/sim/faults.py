@@ -83,9 +83,9 @@ class Faults:
             self.world.count(f"fault {fault}")
         self._next()
 
-    def _tell(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         if self.world.story is not None:
-            self.world.tell("harm", text)
+            self.world.note("harm", text)
 
     def _any(self, *states: int) -> Host | None:
         hosts = [host for host in self.world.hosts if host.state in states]
@@ -156,17 +156,17 @@ class Faults:
     def _repaired(self) -> None:
         self.world.history.repaired(self.world.now_us)
         self.world.count("repaired")
-        self._tell("everything is repaired")
+        self._note("everything is repaired")
 
     def _kill(self, lasts_us: int) -> bool:
         if self.chance.happens(0.1) and not self.world.plan.loses_tails:
-            self._tell("all nodes are killed at once")
+            self._note("all nodes are killed at once")
             return self._end_all("kill", lasts_us)
         return self._end(self._any(UP, PAUSED), "kill", lasts_us)
 
     def _power(self, lasts_us: int) -> bool:
         if self.chance.happens(0.2) and not self.world.plan.loses_tails:
-            self._tell("the power fails for all nodes")
+            self._note("the power fails for all nodes")
             return self._end_all("power", lasts_us)
         return self._end(self._any(UP, PAUSED), "power", lasts_us)
 
@@ -186,7 +186,7 @@ class Faults:
         table = self.chance.pick(tables)
         locator = self.chance.pick(sorted(table))
         record = table[locator]
-        self._tell(f"a record of {host.name} no longer passes its checksum")
+        self._note(f"a record of {host.name} no longer passes its checksum")
         # The checksum itself: what is read until the scrub comes by is what was written.
         table[locator] = record[:2] + bytes([record[2] ^ 1]) + record[3:]
         self._note_loss(host, "decay")
@@ -197,7 +197,7 @@ class Faults:
         """The first time a backup is made, the second time it is put back."""
         host = self.chance.pick(self.world.hosts)
         if host.disk.backup is None:
-            self._tell(f"a backup of {host.name} is made")
+            self._note(f"a backup of {host.name} is made")
             host.disk.back_up()
             return True
         if host.state == DOWN:
@@ -234,7 +234,7 @@ class Faults:
         host = self._any(UP)
         if host is None:
             return False
-        self._tell(f"{host.name} is paused for {lasts_us} us")
+        self._note(f"{host.name} is paused for {lasts_us} us")
         host.pause()
         self.world.after(lasts_us, self._resume, (host, host.life))
         return True
@@ -242,7 +242,7 @@ class Faults:
     def _resume(self, what: tuple[Host, int]) -> None:
         host, life = what
         if host.life == life and host.state == PAUSED and host is not self.left_out:
-            self._tell(f"{host.name} goes on")
+            self._note(f"{host.name} goes on")
             host.resume()
 
     def _stall(self, lasts_us: int) -> bool:
@@ -250,7 +250,7 @@ class Faults:
         if host is None:
             return False
         host.stall_us = self.chance.pick((20_000, 200_000, 800_000))
-        self._tell(f"turns of {host.name} take up to {host.stall_us} us")
+        self._note(f"turns of {host.name} take up to {host.stall_us} us")
         self.world.after(lasts_us, self._end_stall, host)
         return True
 
@@ -268,7 +268,7 @@ class Faults:
     def _free(self, paths: list[tuple[int, int]]) -> None:
         if self.is_over:
             return
-        self._tell("free again: " + _names(paths))
+        self._note("free again: " + _names(paths))
         for path in paths:
             self.world.network.free(*path)
 
@@ -280,7 +280,7 @@ class Faults:
         paths = [(one, other)]
         if self.chance.happens(0.5):
             paths.append((other, one))
-        self._tell(f"no packets for {lasts_us} us: " + _names(paths))
+        self._note(f"no packets for {lasts_us} us: " + _names(paths))
         self._block(paths, lasts_us)
         return True
 
@@ -293,7 +293,7 @@ class Faults:
         outward, inward = self.chance.pick((both, both, (True, False), (False, True)))
         paths = [(one, other) for other in range(count) if other != one and outward]
         paths += [(other, one) for other in range(count) if other != one and inward]
-        self._tell(f"n{one + 1} is cut off for {lasts_us} us: " + _names(paths))
+        self._note(f"n{one + 1} is cut off for {lasts_us} us: " + _names(paths))
         self._block(paths, lasts_us)
         return True
 
@@ -306,7 +306,7 @@ class Faults:
         left, right = order[:middle], order[middle:]
         paths = [(one, other) for one in left for other in right]
         paths += [(other, one) for one, other in paths]
-        self._tell(f"two halves for {lasts_us} us: " + _names(paths))
+        self._note(f"two halves for {lasts_us} us: " + _names(paths))
         self._block(paths, lasts_us)
         return True
 
@@ -318,7 +318,7 @@ class Faults:
         place = self.chance.between(1, count - 2)
         paths = [(one, other) for one in order[:place] for other in order[place:]]
         paths += [(other, one) for one, other in paths]
-        self._tell(f"only n{middle + 1} reaches all for {lasts_us} us: " + _names(paths))
+        self._note(f"only n{middle + 1} reaches all for {lasts_us} us: " + _names(paths))
         self._block(paths, lasts_us)
         return True
 
@@ -329,7 +329,7 @@ class Faults:
         one = self.chance.below(count)
         paths = [(one, other) for other in range(count) if other != one]
         paths += [(other, one) for other in range(count) if other != one]
-        self._tell(f"links of n{one + 1} go one by one")
+        self._note(f"links of n{one + 1} go one by one")
         step_us = lasts_us // len(paths)
         for place, path in enumerate(self.chance.shuffled(paths)):
             self.world.after(place * step_us, self._block_one, path)
@@ -345,7 +345,7 @@ class Faults:
         paths = [(one, other) for other in range(count) if other != one]
         paths += [(other, one) for one, other in paths]
         half_us = self.chance.between(100_000, 1_000_000)
-        self._tell(f"n{one + 1} flaps, {half_us} us off and on")
+        self._note(f"n{one + 1} flaps, {half_us} us off and on")
         for at_us in range(0, max(lasts_us, 4 * half_us), 2 * half_us):
             for path in paths:
                 self.world.after(at_us, self._block_one, path)
@@ -354,7 +354,7 @@ class Faults:
 
     def _block_one(self, path: tuple[int, int]) -> None:
         if not self.is_over:
-            self._tell("no packets: " + _names([path]))
+            self._note("no packets: " + _names([path]))
             self.world.network.block(*path)
 
     def _reset(self, lasts_us: int) -> bool:
@@ -390,7 +390,7 @@ class Faults:
             return False
         one, other = self.chance.shuffled(range(count))[:2]
         self.world.network.slow[one, other] = self.chance.pick((10, 100, 1000))
-        self._tell(f"n{one + 1}->n{other + 1} is slow")
+        self._note(f"n{one + 1}->n{other + 1} is slow")
         self.world.after(2 * lasts_us, self._end_slow_link, (one, other))
         return True
 
@@ -402,7 +402,7 @@ class Faults:
     def _slow_disk(self, lasts_us: int) -> bool:
         host = self.chance.pick(self.world.hosts)
         host.slow_disk = self.chance.pick((20, 200))
-        self._tell(f"the disk of {host.name} is {host.slow_disk} times slower")
+        self._note(f"the disk of {host.name} is {host.slow_disk} times slower")
         self.world.after(2 * lasts_us, self._end_slow_disk, host)
         return True
 
@@ -413,7 +413,7 @@ class Faults:
         host = self.chance.pick(self.world.hosts)
         if host.disk.is_full or self.world.plan.engine == "memory":
             return False
-        self._tell(f"the disk of {host.name} is full for {lasts_us} us")
+        self._note(f"the disk of {host.name} is full for {lasts_us} us")
         host.disk.is_full = True
         host.receive_disk()
         self.world.after(lasts_us, self._end_full_disk, host)
@@ -421,7 +421,7 @@ class Faults:
 
     def _end_full_disk(self, host: Host) -> None:
         if host.disk.is_full:
-            self._tell(f"the disk of {host.name} has space again")
+            self._note(f"the disk of {host.name} has space again")
             host.disk.is_full = False
             host.receive_disk()
 
@@ -437,7 +437,7 @@ class Faults:
             for other in self.world.hosts if other is not host
         ):
             return False
-        self._tell(f"the wall clock of {host.name} is wrong by {offset_ms} ms")
+        self._note(f"the wall clock of {host.name} is wrong by {offset_ms} ms")
         self.world.has_jumped = True
         host.clock.jump(offset_ms)
         self.world.note_clocks()
@@ -456,7 +456,7 @@ class Faults:
         ) or not self._end(host, "kill", lasts_us):
             return False
         host.clock.jump(self.chance.pick((-_MINUTE_MS, -_MINUTE_MS, _MINUTE_MS)))
-        self._tell(f"{host.name} starts with a clock that is wrong by {host.clock.offset_ms} ms")
+        self._note(f"{host.name} starts with a clock that is wrong by {host.clock.offset_ms} ms")
         self.world.after(
             lasts_us + self.chance.between(0, 2_000_000), self._end_jump, host
         )
@@ -478,7 +478,7 @@ class Faults:
         """Undo everything, except for the node that is left out; nothing else begins."""
         self.is_over = True
         out = self.left_out
-        self.world.tell("heal", f"all is well but {out.name}" if out else "all is well")
+        self.world.note("heal", f"all is well but {out.name}" if out else "all is well")
         self.world.network.free_all()
         for host in [*self.world.hosts, *self.world.spares, *self.world.retired]:
             host.stall_us = 0

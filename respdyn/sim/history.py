@@ -158,7 +158,7 @@ class History:
             if part.is_shown:
                 self._judge_member(part, history)
             if self.sessions.is_wanted:
-                wrong = self.sessions.heard(
+                wrong = self.sessions.receive(
                     op, part, history, self.clock_margin_us, self._was_whole
                 )
                 if wrong:

@@ -147,7 +147,7 @@ class Host:
             node.restore_damaged(self.disk.damaged)
             self.disk.damaged = 0
         if timeline.story is not None:
-            timeline.tell(self.name, f"starts its life {self.life} with {records} pairs from disk")
+            timeline.note(self.name, f"starts its life {self.life} with {records} pairs from disk")
         now_us = timeline.now_us
         node.start(self.clock.mono_ms(now_us), self.clock.wall_ms(now_us))
         if self.disk.is_full:
@@ -182,7 +182,7 @@ class Host:
             self.disk.close()
         lost = self.disk.lost - lost
         if timeline.story is not None:
-            timeline.tell(self.name, f"ends: {how}; {lost} batches are lost")
+            timeline.note(self.name, f"ends: {how}; {lost} batches are lost")
         self._out.clear()
         self._links.clear()
         self._old.clear()
@@ -358,7 +358,7 @@ class Host:
                 timeline.stamp(self.index, frame)
                 self.around.network.send(connection, frame)
         for outcomes in self.scripts.take():
-            self._receive(lambda node, frame, _: node.scripts.heard(frame), outcomes, None)
+            self._receive(lambda node, frame, _: node.scripts.receive(frame), outcomes, None)
         for session in out.sessions:
             client = cast(Peer, session.tag)
             client.take_output(session, now_us)
@@ -417,7 +417,7 @@ class Host:
                 self.around.network.reset(connection)        # no answer comes: a new one is better
             connection.was_up = is_up
             unheard_us = self.around.network.unheard_us(connection)
-            node.readiness.unheard(connection.peer, unheard_us // 1000)
+            node.readiness.unacknowledged(connection.peer, unheard_us // 1000)
         wanted = node.dials()
         for address in [each for each in self._out if each not in wanted]:
             self.around.network.break_down(self._out[address], "not wanted any more")
@@ -454,7 +454,7 @@ class Host:
         connection.peer = peer
         self._links[peer] = connection
         if self.timeline.story is not None:
-            self.timeline.tell("net", f"{connection} is up")
+            self.timeline.note("net", f"{connection} is up")
         node.link(peer, True)
         older = self._old.get(connection.address)
         if older is not None:
@@ -499,7 +499,7 @@ class Host:
         node = self.node
         assert node is not None
         if self.timeline.story is not None:
-            self.timeline.tell(self.name, "is asked to stop")
+            self.timeline.note(self.name, "is asked to stop")
         node.stop()
         if not self._has_turn:
             self._want_turn(self.timeline.now_us)

@@ -91,7 +91,7 @@ class Traitor:
                     world.network.send(connection, lie)
                     world.count("lies")
                     if world.story is not None:
-                        world.tell("harm", f"{host.name} lies to {victim.name}")
+                        world.note("harm", f"{host.name} lies to {victim.name}")
                     break
         self._next()
 

@@ -261,7 +261,7 @@ class Network:
         self.broken += was_open
         timeline = self.timeline
         if timeline.story is not None:
-            timeline.tell("net", f"{connection} breaks: {reason}")
+            timeline.note("net", f"{connection} breaks: {reason}")
         frames = list(connection.held) + list(connection.in_flight)
         connection.held.clear()
         connection.in_flight.clear()
@@ -273,7 +273,7 @@ class Network:
                     timeline.after(wait_us, self._arrive_late, (connection, frame))
         if self._source_lives(connection):
             delay = self._delay(connection.target.index, connection.source.index)
-            timeline.after(delay, self._tell_source, connection)
+            timeline.after(delay, self._inform_source, connection)
 
     def _arrive_late(self, what: tuple[Connection, bytes]) -> None:
         connection, frame = what
@@ -281,7 +281,7 @@ class Network:
         if connection.target_life == target.life and target.is_running():
             target.receive_frame(connection, frame)
 
-    def _tell_source(self, connection: Connection) -> None:
+    def _inform_source(self, connection: Connection) -> None:
         if self._source_lives(connection):
             connection.source.receive_break(connection)
 

@@ -18,7 +18,7 @@ class Repairer(Client):
     def __init__(self, world: World, name: str, repaired: Callable[[], None]) -> None:
         super().__init__(world, name)
         self.is_active = False
-        self._tell_repaired = repaired
+        self._note_repaired = repaired
         self._todo: list[Callable[[], Op]] = []
         self._passes = 0
         self._ticket = 0
@@ -30,8 +30,8 @@ class Repairer(Client):
             self.is_active = True
             self._begin()
 
-    def heard(self, op: Op) -> None:
-        """See `Client.heard`."""
+    def receive(self, op: Op) -> None:
+        """See `Client.receive`."""
         if op.kind in ("read", "tally") and op.outcome == DONE and self._todo:
             self._todo.pop()
 
@@ -94,4 +94,4 @@ class Repairer(Client):
             return
         self.is_active = False
         self.hang_up()
-        self._tell_repaired()
+        self._note_repaired()

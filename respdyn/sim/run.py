@@ -24,19 +24,19 @@ from respdyn.sim.world import World
 _REPAIR_US = 30_000_000
 
 
-def run(plan: Plan, node_class: NodeFactory = Node, tells_all: bool = False) -> Outcome:
+def run(plan: Plan, node_class: NodeFactory = Node, keeps_story: bool = False) -> Outcome:
     """Run a plan; a failing one twice, the second time with its story."""
     outcome = run_once(plan, node_class)
     if outcome.failure:
-        told = run_once(plan, node_class, Story(), tells_all)
-        if told.digest != outcome.digest:
-            told.failure += f" (and differently the first time: {outcome.failure})"
-        return told
+        again = run_once(plan, node_class, Story(), keeps_story)
+        if again.digest != outcome.digest:
+            again.failure += f" (and differently the first time: {outcome.failure})"
+        return again
     return outcome
 
 
 def run_once(
-    plan: Plan, node_class: NodeFactory, story: Story | None = None, tells_all: bool = False
+    plan: Plan, node_class: NodeFactory, story: Story | None = None, keeps_story: bool = False
 ) -> Outcome:
     """Run a plan once, with a story or without."""
     world = World(plan, node_class, story)
@@ -45,11 +45,11 @@ def run_once(
         _course(world)
     except Wrong as wrong:
         outcome.failure, outcome.key = wrong.text, wrong.key
-        world.tell("", "WRONG: " + wrong.text)
+        world.note("", "WRONG: " + wrong.text)
     except Exception as wrong:  # whatever a node raises is the finding
         outcome.failure = f"{world.acting} fell: {type(wrong).__name__}: {wrong}"
         outcome.traceback = traceback.format_exc()
-        world.tell(world.acting, f"falls: {wrong!r}")
+        world.note(world.acting, f"falls: {wrong!r}")
     outcome.digest = world.digest()
     outcome.deliveries = world.deliveries
     outcome.events = world.events
@@ -61,8 +61,8 @@ def run_once(
     outcome.counts["frames repeated"] = world.network.repeated
     outcome.counts["batches lost"] = sum(host.disk.lost for host in world.hosts)
     if story is not None:
-        key = b"" if tells_all else outcome.key
-        outcome.story = story.all_lines(key) if tells_all else story.lines(key)
+        key = b"" if keeps_story else outcome.key
+        outcome.story = story.all_lines(key) if keeps_story else story.lines(key)
     return outcome
 
 

@@ -36,7 +36,7 @@ class Sessions:
         # By connection and key: its last acknowledged write, and how its node saw the others.
         self._own: dict[tuple[str, bytes], tuple[Op, tuple[int, ...] | None]] = {}
 
-    def heard(
+    def receive(
         self, op: Op, part: Op, history: KeyHistory, margin_us: int,
         is_whole: Callable[[int, int], bool],
     ) -> str:

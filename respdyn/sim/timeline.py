@@ -76,12 +76,12 @@ class Timeline:
         """One more of it."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
-    def tell(self, who: str, text: str) -> None:
+    def note(self, who: str, text: str) -> None:
         """A line of the story, if one is kept."""
         if self.story is not None:
             self.story.add(self.now_us, who, text, b"")
 
-    def tell_op(self, client: str, host: str, op: Op, verb: str) -> None:
+    def note_op(self, client: str, host: str, op: Op, verb: str) -> None:
         """A line about a client's command."""
         if self.story is not None:
             self.story.add_op(self.now_us, client, host, op, verb)
@@ -104,4 +104,4 @@ class NodeTrace(Trace):
             raise Wrong(f"{self._name} was about to use a counter twice")
         timeline.count(f"trace {name}")
         if timeline.story is not None:
-            timeline.tell(self._name, line)
+            timeline.note(self._name, line)

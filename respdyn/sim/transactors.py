@@ -48,8 +48,8 @@ class Transactor(Busy):
         # A WATCH may stand whose GET was refused.
         return [_plain([b"UNWATCH"]), *choose()]
 
-    def heard(self, op: Op) -> None:
-        """See `Client.heard`: the number to count on from."""
+    def receive(self, op: Op) -> None:
+        """See `Client.receive`: the number to count on from."""
         if op.kind == "other" and op.argv == [b"GET", COUNTER] and op.outcome == DONE:
             self._count = _number(op.result)
 

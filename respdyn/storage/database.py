@@ -349,7 +349,7 @@ class Database:
         """
         cursor: RdictIter | None = self._cursor(start)
         count = size = 0
-        rotten: list[tuple[bytes, bytes]] = []
+        damaged_ranges: list[tuple[bytes, bytes]] = []
         key = start
         while cursor is not None and size < limit_bytes:
             if cursor.valid():
@@ -358,17 +358,17 @@ class Database:
                 count += 1
                 size += len(key) + len(sealed)
                 if unseal(key, sealed) is None:
-                    rotten.append((key, key + b"\0"))
+                    damaged_ranges.append((key, key + b"\0"))
                 cursor.next()
                 continue
             if not _trouble(cursor):
-                return b"", count, rotten
+                return b"", count, damaged_ranges
             self.must_rebuild = True
             cursor = self._seek_readable(key)
             end = cursor.key() if cursor is not None and cursor.valid() else b"\xff" * PROBE_BYTES
-            rotten.append((key, end))
+            damaged_ranges.append((key, end))
             key = end
-        return (key + b"\0" if cursor is not None else b""), count, rotten
+        return (key + b"\0" if cursor is not None else b""), count, damaged_ranges
 
     # Damage
 

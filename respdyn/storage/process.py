@@ -37,6 +37,7 @@ from respdyn.storage.store import (
     COPIED,
     COPY,
     DAMAGED,
+    DAMAGED_RANGE,
     DURABLE,
     FAILED,
     HEALED,
@@ -45,7 +46,6 @@ from respdyn.storage.store import (
     PAIRS,
     RECOVERED,
     REFUSED,
-    ROTTEN,
     SCRUBBED,
     SYNC,
     Frame,
@@ -101,7 +101,7 @@ class Keeper:
         self._scrub_at = NEVER          # until the node has what is here
         self._scrub_key = b""
         self._scrub_count = 0
-        self._is_rotten = False
+        self._is_damaged = False
         """The node has been informed of damage and has not answered yet."""
 
     def terminate(self, _signal: int, _frame: object) -> None:
@@ -160,7 +160,7 @@ class Keeper:
         try:
             if self._failure:
                 self._database.heal()
-            self._tell_damage()
+            self._send_damage()
             if self._frames:
                 self._serve()
             elif not self._is_ended and time.monotonic() >= self._scrub_at:
@@ -192,7 +192,7 @@ class Keeper:
             if frame.kind == COPY:
                 self._copy(frame.items[0])
             elif frame.kind == HEALED:
-                self._is_rotten = False
+                self._is_damaged = False
                 self._database.forgive()
             else:
                 self._load()
@@ -226,20 +226,20 @@ class Keeper:
     def _scrub(self) -> None:
         """Check a piece of what is on the disk; the node writes again what is damaged."""
         self._scrub_at = time.monotonic() + SCRUB_S
-        if self._is_rotten:
+        if self._is_damaged:
             return
-        self._scrub_key, count, rotten = self._database.check(self._scrub_key, SCRUB_BYTES)
+        self._scrub_key, count, damaged_ranges = self._database.check(self._scrub_key, SCRUB_BYTES)
         self._scrub_count += count
         if not self._scrub_key:
             self._say(SCRUBBED, self._scrub_count)
             self._scrub_count = 0
             self._scrub_at += SCRUB_REST_S
-        if rotten:
-            self._is_rotten = True
+        if damaged_ranges:
+            self._is_damaged = True
             if self._database.must_rebuild:
                 self._database.rebuild()
-            for low, high in rotten:
-                self._say(ROTTEN, 0, [low, high])
+            for low, high in damaged_ranges:
+                self._say(DAMAGED_RANGE, 0, [low, high])
 
     def _load(self) -> None:
         count = 0
@@ -248,14 +248,14 @@ class Keeper:
                 count += len(pairs) // 2
                 if not self._say(PAIRS, count, pairs):
                     return
-        self._tell_damage()
+        self._send_damage()
         self._say(LOADED, count)
         self._scrub_at = time.monotonic() + SCRUB_S
         self._is_loaded = True
         if self._database.must_rebuild:
             self._database.rebuild()
 
-    def _tell_damage(self) -> None:
+    def _send_damage(self) -> None:
         count, notes = self._database.take_damages()
         if count:
             self._damages += count

@@ -25,13 +25,13 @@ class Progress:
 
     def __init__(self, stall_s: float = STALL_S) -> None:
         self.stall_s = stall_s
-        self._heard_s = 0.0
+        self._spoke_s = 0.0
         self._moved_s = 0.0
         self._work: Work = ()
 
     def spoke(self, now_s: float) -> None:
         """It said something; or it gets work after it had done all."""
-        self._heard_s = self._moved_s = now_s
+        self._spoke_s = self._moved_s = now_s
 
     def moved(self, now_s: float) -> None:
         """It took something."""
@@ -46,7 +46,7 @@ class Progress:
     def is_stuck(self, now_s: float) -> bool:
         """Whether it does not get on."""
         return (
-            now_s - self._moved_s > self.stall_s or now_s - self._heard_s > LONGEST_ANSWER_S
+            now_s - self._moved_s > self.stall_s or now_s - self._spoke_s > LONGEST_ANSWER_S
         )
 
 

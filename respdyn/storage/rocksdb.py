@@ -43,6 +43,7 @@ from respdyn.storage.store import (
     COPIED,
     COPY,
     DAMAGED,
+    DAMAGED_RANGE,
     DURABLE,
     FAILED,
     HEALED,
@@ -53,7 +54,6 @@ from respdyn.storage.store import (
     RECOVERED,
     REFUSED,
     RESTORED,
-    ROTTEN,
     SCRUBBED,
     SYNC,
     Frame,
@@ -106,7 +106,7 @@ class RocksStore(Store):
         """How often the storage process had to be replaced."""
         self.scrubs = 0
         """How often all that is on the disk was looked at again."""
-        self.rotten: list[tuple[bytes, bytes]] = []
+        self.damaged_ranges: list[tuple[bytes, bytes]] = []
         """Ranges of names that cannot be read any more: to be written again, then `healed`."""
         self._policy = policy
         self._trace = trace
@@ -133,7 +133,7 @@ class RocksStore(Store):
         """The socket took no more when it was last tried."""
         self._progress = Progress(stall_s)
         self._is_stalled = False
-        self._is_told = False
+        self._is_reported = False
         self._is_closing = False
         """The process is to end: that it does is no failure."""
         self._restart_at = 0.0
@@ -207,7 +207,7 @@ class RocksStore(Store):
         return ""
 
     def healed(self) -> None:
-        """All ranges that were `rotten` have been submitted once more."""
+        """All ranges that were `damaged_ranges` have been submitted once more."""
         self._send(encode_frame(HEALED, 0, 0))
 
     # Life
@@ -319,7 +319,7 @@ class RocksStore(Store):
             if self._unanswered and not self._is_stalled:
                 self._progress.worked(work_of(self.process_id()), now)
                 self._is_stalled = self._progress.is_stuck(now)
-                self._tell()
+                self._report()
             return TICK_S
         is_ending = self._process is not None and self._process.poll() is None
         if is_ending or now < self._restart_at:
@@ -388,7 +388,7 @@ class RocksStore(Store):
             self._process_failure = f"data directory {self.directory}: its storage process died"
         self._restart_at = time.monotonic() + self._restart_wait_s
         self._restart_wait_s = min(2 * self._restart_wait_s, RESTART_MAX_S)
-        self._tell()
+        self._report()
 
     def _send(self, frame: bytes) -> None:
         self._outgoing.append(frame)
@@ -409,19 +409,19 @@ class RocksStore(Store):
             self._is_open = True
             self._process_failure = ""
             self.estimated_pairs = frame.generation
-            self._tell()
+            self._report()
         elif frame.kind == REFUSED:
             self._process_failure = frame.items[0].decode()
         elif frame.kind == FAILED:
             self._disk_failure = frame.items[0].decode()
-            self._tell()
-        elif frame.kind == ROTTEN:
-            self.rotten.append((frame.items[0], frame.items[1]))
+            self._report()
+        elif frame.kind == DAMAGED_RANGE:
+            self.damaged_ranges.append((frame.items[0], frame.items[1]))
         elif frame.kind == SCRUBBED:
             self.scrubs += 1
         elif frame.kind == RECOVERED:
             self._disk_failure = ""
-            self._tell()
+            self._report()
         elif frame.kind == DAMAGED:
             self._note_damages(frame.generation, [item.decode() for item in frame.items])
 
@@ -433,7 +433,7 @@ class RocksStore(Store):
         self._restart_wait_s = RESTART_FIRST_S
         if self._is_stalled:
             self._is_stalled = False
-            self._tell()
+            self._report()
 
     def _note_damages(self, count: int, notes: list[str]) -> None:
         """What was left out. That this is a backup is no damage, and has the same consequence."""
@@ -448,12 +448,12 @@ class RocksStore(Store):
 
     # Notifications
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Log the change between having a failure and having none."""
         failure = self.failure()
-        if bool(failure) == self._is_told:
+        if bool(failure) == self._is_reported:
             return
-        self._is_told = bool(failure)
+        self._is_reported = bool(failure)
         if failure:
             self._event("storage_failed", reason=failure)
         else:

@@ -35,6 +35,7 @@ __all__ = [
     "COPIED",
     "COPY",
     "DAMAGED",
+    "DAMAGED_RANGE",
     "DURABLE",
     "FAILED",
     "HEALED",
@@ -45,7 +46,6 @@ __all__ = [
     "RECOVERED",
     "REFUSED",
     "RESTORED",
-    "ROTTEN",
     "SCRUBBED",
     "SYNC",
     "Frame",
@@ -77,7 +77,7 @@ FAILED = 8  # nothing is durable for now; items: the reason. It keeps trying
 RECOVERED = 9  # the trouble is over
 DAMAGED = 10  # generation: how many damages were found; items: what they are
 COPIED = 12  # the copy is made, or items: why not
-ROTTEN = 13  # what stands between items[0] and items[1] cannot be read any more: write it again
+DAMAGED_RANGE = 13  # what is between items[0] and items[1] cannot be read any more: write it again
 SCRUBBED = 14  # all was looked at once more; generation: how many pairs
 
 SYNC = 1

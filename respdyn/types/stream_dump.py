@@ -113,8 +113,8 @@ def _node(entries: list[Entry]) -> bytes:
     for id_, fields in entries:
         above = [_signed(_u64(id_[:8]) - _u64(base[:8])), _signed(_u64(id_[8:]) - _u64(base[8:]))]
         is_same = fields[::2] == names
-        told = fields[1::2] if is_same else [b"%d" % (len(fields) // 2), *fields]
-        items += [b"2" if is_same else b"0", *above, *told, b"%d" % (3 + len(told))]
+        stated = fields[1::2] if is_same else [b"%d" % (len(fields) // 2), *fields]
+        items += [b"2" if is_same else b"0", *above, *stated, b"%d" % (3 + len(stated))]
     return pack_string(base) + pack_string(pack_listpack(items))
 
 

@@ -53,7 +53,7 @@ class Course:
             client = self.rng.choice(self.waiting)
             if client.node in [m.node for m in self.little.machines if m.is_running]:
                 self.waiting.remove(client)
-                if not self.hear(client):
+                if not self.receive(client):
                     one = client.node.sessions.blocking.by_number.get(client.session.blocked)
                     self.unknown += one is None or one.trying is not None
                 client.node.close_session(client.session)
@@ -71,7 +71,7 @@ class Course:
         self.little.boot(name)
         self.little.ready()
 
-    def hear(self, client: Client) -> bool:
+    def receive(self, client: Client) -> bool:
         """Take what a client was told; whether it was told something."""
         client._reader.feed(client.session.take())
         reply = client._reader.gets()
@@ -85,7 +85,7 @@ class Course:
         return True
 
     def look(self) -> None:
-        self.waiting = [client for client in self.waiting if not self.hear(client)]
+        self.waiting = [client for client in self.waiting if not self.receive(client)]
 
     def run(self) -> None:
         acts = [self.block] * 6 + [self.push] * 6 + [self.hang_up]

@@ -23,7 +23,7 @@ class Wired(Five):
                 for there, two in enumerate(self.machines):
                     is_cut = {(here, there), (there, here)} & self.lost
                     for_ms = self.now_ms - self.since_ms if is_cut else 0
-                    one.node.readiness.unheard(two.name, for_ms if for_ms > 200 else 0)
+                    one.node.readiness.unacknowledged(two.name, for_ms if for_ms > 200 else 0)
         super().step()
 
 

@@ -56,16 +56,16 @@ def test_proofs_that_prove_nothing_are_refused_and_so_is_work_without_end() -> N
         CHAIN[0] + (LEVELS + 1).to_bytes(2, "big") + CHAIN[LEVELS], b"x" * 33,
     ):
         with pytest.raises(DamagedError):
-            ends.hear("peer", told)
+            ends.receive("peer", told)
     assert counters.proofs_refused == 3 and not ends.highest
     top = LEVELS.to_bytes(2, "big")
     many = [chain_of(bytes([i]) * 8 + bytes([j]) * 8) for i in range(4) for j in range(250)]
     assert len(many) * LEVELS > HASHES_MAX
     told = b"".join(chain[0] + top + chain[LEVELS] for chain in many)
     with pytest.raises(DamagedError, match="one turn"):
-        ends.hear("peer", told)
+        ends.receive("peer", told)
     ends.turn_ends()
-    ends.hear("peer", told)         # what was checked is known: the next connection goes on
+    ends.receive("peer", told)         # what was checked is known: the next connection goes on
     assert len(ends.highest) == len(many)
 
 
@@ -137,7 +137,7 @@ def test_a_proof_of_this_node_that_it_has_not_shown_says_that_its_disk_went_back
     b = little["B"]
     actor, links = b.identity.actor, b.identity.links
     level = level_of(b.identity.counter) + 3
-    b.this.ends.hear("peer", actor + level.to_bytes(2, "big") + links[level])
+    b.this.ends.receive("peer", actor + level.to_bytes(2, "big") + links[level])
     assert b.identity.actor != actor
     little.run(3000)
     assert little.client("B")("SET", little.key_of("B"), "v") == b"OK"

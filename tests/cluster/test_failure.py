@@ -64,7 +64,7 @@ class Watch:
         if sent:
             for _ in sent:
                 link.unapplied.popleft()
-            self.detector.heard(link, sent[-1], sent[0], self.now_ms)
+            self.detector.receive(link, sent[-1], sent[0], self.now_ms)
 
 
 # ---- suspicion ----
@@ -146,7 +146,7 @@ def test_a_link_that_is_known_to_be_slow_is_given_more_time() -> None:
             watch.delays[0] = dice.randrange(700) if slow else 1
             watch.run(500, 10, 50)
         watch.delays[0] = None
-        watch.links[0].unheard_ms = TIMEOUT_MS
+        watch.links[0].unacknowledged_ms = TIMEOUT_MS
         start_ms = watch.now_ms
         watch.run(3000, 10, 50)
         times.append(watch.changes[-1][0] - start_ms)
@@ -277,7 +277,7 @@ def test_who_is_cut_off_is_so_until_it_speaks_or_is_down() -> None:
         watch.delays[1] = None
         watch.run(250, 10, 50)
         assert not watch.detector.cut_off
-        watch.links[1].unheard_ms = 250
+        watch.links[1].unacknowledged_ms = 250
         watch.run(100, 10, 50)
         assert list(watch.detector.cut_off) == ["peer1"]
         if is_back:
@@ -318,7 +318,7 @@ def test_who_is_cut_off_is_spared_though_most_look_sick() -> None:
     watch.delays[:] = [None, None, 600, 1]      # two are cut off, and a third is busy
     watch.run(250, 10, 50)
     for link in watch.links[:2]:
-        link.unheard_ms = 250
+        link.unacknowledged_ms = 250
     watch.run(100, 10, 50)
     assert [link.deprioritized for link in watch.links] == ["silent", "silent", "", ""]
 
@@ -330,7 +330,7 @@ def test_whose_system_says_nothing_for_as_long_is_down_whatever_delays_it_had() 
         watch.run(300, 10, 50)
     watch.delays[1] = None
     watch.run(240, 10, 50)
-    watch.links[1].unheard_ms = TIMEOUT_MS // 3
+    watch.links[1].unacknowledged_ms = TIMEOUT_MS // 3
     watch.run(280, 10, 50)
     assert not watch.links[1].is_up
 

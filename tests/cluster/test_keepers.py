@@ -240,7 +240,7 @@ def test_a_read_that_asked_an_owner_before_and_its_keeper_after_delivery_meets_t
     assert client.receive() == b"new"
 
 
-class Heard:
+class News:
     """One node's word of who keeps what: of peers P and Q, and of the owner O."""
 
     def __init__(self) -> None:
@@ -255,35 +255,35 @@ class Heard:
 
 
 def test_hearsay_is_believed_for_a_while_and_a_keepers_own_word_until_it_is_taken_back() -> None:
-    heard = Heard()
+    heard = News()
     keepers, owner = heard.keepers, heard.owner
     keepers.gave("a" * 40, owner, 7)
-    assert keepers.asked == {7: ("a" * 40,)}
+    assert keepers.by_partition == {7: ("a" * 40,)}
     assert list(keepers.news) == [(bytes.fromhex("a" * 40), owner, 7)]
     keepers.turn_ends()
     said = heard.links["b" * 40].gossips[-1].split(b"\r\n", 1)[1][1:-2]
     heard.now.now_ms = 499
     keepers.tick()
-    assert keepers.asked
+    assert keepers.by_partition
     heard.now.now_ms = 500
     keepers.tick()
-    assert not keepers.asked
-    other = Heard()
-    other.keepers.heard_gave(said)
-    assert other.keepers.asked == {7: ("a" * 40,)}
+    assert not keepers.by_partition
+    other = News()
+    other.keepers.receive_gave(said)
+    assert other.keepers.by_partition == {7: ("a" * 40,)}
     heard.links["a" * 40].is_up = False
-    keepers.heard_gave(said)
-    assert not keepers.asked, "it cannot be asked"
+    keepers.receive_gave(said)
+    assert not keepers.by_partition, "it cannot be asked"
     heard.links["a" * 40].is_up = True
     keepers.planned(heard.links)
-    assert keepers.asked == {7: ("a" * 40,)}
+    assert keepers.by_partition == {7: ("a" * 40,)}
     heard.links["c" * 40].is_up = False
     keepers.planned(heard.links)
-    assert not keepers.asked, "the owner is not asked either"
+    assert not keepers.by_partition, "the owner is not asked either"
 
 
 def test_a_greeting_replaces_what_was_heard_before() -> None:
-    one, two = Heard(), Heard()
+    one, two = News(), News()
     record = b""
     five = Five()
     assert five.client("A")("SET", "k", "v") == b"OK"
@@ -292,24 +292,24 @@ def test_a_greeting_replaces_what_was_heard_before() -> None:
     one.keepers.greet(one.links["b" * 40])
     first = one.links["b" * 40].gossips.pop().split(b"\r\n", 1)[1][1:-2]
     source = two.links["a" * 40]
-    two.keepers.heard(source, first)
+    two.keepers.receive(source, first)
     partition = one.hints.partition_of(locator_of("k"))
-    assert two.keepers.asked == {partition: (source.peer,)}
+    assert two.keepers.by_partition == {partition: (source.peer,)}
     one.hints.forget("c" * 40, one.hints.take("c" * 40, 1 << 20, 10), 1, 0)
     one.keepers.turn_ends()
     change = one.links["b" * 40].gossips.pop().split(b"\r\n", 1)[1][1:-2]
-    two.keepers.heard(source, change)
-    assert not two.keepers.asked
-    two.keepers.heard(source, first)
+    two.keepers.receive(source, change)
+    assert not two.keepers.by_partition
+    two.keepers.receive(source, first)
     one.keepers.greet(one.links["b" * 40])
-    two.keepers.heard(source, one.links["b" * 40].gossips.pop().split(b"\r\n", 1)[1][1:-2])
-    assert not two.keepers.asked
+    two.keepers.receive(source, one.links["b" * 40].gossips.pop().split(b"\r\n", 1)[1][1:-2])
+    assert not two.keepers.by_partition
 
 
 @pytest.mark.parametrize("told", [[(b"x", 1, True)], [(bytes(20), 1 << 20, True)]])
 def test_hints_that_cannot_be_are_not_believed(told: list[object]) -> None:
     import msgspec
 
-    heard = Heard()
+    heard = News()
     with pytest.raises(PeerError):
-        heard.keepers.heard(heard.links["a" * 40], msgspec.msgpack.encode((False, told)))
+        heard.keepers.receive(heard.links["a" * 40], msgspec.msgpack.encode((False, told)))

@@ -7,7 +7,7 @@ from respdyn.cluster.quorum import Substitutes, Waiter, WriteRound
 from respdyn.cluster.timeouts import NEVER, Deadlines
 
 
-class Heard(Waiter):
+class News(Waiter):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Heard(Waiter):
 @given(st.integers(1, 5), st.lists(st.booleans(), min_size=1, max_size=5))
 def test_a_round_is_decided_exactly_when_its_outcome_is_certain(w: int, said: list[bool]) -> None:
     assume(w <= len(said))      # otherwise the write is refused before there is a round
-    heard = Heard()
+    heard = News()
     write_round = WriteRound(w, True, len(said), 1000)
     write_round.ops.append((heard, b"+OK\r\n", b"", b"", 0))
     done_at: int | None = None
@@ -47,7 +47,7 @@ def test_an_owner_and_those_who_keep_for_it_are_one_answer(
     w: int, said: list[tuple[int, bool]]
 ) -> None:
     # Owners 0 to 2; 3 and 4 both keep for 0, some of the writes each.
-    heard = Heard()
+    heard = News()
     write_round = WriteRound(w, True, 3, 1000)
     write_round.ops.append((heard, b"+OK\r\n", b"", b"", 0))
     write_round.substitutes["0"] = Substitutes(["3", "4"])

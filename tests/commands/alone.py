@@ -81,7 +81,7 @@ class Alone:
                 self.node.durable(out.generation)
             frames = self.scripts.take()
             for frame in frames:
-                self.node.scripts.heard(frame)
+                self.node.scripts.receive(frame)
             if frames:
                 self.wants_turns = 3
         raise AssertionError("the node never rests")

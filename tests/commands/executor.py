@@ -84,7 +84,7 @@ class Executor:
         rec = self.records.get(key, b"")
         self.counter += 1
         stamp = (ACTOR, self.counter, 0, self.now_ms << 16)
-        if command.tells_place:
+        if command.wants_place:
             argv = [*argv, b"1"]
         if command.wants_seal:
             reply, delta = command.write_at(

@@ -20,7 +20,7 @@ class Ear:
     def say(self, argv: list[bytes]) -> None:
         self._socket.sendall(encode(argv))
 
-    def hear(self, length: int) -> bytes:
+    def receive(self, length: int) -> bytes:
         """So many bytes; fewer if no more come."""
         got = b""
         self._socket.settimeout(5)
@@ -86,7 +86,7 @@ def compare(
             theirs[who].say(argv)
             for name in ours:
                 mine = (answer if name == who else b"") + ours[name].session.take()
-                heard = theirs[name].hear(len(mine))
+                heard = theirs[name].receive(len(mine))
                 if line.split(" ")[0] in any_order:
                     assert _parts(heard) == _parts(mine), (step, name)
                 else:

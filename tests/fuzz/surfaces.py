@@ -194,7 +194,7 @@ def proofs(rng: random.Random) -> None:
     told = b"".join(_CHAIN[0] + each.to_bytes(2, "big") + _CHAIN[each] for each in levels)
     for peer in ("", "a token", "peer"):
         try:
-            ends.hear(peer, mangled(rng, told))
+            ends.receive(peer, mangled(rng, told))
         except DamagedError:
             pass
         ends.turn_ends()

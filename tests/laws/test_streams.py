@@ -45,7 +45,7 @@ class StreamWorld:
         skew = self.rng.randrange(-3, 4) << 16
         stamp = (self.actors[node], self.counters[node] + 1, 0, self.clock + skew)
         command = lookup(argv)
-        if command.tells_place:
+        if command.wants_place:
             argv.append(b"1" if node == 0 else b"0")
         if command.name == "xgroup|create" and self.records[node]:
             return None

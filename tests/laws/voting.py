@@ -78,7 +78,7 @@ class Vote:
                 self.under_way[at] if chance.happens(0.1) else self.under_way.pop(at)
             )
             if chance.happens(0.95):
-                self.voters[target].decision.heard(source, data)
+                self.voters[target].decision.receive(source, data)
         elif lot < 0.88:
             votes = voter.decision.seal()
             voter.kept = voter.written

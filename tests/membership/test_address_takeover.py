@@ -202,8 +202,8 @@ def test_one_voice_that_reaches_the_member_is_enough_for_a_refusal() -> None:
     for at in range(0, 9000, 500):
         # A reaches it somewhere, says A.
         said = Takeover(cluster, lost, True, 5)
-        takeovers.heard(little.machines[0].name, msgspec.msgpack.encode(said))
-        little["A"].gossip.takeovers.told = list      # type: ignore[assignment, method-assign]
+        takeovers.receive(little.machines[0].name, msgspec.msgpack.encode(said))
+        little["A"].gossip.takeovers.statements = list      # type: ignore[assignment, method-assign]
         little.run(500)
         assert process.place == "", at
     little.run(6000)
@@ -232,4 +232,4 @@ def test_at_another_port_it_is_a_stranger() -> None:
 def test_nonsense_about_places_is_a_peers_mistake() -> None:
     little = Little(3, **FAST).ready()
     with pytest.raises(PeerError, match="takeover"):
-        little["A"].gossip.takeovers.heard("x", b"\xc1")
+        little["A"].gossip.takeovers.receive("x", b"\xc1")

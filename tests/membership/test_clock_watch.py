@@ -192,4 +192,4 @@ def test_a_malformed_statement_about_a_clock_is_refused() -> None:
 
     little = Little(3).ready()
     with pytest.raises(PeerError):
-        little["A"].readiness.clock.heard(little["A"].links[little.machines[1].name], b"kxx")
+        little["A"].readiness.clock.receive(little["A"].links[little.machines[1].name], b"kxx")

@@ -206,5 +206,5 @@ def test_a_malformed_word_is_refused() -> None:
     for kind in (GOSSIP_LIFE, GOSSIP_KNOWN):
         for body in (b"", b"\xc1", b"\x93\xc4\x01a\x01\x01"):
             with pytest.raises(PeerError):
-                little["A"].sessions.arrival.lives.heard(link, kind + body)
+                little["A"].sessions.arrival.lives.receive(link, kind + body)
     assert META + b"mark" in little.machines[0].disk

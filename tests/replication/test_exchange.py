@@ -49,7 +49,7 @@ def prove(little: Little, count: int) -> None:
     for machine in little.machines:
         ends = machine.node.this.ends
         if level_of(int.from_bytes(ends.highest.get(ACTOR, b""), "big")) < level:
-            ends.hear("test", ACTOR + level.to_bytes(2, "big") + CHAIN[level])
+            ends.receive("test", ACTOR + level.to_bytes(2, "big") + CHAIN[level])
 
 
 def put(little: Little, names: str, keys: list[str], value: bytes = b"v" * 100) -> None:

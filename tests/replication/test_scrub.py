@@ -80,7 +80,7 @@ def test_what_the_disk_lost_is_written_again_records_facts_and_hints() -> None:
         assert any(name < b"\x40" for name in lost)
         for name in lost:
             del machine.disk[name]
-        machine.node.scrub.rotten(low, high)
+        machine.node.scrub.rewrite(low, high)
         little.run(2)
         assert machine.disk == kept
         assert machine.node.counters.scrub_disk_damages == 1

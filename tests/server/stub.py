@@ -78,7 +78,7 @@ class StubReadiness:
     def moved(self, peer: str, arrived: int) -> None:
         pass
 
-    def unheard(self, peer: str, for_ms: int) -> None:
+    def unacknowledged(self, peer: str, for_ms: int) -> None:
         pass
 
 
@@ -117,7 +117,7 @@ class StubNode:
         self.opened.append(session)
         return session
 
-    def lets_in_everybody(self) -> bool:
+    def lets_in_all(self) -> bool:
         return not self.settings.requirepass
 
     def close_session(self, session: Session) -> None:

@@ -209,13 +209,13 @@ def test_a_node_does_not_stop_before_all_peers_know_that_it_leaves() -> None:
     little.holds.add((0, 1))                    # what A sends to B is under way
     little["A"].draining.begin(60)
     little.run(50)
-    assert not little["A"].draining.is_heard()
+    assert not little["A"].draining.is_announced()
     client, key = little.client("B"), little.key_of("A")
     client.send("SET", key, "1")                # B does not know, and forwards
     little.run(5)
-    assert little["A"].draining.works_for_others() or not little["A"].draining.is_heard()
+    assert little["A"].draining.works_for_others() or not little["A"].draining.is_announced()
     little.heal()
-    little.until(little["A"].draining.is_heard, 100)
+    little.until(little["A"].draining.is_announced, 100)
     assert client.receive() == b"OK"
     before = little["A"].counters.writes_coordinated
     assert client("SET", key, "2") == b"OK"
@@ -227,9 +227,9 @@ def test_a_peer_that_is_gone_need_not_know() -> None:
     little.holds.add((0, 1))
     little["A"].draining.begin(60)
     little.run(5)
-    assert not little["A"].draining.is_heard()
+    assert not little["A"].draining.is_announced()
     little.kill("B")
-    little.until(little["A"].draining.is_heard, 100)
+    little.until(little["A"].draining.is_announced, 100)
 
 
 def test_what_a_peer_forwarded_keeps_a_node_busy() -> None:

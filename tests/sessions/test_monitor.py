@@ -36,7 +36,7 @@ def test_what_is_shown_is_what_redis_shows(server: Redis) -> None:
     theirs = {name: Ear(server.port) for name in "am"}
     assert ours["m"].say("MONITOR") == b"+OK\r\n"
     theirs["m"].say([b"MONITOR"])
-    assert theirs["m"].hear(5) == b"+OK\r\n"
+    assert theirs["m"].receive(5) == b"+OK\r\n"
     for step in STEPS.split(" / "):
         who, line = step.split(" ", 1)
         answer = ours[who].call(*words_of(line))
@@ -48,7 +48,7 @@ def test_what_is_shown_is_what_redis_shows(server: Redis) -> None:
                 continue
             got = b""
             while without_time_and_port(got) != without_time_and_port(mine):
-                more = theirs[name].hear(1)
+                more = theirs[name].receive(1)
                 if not more:
                     break
                 got += more

@@ -118,7 +118,7 @@ def test_another_connection_is_told(resp: bytes, server: Redis) -> None:
         theirs[who].say([number if word == b"ID" else word for word in words])
         for at, client in enumerate(clients):
             mine = (answer if at == who else b"") + client.session.take()
-            assert theirs[at].hear(len(mine)) == mine, (words, at)
+            assert theirs[at].receive(len(mine)) == mine, (words, at)
     assert a.say("CLIENT GETREDIR") == b":%b\r\n" % ours
     alone.node.close_session(ear.session)
     a.say("GET k")

@@ -111,7 +111,7 @@ def test_in_whatever_order_statements_come_the_outcome_is_one(seed: int) -> None
         told = statements * 2
         rng.shuffle(told)
         for body in told:
-            little["A"].sessions.users.statements.heard(body)
+            little["A"].sessions.users.statements.receive(body)
         before = users(little, "A")
         little.run(2)
         little.kill("A")
@@ -134,7 +134,7 @@ def test_a_statement_that_makes_no_sense_ends_the_connection(body: bytes) -> Non
     little = Little(1).ready()
     node = little["A"]
     with pytest.raises(PeerError):
-        node.hearers.heard(node.link_to("peer"), GOSSIP_USER + body)
+        node.handlers.receive(node.link_to("peer"), GOSSIP_USER + body)
     assert len(users(little, "A")) == 1
 
 
@@ -142,7 +142,7 @@ def test_commands_that_this_version_does_not_know_are_kept_for_those_that_do() -
     little = Little(1).ready()
     words = [b"on", b"-@all", b"+get", b"+brandnew", b"+@brandnew", b"-other|sub"]
     statements = little["A"].sessions.users.statements
-    statements.heard(msgspec.msgpack.encode(Statement(b"x", 5, "n", words)))
+    statements.receive(msgspec.msgpack.encode(Statement(b"x", 5, "n", words)))
     assert users(little, "A")[1].endswith(b"-@all +get +brandnew +@brandnew -other|sub")
 
 
@@ -153,10 +153,10 @@ def test_a_version_far_ahead_is_refused_and_one_a_little_ahead_can_be_changed() 
     now = little.wall_ms << 16
     for version in ((1 << 62) - 2, now + 101 * years, 0, -1):
         with pytest.raises(PeerError):
-            node.sessions.users.statements.heard(
+            node.sessions.users.statements.receive(
                 msgspec.msgpack.encode(Statement(b"x", version, "n", [b"on"]))
             )
-    node.sessions.users.statements.heard(
+    node.sessions.users.statements.receive(
         msgspec.msgpack.encode(Statement(b"x", now + 99 * years, "n", [b"on"]))
     )
     for word in ("off", "on", "off"):

@@ -38,7 +38,7 @@ class Swapped(Node):
     def make_coordinator(self) -> Coordinator:
         return self.coordinator_class(
             self.replica, self.hints, self.counters, self.settings.speculative_ms,
-            self.this.stamp, self.this.plan_for, self.link_to, self.cleared_gossip.tell_cleared,
+            self.this.stamp, self.this.plan_for, self.link_to, self.cleared_gossip.send_cleared,
             self.keepers, self.this.now,
         )
 
@@ -333,7 +333,7 @@ class KeepsFlushesToItself(Swapped):
     class coordinator_class(Coordinator):
         def __init__(self, *parts: Any) -> None:
             super().__init__(*parts)
-            self.tell_cleared = lambda link, locator: None
+            self.send_cleared = lambda link, locator: None
 
 
 # ---- lives ----

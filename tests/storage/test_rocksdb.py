@@ -324,16 +324,16 @@ def test_damage_is_found_while_the_store_runs_and_written_again(tmp_path: Path) 
     database.close()
     with rocks(data) as store:
         put(store, 1, [b"d", b"4"])
-        until(store, lambda: bool(store.rotten), "the damage is found")
-        assert store.rotten == [(b"b", b"b\0")]
-        store.rotten.clear()
+        until(store, lambda: bool(store.damaged_ranges), "the damage is found")
+        assert store.damaged_ranges == [(b"b", b"b\0")]
+        store.damaged_ranges.clear()
         put(store, 2, [b"b", b"2"], True)
         store.healed()
     with rocks(data) as store:
         assert everything(store) == {b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"}
         assert store.damaged == 0
         until(store, lambda: store.scrubs > 0, "all is looked at")
-        assert not store.rotten
+        assert not store.damaged_ranges
 
 
 def test_an_unreadable_block_is_found_while_the_store_runs(tmp_path: Path) -> None:
@@ -354,8 +354,8 @@ def test_an_unreadable_block_is_found_while_the_store_runs(tmp_path: Path) -> No
     assert flips == 1
     with rocks(data) as store:
         put(store, 1, [b"zzz", b"1"])
-        until(store, lambda: bool(store.rotten), "the damage is found")
-        ((low, high),) = store.rotten
+        until(store, lambda: bool(store.damaged_ranges), "the damage is found")
+        ((low, high),) = store.damaged_ranges
         assert low <= b"key:1000" < high
         again = {name: value for name, value in table.items() if low <= name < high}
         assert len(again) < 200

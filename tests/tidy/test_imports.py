@@ -35,7 +35,7 @@ TABLE: dict[str, set[str]] = {
     "membership": {"cluster", "ring", "config", "config_values"},
     "coordination": {"cluster", "commands", "types", "resp", "ring", "causal", "config_values",
                      "scripting.job"},
-    "hearers": {"sessions", "coordination", "replication", "membership", "cluster"},
+    "handlers": {"sessions", "coordination", "replication", "membership", "cluster"},
     "host": {"config"},
     "sessions": {"coordination", "membership", "cluster", "commands", "types", "resp", "ring",
                  "config", "config_values", "host", "scripting.job"},
@@ -44,7 +44,7 @@ TABLE: dict[str, set[str]] = {
     "local": {"admin", "sessions", "coordination", "replication", "membership", "cluster",
               "commands", "types", "resp", "ring", "config", "config_redis", "config_values",
               "config_view", "host"},
-    "node": {"hearers", "local", "admin", "sessions", "coordination", "replication",
+    "node": {"handlers", "local", "admin", "sessions", "coordination", "replication",
              "membership", "cluster", "types", "resp", "ring", "causal", "config", "host",
              "metrics"},
     # The simulator judges what nodes hold: who owns a key (ring), and what it is (types). Its
@@ -61,7 +61,7 @@ FOR_EVERYONE = {"errors", "ports"}
 
 DETERMINISTIC = (
     "causal", "types", "resp", "commands", "scripting", "ring", "cluster", "replication",
-    "membership", "coordination", "sessions", "admin", "local", "hearers", "node",
+    "membership", "coordination", "sessions", "admin", "local", "handlers", "node",
 )
 BANNED = {"asyncio", "os", "random", "secrets", "socket", "threading", "time", "uuid"}
 

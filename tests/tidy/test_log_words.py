@@ -13,7 +13,7 @@ NAME = r"[a-z]+(?:_[a-z]+)*"
 LINE = re.compile(rf"^(?:\d{{4}}-\d\d-\d\dT\S+ )?({NAME})((?: (?:{NAME}=|\.\.\.)[^=]*?)+)$")
 FIELD = re.compile(rf"(?:^| )({NAME})=")
 # Who hands an event's name on to `event`, by the place of the name among its arguments.
-PASSES_ON = {"event": 0, "_event": 0, "tell_once": 1}
+PASSES_ON = {"event": 0, "_event": 0, "log_once": 1}
 # Names that the code puts together, and one that is of a compose file.
 MADE_OF_PARTS = {"move_to", "rename_from", "stop_grace_period"}
 
@@ -32,7 +32,7 @@ def logged() -> dict[str, set[str] | None]:
             if at is None or len(call.args) <= at:
                 continue
             fields = {one.arg for one in call.keywords if one.arg is not None}
-            is_any = way == "tell_once" or any(one.arg is None for one in call.keywords)
+            is_any = way == "log_once" or any(one.arg is None for one in call.keywords)
             for part in ast.walk(call.args[at]):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     if way == "_event" and part.value.startswith("storage_"):

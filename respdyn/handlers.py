@@ -53,62 +53,62 @@ from respdyn.replication.collection import Collection
 from respdyn.sessions.draining import Draining
 from respdyn.sessions.notifications import Notifications
 
-Hear = Callable[[Link, bytes], None]
+Handler = Callable[[Link, bytes], None]
 
 
-class Hearers:
+class StatementHandlers:
     """Hands each statement to the room that it concerns."""
 
     def __init__(
-        self, counters: Counters, hear_clock: Hear, gossip: Gossip, keepers: Keepers,
+        self, counters: Counters, receive_clock: Handler, gossip: Gossip, keepers: Keepers,
         cleared: ClearedGossip, collection: Collection, notifications: Notifications,
         draining: Draining, scripts: Scripts,
     ) -> None:
         self._counters = counters
-        self._hearers: dict[bytes, Hear] = {
-            GOSSIP_CANDIDATES: gossip.heard_candidates,
-            GOSSIP_PROPOSAL: gossip.heard_proposal,
-            GOSSIP_PROMISE: gossip.heard_promise,
-            GOSSIP_RELEASE: gossip.heard_release,
-            GOSSIP_RING: gossip.heard_ring,
-            GOSSIP_CLEARED: lambda link, item: cleared.heard(item[1:]),
-            GOSSIP_MESSAGE: notifications.pubsub.heard_message,
-            GOSSIP_COUNT: notifications.pubsub.heard_count,
-            GOSSIP_USER: gossip.heard_statement,
-            GOSSIP_LIBRARY: gossip.heard_statement,
-            GOSSIP_EVENT: notifications.keyspace_events.heard_event,
-            GOSSIP_INTEREST: notifications.heard_interest,
-            GOSSIP_CLOCK: hear_clock,
-            GOSSIP_CHANGED: notifications.trackers.heard,
-            GOSSIP_LEAVING: draining.heard,
-            GOSSIP_COLLECTED: lambda link, item: collection.heard(item[1:]),
-            GOSSIP_ENDS: gossip.heard_ends,
-            GOSSIP_VOTE: gossip.heard_vote,
-            GOSSIP_STATE: gossip.heard_state,
-            GOSSIP_HELD: gossip.heard_held,
-            GOSSIP_MOVED: gossip.heard_moved,
-            GOSSIP_KEEPS: lambda link, item: keepers.heard(link, item[1:]),
-            GOSSIP_GAVE: lambda link, item: keepers.heard_gave(item[1:]),
-            GOSSIP_LIFE: gossip.heard_life,
-            GOSSIP_KNOWN: gossip.heard_life,
-            GOSSIP_KEYS: gossip.heard_keys,
-            GOSSIP_PLACE: gossip.heard_place,
-            GOSSIP_SCRIPT: scripts.heard_script,
-            GOSSIP_WAITS: notifications.waits.heard,
-            GOSSIP_OFFER: notifications.waits.heard_offer,
+        self._handlers: dict[bytes, Handler] = {
+            GOSSIP_CANDIDATES: gossip.receive_candidates,
+            GOSSIP_PROPOSAL: gossip.receive_proposal,
+            GOSSIP_PROMISE: gossip.receive_promise,
+            GOSSIP_RELEASE: gossip.receive_release,
+            GOSSIP_RING: gossip.receive_ring,
+            GOSSIP_CLEARED: lambda link, item: cleared.receive(item[1:]),
+            GOSSIP_MESSAGE: notifications.pubsub.receive_message,
+            GOSSIP_COUNT: notifications.pubsub.receive_count,
+            GOSSIP_USER: gossip.receive_statement,
+            GOSSIP_LIBRARY: gossip.receive_statement,
+            GOSSIP_EVENT: notifications.keyspace_events.receive_event,
+            GOSSIP_INTEREST: notifications.receive_interest,
+            GOSSIP_CLOCK: receive_clock,
+            GOSSIP_CHANGED: notifications.trackers.receive,
+            GOSSIP_LEAVING: draining.receive,
+            GOSSIP_COLLECTED: lambda link, item: collection.receive(item[1:]),
+            GOSSIP_ENDS: gossip.receive_ends,
+            GOSSIP_VOTE: gossip.receive_vote,
+            GOSSIP_STATE: gossip.receive_state,
+            GOSSIP_HELD: gossip.receive_held,
+            GOSSIP_MOVED: gossip.receive_moved,
+            GOSSIP_KEEPS: lambda link, item: keepers.receive(link, item[1:]),
+            GOSSIP_GAVE: lambda link, item: keepers.receive_gave(item[1:]),
+            GOSSIP_LIFE: gossip.receive_life,
+            GOSSIP_KNOWN: gossip.receive_life,
+            GOSSIP_KEYS: gossip.receive_keys,
+            GOSSIP_PLACE: gossip.receive_place,
+            GOSSIP_SCRIPT: scripts.receive_script,
+            GOSSIP_WAITS: notifications.waits.receive,
+            GOSSIP_OFFER: notifications.waits.receive_offer,
         }
         kinds = {getattr(messages, name) for name in dir(messages) if name[:7] == "GOSSIP_"}
-        assert self._hearers.keys() == kinds, "each kind of statement has a handler"
+        assert self._handlers.keys() == kinds, "each kind of statement has a handler"
 
-    def heard(self, link: Link, item: bytes) -> None:
+    def receive(self, link: Link, item: bytes) -> None:
         """A peer's statement. Raises `PeerError` when it is malformed."""
-        hear = self._hearers.get(item[:1])
-        if hear is None:
+        handle = self._handlers.get(item[:1])
+        if handle is None:
             if not item:
                 raise PeerError("an empty statement")
             self._counters.statements_unknown += 1
             return
         try:
-            hear(link, item)
+            handle(link, item)
         except (DamagedError, msgspec.MsgspecError) as wrong:
             raise PeerError(f"a malformed statement: {wrong}") from wrong
