@@ -153,7 +153,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "a stopping node waits so long for its clients to move; raising it stops later",
             0, HOUR, runtime=True),
     Setting("moving-time", "moving_seconds", "seconds", 60,
-            "for how long clients that were told to move stay away; longer than a restart takes",
+            "for how long clients that got MOVING stay away; longer than a restart takes",
             1, 86400, runtime=True),
     Setting("store-backlog", "store_backlog", "bytes", 64 * MIB,
             "bytes waiting for the disk at which clients that write much wait; costs memory",

@@ -70,8 +70,8 @@ class ScriptHost(ABC):
     """Where scripts run: a process of their own, which may die of them.
 
     It takes batches of jobs and gives back batches of outcomes (`scripting/job`), in order, which
-    `node.scripts.receive` is told. If it dies, all that it had is lost: `node.scripts.died` is told
-    at which job.
+    `node.scripts.receive` takes. If it dies, all that it had is lost: `node.scripts.died` is
+    called with the job at hand.
     """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What peers ask of the control path, and which room answers each kind: one table.
+"""Answers to peers' questions on the control path: one table says which room gives each.
 
 A kind that is not in it comes from a newer version: it is answered with nothing before it gets here
 (`cluster/tasks`).
@@ -26,13 +26,13 @@ from respdyn.cluster.questions import (
     KillScript,
     Listening,
     Mend,
-    News,
     Offer,
     Piece,
     Promise,
     Pull,
     Question,
     Ran,
+    Received,
     Remnants,
     Roots,
     Same,
@@ -97,7 +97,7 @@ class Answers:
             Texts: scripts.answer_texts,
             KillScript: lambda question: scripts.kill(question.is_function),
             Ran: lambda question: scripts.ran(),
-            News: lambda question: True,
+            Received: lambda question: True,
             Compare: lambda question: matching.answer(node.replica, question),
             Piece: lambda question: matching.answer(node.replica, question),
         }

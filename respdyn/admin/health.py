@@ -1,4 +1,4 @@
-"""How a node is, by its own word: what it answers to `Status`."""
+"""Health: what a node says of itself, its answer to `Status`."""
 
 import msgspec
 

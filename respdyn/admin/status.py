@@ -1,4 +1,4 @@
-"""What the cluster looks like from here: DYN.CLUSTER STATUS, MEMBERS, RING and DYN.EXPLAIN.
+"""Status: the cluster as this node sees it, for DYN.CLUSTER STATUS, MEMBERS, RING and DYN.EXPLAIN.
 
 Each is a report (`report`), made of what this node knows and of what those that it reaches answer.
 """

@@ -1,4 +1,4 @@
-"""Commands that concern every partition, or the cluster: which task does each.
+"""Tasks for commands that concern every partition, or the cluster: which one does each.
 
 On the client port they are of the whole cluster, on the cluster port of what this node is shown as
 the primary of. `TASKS` lists them all, and must name every command declared COVERAGE.

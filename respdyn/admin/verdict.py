@@ -1,4 +1,4 @@
-"""What is wrong with the cluster, and what to do about it: a line or a few, for a tired reader.
+"""The verdict of STATUS: what is wrong with the cluster, and what to do about it, in few lines.
 
 The first line of DYN.CLUSTER STATUS is *all well*, or it says what hurts most; each further line
 is one thing that is wrong, the worst first, with the next step. What mends itself says so.
@@ -119,7 +119,7 @@ def _lost(facts: ClusterFacts) -> list[Problem]:
     for node in facts.nodes:
         if node.state == "down" and node.zone not in zones:
             since = age(node.down_ms)
-            what = f"was not met in the {since} since the start of the node asked" * node.is_unmet
+            what = f"was not met in the {since} since the reporting node started" * node.is_unmet
             lines.append((f"{node.name} {what or f'is down for {since}'}{_because(node)}",
                           _step(node)))
     for node in facts.nodes:
@@ -204,7 +204,7 @@ def _clocks(facts: ClusterFacts) -> list[Problem]:
         away_ms = node.clock_offset_ms - middle_ms
         if node.is_clock_doubted or abs(away_ms) > limit_ms:
             far = f", {away_ms:+} ms from the others" if away_ms else ""
-            here = " (the node asked)" * node.is_here
+            here = " (the reporting node)" * node.is_here
             lines.append((f"{node.name}{here} has a wrong clock{far}", "set it right (NTP)"))
     return lines
 

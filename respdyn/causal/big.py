@@ -390,7 +390,7 @@ def _note_lineage(record: bytes, made: bytes) -> None:
 
 
 def seal_of(record: bytes) -> tuple[int, int]:
-    """What tells states of an ordered map apart: its mark, and how many it has of its main kind."""
+    """The seal of an ordered map's state: its mark, and how many it has of its main kind."""
     counts = counts_of(record)
     return mark_in(record), max(counts.get(kind, 0) for kind in ORDERED)
 

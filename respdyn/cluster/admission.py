@@ -1,4 +1,4 @@
-"""How much background work may be done now, so that clients do not feel it.
+"""Admission control: how much background work may be done now, so that clients do not feel it.
 
 Hints, repair, transfer, exchange, collection and the scrub share one *rate*, in bytes a second. Its
 owner lowers it by half when clients wait for too long and raises it step by step when they do not,

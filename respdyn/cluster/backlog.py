@@ -1,4 +1,4 @@
-"""When too much waits: for a disk to store it, or for a peer to take it.
+"""Backlogs (back-pressure): whether too much waits for a disk to store it, or a peer to take it.
 
 A queue that only has an end stops its writers too late. So it is judged long before, by two
 measures: its bytes, and how long the oldest of it has waited, since a slow disk is behind with far

@@ -1,4 +1,4 @@
-"""Drives requests for keys that this node owns: N copies, W or R answers, one reply.
+"""The coordinator: drives requests for keys that this node owns: N copies, W or R answers.
 
 A write is joined here first, then shipped as a delta to every other owner that can be reached; the
 reply leaves when W distinct nodes have it as durably as the policy promises. Reads begin in

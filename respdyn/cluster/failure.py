@@ -1,4 +1,4 @@
-"""Who can be reached, and who is deprioritized, judged locally and from traffic.
+"""Failure detection: which peers are down or deprioritized, judged locally and from traffic.
 
 There is no global verdict: A may hold B for down while C does not. The evidence is this node's own
 frames and their acknowledgements; an idle link carries a heartbeat each second.

@@ -1,4 +1,4 @@
-"""A peer's frame takes effect here: its acknowledgements, its questions, its writes.
+"""Frames received: a peer's acknowledgements, questions and writes take effect here.
 
 The order within a frame matters and is fixed (see `messages`): gossip first, so that a ring that
 the peer adopted is known before its writes; then what differs, then the acknowledgements that it

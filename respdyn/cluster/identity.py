@@ -1,4 +1,4 @@
-"""Who this node is, and the counter from which its dots are minted.
+"""The node's identity: its node id, its actor, and the counter from which dots are minted.
 
 A node keeps its *node id* for as long as it keeps its data directory. Its *actor*, the name in its
 dots, lasts one life: it is drawn anew when the directory is empty, unknown, or another node's, when

@@ -1,4 +1,4 @@
-"""Who keeps hints for whom: the nodes that a read must ask besides the owners.
+"""Keepers of hints, and for which owners: the nodes that a read must ask besides the owners.
 
 An owner that missed writes counts as one that has them only together with the nodes that keep them
 for it. So a read of R owners also goes to every node that keeps a hint of the partition for one of

@@ -1,4 +1,4 @@
-"""How long requests took, by what they did and by the part that this node had in them.
+"""Latencies of requests, by what they did and by the part that this node had in them.
 
 *Coordinated*: from the turn in which this node began to count a quorum to the answer that made it;
 what needs no other node's answer is not in it. *Forwarded*: from a client's command to the answer

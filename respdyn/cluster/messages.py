@@ -1,31 +1,31 @@
-"""Everything that one node says to another.
+"""Frames and messages: everything that one node says to another.
 
 A *frame* is what a node sends a peer in one turn: a flat RESP array of bulk strings, a header and
-then sections, each a run of equal-shaped entries whose number the header tells.
+then sections, each a run of equal-shaped entries whose number the header has.
 
     section    items per entry          meaning
     verify     locator, digest          "is this what you hold?"; answered only by `differ`
-    feedback   locator, record          store this; tell me if you already held a sibling
+    feedback   locator, record          store this; report a sibling that you already held
     store      locator, record          store this (read repair, client contexts, covering writes)
     differ     position, record         of your frame: I hold this instead / this beside it
     forward    envelope, argv...        run this command for me; answered by `answer`
     answer     numbers, reply           the reply to forwarded commands that are answered alike
-    ask        number + body            a question of the control path; answered by `told`
-    told       number + body            the answer to it
+    request    number + body            a question of the control path
+    response   number + body            the answer to it
     gossip     kind + body              a statement that wants no answer
 
 The receiver works through them in this order: verifies come before the writes of the same turn, so
 that a read never sees a write that was made after it.
 
-What concerns a node that stands in for an owner travels in the same sections and is told by the
+What concerns a node that stands in for an owner travels in the same sections and is marked by the
 first byte of the locator, which is below 64 otherwise: in `feedback` and `store` "keep this for
 that owner" (`HINT_PART`, `HINT_WHOLE`, then the owner), in `verify` "do you keep something else
-for anybody?" (`PROBE`). Silence is "no": such a node that has nothing does not contradict.
+for any owner?" (`PROBE`). Silence is "no": such a node that has nothing does not contradict.
 
 Acknowledgement is cumulative and rides in the header of whatever goes the other way. `applied`
-says that every frame up to that number has taken effect in memory, `durable` that all it asked to
+says that every frame up to that number has taken effect in memory, `durable` that all it had to
 store is as durable as the receiver's policy promises. A frame without content has number 0 and is
-not acknowledged, so two idle nodes fall silent. Unless somebody waits for it (`FLAG_HURRY`), an
+not acknowledged, so two idle nodes fall silent. Unless a client waits for it (`FLAG_HURRY`), an
 acknowledgement may wait a little for a frame that leaves anyway. Numbers count within an *epoch*,
 one life of one connection; a frame of an earlier epoch, or with a number that was seen, is dropped.
 
@@ -47,8 +47,8 @@ PROTOCOL_VERSION: Final = 4
 
 # version, flags, epoch, number, acknowledged epoch, applied, durable, sender's hybrid clock, its
 # monotonic time in ms and the last such time that it has seen of the receiver, the mark that its
-# disk holds (see `lives`), and how many verify, feedback, store, differ, forward, answer, ask, told
-# and gossip entries follow.
+# disk holds (see `lives`), and how many verify, feedback, store, differ, forward, answer, request,
+# response and gossip entries follow.
 HEADER: Final = Struct(">BBQQQQQQQQQIIIIIIIII")
 FLAG_DECLINES: Final = 8        # the sender would rather not coordinate: busy, or its clock is off
 FLAG_CANNOT_STORE: Final = 1    # the sender's disk fails: it serves reads, and takes no writes
@@ -70,7 +70,7 @@ IS_SLOPPY: Final = 1            # bits of an envelope
 TAKES_EARLY: Final = 2          # its sender can answer early: it does not wait for a disk
 NOT_RUN: Final = b""       # an answer: it came too late and was not begun; run it again, anywhere
 UNKNOWN: Final = b"?"      # an answer: it was passed on, and what became of it is not known
-# An answer to a read: too few owners can be reached from here; who asked may reach others.
+# An answer to a read: too few owners can be reached from here; the sender may reach others.
 TOO_FEW: Final = b"~"
 
 # Of a differing entry: the frame's number, the section it was in, the position there.
@@ -78,8 +78,8 @@ POSITION: Final = Struct(">QBI")
 IN_VERIFY: Final = 0
 IN_FEEDBACK: Final = 1
 
-# Before the reply: the records that were written for these commands are in this frame. Who asked
-# for them holds them now as well, which makes two nodes; see `coordinator`. Instead of numbers,
+# Before the reply: the records that were written for these commands are in this frame. Their sender
+# holds them now as well, which makes two nodes; see `coordinator`. Instead of numbers,
 # pairs: the command's number, and its record's position among the frame's feedback entries.
 EARLY: Final = b"="
 EARLY_OK: Final = b"=+"     # how each begins; a verbatim string goes on with digits
@@ -94,11 +94,11 @@ GOSSIP_PROMISE: Final = b"y"       # "I will adopt your first ring, and no other
 GOSSIP_RELEASE: Final = b"z"       # "you are free of the promise you made me"
 GOSSIP_RING: Final = b"r"          # the ring as this node has it
 GOSSIP_CLEARED: Final = b"x"       # a partition's cleared context
-GOSSIP_MESSAGE: Final = b"m"       # a client has published this: tell your listeners
-GOSSIP_COUNT: Final = b"n"         # so many listeners here heard a message of yours
+GOSSIP_MESSAGE: Final = b"m"       # a client has published this: deliver it to your subscribers
+GOSSIP_COUNT: Final = b"n"         # so many subscribers here got a message of yours
 GOSSIP_USER: Final = b"u"          # what holds of a user (ACL)
-GOSSIP_EVENT: Final = b"e"         # this has happened to a key: tell your listeners
-GOSSIP_INTEREST: Final = b"i"      # the classes of such events that this node's clients ask for
+GOSSIP_EVENT: Final = b"e"         # this has happened to a key: deliver it to your subscribers
+GOSSIP_INTEREST: Final = b"i"      # the classes of such events that this node's clients want
 GOSSIP_CLOCK: Final = b"k"         # how the sender's wall clock differs from its monotonic one
 GOSSIP_CHANGED: Final = b"v"       # records of these keys have changed here: caches are out of date
 GOSSIP_LEAVING: Final = b"l"       # 1: this node stands aside: others are to coordinate; 0: not
@@ -120,7 +120,7 @@ GOSSIP_OFFER: Final = b"O"         # there is something for one that waits
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `address_takeover`
 
 
-# What anybody may say who has proved the secret: how a cluster is formed, found and joined, and
+# What any node may send that has proved the secret: how a cluster is formed, found and joined, and
 # what must be known of a node at the moment when it becomes a member.
 OPEN_STATEMENTS: Final = frozenset((
     GOSSIP_CANDIDATES, GOSSIP_PROPOSAL, GOSSIP_PROMISE, GOSSIP_RELEASE, GOSSIP_RING, GOSSIP_CLOCK,

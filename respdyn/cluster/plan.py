@@ -1,6 +1,6 @@
-"""Who takes part in a request now: the preference list of each partition, given who is reachable.
+"""Plans: each partition's coordinator and replicas now, by its preference list and who is up.
 
-A `Plan` is made anew whenever the ring or somebody's reachability changes, which is rare, so that a
+A `Plan` is made anew whenever the ring or a node's reachability changes, which is rare, so that a
 request finds its replicas with one look into a list by slot. Partitions with the same reachable
 replicas share a `ReplicaSet`, and with it the rounds of a turn: in a cluster of three all writes of
 a turn are one round.
@@ -24,7 +24,7 @@ from respdyn.ring.ring import FILL, Ring
 
 
 class ReplicaSet:
-    """The peers that share some partitions with this node, or stand in, and can be asked now."""
+    """The peers that share some partitions with this node, or stand in, and are reachable now."""
 
     __slots__ = (
         "answers", "besides", "copies", "is_short", "open_reads", "open_writes", "probed",
@@ -40,7 +40,7 @@ class ReplicaSet:
         self.writers = writers            # owners that are up, and their disks work
         # Whom, and the owner that is stood in for: its node id as 20 bytes.
         self.stand_ins = tuple((link, bytes.fromhex(owner)) for link, owner in stand_ins)
-        self.unkept = unkept              # owners that are missing, and nobody keeps their hints
+        self.unkept = unkept              # owners that are missing, and no node keeps their hints
         self.is_short = bool(stand_ins) or unkept > 0
         self.shipped = (*writers, *(link for link, _ in stand_ins))
         self.sent_to = tuple(link.peer for link in self.shipped)
@@ -49,7 +49,7 @@ class ReplicaSet:
         self.answers = 1 + len(readers) + len(stand_ins)     # that a read can have
         self.open_writes: list[WriteRound] = []   # this turn's, the latest first
         self.open_reads: list[ReadRound] = []
-        self.turns = 0                    # rotates who is asked first
+        self.turns = 0                    # rotates which replica comes first
 
 
 class Plan:
@@ -89,7 +89,7 @@ class Plan:
         self.replicas = replicas
         self.deprioritized = ""                  # who would coordinate, were it not deprioritized
         self.strict = strict              # without stand-ins; the same if there are none
-        self.is_instant = is_instant      # nobody else to ask and no disk to wait for
+        self.is_instant = is_instant      # no other node and no disk to wait for
         self.n = len(owners)              # more than so many answers there are not
         self.holders = owners             # owners, and in a transfer those to come or to go
         self.is_holder = is_owner
@@ -103,7 +103,7 @@ class Plan:
     def may_be_last(self, terms: Terms) -> bool:
         """Whether this node, the last that a write is passed on to, may coordinate it itself.
 
-        Nodes that see different nodes up would pass it on in turns, until each has heard of the
+        Nodes that see different nodes up would pass it on in turns, until each has met the
         others; an owner, or who stands in where no owner is in reach, need not wait for that.
         """
         return self.is_owner or (
@@ -145,7 +145,7 @@ class Planner:
     ) -> list[Plan]:
         """One plan per slot; slots of a partition share theirs.
 
-        While a node is being filled it tells of a few more partitions many times a second. If
+        While a node is being filled it announces a few more partitions many times a second. If
         nothing else has changed, only plans of these are made anew: all of them take milliseconds.
         """
         links = [

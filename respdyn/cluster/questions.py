@@ -1,10 +1,10 @@
 """What the tasks of the control path ask other nodes, and what is answered (see `tasks`).
 
-Apart from whoever asks and answers, because their layout is msgspec's business: what defines
+Apart from the code that asks and answers, because their layout is msgspec's business: what defines
 messages is not compiled (decision 0026).
 
 Every number, length and locator is judged here, when a question is read (`read_question`), so that
-whoever answers need not ask whether a slot exists. What a peer says may be anything.
+the code that answers need not check whether a slot exists. What a peer says may be anything.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,7 +75,7 @@ class Explain(QuestionStruct, frozen=True, tag="explain"):
 
 
 class Status(QuestionStruct, frozen=True, tag="status"):
-    """How a node is."""
+    """The state of a node."""
 
 
 class Roots(QuestionStruct, frozen=True, tag="roots"):
@@ -120,7 +120,7 @@ class Piece(QuestionStruct, frozen=True, tag="piece"):
 
 
 class Mend(QuestionStruct, frozen=True, tag="mend"):
-    """Compare all copies with everybody, from now on if `starts`: how far is that?"""
+    """Compare all copies with all other owners, from now on if `starts`: how far is that?"""
 
     starts: bool
 
@@ -149,7 +149,7 @@ class ClearHint(QuestionStruct, frozen=True, tag="clearhint"):
 
 
 class Deliver(QuestionStruct, frozen=True, tag="deliver"):
-    """Hints for the node that is asked: name, since when they were kept (ms since 1970), content.
+    """Hints for the receiver: name, since when they were kept (ms since 1970), content.
 
     Answered once they are as durable as the policy promises.
     """
@@ -169,7 +169,7 @@ class HintsUpto(QuestionStruct, frozen=True, tag="hintsupto"):
 
 
 class Vow(QuestionStruct, frozen=True, tag="vow"):
-    """Promise numbers, as in `Promise`, of partitions that the asked node need not own.
+    """Promise numbers, as in `Promise`, of partitions that the receiver need not own.
 
     Answered, once that is durable, with the highest number promised of each; 0: none is.
     """
@@ -180,7 +180,7 @@ class Vow(QuestionStruct, frozen=True, tag="vow"):
 
 
 class Remnants(QuestionStruct, frozen=True, tag="remnants"):
-    """Can nothing older of these partitions come from the asked node any more? One word for each:
+    """Can nothing older of these partitions come from the receiver any more? One word for each:
     it keeps no hint and no copy that it does not own, nor did while a message may be under way."""
 
     version: Natural
@@ -192,7 +192,7 @@ class Promise(QuestionStruct, frozen=True, tag="promise"):
 
     stores: ClassVar[bool] = True
     partition: Partition
-    version: Natural  # of the ring by which the asking node is an owner
+    version: Natural  # of the ring by which the sender is an owner
     number: Natural
     names: Names
 
@@ -216,7 +216,7 @@ class Same(QuestionStruct, frozen=True, tag="same"):
 
 
 class Digests(QuestionStruct, frozen=True, tag="digests"):
-    """What tells the states of some keys from any other; empty for a key that is not there."""
+    """The digests of some keys' states; empty for a key that is not there."""
 
     locators: list[Locator]
 
@@ -269,8 +269,8 @@ class Ran(QuestionStruct, frozen=True, tag="ran"):
     """What runs for the longest time: its name, its command and the milliseconds; or nothing."""
 
 
-class News(QuestionStruct, frozen=True, tag="heard"):
-    """All that this node stated before this: is it heard, and stored?"""
+class Received(QuestionStruct, frozen=True, tag="heard"):
+    """All that this node stated before this: is it received, and stored?"""
 
     stores: ClassVar[bool] = True
 
@@ -279,7 +279,7 @@ Question = (
     Scan | Count | Tops | Clear | Explain | Status | Roots | Segments | Keys | Fetch
     | Listening | Held | ClearHint | Deliver | HintSerial | HintsUpto | Mend
     | Promise | Vow | Remnants | Drop | Same | Digests | Pull | Offer | Give | Sizes
-    | Texts | KillScript | Ran | News
+    | Texts | KillScript | Ran | Received
     | Compare | Piece
 )
 
@@ -415,7 +415,7 @@ class Compared(msgspec.Struct, array_like=True):
 class Pieced(msgspec.Struct, array_like=True):
     """The answer to `Piece`."""
 
-    covered: bytes      # the rows of which it tells
+    covered: bytes      # the rows that it is about
     record: bytes       # b"" for nothing
 
 

@@ -1,4 +1,4 @@
-"""The records that this node holds, and the one way in which they change: by a join.
+"""The replica: the records that this node holds, and the one way in which they change, the join.
 
 The table is one dictionary per slot, locator -> record. A record is immutable bytes, the same in
 memory, on disk and on the wire, so storing what a peer sent costs a dictionary entry and no
@@ -184,9 +184,9 @@ class Replica(KeyTable):
         """Judge a record from outside. Raises `DamagedError`.
 
         A dot of this node's actor that it has not minted yet means that this node has forgotten
-        what it told others (its data directory is an older copy): it must mint under a new name
-        before it mints that dot a second time. What claims more of anybody than was proved here, or
-        was written in a time to come, is refused (`ends`).
+        what it sent to others (its data directory is an older copy): it must mint under a new name
+        before it mints that dot a second time. What claims more of an actor than was proved here,
+        or was written in a time to come, is refused (`ends`).
         """
         self._check(record, verify)
 
@@ -211,7 +211,7 @@ class Replica(KeyTable):
         return rows_of(delta).find(self._identity.actor) >= 0
 
     def used_twice(self) -> None:
-        """A record that is held tells of events of this node that are yet to come."""
+        """A record that is held contains dots of this node that are yet to come."""
         self._lost_memory()
 
     def take(self, name: bytes, record: bytes) -> bool:
@@ -254,7 +254,7 @@ class Replica(KeyTable):
         return self.join(locator, record)
 
     def _recall(self, locator: Locator, record: bytes) -> None:
-        """If it tells of this node's dots for the key that are forgotten here, later ones may be.
+        """If it has dots of this node for the key that are forgotten here, later ones may be.
 
         Then none of those before now may be claimed: the floor of the partition rises (`claim`).
         """
@@ -305,7 +305,7 @@ class Replica(KeyTable):
     def clear(self, partition: int, db: int, tops: dict[bytes, int]) -> None:
         """Raise the cleared context of a partition's database and drop what it covers.
 
-        Also what this node has yet to mint, if it tells of that: then that is minted in a new life.
+        Also what this node has yet to mint, if it covers that: then that is minted in a new life.
         """
         if tops.get(self._identity.actor, 0) > self._identity.counter:
             self._lost_memory()
@@ -357,7 +357,7 @@ class Replica(KeyTable):
 
     @staticmethod
     def digest(record: bytes) -> bytes:
-        """What tells this state of a key from any other."""
+        """The digest of this state of a key: equal digests, equal states."""
         return digest(record)
 
     @staticmethod
@@ -467,7 +467,7 @@ class Replica(KeyTable):
         self.stale[slot] = 1
         self.records -= 1
         self.bytes -= len(locator) + weight(record)
-        partition = slot // self.width      # the record's own bits do not tell what it was
+        partition = slot // self.width      # the record's own bits do not say what it was
         left = [
             record for each in range(partition * self.width, (partition + 1) * self.width)
             for name, record in self.slots[each].items() if name[2] == locator[2]

@@ -53,8 +53,8 @@ class SharedNames:
     ) -> None:
         """`kind`: of what, in the plural; `most` of them are kept, deleted ones included.
 
-        `check` raises `PeerError` for a peer's statement that cannot be. `took` hears of each that
-        holds from now on; of those that a flush has ended, it hears only the flush.
+        `check` raises `PeerError` for a peer's statement that cannot be. `took` is called for each
+        that holds from now on; where a flush has ended some, for the flush only.
         """
         self.known: dict[bytes, Statement] = {}
         self._node = node

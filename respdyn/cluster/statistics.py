@@ -62,21 +62,21 @@ class Counters:
         self.big_reads_refused = 0
         self.records_filled = 0
         self.sloppy_writes = 0          # with a stand-in among those that were sent it
-        self.sloppy_reads = 0           # with a stand-in among those that were asked
-        self.copies_unkept = 0          # for owners that were missing, with nobody to stand in
+        self.sloppy_reads = 0           # with a stand-in among those that were read
+        self.copies_unkept = 0          # for owners that were missing, with no node to stand in
         self.hints_stored = 0           # writes that became part of a hint here
         self.hints_delivered = 0
-        self.hints_dropped = 0          # too old, damaged, or for nobody
+        self.hints_dropped = 0          # too old, damaged, or for no owner
         self.tombstones_collected = 0
         self.expired_dropped = 0        # expired values that left nothing
         self.expired_reduced = 0
         self.partitions_given_up = 0
-        self.logins_delayed = 0         # refused unheard, after wrong ones of the same address
+        self.logins_delayed = 0         # refused unread, after wrong ones of the same address
         self.scripts_run = 0
         self.scripts_begun_again = 0    # a record had changed, or the process had died
         self.scripts_stopped = 0        # took too long or too much memory, or were killed
         self.script_processes_lost = 0
-        self.counters_used_twice = 0    # writes refused: somebody shows what only this node mints
+        self.counters_used_twice = 0    # refused: a record shows dots that only this node mints
         self.claims_refused = 0         # contexts that cover what was not minted yet, see `ends`
         self.proofs_refused = 0         # that prove nothing, or of too many actors
         self.intervals_refused = 0      # contexts of too many, of peers, or that a write would make
@@ -93,7 +93,7 @@ class Counters:
         self.questions_unknown = 0      # the same; answered with nothing
 
     def rows(self) -> list[tuple[str, int]]:
-        """Each name with its total. Asked for by name: once compiled there is no `__dict__`."""
+        """Each name with its total. Read by name: once compiled there is no `__dict__`."""
         return [(name, getattr(self, name)) for name in NAMES]
 
     def refused(self) -> int:

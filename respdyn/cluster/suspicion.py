@@ -1,4 +1,4 @@
-"""What a peer's answers say of it: how suspicious its silence is, and whether it answers in time.
+"""Phi accrual: how suspicious a peer's silence is by its answers so far, and whether it is slow.
 
 *Phi* is the suspicion that a silence of some length raises, given how long this peer has taken to
 answer so far: phi 3 means that one silence in a thousand would be longer though all is well, phi 8

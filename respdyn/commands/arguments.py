@@ -1,4 +1,4 @@
-"""What a client's words mean: integers, options, times to live, read as strictly as by Redis.
+"""Arguments of commands: integers, options, times to live, read as strictly as by Redis.
 
 Redis compares option words and prints quoted arguments as C strings, so both end at a NUL byte.
 Every failure is a new `ReplyError`: an exception that is raised twice keeps both tracebacks, and

@@ -55,7 +55,7 @@ _OF_ONE_ELEMENT: Final = frozenset((
     "dyn.geoscores", "dyn.lookup",
 ))
 
-# They tell only of consumers that they make.
+# They have events only for consumers that they make.
 _FOR_CONSUMERS: Final = frozenset(("xack", "xclaim", "xautoclaim", "dyn.xreadgroup"))
 
 _LOOKING = frozenset(("getset", "getdel", "getex"))     # they look first, and say so

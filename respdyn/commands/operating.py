@@ -1,7 +1,7 @@
 """Commands for those who run a node: backups, shutdown, slow commands, what Redis has otherwise.
 
 Redis's replication has no counterpart: every node takes writes, and copies are kept by quorums. Its
-commands are declared nevertheless, so that those who send them are told so.
+commands are declared nevertheless, so that clients that send them get an error that says so.
 
 Source: Redis `server.c`, `rdb.c`, `aof.c`, `replication.c`, `slowlog.c`, `latency.c`, `lolwut.c`.
 """
@@ -34,7 +34,7 @@ _SLOWLOG = (
            "O(N) with N the number of entries", words=2),
     _local("SLOWLOG HELP", "Lists the subcommands of SLOWLOG.", "6.2.0", "loading stale",
            words=2),
-    _local("SLOWLOG LEN", "Tells how many there are.", "2.2.12", "admin loading stale",
+    _local("SLOWLOG LEN", "Returns how many there are.", "2.2.12", "admin loading stale",
            (_ALL_NODES, "response_policy:agg_sum", _VARIES), words=2),
     _local("SLOWLOG RESET", "Forgets them.", "2.2.12", "admin loading stale",
            (_ALL_NODES, "response_policy:all_succeeded"),
@@ -49,7 +49,7 @@ _LATENCY = (
     _local("LATENCY HELP", "Lists the subcommands of LATENCY.", "2.8.13", "loading stale",
            words=2),
     _local("LATENCY HISTOGRAM [command [command ...]]",
-           "Tells how long commands took this node, by powers of two microseconds.",
+           "Returns how long commands took this node, by powers of two microseconds.",
            "7.0.0", _LOGGED, (_VARIES, _ALL_NODES, _SPECIAL),
            "O(N) with N the number of commands", words=2),
     _local("LATENCY HISTORY event", "Gives the samples of an event, with their times.",
@@ -69,7 +69,7 @@ _MODULE = (
 COMMANDS: tuple[Command, ...] = (
     _local("ROLE", "Says master: every node takes writes.", "2.8.12",
            "noscript loading stale fast", acl="admin dangerous"),
-    _local("LASTSAVE", "Tells when the last backup was finished, in seconds since 1970.",
+    _local("LASTSAVE", "Returns when the last backup was finished, in seconds since 1970.",
            "1.0.0", "loading stale fast", (_VARIES,), acl="admin dangerous"),
     _local("SAVE", "Makes a backup of this node's data and answers when it is finished.",
            "1.0.0", f"{_ADMIN} no_multi", complexity="O(N) with N the number of files"),

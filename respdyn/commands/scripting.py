@@ -150,14 +150,14 @@ _FUNCTION = (
     _part("FUNCTION RESTORE serialized-value [FLUSH | APPEND | REPLACE]",
           "Makes the libraries known that FUNCTION DUMP gave, here or in Redis.", "7.0.0",
           "write denyoom noscript", (_ALL_SHARDS, _ALL_SUCCEED)),
-    _part("FUNCTION STATS", "Tells what runs for the longest time, and how many libraries there "
+    _part("FUNCTION STATS", "Returns what runs for the longest time, and how many libraries there "
           "are.", "7.0.0",
           "noscript allow_busy", (_VARIES, _ALL_SHARDS, "response_policy:special"), True),
 )
 
 _SCRIPT = (
     _part("SCRIPT DEBUG <YES | SYNC | NO>", "Takes NO; there is no debugger.", "3.2.0"),
-    _part("SCRIPT EXISTS sha1 [sha1 ...]", "Tells which scripts some node in reach knows.",
+    _part("SCRIPT EXISTS sha1 [sha1 ...]", "Returns which scripts some node in reach knows.",
           "2.6.0", "noscript", (_ALL_SHARDS, "response_policy:agg_logical_and"), True),
     _part("SCRIPT FLUSH [ASYNC | SYNC]", "Forgets all scripts, at every node in reach.", "2.6.0",
           "noscript", ("request_policy:all_nodes", _ALL_SUCCEED)),

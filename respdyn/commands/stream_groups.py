@@ -1,6 +1,6 @@
 """The commands on consumer groups; XREADGROUP is in `stream_reading`.
 
-Source: Redis `t_stream.c`; what concurrent changes do is told in `types/stream_groups.py`.
+Source: Redis `t_stream.c`; `types/stream_groups.py` says what concurrent changes do.
 """
 
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def create(argv: Argv, draft: Draft, resp3: bool) -> bytes:
         raise ReplyError("BUSYGROUP Consumer Group name already exists")
     group = stream_groups.begun(draft, None, draft.next_dot(), id_, read)
     if draft.exists:
-        stream_groups.forget_group(draft, argv[3])      # what somebody else may have left of it
+        stream_groups.forget_group(draft, argv[3])      # what another client may have left of it
     else:
         streams.write_whole(draft, whole)
     stream_groups.write_group(draft, argv[3], group)
@@ -416,7 +416,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "xpending", "XPENDING key group [[IDLE min-idle-time] start end count [consumer]]",
-        "Tells what is pending in a group.",
+        "Returns what is pending in a group.",
         since="5.0.0", group="stream", flags="readonly", access="RO access", complexity=_PENDING,
         tips=("nondeterministic_output",), promise="converges", route=READ,
         read=looking(STREAM, xpending),

@@ -1,7 +1,7 @@
 """XINFO: a stream, its groups and their consumers as clients see them.
 
-How Redis stores a stream (`radix-tree-keys`, `radix-tree-nodes`) is told as if each hundred entries
-were one of its nodes.
+How Redis stores a stream (`radix-tree-keys`, `radix-tree-nodes`) is shown as if each hundred
+entries were one of its nodes.
 
 Source: Redis `t_stream.c` (xinfoCommand).
 """

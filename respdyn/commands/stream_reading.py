@@ -2,7 +2,7 @@
 
 Each is made of commands on one stream. With BLOCK, and nothing there, the client waits: all who
 wait for entries of a stream are offered them; of those who wait for one group, one after the other.
-A `$` is the last id at the time of the command, so it is asked first.
+A `$` is the last id at the time of the command, so it is read first.
 
 Source: Redis `t_stream.c` (xreadCommand), `blocked.c` (serveClientsBlockedOnStreamKey).
 """
@@ -65,7 +65,7 @@ _ONLY_GROUP: Final = (
 
 
 class Reading(NamedTuple):
-    """What XREAD or XREADGROUP asks for."""
+    """The arguments of XREAD or XREADGROUP."""
 
     keys: list[bytes]
     ids: list[bytes]            # as they were given
@@ -126,7 +126,7 @@ def _timeout(argument: bytes) -> int:
 
 
 def keys_at(argv: Argv) -> list[int]:
-    """Where the keys stand; nowhere, if that cannot be told."""
+    """Where the keys stand; nowhere, if that is not clear."""
     for at in range(1, len(argv)):
         if word(argv[at]) == b"STREAMS":
             count = len(argv) - at - 1
@@ -365,7 +365,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "dyn.xcheck", "DYN.XCHECK key group id",
-        "Tells whether a stream has a group. It is the first step of XREADGROUP.",
+        "Returns whether a stream has a group. It is the first step of XREADGROUP.",
         since="0.1.0", group="stream", flags="readonly", access="RO access",
         promise="converges", route=READ, read=looking(STREAM, xcheck),
     ),

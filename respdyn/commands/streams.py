@@ -1,6 +1,6 @@
 """The stream commands on entries. Groups are in `stream_groups`, XREAD is in `stream_reading`.
 
-Source: Redis `t_stream.c`; what concurrent changes do is told in `types/streams.py`.
+Source: Redis `t_stream.c`; `types/streams.py` says what concurrent changes do.
 """
 
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def several(view: View, elements: Iterator[bytes], count: int) -> bytes:
 def xadd(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
-    """The last word tells whether this node is the first of the key's owners: `wants_place`."""
+    """The last word says whether this node is the first of the key's owners: `wants_place`."""
     own = 0 if argv[-1] == b"1" else streams.own_part(stamp)
     argv = argv[:-1]
     options = parse_options(argv, is_add=True)
@@ -214,7 +214,7 @@ COMMANDS: tuple[Command, ...] = (
         write=xadd, wants_place=True, event="t xadd",
     ),
     Command(
-        "xlen", "XLEN key", "Tells how many entries a stream has.",
+        "xlen", "XLEN key", "Returns how many entries a stream has.",
         since="5.0.0", group="stream", flags="readonly fast", access="RO",
         promise="converges", route=READ, read=looking(STREAM, xlen),
     ),

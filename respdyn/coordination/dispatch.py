@@ -1,4 +1,4 @@
-"""From a command's words to whoever runs it: here, at its key's coordinator, or in parts.
+"""Dispatch: from a command's words to its execution, here, at its key's coordinator, or in parts.
 
 A command on one key runs at an owner of the key. Writes run at the first owner that can be reached
 (so that a key's writers are serialised and commands that read first behave as in Redis while
@@ -87,7 +87,7 @@ class Dispatcher:
         self._here = node.identity.node_id
         self._fallback = fallback
         self.token_keys: tuple[bytes, ...] = ()     # the newest first, see `token_keys`
-        self.keyspace_events: KeyspaceEvents | None = None     # while a client asks for them
+        self.keyspace_events: KeyspaceEvents | None = None     # while a client wants them
 
     # ---- one key ----
 
@@ -96,7 +96,7 @@ class Dispatcher:
         target: Target, deadline_ms: int = 0, hops: int = 0, until_ms: int = 0,
         is_read: bool = False,
     ) -> bytes | None:
-        """Run a command on one key. The reply, or None: then `target` was asked for a place.
+        """Run a command on one key. The reply, or None: then `target` has given it a place.
 
         The reply comes by `deadline_ms`; 0 stands for the terms' time-out from now. `hops` and
         `until_ms` are those of a forwarded command: how often, and when it must have been begun.
@@ -235,7 +235,7 @@ class Dispatcher:
                 )
             return reply
         # A command that overwrites the key made the delta from all that is here: no need to join,
-        # but to hear of what was not here. Clients that send contexts want their siblings kept.
+        # but to report what was not here. Clients that send contexts want their siblings kept.
         overwrites = command.reports_siblings and not delta[1] & ELEMENTS
         if not delta[1] & PLAIN and not self._node.identity.minted(delta):
             return error(NO_LEASE)
@@ -245,7 +245,7 @@ class Dispatcher:
             self._replica.replace(locator, record, delta)
         elif not (self._replica.cleared and self._replica.is_cleared(locator, delta)):
             self._replica.join(locator, delta)
-        # else it removes only what FLUSHALL has removed here: others may yet have to hear of it.
+        # else it removes only what FLUSHALL has removed here: others may yet have to learn that.
         if plan.is_instant:
             self._counters.writes_coordinated += 1
             if self.keyspace_events is not None:
@@ -366,7 +366,7 @@ class Dispatcher:
     ) -> bool:
         """Run a command on several keys as commands on one. True if it takes more than this turn.
 
-        `note` hears of each key.
+        `note` is called for each key.
         """
         return Gather(
             self._node, self.run, command, argv, db, resp3, terms, target, deadline_ms, note
@@ -386,7 +386,7 @@ class Dispatcher:
         return self.execute(command, argv, db, resp3, terms, target, deadline_ms)
 
     def run_for_task(self, request: Run, done: Callable[[bytes], None]) -> None:
-        """Run a command for a task of the control path; `done` hears the reply."""
+        """Run a command for a task of the control path; `done` gets the reply."""
         try:
             reply = self.run(
                 request.argv, request.db, False, self._node.default_terms, Continuation(done)
@@ -428,7 +428,7 @@ class Dispatcher:
         return None
 
     def _run_here(self, call: Call, locator: Locator, plan: Plan, target: Target) -> bytes | None:
-        """Run a call here, as there is nobody else: this node stands in, or was to be spared."""
+        """Run a call here, as there is no other node: this one stands in, or is deprioritized."""
         command, terms = call.command, call.terms
         if command.route is READ:
             r = min(terms.r, plan.n)

@@ -1,4 +1,4 @@
-"""Commands that another node runs for this one.
+"""Forwarding: commands that another node runs for this one.
 
 At most one node coordinates a request. A forwarded command may be held up on its way: in a cut, in
 a buffer of a node that is paused. Then its sender gives the node up and the question is whether the

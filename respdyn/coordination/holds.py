@@ -6,7 +6,7 @@ node's own dots for what the script will write. A hold ends when the holder comm
 lets go, when the link to it is lost, and a little after the script's deadline; what is committed
 later than that is refused.
 
-Only what was lent is written to, by the node that lent it, while nobody else could: so the dots of
+Only what was lent is written to, by the node that lent it, while no other could: so the dots of
 a key are used in the order in which they were minted. A record that has met later dots of this node
 in spite of that (a covering write) takes no change any more: it would lie below what that claims.
 
@@ -54,7 +54,7 @@ class Holds:
         self._held: dict[tuple[str, int], HoldExecution] = {}
 
     def hold(self, peer: str, hold: Hold, deadline_ms: int, waiter: Waiter) -> None:
-        """Take keys for a peer's script; `waiter` hears what is lent, `BUSY`, or why not."""
+        """Take keys for a peer's script; `waiter` gets what is lent, `BUSY`, or why not."""
         groups, key = self.groups, (peer, hold.number)
         if key in self._held:
             raise PeerError("a second hold under one number")
@@ -112,7 +112,7 @@ class HoldExecution(GroupExecution):
         self._loans: dict[Locator, _Loan] = {}
 
     def start(self) -> None:
-        """Begin: the waiter hears now or later."""
+        """Begin: the waiter is filled now or later."""
         self._reads = dict.fromkeys(self._hold.names)
         self._locators = sorted(self._reads)
         refusal = self._refusal()
@@ -125,7 +125,8 @@ class HoldExecution(GroupExecution):
         here = self._node.identity.node_id
         for name in self._locators:
             plan = self._node.plans[slot_of_locator(name)]
-            # Whoever asks once more sees others up than this node does: any owner will do.
+            # A sender that tries once more sees other nodes up than this one does: any owner will
+            # do.
             if not plan.is_owner or (plan.coordinator != here and not self._hold.waits):
                 return NOT_RUN
             wanted = min(self._r, plan.n)
@@ -187,7 +188,7 @@ class HoldExecution(GroupExecution):
     # ---- what comes back ----
 
     def commit(self, commit: Commit, deadline_ms: int, waiter: Waiter) -> None:
-        """Write, and let all keys go; `waiter` hears when W is met. Raises `PeerError`."""
+        """Write, and let all keys go; `waiter` is filled when W is met. Raises `PeerError`."""
         for change in commit.changes:
             if change.locator not in self._loans:
                 raise PeerError("a change of a key that was not lent")
@@ -228,7 +229,7 @@ def _all_stored(replies: list[bytes]) -> bytes:
 def ship(
     groups: Groups, change: Change, place: Waiter, w: int, is_sloppy: bool, deadline_ms: int,
 ) -> None:
-    """Join what a script has written to a key here, and ship it; `place` hears when W is met."""
+    """Join what a script has written to a key here, and ship it; W answers fill `place`."""
     name, delta = change.locator, change.delta
     plan = groups.node.plans[slot_of_locator(name)]
     replica, events = groups.replica, groups.dispatcher.keyspace_events

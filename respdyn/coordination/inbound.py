@@ -1,4 +1,4 @@
-"""Where a peer's commands come in: one plain SET, any command on one key, a group, a script.
+"""Inbound commands of peers: a plain SET, any command on one key, a group, a script.
 
 A peer forwards what its clients ask to a node that may run it (`dispatch`, `forwarding`). It comes
 in a frame, as an envelope and the command's words; the reply goes back under the envelope's number.

@@ -1,9 +1,9 @@
 """Moving a part of a key to another key, at the coordinator of its own: LMOVE of two lists.
 
-The key's quorum has been read, and the key stays busy: nobody else is given the item. It is put
+The key's quorum has been read, and the key stays busy: no other client is given the item. It is put
 into the other key first, at that key's coordinator, and when W nodes have it there, it is removed
 here. A crash in between leaves it in both. If it is not known whether it was put there, it stays
-here as well, and the client hears so.
+here as well, and the reply says so.
 
 Where this node coordinates both keys and the same nodes own them, both steps are done in one turn:
 they leave in one batch and in one frame to each replica, so no replica ever has one without the
@@ -50,7 +50,7 @@ class ItemMoves:
         self, move: Move, db: int, locator: Locator, plan: Plan, resp3: bool, terms: Terms,
         deadline_ms: int, target: Target,
     ) -> bytes | None:
-        """Begin a move. The reply, or None: then `target` was asked for a place."""
+        """Begin a move. The reply, or None: then `target` has given it a place."""
         other = self._node.plans[slot_of(move.destination)]
         if other.coordinator == plan.coordinator == self._node.identity.node_id and (
             set(other.owners) == set(plan.owners)
@@ -97,7 +97,7 @@ class ItemMoves:
 
 
 class BothSteps(Waiter):
-    """Hears of the steps of a move that wait for replicas; an error of one is that of the whole."""
+    """Waits for the steps of a move at replicas; an error of one is that of the whole."""
 
     __slots__ = ("_error", "_missing", "_reply", "_target", "_waiter")
 
@@ -113,7 +113,7 @@ class BothSteps(Waiter):
         return self
 
     def begun(self, missing: int, reply: bytes | None) -> bytes | None:
-        """So many steps are yet to be heard of. The reply if none is, else None.
+        """So many steps have no outcome yet. The reply if none is left, else None.
 
         `reply`: that of the last step, if it is there already.
         """

@@ -110,7 +110,7 @@ class ScriptKeys(GroupExecution):
             elif outcome is False:
                 self._take_again(not waits)
             elif outcome == NOT_RUN and not waits:
-                self._take_again(False)         # then whoever is an owner lends them
+                self._take_again(False)         # then any owner lends them
             else:
                 self._end(outcome)
 

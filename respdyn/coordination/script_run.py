@@ -1,12 +1,12 @@
 """A script at its coordinator: keys taken and read, the job run elsewhere, its writes shipped.
 
 It is a group (`groups`) whose step another process does. The keys that were declared are taken in
-one order, as a group takes them; those that the script asks for while it runs are taken as it asks.
+one order, as a group takes them; those that it uses besides while it runs are taken then.
 Keys of other coordinators are held there for it (`borrowing`, `holds`).
 All stay taken until the outcome is here. Then everything that was written leaves in one turn, one
 joined delta for each key, or nothing.
 
-The script has worked on records as they were when it was given them. Somebody else may have changed
+The script has worked on records as they were when it was given them. Another may have changed
 one since: a peer that repaired it, a covering write of this node, FLUSHALL. What is written on top
 of such a change could lie below the context that it claims, and would vanish. So the records are
 compared, and where one has changed the script is run again, which is no second run: nothing of the
@@ -93,7 +93,7 @@ class ScriptExecution(ScriptKeys):
         self._number = 0
         self._given: dict[Locator, _Lent] = {}
         self._waits: list[Locator] = []     # those that are taken here for the suspended job
-        self._lent: list[Locator] = []      # and those that others are asked to lend for it
+        self._lent: list[Locator] = []      # and those that others are to lend for it
         self._outcome: Outcome | None = None
         self._has_flushed = False
         self._is_killed = False
@@ -157,7 +157,7 @@ class ScriptExecution(ScriptKeys):
         return Given(name, flat(record), floor, place=plan.place_of(identity.node_id))
 
     def _why_not_write(self) -> str:
-        """The refusal that the first write of the script is to hear."""
+        """The refusal that the first write of the script is to get."""
         if self._call.reads_only:
             return ""
         for name in self._locators:
@@ -167,7 +167,7 @@ class ScriptExecution(ScriptKeys):
                 return refusal
         return self._borrowing.refusal
 
-    # ---- what it hears ----
+    # ---- outcomes ----
 
     def receive(self, outcome: Outcome) -> None:
         """What became of the job, or what it wants."""
@@ -215,7 +215,7 @@ class ScriptExecution(ScriptKeys):
         return _FUNCTION_KILLED if self.is_function else _KILLED
 
     def _wants(self, outcome: Outcome) -> None:
-        """Fetch what a script asks for while it runs."""
+        """Fetch what a script needs while it runs."""
         if outcome.kind == AGAIN:
             self._scripts.done(self._number)
             self._number = 0
@@ -278,7 +278,7 @@ class ScriptExecution(ScriptKeys):
     # ---- keys that were not declared ----
 
     def _fetch(self, outcome: Outcome) -> None:
-        """Take keys that the script has asked for, and read a quorum of each."""
+        """Take keys that the script has used, and read a quorum of each."""
         wants = [name for name in sorted(outcome.wants) if name not in self._wanted]
         self._wanted.update(dict.fromkeys(wants))
         by_node = self._by_node(wants)
@@ -420,7 +420,7 @@ class ScriptExecution(ScriptKeys):
         identity, replica = self._node.identity, self._groups.replica
         for change in changes:
             lent = self._given.get(change.locator)
-            if lent is None:        # whoever has lent it looks itself
+            if lent is None:        # the node that lent it checks itself
                 if change.locator not in self._borrowing.records:
                     return False
                 continue

@@ -1,11 +1,11 @@
 """Scripts of this node: their texts, the process that runs them, and what is under way there.
 
-A text is known by the SHA-1 of it. What was loaded (SCRIPT LOAD) is told to every peer and to those
+A text is known by the SHA-1 of it. What was loaded (SCRIPT LOAD) is sent to every peer and to those
 that connect later; what came with an EVAL is kept here, as long as there is room. `SCRIPT FLUSH`
 forgets what is older than its own clock, everywhere.
 
 Jobs leave in one batch at the end of a turn. A process that dies takes with it what it had: the job
-at hand is told so, all others are begun again, which is no second run, since nothing of a job is
+at hand gets an error, all others are begun again, which is no second run, since nothing of a job is
 written before its outcome is here.
 
 Source: decision 0056.
@@ -114,7 +114,7 @@ class Scripts:
 
     def __init__(self, node: ThisNode, host: ScriptHost) -> None:
         self.host = host
-        self.noted: Callable[[Outcome], None] = lambda outcome: None    # hears of each that ended
+        self.noted: Callable[[Outcome], None] = lambda outcome: None    # called for each that ended
         self.flushed = 0                        # the clock of the last SCRIPT FLUSH
         self._node = node
         self._scripts: dict[str, Script] = {}
@@ -127,7 +127,7 @@ class Scripts:
         self._stopped: set[int] = set()         # jobs whose time is over, or nearly so
         self._moved_ms = 0                      # when it gave back an outcome last
         self._batch = Batch([], [], [], [])
-        self.reports_words: Callable[[], bool] = lambda: False        # whether somebody monitors
+        self.reports_words: Callable[[], bool] = lambda: False        # whether a client monitors
         # What else has deadlines: its `expire` and `next_deadline`.
         self.holds: tuple[Callable[[], None], Callable[[int], int]] = (
             lambda: None, lambda never: never,
@@ -163,7 +163,7 @@ class Scripts:
         self._bytes -= len(self._scripts.pop(sha).body)
 
     def load(self, sha: str, body: bytes) -> None:
-        """A client has loaded it: everybody is told."""
+        """A client has loaded it: send it to every peer."""
         script = self.keep(sha, body, True)
         self._send_to_all(Loaded(script.clock, body))
 
@@ -184,7 +184,7 @@ class Scripts:
                 link.gossips.append(statement)
 
     def greet(self, link: Link) -> None:
-        """Tell a peer what was loaded."""
+        """Send a peer what was loaded."""
         if self.flushed:
             link.gossips.append(bulk(GOSSIP_SCRIPT + encode_loaded(Loaded(self.flushed, b""))))
         for script in self._scripts.values():
@@ -193,7 +193,7 @@ class Scripts:
                 link.gossips.append(bulk(GOSSIP_SCRIPT + encode_loaded(loaded)))
 
     def receive_script(self, link: Link, item: bytes) -> None:
-        """A peer tells of a script that was loaded, or that all were flushed."""
+        """A peer's statement of a script that was loaded, or that all were flushed."""
         loaded, sha = read_loaded(item[1:])
         if not loaded.body:
             self._flush(loaded.clock)
@@ -286,14 +286,14 @@ class Scripts:
         self._batch.compiles.append(Compile(number, body, is_library))
 
     def drop(self, number: int) -> None:
-        """Nobody waits for a job any more."""
+        """No client waits for a job any more."""
         if self._running.pop(number, None) is not None:
             self._forget_job(number)
             self.host.stop(number)
             self._batch.drops.append(Drop(number))
 
     def block(self, script: Script, least: int = 0) -> Block:
-        """Dots for a run. The counter may go so far: whoever asks has made sure."""
+        """Dots for a run. The counter may go so far: the caller has made sure."""
         node = self._node
         count = max(script.dots, least)
         counter = node.identity.counter
@@ -392,7 +392,7 @@ class Scripts:
 
 
 class CompileWaiter:
-    """Who waits for a text to be compiled: `done` hears the outcome, or an error's bytes."""
+    """Waits for a text to be compiled: `done` gets the outcome, or an error's bytes."""
 
     def __init__(
         self, done: Callable[[Outcome | bytes], None], again: Callable[["CompileWaiter"], None],

@@ -1,19 +1,19 @@
-"""Who waits for something to take from a key: kept in memory at the key's coordinator.
+"""Blocked clients at a key's coordinator: who waits for something to take from it, in memory.
 
 A client that waits is registered here by its own node, its *home*, with a ticket: when it began to
 wait. Whatever changes the key (a client's write, one of another node, a repair, a hint), the
 coordinator *offers* it to those who have waited longest, to as many as there are elements. The
-home then takes, by the same pop that a client could have sent. So nothing is ever taken for
-somebody who is gone: what is lost with a coordinator is an offer.
+home then takes, by the same pop that a client could have sent. So nothing is ever taken for a
+client that is gone: what is lost with a coordinator is an offer.
 
 Entries of a stream are read and stay: all who wait for some are offered them. What one group waits
 for, one of its consumers is offered after the other, until one finds nothing new; and that the
-stream or the group is gone, all of them hear.
+stream or the group is gone, all of them learn.
 
-An offer that leads to nothing is made to the next after `OFFER_MS`. Who was offered a state of the
-key and found nothing in it is asked again when the key has changed. Homes register again and again
-(`sessions/blocking`), so who is not heard of for `NEWS_MS` is gone; and all are registered anew
-with whoever coordinates next.
+An offer that leads to nothing is made to the next after `OFFER_MS`. A ticket that was offered a
+state of the key and found nothing in it gets another offer when the key has changed. Homes register
+again and again (`sessions/blocking`), so a ticket without news for `NEWS_MS` is gone; and all are
+registered anew with the next coordinator.
 
 Source: decision 0054.
 """
@@ -52,7 +52,7 @@ _OF_STREAMS: Final = (ENTRY, GROUP)
 
 _GONE: Final = b"-"         # the state of a key that is not there
 
-News = Callable[[str, int, Locator], None]
+Offered = Callable[[str, int, Locator], None]
 
 
 class Waiter:
@@ -78,11 +78,11 @@ class Waiter:
 
 
 class Waits:
-    """Those who wait for keys that this node coordinates. `offered` hears offers to this node."""
+    """Tickets that wait for keys that this node coordinates. `offered` gets offers to this node."""
 
     def __init__(self, node: ThisNode) -> None:
         self.keys: dict[Locator, list[Waiter]] = {}
-        self.offered: News = lambda home, number, locator: None    # to a client of this node
+        self.offered: Offered = lambda home, number, locator: None    # to a client of this node
         self._node = node
         self._now = node.now
         self._here = node.identity
@@ -130,7 +130,7 @@ class Waits:
         elif found.offered_ms <= self._now.now_ms and (
             found.offered_ms or letter not in _OF_STREAMS
         ):
-            found.seen = b""        # said once more: nobody knows why nothing came of it
+            found.seen = b""        # said once more: it is unknown why nothing came of it
         self._look_ms = min(self._look_ms, self._now.now_ms + _LOOK_MS)
         self.serve(locator)
 
@@ -203,7 +203,7 @@ class Waits:
     # ---- time ----
 
     def tick(self) -> None:
-        """Offers that led to nothing go to others; who is not heard of is gone."""
+        """Offers that led to nothing go to others; tickets without news are gone."""
         now_ms = self._now.now_ms
         if now_ms < self._look_ms:
             return

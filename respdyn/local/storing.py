@@ -42,7 +42,7 @@ _DEBUG_UNKNOWN = (
 _DEBUG_HELP = (
     b"DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     b"SLEEP <seconds>",
-    b"    Answer this connection after <seconds>. Nobody else waits. Decimals allowed.",
+    b"    Answer this connection after <seconds>. No other client waits. Decimals allowed.",
     b"HELP",
     b"    Prints this help.",
 )

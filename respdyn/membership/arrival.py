@@ -1,4 +1,4 @@
-"""A node that has just started meets the other members before it answers clients.
+"""Arrival: a node that has just started meets the other members before it answers clients.
 
 Until it has, it would refuse what a moment later it could do, or have it kept by nodes that stand
 in for owners that are there. So it accepts connections and commands, and lets most of them wait

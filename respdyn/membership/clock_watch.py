@@ -1,4 +1,4 @@
-"""Whether this node's wall clock can be trusted, and what time it is if not.
+"""Clock trust: whether this node's wall clock is right, and what time it is if not.
 
 A clock that is an hour ahead expires everything at once. Two checks find a bad clock:
 

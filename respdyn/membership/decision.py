@@ -1,4 +1,4 @@
-"""One ring after each ring: single-decree Paxos among the members, once per ring version.
+"""Decisions about the ring: single-decree Paxos among the members, once per ring version.
 
 A node that wants to change the ring proposes the next version to the members of the present one. A
 majority must first *promise* a ballot and report what they have accepted before, then *accept* the

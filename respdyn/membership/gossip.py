@@ -8,8 +8,8 @@ once a heartbeat while the cluster forms.
 A ring says where members were when they joined. A node that meets a member elsewhere announces that
 to every peer, so that two that have moved find each other, and a visitor finds all.
 
-Once a heartbeat a member also tells visitors that stand at a lost member's address so (see
-`address_takeover`).
+Once a heartbeat a member also sends a statement to visitors that stand at a lost member's address
+(see `address_takeover`).
 
 Within a frame statements come first, and a connection never reorders. So whatever a node answers
 under a ring reaches the other after that ring: a node that counts an answer knows at least what its

@@ -1,4 +1,4 @@
-"""Who belongs to the cluster, and how the first ring comes about.
+"""Membership: which nodes belong to the cluster, and how the first ring comes about.
 
 A node without seeds founds a cluster of one. Nodes with seeds and a cluster size K send each other
 every node without a cluster that they have met (*candidates*). As soon as one sees K of them,

@@ -1,4 +1,4 @@
-"""What members say to each other when they decide on the next ring, and what each remembers.
+"""Paxos messages of a decision on the next ring, and what each member remembers of its votes.
 
 See `decision` for what it means. Apart from it, because messages are not compiled (decision 0026).
 """
@@ -16,7 +16,7 @@ class _Said(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Prepare(_Said, frozen=True, tag="prepare"):
-    """A proposer asks for a promise."""
+    """A proposer requests a promise."""
 
 
 class Promise(_Said, frozen=True, tag="promise"):
@@ -28,7 +28,7 @@ class Promise(_Said, frozen=True, tag="promise"):
 
 
 class Accept(_Said, frozen=True, tag="accept"):
-    """A proposer asks to accept a ring; `life` is the one that promised."""
+    """A proposer requests that a ring be accepted; `life` is the one that promised."""
 
     life: bytes
     ring: bytes
@@ -45,7 +45,7 @@ class Refused(_Said, frozen=True, tag="refused"):
 
 
 class Recall(_Said, frozen=True, tag="recall"):
-    """A member that has forgotten asks what others have accepted, and for a promise."""
+    """A member that has forgotten requests what others have accepted, and a promise."""
 
 
 class Recalled(_Said, frozen=True, tag="recalled"):

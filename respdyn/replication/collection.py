@@ -1,4 +1,4 @@
-"""Owners agree on what may be forgotten: tombstones past their grace, and values that have expired.
+"""Tombstone collection: owners agree on what may be forgotten, of deletions and expired values.
 
 This node walks over what it owns (`cluster.collect`) and deals with one partition at a time.
 

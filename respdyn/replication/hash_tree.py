@@ -1,4 +1,4 @@
-"""One hash tree for each partition: what two owners compare to find the keys on which they differ.
+"""Merkle trees, one for each partition: what two owners compare to find keys that differ.
 
 A tree has two levels. Its leaves are *segments*, fixed shares of the partition's keys: a slot, and
 within it the leading bits of the key's CRC-32, about a thousand to a partition. A leaf is the XOR

@@ -1,4 +1,4 @@
-"""Stored values are checked against their checksums, in the background, in memory and on the disk.
+"""Scrubbing: values are checked against their checksums in the background, in memory and on disk.
 
 Memory is walked slot by slot, a few hundred records or a megabyte at a time; a value that is larger
 is paid for with a longer pause. A record that fails is dropped, its

@@ -1,4 +1,4 @@
-"""Filling what this node is to hold, proving that it does, and handing over what it must not keep.
+"""Transfer of partitions: filling what this node is to hold, proving it, handing over the rest.
 
 *Filling* is for a node to which partitions come, and for one that lost its disk. It pulls all
 records of some partitions from one owner, page by page, then has the exchange compare them with the

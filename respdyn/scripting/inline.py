@@ -1,7 +1,7 @@
 """Scripts run in the node's own process: for the simulator, and for nodes without a server.
 
 Outcomes wait until the driver fetches them (`take`). A script that does not end is stopped after so
-many instructions, since nobody could kill it.
+many instructions, since no other process could kill it.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class InlineScripts(ScriptHost):
         self._done += self._engine.run(read_batch(frame))
 
     def stop(self, number: int) -> None:
-        """See `ScriptHost`: a script that is told to stop here is only suspended."""
+        """See `ScriptHost`: a script that is to stop here is only suspended."""
 
     def take(self) -> list[bytes]:
         """What has been done since the last time, as frames for the node."""

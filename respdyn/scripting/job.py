@@ -1,4 +1,4 @@
-"""What a node and its script process tell each other: jobs there, outcomes back, in batches.
+"""Messages between a node and its script process: jobs there, outcomes back, in batches.
 
 A job is everything that a script may depend on: its text, keys and arguments, the records of its
 keys, a block of dots, the time and a seed. Its outcome is everything that it may cause: a reply,
@@ -20,12 +20,12 @@ from respdyn.ring.hashing import Locator
 # Outcomes.
 ENDED: Final = "="          # `reply` is the client's
 FAILED: Final = "!"         # the script raised an error: `reply` is that
-STOPPED: Final = "."        # it was told to stop: `reply` is where it was, as in an error's text
+STOPPED: Final = "."        # it was stopped: `reply` is where it was, as in an error's text
 WANTS: Final = "?"          # see `Outcome`
 TOO_MUCH: Final = "m"       # it was stopped, since it took too much memory
 AGAIN: Final = "~"          # it wants something where it cannot wait: it must be begun again
 UNKNOWN: Final = "0"        # the process does not know this body: send it along
-TWICE: Final = "2"          # a record tells of dots that are yet to come: nothing was done
+TWICE: Final = "2"          # a record has dots that are yet to come: nothing was done
 
 
 class Given(msgspec.Struct, array_like=True):
@@ -69,7 +69,7 @@ class Job(msgspec.Struct, array_like=True):
     reads_only: bool = False
     is_full: bool = False           # no memory for more (`maxmemory`)
     reports_events: bool = False
-    reports_words: bool = False       # somebody monitors
+    reports_words: bool = False       # a client monitors
     user: list[bytes] | None = None     # the words of its rights; None: all
 
 
@@ -83,7 +83,7 @@ class More(msgspec.Struct, array_like=True):
 
 
 class Drop(msgspec.Struct, array_like=True):
-    """A suspended job that nobody waits for any more."""
+    """A suspended job that no client waits for any more."""
 
     number: int
 

@@ -5,7 +5,7 @@ that outlives it. `sandbox.lua` is the room that they run in. What crosses betwe
 is bytes, numbers, booleans and flat tables; no exception and no object of Python ever reaches Lua.
 
 A call that a script ends with (`return redis.call(...)`) would take the script's frame from the
-stack, and with it the line that Redis tells with an error. So such calls are turned into plain ones
+stack, and with it the line that Redis shows with an error. So such calls are turned into plain ones
 in the compiled script (`frames`).
 
 Source: decision 0056.
@@ -86,7 +86,7 @@ class Engine:
         """`is_over`: whether the script at hand must stop; asked now and then while it runs, and
         when it holds more than `most_kb`.
 
-        `begins` hears the number of each job before it is begun or goes on, 0 when all are done.
+        `begins` gets the number of each job before it is begun or goes on, 0 when all are done.
         """
         self._make_judge = make_judge
         self._begins = begins
@@ -220,7 +220,7 @@ class Engine:
 
     @staticmethod
     def _with_place(job: Job, text: bytes, source: bytes, line: int) -> bytes:
-        """An error's text, to its first NUL, with the script and the place, as Redis tells it."""
+        """An error's text, to its first NUL, with the script and the place, as Redis shows it."""
         name = (job.function or job.sha).encode("latin-1")
         where = b" script: %b, on %b:%d." % (name, source, line) if source else b""
         return b"-%b%b\r\n" % (text.partition(b"\0")[0], where)
@@ -234,7 +234,7 @@ class Engine:
         return self._command(run, list(argv))
 
     def _command(self, run: _Run, argv: list[bytes]) -> tuple[Any, ...]:
-        """Run a command of a script: what Lua is told."""
+        """Run a command of a script: what Lua gets."""
         run.wants = None
         try:
             return to_lua(run.overlay.run(argv), self._table)
@@ -250,7 +250,7 @@ class Engine:
     def _note(self, what: bytes, *given: Any) -> tuple[Any, ...]:
         """What is no command."""
         run = self._at_hand
-        if run is None:         # a library that is loaded may log, which nobody reads
+        if run is None:         # a library that is loaded may log, which is dropped
             return (_VALUE, None) if what == b"log" else (_STOP,)
         if what == b"sha1hex":
             return _VALUE, hashlib.sha1(given[0]).hexdigest().encode()

@@ -1,4 +1,4 @@
-"""Commands of a script, run on records that nobody else sees.
+"""Commands of a script, run on records that no other client sees.
 
 Each command's own functions (`read`, `write`, `parts` and `then`) work on the records that the job
 brought. What they write is joined here and kept; nothing leaves before the script has ended. A key
@@ -57,7 +57,7 @@ class Refusal(Protocol):
 
 
 class Judge(Protocol):
-    """Somebody's rights."""
+    """The rights of a user."""
 
     def judge(self, command: Command, argv: Argv) -> Refusal | None:
         """What stands in the way of a command, or nothing."""

@@ -1,4 +1,4 @@
-"""A command's reply, from RESP to what Lua is told: a kind and values (`got` in sandbox.lua).
+"""A command's reply, from RESP to what Lua gets: a kind and values (`got` in sandbox.lua).
 
 Source: Redis `script_lua.c` (redisProtocolToLuaType).
 """
@@ -17,7 +17,7 @@ MakeTable = Callable[[Any], Any]
 
 
 def to_lua(reply: bytes, table: MakeTable) -> tuple[Any, ...]:
-    """What Lua is told; `table` makes a Lua table of a list or a dict."""
+    """What Lua gets; `table` makes a Lua table of a list or a dict."""
     kind = reply[0]
     if kind == 58:                              # :
         return _VALUE, int(reply[1:-2])

@@ -201,7 +201,7 @@ class Dial:
         except (OSError, TimeoutError, UnicodeError) as wrong:
             # An absent peer is no news in the log: the failure detector logs which peers are down.
             self.is_busy = False
-            if self.outgoing is outgoing:       # it was made as the time ended, of which none hears
+            if self.outgoing is outgoing:       # it was made as the time ended, without a callback
                 outgoing.forget()
                 self.outgoing = None
             peers.unreached(self.address, _why(wrong))

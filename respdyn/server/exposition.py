@@ -1,4 +1,4 @@
-"""The plain counters as Prometheus text.
+"""The exposition: the metrics, plain counters, as Prometheus text.
 
 What Redis also has carries redis_exporter's names, so that its dashboards work; the rest is
 `respdyn_*`. Imported at the first scrape: most processes never pay for it.

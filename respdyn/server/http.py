@@ -1,4 +1,4 @@
-"""A page or three over HTTP, for machines that ask how this node is: GET, one answer, goodbye.
+"""The HTTP port: metrics, liveness and readiness. One GET, one answer, and it closes.
 
     /metrics   Prometheus text        /livez   200 while the process turns
                                       /readyz  200 once it serves, else 503 and why

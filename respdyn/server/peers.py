@@ -178,7 +178,7 @@ class Peers:
             dial.attend()
 
     def _ask_systems(self) -> bool:
-        """Tell the node for how long peers' machines have said nothing; whether any has not."""
+        """Inform the node for how long peers' machines have said nothing; whether any has not."""
         is_quiet = False
         for peer, outgoing in self.links.items():
             unacknowledged_ms = outgoing.unacknowledged_ms()

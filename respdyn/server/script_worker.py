@@ -109,7 +109,7 @@ def _send(server: socket.socket, frame: bytes) -> None:
 
 
 def _limit(memory: int) -> None:
-    """No core files; an end to what may be allocated, where the system tells what is now."""
+    """No core files; an end to what may be allocated, where the system says what is now."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         with open("/proc/self/statm", encoding="ascii") as file:

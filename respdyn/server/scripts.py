@@ -1,7 +1,7 @@
 """The script process on an event loop: begun, fed, watched, stopped, and begun anew when it dies.
 
 No decision is made here. What is in the process, and what is done about a job when it dies, the
-node knows (`coordination/scripts`); this tells it at which job that was.
+node knows (`coordination/scripts`); this reports at which job that was.
 
     process = ScriptProcess(loop, memory, begin, scripted, died)
     process.submit(frame)               the nursery is begun with the first, if not before
@@ -66,10 +66,10 @@ class ScriptProcess(ScriptHost):
         self._on_died = died
         self._nursery: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._told = b""                # of a line by the nursery
+        self._part = b""                # of a line by the nursery
         self._worker: _Worker | None = None
         self._spare: _Worker | None = None
-        self._asked: deque[_Worker] = deque()   # whose numbers the nursery has not told yet
+        self._unnamed: deque[_Worker] = deque()   # whose process ids the nursery has not sent yet
         self._died_at: deque[int] = deque()     # the jobs of workers whose status is not known yet
         self._refusal = ""
         self._out = bytearray()
@@ -133,7 +133,7 @@ class ScriptProcess(ScriptHost):
             return None
         finally:
             theirs.close()
-        self._asked.append(worker)
+        self._unnamed.append(worker)
         self._loop.add_reader(ours.fileno(), self._readable, worker)
         return worker
 
@@ -159,8 +159,8 @@ class ScriptProcess(ScriptHost):
         for worker in (self._worker, self._spare):
             self._drop(worker)
         self._worker = self._spare = None
-        self._asked.clear()
-        self._told = b""
+        self._unnamed.clear()
+        self._part = b""
         control, self._control = self._control, None
         if control is not None:
             self._loop.remove_reader(control.fileno())
@@ -182,11 +182,11 @@ class ScriptProcess(ScriptHost):
         if not report:
             self._end_nursery()
             return
-        *lines, self._told = (self._told + report).split(b"\n")
+        *lines, self._part = (self._part + report).split(b"\n")
         for line in lines:
             kind, _, said = line.partition(b" ")
             if kind == FORKED:
-                self._asked.popleft().pid = int(said)
+                self._unnamed.popleft().pid = int(said)
             elif kind == ENDED_SO and self._died_at:
                 self._on_died(self._died_at.popleft(), _reason(int(said)))
             elif kind == LACKS:
@@ -231,7 +231,7 @@ class ScriptProcess(ScriptHost):
             self._write()
 
     def stop(self, number: int) -> None:
-        """See `ScriptHost`: it is told, and killed if it goes on all the same."""
+        """See `ScriptHost`: it gets a signal, and is killed if it goes on all the same."""
         if not self._doomed:
             self._loop.call_later(GRACE_S, self._look, number)
         self._doomed[number] = self._loop.time()

@@ -1,4 +1,4 @@
-"""What stands before a client over TLS: its connection counts from the first moment.
+"""TLS handshakes of clients: a connection counts from its first moment.
 
 A listener of asyncio's that speaks TLS reports a connection only when its handshake is over, and
 a client that leaves handshakes unfinished would not be counted. So connections are accepted here,

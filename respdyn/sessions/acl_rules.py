@@ -1,4 +1,4 @@
-"""Who may do what: a user's rules, the words that make them, and the judgement of a command.
+"""ACL rules of a user: the words that make them, and the judgement of a command.
 
 A user has flags, passwords (as SHA-256, never as they are) and selectors. A command is allowed if
 one selector allows all of it: the command, every key by the way it is used, every channel. The

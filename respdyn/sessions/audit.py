@@ -1,4 +1,4 @@
-"""Who did what to the cluster, as lines in the log: logins, users, settings, membership, FLUSHALL.
+"""The audit log: who did what to the cluster: logins, users, settings, membership, FLUSHALL.
 
 One line for each such command that its client may run, with the user, the address and what it is
 about; never a value, a rule or a password. What is done often is logged once: a login for each user

@@ -52,7 +52,7 @@ _SUBSCRIBING: Final = frozenset((
     "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe",
 ))
 
-# These are answered when every node has heard of them, and commands behind them may need that.
+# These are answered when every node has received them, and commands behind them may need that.
 _SPREADING: Final = frozenset((
     "function|load", "function|delete", "function|flush", "function|restore", "script|load",
 ))

@@ -1,8 +1,8 @@
 """FUNCTION's subcommands that change something: libraries compiled, made known, deleted, restored.
 
 A library is compiled where it comes in, in the script process, which also says what functions it
-registers. Then it is stated, and the client is answered when every node in reach has heard and
-stored it: whoever has the answer may call the functions anywhere.
+registers. Then it is stated, and the client is answered when every node in reach has received and
+stored it: a client with the answer may call the functions at any node.
 
 Source: Redis `function.c`.
 """
@@ -10,7 +10,7 @@ Source: Redis `function.c`.
 from collections.abc import Callable
 from typing import Final
 
-from respdyn.cluster.questions import News
+from respdyn.cluster.questions import Received
 from respdyn.cluster.quorum import Target
 from respdyn.cluster.tasks import Task
 from respdyn.cluster.this_node import ThisNode
@@ -132,7 +132,7 @@ class Functions:
 
         def task() -> Task:
             if peers:
-                yield [(peer, News()) for peer in peers]
+                yield [(peer, Received()) for peer in peers]
             return reply
 
         self._router.start_task(task(), max(1, timeout_ms), target.hold().fill)

@@ -1,4 +1,4 @@
-"""Who writes much waits while a disk is behind, or a peer: nothing is refused for that.
+"""Back-pressure: clients that write much wait while a disk or a peer is behind; none is refused.
 
 A node is *congested* while its own disk is behind with what it was handed, or a peer with the
 frames that it was sent (`cluster/backlog.py`). It says so to its peers with every frame. Each node

@@ -1,7 +1,7 @@
 """The libraries of functions that this node knows: those of all nodes.
 
 A library is a statement (`cluster/shared_names`): its code, and what functions it was found to have
-by the node where it was loaded, so that nobody need run the code to know. Deleted libraries are
+by the node where it was loaded, so that no node need run the code to know. Deleted libraries are
 statements as well, and FUNCTION FLUSH is one about all that was loaded before it.
 
 On both sides of a cut libraries with different names may register the same function. Then the one

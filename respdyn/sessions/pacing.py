@@ -1,4 +1,4 @@
-"""How many commands of its clients a node has under way: no more than it finishes in good time.
+"""Pacing: a node has no more commands of its clients under way than it finishes in good time.
 
 A command's time-out runs from the moment at which it is begun. A client may pipeline thousands, and
 fifty clients fifty times that. If all were begun as they come, and the nodes finished five hundred
@@ -6,7 +6,7 @@ a second, because the machine has other things to do, the last would be begun to
 first and time out, though nothing is wrong: the store is merely behind. So there is a *window*.
 While as many as that are under way, a client that waits for a reply is not read any further; its
 commands stay in its socket, and it slows down. A client that waits for nothing has its next command
-begun at once, so who asks one thing at a time does not wait for who sends thousands.
+begun at once, so one that sends one command at a time does not wait for one that sends thousands.
 
 The window follows from the rate. What is under way now takes, by Little's law, `held / rate` to be
 finished. If that is less than a `SHARE`th of `request-timeout` the window grows, if it is more it

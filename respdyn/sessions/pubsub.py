@@ -1,4 +1,4 @@
-"""Who listens to what at this node, and how a message reaches those at the others.
+"""Pub/sub: the subscribers at this node, and how a message reaches those at the others.
 
 A message goes to the listeners here in the call, and as one statement to every connected peer; each
 peer delivers it in the turn in which its frame comes and says to how many. So there is no interest

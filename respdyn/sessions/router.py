@@ -1,6 +1,6 @@
-"""The router: which road a client's command takes, and what refuses it before it sets out.
+"""The router: which way a client's command is run, and what refuses it before it begins.
 
-Four roads: answered at once from what this connection or this node knows (`local`), one key or
+Four ways: answered at once from what this connection or this node knows (`local`), one key or
 several (`coordination/dispatch`), every partition (`coordination/coverage`), the cluster itself
 (`admin`). The first and the last lie above this package, so the node hands them in.
 """

@@ -103,7 +103,7 @@ class Users:
         self._pace = LoginPace()
         self.audit = Audit(node.trace)
         self.log: deque[Refusal] = deque()          # newest first
-        self._is_begun = False          # what is heard from now on is news
+        self._is_begun = False          # what is received from now on is news
         self._settle(DEFAULT)
 
     # ---- who there is ----

@@ -90,7 +90,7 @@ class Client:
             world.history.begin(op, world.now_us)
             self.waiting.append(op)
             if world.story is not None:
-                self._note(op, "asks")
+                self._note(op, "sends")
         delay_us = 20 + self.chance.wait(100)
         self._departure_us = max(self._departure_us + 1, world.now_us + delay_us)
         world.at(self._departure_us, self._arrive, (self.link, ops))
@@ -280,7 +280,7 @@ class Client:
         for op in waiting:
             world.history.abandon(op)
             if world.story is not None:
-                self._note(op, "will never hear of")
+                self._note(op, "will never get")
         self.idle()
 
 

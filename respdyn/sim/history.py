@@ -293,7 +293,7 @@ class History:
         return self._lines[source]
 
     def judge_items(self, op: Op) -> None:
-        """A client was given items, shown them, or told that there are none. Raises `Wrong`."""
+        """A client got items, was shown them, or there were none. Raises `Wrong`."""
         name, key = op.argv[0], op.argv[1]
         if name in (b"RPUSH", b"LPUSH"):
             return

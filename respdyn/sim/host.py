@@ -499,7 +499,7 @@ class Host:
         node = self.node
         assert node is not None
         if self.timeline.story is not None:
-            self.timeline.note(self.name, "is asked to stop")
+            self.timeline.note(self.name, "gets SIGTERM")
         node.stop()
         if not self._has_turn:
             self._want_turn(self.timeline.now_us)

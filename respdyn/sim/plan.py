@@ -16,7 +16,7 @@ FAULTS = (
     "power",        # its machine loses power: what was not synced is gone
     "wipe",         # it comes back with an empty disk
     "rot",          # it comes back, and part of what its disk held is damaged and left out
-    "stop",         # it is asked to stop, and started again
+    "stop",         # SIGTERM, and it is started again
     "pause",        # SIGSTOP, for longer than every time-out
     "stall",        # turns of hundreds of milliseconds
     "cut",          # no packets between two nodes, in one direction or both

@@ -1,14 +1,14 @@
-"""Lists: what may be in them, by what clients were told. Items are unique values.
+"""Lists: what may be in them, by the replies that clients got. Items are unique values.
 
 A *line* is a list that clients push to and pop from, or two: a source, and where LMOVE brings its
-items, in one direction. Asked of every look at it, and of the end:
+items, in one direction. Checked at every look at it, and at the end:
 
 *Lost?* An item whose push was acknowledged is shown, or a pop has given it, or one of the pops
-whose outcome nobody knows has taken it, each as many as it asked for. A move whose outcome is not
+whose outcome is unknown has taken it, each as many as it may. A move whose outcome is not
 known excuses nothing in the end: the item is in both lists or in one, never in none.
 
-*Given twice?* Not while nothing fails, and nothing of what was popped is shown again by whoever
-must have met the pop. In a cut, or where another node coordinates, two pops may give one item.
+*Given twice?* Not while nothing fails, and nothing of what was popped is shown again by a node
+that must have met the pop. In a cut, or where another node coordinates, two pops may give one item.
 
 What is lost is judged when all is over, for what took an item may be answered later than the look
 that misses it.
@@ -38,7 +38,7 @@ class Line:
         self.further = further              # where its items are moved to; b"": nowhere
         self._is_calm = is_calm             # nothing fails: every item is given once
         self._pushes: dict[bytes, Op] = {}
-        self._takes: list[Op] = []          # pops, moves and removals of all, asked for
+        self._takes: list[Op] = []          # pops, moves and removals of all, sent
         self._given: dict[tuple[bytes, bytes], list[Op]] = {}   # (key, item) -> who was given it
         self._looks: list[Look] = []
 

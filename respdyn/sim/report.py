@@ -1,6 +1,6 @@
 """What a reader is shown of a failing seed: its circumstances, its story, how to see it again.
 
-A run tells no story; only when it has failed is the same seed run once more with one. The story
+A run keeps no story; only when it has failed is the same seed run once more with one. The story
 keeps what was done to the world, what nodes reported of themselves, and what clients did with the
 key in question, one line per event.
 """
@@ -24,10 +24,10 @@ class Story:
         self._lines.append((f"{now_us / 1e6:11.6f}  {who:<4} {text}", (key,) if key else ()))
 
     def add_op(self, now_us: int, client: str, where: str, op: Op, verb: str) -> None:
-        """One line about a command; `verb` is asks, hears of, or will never hear of."""
+        """One line about a command; `verb` is sends, gets, or will never get."""
         text = f"{verb} {where}: {op}"
-        if verb == "hears of":
-            text = f"hears from {where}: {op} -> {_short(op)} ({OUTCOMES[op.outcome]})"
+        if verb == "gets":
+            text = f"gets from {where}: {op} -> {_short(op)} ({OUTCOMES[op.outcome]})"
         keys = tuple(part.key for part in op.all())
         self._lines.append((f"{now_us / 1e6:11.6f}  {client:<4} {text}", keys))
 

@@ -5,7 +5,7 @@ Where nodes stand in for others the promises of `history` hold at times only. Th
 *Once no node is down*, as all nodes see it, a read meets what was acknowledged before: on its own
 connection at once, and by way of others as soon as what was on its way between nodes has arrived.
 
-*While its node reaches all others*, whoever else is cut off from whom, a connection is not shown
+*While its node reaches all others*, whatever other nodes are cut off, a connection is not shown
 anything older than its own last acknowledged write.
 
 Older is what was acknowledged so long before that write began that no two clocks disagree about it.

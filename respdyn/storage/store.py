@@ -66,7 +66,7 @@ VERSION = 1
 BATCH = 1  # flat pairs; flags: SYNC
 LOAD = 2  # send everything
 COPY = 11  # make a copy of everything up to here; items: the directory
-HEALED = 15  # what was rotten has been written again
+HEALED = 15  # what was damaged has been written again
 # From it.
 OPENED = 3  # generation: how many pairs there are, roughly
 REFUSED = 4  # the directory cannot be used; items: the reason. The process ends

@@ -306,7 +306,7 @@ def _read_group(reader: _Reader, number: int) -> _Group:
                 raise _wrong()
             owned[id_] = consumer
     if len(owned) < len(pending):
-        raise _wrong()          # pending with nobody
+        raise _wrong()          # pending with no consumer
     whole = {id_: held._replace(consumer=owned[id_]) for id_, held in pending.items()}
     return _Group(name, last, read, whole, consumers)
 
@@ -344,7 +344,7 @@ def _made(
 # ---- between keys ----
 
 def pack(record: bytes, now_ms: int) -> bytes:
-    """A dump, and behind it what of its groups a dump does not tell: the late entries."""
+    """A dump, and behind it what of its groups a dump does not have: the late entries."""
     view = streams.view_of(record, now_ms)
     parts: list[bytes] = []
     for name in stream_groups.groups_of(view):

@@ -16,9 +16,9 @@ concurrent states with one beginning the rows unite, of a later beginning nothin
 earlier one; of two groups made concurrently what either lacks is given again. One that is set to an
 id that no entry has reached is given nothing up to that: the passed id.
 
-XACK covers what it sees of an entry that is pending; whoever is given an entry, or claims it,
-writes it anew. So an XACK beside an XCLAIM leaves it pending. That a pending entry was deleted is
-known by its dot: one that is not here, and that the context does not cover, is yet to come.
+XACK covers what it sees of an entry that is pending; a consumer that is given an entry, or claims
+it, writes it anew. So an XACK beside an XCLAIM leaves it pending. That a pending entry was deleted
+is known by its dot: one that is not here, and that the context does not cover, is yet to come.
 
 Source: Redis `t_stream.c`; decision 0058.
 """
@@ -74,7 +74,7 @@ class Pending(NamedTuple):
     consumer: bytes
     given_ms: int
     times: int
-    dot: bytes = _NO_DOT        # of the entry; zeros for one that nobody has
+    dot: bytes = _NO_DOT        # of the entry; zeros for one that is not there
 
 
 # ---- looking ----
@@ -234,7 +234,7 @@ def _late(view: View, order: StreamOrder, name: bytes, group: Group) -> set[byte
 # ---- what Redis counts ----
 
 def distance(view: View, whole: Whole, id_: bytes) -> int:
-    """How many entries were ever added up to an id; `UNKNOWN`, if that cannot be told."""
+    """How many entries were ever added up to an id; `UNKNOWN`, if that is not known."""
     if not whole.added:
         return 0
     size, first = count(view), first_id(view)
@@ -258,7 +258,7 @@ def has_gaps(view: View, whole: Whole, low: bytes) -> bool:
 
 
 def lag(view: View, whole: Whole, group: Group) -> int | None:
-    """How many entries are yet to be given; None if that cannot be told."""
+    """How many entries are yet to be given; None if that is not known."""
     if not whole.added:
         return 0
     if group.read != UNKNOWN and not has_gaps(view, whole, group.last):

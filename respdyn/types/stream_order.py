@@ -1,10 +1,10 @@
 """The entries of a big stream in the order of their ids, and its groups, kept beside its record.
 
 As the orders of lists and sorted sets (`list_order`, `score_order`): read once, then it follows the
-record, and changes no answer. That of a small record is made when it is asked for.
+record, and changes no answer. That of a small record is made when it is needed.
 
 Besides, it remembers of each group which entries are *late*: their ids are not above the last one
-that the group was given, but nobody was given them. They came from another coordinator.
+that the group was given, but no consumer was given them. They came from another coordinator.
 """
 
 from collections.abc import Iterator

@@ -128,7 +128,7 @@ def whole_of(view: View) -> Whole:
         return Whole(*[max(one[at] for one in found) for at in (1, 2, 3)])
     if not view.open():
         return NOTHING
-    order = order_of(view)      # of a stream that was deleted while somebody added to it
+    order = order_of(view)      # of a stream that was deleted while another client added to it
     last = order.last(1)
     return Whole(last[0][1:], ZERO_ID, order.count()) if last else NOTHING
 

@@ -46,8 +46,8 @@ LETTER: Final = VALUE[0]
 COUNT_LETTER: Final = counters.COUNT[0]
 REMARK_LETTER: Final = ord("x")
 
-# Forms of a record with one value that everybody has seen, without and with an expiry. The value of
-# the first begins at `LONE_VALUE`.
+# Forms of a record with one value that every replica has seen, without and with an expiry. The
+# value of the first begins at `LONE_VALUE`.
 LONE: Final = 5
 LONE_EXPIRING: Final = 7
 LONE_VALUE: Final = PLAIN_VALUE
@@ -133,7 +133,7 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
     """The SET that made `delta` once more, over all that is in `record`."""
     new = value(delta, 0)
-    assert new is not None, "conflict feedback is asked for SETs only"
+    assert new is not None, "conflict feedback is requested for SETs only"
     return assign(record, stamp, new, ends_at(delta) or 0)
 
 
@@ -150,7 +150,7 @@ def count(record: bytes, stamp: Stamp, amount: int, exists: bool) -> bytes:
 def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
     """EXPIRE, and PERSIST with 0: a delta with one remark on the winner; b"" if there is no value.
 
-    Where others may have dropped the value by the time that they hear of it, the whole new state.
+    Where others may have dropped the value by the time that this reaches them, the whole new state.
 
     A counter without a string has one on each of its runs.
 

@@ -1,4 +1,4 @@
-"""Values: what may be asked of a key whatever it holds: its kind, whether it is there, until when.
+"""Values: what any key can be queried for, whatever it holds: its kind, its existence, its expiry.
 
 `KINDS` lists, by the first byte of an element, which kind of value such elements make up, and its
 functions. Everything below `commands/` calls these, and so do the commands that take any key; only

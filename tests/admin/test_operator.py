@@ -113,14 +113,14 @@ def test_a_node_that_was_never_met_is_not_said_to_be_down_for_long() -> None:
     little.boot("A")
     little.run(3000)
     status = call(little, "A", "DYN.CLUSTER", "STATUS")
-    assert b"10.0.0.3:6379 was not met in the 3s since the start of the node asked" in b"".join(
+    assert b"10.0.0.3:6379 was not met in the 3s since the reporting node started" in b"".join(
         cast(list[bytes], status[b"problems"])
     )
 
 
 @pytest.mark.parametrize(("offsets", "named"), [
-    ([0, 5000, 5000], "10.0.0.1:6379 (the node asked) has a wrong clock, -5000 ms"),
-    ([0, 5000, 5100], "10.0.0.1:6379 (the node asked) has a wrong clock, -5000 ms"),
+    ([0, 5000, 5000], "10.0.0.1:6379 (the reporting node) has a wrong clock, -5000 ms"),
+    ([0, 5000, 5100], "10.0.0.1:6379 (the reporting node) has a wrong clock, -5000 ms"),
     ([0, 0, 5000], "10.0.0.3:6379 has a wrong clock, +5000 ms"),
 ])
 def test_the_clock_that_differs_from_most_is_named(offsets: list[int], named: str) -> None:
