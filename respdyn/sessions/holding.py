@@ -41,6 +41,7 @@ class Holding:
         self.is_on = False              # some node is congested, as far as is known here
         self.is_congested = False       # this one is, as announced to peers
         self.waiting: dict[Session, None] = {}
+        self.let_go: list[Session] = []             # in this turn, perhaps held in it as well
         self._ready = ready
         self._let_in: dict[Session, int] = {}       # bytes, since the last change
         self._congested: set[str] = set()           # peers, by their own word or by our judgement
@@ -98,6 +99,7 @@ class Holding:
         now_ms = node.now.now_ms
         store = self.store
         has_ended = False
+        self.let_go.clear()
         if store.bytes or store.is_behind:
             if node.store_failure:
                 has_ended = store.is_behind
@@ -134,4 +136,5 @@ class Holding:
             session.is_held = False
             session.backlog = deque((argv, now_ms) for argv, _ in session.backlog)
             self._ready.append(session)
+        self.let_go += self.waiting
         self.waiting.clear()

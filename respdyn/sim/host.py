@@ -362,7 +362,8 @@ class Host:
         for session in out.sessions:
             client = cast(Peer, session.tag)
             client.take_output(session, now_us)
-        for session in node.sessions.holding.waiting:
+        holding = node.sessions.holding
+        for session in (*holding.waiting, *holding.let_go):
             client = cast(Peer, session.tag)
             client.held_us = now_us
             timeline.count("clients held")
