@@ -7,11 +7,14 @@ them is stuck where nothing can stop it. To import all that they need takes half
 is done once, in the *nursery*, which then forks a *worker* each time one is wanted. There are two
 of them, one at work and a spare one that has made all ready: when the first dies no script waits.
 
+When the server ends, be it killed, the nursery ends and takes its workers along: one may be stuck
+where it does not see that nobody waits for it.
+
 Worker and server share a page: the number of the job at hand, written here, and the number of a job
 that must stop, written there. So the server knows who was at work when a worker died.
 
 Run as `python -m respdyn.server.script_worker CONTROL PAGE MEMORY`: two descriptors, and how many
-bytes Lua may hold.
+bytes Lua may hold. The process must lead a group of its own.
 """
 
 import mmap
@@ -58,9 +61,12 @@ def main(arguments: list[str]) -> None:
         control.sendall(b"%b %b\n" % (LACKS, str(wrong).replace("\n", " ").encode()))
         return
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 8, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(control, 8, 1)
+        except ConnectionResetError:        # the server ended before it had read everything
+            message = b""
         if not message:
-            return
+            os.killpg(0, signal.SIGKILL)
         dead = int.from_bytes(message)
         if dead:
             control.sendall(b"%b %d\n" % (ENDED_SO, os.waitpid(dead, 0)[1]))

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from respdyn.ports import ScriptHost
@@ -105,7 +106,7 @@ class ScriptProcess(ScriptHost):
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", "respdyn.server.script_worker",
              str(theirs.fileno()), str(self._page_file), str(self._memory)],
-            pass_fds=(theirs.fileno(), self._page_file), stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(), self._page_file), stdin=subprocess.DEVNULL, process_group=0,
         )
         theirs.close()
         ours.setblocking(False)
@@ -167,7 +168,8 @@ class ScriptProcess(ScriptHost):
             control.close()
         nursery, self._nursery = self._nursery, None
         if nursery is not None:
-            nursery.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(nursery.pid, signal.SIGKILL)      # and its workers, be they stuck
             nursery.wait()
 
     def _read_nursery(self) -> None:

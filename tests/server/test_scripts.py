@@ -57,6 +57,23 @@ def test_a_process_that_is_killed_is_followed_by_another() -> None:
 
 
 @pytest.mark.slow
+def test_nothing_of_a_node_that_is_killed_goes_on() -> None:
+    with node("--engine=memory") as (running, port):
+        Connection(port).call(*WITH, b"EVAL", b"return 1", b"0")
+        stuck = Connection(port)
+        stuck.talk(encode([*WITH, b"EVAL", HOSTILE["loop in C"][0], b"0"]), 0)
+        nurseries = _children(running.process.pid)
+        workers = [pid for nursery in nurseries for pid in _children(nursery)]
+        assert workers
+        while not any(_state(pid) == "R" for pid in workers):
+            pass
+        running.process.kill()
+        running.process.wait()
+        while any(_state(pid) not in {"", "Z"} for pid in (*nurseries, *workers)):
+            pass        # else the test never ends
+
+
+@pytest.mark.slow
 def test_without_lupa_a_script_is_answered_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "lupa.py").write_text("raise ImportError('there is none')")
     with node("--engine=memory", env={"PYTHONPATH": str(tmp_path)}) as (_, port):
@@ -80,6 +97,14 @@ def test_a_script_is_killed_wherever_it_is_stuck_and_the_next_one_runs() -> None
             killed = client.talk(b"")
             assert killed.startswith(b"-ERR Script killed by user with SCRIPT KILL."), killed
             assert other.call(b"EVAL", b"return 2", b"0") == b":2\r\n"
+
+
+def _state(pid: int) -> str:
+    """R, S, Z and so on; "" if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return ""
 
 
 def _children(pid: int) -> list[int]:
