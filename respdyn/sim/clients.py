@@ -190,10 +190,10 @@ class Client:
                 operations.answer(op, reply)
             except Unexpected as wrong:
                 if world.story is not None:
-                    self._note(op, "hears of")
+                    self._note(op, "gets")
                 raise Wrong(f"{self.name}: {wrong}", op.key) from None
             if world.story is not None:
-                self._note(op, "hears of")
+                self._note(op, "gets")
             self._check_deadline(op)
             self._check_refusal(op)
             if op.kind == "flush":      # what stands behind it begins only now
