@@ -89,6 +89,7 @@ class Little:
         # Why connections were broken off by who was sent something; None: that fails the test.
         self.refused: list[str] | None = None
         self.waiting: list[tuple[int, int, list[bytes]]] = []
+        self.unread: list[Client] = []      # clients of which not all was read
         self._open: dict[tuple[int, int], hiredis.Reader] = {}
         self.tap: Callable[[int, int, list[bytes]], None] | None = None
         every = tuple(f"10.0.0.{i + 1}:16379" for i in range(count))
@@ -147,6 +148,10 @@ class Little:
         running = [(i, m) for i, m in enumerate(self.machines) if m.is_running]
         for _, machine in running:
             machine.node.advance(self.now_ms, self.wall_ms)
+        unread, self.unread = self.unread, []
+        for client in unread:
+            if any(machine.node is client.node for _, machine in running):
+                client.offer(b"")
         for index, machine in running:
             self._connect(index, machine)
         held, self.waiting = self.waiting, []
@@ -295,8 +300,10 @@ class Client:
         self.offer(bulks(argv))
 
     def offer(self, data: bytes) -> None:
-        """Bytes that the client sends: all whole commands in them are run."""
+        """Bytes that the client sends: whole commands in them are run, now or in later steps."""
         offer(self.node, self.session, self._requests, data)
+        if self._requests.has_input() and not self.session.closing:
+            self._little.unread.append(self)
 
     def receive(self, limit_ms: int = 5000) -> object:
         """The next reply; an error is its text."""
@@ -306,7 +313,6 @@ class Client:
             if reply is not False:
                 return reply
             self._little.step()
-            self.offer(b"")     # what was left unread
         raise AssertionError("no reply")
 
     def __call__(self, *words: object) -> object:

@@ -89,7 +89,7 @@ def parse(argv: Argv) -> Reading:
             timeout_ms = _timeout(argv[at])
         elif option == b"COUNT" and left:
             at += 1
-            count = max(parse_integer(argv[at]), 0)
+            count = _count(argv[at])
         elif option == b"STREAMS" and left:
             behind = at + 1
             if left % 2:
@@ -168,7 +168,12 @@ def xread_one(argv: Argv, view: View, resp3: bool) -> bytes:
     id_ = parse_strict_id(argv[2])
     if not streams.count(view) or streams.last_id(view) <= id_:
         return null_array(resp3)
-    return several(view, order_of(view).behind(id_), int(argv[3]))
+    return several(view, order_of(view).behind(id_), _count(argv[3]))
+
+
+def _count(argument: bytes) -> int:
+    """COUNT: so many entries at most; 0 for all, and so is less."""
+    return max(parse_integer(argument), 0)
 
 
 def _is(argument: bytes, sign: bytes) -> bool:
@@ -233,7 +238,7 @@ def xcheck(argv: Argv, view: View, resp3: bool) -> bytes:
 
 def xreadgroup_one(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     """DYN.XREADGROUP: entries of one stream for a consumer; null if there are no new ones."""
-    name, id_, consumer, count = argv[2], argv[3], argv[4], int(argv[5])
+    name, id_, consumer, count = argv[2], argv[3], argv[4], _count(argv[5])
     group = _waited_for(argv, draft) if argv[6] == b"WAITED" else _group(argv, draft)
     if not _is(id_, _NEW):
         return _history(draft, argv, parse_strict_id(id_), resp3)
@@ -269,7 +274,7 @@ def _waited_for(argv: Argv, draft: Draft) -> Group:
 
 def _history(draft: Draft, argv: Argv, id_: bytes, resp3: bool) -> bytes:
     """What is pending with a consumer behind an id, given once more."""
-    name, consumer, count = argv[2], argv[4], int(argv[5])
+    name, consumer, count = argv[2], argv[4], _count(argv[5])
     found: list[bytes] = []
     again: list[tuple[bytes, Pending]] = []
     low = streams.above(id_)

@@ -63,7 +63,7 @@ STATES = {
         Context({A: (3, 5), B: (0, 2)}),
     ),
     "v1-every-kind": DottedMap(
-        {kind + b"name": {(A, 4 + at): clocked(b"v-----------------")}
+        {kind + b"name": {(A, 4 + at): clocked(b"v".ljust(40 if kind in b"gp" else 18, b"-"))}
          for at, kind in enumerate(bytes([letter]) for letter in b"efglmptuz")},
         Context({A: (3, 13)}),
     ),
