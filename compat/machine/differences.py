@@ -225,7 +225,7 @@ def _of_one_kind(argv: Words, mine: bytes, theirs: bytes) -> bool:
     return any({mine, theirs} <= names for names in _ENCODINGS)
 
 
-def unacknowledged(argv: Words) -> set[bytes]:
+def events_left_out(argv: Words) -> set[bytes]:
     """Events that one of the two does not tell of this command."""
     name = argv[0].lower()
     events = set()

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from compat import servers
 from compat.machine.cast import HUNG_UP, Cast
-from compat.machine.differences import unheard
+from compat.machine.differences import events_left_out
 from compat.machine.machine import Differs, Story, in_rounds, readable
 from compat.machine.scenes import CAST, LONGEST, Scene, scene_strategy
 from compat.machine.wire import members
@@ -65,7 +65,7 @@ class Stage:
         theirs = self._theirs.receive()
         mine = self._mine.receive([len(one) for one in theirs], PATIENCE_S)
         # A transaction runs later what was said before.
-        left_out = set().union(*(unheard(words[1:]) for words in told))
+        left_out = set().union(*(events_left_out(words[1:]) for words in told))
         for who, (heard, other) in enumerate(zip(mine, theirs, strict=True)):
             if not alike(told[-1][1:], _heard(heard, left_out), _heard(other, left_out)):
                 raise Differs(_tell_of(scene, told, who, heard, other))
