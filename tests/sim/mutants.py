@@ -494,7 +494,7 @@ MUTANTS = (
     Bug(AcknowledgesWhatItDropped, SMALL | {"r": 1, "w": 3}),
     Bug(ReadsItselfOnly, DELETING | {
         "faults": ("isolate", "reset"), "keys": keys(8, "delete"),
-    }, first=6),
+    }, first=17),
     Bug(IgnoresDeadlines, CUTS | {
         "request_timeout_ms": 300, "failure_timeout_ms": 1_500, "heartbeat_ms": 500,
     }),
