@@ -70,13 +70,13 @@ class Clients:
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
     def stop(self) -> None:
-        """Close all connections, each when its replies are written."""
+        """Close all connections, each when what came from it is answered."""
         self.is_accepting = False
         if self._sweeper is not None:
             self._sweeper.cancel()
         self.handshakes.close()
         for client in list(self.connections):
-            client.close()
+            client.end()
 
     def abort(self) -> None:
         """Close what did not close in time."""
@@ -320,6 +320,16 @@ class Client(asyncio.Protocol):
             0 if reader is None else reader.buffered,
             0 if transport is None else transport.get_write_buffer_size(),
         )
+
+    def end(self) -> None:
+        """Close when all commands that came are answered; read no more."""
+        session = self._session
+        if session is None or session.blocked or not self._has_more:
+            self.close()
+            return
+        self._stop_reading()
+        self._clients.linger(self)
+        self._has_ended = True      # what is left is begun when there is room (`flush`)
 
     def close(self) -> None:
         """Close when everything that is pending has been written, or after a while."""
