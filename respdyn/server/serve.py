@@ -59,6 +59,8 @@ POLL_S: Final = 0.005
 PROGRESS_S: Final = 2.0
 SAMPLE_S: Final = 1.0
 FIRST_BATCH_S: Final = 30.0
+# The process of scripts costs a second of a processor: not while a node starts, unless one is run.
+SCRIPTS_S: Final = 1.0
 IDLE_S: Final = 2.5             # for pending requests, when stopping
 HAND_OVER_S: Final = 3.0        # for peers to coordinate in this node's place; mostly much less
 FLUSH_S: Final = 30.0
@@ -215,7 +217,6 @@ class Server:
                 loop.add_signal_handler(number, self._signalled, number)
             loop.add_signal_handler(signal.SIGHUP, self._reload)
             await self._start_node()
-            self._scripts.start()
             await self._listeners.open(sockets)
         except (StartError, StoreError, ConfigError) as wrong:
             self._stop_store()
@@ -225,6 +226,7 @@ class Server:
         if "peer-port" in sockets:
             self._peers.start()
         await self._until_ready(sockets)
+        self._loop.call_later(SCRIPTS_S, self._scripts.start)
         await self._stopping.wait()
         if self._status == OK:
             await self._stop()
