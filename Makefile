@@ -33,7 +33,6 @@ run: .venv/installed  ## a three-node cluster in the foreground (PORT=6379 DATA=
 	@programs=$$($(TREE) start) && exec $$programs/respdyn cluster --nodes 3 --port $(PORT) --data-dir $(DATA)
 
 test: lint type  ## all tests, as CI runs them (TESTS="tests/ring -k zone" for some)
-	@$(if $(TESTS),,$(TREE) start >/dev/null)
 	@$(BIN)/python -m $(if $(TESTS),pytest $(TESTS),tests.whole)
 
 fmt: .venv/installed-test  ## sort imports and mend what can be mended without thinking
