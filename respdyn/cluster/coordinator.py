@@ -370,6 +370,7 @@ class Coordinator(Reads):
             self.counters.timeouts += len(read_round.ops)
             self.latencies.whom = silent(self.plan_for(read_round.ops[0].locator))
             read_round.fail()
+        self._expire_matched()
 
     def next_deadline(self) -> int:
         """When `expire` has work at the earliest."""
@@ -377,7 +378,7 @@ class Coordinator(Reads):
         while retries and retries[0].is_done:
             retries.popleft()
         retry_ms = retries[0].retry_ms if retries else NEVER
-        first_ms = min(self._writes.first_ms, self._reads.first_ms)
+        first_ms = min(min(self._writes.first_ms, self._reads.first_ms), self._matched.first_ms)
         return min(min(first_ms, retry_ms), self.sent_on.next_deadline())
 
     def seal(self) -> None:

@@ -46,6 +46,17 @@ def _no_match(peers: list[str], locator: Locator, done: Callable[[bool], None]) 
     done(False)
 
 
+class MatchedRead:
+    """A read that waits until copies are equal, for as long as its round might have taken."""
+
+    __slots__ = ("deadline_ms", "is_done", "reader")
+
+    def __init__(self, reader: Reader, deadline_ms: int) -> None:
+        self.reader = reader
+        self.deadline_ms = deadline_ms
+        self.is_done = False
+
+
 class Reads:
     """The reads that this node drives; `Coordinator` gets their answers."""
 
@@ -67,6 +78,7 @@ class Reads:
         self._link_to, self.send_cleared = link_to, send_cleared
         self._touched: list[ReplicaSet] = []             # with open rounds
         self._reads: Deadlines[ReadRound] = Deadlines()
+        self._matched: Deadlines[MatchedRead] = Deadlines()
         self._retries: deque[ReadRound] = deque()
 
     def read(
@@ -190,22 +202,37 @@ class Reads:
             if op.answers is None:
                 op.reader.agree()
             elif op.big:
-                self._match(op)
+                self._match(op, read_round.deadline_ms)
             else:
                 self._reconcile(op, read_round.requested)
                 op.reader.differ(op.joined)
 
-    def _match(self, op: ReadOp) -> None:
-        """Make big copies equal in pieces, those of all who hold another, then answer from ours."""
-        self.counters.big_reads_matched += 1
+    def _match(self, op: ReadOp, deadline_ms: int) -> None:
+        """Make big copies equal in pieces, those of all who hold another, then answer from ours.
 
-        def matched(is_same: bool) -> None:
+        It goes on when the reader's time is over: the next one may find them equal.
+        """
+        self.counters.big_reads_matched += 1
+        matched = MatchedRead(op.reader, deadline_ms)
+        self._matched.add(matched, deadline_ms - self._now.now_ms)
+
+        def ended(is_same: bool) -> None:
+            if matched.is_done:
+                return
+            matched.is_done = True
             if is_same:
                 op.reader.differ(self._replica.get(op.locator))
             else:
                 op.reader.fail(NOT_MATCHED)
 
-        self.match(op.big, op.locator, matched)
+        self.match(op.big, op.locator, ended)
+
+    def _expire_matched(self) -> None:
+        """Copies that could not be made equal in time."""
+        for matched in self._matched.expired(self._now.now_ms):
+            matched.is_done = True
+            self.counters.timeouts += 1
+            matched.reader.fail(NOT_MATCHED)
 
     def _reconcile(self, op: ReadOp, requested: list[str]) -> None:
         """Join here what the others held, and send the join to those that were behind.

@@ -243,9 +243,8 @@ class Client:
         host = self.host
         assert host is not None
         timeout_ms = op.timeout_ms or self.world.plan.request_timeout_ms
-        if op.kind == "flush" or op.argv[0] == b"XREADGROUP":
-            # Two requests: what there is, then to forget that; whether it may begin, then to give.
-            timeout_ms *= 2
+        if op.kind == "flush":
+            timeout_ms *= 2         # two requests: what there is, then to forget that
         limit_us = timeout_ms * 1_010 + _SLACK_US + 3 * host.turn_us
         # A node that has just started lets clients wait until it has met the others; what waited
         # for a disk that is behind has its time from then on.

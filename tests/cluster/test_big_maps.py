@@ -267,6 +267,37 @@ def test_a_reader_gets_what_another_owner_has():
     assert a("SISMEMBER", key, "new") == 1 and a("SISMEMBER", key, 5) == 0
 
 
+@pytest.mark.parametrize("words", [("SCARD",), ("SPOP", 2)])
+def test_what_waits_for_equal_copies_has_one_deadline(words):
+    """Though each question of the comparison is answered within a time-out of its own."""
+    little = Little(3, exchange_interval_ms=0).ready()
+    key = little.key_of("A", "s")
+    a, b = little.client("A"), little.client("B")
+    fill(b, key)
+    little.until(lambda: is_alike(little, key))
+    little.cut("A", "B")
+    little.cut("A", "C")
+    little.run(3000)
+    for at in range(10):
+        assert b("SADD", key, f"new {at}") == 1
+    little.heal()
+    little.run(2000)
+    a.send(words[0], key, *words[1:])
+    little.until(lambda: little["A"].counters.big_reads_matched == 1)
+    began_ms = little.now_ms
+    little.holds = {(1, 0), (2, 0)}
+    little.run(1500)
+    little.holds = set()
+    little.run(2)
+    little.holds = {(1, 0), (2, 0)}
+    reply = a.receive()
+    assert "could not be made equal" in str(reply), reply
+    assert little.now_ms - began_ms <= little["A"].settings.request_timeout_ms
+    little.holds = set()
+    little.run(200)
+    assert a("SCARD", key) == MANY + 10
+
+
 def nodes_there():
     return sum(type(one) is Node for one in gc.get_objects())
 
