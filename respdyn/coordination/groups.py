@@ -27,7 +27,7 @@ Source: SEMANTICS 7.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, cast
 
 import msgspec
@@ -279,14 +279,15 @@ class GroupExecution:
         while self._taken < len(locators):
             name = locators[self._taken]
             if name in busy:
-                turn = QueuedGroup(
-                    self._turn_has_come, Continuation(self._overdue), self._deadline_ms
-                )
-                self._dispatcher.lines.line_up(name, [turn])
+                self._dispatcher.lines.line_up(name, [self._turn()])
                 return
             busy[name] = deque()
             self._taken += 1
         self._read()
+
+    def _turn(self) -> QueuedGroup:
+        """Its place in the line of a key."""
+        return QueuedGroup(self._turn_has_come, Continuation(self._overdue), self._deadline_ms)
 
     def _turn_has_come(self) -> None:
         self._taken += 1
@@ -297,16 +298,18 @@ class GroupExecution:
 
     def _read(self) -> None:
         """Read a quorum for what is not written blindly."""
-        plans = self._node.plans
-        kept_for = self._groups.coordinator.keepers.by_partition
-        if not self._reads or (self._r <= 1 and not (
-            kept_for and any(plans[slot_of_locator(name)].partition in kept_for
-                             for name in self._reads)
-        )):
+        if not self._must_read(self._reads):
             self._run()
             return
         self._missing = len(self._reads)
         self._node.slices.start(self._read_all())
+
+    def _must_read(self, names: Collection[Locator]) -> bool:
+        """Whether what is here does not suffice."""
+        plans, kept_for = self._node.plans, self._groups.coordinator.keepers.by_partition
+        return bool(names) and (self._r > 1 or (bool(kept_for) and any(
+            plans[slot_of_locator(name)].partition in kept_for for name in names
+        )))
 
     def _read_all(self) -> Job:
         plans = self._node.plans

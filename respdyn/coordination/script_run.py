@@ -12,7 +12,11 @@ of such a change could lie below the context that it claims, and would vanish. S
 compared, and where one has changed the script is run again, which is no second run: nothing of the
 first was written.
 
-Source: decisions 0056 and 0057.
+Those in line for the same keys go along as a chain (`script_keys`, `scripting/job`): what all of
+them have written is joined and shipped once, and then all are answered. Where one of them is not to
+be, nothing of the chain is written, and the others run once more without it.
+
+Source: decisions 0056, 0057 and 0060.
 """
 
 from __future__ import annotations
@@ -20,9 +24,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
-from respdyn.causal.parts import flat
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
 from respdyn.coordination.calls import Continuation, QueuedGroup, Updating
@@ -30,8 +33,8 @@ from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import Outcome as GroupOutcome
 from respdyn.coordination.groups import GroupReplyPlace, Groups
 from respdyn.coordination.holds import ship
-from respdyn.coordination.may_write import NO_LEASE, why_not_write
-from respdyn.coordination.script_keys import ScriptKeys
+from respdyn.coordination.may_write import NO_LEASE
+from respdyn.coordination.script_keys import CHAIN_BYTES, CHAIN_MOST, ScriptKeys
 from respdyn.coordination.script_messages import ScriptCall
 from respdyn.coordination.scripts import DOTS, RanFor, Script, Scripts
 from respdyn.ports import random_bits
@@ -46,7 +49,6 @@ from respdyn.scripting.job import (
     TWICE,
     WANTS,
     Block,
-    Change,
     Given,
     Job,
     More,
@@ -71,13 +73,6 @@ _BROKEN: Final = "ERR the script asked for a command where it cannot wait for it
 AskNode = Callable[[list[bytes], int, bool, Callable[[bytes], None]], None]
 
 
-class _Lent(NamedTuple):
-    """What a job was given of a key."""
-
-    record: bytes
-    floor: int
-
-
 class ScriptExecution(ScriptKeys):
     """One script at its coordinator."""
 
@@ -91,10 +86,11 @@ class ScriptExecution(ScriptKeys):
         self._seed = random_bits(groups.node.random, 64)
         self._replies = [None]
         self._number = 0
-        self._given: dict[Locator, _Lent] = {}
         self._waits: list[Locator] = []     # those that are taken here for the suspended job
         self._lent: list[Locator] = []      # and those that others are to lend for it
-        self._outcome: Outcome | None = None
+        self._ran: list[tuple[ScriptExecution, Outcome]] = []     # in one chain, itself first
+        self._behind: list[ScriptExecution] = []    # those of its chain that are under way
+        self._first: ScriptExecution | None = None  # the chain that it is in, if it is not its own
         self._has_flushed = False
         self._is_killed = False
         self.is_function = bool(call.function)
@@ -133,51 +129,84 @@ class ScriptExecution(ScriptKeys):
             self._end(NO_LEASE)
             return
         self._node.counters.scripts_begun_again += self._runs > 1
-        call, now = self._call, self._now
-        self._number = self._scripts.number()
         self._given.clear()
+        job = self._job([*map(self._give, self._locators), *self._borrowing.records.values()])
+        self._join(job)
+        self._scripts.begin(job)
+
+    def _job(self, records: list[Given]) -> Job:
+        """What the process is given."""
+        call = self._call
+        self._number = self._scripts.number()
         job = Job(
-            self._number, call.sha, call.keys, call.args, call.db, call.resp3, now.wall_ms,
-            self._seed,
-            [*map(self._give, self._locators), *self._borrowing.records.values()],
-            self._block(), function=call.function,
+            self._number, call.sha, call.keys, call.args, call.db, call.resp3, self._now.wall_ms,
+            self._seed, records, self._block(), function=call.function,
             refusal=self._why_not_write(), reads_only=call.reads_only,
             is_full=self._node.memory_is_full and not call.takes_room,
             reports_events=self._dispatcher.keyspace_events is not None,
             reports_words=self._scripts.reports_words(), user=call.user,
         )
-        self._scripts.begin(job, self._script.body, self, self._deadline_ms)
+        self._scripts.prepare(job, self._script.body, self, self._deadline_ms)
+        return job
 
-    def _give(self, name: Locator) -> Given:
-        record = self._groups.replica.get(name)
-        identity = self._node.identity
-        plan = self._node.plans[slot_of_locator(name)]
-        floor = identity.floors.get(plan.partition, identity.floor)
-        self._given[name] = _Lent(record, floor)
-        return Given(name, flat(record), floor, place=plan.place_of(identity.node_id))
+    def _join(self, job: Job) -> None:
+        """Those in line for the same keys run behind it."""
+        assert not self._behind
+        size = 0
+        while len(self._behind) < CHAIN_MOST and size < CHAIN_BYTES:
+            one = self._next_behind()
+            if one is None:
+                return
+            assert isinstance(one, ScriptExecution)
+            size += sum(map(len, one._call.args))
+            one._first = self
+            self._behind.append(one)
+            job.rest.append(one._job([]))
 
-    def _why_not_write(self) -> str:
-        """The refusal that the first write of the script is to get."""
-        if self._call.reads_only:
-            return ""
-        for name in self._locators:
-            plan = self._node.plans[slot_of_locator(name)]
-            refusal = why_not_write(self._node, plan, self._w, self._is_sloppy, 1)
-            if refusal:
-                return refusal
-        return self._borrowing.refusal
+    def _can_follow(self, first: ScriptKeys) -> bool:
+        return self._script.is_quick and self._can_mint() and super()._can_follow(first)
 
     # ---- outcomes ----
 
     def receive(self, outcome: Outcome) -> None:
         """What became of the job, or what it wants."""
-        if self._is_over:
+        if self._is_over or outcome.number != self._number:
             return
+        self._split(len(outcome.rest), True)
         if outcome.kind in (WANTS, AGAIN):
+            self._script.is_quick = False
             self._wants(outcome)
-            return
-        self._scripts.done(self._number)
+        elif outcome.kind in (ENDED, FAILED):
+            self._finish(outcome)
+        else:
+            self._stopped(outcome)
+
+    def _split(self, ran: int, has_ended: bool) -> None:
+        """Only so many of those behind it were run: the others go back into the line."""
+        rest = self._behind[ran:]
+        del self._behind[ran:]
+        for one in rest:
+            one._first = None
+            one._forget_job(has_ended)
+        self._put_back(list(rest))
+
+    def _forget_job(self, has_ended: bool) -> None:
+        """The process has ended it, or need not go on with it."""
+        if self._number and has_ended:
+            self._scripts.done(self._number)
+        elif self._number:
+            self._scripts.drop(self._number)
         self._number = 0
+
+    def _without(self, one: ScriptExecution) -> None:
+        """One of the chain is not to be: what the others have done may rest on it."""
+        if one in self._behind:
+            self._abandon()
+            self._run()
+
+    def _stopped(self, outcome: Outcome) -> None:
+        """It was not let run to its end: nothing of it was written."""
+        self._forget_job(True)
         if outcome.kind == TWICE:
             self._node.counters.counters_used_twice += 1
             self._groups.replica.used_twice()
@@ -188,28 +217,36 @@ class ScriptExecution(ScriptKeys):
         elif outcome.kind == STOPPED:
             self._node.counters.scripts_stopped += 1
             self._end([self._killed() + outcome.reply[1:]] if self._is_killed else _TOO_LONG)
-        elif outcome.kind in (ENDED, FAILED):
-            self._finish(outcome)
 
     def put_off(self, deadline_ms: int) -> None:
         """It has waited for the process to start: it has until then."""
         self._deadline_ms = max(self._deadline_ms, deadline_ms)
 
-    def begin_again(self) -> None:
-        """The process has lost it, or a record has changed: nothing of it was written."""
-        self._number = 0
-        if not self._is_over:
-            self._run()
+    def begin_again(self, number: int) -> None:
+        """The process has lost it: nothing of it was written."""
+        if number == self._number and self._first is None:
+            self._run_again()
 
-    def fail(self, text: str) -> None:
+    def _run_again(self) -> None:
+        """Of what the process has done nothing holds, for none of the chain."""
+        self._forget_job(True)
+        self._split(0, True)
+        self._run()
+
+    def fail(self, text: str, number: int) -> None:
         """It will not be done: it has killed the process, or took too long."""
+        if number != self._number:
+            return
         self._number = 0
         self._node.counters.scripts_stopped += 1
+        first = self._first
         if self._is_killed and not self._is_over:
             sha = (self._call.function or self._call.sha).encode("latin-1")
             self._end([b"%b script: %b\r\n" % (self._killed(), sha)])
         elif not self._is_over:
             self._end(text or _TOO_LONG)
+        if first is not None:
+            first._without(self)
 
     def _killed(self) -> bytes:
         return _FUNCTION_KILLED if self.is_function else _KILLED
@@ -217,8 +254,7 @@ class ScriptExecution(ScriptKeys):
     def _wants(self, outcome: Outcome) -> None:
         """Fetch what a script needs while it runs."""
         if outcome.kind == AGAIN:
-            self._scripts.done(self._number)
-            self._number = 0
+            self._forget_job(True)
         if outcome.command:
             self._ask(outcome)
         elif outcome.dots:
@@ -263,10 +299,9 @@ class ScriptExecution(ScriptKeys):
         return self._scripts.block(self._script, self._dots)
 
     def _abandon(self) -> None:
-        """The process need not go on with it."""
-        if self._number:
-            self._scripts.drop(self._number)
-            self._number = 0
+        """The process need not go on with it, nor with those behind it."""
+        self._forget_job(False)
+        self._split(0, False)
 
     def _end(self, outcome: GroupOutcome) -> None:
         if not self._is_over:
@@ -346,10 +381,7 @@ class ScriptExecution(ScriptKeys):
     def _read_more(self, number: int) -> None:
         plans = self._node.plans
         names = list(self._waits)
-        kept_for = self._groups.coordinator.keepers.by_partition
-        if not names or (self._r <= 1 and not (kept_for and any(
-            plans[slot_of_locator(name)].partition in kept_for for name in names
-        ))):
+        if not self._must_read(names):
             self._one_wait_less(number)
             return
         self._missing = len(names)
@@ -385,20 +417,18 @@ class ScriptExecution(ScriptKeys):
     def _finish(self, outcome: Outcome) -> None:
         """Write what it has written, all in this turn; or begin it again."""
         changes = outcome.changes
-        if changes and not self._is_as_given(changes):
-            self._run()
-            return
         refusal = self._why_not_write() if changes else ""
+        if changes and (
+            not self._is_as_given(changes) or (refusal and outcome.rest)    # not for all of them
+        ):
+            self._run_again()
+            return
+        self._forget_job(True)
         if refusal:
             self._end(refusal)
             return
-        if changes and self._dots > DOTS:       # the next run is given as many
-            self._script.dots = max(self._script.dots, self._dots)
-        self._outcome = outcome
-        events = self._dispatcher.keyspace_events
-        if events is not None:
-            for name, kind, event in outcome.misses:
-                events.happened(name, [(kind, event)])
+        self._have_run(outcome)
+        deadline_ms = max(one._deadline_ms for one, _ in self._ran)
         own = [change for change in changes if change.locator in self._given]
         lent = [change for change in changes if change.locator not in self._given]
         lenders = self._borrowing.lenders(lent)
@@ -409,28 +439,30 @@ class ScriptExecution(ScriptKeys):
         ]
         self._borrowing.commit(lent, places[len(own) :])
         for change, place in zip(own, places, strict=False):
-            ship(
-                self._groups, change, place, self._w, self._is_sloppy, self._deadline_ms,
-            )
+            ship(self._groups, change, place, self._w, self._is_sloppy, deadline_ms)
         self.release()
         self.fill(0, outcome.reply)
 
-    def _is_as_given(self, changes: list[Change]) -> bool:
-        """Whether the records are those that the script has seen, and the dots still ours."""
-        identity, replica = self._node.identity, self._groups.replica
-        for change in changes:
-            lent = self._given.get(change.locator)
-            if lent is None:        # the node that lent it checks itself
-                if change.locator not in self._borrowing.records:
-                    return False
-                continue
-            plan = self._node.plans[slot_of_locator(change.locator)]
-            if (
-                not plan.is_owner or replica.get(change.locator) != lent.record
-                or identity.floors.get(plan.partition, identity.floor) != lent.floor
-            ):
-                return False
-        return True
+    def _have_run(self, outcome: Outcome) -> None:
+        """It and those behind it: whatever they have done holds from now on."""
+        behind, self._behind = self._behind, []
+        pairs = list(zip([self, *behind], [outcome, *outcome.rest], strict=True))
+        events = self._dispatcher.keyspace_events
+        for one, its in pairs:
+            if one is not self:
+                one._first = None
+                if its.kind not in (ENDED, FAILED):
+                    one._stopped(its)
+                    continue
+                one._forget_job(True)
+            script = one._script
+            script.is_quick = not its.is_long
+            if outcome.changes and one._dots > DOTS:    # the next run is given as many
+                script.dots = max(script.dots, one._dots)
+            if events is not None:
+                for name, kind, event in its.misses:
+                    events.happened(name, [(kind, event)])
+            self._ran.append((one, its))
 
     def fill(self, index: int, reply: bytes) -> None:
         """The script's reply, or what became of one of its writes; only the first counts."""
@@ -445,8 +477,7 @@ class ScriptExecution(ScriptKeys):
         wrong = next(
             (one for one in self._replies[1:] if one is not None and one[:1] == b"-"), None
         )
-        reply = wrong or self._replies[0]
-        assert reply is not None and self._outcome is not None
-        self._node.counters.scripts_run += 1
-        self._scripts.noted(self._outcome)
-        self._end([reply])
+        for one, its in self._ran:
+            self._node.counters.scripts_run += 1
+            self._scripts.noted(its)
+            one._end([wrong or its.reply])

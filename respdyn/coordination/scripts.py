@@ -82,17 +82,17 @@ class Running(Protocol):
     def put_off(self, deadline_ms: int) -> None:
         """It has waited for the process to start: it has until then."""
 
-    def begin_again(self) -> None:
-        """The process has lost it."""
+    def begin_again(self, number: int) -> None:
+        """The process has lost it. The number is that of the job."""
 
-    def fail(self, text: str) -> None:
+    def fail(self, text: str, number: int) -> None:
         """It will not be done."""
 
 
 class Script:
     """A text that this node knows."""
 
-    __slots__ = ("body", "clock", "dots", "flags", "is_loaded")
+    __slots__ = ("body", "clock", "dots", "flags", "is_loaded", "is_quick")
 
     def __init__(self, body: bytes, is_loaded: bool, clock: int) -> None:
         self.body = body
@@ -100,6 +100,7 @@ class Script:
         self.is_loaded = is_loaded      # by SCRIPT LOAD, here or elsewhere: it is kept
         self.clock = clock
         self.dots = DOTS                # that a run of it is given
+        self.is_quick = True            # its last run has neither taken long nor waited
 
 
 def _flags_of(body: bytes) -> frozenset[str] | None:
@@ -224,6 +225,9 @@ class Scripts:
         return shown._replace(ms=self._node.now.now_ms - shown.ms)
 
     def _oldest(self) -> Running | None:
+        at_hand = self._running.get(self.host.at_hand())
+        if at_hand is not None and at_hand.shown() is not None:
+            return at_hand              # of a chain, it may not be the first
         return next((one for one in self._running.values() if one.shown() is not None), None)
 
     def count(self) -> tuple[int, int]:
@@ -261,14 +265,17 @@ class Scripts:
         self._deadlines[number] = deadline_ms - min(STOP_MS, max(0, deadline_ms - now_ms) // 2)
         self._began[number] = now_ms
 
-    def begin(self, job: Job, body: bytes, running: Running, deadline_ms: int) -> None:
-        """Hand over a job."""
+    def prepare(self, job: Job, body: bytes, running: Running, deadline_ms: int) -> None:
+        """A job that is handed over now, by itself or behind another."""
         if job.sha in self._has:
             job.body = None
         else:
             job.body = body
             self._has.add(job.sha)
         self._given(job.number, running, deadline_ms)
+
+    def begin(self, job: Job) -> None:
+        """Hand over a job that is prepared, as are those behind it."""
         self._batch.jobs.append(job)
 
     def go_on(self, more: More) -> None:
@@ -279,7 +286,7 @@ class Scripts:
         """Have a text compiled, to see whether it can be."""
         refusal = self.refusal()
         if refusal:
-            running.fail(refusal)
+            running.fail(refusal, 0)
             return
         number = self.number()
         self._given(number, running, deadline_ms)
@@ -314,7 +321,7 @@ class Scripts:
             else:
                 self._has.clear()
                 self.done(outcome.number)
-                running.begin_again()
+                running.begin_again(outcome.number)
 
     def done(self, number: int) -> None:
         """A job is no longer in the process."""
@@ -337,13 +344,14 @@ class Scripts:
         self._has.clear()
         self._batch = Batch([], [], [], [])
         refusal = self.host.refusal()
+        blamed = running.pop(number, None)
+        if blamed is not None:
+            blamed.fail(refusal or ("" if is_stopped else _DIED.format(reason)), number)
         for one, owner in running.items():
             if refusal:
-                owner.fail(refusal)
-            elif one == number:
-                owner.fail("" if is_stopped else _DIED.format(reason))
+                owner.fail(refusal, one)
             else:
-                owner.begin_again()
+                owner.begin_again(one)
 
     # ---- time and the turn ----
 
@@ -370,7 +378,7 @@ class Scripts:
             if number in self._stopped:
                 running = self._running[number]
                 self.drop(number)
-                running.fail("")
+                running.fail("", number)
                 continue
             self._stopped.add(number)       # once more, a little later
             self._deadlines[number] = now_ms + STOP_MS
@@ -415,13 +423,13 @@ class CompileWaiter:
         self._scripts.done(outcome.number)
         self._done(outcome)
 
-    def begin_again(self) -> None:
+    def begin_again(self, number: int) -> None:
         """The process died of something else."""
         self._again(self)
 
     def kill(self) -> None:
         """It is no script that runs."""
 
-    def fail(self, text: str) -> None:
+    def fail(self, text: str, number: int) -> None:
         """The process died of it, or took too long."""
         self._done(error(text or "TIMEOUT the script process did not answer in time"))

@@ -8,7 +8,11 @@ then it is suspended until the node hands that over (`More`), or begins it again
 
 Nothing of a job is written before its outcome is here: what dies with the process was not done.
 
-Source: decision 0056.
+A job may have others behind it that want the same keys: a *chain*. Each of them runs on the records
+as the one before it has left them, and all have one outcome, which has the changes of all in one.
+The chain ends at the first that does not end by itself; those behind that are not run.
+
+Source: decisions 0056 and 0060.
 """
 
 from typing import Final
@@ -71,6 +75,7 @@ class Job(msgspec.Struct, array_like=True):
     reports_events: bool = False
     reports_words: bool = False       # a client monitors
     user: list[bytes] | None = None     # the words of its rights; None: all
+    rest: list["Job"] = []          # the others of its chain; what records they need it has
 
 
 class More(msgspec.Struct, array_like=True):
@@ -142,6 +147,8 @@ class Outcome(msgspec.Struct, array_like=True):
     misses: list[tuple[Locator, str, bytes]] = []     # events of keys that were only read
     functions: list[Function] = []  # of a library that was compiled
     is_noted: bool = False          # the error is that of a command, and counted there
+    is_long: bool = False           # it took long: another should not wait for it in a chain
+    rest: list["Outcome"] = []      # of those behind it that were run, without changes
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

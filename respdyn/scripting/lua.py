@@ -32,6 +32,7 @@ from respdyn.scripting.job import (
     UNKNOWN,
     WANTS,
     Batch,
+    Change,
     Compile,
     Function,
     Job,
@@ -57,6 +58,9 @@ _VALUE: Final = 0
 _ERROR: Final = 2
 _WAIT: Final = 5
 _STOP: Final = 6
+
+_BY_ITSELF: Final = (ENDED, FAILED)
+_NOT_RUN: Final = (WANTS, AGAIN, UNKNOWN)       # not to its end
 
 MakeJudge = Callable[[list[bytes]], Judge]
 
@@ -91,6 +95,7 @@ class Engine:
         self._make_judge = make_judge
         self._begins = begins
         self._is_too_much = False
+        self._looks = 0                             # at whether the script at hand must stop
         self._at_hand: _Run | None = None
         self._runs: dict[int, _Run] = {}            # suspended
         self._bodies: dict[str, bytes] = {}         # compiled, by hash
@@ -103,7 +108,12 @@ class Engine:
         self._table = runtime.table_from
         libraries = self._libraries(most_kb)
         room = _chunk(runtime, "sandbox.lua")
-        parts = room(self._ask, is_over, self._note, libraries)
+
+        def looks() -> bool:
+            self._looks += 1
+            return is_over()
+
+        parts = room(self._ask, looks, self._note, libraries)
         self._translate, self._compile, self._load, self._start, *rest = parts
         self._go_on, self._drop, self._memory = rest
         runtime.execute(
@@ -153,14 +163,40 @@ class Engine:
         self._begins(0)
 
     def _begin(self, job: Job) -> Outcome:
+        overlay = Overlay(job, self._judge_of(job))
+        outcome = self._start_job(job, overlay)
+        if job.rest and outcome.kind in _BY_ITSELF:
+            outcome.changes = self._follow(job.rest, overlay, outcome.rest)
+        return outcome
+
+    def _follow(self, rest: list[Job], overlay: Overlay, outcomes: list[Outcome]) -> list[Change]:
+        """Run a chain up to the first job that does not end by itself; what was written."""
+        for job in rest:
+            self._begins(job.number)
+            before = overlay.state()
+            overlay = overlay.behind(job, self._judge_of(job))
+            outcome = self._start_job(job, overlay)
+            outcome.changes = []
+            if outcome.kind not in _BY_ITSELF:
+                overlay.restore(before)
+                if self._runs.pop(job.number, None) is not None:
+                    self._drop(job.number)
+                if outcome.kind in _NOT_RUN:
+                    break
+            outcomes.append(outcome)
+            if outcome.kind not in _BY_ITSELF:
+                break
+        return overlay.changes()
+
+    def _start_job(self, job: Job, overlay: Overlay) -> Outcome:
         try:
             closure = self._closure(job)
         except ReplyError as wrong:
             return Outcome(job.number, FAILED, b"-" + wrong.text.encode("latin-1") + b"\r\n")
         if closure is None:
             return Outcome(job.number, UNKNOWN)
-        judge = None if job.user is None else self._judge(job.user)
-        run = _Run(job, Overlay(job, judge), closure)
+        run = _Run(job, overlay, closure)
+        self._looks = 0
         self._at_hand = run
         ended = self._start(
             job.number, closure, self._table(job.keys), self._table(job.args),
@@ -214,8 +250,7 @@ class Engine:
             number, kind, reply, overlay.changes(), overlay.used(),
             calls=[(name, counts[0], counts[1]) for name, counts in overlay.calls.items()],
             db=overlay.db, words=overlay.words, logs=run.logs, messages=overlay.messages,
-            misses=overlay.misses,
-            is_noted=is_noted,
+            misses=overlay.misses, is_noted=is_noted, is_long=self._looks > 0,
         )
 
     @staticmethod
@@ -303,7 +338,10 @@ class Engine:
             raise ReplyError((_NOT_LOADED + found.partition(b"\0")[0]).decode("latin-1"))
         return library, found
 
-    def _judge(self, words: list[bytes]) -> Judge:
+    def _judge_of(self, job: Job) -> Judge | None:
+        if job.user is None:
+            return None
+        words = job.user
         key = tuple(words)
         judge = self._judges.get(key)
         if judge is None:

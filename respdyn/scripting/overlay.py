@@ -137,6 +137,26 @@ class Overlay:
         if more.reply is not None:
             self._answer = more.reply
 
+    def behind(self, job: Job, judge: Judge | None) -> "Overlay":
+        """That of a job behind this one in its chain: it goes on with the records as they are."""
+        overlay = Overlay(job, judge)
+        overlay._keys = self._keys
+        return overlay
+
+    def state(self) -> list[tuple[Locator, bytes, bytes, bool, int]]:
+        """What `restore` takes."""
+        return [
+            (name, key.record, key.delta, key.reports, len(key.events))
+            for name, key in self._keys.items()
+        ]
+
+    def restore(self, state: list[tuple[Locator, bytes, bytes, bool, int]]) -> None:
+        """Undo all that was done since."""
+        for name, record, delta, reports, events in state:
+            key = self._keys[name]
+            key.record, key.delta, key.reports = record, delta, reports
+            del key.events[events:]
+
     def changes(self) -> list[Change]:
         """What was written, in the order in which the keys were first met."""
         return [
