@@ -21,6 +21,7 @@ from typing import Final, cast
 from respdyn.causal import big, cell_tree, element_map
 from respdyn.causal.codec import BIG, encode_entries, verify_head
 from respdyn.causal.element_map import Entry
+from respdyn.causal.form import is_long_enough
 from respdyn.causal.marks import mark_of
 from respdyn.causal.parts import fitting
 from respdyn.causal.rows import rows_of_dots
@@ -125,7 +126,11 @@ class Loading:
         while at < len(value):
             start = at + _CELL
             end = start + _u64(value[at + 24 : start])
-            if end > len(value) or not element or cell_tree.place_of(element) != place:
+            if (
+                end > len(value) or element[:1] not in element_map.INLINE
+                or cell_tree.place_of(element) != place
+                or not is_long_enough(element[:1], end - start)
+            ):
                 return False
             rows.append((element, value[at : at + 24], value[start:end]))
             at = end

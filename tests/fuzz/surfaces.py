@@ -10,91 +10,31 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-import msgspec
-
-from respdyn.causal.codec import decode, verify
+from respdyn.causal.codec import HEAD_BYTES, VERSION
 from respdyn.causal.context import Context
 from respdyn.causal.minting import COUNTER_MAX, LEVELS, chain_of, end_of
 from respdyn.causal.tokens import Seal
 from respdyn.cluster.ends import Ends
 from respdyn.cluster.identity import Identity
-from respdyn.cluster.messages import HEADER, NUMBER
+from respdyn.cluster.messages import ENVELOPE, HEADER
 from respdyn.cluster.statistics import Counters
 from respdyn.errors import DamagedError, PeerError
 from respdyn.resp.replies import array, bulk
 from respdyn.resp.requests import ProtocolError, RequestLimits, RequestReader
 from respdyn.server.channel import Opener, Sealer
 from respdyn.sim.lies import EXTREMES
-from tests.little import Dice, Little
-
-
-def mangled(rng: random.Random, data: bytes) -> bytes:
-    """Bytes with a few things wrong."""
-    for _ in range(rng.choice((1, 1, 2, 4))):
-        at = rng.randrange(len(data) + 1)
-        kind = rng.randrange(6)
-        if kind == 0 and data:
-            at = min(at, len(data) - 1)
-            data = data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
-        elif kind == 1:
-            data = data[:at]
-        elif kind == 2:
-            data = data[:at] + rng.randbytes(rng.choice((1, 8, 24, 300))) + data[at:]
-        elif kind == 3:
-            data = data[:at] + data[at + rng.choice((1, 8, 32)) :]
-        elif kind == 4:
-            data = data[:at] + rng.choice(EXTREMES).to_bytes(9, "big", signed=True)[1:] \
-                + data[at + 8 :] if rng.random() < 0.5 else data + data[:at]
-        else:
-            other = rng.randrange(len(data) + 1)
-            data = data[: min(at, other)] + data[max(at, other) :]
-    return data
-
-
-def warped(rng: random.Random, value: object) -> object:
-    """A decoded message with something in it replaced by another thing."""
-    if rng.random() < 0.15:
-        return rng.choice((
-            rng.choice(EXTREMES), b"", b"\xff" * 3, None, [], {}, "", "x" * 300, True, 1.5,
-            b"\x00\x00\x00k", [[]], {b"a" * 16: 2**55},
-        ))
-    if isinstance(value, list | tuple) and value:
-        found = list(value)
-        at = rng.randrange(len(found))
-        lot = rng.random()
-        if lot < 0.1:
-            del found[at]
-        elif lot < 0.2:
-            found.insert(at, found[at])
-        else:
-            found[at] = warped(rng, found[at])
-        return found
-    if isinstance(value, dict) and value:
-        key = rng.choice(list(value))
-        return {**value, warped_key(rng, key): warped(rng, value[key])}
-    if isinstance(value, bytes):
-        return mangled(rng, value)
-    if isinstance(value, int):
-        return rng.choice(EXTREMES)
-    return value
-
-
-def warped_key(rng: random.Random, key: object) -> object:
-    return mangled(rng, key) if isinstance(key, bytes) and rng.random() < 0.5 else key
-
-
-def _warped_item(rng: random.Random, item: bytes) -> bytes:
-    """One item of a frame: a message in msgpack, after its kind or its number, or plain bytes."""
-    for skip in (NUMBER.size, 1):
-        try:
-            value = msgspec.msgpack.decode(item[skip:])
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            continue
-        try:
-            return item[:skip] + msgspec.msgpack.encode(warped(rng, value))
-        except (OverflowError, TypeError, ValueError, msgspec.MsgspecError):
-            break
-    return mangled(rng, item)
+from tests.fuzz.mangling import mangled, warped_item
+from tests.fuzz.typed import (
+    KEYS,
+    Commands,
+    Disks,
+    Records,
+    Restores,
+    changed_record,
+    forwarded_words,
+    made,
+)
+from tests.little import Client, Dice, Little
 
 
 class Peers:
@@ -117,6 +57,7 @@ class Peers:
             client("GET", f"k{number}")
             client("EXPIRE", f"k{number}", "100")
             client("DEL", f"k{number}")
+        self._of_types(client)
         for words in (
             ("KEYS", "*"), ("DBSIZE",), ("FLUSHALL",), ("PUBLISH", "c", "m"), ("DYN.EXPLAIN", "k"),
             ("PUBSUB", "CHANNELS"), ("DYN.CLUSTER", "STATUS"), ("ACL", "SETUSER", "u", "on"),
@@ -130,11 +71,39 @@ class Peers:
         little.cut("A", "C")
         for number in range(6):
             client("SET", f"h{number}", "v")
+        for number in range(400):
+            client("SADD", "bset", f"h{number}")
         little.heal()
         little.run(1500)
         little.tap = None
+        self.extra = [[ENVELOPE.pack(7, 0, 2, 1, 1, 1, 1, 1000, 1000, len(words)), *words]
+                      for words in forwarded_words()]
         little.refused = []
         self.count = 0
+
+    def _of_types(self, client: Client) -> None:
+        """Keys of all types, scripts on keys of several nodes, clients that wait, and functions."""
+        little = self.little
+        made(client)
+        both = "redis.call('sadd', KEYS[1], ARGV[1]) return redis.call('hset', KEYS[2], 'f', 1)"
+        for text in ("return redis.call('incr', KEYS[1])", both):
+            client("SCRIPT", "LOAD", text)
+            for number in range(6):
+                client("EVAL", text, "2", f"s{number}", f"t{number}", "x")
+        client("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function(keys) "
+               "return redis.call('incr', keys[1]) end)")
+        for number in range(6):
+            client("FCALL", "f", "1", f"u{number}")
+            waiting = little.client("A")
+            waiting.send("BLPOP", f"w{number}", "0.5")
+            little.run(3)
+            little.client("B")("RPUSH", f"w{number}", "e")
+            client("LMOVE", "lst", f"w{number}", "LEFT", "RIGHT")
+            client("SUNIONSTORE", f"o{number}", "set", "ints")
+            client("SORT", "lst", "ALPHA", "STORE", f"o{number}")
+            client("XADD", f"x{number}", "*", "a", "1")
+            client("ZUNIONSTORE", f"z{number}", "1", "zst")
+            client("RENAME", f"z{number}", f"y{number}")
 
     def say(self, rng: random.Random) -> None:
         """One changed frame. Now and then time passes, so that tasks go on with what they heard."""
@@ -142,8 +111,12 @@ class Peers:
         items = list(rng.choice(self.frames))
         for _ in range(rng.choice((0, 1, 1, 2))):
             at = rng.randrange(len(items) - 1) + 1 if len(items) > 1 else 0
-            if at:
-                items[at] = _warped_item(rng, items[at])
+            if at and _is_record(items[at]) and rng.random() < 0.7:
+                items[at] = changed_record(rng, items[at])
+            elif at:
+                items[at] = warped_item(rng, items[at])
+        if rng.random() < 0.1:
+            items = self._forwarded(rng, items[0])
         fields = list(HEADER.unpack(items[0]))
         node, peer = little["B"], little.machines[0].name
         link = node.link_to(peer)
@@ -162,11 +135,30 @@ class Peers:
         if self.count % 20 == 0:
             little.run(5)
 
+    def _forwarded(self, rng: random.Random, header: bytes) -> list[bytes]:
+        """A forwarded command that only nodes say, changed."""
+        envelope, *words = rng.choice(self.extra)
+        for _ in range(rng.choice((1, 2))):
+            at = rng.randrange(len(words))
+            words[at] = mangled(rng, words[at]) if rng.random() < 0.5 else rng.choice((
+                b"", b"%d" % rng.choice(EXTREMES), rng.choice(KEYS).encode(), b"\xff" * 24,
+            ))
+        if rng.random() < 0.2:
+            words.pop()
+        envelope = envelope[:-4] + len(words).to_bytes(4, "big")
+        fields = list(HEADER.unpack(header))
+        fields[11:] = [0, 0, 0, 0, 1, 0, 0, 0, 0]
+        return [HEADER.pack(*fields), envelope, *words]
+
     def serves(self) -> None:
         """B still serves: alone, for A and C may have been talked into anything."""
         node = self.little["B"]
         assert node.drain() is not None
         assert self.little.client("B")("PING") == b"PONG"
+
+
+def _is_record(item: bytes) -> bool:
+    return len(item) > HEAD_BYTES and item[0] == VERSION and item[1] < 32
 
 
 def tokens(rng: random.Random) -> None:
@@ -202,22 +194,6 @@ def proofs(rng: random.Random) -> None:
     assert believed <= end_of(shown) or believed == COUNTER_MAX, "more was believed than proved"
 
 
-def records(rng: random.Random) -> None:
-    """A record that a peer or a disk could give, changed: refused, or read as what it says."""
-    from respdyn.causal.codec import encode_plain, encode_tombstone
-    from respdyn.causal.rows import encode_rows
-
-    record = encode_plain(rng.randrange(2**60), rng.randbytes(16), 4, 9, 0, b"value")
-    if rng.random() < 0.5:
-        record = encode_tombstone(encode_rows(Context({rng.randbytes(16): (0, 7, 9, 12)})))  # type: ignore[dict-item]
-    data = mangled(rng, record)
-    try:
-        verify(data)
-    except DamagedError:
-        return
-    decode(data)
-
-
 def requests(rng: random.Random) -> None:
     """What a client sends, changed, in pieces."""
     words = [rng.randbytes(rng.randrange(20)) for _ in range(rng.randrange(1, 5))]
@@ -250,27 +226,10 @@ def channel(rng: random.Random) -> None:
     assert found == frames[: len(found)]
 
 
-class Restores:
-    """DUMP's payloads, changed, given to RESTORE."""
-
-    def __init__(self) -> None:
-        little = Little(1)
-        little.run(20)
-        self.client = little.client("A")
-        self.client("SET", "k", "some value")
-        payload = self.client("DUMP", "k")
-        assert isinstance(payload, bytes)
-        self.payload = payload
-
-    def say(self, rng: random.Random) -> None:
-        """One changed payload."""
-        self.client("RESTORE", "r", "0", mangled(rng, self.payload), "REPLACE")
-        assert self.client("PING") == b"PONG"
-
-
 def surfaces() -> dict[str, Callable[[random.Random], None]]:
     """All of them by name."""
     return {
-        "tokens": tokens, "proofs": proofs, "records": records, "requests": requests,
-        "channel": channel, "restore": Restores().say, "peers": Peers().say,
+        "tokens": tokens, "proofs": proofs, "requests": requests, "channel": channel,
+        "records": Records().say, "restore": Restores().say, "disks": Disks().say,
+        "commands": Commands(1).say, "forwarded": Commands(3).say, "peers": Peers().say,
     }
