@@ -20,7 +20,6 @@ from respdyn.causal import cell_tree, dot_tree, element_map
 from respdyn.causal.big_record import BigRecord, Lineage
 from respdyn.causal.element_map import (
     INLINE,
-    KEY,
     Entry,
     counts_of,
     inline_entries,
@@ -331,7 +330,7 @@ def joined(record: bytes, their_rows: bytes, theirs: list[Entry]) -> bytes:
         if stays is not None:
             (key if stays is entry else new.setdefault(entry[0], [])).append(stays)
     for element, fresh in new.items():
-        if element[:1] in KEY:
+        if element[:1] not in INLINE:
             key += fresh
     key.sort()
     covered = _covered(change, their_rows)

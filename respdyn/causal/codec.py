@@ -43,8 +43,10 @@ from respdyn.causal.form import HEAD_BYTES as HEAD_BYTES
 from respdyn.causal.form import LIVE as LIVE
 from respdyn.causal.form import PLAIN as PLAIN
 from respdyn.causal.form import VERSION as VERSION
-from respdyn.causal.form import form_of, is_long_enough
+from respdyn.causal.form import form_of, is_long_enough, with_value
 from respdyn.causal.form import seal as seal
+from respdyn.causal.outline import LARGE as LARGE
+from respdyn.causal.outline import filled, outline
 from respdyn.causal.rows import ROW_BYTES as ROW_BYTES
 from respdyn.causal.rows import actors_of as actors_of
 from respdyn.causal.rows import build_rows, covers, unite_rows
@@ -79,8 +81,6 @@ unpack_plain: Final = Struct(">6xQ16sQQ").unpack_from     # of a PLAIN record: c
 _u64: Final = int.from_bytes
 
 _ZERO: Final = bytes(8)
-
-LARGE: Final = 64 << 10       # from here on bytes are not copied where that can be helped
 
 # The checksum starts from version and form, so that these two bytes are covered as well.
 _SEED: Final = VERSION << 8
@@ -158,12 +158,14 @@ def encode_lone(
         if last == actor and hi == counter:
             return encode_plain(clock, actor, lo, hi, expire_at, value)
     form = EXPIRES | LIVE if expire_at else LIVE
-    return seal(form, b"".join((
+    start = b"".join((
         _pack_general(clock, len(rows) // ROW_BYTES),
         rows,
         _pack_lone(1, 16 + len(value), actor, counter, VALUE, clock, expire_at),
-        value,
-    )))
+    ))
+    if len(value) >= LARGE:
+        return with_value(seal(form, start), (value,))
+    return seal(form, start + value)
 
 
 def encode_tombstone(rows: bytes) -> bytes:
@@ -260,7 +262,8 @@ def is_sound_lone(record: bytes) -> bool:
 def digest(record: bytes) -> bytes:
     """A short name of this state: replicas with equal digests hold equal records.
 
-    For the PLAIN form its head: the dot names the write, the checksum guards against mishaps.
+    For the PLAIN form its head: the dot names the write, the checksum guards against mishaps. So
+    no digest looks at large strings.
     b"" for an absent key.
     """
     if not record:
@@ -270,7 +273,7 @@ def digest(record: bytes) -> bytes:
     if record[1] & ELEMENTS:
         form = record[1] & ~BIG
         return bytes((VERSION, form)) + blake3(element_map.head_of(record)).digest(16)
-    return record[:HEAD_BYTES] + blake3(record).digest(16)
+    return record[:HEAD_BYTES] + blake3(outline(record)).digest(16)
 
 
 def join_records(a: bytes, b: bytes) -> bytes:
@@ -293,11 +296,14 @@ def join_records(a: bytes, b: bytes) -> bytes:
         return a
     if (a[1] | b[1]) & ELEMENTS:
         return _join_elements(a, b)
-    one, two = _build(a), _build(b)
+    one, two = _build(outline(a)), _build(outline(b))
     both = join(one, two)
     if both is one:
         return a
-    return b if both is two else encode(both)
+    if both is two:
+        return b
+    joined = encode(both)
+    return joined if len(a) < LARGE and len(b) < LARGE else filled(joined, a, b)
 
 
 def is_live(record: bytes) -> bool:

@@ -11,9 +11,10 @@
 Everything before the inline entries is the *head*: enough to see whether two copies are equal
 (rows, mark and counts of all cells), whether and until when the key lives, and what it was. Key
 entries are about the key as a whole (births `k`, remarks on its time to live `x`, strings `s`,
-runs and baselines of counters `c`, `b`, baselines of fields `r`); inline entries are its elements
-(fields `f`, members `m`, `z`, `l`, `e`, `g`, `u`, `p`) and remarks on those (`t`). Their actor is
-an index into the distinct actors of the rows. Both are sorted by element, actor, counter.
+runs and baselines of counters `c`, `b`, baselines of fields `r`, and any kind that is not known
+here); inline entries are its elements (fields `f`, members `m`, `z`, `l`, `e`, `g`, `u`, `p`) and
+remarks on those (`t`). Their actor is an index into the distinct actors of the rows. Both are
+sorted by element, actor, counter.
 
 A map is written in this form exactly if a kind of `KINDS` is in it; equal maps have equal bytes.
 `clock` is the highest clock of all payloads that have one; `elements` counts distinct names.
@@ -33,7 +34,6 @@ from respdyn.errors import DamagedError
 Entry = tuple[bytes, bytes, bytes]
 
 INLINE: Final = frozenset(b"efglmptuz"[at : at + 1] for at in range(9))
-KEY: Final = frozenset(b"bckrsx"[at : at + 1] for at in range(6))
 KINDS: Final = INLINE | {b"k", b"r"}    # with one of these a map has this form
 
 _CLOCKLESS: Final = b"m"
@@ -79,10 +79,9 @@ def build(rows: bytes, entries: list[Entry], mark: int = -1) -> tuple[int, bytes
             top = payload[:CLOCK_BYTES]
         if not is_marked:
             mark ^= mark_of(element, dot, payload)
-        if kind in KEY:
+        if kind not in INLINE:
             key += (_pack_sizes(len(element), len(payload)), dot, element, payload)
             continue
-        assert kind in INLINE, "a kind that no element map holds"
         if element != last:
             last = element
             counts[kind] = counts.get(kind, 0) + 1
@@ -356,7 +355,7 @@ def _verify_key(
             raise DamagedError("an entry cut short")
         element, payload = record[start:middle], record[middle:at]
         kind = element[:1]
-        if kind not in KEY:
+        if kind in INLINE:
             raise DamagedError("an element among what is about the key")
         form |= _check_entry(element, dot, payload, last, edges)
         last = (element, dot)

@@ -41,7 +41,7 @@ def seal(form: int, body: bytes) -> bytes:
 
 
 def with_value(plain: bytes, parts: Sequence[bytes | memoryview]) -> bytes:
-    """The PLAIN record of an empty value, with the value that these make; each is copied once."""
+    """A record that ends with an empty value, with the one that these make; each is copied once."""
     start, form = plain[HEAD_BYTES:], plain[1]
     checksum = crc32(start, VERSION << 8 | form)
     for part in parts:

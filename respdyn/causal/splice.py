@@ -16,8 +16,8 @@ from struct import Struct
 from typing import Final
 
 from respdyn.causal.element_map import (
+    INLINE,
     INLINE_BYTES,
-    KEY,
     Entry,
     actors_of,
     counts_of,
@@ -63,7 +63,7 @@ def splice(ours: bytes, their_rows: bytes, theirs: list[Entry]) -> tuple[int, by
         (gone if entry[1] in covered else key).append(entry)
     new: dict[bytes, list[Entry]] = {}
     for entry in theirs:
-        if entry[0][:1] in KEY:
+        if entry[0][:1] not in INLINE:
             key.append(entry)
         else:
             new.setdefault(entry[0], []).append(entry)

@@ -37,6 +37,7 @@ from respdyn.causal.dot import intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.causal.form import with_value
 from respdyn.causal.hybrid_clock import CLOCK_MAX
+from respdyn.causal.outline import LARGE, filled, outline, value_in
 from respdyn.errors import UsedTwice
 from respdyn.types import counters, hyperloglog, resets
 from respdyn.types.dump import integer_of, pack_text, unpack_text
@@ -53,7 +54,6 @@ LONE_EXPIRING: Final = 7
 LONE_VALUE: Final = PLAIN_VALUE
 
 _u64: Final = int.from_bytes
-LARGE: Final = codec.LARGE     # bytes of a record whose value is not copied if that can be helped
 _CLOCK_BITS: Final = 16        # of a hybrid clock, below its milliseconds
 _INT64_DIGITS: Final = 20
 _EMBEDDED_MAX: Final = 44      # bytes of a string that Redis keeps beside the head of its object
@@ -73,23 +73,38 @@ def value(record: bytes, now_ms: int) -> bytes | None:
             return None
         return record[PLAIN_EXPIRING:]
     found = _winner(record, now_ms)
-    return None if found is None else found[2]
+    if found is None or len(record) < LARGE:
+        return None if found is None else found[2]
+    return bytes(_whole(record, found[0], found[2]))
 
 
 def ends_at(record: bytes) -> int | None:
     """When the winner expires, in ms, be it past; 0 if it does not; None if no value is alive."""
     if not record or not record[1] & codec.LIVE:
         return None
-    ranked = _ranked(record)
+    ranked = _ranked(outline(record))
     return ranked[0][1] if ranked else None
 
 
 def siblings(record: bytes, now_ms: int) -> list[bytes]:
     """All values alive and not expired, the winner first; none if the winner is expired."""
-    ranked = _ranked(record)
+    ranked = _ranked(outline(record))
     if not ranked or 0 < ranked[0][1] <= now_ms:
         return []
-    return [held for _, at, held in ranked if not 0 < at <= now_ms]
+    return [
+        bytes(_whole(record, dot, held)) for dot, at, held in ranked if not 0 < at <= now_ms
+    ]
+
+
+def view(record: bytes, now_ms: int) -> memoryview | None:
+    """As `value`, without a copy where it is large."""
+    form = record[1] if record else 0
+    if form == LONE:
+        return memoryview(record)[LONE_VALUE:]
+    if form == LONE_EXPIRING and _u64(record[46:54]) > now_ms:
+        return memoryview(record)[PLAIN_EXPIRING:]
+    found = _winner(record, now_ms) if form and not form & codec.PLAIN else None
+    return None if found is None else _whole(record, found[0], found[2])
 
 
 def assign_parts(
@@ -124,10 +139,10 @@ def assign(record: bytes, stamp: Stamp, value: bytes, expire_at: int) -> bytes:
             return encode_plain(clock, actor, lo, counter, expire_at, value)
     rows = codec.claim_rows(codec.rows_of(record), actor, counter, floor)
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
-    left = resets.left(record, stamp)
+    left = resets.left(outline(record), stamp)
     if not left:
         return written
-    return codec.encode_entries(rows, sorted(left + codec.entries_of(written)))
+    return _beside(rows, left, written)
 
 
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
@@ -157,6 +172,7 @@ def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
     It covers the earlier remarks on the winner, so that of two EXPIREs one after the other the
     second counts. Remarks on siblings stay: should a sibling win one day, they still hold.
     """
+    whole, record = record, outline(record)
     ranked = _ranked(record)
     if not ranked:
         return b""
@@ -179,7 +195,7 @@ def expire(record: bytes, stamp: Stamp, expire_at: int) -> bytes:
          if element == VALUE and dot == ranked[0][0]), default=0,
     )
     if 0 < own_end <= (clock >> _CLOCK_BITS) + REMARK_LEAD_MS:
-        return codec.join_records(record, delta)
+        return codec.join_records(whole, delta)
     return delta
 
 
@@ -194,10 +210,10 @@ def put(
     actor, counter, _, clock = stamp
     rows = codec.encode_rows(context_with_dot(context, stamp, record))
     written = codec.encode_lone(rows, clock, actor, counter, expire_at, value)
-    left = resets.left_within(record, stamp, codec.encode_rows(context))
+    left = resets.left_within(outline(record), stamp, codec.encode_rows(context))
     if not left:
         return written
-    return codec.encode_entries(rows, sorted(left + codec.entries_of(written)))
+    return _beside(rows, left, written)
 
 
 def context_with_dot(context: Context, stamp: Stamp, record: bytes = b"") -> Context:
@@ -213,13 +229,14 @@ def context_with_dot(context: Context, stamp: Stamp, record: bytes = b"") -> Con
 
 def encoding(record: bytes) -> bytes:
     """How Redis would store the value, judged by the value alone."""
-    if len(record) >= LARGE and record[1] & codec.PLAIN:
+    found = view(record, 0)
+    if found is not None and len(found) > _EMBEDDED_MAX:
         return b"raw"
-    held = value(record, 0) or b""
+    held = b"" if found is None else bytes(found)
     number = integer_of(held, _INT64_DIGITS)
     if number is not None and -(1 << 63) <= number < 1 << 63:
         return b"int"
-    return b"embstr" if len(held) <= _EMBEDDED_MAX else b"raw"
+    return b"embstr"
 
 
 def dump(record: bytes, now_ms: int) -> bytes:
@@ -235,6 +252,18 @@ def load(packed: bytes, record: bytes, stamp: Stamp, expire_at: int) -> bytes:
 def _clock_above(highest: int) -> int:
     """A clock above all that is covered, even if one of those is from the far future."""
     return highest + 1 if highest < CLOCK_MAX else CLOCK_MAX
+
+
+def _beside(rows: bytes, left: list[tuple[bytes, bytes, bytes]], written: bytes) -> bytes:
+    """What was written, and what it must leave of the state before."""
+    both = codec.encode_entries(rows, sorted(left + codec.entries_of(outline(written))))
+    return both if len(written) < LARGE else filled(both, written, b"")
+
+
+def _whole(record: bytes, dot: bytes, held: bytes) -> memoryview:
+    """A value that was found in the outline of a record, by its dot; b"" is no string's."""
+    found = value_in(record, dot) if len(record) >= LARGE and dot and not held else None
+    return memoryview(held) if found is None else found
 
 
 def _ranked(record: bytes) -> list[tuple[bytes, int, bytes]]:
@@ -264,13 +293,13 @@ def _ranked(record: bytes) -> list[tuple[bytes, int, bytes]]:
 
 
 def _winner(record: bytes, now_ms: int) -> tuple[bytes, int, bytes] | None:
-    """The winner of a GENERAL record, None if there is none or it is expired.
+    """The winner of a GENERAL record, None if there is none or it is expired; see `_whole`.
 
     Of siblings that are all HyperLogLogs, what they have counted together.
     """
     if not record[1] & codec.LIVE:
         return None
-    ranked = _ranked(record)
+    ranked = _ranked(outline(record))
     if not ranked or 0 < ranked[0][1] <= now_ms:
         return None
     if len(ranked) > 1:

@@ -19,10 +19,11 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from respdyn.causal import big, codec
-from respdyn.causal.codec import ELEMENTS, PLAIN, PLAIN_EXPIRING, PLAIN_VALUE
+from respdyn.causal.codec import ELEMENTS, PLAIN
 from respdyn.causal.context import Context
 from respdyn.causal.dot import Stamp
 from respdyn.causal.element_map import INLINE, key_entries_of
+from respdyn.causal.outline import outline
 from respdyn.errors import ReplyError
 from respdyn.types import (
     hashes,
@@ -151,6 +152,7 @@ def kinds_in(record: bytes) -> list[Kind]:
         return []
     if record[1] & PLAIN:
         return [STRING]
+    record = outline(record)
     letters = codec.letters_of(record)
     kinds = {kind.name: kind for letter in letters if (kind := KINDS.get(letter)) is not None}
     if len(kinds) < 2:
@@ -198,13 +200,11 @@ def text(record: bytes, now_ms: int) -> bytes | None:
 
 def view(record: bytes, now_ms: int) -> memoryview | None:
     """As `text`, without a copy: for commands that read a part of what may be half a gigabyte."""
-    form = record[1] if record else 0
-    if form == LONE:
-        return memoryview(record)[PLAIN_VALUE:]
-    if form == LONE_EXPIRING and _u64(record[46:54]) > now_ms:
-        return memoryview(record)[PLAIN_EXPIRING:]
-    held = text(record, now_ms)
-    return None if held is None else memoryview(held)
+    if record and not record[1] & PLAIN:
+        shown = kind_of(record)
+        if shown is not STRING and not is_kind(record, STRING, now_ms):
+            return None
+    return strings.view(record, now_ms)
 
 
 def ends_at(record: bytes) -> int | None:
@@ -328,7 +328,8 @@ def pack(record: bytes, now_ms: int) -> bytes:
 def live_entries(record: bytes) -> list[tuple[bytes, bytes, bytes]]:
     """(element, dot as 24 bytes, payload) of each entry that makes the key exist."""
     return [
-        entry for entry in codec.entries_of(record) if entry[0] and entry[0][0] in KINDS
+        entry for entry in codec.entries_of(outline(record))
+        if entry[0] and entry[0][0] in KINDS
     ]
 
 
@@ -341,7 +342,7 @@ def lives(delta: bytes, record: bytes) -> bool:
             if element[:1] in INLINE else (element, dot) in there
             for element, dot, _ in live_entries(delta)
         )
-    there = {(element, dot) for element, dot, _ in codec.entries_of(record)}
+    there = {(element, dot) for element, dot, _ in codec.entries_of(outline(record))}
     return any((element, dot) in there for element, dot, _ in live_entries(delta))
 
 
@@ -373,7 +374,7 @@ def remove(record: bytes, stamp: Stamp) -> bytes:
     if not codec.is_live(record):
         return b""
     rows = codec.rows_of(record)
-    left = resets.left(record, stamp)
+    left = resets.left(outline(record), stamp)
     if resets.has_dot(left, stamp):
         rows = codec.claim_rows(rows, *stamp[:3])
     return codec.encode_entries(rows, left)
@@ -389,7 +390,7 @@ def remove_context(context: Context, stamp: Stamp | None = None, record: bytes =
     rows = codec.encode_rows(context)
     if stamp is None:
         return codec.encode_tombstone(rows)
-    left = resets.left_within(record, stamp, rows)
+    left = resets.left_within(outline(record), stamp, rows)
     if left:
         rows = codec.encode_rows(strings.context_with_dot(context, stamp, record))
     return codec.encode_entries(rows, left)

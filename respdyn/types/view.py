@@ -123,7 +123,7 @@ class View:
         if not self.open():
             return self._cells.get(element, _NONE)
         found = self._cells.get(element)
-        if found is not None or self._is_read or element[:1] in element_map.KEY:
+        if found is not None or self._is_read or element[:1] not in element_map.INLINE:
             return _NONE if found is None else found
         self._looked_up += 1
         if self._looked_up > LOOKED_UP_MAX and not self.record[1] & codec.BIG:

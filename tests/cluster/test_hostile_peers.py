@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from respdyn.causal.codec import encode_plain, encode_tombstone
+from respdyn.causal.codec import (
+    encode,
+    encode_plain,
+    encode_tombstone,
+    entries_of,
+    join_records,
+    verify,
+)
+from respdyn.causal.context import Context
+from respdyn.causal.dotted_map import DottedMap
 from respdyn.cluster.messages import (
     ENVELOPE,
     GOSSIP_CANDIDATES,
@@ -20,7 +29,7 @@ from respdyn.cluster.messages import (
     PROTOCOL_VERSION,
 )
 from respdyn.errors import PeerError
-from respdyn.ring.hashing import locator
+from respdyn.ring.hashing import locator, slot_of
 from tests.little import Little
 
 SECTIONS = (
@@ -417,3 +426,28 @@ def test_after_all_this_the_cluster_serves(little: Little) -> None:
     assert little.client("B")("SET", "k", "v") == b"OK"
     assert little.client("C")("GET", "k") == b"v"
     assert little["B"].replica.get(locator(0, b"k"))
+
+
+def test_elements_of_a_kind_that_nobody_knows_stay_beside_a_set() -> None:
+    """A newer type's, or a liar's: such a record is let in, so a write to its key must not fail."""
+    little = Little(1)
+    little.run(20)
+    client = little.client("A")
+    client("SADD", "k", "a")
+    node = little["A"]
+    slot = slot_of(b"k")
+    name = locator(0, b"k")
+    actor = b"x" * 16
+    strange = encode(DottedMap(
+        {b"Q": {(actor, 1): bytes(8)}}, Context({actor: (0, 1)}),      # type: ignore[dict-item]
+    ))
+    joined = join_records(node.replica.slots[slot][name], strange)
+    verify(joined)
+    assert len(entries_of(joined)) == len(entries_of(node.replica.slots[slot][name])) + 1
+    node.replica.join(name, strange)
+    assert client("SADD", "k", "b") == 1
+    assert client("SCARD", "k") == 2
+    for number in range(300):
+        client("SADD", "k", f"m{number}")
+    assert client("SCARD", "k") == 302
+    assert client("DEL", "k") == 1
