@@ -130,6 +130,7 @@ class Loading:
                 end > len(value) or element[:1] not in element_map.INLINE
                 or cell_tree.place_of(element) != place
                 or not is_long_enough(element[:1], end - start)
+                or not any(value[at + 16 : at + 24])    # no dot has the number 0
             ):
                 return False
             rows.append((element, value[at : at + 24], value[start:end]))

@@ -19,7 +19,6 @@ from __future__ import annotations
 from binascii import crc_hqx
 from typing import TYPE_CHECKING, Final, cast
 
-from respdyn.causal.outline import LARGE
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.plan import Plan
 from respdyn.cluster.this_node import ThisNode
@@ -33,7 +32,7 @@ from respdyn.resp.replies import NULL2, NULL3, OK, bulk
 from respdyn.resp.requests import DOLLAR, header_bytes, size_at
 from respdyn.ring.hashing import BRACE, PREFIX, Locator, slot_of
 from respdyn.sessions.session import PENDING_MAX, Session
-from respdyn.types.strings import LONE, LONE_EXPIRING, LONE_VALUE, assign, value
+from respdyn.types.strings import LARGE, LONE, LONE_EXPIRING, LONE_VALUE, assign, value
 from respdyn.types.values import is_crowded
 
 if TYPE_CHECKING:

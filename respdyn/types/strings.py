@@ -37,7 +37,8 @@ from respdyn.causal.dot import intern_actor
 from respdyn.causal.dotted_map import DottedMap
 from respdyn.causal.form import with_value
 from respdyn.causal.hybrid_clock import CLOCK_MAX
-from respdyn.causal.outline import LARGE, filled, outline, value_in
+from respdyn.causal.outline import LARGE as LARGE
+from respdyn.causal.outline import filled, outline, value_in
 from respdyn.errors import UsedTwice
 from respdyn.types import counters, hyperloglog, resets
 from respdyn.types.dump import integer_of, pack_text, unpack_text
