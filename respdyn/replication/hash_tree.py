@@ -59,6 +59,7 @@ class HashTrees:
         self._empty = bytes(LEAF_BYTES * per_slot)
         self._leaves = [self._empty] * SLOTS        # by slot, its segments one after the other
         self._hashes: dict[int, bytes] = {}         # by partition, over its leaves
+        self._first_end_ms = [_NEVER] * (SLOTS // width)    # by partition, of its slots or sooner
         self._replica.stale[:] = b"\x01" * SLOTS
 
     def slots_of(self, partition: int) -> range:
@@ -71,7 +72,7 @@ class HashTrees:
     def cost(self, partition: int) -> int:
         """How many records must be hashed before the root is known."""
         slots = self.slots_of(partition)
-        self._age(slots)
+        self._age(partition, slots)
         tables, find = self._replica.slots, self._replica.stale.find
         records = 0
         slot = find(1, slots.start, slots.stop)
@@ -145,7 +146,7 @@ class HashTrees:
 
     def _refresh(self, partition: int) -> None:
         slots = self.slots_of(partition)
-        self._age(slots)
+        self._age(partition, slots)
         stale = self._replica.stale
         slot = stale.find(1, slots.start, slots.stop)
         if slot < 0:
@@ -156,13 +157,17 @@ class HashTrees:
             self._leaves[slot] = self._hash(slot)
             slot = stale.find(1, slot + 1, slots.stop)
 
-    def _age(self, slots: range) -> None:
+    def _age(self, partition: int, slots: range) -> None:
         """Slots in which the time of a value is over are stale."""
         wall_ms, stale = self._now.wall_ms, self._replica.stale
+        if not slots or self._first_end_ms[partition] > wall_ms:
+            return
+        ends = self._ends_ms
         for slot in slots:
-            if self._ends_ms[slot] <= wall_ms:
-                self._ends_ms[slot] = _NEVER
+            if ends[slot] <= wall_ms:
+                ends[slot] = _NEVER
                 stale[slot] = 1
+        self._first_end_ms[partition] = min(ends[slots.start : slots.stop])
 
     def _hash(self, slot: int) -> bytes:
         """The leaves of a slot."""
@@ -182,6 +187,8 @@ class HashTrees:
             hashed = blake3(locator + digest(record)).digest(LEAF_BYTES)
             leaves[crc32(locator[3:]) >> shift] ^= int.from_bytes(hashed, "big")
         self._ends_ms[slot] = first_ms
+        partition = slot // self._width
+        self._first_end_ms[partition] = min(self._first_end_ms[partition], first_ms)
         return b"".join(leaf.to_bytes(LEAF_BYTES, "big") for leaf in leaves)
 
 
