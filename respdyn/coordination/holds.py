@@ -228,13 +228,20 @@ def _all_stored(replies: list[bytes]) -> bytes:
 
 def ship(
     groups: Groups, change: Change, place: Waiter, w: int, is_sloppy: bool, deadline_ms: int,
+    is_joined: bool = False,
 ) -> None:
-    """Join what a script has written to a key here, and ship it; W answers fill `place`."""
+    """Join what a script has written to a key here, and ship it; W answers fill `place`.
+
+    `is_joined`: the record here is what the script was given, so what it made of that is the join.
+    """
     name, delta = change.locator, change.delta
     plan = groups.node.plans[slot_of_locator(name)]
     replica, events = groups.replica, groups.dispatcher.keyspace_events
     if not (replica.cleared and replica.is_cleared(name, delta)):
-        replica.join(name, delta)
+        if is_joined and change.record:
+            replica.replace(name, replica.get(name), change.record)
+        else:
+            replica.join(name, delta)
     if plan.is_instant:
         groups.node.counters.writes_coordinated += 1
         if events is not None:

@@ -16,7 +16,7 @@ from respdyn.scripting.job import Change, Given
 _Wanted = Annotated[int, Meta(ge=1, le=1024)]       # R or W
 
 
-class ScriptCall(msgspec.Struct, array_like=True, frozen=True):
+class ScriptCall(msgspec.Struct, array_like=True):
     """A script that a client has called, and all that it may depend on besides records."""
 
     sha: str

@@ -37,7 +37,6 @@ from respdyn.coordination.may_write import NO_LEASE
 from respdyn.coordination.script_keys import CHAIN_BYTES, CHAIN_MOST, ScriptKeys
 from respdyn.coordination.script_messages import ScriptCall
 from respdyn.coordination.scripts import DOTS, RanFor, Script, Scripts
-from respdyn.ports import random_bits
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator, slot_of_locator
 from respdyn.scripting.job import (
@@ -83,7 +82,7 @@ class ScriptExecution(ScriptKeys):
         super().__init__(groups, scripts, call, deadline_ms, done)
         self._ask_node = ask
         self._script = script
-        self._seed = random_bits(groups.node.random, 64)
+        self._seed = scripts.seed()
         self._replies = [None]
         self._number = 0
         self._waits: list[Locator] = []     # those that are taken here for the suspended job
@@ -174,7 +173,7 @@ class ScriptExecution(ScriptKeys):
             return
         self._split(len(outcome.rest), True)
         if outcome.kind in (WANTS, AGAIN):
-            self._script.is_quick = False
+            self._scripts.has_waited(self._script, self._call.sha)
             self._wants(outcome)
         elif outcome.kind in (ENDED, FAILED):
             self._finish(outcome)
@@ -439,7 +438,7 @@ class ScriptExecution(ScriptKeys):
         ]
         self._borrowing.commit(lent, places[len(own) :])
         for change, place in zip(own, places, strict=False):
-            ship(self._groups, change, place, self._w, self._is_sloppy, deadline_ms)
+            ship(self._groups, change, place, self._w, self._is_sloppy, deadline_ms, True)
         self.release()
         self.fill(0, outcome.reply)
 
@@ -455,10 +454,9 @@ class ScriptExecution(ScriptKeys):
                     one._stopped(its)
                     continue
                 one._forget_job(True)
-            script = one._script
-            script.is_quick = not its.is_long
+            self._scripts.has_run(one._script, one._call.sha, its.is_long)
             if outcome.changes and one._dots > DOTS:    # the next run is given as many
-                script.dots = max(script.dots, one._dots)
+                one._script.dots = max(one._script.dots, one._dots)
             if events is not None:
                 for name, kind, event in its.misses:
                     events.happened(name, [(kind, event)])

@@ -22,7 +22,7 @@ from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.scripting import shebang_of
 from respdyn.coordination.script_statements import Loaded, encode_loaded, read_loaded
 from respdyn.errors import ReplyError
-from respdyn.ports import ScriptHost
+from respdyn.ports import ScriptHost, random_bits
 from respdyn.resp.replies import error
 from respdyn.scripting.job import (
     UNKNOWN,
@@ -44,6 +44,10 @@ MOMENT_MS: Final = 5
 BUSY_MS: Final = 5000               # Redis's default
 STOP_MS: Final = 100                # before its deadline a script that is at work is told to stop
 START_MOST_MS: Final = 30_000       # that jobs wait, beyond their deadline, for a process to start
+# Whether a script uses no key but those that it declares, as far as was seen here.
+UNKNOWN_YET: Final = 0
+YES: Final = 1
+NO: Final = 2
 # Answers to `KillScript`.
 NOTHING_RUNS: Final = 0
 KILLED: Final = 1
@@ -92,7 +96,7 @@ class Running(Protocol):
 class Script:
     """A text that this node knows."""
 
-    __slots__ = ("body", "clock", "dots", "flags", "is_loaded", "is_quick")
+    __slots__ = ("body", "clock", "dots", "flags", "is_loaded", "is_quick", "keeps_to_its_keys")
 
     def __init__(self, body: bytes, is_loaded: bool, clock: int) -> None:
         self.body = body
@@ -101,6 +105,7 @@ class Script:
         self.clock = clock
         self.dots = DOTS                # that a run of it is given
         self.is_quick = True            # its last run has neither taken long nor waited
+        self.keeps_to_its_keys = UNKNOWN_YET        # it has never waited for one not declared
 
 
 def _flags_of(body: bytes) -> frozenset[str] | None:
@@ -121,6 +126,8 @@ class Scripts:
         self._scripts: dict[str, Script] = {}
         self._bytes = 0
         self._has: set[str] = set()             # bodies that the process has
+        self.in_its_keys: set[bytes] = set()    # hashes of those that keep to their keys
+        self._seed = 0
         self._number = 0
         self._running: dict[int, Running] = {}
         self._deadlines: dict[int, int] = {}
@@ -162,6 +169,19 @@ class Scripts:
 
     def _forget(self, sha: str) -> None:
         self._bytes -= len(self._scripts.pop(sha).body)
+        self.in_its_keys.discard(sha.encode())
+
+    def has_waited(self, script: Script, sha: str) -> None:
+        """A script wants a key that it had not declared, or something of the node."""
+        script.is_quick, script.keeps_to_its_keys = False, NO
+        self.in_its_keys.discard(sha.encode())
+
+    def has_run(self, script: Script, sha: str, is_long: bool) -> None:
+        """A script has ended by itself."""
+        script.is_quick = not is_long
+        if script.keeps_to_its_keys == UNKNOWN_YET:
+            script.keeps_to_its_keys = YES
+            self.in_its_keys.add(sha.encode())
 
     def load(self, sha: str, body: bytes) -> None:
         """A client has loaded it: send it to every peer."""
@@ -235,6 +255,13 @@ class Scripts:
         return len(self._scripts), self._bytes
 
     # ---- the process ----
+
+    def seed(self) -> int:
+        """The next job's, of 64 bits (Knuth's MMIX); the first is drawn."""
+        if not self._seed:
+            self._seed = random_bits(self._node.random, 64)
+        self._seed = (self._seed * 6364136223846793005 + 1442695040888963407) % (1 << 64)
+        return self._seed
 
     def number(self) -> int:
         """The next job's."""

@@ -117,6 +117,7 @@ class Change(msgspec.Struct, array_like=True):
     delta: bytes
     reports_siblings: bool
     events: list[tuple[str, bytes]]
+    record: bytes = b""             # what has become of the one that was given, if that is small
 
 
 class Function(msgspec.Struct, array_like=True):

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from respdyn.causal.codec import ROW_BYTES, join_records, rows_of
 from respdyn.causal.dot import Stamp, intern_actor
-from respdyn.causal.parts import fitting
+from respdyn.causal.parts import fitting, is_big
 from respdyn.causal.tokens import Seal
 from respdyn.commands.arguments import parse_int32
 from respdyn.commands.declare import COVERAGE, GATHER, LOCAL, READ, WRAP, Argv, Command, Then
@@ -45,6 +45,7 @@ _PUBLISH: Final = frozenset(("publish", "spublish"))
 # Of tokens that pass from one part of a command (RENAME, COPY) to the next and never leave.
 _TOKEN_KEYS: Final = (bytes(32),)
 _WRONG_TYPE: Final = b"-WRONGTYPE"
+_SMALL: Final = 1024            # bytes of a record that goes back whole, beside its change
 WORDS_MOST: Final = 1000        # commands whose words are kept for those who monitor
 
 
@@ -160,7 +161,10 @@ class Overlay:
     def changes(self) -> list[Change]:
         """What was written, in the order in which the keys were first met."""
         return [
-            Change(name, key.delta, key.reports, key.events)
+            Change(
+                name, key.delta, key.reports, key.events,
+                b"" if key.end or is_big(key.record) or len(key.record) > _SMALL else key.record,
+            )
             for name, key in self._keys.items() if key.delta
         ]
 

@@ -183,7 +183,7 @@ class Router:
         self.run_script(session, command, argv, terms, session, deadline_ms)
         if session.pending and session.pending[-1].reply is None:
             session.note(ALL_KEYS, True)
-            session.bar_script(argv[3] if argv[2] == b"1" and len(argv) > 3 else b"")
+            session.bar_script(argv)
 
     def _cover(
         self, session: Session, command: Command, argv: list[bytes], terms: Terms

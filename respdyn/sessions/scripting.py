@@ -86,6 +86,7 @@ class Scripting:
         self.scripts.noted = self.noted
         self.scripts.reports_words = lambda: bool(monitors.sessions)
         self._make_session = make_session
+        self._by_name: dict[str, Command] = {}      # of commands that scripts have run
 
     # ---- EVAL and its kin ----
 
@@ -112,14 +113,14 @@ class Scripting:
             )
             return
         sha = argv[1].decode("latin-1").lower()
-        if not _HASH.issuperset(sha):
-            raise ReplyError(NO_SCRIPT)
         script = self.scripts.find(sha)
         if script is not None:
             self._begin(
                 session, call, sha, script, terms, deadline_ms, target.hold(), script.flags
             )
             return
+        if not _HASH.issuperset(sha):
+            raise ReplyError(NO_SCRIPT)
         waiter = target.hold()
 
         def found(reply: bytes) -> None:
@@ -179,10 +180,8 @@ class Scripting:
         if not reads_only:
             for key in call.keys:
                 self._router.note_write(session, key)
-        call = ScriptCall(
-            sha, None, call.keys, call.args, call.db, call.resp3, call.r, call.w, call.sloppy,
-            call.function, reads_only, takes_room, call.user, session.address.encode(),
-        )
+        call.sha, call.reads_only, call.takes_room = sha, reads_only, takes_room
+        call.client = session.address.encode()
         self._sender.send(call, script, terms, deadline_ms, waiter)
 
     # ---- texts ----
@@ -230,10 +229,14 @@ class Scripting:
         """Count the commands of a script that has ended here, show and publish what it has said."""
         stats = self._router.command_stats
         for name, count, failed in outcome.calls:
-            command = find_by_name(name.encode())
-            if command is not None:
-                stats.calls[command] = stats.calls.get(command, 0) + count
-                stats.cost_of(command).failed += failed
+            command = self._by_name.get(name)
+            if command is None:
+                command = find_by_name(name.encode())
+                if command is None:
+                    continue
+                self._by_name[name] = command
+            stats.calls[command] = stats.calls.get(command, 0) + count
+            stats.cost_of(command).failed += failed
         for argv in outcome.words:
             self._monitors.show_script(argv, outcome.db, self._node.now.wall_ms)
         for level, said in outcome.logs:

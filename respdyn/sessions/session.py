@@ -24,8 +24,8 @@ class SharedSessionState:
     """What all sessions of a node share."""
 
     __slots__ = (
-        "cut", "errors", "finished", "held", "note_failed", "now", "push_limit", "ready", "slow_ms",
-        "waited", "window", "window_most",
+        "cut", "errors", "finished", "held", "in_its_keys", "note_failed", "now", "push_limit",
+        "ready", "slow_ms", "waited", "window", "window_most",
     )
 
     def __init__(self, now: Now) -> None:
@@ -42,6 +42,7 @@ class SharedSessionState:
         self.finished = 0                   # replies that were, since the start
         self.window = self.window_most = 1 << 30    # at so many, who waits is read no further
         self.ready: list[Session] = []      # sessions whose backlog may go on
+        self.in_its_keys: set[bytes] = set()    # hashes of scripts, see `Scripts.in_its_keys`
 
     def failed(self, reply: bytes) -> None:
         """Count an error reply."""
@@ -251,6 +252,7 @@ class Session(Target):
         "resp",
         "script_key",
         "scripts",
+        "scripts_keep",
         "subscriptions",
         "tag",
         "terms",
@@ -286,8 +288,9 @@ class Session(Target):
         # Each with the time at which it came.
         self.backlog: deque[tuple[list[bytes], int]] = deque()
         self.has_barrier = False
-        self.scripts = 0                    # in flight, all on one key, which they take in order
-        self.script_key = b""
+        self.scripts = 0                    # in flight
+        self.script_key = b""               # that all of them are on, if it is one
+        self.scripts_keep = False           # none of them uses another key than it declares
         self.blocked = 0                    # its number while it waits in a command (`blocking`)
         self.reads = 0                      # in flight
         self.writes = 0
@@ -433,18 +436,30 @@ class Session(Target):
         self.pending[-1].is_barrier = True
         self.has_barrier = True
 
-    def bar_script(self, key: bytes) -> None:
-        """As `bar`, of a script: scripts on the same key alone (b"": none) may follow it."""
+    def bar_script(self, argv: list[bytes]) -> None:
+        """As `bar`, of a script: others may follow it, see `lets_follow`."""
+        key = argv[3] if argv[2] == b"1" and len(argv) > 3 else b""
+        keeps = bool(key) and argv[1] in self.load.in_its_keys
+        if self.scripts:
+            key = key if key == self.script_key else b""
+            keeps = keeps and self.scripts_keep
         self.pending[-1].is_script = True
         self.scripts += 1
-        self.script_key = key
+        self.script_key, self.scripts_keep = key, keeps
         self.bar()
 
     def lets_follow(self, argv: list[bytes]) -> bool:
-        """Whether these words may follow the scripts under way: they are one on the same key."""
+        """Whether these words may follow the scripts under way: they are one, too.
+
+        It is on the same one key; or it and all of them use the one key alone that they declare, so
+        far as was seen here: then it matters to none of them which is first.
+        """
         return (
             self.scripts > 0 and len(argv) > 3 and argv[0].upper() in _EVALS and argv[2] == b"1"
-            and argv[3] == self.script_key and bool(self.script_key) and self.transaction is None
+            and self.transaction is None and (
+                (argv[3] == self.script_key and bool(argv[3]))
+                or (self.scripts_keep and argv[1] in self.load.in_its_keys)
+            )
         )
 
     def unbar(self) -> None:

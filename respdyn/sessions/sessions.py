@@ -108,6 +108,7 @@ class Sessions:
             self.notifications.pubsub, self.libraries,
         )
         self.router.run_script = self.scripting.run
+        load.in_its_keys = self.scripting.scripts.in_its_keys
         self.pausing = Pausing(load.ready)
         self.holding = Holding(node, load.ready)
         self.pacing = Pacing(load)

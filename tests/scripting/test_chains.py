@@ -144,3 +144,30 @@ def test_a_record_that_changes_under_a_chain_makes_all_of_it_run_again() -> None
     found = little.client("A")("GET", log)
     assert isinstance(found, bytes) and found.endswith(b"bcdef")
     assert node.counters.scripts_begun_again == 1
+
+
+def test_a_pipeline_of_scripts_on_several_keys_is_not_one_after_the_other() -> None:
+    little = Little(3).ready()
+    client, found = little.client("A"), batches(little, "A")
+    sha = client("SCRIPT", "LOAD", COUNT)
+    keys = [little.key_of("A", f"{number}:") for number in range(20)]
+    client("EVALSHA", sha, 1, keys[0])
+    del found[:]
+    for key in [*keys, keys[0], keys[5]]:
+        client.send("EVALSHA", sha, 1, key)
+    client.send("GET", keys[19])
+    assert [client.receive() for _ in range(23)] == [2, *[1] * 19, 3, 2, b"1"]
+    jobs = [len(batch.jobs) for batch in found if batch.jobs]
+    assert jobs[0] == 20 and len(jobs) == 2
+
+
+def test_a_script_that_may_use_what_the_next_declares_is_waited_for() -> None:
+    little = Little(1).ready()
+    client = little.client("A")
+    sha = client("SCRIPT", "LOAD", "if ARGV[1] then redis.call('incr', ARGV[1]) end"
+                                   " return redis.call('incr', KEYS[1])")
+    assert client("EVALSHA", sha, 1, "a") == 1
+    assert client("EVALSHA", sha, 1, "a", "b") == 2         # from now on it is known
+    for words in (("a", "b"), ("b",), ("a", "c"), ("c",)):
+        client.send("EVALSHA", sha, 1, *words)
+    assert [client.receive() for _ in range(4)] == [3, 3, 4, 2]
