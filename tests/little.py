@@ -1,8 +1,9 @@
 """A little cluster for directed tests: real nodes, a wire between them, time by hand.
 
 Nothing is random and nothing is late unless a test says so: every step is one millisecond in which
-each node takes one turn and then all frames are delivered. Use the simulator to find trouble, and
-this to tell its story.
+nodes take one turn and then all frames are delivered. As with a real driver a node takes none that
+got nothing and has nothing due, but for the first step that a test asks for: it may have changed
+something in a node. Use the simulator to find trouble, and this to tell its story.
 """
 
 from __future__ import annotations
@@ -51,29 +52,40 @@ class Machine:
 
     def __init__(self, settings: Settings, seed: int) -> None:
         self.settings = settings
+        self.address = ""
         self.seed = seed
         self.disk: dict[bytes, bytes] = {}
         self.is_running = False
         self.fsync = True            # False: the disk takes writes but reports nothing durable
         self.submitted = 0
+        self.reported = 0            # up to which generation the node was told that it is durable
         self.diary = Diary()
+        self.turned_ms = 0           # what its node takes for the time
+        self.due_ms = 0              # when its node wants a turn at the latest
+        self.is_touched = True       # it has got something since its last turn
+        self.missing: list[str] = []     # where its node wants a connection
+        self.outcomes: list[bytes] = []  # of scripts, which come with its next turn
 
     def boot(self, now_ms: int, wall_ms: int) -> None:
+        self.address = f"{self.settings.host}:{self.settings.peer_port}"
         self.seed += 1000
         self.node = Node(self.settings, Dice(self.seed), self.diary)
         self.node.script_host = self.scripts = InlineScripts(judge_of)
         pairs = [part for pair in sorted(self.disk.items()) for part in pair]
         self.node.restore(pairs)
         self.node.start(now_ms, wall_ms)
-        self.is_running = True
+        self.is_running = self.is_touched = True
+        self.missing, self.outcomes = [], []
+
+    def touch(self, now_ms: int, wall_ms: int) -> None:
+        """The node gets something: it takes a turn."""
+        self.is_touched = True
+        self.turned_ms = now_ms
+        self.node.advance(now_ms, wall_ms)
 
     @property
     def name(self) -> str:
         return self.node.identity.node_id
-
-    @property
-    def address(self) -> str:
-        return f"{self.settings.host}:{self.settings.peer_port}"
 
 
 class Little:
@@ -123,10 +135,11 @@ class Little:
 
     def until(self, is_so: Callable[[], bool], limit_ms: int = 20_000) -> None:
         """Let time pass until something is so."""
-        for _ in range(limit_ms):
+        for number in range(limit_ms):
             if is_so():
+                self.settle()
                 return
-            self.step()
+            self.step(touches=number == 0)
         raise AssertionError("it did not come about")
 
     def wipe(self, name: str) -> None:
@@ -139,21 +152,28 @@ class Little:
     # ---- time ----
 
     def run(self, ms: int) -> None:
-        for _ in range(ms):
-            self.step()
+        for number in range(ms):
+            self.step(touches=number == 0)
+        self.settle()
 
-    def step(self) -> None:
+    def step(self, touches: bool = True) -> None:
+        """A millisecond. `touches`: every node takes a turn."""
         self.now_ms += 1
         self.wall_ms += 1
-        running = [(i, m) for i, m in enumerate(self.machines) if m.is_running]
-        for _, machine in running:
-            machine.node.advance(self.now_ms, self.wall_ms)
         unread, self.unread = self.unread, []
+        unread = [client for client in unread if self.touch(client.node)]
+        now_ms, running = self.now_ms, []
+        for index, machine in enumerate(self.machines):
+            if machine.is_running and (touches or machine.is_touched or machine.due_ms <= now_ms):
+                machine.touch(now_ms, self.wall_ms)
+                running.append((index, machine))
         for client in unread:
-            if any(machine.node is client.node for _, machine in running):
-                client.offer(b"")
-        for index, machine in running:
-            self._connect(index, machine)
+            client.offer(b"")
+        for _, machine in running:
+            machine.missing = list(machine.node.dials())
+        for index, machine in enumerate(self.machines):
+            if machine.is_running and machine.missing:
+                self._connect(index, machine)
         held, self.waiting = self.waiting, []
         sent: list[tuple[int, int, list[bytes]]] = []
         for source, target, items in held:
@@ -173,6 +193,7 @@ class Little:
             self.tap(source, target, items)
         if (source, target) in self.lost:
             return
+        self.machines[target].touch(self.now_ms, self.wall_ms)
         try:
             self.machines[target].node.frame(self.machines[source].name, items)
         except PeerError as wrong:
@@ -180,10 +201,30 @@ class Little:
                 raise
             self.refused.append(str(wrong))
             del self._open[source, target]
-            self.machines[source].node.link(self.machines[target].name, False)
+            self._link(source, target, False)
+
+    def _link(self, source: int, target: int, is_up: bool) -> None:
+        """A connection is made, or gone."""
+        machine = self.machines[source]
+        machine.touch(self.now_ms, self.wall_ms)
+        machine.node.link(self.machines[target].name, is_up)
+
+    def touch(self, node: Node) -> bool:
+        """A node gets something. False if it does not run any more."""
+        machine = next((m for m in self.machines if m.is_running and m.node is node), None)
+        if machine is not None:
+            machine.touch(self.now_ms, self.wall_ms)
+        return machine is not None
+
+    def settle(self) -> None:
+        """Every node knows the time."""
+        for machine in self.machines:
+            if machine.is_running and machine.turned_ms != self.now_ms:
+                machine.touch(self.now_ms, self.wall_ms)
 
     def _drain(self, index: int, machine: Machine) -> list[tuple[int, int, list[bytes]]]:
-        for frame in machine.scripts.take():
+        machine.is_touched = False
+        for frame in (*machine.outcomes, *machine.scripts.take()):
             machine.node.scripts.receive(frame)
         out = machine.node.drain()
         if out.generation:
@@ -191,6 +232,11 @@ class Little:
             machine.submitted = out.generation
         if machine.fsync and machine.submitted:
             machine.node.durable(machine.submitted)
+            machine.is_touched = machine.reported != machine.submitted
+            machine.reported = machine.submitted
+        machine.outcomes = machine.scripts.take()
+        machine.is_touched |= bool(machine.outcomes)
+        machine.due_ms = machine.node.next_deadline()
         sent = []
         for peer, frame in out.frames:
             target = next(i for i, m in enumerate(self.machines) if m.name == peer)
@@ -202,21 +248,31 @@ class Little:
                 sent.append((index, target, items))
         return sent
 
+    def _at(self, address: str) -> int | None:
+        for index, machine in enumerate(self.machines):
+            if machine.address == address:
+                return index
+        return None
+
     def _connect(self, index: int, machine: Machine) -> None:
-        for address in machine.node.dials():
-            target = next((i for i, m in enumerate(self.machines) if m.address == address), None)
+        missing = []
+        for address in machine.missing:
+            target = self._at(address)
             if target is None or target == index or (index, target) in self._open:
                 continue
+            missing.append(address)
             other = self.machines[target]
             if not other.is_running or (index, target) in self.cuts:
                 continue
+            other.touch(self.now_ms, self.wall_ms)
             try:
                 other.node.meet(machine.node.greeting())
                 machine.node.meet(other.node.greeting())
             except PeerError:
                 continue
             self._open[index, target] = hiredis.Reader()
-            machine.node.link(other.name, True)
+            self._link(index, target, True)
+        machine.missing = missing
 
     # ---- harm ----
 
@@ -227,7 +283,7 @@ class Little:
             if index in (source, target):
                 del self._open[source, target]
                 if source != index:
-                    self.machines[source].node.link(self.machines[index].name, False)
+                    self._link(source, index, False)
         self.waiting = [one for one in self.waiting if index not in one[:2]]
 
     def boot(self, name: str) -> None:
@@ -239,7 +295,7 @@ class Little:
             pair = ord(a) - 65, ord(b) - 65
             self.cuts.add(pair)
             if self._open.pop(pair, None) is not None:
-                self.machines[pair[0]].node.link(self.machines[pair[1]].name, False)
+                self._link(*pair, False)
 
     def heal(self) -> None:
         self.cuts.clear()
@@ -291,6 +347,7 @@ class Client:
     def __init__(self, little: Little, node: Node, listener: str = "client") -> None:
         self._little = little
         self.node = node
+        little.touch(node)
         self.session: Session = node.open_session("10.9.9.9:1", "10.0.0.1:6379", listener, None)
         self._reader = hiredis.Reader(replyError=lambda text: text)
         self._requests = RequestReader(RequestLimits())
@@ -301,18 +358,20 @@ class Client:
 
     def offer(self, data: bytes) -> None:
         """Bytes that the client sends: whole commands in them are run, now or in later steps."""
+        self._little.touch(self.node)
         offer(self.node, self.session, self._requests, data)
         if self._requests.has_input() and not self.session.closing:
             self._little.unread.append(self)
 
     def receive(self, limit_ms: int = 5000) -> object:
         """The next reply; an error is its text."""
-        for _ in range(limit_ms):
+        for number in range(limit_ms):
             self._reader.feed(self.session.take())
             reply = self._reader.gets()
             if reply is not False:
+                self._little.settle()
                 return reply
-            self._little.step()
+            self._little.step(touches=number == 0)
         raise AssertionError("no reply")
 
     def __call__(self, *words: object) -> object:

@@ -5,7 +5,6 @@ expired counts until a read meets it, or it is collected.
 """
 
 from collections.abc import Iterator
-from itertools import compress
 from typing import Final
 from zlib import crc32
 
@@ -24,6 +23,7 @@ class KeyTable:
 
     def __init__(self) -> None:
         self.slots: list[dict[Locator, bytes]] = [{} for _ in range(SLOTS)]
+        self._present = bytearray(SLOTS)             # 1 where a slot has records, or had some
         self.width = 64                              # slots of a partition
         self.live = [[0] * (SLOTS // 64) for _ in range(16)]   # [database][partition]
         self.timed = [[0] * (SLOTS // 64) for _ in range(16)]  # of these, with a time to live
@@ -39,7 +39,10 @@ class KeyTable:
 
     def _count(self, locator: Locator, before: bytes, after: bytes) -> None:
         """A record came, changed its form, or went; b"" is none."""
-        partition = slot_of_locator(locator) // self.width
+        slot = slot_of_locator(locator)
+        partition = slot // self.width
+        if not before:
+            self._present[slot] = 1
         was_live, is_live_now = is_live(before), is_live(after)
         if was_live != is_live_now:
             self.live[locator[2]][partition] += 1 if is_live_now else -1
@@ -121,7 +124,14 @@ class KeyTable:
 
     def filled(self, first: int, last: int) -> Iterator[int]:
         """The slots from `first` up to, not including, `last` that hold records: most hold none."""
-        return compress(range(first, last), self.slots[first:last])
+        slots, find = self.slots, self._present.find
+        slot = find(1, first, last)
+        while slot >= 0:
+            if slots[slot]:
+                yield slot
+            else:
+                self._present[slot] = 0
+            slot = find(1, slot + 1, last)
 
     def walk(
         self, slots: range, db: int, position: int
