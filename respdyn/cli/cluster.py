@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from respdyn.cli.banner import banner
+from respdyn.cli.large_pages import environment
 from respdyn.cli.main import add_settings, fail, given_settings
 from respdyn.cli.reading import read_settings
 from respdyn.config import Settings
@@ -47,7 +48,7 @@ class LocalNode:
         """Start the process, in a group of its own: Ctrl-C is for us to pass on, once."""
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, process_group=0,
+            stderr=subprocess.STDOUT, process_group=0, env={**os.environ, **environment()},
         )
 
     @property

@@ -2,6 +2,7 @@
 
 import argparse
 
+from respdyn.cli.large_pages import begin_anew
 from respdyn.cli.main import add_settings, fail
 from respdyn.cli.reading import file_of, read_settings
 
@@ -14,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve; the exit status."""
     settings = read_settings(args)
+    begin_anew()
     # A contradiction is reported without waiting for the server to load.
     from respdyn.server.listeners import StartError
     from respdyn.server.log import Log

@@ -24,7 +24,7 @@ from respdyn.causal.element_map import Entry
 from respdyn.causal.form import is_long_enough
 from respdyn.causal.marks import mark_of
 from respdyn.causal.parts import fitting
-from respdyn.causal.rows import rows_of_dots
+from respdyn.causal.rows import covers, edges_of, rows_of_dots
 from respdyn.errors import DamagedError
 from respdyn.ports import ROW, SWEEP
 from respdyn.ring.hashing import Locator
@@ -152,7 +152,11 @@ class Loading:
                     last = element
             for element, dot, payload in key:
                 mark ^= mark_of(element, dot, payload)
-            if mark == element_map.mark_in(head) and counts == element_map.counts_of(head):
+            edges = edges_of(element_map.rows_of(head))
+            if (
+                mark == element_map.mark_in(head) and counts == element_map.counts_of(head)
+                and all(covers(edges, dot) for _, dot, _ in inline)
+            ):
                 yield locator, big.assemble(head, inline), True
                 continue
             left = sorted(key + inline)

@@ -44,6 +44,8 @@ _LF: Final = 0x0A
 _ZERO: Final = 0x30
 _NINE: Final = 0x39
 
+_LARGE: Final = 1 << 20     # of an argument, from where on it is not copied twice
+
 # What a browser that was lured here would send first (cross-protocol scripting).
 HTTP_WORDS: Final = (b"post", b"host:")
 
@@ -144,6 +146,10 @@ class RequestReader:
             return False
         if self._more:
             self._join()
+            if self._argv and not self._args_left:
+                self.ready.append(self._argv)
+                self._argv = []
+                return True
         while self.at < len(self.data):
             if self.authenticated and not self._args_left:
                 words: list[bytes] = []
@@ -175,10 +181,33 @@ class RequestReader:
             + sum(map(len, self._argv)) + (len(ready) * sum(map(len, ready[0])) if ready else 0)
         )
 
+    def ends_large(self) -> bool:
+        """Whether what `read` does next is to put a large argument together: a turn's work."""
+        return self._bulk_bytes >= _LARGE and self._missing <= 0 and bool(self._more)
+
     def _join(self) -> None:
-        self.data = b"".join((self.data[self.at :], *self._more))
+        """Put the input together; a large argument that is there by itself, so that it is copied
+        once.
+        """
+        size, more = self._bulk_bytes, self._more
+        if size >= _LARGE:
+            behind = len(self.data) - self.at + sum(map(len, more)) - size
+            tail = more.pop()
+            while len(tail) < behind and more:
+                tail = more.pop() + tail
+            cut = len(tail) - behind
+            more.append(tail[:cut] if cut >= 0 else tail)
+            if cut >= 0:
+                self._argv.append(b"".join((self.data[self.at :], *more)))
+                self.data = tail[cut + 2 :]     # whatever these two bytes are, as in Redis
+                self.at = 0
+                self._bulk_bytes = -1
+                self._args_left -= 1
+                more.clear()
+                return
+        self.data = b"".join((self.data[self.at :], *more))
         self.at = 0
-        self._more.clear()
+        more.clear()
 
     def _trim(self) -> None:
         """Forget what was read, so that an argument's first part does not hold all before it."""

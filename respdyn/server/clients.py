@@ -234,7 +234,7 @@ class Client(asyncio.Protocol):
         self._is_active = True
         reader.feed(data)
         if not self._has_more:
-            self._take()
+            self._put_together(session, reader) if reader.ends_large() else self._take()
         if reader.buffered > BULK_BYTES:
             self._turn.node.readiness.has_bulk()
 
@@ -426,6 +426,15 @@ class Client(asyncio.Protocol):
             self._refuse(session, wrong)
             return
         self._take_later()
+
+    def _put_together(self, session: Session, reader: RequestReader) -> None:
+        """The end of a large argument is there: to join it is one turn, its command the next."""
+        try:
+            reader.read()
+            self._take_later()
+        except ProtocolError as wrong:
+            self._turn.begin()
+            self._refuse(session, wrong)
 
     def _take_later(self) -> None:
         """Go on in the next turn."""

@@ -61,11 +61,13 @@ from respdyn.storage.store import (
     Store,
     StoreError,
     encode_frame,
+    frame_parts,
 )
 
 MAX_PENDING_BYTES = 1 << 30
 WRITE_BUFFER_BYTES = 32 << 20
 SOCKET_BYTES = 1 << 20
+SEND_BYTES = 2 << 20
 RECEIVE_BYTES = 1 << 20
 RESTART_FIRST_S = 0.05
 RESTART_MAX_S = 5.0
@@ -121,8 +123,8 @@ class RocksStore(Store):
         self._scratch = memoryview(bytearray(RECEIVE_BYTES))
         self._submitted = 0
         self._durable = 0
-        self._unanswered: deque[tuple[int, bytes]] = deque()
-        """Generation and frame of everything that is not durable."""
+        self._unanswered: deque[tuple[int, list[bytes]]] = deque()
+        """Generation of everything that is not durable, and its frame in pieces."""
         self._outgoing: deque[bytes | memoryview] = deque()
         self._chunks: deque[list[bytes]] = deque()
         self._process_failure = ""
@@ -168,12 +170,12 @@ class RocksStore(Store):
         if self.pending_bytes > MAX_PENDING_BYTES:
             raise self._error(f"{self.pending_bytes} bytes wait to be written, too many")
         self._submitted = generation
-        frame = encode_frame(BATCH, SYNC if sync else 0, generation, batch)
+        parts = frame_parts(BATCH, SYNC if sync else 0, generation, batch)
         if not self._unanswered:
             self._progress.spoke(time.monotonic())
-        self._unanswered.append((generation, frame))
-        self.pending_bytes += len(frame)
-        self._send(frame)
+        self._unanswered.append((generation, parts))
+        self.pending_bytes += sum(map(len, parts))
+        self._send(*parts)
 
     def copy(self, target: Path, done: Callable[[str], None]) -> None:
         """Have everything that was submitted copied to `target`, which must not exist.
@@ -289,14 +291,16 @@ class RocksStore(Store):
             self._die()
 
     def on_writable(self) -> None:
-        """Send as much as the socket takes."""
+        """Send as much as the socket takes, up to `SEND_BYTES`: others are to be served as well."""
         outgoing = self._outgoing
         if self._link is None or self._is_dead:
             return
         try:
-            while outgoing:
+            total = 0
+            while outgoing and total < SEND_BYTES:
                 data = outgoing[0]
                 sent = self._link.send(data)
+                total += sent
                 if self._was_full:      # so the process has taken something
                     self._was_full = False
                     self._progress.moved(time.monotonic())
@@ -335,7 +339,7 @@ class RocksStore(Store):
         self._reader = FrameReader()
         self._is_dead = self._was_full = False
         self._disk_failure = ""
-        self._outgoing = deque(frame for _, frame in self._unanswered)
+        self._outgoing = deque(part for _, parts in self._unanswered for part in parts)
         try:
             self._link, theirs = socket.socketpair()
             with theirs:
@@ -390,9 +394,10 @@ class RocksStore(Store):
         self._restart_wait_s = min(2 * self._restart_wait_s, RESTART_MAX_S)
         self._report()
 
-    def _send(self, frame: bytes) -> None:
-        self._outgoing.append(frame)
-        if len(self._outgoing) == 1:
+    def _send(self, *parts: bytes) -> None:
+        is_first = not self._outgoing
+        self._outgoing += parts
+        if is_first:
             self.on_writable()
 
     def _take(self, frame: Frame) -> None:
@@ -428,7 +433,7 @@ class RocksStore(Store):
     def _acknowledge(self, generation: int) -> None:
         unanswered = self._unanswered
         while unanswered and unanswered[0][0] <= generation:
-            self.pending_bytes -= len(unanswered.popleft()[1])
+            self.pending_bytes -= sum(map(len, unanswered.popleft()[1]))
         self._durable = max(self._durable, generation)
         self._restart_wait_s = RESTART_FIRST_S
         if self._is_stalled:

@@ -53,6 +53,7 @@ __all__ = [
     "Store",
     "StoreError",
     "encode_frame",
+    "frame_parts",
     "seal",
     "unseal",
 ]
@@ -85,6 +86,7 @@ SYNC = 1
 
 HEADER = struct.Struct("=BBHIQQ")
 LENGTH_BYTES = 4
+LARGE = 64 << 10    # an item from here on is not copied into a frame
 SEAL_BYTES = 4
 
 assert array("I").itemsize == LENGTH_BYTES
@@ -116,6 +118,33 @@ def encode_frame(kind: int, flags: int, generation: int, items: Sequence[bytes] 
     ]
     parts += items
     return b"".join(parts)
+
+
+def frame_parts(kind: int, flags: int, generation: int, items: Sequence[bytes]) -> list[bytes]:
+    """The same frame in pieces that follow each other: a large item is one, and is not copied.
+
+    >>> large = bytes(LARGE)
+    >>> parts = frame_parts(BATCH, SYNC, 7, [b"key", large, b"other", b"value"])
+    >>> len(parts), parts[1] is large
+    (3, True)
+    >>> b"".join(parts) == encode_frame(BATCH, SYNC, 7, [b"key", large, b"other", b"value"])
+    True
+    """
+    lengths = array("I", map(len, items))
+    parts: list[bytes] = []
+    small = [
+        HEADER.pack(VERSION, kind, flags, len(items), generation, sum(lengths)),
+        lengths.tobytes(),
+    ]
+    for item in items:
+        if len(item) < LARGE:
+            small.append(item)
+        else:
+            parts += (b"".join(small), item)
+            small = []
+    if small:
+        parts.append(b"".join(small))
+    return parts
 
 
 class FrameReader:

@@ -1,6 +1,8 @@
 """Requests are read as Redis reads them, in whatever pieces they come, at a bounded price."""
 
+import itertools
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import example, given, settings
@@ -253,3 +255,40 @@ def test_an_attack_from_a_browser_gets_no_answer() -> None:
     with pytest.raises(ProtocolError) as error:
         following(reader)
     assert error.value.reply == b""
+
+
+@pytest.mark.parametrize("piece", [1 << 16, (1 << 20) + 7, (1 << 20) + 40, 3 << 20])
+@pytest.mark.parametrize("extra", [0, 1, 2, 37])
+def test_large_arguments_are_what_was_sent_however_they_come(piece: int, extra: int) -> None:
+    large = bytes(range(256)) * 4096 + b"x" * extra
+    sent = [[b"SET", b"k", large], [b"MSET", large, b"v", b"k", large], [b"GET", b"k"]]
+    data = b"".join(
+        b"*%d\r\n" % len(argv) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in argv)
+        for argv in sent
+    )
+    for first in (1, 30, piece - 1, piece):
+        reader = RequestReader(RequestLimits(), authenticated=True)
+        found = []
+        cuts = [0, *range(first, len(data), piece), len(data)]
+        for start, end in itertools.pairwise(cuts):
+            reader.feed(data[start:end])
+            while reader.read():
+                found.append(reader.ready.popleft())
+        assert found == sent and not reader.has_input() and reader.buffered == 0
+
+
+def test_a_large_argument_is_copied_once() -> None:
+    large = bytes(8 << 20)
+    reader = RequestReader(RequestLimits(), authenticated=True)
+    pieces = [b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % len(large)]
+    pieces += [large[at : at + (1 << 18)] for at in range(0, len(large), 1 << 18)]
+    for piece in (*pieces, b"\r"):
+        reader.feed(piece)
+        assert not reader.read()
+    tracemalloc.start()
+    try:
+        reader.feed(b"\n")
+        assert reader.read() and reader.ready[0] == [b"SET", b"k", large]
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * len(large)
+    finally:
+        tracemalloc.stop()
