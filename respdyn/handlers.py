@@ -23,6 +23,7 @@ from respdyn.cluster.messages import (
     GOSSIP_ENDS,
     GOSSIP_EVENT,
     GOSSIP_GAVE,
+    GOSSIP_GOES_ON,
     GOSSIP_HELD,
     GOSSIP_INTEREST,
     GOSSIP_KEEPS,
@@ -62,7 +63,7 @@ class StatementHandlers:
     def __init__(
         self, counters: Counters, receive_clock: Handler, gossip: Gossip, keepers: Keepers,
         cleared: ClearedGossip, collection: Collection, notifications: Notifications,
-        draining: Draining, scripts: Scripts,
+        draining: Draining, scripts: Scripts, goes_on: Handler,
     ) -> None:
         self._counters = counters
         self._handlers: dict[bytes, Handler] = {
@@ -96,6 +97,7 @@ class StatementHandlers:
             GOSSIP_SCRIPT: scripts.receive_script,
             GOSSIP_WAITS: notifications.waits.receive,
             GOSSIP_OFFER: notifications.waits.receive_offer,
+            GOSSIP_GOES_ON: goes_on,
         }
         kinds = {getattr(messages, name) for name in dir(messages) if name[:7] == "GOSSIP_"}
         assert self._handlers.keys() == kinds, "each kind of statement has a handler"

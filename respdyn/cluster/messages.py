@@ -117,6 +117,7 @@ GOSSIP_LIBRARY: Final = b"F"       # what holds of a library of functions
 GOSSIP_SCRIPT: Final = b"@"        # a script was loaded, or all were flushed, see `scripts`
 GOSSIP_WAITS: Final = b"W"         # clients of the sender wait for keys, see `waits`
 GOSSIP_OFFER: Final = b"O"         # there is something for one that waits
+GOSSIP_GOES_ON: Final = b"1"       # a command that was forwarded is long work, see `long_work`
 GOSSIP_PLACE: Final = b"a"         # "you stand where this member stood", see `address_takeover`
 
 

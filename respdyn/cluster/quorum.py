@@ -38,6 +38,9 @@ class Waiter(Target):
         """Whose commands take effect in their order; this is one of them."""
         return self
 
+    def goes_on(self) -> None:
+        """It takes long, and is being worked on: no failure."""
+
     @abstractmethod
     def fill(self, reply: bytes) -> None:
         """The reply, encoded."""

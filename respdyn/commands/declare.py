@@ -25,9 +25,9 @@ argument: what makes and reads the tokens of the key. All of them raise `ReplyEr
 client's mistake.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from respdyn.causal.dot import Stamp
 from respdyn.causal.tokens import Seal
@@ -89,6 +89,23 @@ class Blocking(NamedTuple):
 
 
 Moves = Callable[[Argv, bytes, int, bool], Move | bytes]
+
+# Of a read that may give very much: what makes the reply in pieces; None if it is not much. Each
+# yield: steps (`cluster/slices`).
+LongRead = Callable[[Argv, bytes, int, bool], Generator[int, None, bytes] | None]
+# Of a write that may touch very many elements: the commands on the same key that it is made of,
+# each yielded and its reply sent back, then the reply of all; None if it is one step.
+LongWrite = Callable[[Argv, bytes, int, bool], Generator[Argv, bytes, bytes] | None]
+
+
+class Order(Protocol):
+    """An order of a big key's elements, kept beside its record."""
+
+    def is_near(self, record: bytes) -> bool:
+        """Whether it takes little to have it for this record."""
+
+    def prepare(self, record: bytes) -> Generator[int, None, None]:
+        """Make it ready in pieces; yields the steps of each."""
 
 
 # What a command promises in a cluster, one word each.
@@ -186,6 +203,9 @@ class Command:
     then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
     whole: Callable[[Argv], Argv] | None = None     # the one command that it is outside of a
                                     # transaction, instead of its parts
+    long_read: LongRead | None = None
+    long_write: LongWrite | None = None
+    order: Callable[[Argv], Order | None] | None = None     # what it looks at the key's elements by
     move: Moves | None = None       # what an UPDATE of two different keys is made of
     block: Callable[[Argv], Blocking] | None = None     # outside of a transaction it waits
     waits: Callable[[Argv], bool] | None = None     # whether it does; None: always

@@ -22,6 +22,9 @@ from respdyn.commands.elements import (
     random_count,
     step,
 )
+from respdyn.commands.folding import all_ok
+from respdyn.commands.long_reads import array_head, chosen, map_head, whole
+from respdyn.commands.long_writes import naming
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY_ARRAY, OK, ONE, ZERO, array, bulk, bulks, integer, map_, null
 from respdyn.types import counters, hashes, long_double
@@ -163,6 +166,25 @@ def hscan(argv: Argv, view: View, resp3: bool) -> bytes:
     return array([cursor, bulks(shown)])
 
 
+def _pair(view: View, element: bytes) -> bytes:
+    found = hashes.look(view, element)
+    return b"" if found is None else bulk(element[1:]) + bulk(found.text)
+
+
+def _field(view: View, element: bytes) -> bytes:
+    return b"" if hashes.look(view, element) is None else bulk(element[1:])
+
+
+def _held(view: View, element: bytes) -> bytes:
+    found = hashes.look(view, element)
+    return b"" if found is None else bulk(found.text)
+
+
+def _random_fields(argv: Argv) -> int:
+    count = random_count(argv[2])
+    return 0 if is_count_with(argv, b"WITHVALUES", count) else count
+
+
 def _bulk_or_null(found: bytes | None, resp3: bool) -> bytes:
     return null(resp3) if found is None else bulk(found)
 
@@ -179,6 +201,7 @@ COMMANDS: tuple[Command, ...] = (
         since="2.0.0", group="hash", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="last-writer", route=WRITE, write=changing(HASH, hset),
         event="h hset", reports_siblings=True,
+        long_write=naming(2, 2),
     ),
     Command(
         "hsetnx", "HSETNX key field value", "Stores a field of a hash only if it is not there.",
@@ -191,6 +214,7 @@ COMMANDS: tuple[Command, ...] = (
         since="2.0.0", group="hash", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="last-writer", route=WRITE, write=changing(HASH, hmset),
         event="h hset", reports_siblings=True,
+        long_write=naming(2, 2, all_ok),
     ),
     Command(
         "hget", "HGET key field", "Gives the value of a field.",
@@ -203,19 +227,23 @@ COMMANDS: tuple[Command, ...] = (
         complexity=_EACH, promise="last-writer", route=READ, read=looking(HASH, hmget),
     ),
     Command(
-        "hgetall", "HGETALL key", "Gives all fields and values of a hash, sorted by field.",
+        "hgetall", "HGETALL key",
+        "Gives all fields and values of a hash, sorted by field if they are few.",
         since="2.0.0", group="hash", flags="readonly", access="RO access", complexity=_ALL,
         tips=_ORDER, promise="last-writer", route=READ, read=looking(HASH, hgetall),
+        long_read=whole(HASH, _pair, map_head),
     ),
     Command(
-        "hkeys", "HKEYS key", "Gives the fields of a hash, sorted.",
+        "hkeys", "HKEYS key", "Gives the fields of a hash, sorted if they are few.",
         since="2.0.0", group="hash", flags="readonly", access="RO access", complexity=_ALL,
         tips=_ORDER, promise="last-writer", route=READ, read=looking(HASH, hkeys),
+        long_read=whole(HASH, _field, array_head),
     ),
     Command(
         "hvals", "HVALS key", "Gives the values of a hash, in the order of their fields.",
         since="2.0.0", group="hash", flags="readonly", access="RO access", complexity=_ALL,
         tips=_ORDER, promise="last-writer", route=READ, read=looking(HASH, hvals),
+        long_read=whole(HASH, _held, array_head),
     ),
     Command(
         "hlen", "HLEN key", "Returns how many fields a hash has.",
@@ -238,6 +266,7 @@ COMMANDS: tuple[Command, ...] = (
         since="2.0.0", group="hash", flags="write fast", access="RW delete",
         complexity=_EACH, promise="converges", route=UPDATE, write=changing(HASH, hdel),
         event="h hdel",
+        long_write=naming(2),
     ),
     Command(
         "hincrby", "HINCRBY key field increment",
@@ -258,6 +287,7 @@ COMMANDS: tuple[Command, ...] = (
         since="6.2.0", group="hash", flags="readonly", access="RO access", complexity=_ALL,
         tips=_VARIES, promise="last-writer", route=READ, read=choosing(HASH, hrandfield),
         draws=True,
+        long_read=chosen(HASH, _random_fields, _field, array_head, hashes.is_numbered),
     ),
     Command(
         "hscan", "HSCAN key cursor [MATCH pattern] [COUNT count]",

@@ -27,7 +27,7 @@ from respdyn.commands.declare import (
 )
 from respdyn.commands.elements import LIST, changing, looking, view_of
 from respdyn.commands.folding import bulks_of
-from respdyn.commands.lists import positive, taken
+from respdyn.commands.lists import by_place, positive, taken
 from respdyn.commands.pops import COUNT, lmpop, parts_of, then_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, bulks, integer, null, null_array
@@ -184,6 +184,7 @@ COMMANDS: tuple[Command, ...] = (
         since="0.1.0", group="list", flags="write denyoom",
         access="RW access delete; RW insert", promise="per-coordinator",
         route=UPDATE, write=changing(LIST, lmove_within), move=move_of, event="l lmove",
+        order=by_place,
     ),
     Command(
         "dyn.lpeek", "DYN.LPEEK key <LEFT | RIGHT>",
@@ -191,6 +192,7 @@ COMMANDS: tuple[Command, ...] = (
         " in a transaction.",
         since="0.1.0", group="list", flags="readonly", access="RO access",
         promise="converges", route=READ, read=looking(LIST, lpeek),
+        order=by_place,
     ),
     Command(
         "dyn.lplace", "DYN.LPLACE key <LEFT | RIGHT> element [element ...]",
@@ -199,6 +201,7 @@ COMMANDS: tuple[Command, ...] = (
         since="0.1.0", group="list", flags="write denyoom", access="RW insert",
         complexity="O(N) with N the number of items", promise="converges",
         route=WRITE, write=changing(LIST, lplace), overtakes=True, event="l lpush",
+        order=by_place,
     ),
     Command(
         "dyn.ltake", "DYN.LTAKE key <LEFT | RIGHT> place dot [dot ...]",
@@ -213,5 +216,6 @@ COMMANDS: tuple[Command, ...] = (
         since="0.1.0", group="list", flags="write", access="RW access delete",
         complexity="O(N) with N the number of items that are given", promise="per-coordinator",
         route=UPDATE, write=changing(LIST, lmpop_one), event="l lpop",
+        order=by_place,
     ),
 )

@@ -13,8 +13,11 @@ from respdyn.commands.arguments import (
     word,
     wrong_arity,
 )
-from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command
-from respdyn.commands.elements import LIST, Change, changing, looking
+from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command, Order
+from respdyn.commands.elements import LIST, Change, changing, looking, view_of
+from respdyn.commands.long_reads import LONG, SOUGHT, STEPS, Answer, array_head, in_pieces
+from respdyn.commands.long_writes import LONG as MANY
+from respdyn.commands.long_writes import PIECE, Steps, last, naming, taking
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import (
     EMPTY_ARRAY,
@@ -27,7 +30,7 @@ from respdyn.resp.replies import (
     null,
     null_array,
 )
-from respdyn.types import lists
+from respdyn.types import list_order, lists
 from respdyn.types.view import Draft, View
 
 _MINUS_ONE: Final = b":-1\r\n"
@@ -110,6 +113,46 @@ def _within(start: int, stop: int, size: int) -> tuple[int, int]:
     return start, stop
 
 
+def _long_range(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    view = view_of(LIST, rec, now_ms)
+    if not view.is_big():
+        return None
+    start, stop = _within(parse_integer(argv[2]), parse_integer(argv[3]), lists.count(view))
+    if stop - start < LONG:
+        return None
+
+    def shown(elements: list[bytes]) -> list[bytes]:
+        some = view_of(LIST, rec, now_ms)       # what it has read goes with it
+        return [bulk(lists.value(some, element)) for element in elements]
+    return in_pieces(lists.at(view, start, stop), shown, array_head, resp3)
+
+
+def _long_trim(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Steps | None:
+    view = view_of(LIST, rec, now_ms)
+    if not view.is_big():
+        return None
+    size = lists.count(view)
+    start, stop = _within(parse_integer(argv[2]), parse_integer(argv[3]), size)
+    if start > stop:
+        return None             # nothing is left: the key is deleted in one step
+    return trims(argv, start, size - 1 - stop) if size - 1 - stop + start > MANY else None
+
+
+def trims(argv: Argv, left: int, right: int) -> Steps:
+    """LTRIM, of so many items from either end, some at a time."""
+    while left > 0:
+        yield [argv[0], argv[1], b"%d" % min(left, PIECE), b"-1"]
+        left -= PIECE
+    while right > 0:
+        yield [argv[0], argv[1], b"0", b"%d" % (-1 - min(right, PIECE))]
+        right -= PIECE
+    return OK
+
+
+def _size(rec: bytes, now_ms: int) -> int:
+    return lists.count(view_of(LIST, rec, now_ms))
+
+
 def lset(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     if not draft.open():
         raise ReplyError("ERR no such key")
@@ -183,6 +226,42 @@ def lpos(argv: Argv, view: View, resp3: bool) -> bytes:
     return array([integer(place) for place in found])
 
 
+def _long_lpos(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    rank, count, most = _lpos_options(argv)
+    view = view_of(LIST, rec, now_ms)
+    if not view.is_big() or min(lists.count(view), most or LONG + 1) <= LONG:
+        return None
+    elements = lists.at(view, 0, lists.count(view) - 1)
+    return _find(elements, argv[2], rank, count, most or len(elements), rec, now_ms, resp3)
+
+
+def _find(
+    elements: list[bytes], wanted: bytes, rank: int, count: int, most: int, rec: bytes,
+    now_ms: int, resp3: bool,
+) -> Answer:
+    """LPOS among very many, some at a time."""
+    size = len(elements)
+    found: list[int] = []
+    matches = 0
+    for start in range(0, min(size, most), SOUGHT):
+        view = view_of(LIST, rec, now_ms)       # what it has read goes with it
+        for index in range(start, min(start + SOUGHT, size, most)):
+            place = index if rank > 0 else size - 1 - index
+            if lists.value(view, elements[place]) == wanted:
+                matches += 1
+                if matches >= abs(rank):
+                    found.append(place)
+                    if count < 0 or len(found) == count:
+                        break
+        else:
+            yield SOUGHT * STEPS
+            continue
+        break
+    if count < 0:
+        return integer(found[0]) if found else null(resp3)
+    return array([integer(place) for place in found])
+
+
 def _lpos_options(argv: Argv) -> tuple[int, int, int]:
     """RANK, COUNT (-1 if there is none), MAXLEN (0 for no limit)."""
     rank, count, most = 1, -1, 0
@@ -207,6 +286,11 @@ def _lpos_options(argv: Argv) -> tuple[int, int, int]:
     return rank, count, most
 
 
+def by_place(argv: Argv) -> Order:
+    """What finds a list's items by their places."""
+    return list_order.ORDERS
+
+
 _EACH: Final = "O(N) with N the number of items that are named"
 _ALL: Final = "O(N) with N the number of items"
 
@@ -217,7 +301,7 @@ def _push(name: str, summary: str, since: str, *, is_left: bool, only_there: boo
         since=since, group="list", flags="write denyoom fast", access="RW insert",
         complexity=_EACH, promise="converges", route=UPDATE if only_there else WRITE,
         write=changing(LIST, _pushing(is_left, only_there)),
-        event="l lpush" if is_left else "l rpush",
+        event="l lpush" if is_left else "l rpush", long_write=naming(2, fold=last), order=by_place,
     )
 
 
@@ -227,6 +311,7 @@ def _pop(name: str, summary: str, *, is_left: bool) -> Command:
         since="1.0.0", group="list", flags="write fast", access="RW access delete",
         complexity="O(N) with N the number of items that are given", promise="per-coordinator",
         route=UPDATE, write=changing(LIST, _popping(is_left)), event=f"l {name}",
+        long_write=taking(_size), order=by_place,
     )
 
 
@@ -250,16 +335,19 @@ COMMANDS: tuple[Command, ...] = (
         "lindex", "LINDEX key index", "Gives the item of a list at a place.",
         since="1.0.0", group="list", flags="readonly", access="RO access", complexity=_ALL,
         promise="converges", route=READ, read=looking(LIST, lindex),
+        order=by_place,
     ),
     Command(
         "lrange", "LRANGE key start stop", "Gives the items of a list between two places.",
         since="1.0.0", group="list", flags="readonly", access="RO access", complexity=_ALL,
         promise="converges", route=READ, read=looking(LIST, lrange),
+        long_read=_long_range, order=by_place,
     ),
     Command(
         "lset", "LSET key index element", "Gives an item of a list another value.",
         since="1.0.0", group="list", flags="write denyoom", access="RW update", complexity=_ALL,
         promise="last-writer", route=UPDATE, write=changing(LIST, lset), event="l lset",
+        order=by_place,
     ),
     Command(
         "linsert", "LINSERT key <BEFORE | AFTER> pivot element",
@@ -278,11 +366,13 @@ COMMANDS: tuple[Command, ...] = (
         "ltrim", "LTRIM key start stop", "Removes the items of a list outside of two places.",
         since="1.0.0", group="list", flags="write", access="RW delete", complexity=_ALL,
         promise="converges", route=UPDATE, write=changing(LIST, ltrim), event="l ltrim",
+        long_write=_long_trim, order=by_place,
     ),
     Command(
         "lpos", "LPOS key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
         "Returns at which places of a list a value is.",
         since="6.0.6", group="list", flags="readonly", access="RO access", complexity=_ALL,
         promise="converges", route=READ, read=looking(LIST, lpos),
+        long_read=_long_lpos, order=by_place,
     ),
 )

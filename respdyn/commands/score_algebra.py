@@ -18,13 +18,16 @@ from respdyn.commands.arguments import counted_at, integer_of, parse_integer, sy
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
 from respdyn.commands.elements import SET, SORTED_SET, view_of
 from respdyn.commands.folding import leaves_of
+from respdyn.commands.long_reads import Answer, array_head, in_pieces
+from respdyn.commands.long_writes import storing
 from respdyn.commands.pops import parts_of, then_of, zmpop
 from respdyn.commands.score_ranges import flat_of, members_in, parse_range, store
-from respdyn.commands.sorted_sets import parse_score, scored
+from respdyn.commands.sorted_sets import by_score, parse_score, scored
 from respdyn.commands.syntax import Keys
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import ZERO, bulks, integer
+from respdyn.resp.replies import ZERO, bulk, bulks, integer
 from respdyn.types import doubles, sets, sorted_sets, values
+from respdyn.types.doubles import print_double
 from respdyn.types.score_order import Scored
 
 Scores = dict[bytes, float]
@@ -212,6 +215,29 @@ def scores(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
     return flat_of(list(sorted_sets.order_of(view_of(SORTED_SET, rec, now_ms)).each()))
 
 
+def _long_scores(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    found: list[Scored]
+    if values.kind_of(rec) is values.SET and len(argv) == 2:
+        members = view_of(SET, rec, now_ms)
+        if not members.is_big():
+            return None
+        found = [(1.0, member) for member in sets.members(members)]
+    else:
+        view = view_of(SORTED_SET, rec, now_ms)
+        if not view.is_big():
+            return None
+        if len(argv) > 2:
+            found = members_in(parse_range(argv[3:], 0, stores=True), view)
+        else:
+            order = sorted_sets.order_of(view)
+            found = order.span(0, len(order))
+    return in_pieces(found, _digits, array_head, resp3)
+
+
+def _digits(some: list[Scored]) -> list[bytes]:
+    return [item for score, member in some for item in (bulk(member), bulk(print_double(score)))]
+
+
 def storezset(
     argv: Argv, rec: bytes, now_ms: int, resp3: bool, stamp: Stamp
 ) -> tuple[bytes, bytes]:
@@ -255,6 +281,7 @@ COMMANDS: tuple[Command, ...] = (
         since="0.1.0", group="sorted-set", flags="readonly", access="RO access",
         complexity="O(N) with N the number of members",
         promise="last-writer", route=READ, read=scores,
+        long_read=_long_scores, order=by_score,
     ),
     Command(
         "dyn.storezset", "DYN.STOREZSET key command [member score ...]",
@@ -263,5 +290,6 @@ COMMANDS: tuple[Command, ...] = (
         since="0.1.0", group="sorted-set", flags="write denyoom", access="OW update",
         complexity="O(N*log(N)) with N the number of members",
         promise="last-writer", route=UPDATE, write=storezset, event="z dyn.storezset",
+        long_write=storing(b"ZADD", 2, turned=True),
     ),
 )

@@ -12,12 +12,24 @@ from math import inf, isinf
 from typing import Final, NamedTuple
 
 from respdyn.commands.arguments import parse_integer, syntax_error, word
-from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
-from respdyn.commands.elements import SORTED_SET, Change, Look, changing, looking
-from respdyn.commands.folding import leaves_of
-from respdyn.commands.sorted_sets import scored
+from respdyn.commands.declare import (
+    GATHER,
+    READ,
+    UPDATE,
+    Argv,
+    Command,
+    Further,
+    LongRead,
+    LongWrite,
+    Then,
+)
+from respdyn.commands.elements import SORTED_SET, Change, Look, changing, looking, view_of
+from respdyn.commands.folding import as_sum, leaves_of
+from respdyn.commands.long_reads import Answer, array_head, in_pieces
+from respdyn.commands.long_writes import LONG, PIECE, Steps
+from respdyn.commands.sorted_sets import by_score, scored
 from respdyn.errors import ReplyError
-from respdyn.resp.replies import EMPTY_ARRAY, array, bulk, bulks, integer
+from respdyn.resp.replies import EMPTY_ARRAY, array, bulk, bulks, double, integer
 from respdyn.types import doubles, sorted_sets
 from respdyn.types.doubles import print_double
 from respdyn.types.score_order import Order, Scored
@@ -129,7 +141,7 @@ def between(wanted: Range, order: Order) -> Between:
     if wanted.by == RANK:
         return _by_rank(wanted, len(order))
     if wanted.by == SCORE:
-        return by_score(wanted.low, wanted.high, order)
+        return _by_score(wanted.low, wanted.high, order)
     return by_name(wanted.low, wanted.high, order, wanted.is_reverse)
 
 
@@ -143,7 +155,7 @@ def _by_rank(wanted: Range, size: int) -> Between:
     return start, end + 1
 
 
-def by_score(low: Bound, high: Bound, order: Order) -> Between:
+def _by_score(low: Bound, high: Bound, order: Order) -> Between:
     """The ranks between which these scores stand."""
     start = order.below(low.score, low.is_open)
     return start, max(start, order.below(high.score, not high.is_open))
@@ -223,9 +235,30 @@ def _ranging(by: bytes, is_reverse: bool | None) -> Look:
     return look
 
 
+def _long_range(by: bytes, is_reverse: bool | None) -> LongRead:
+    def begin(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+        wanted = parse_range(argv, 2, by, is_reverse)
+        view = view_of(SORTED_SET, rec, now_ms)
+        if not view.is_big():
+            return None
+
+        def shown(some: list[Scored]) -> list[bytes]:
+            pairs = [(bulk(member), double(score, resp3)) for score, member in some]
+            if resp3:
+                return [array(pair) for pair in pairs]
+            return [item for pair in pairs for item in pair]
+        return in_pieces(
+            members_in(wanted, view), shown if wanted.has_scores else _names, array_head, resp3)
+    return begin
+
+
+def _names(some: list[Scored]) -> list[bytes]:
+    return [bulk(member) for _, member in some]
+
+
 def zcount(argv: Argv, view: View, resp3: bool) -> bytes:
     low, high = parse_ends(SCORE, argv[2], argv[3])
-    start, end = by_score(low, high, sorted_sets.order_of(view))
+    start, end = _by_score(low, high, sorted_sets.order_of(view))
     return integer(end - start)
 
 
@@ -237,19 +270,44 @@ def zlexcount(argv: Argv, view: View, resp3: bool) -> bytes:
 
 def _removing(by: bytes) -> Change:
     def change(argv: Argv, draft: Draft, resp3: bool) -> bytes:
-        if by == RANK:
-            start, end = parse_integer(argv[2]), parse_integer(argv[3])
-            low, high = _NOWHERE, _NOWHERE
-        else:
-            start = end = 0
-            low, high = parse_ends(by, argv[2], argv[3])
+        wanted = _to_remove(argv, by)
         order = sorted_sets.order_of(draft)
-        wanted = Range(by, low, high, start, end, False, 0, -1, False)
         found = order.span(*between(wanted, order))
         for _, member in found:
             sorted_sets.remove(draft, member)
         return integer(len(found))
     return change
+
+
+def _long_removal(by: bytes) -> LongWrite:
+    def begin(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Steps | None:
+        view = view_of(SORTED_SET, rec, now_ms)
+        if not view.is_big():
+            return None
+        start, end = between(_to_remove(argv, by), sorted_sets.order_of(view))
+        if end - start <= LONG or (start == 0 and end == sorted_sets.count(view)):
+            return None         # where nothing is left, the key is deleted in one step
+        return steps(argv[1], start, end)
+
+    def steps(key: bytes, start: int, end: int) -> Steps:
+        replies: list[bytes] = []
+        while end > start:
+            end -= (some := min(PIECE, end - start))
+            replies.append((yield [
+                b"ZREMRANGEBYRANK", key, b"%d" % end, b"%d" % (end + some - 1)
+            ]))
+        return as_sum(replies)
+    return begin
+
+
+def _to_remove(argv: Argv, by: bytes) -> Range:
+    start = end = 0
+    low = high = _NOWHERE
+    if by == RANK:
+        start, end = parse_integer(argv[2]), parse_integer(argv[3])
+    else:
+        low, high = parse_ends(by, argv[2], argv[3])
+    return Range(by, low, high, start, end, False, 0, -1, False)
 
 
 def zrangestore_parts(argv: Argv) -> list[Argv]:
@@ -281,6 +339,7 @@ def _range(name: str, syntax: str, summary: str, since: str, by: bytes, reverse:
         name, f"{name.upper()} key {syntax}", summary,
         since=since, group="sorted-set", flags="readonly", access="RO access", complexity=_LOG,
         promise="last-writer", route=READ, read=looking(SORTED_SET, _ranging(by, reverse)),
+        long_read=_long_range(by, reverse), order=by_score,
     )
 
 
@@ -289,6 +348,7 @@ def _count(name: str, summary: str, since: str, look: Look) -> Command:
         name, f"{name.upper()} key min max", summary,
         since=since, group="sorted-set", flags="readonly fast", access="RO access",
         complexity=_COUNTED, promise="last-writer", route=READ, read=looking(SORTED_SET, look),
+        order=by_score,
     )
 
 
@@ -297,7 +357,7 @@ def _removal(name: str, ends: str, summary: str, since: str, by: bytes) -> Comma
         name, f"{name.upper()} key {ends}", summary,
         since=since, group="sorted-set", flags="write", access="RW delete", complexity=_REMOVED,
         promise="converges", route=UPDATE, write=changing(SORTED_SET, _removing(by)),
-        event=f"z {name}",
+        event=f"z {name}", long_write=_long_removal(by), order=by_score,
     )
 
 
@@ -308,6 +368,7 @@ COMMANDS: tuple[Command, ...] = (
         "Gives the members of a range of ranks, scores or names.",
         since="1.2.0", group="sorted-set", flags="readonly", access="RO access", complexity=_LOG,
         promise="last-writer", route=READ, read=looking(SORTED_SET, _ranging(b"AUTO", None)),
+        long_read=_long_range(b"AUTO", None), order=by_score,
     ),
     Command(
         "zrangestore",

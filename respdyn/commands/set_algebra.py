@@ -15,6 +15,7 @@ from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import counted_at, integer_of, syntax_error, word
 from respdyn.commands.declare import GATHER, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import bulks_of, first_error
+from respdyn.commands.long_writes import storing
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, bulk, integer, set_
 from respdyn.types import sets, values
@@ -171,6 +172,7 @@ COMMANDS: tuple[Command, ...] = (
         since="0.1.0", group="set", flags="write denyoom", access="OW update",
         complexity="O(N) with N the number of members",
         promise="last-writer", route=UPDATE, write=storeset, event="s dyn.storeset",
+        long_write=storing(b"SADD", 1),
     ),
     Command(
         "smove", "SMOVE source destination member",

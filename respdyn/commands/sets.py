@@ -13,7 +13,10 @@ from respdyn.commands.arguments import (
     syntax_error,
 )
 from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command
-from respdyn.commands.elements import SET, changing, choosing, looking, step, taking
+from respdyn.commands.elements import SET, changing, choosing, looking, step, taking, view_of
+from respdyn.commands.long_reads import array_head, chosen, set_head, whole
+from respdyn.commands.long_writes import naming
+from respdyn.commands.long_writes import taking as taking_many
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY_ARRAY, ONE, ZERO, array, bulk, bulks, integer, null, set_
 from respdyn.types import sets
@@ -96,6 +99,10 @@ def sscan(argv: Argv, view: View, resp3: bool) -> bytes:
     return array([cursor, bulks(members)])
 
 
+def _size(rec: bytes, now_ms: int) -> int:
+    return sets.count(view_of(SET, rec, now_ms))
+
+
 _EACH: Final = "O(N) with N the number of members that are named"
 _ALL: Final = "O(N) with N the number of members"
 _VARIES: Final = ("nondeterministic_output",)
@@ -106,20 +113,21 @@ COMMANDS: tuple[Command, ...] = (
         "Adds members to a set and returns how many are new; creates the set if need be.",
         since="1.0.0", group="set", flags="write denyoom fast", access="RW insert",
         complexity=_EACH, promise="converges", route=WRITE, write=changing(SET, sadd),
-        event="s sadd",
+        event="s sadd", long_write=naming(2),
     ),
     Command(
         "srem", "SREM key member [member ...]",
         "Removes members and returns how many there were. A member added concurrently stays.",
         since="1.0.0", group="set", flags="write fast", access="RW delete",
         complexity=_EACH, promise="converges", route=UPDATE, write=changing(SET, srem),
-        event="s srem",
+        event="s srem", long_write=naming(2),
     ),
     Command(
         "smembers", "SMEMBERS key", "Gives all members of a set.",
         since="1.0.0", group="set", flags="readonly", access="RO access", complexity=_ALL,
         tips=("nondeterministic_output_order",), promise="converges", route=READ,
         read=looking(SET, smembers),
+        long_read=whole(SET, lambda view, element: bulk(element[1:]), set_head),
     ),
     Command(
         "sismember", "SISMEMBER key member", "Returns whether it is a member of a set.",
@@ -142,13 +150,15 @@ COMMANDS: tuple[Command, ...] = (
         "Takes members out of a set, chosen at random. Two coordinators may give the same one.",
         since="1.0.0", group="set", flags="write fast", access="RW access delete",
         complexity=_ALL, tips=_VARIES, promise="per-coordinator", route=UPDATE,
-        write=taking(SET, spop), event="s spop",
+        write=taking(SET, spop), event="s spop", long_write=taking_many(_size),
     ),
     Command(
         "srandmember", "SRANDMEMBER key [count]", "Gives members of a set, chosen at random.",
         since="1.0.0", group="set", flags="readonly", access="RO access", complexity=_ALL,
         tips=_VARIES, promise="converges", route=READ, read=choosing(SET, srandmember),
-        draws=True,
+        draws=True, long_read=chosen(
+            SET, lambda argv: integer_of(argv[2]) or 0, lambda view, element: bulk(element[1:]),
+            array_head),
     ),
     Command(
         "sscan", "SSCAN key cursor [MATCH pattern] [COUNT count]",

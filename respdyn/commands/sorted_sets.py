@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from respdyn.commands.arguments import integer_of, syntax_error, word
-from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command
+from respdyn.commands.declare import READ, UPDATE, WRITE, Argv, Command, Order
 from respdyn.commands.elements import (
     SORTED_SET,
     changing,
@@ -18,7 +18,11 @@ from respdyn.commands.elements import (
     looking,
     random_count,
     step,
+    view_of,
 )
+from respdyn.commands.folding import as_sum
+from respdyn.commands.long_writes import LONG as MANY
+from respdyn.commands.long_writes import Steps, naming, some_at_a_time, taking
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import EMPTY_ARRAY, array, bulk, bulks, double, integer, null
 from respdyn.types import doubles, sorted_sets
@@ -213,12 +217,34 @@ def zscan(argv: Argv, view: View, resp3: bool) -> bytes:
     cursor, members = step(
         argv, view, lambda view: [member for _, member in sorted_sets.order_of(view).each()],
         lambda view: sorted_sets.is_listpack(sorted_sets.order_of(view)),
-        lambda view, member: member in sorted_sets.order_of(view).scores,
+        lambda view, member: sorted_sets.score(view, member) is not None,
     )
-    order = sorted_sets.order_of(view)
-    printed = print_packed if sorted_sets.is_listpack(order) else print_double
-    shown = [item for member in members for item in (member, printed(order.scores[member]))]
+    printed = print_packed if sorted_sets.would_be_listpack(view) else print_double
+    shown = [
+        item for member in members
+        for item in (member, printed(sorted_sets.score(view, member) or 0.0))
+    ]
     return array([cursor, bulks(shown)])
+
+
+def _long_add(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Steps | None:
+    if len(argv) - 2 <= 2 * MANY:
+        return None
+    given, at = adding(argv)
+    try:
+        pairs = _pairs(argv, at, given)
+    except ReplyError:
+        return None
+    return some_at_a_time(argv[:at], argv, at, 2, as_sum) if len(pairs) > MANY else None
+
+
+def _size(rec: bytes, now_ms: int) -> int:
+    return sorted_sets.count(view_of(SORTED_SET, rec, now_ms))
+
+
+def by_score(argv: Argv) -> Order:
+    """What finds the members of a sorted set by their ranks."""
+    return sorted_sets.ORDERS
 
 
 _LOG: Final = "O(log(N)) with N the number of members"
@@ -234,6 +260,7 @@ COMMANDS: tuple[Command, ...] = (
         since="1.2.0", group="sorted-set", flags="write denyoom fast", access="RW update",
         complexity=_EACH, promise="last-writer", route=WRITE, write=changing(SORTED_SET, zadd),
         reads_before_write=zadd_observes, event="z zadd", reports_siblings=True,
+        long_write=_long_add,
     ),
     Command(
         "zincrby", "ZINCRBY key increment member",
@@ -248,6 +275,7 @@ COMMANDS: tuple[Command, ...] = (
         since="1.2.0", group="sorted-set", flags="write fast", access="RW delete",
         complexity=_EACH, promise="converges", route=UPDATE, write=changing(SORTED_SET, zrem),
         event="z zrem",
+        long_write=naming(2),
     ),
     Command(
         "zcard", "ZCARD key", "Returns how many members a sorted set has.",
@@ -269,11 +297,13 @@ COMMANDS: tuple[Command, ...] = (
         "zrank", "ZRANK key member", "Returns how many members have a lower score.",
         since="2.0.0", group="sorted-set", flags="readonly fast", access="RO access",
         complexity=_LOG, promise="last-writer", route=READ, read=looking(SORTED_SET, zrank),
+        order=by_score,
     ),
     Command(
         "zrevrank", "ZREVRANK key member", "Returns how many members have a higher score.",
         since="2.0.0", group="sorted-set", flags="readonly fast", access="RO access",
         complexity=_LOG, promise="last-writer", route=READ, read=looking(SORTED_SET, zrevrank),
+        order=by_score,
     ),
     Command(
         "zpopmin", "ZPOPMIN key [count]",
@@ -281,6 +311,7 @@ COMMANDS: tuple[Command, ...] = (
         since="5.0.0", group="sorted-set", flags="write fast", access="RW access delete",
         complexity=_EACH, promise="per-coordinator", route=UPDATE,
         write=changing(SORTED_SET, zpopmin), event="z zpopmin",
+        long_write=taking(_size), order=by_score,
     ),
     Command(
         "zpopmax", "ZPOPMAX key [count]",
@@ -288,6 +319,7 @@ COMMANDS: tuple[Command, ...] = (
         since="5.0.0", group="sorted-set", flags="write fast", access="RW access delete",
         complexity=_EACH, promise="per-coordinator", route=UPDATE,
         write=changing(SORTED_SET, zpopmax), event="z zpopmax",
+        long_write=taking(_size), order=by_score,
     ),
     Command(
         "zrandmember", "ZRANDMEMBER key [count [WITHSCORES]]",
@@ -295,6 +327,7 @@ COMMANDS: tuple[Command, ...] = (
         since="6.2.0", group="sorted-set", flags="readonly", access="RO access",
         complexity="O(N) with N the count given", tips=_VARIES,
         promise="last-writer", route=READ, read=choosing(SORTED_SET, zrandmember), draws=True,
+        order=by_score,
     ),
     Command(
         "zscan", "ZSCAN key cursor [MATCH pattern] [COUNT count]",

@@ -17,9 +17,10 @@ from respdyn.commands.arguments import (
 )
 from respdyn.commands.declare import LOCAL, READ, UPDATE, Argv, Command
 from respdyn.commands.elements import STREAM, Change, changing, looking
+from respdyn.commands.long_writes import naming
 from respdyn.commands.stream_ids import parse_end, parse_id, parse_start, parse_strict_id
 from respdyn.commands.stream_info import NO_GROUP
-from respdyn.commands.streams import shown
+from respdyn.commands.streams import by_id, shown
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import (
     OK,
@@ -156,6 +157,10 @@ def xack(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     for element in found:
         draft.drop(element)
     return integer(len(found))
+
+
+def _ids(argv: Argv) -> list[bytes]:
+    return [parse_strict_id(argument) for argument in argv[3:]]
 
 
 def xpending(argv: Argv, view: View, resp3: bool) -> bytes:
@@ -376,7 +381,7 @@ def _sub(
     return Command(
         f"xgroup|{name}", f"XGROUP {syntax}", summary, since=since, group="stream", flags=flags,
         access=access, complexity=complexity, promise="converges", route=UPDATE,
-        write=changing(STREAM, change), event=f"t xgroup-{name}",
+        write=changing(STREAM, change), event=f"t xgroup-{name}", order=by_id,
     )
 
 
@@ -413,6 +418,7 @@ COMMANDS: tuple[Command, ...] = (
         "xack", "XACK key group id [id ...]", "Acknowledges entries: they are pending no longer.",
         since="5.0.0", group="stream", flags="write fast", access="RW update", complexity=_IDS,
         promise="converges", route=UPDATE, write=changing(STREAM, xack), event="",
+        long_write=naming(3, check=_ids),
     ),
     Command(
         "xpending", "XPENDING key group [[IDLE min-idle-time] start end count [consumer]]",
@@ -420,6 +426,7 @@ COMMANDS: tuple[Command, ...] = (
         since="5.0.0", group="stream", flags="readonly", access="RO access", complexity=_PENDING,
         tips=("nondeterministic_output",), promise="converges", route=READ,
         read=looking(STREAM, xpending),
+        order=by_id,
     ),
     Command(
         "xclaim",
@@ -429,6 +436,7 @@ COMMANDS: tuple[Command, ...] = (
         since="5.0.0", group="stream", flags="write fast", access="RW update", complexity=_IDS,
         tips=("nondeterministic_output",), promise="converges", route=UPDATE,
         write=changing(STREAM, xclaim), event="t xgroup-createconsumer",
+        order=by_id,
     ),
     Command(
         "xautoclaim",
@@ -438,6 +446,7 @@ COMMANDS: tuple[Command, ...] = (
         complexity="O(1) if COUNT is small", tips=("nondeterministic_output",),
         promise="converges", route=UPDATE, write=changing(STREAM, xautoclaim),
         event="t xgroup-createconsumer",
+        order=by_id,
     ),
 )
 

@@ -26,11 +26,13 @@ from respdyn.commands.declare import (
     Further,
     Then,
 )
-from respdyn.commands.elements import STREAM, changing, looking
+from respdyn.commands.elements import STREAM, changing, looking, view_of
 from respdyn.commands.folding import as_array, bulks_of
+from respdyn.commands.long_reads import Answer
+from respdyn.commands.long_writes import Steps, joined
 from respdyn.commands.pops import NULL_ARRAY
 from respdyn.commands.stream_ids import parse_strict_id
-from respdyn.commands.streams import several, shown
+from respdyn.commands.streams import by_id, entries_in_pieces, several, shown
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, array, bulk, map_, null_array
 from respdyn.types import stream_groups, streams
@@ -38,6 +40,7 @@ from respdyn.types.stream_groups import Group, Pending, PendingList
 from respdyn.types.stream_order import ENTRY, ID_BYTES, LETTER, order_of
 from respdyn.types.view import Draft, View
 
+GROUP_PIECE: Final = 50    # new entries that a consumer is given in one step
 _NEW: Final = b">"
 _LAST: Final = b"$"
 _NO_GROUP: Final = (
@@ -171,6 +174,17 @@ def xread_one(argv: Argv, view: View, resp3: bool) -> bytes:
     return several(view, order_of(view).behind(id_), _count(argv[3]))
 
 
+def _long_read(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    view = view_of(STREAM, rec, now_ms)
+    if not view.is_big() or _is(argv[2], _LAST) or _is(argv[2], _NEW):
+        return None
+    low, most = streams.above(parse_strict_id(argv[2])), _count(argv[3])
+    if not low:
+        return None
+    found = order_of(view).span(low, streams.LAST_ID)
+    return None if most and len(found) > most else entries_in_pieces(found, rec, now_ms)
+
+
 def _count(argument: bytes) -> int:
     """COUNT: so many entries at most; 0 for all, and so is less."""
     return max(parse_integer(argument), 0)
@@ -256,6 +270,28 @@ def xreadgroup_one(argv: Argv, draft: Draft, resp3: bool) -> bytes:
                 Pending(consumer, draft.now_ms, 1),
             )
     return array(found)
+
+
+def _long_group_read(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Steps | None:
+    """New entries of a stream that has many, some at a time until none are left."""
+    wanted = _count(argv[5]) or streams.count(view_of(STREAM, rec, now_ms))
+    if wanted <= GROUP_PIECE or not _is(argv[3], _NEW):
+        return None
+    return _group_reads(argv, wanted)
+
+
+def _group_reads(argv: Argv, wanted: int) -> Steps:
+    replies: list[bytes] = []
+    while wanted > 0:
+        count = min(wanted, GROUP_PIECE)
+        reply = yield [*argv[:5], b"%d" % count, *argv[6:]]
+        if reply in NULL_ARRAY:
+            return joined(replies) if replies else reply
+        replies.append(reply)
+        if int(reply[1 : reply.index(b"\r")]) < count:
+            break
+        wanted -= count
+    return joined(replies)
 
 
 def _waited_for(argv: Argv, draft: Draft) -> Group:
@@ -355,6 +391,7 @@ COMMANDS: tuple[Command, ...] = (
         "Gives entries of a stream that come behind an id. XREAD is made of it.",
         since="0.1.0", group="stream", flags="readonly", access="RO access", complexity=_BEHIND,
         promise="converges", route=READ, read=looking(STREAM, xread_one),
+        long_read=_long_read, order=by_id,
     ),
     Command(
         "dyn.xlast", "DYN.XLAST key", "Gives the last id of a stream.",
@@ -381,5 +418,6 @@ COMMANDS: tuple[Command, ...] = (
         since="0.1.0", group="stream", flags="write", access="RW access update",
         complexity=_BEHIND, promise="per-coordinator", route=UPDATE,
         write=changing(STREAM, xreadgroup_one), event="t xgroup-createconsumer",
+        long_write=_long_group_read, order=by_id,
     ),
 )

@@ -8,10 +8,14 @@ from typing import Final
 
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
-from respdyn.commands.declare import READ, UPDATE, Argv, Command
-from respdyn.commands.elements import STREAM, changing, draft_of, looking
+from respdyn.commands.declare import READ, UPDATE, Argv, Command, Order
+from respdyn.commands.elements import STREAM, changing, draft_of, looking, view_of
+from respdyn.commands.folding import as_sum
+from respdyn.commands.long_reads import Answer, array_head, in_pieces
+from respdyn.commands.long_writes import LONG, PIECE, Steps, naming
 from respdyn.commands.stream_ids import (
     Given,
+    Options,
     parse_end,
     parse_options,
     parse_start,
@@ -30,7 +34,7 @@ from respdyn.resp.replies import (
     null_array,
 )
 from respdyn.types import streams
-from respdyn.types.stream_order import ENTRY, order_of
+from respdyn.types.stream_order import ENTRY, ORDERS, order_of
 from respdyn.types.streams import LAST_ID, ZERO_ID, Whole
 from respdyn.types.view import Draft, View
 
@@ -133,6 +137,33 @@ def _range(argv: Argv, view: View, resp3: bool, *, is_reverse: bool) -> bytes:
         view, order_of(view).between(low, high, reverse=is_reverse), max(count, 0))
 
 
+def _long_range(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    return _in_pieces(argv[2], argv[3], argv, rec, now_ms, is_reverse=False)
+
+
+def _long_revrange(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    return _in_pieces(argv[3], argv[2], argv, rec, now_ms, is_reverse=True)
+
+
+def _in_pieces(
+    start: bytes, end: bytes, argv: Argv, rec: bytes, now_ms: int, *, is_reverse: bool
+) -> Answer | None:
+    """XRANGE without COUNT of very many entries."""
+    view = view_of(STREAM, rec, now_ms)
+    if len(argv) != 4 or not view.is_big():
+        return None
+    found = order_of(view).span(parse_start(start), parse_end(end))
+    return entries_in_pieces(found[::-1] if is_reverse else found, rec, now_ms)
+
+
+def entries_in_pieces(elements: list[bytes], rec: bytes, now_ms: int) -> Answer | None:
+    """These entries as a reply that is made in pieces; None if they are not many."""
+    def shown_here(some: list[bytes]) -> list[bytes]:
+        view = view_of(STREAM, rec, now_ms)     # what it has read goes with it
+        return [one for element in some for one in shown(view, element)]
+    return in_pieces(elements, shown_here, array_head, False)
+
+
 # ---- removing ----
 
 def xdel(argv: Argv, draft: Draft, resp3: bool) -> bytes:
@@ -149,6 +180,10 @@ def xdel(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     return integer(len(there))
 
 
+def _ids(argv: Argv) -> list[bytes]:
+    return [parse_strict_id(argument) for argument in argv[2:]]
+
+
 def xtrim(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     trim = parse_options(argv, is_add=False).trim
     assert trim is not None
@@ -158,6 +193,58 @@ def xtrim(argv: Argv, draft: Draft, resp3: bool) -> bytes:
     for element in gone:
         draft.drop(element)
     return integer(len(gone))
+
+
+def _long_trim(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Steps | None:
+    trim = parse_options(argv, is_add=False).trim
+    view = view_of(STREAM, rec, now_ms)
+    if trim is None or not view.is_big():
+        return None
+    gone = len(streams.trimmed(view, b"", trim))
+    return _trims(argv[1], streams.count(view), gone) if gone > LONG else None
+
+
+def _trims(key: bytes, size: int, gone: int) -> Steps:
+    """XTRIM of so many entries, some at a time."""
+    left = size - gone
+    replies: list[bytes] = []
+    while size > left:
+        size = max(size - PIECE, left)
+        replies.append((yield [b"XTRIM", key, b"MAXLEN", b"=", b"%d" % size]))
+    return as_sum(replies)
+
+
+def _long_add(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Steps | None:
+    """XADD that trims very much: its entry, then what would be trimmed without that, then all."""
+    if not _trims_too(argv):
+        return None
+    view = view_of(STREAM, rec, now_ms)
+    options = parse_options(argv, is_add=True)
+    if options.trim is None or not view.is_big():
+        return None
+    gone = len(streams.trimmed(view, b"", options.trim))
+    return _adds_and_trims(argv, options, streams.count(view), gone) if gone > LONG else None
+
+
+def _adds_and_trims(argv: Argv, options: Options, size: int, gone: int) -> Steps:
+    first = options.behind - 1
+    reply = yield [*argv[:2], *[b"NOMKSTREAM"] * options.no_mkstream, *argv[first:]]
+    yield from _trims(argv[1], size + 1, gone)
+    yield [b"XTRIM", argv[1], *(one for one in argv[2:first] if word(one) != b"NOMKSTREAM")]
+    return reply
+
+
+def _trims_too(argv: Argv) -> bool:
+    return word(argv[2]) in (b"MAXLEN", b"MINID", b"NOMKSTREAM")
+
+
+def by_id(argv: Argv) -> Order:
+    """What finds a stream's entries by their ids."""
+    return ORDERS
+
+
+def by_id_if_it_trims(argv: Argv) -> Order | None:
+    return ORDERS if _trims_too(argv) else None
 
 
 def xsetid(argv: Argv, draft: Draft, resp3: bool) -> bytes:
@@ -212,6 +299,7 @@ COMMANDS: tuple[Command, ...] = (
         notes="UPDATE instead of INSERT because of the optional trimming feature",
         complexity=_GONE, tips=("nondeterministic_output",), promise="converges", route=UPDATE,
         write=xadd, wants_place=True, event="t xadd",
+        long_write=_long_add, order=by_id_if_it_trims,
     ),
     Command(
         "xlen", "XLEN key", "Returns how many entries a stream has.",
@@ -223,29 +311,34 @@ COMMANDS: tuple[Command, ...] = (
         "Gives the entries of a stream between two ids.",
         since="5.0.0", group="stream", flags="readonly", access="RO access", complexity=_FOUND,
         promise="converges", route=READ, read=looking(STREAM, xrange),
+        long_read=_long_range, order=by_id,
     ),
     Command(
         "xrevrange", "XREVRANGE key end start [COUNT count]",
         "Gives the entries of a stream between two ids, the last first.",
         since="5.0.0", group="stream", flags="readonly", access="RO access", complexity=_FOUND,
         promise="converges", route=READ, read=looking(STREAM, xrevrange),
+        long_read=_long_revrange, order=by_id,
     ),
     Command(
         "xdel", "XDEL key id [id ...]", "Removes entries from a stream.",
         since="5.0.0", group="stream", flags="write fast", access="RW delete",
         complexity="O(N) with N the number of ids", promise="converges", route=UPDATE,
         write=changing(STREAM, xdel), event="t xdel",
+        long_write=naming(2, check=_ids),
     ),
     Command(
         "xtrim", f"XTRIM key {_TRIM}", "Removes the first entries of a stream.",
         since="5.0.0", group="stream", flags="write", access="RW delete", complexity=_GONE,
         tips=("nondeterministic_output",), promise="converges", route=UPDATE,
         write=changing(STREAM, xtrim), event="t xtrim",
+        long_write=_long_trim, order=by_id,
     ),
     Command(
         "xsetid", "XSETID key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]",
         "Sets the last id of a stream, which the next entry's is to be above.",
         since="5.0.0", group="stream", flags="write denyoom fast", access="RW update",
         promise="converges", route=UPDATE, write=changing(STREAM, xsetid), event="t xsetid",
+        order=by_id,
     ),
 )

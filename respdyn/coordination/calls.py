@@ -9,7 +9,7 @@ from typing import Final
 
 from respdyn.causal.codec import LIVE
 from respdyn.cluster.link import Link
-from respdyn.cluster.messages import NOT_RUN
+from respdyn.cluster.messages import GOSSIP_GOES_ON, NOT_RUN, NUMBER, bulk
 from respdyn.cluster.quorum import Reader, Target, Waiter
 from respdyn.cluster.replica import Replica
 from respdyn.cluster.statistics import Counters
@@ -95,6 +95,11 @@ class PeerReply(Waiter):
         if len(refused) >= REFUSED_MAX:
             refused.clear()
         refused[locator] = self._link.number + 1
+
+    def goes_on(self) -> None:
+        """Tell the peer."""
+        if not self._is_filled and self._link.peer_epoch == self._epoch:
+            self._link.gossips.append(bulk(GOSSIP_GOES_ON + NUMBER.pack(self._number)))
 
     def fill(self, reply: bytes) -> None:
         """Put the reply into the next frame, unless the peer's connection was made anew."""

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from respdyn.causal.codec import ELEMENTS, LIVE, PLAIN
+from respdyn.causal.codec import BIG, ELEMENTS, LIVE, PLAIN
 from respdyn.causal.tokens import Seal
 from respdyn.cluster.coordinator import Coordinator
 from respdyn.cluster.hint import bare
@@ -49,6 +49,7 @@ from respdyn.coordination.gather import Gather, Note
 from respdyn.coordination.item_moves import ItemMoves
 from respdyn.coordination.keyspace_events import KeyspaceEvents
 from respdyn.coordination.lines import Lines
+from respdyn.coordination.long_work import LongWork
 from respdyn.coordination.may_write import (
     CANNOT_STORE,
     NO_LEASE,
@@ -73,6 +74,8 @@ class Dispatcher:
         self.lines = Lines(node.now, self._next)
         self.busy = self.lines.busy     # keys that are read before they are written
         self.item_moves = ItemMoves(node, self.lines, self.run, self.apply)
+        self.long_work = LongWork(
+            node, coordinator, self.lines, self.apply, self.item_moves.under_way)
         self.forwarding = Forwarding(
             node, self.lines.line_up, self.lines.next_in_line, self._too_few_there
         )
@@ -131,6 +134,10 @@ class Dispatcher:
             if record and not is_there:
                 self._replica.note_expired(locator, record)
             argv = self.drawn(command, argv)
+            if record and record[1] & BIG and self.long_work.is_long(command, argv, record, resp3):
+                call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+                if self.long_work.read(call, locator, plan, record, target):
+                    return None
             reply = self.read_again(command, argv, resp3, locator, record)
             r = terms.r if terms.r <= plan.n else plan.n
             if r <= 1 and not (self._kept_for and plan.partition in self._kept_for):
@@ -153,6 +160,13 @@ class Dispatcher:
             self._coordinator.read(plan, reader, locator, record, r, terms.sloppy, deadline_ms)
             return None
         if (
+            command.order is not None and locator not in self.busy
+            and self.long_work.must_prepare(command, argv, self._replica.get(locator))
+        ):
+            call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
+            self.long_work.prepare(call, locator, target)
+            return None
+        if (
             ((terms.r > 1 and plan.n > 1) or plan.partition in self._kept_for)
             and (route is UPDATE or (
                 command.reads_before_write is not None and command.reads_before_write(argv)
@@ -161,7 +175,10 @@ class Dispatcher:
         ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._read_first(call, locator, plan, target)
-        if command.move is not None:
+        if command.move is not None or (
+            command.long_write is not None
+            and self.long_work.steps_of(command, argv, locator, resp3) is not None
+        ):
             call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
             return self._change(call, locator, plan, target)
         return self.apply(
@@ -271,6 +288,11 @@ class Dispatcher:
     ) -> bytes | None:
         """A write whose quorum was read, if it wants one: `apply` it, or begin its move."""
         command, argv = call.command, call.argv
+        if command.long_write is not None and plan.is_owner:
+            steps = self.long_work.steps_of(command, argv, locator, call.resp3)
+            if steps is not None:
+                self.long_work.write(steps, call, locator, target)
+                return None
         if command.move is None or argv[1] == argv[2]:
             return self.apply(
                 command, argv, locator, plan, call.resp3, call.terms, call.deadline_ms, target,

@@ -33,6 +33,7 @@ from respdyn.cluster.messages import (
     ENVELOPE,
     IS_SLOPPY,
     NOT_RUN,
+    NUMBER,
     TAKES_EARLY,
     TOO_FEW,
     UNKNOWN,
@@ -43,6 +44,7 @@ from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import MOVING_TIMES, NEVER, Deadlines
 from respdyn.commands.declare import READ
 from respdyn.coordination.calls import LAST, Call, OutstandingForwards, Retry, Waiting, refuse
+from respdyn.errors import PeerError
 from respdyn.ring.hashing import Locator
 
 OUTCOME_UNKNOWN: Final = "TIMEOUT no answer from the coordinator: the outcome is unknown"
@@ -153,6 +155,19 @@ class Forwarding:
             self.latencies.whom = call.peer
             call.waiter.fill(reply)
             self.latencies.whom = ""
+
+    def goes_on(self, link: Link, item: bytes) -> None:
+        """A peer still works on a forwarded command: it has its time from now on.
+
+        Raises `PeerError`.
+        """
+        if len(item) != 1 + NUMBER.size:
+            raise PeerError("a statement about a command without its number")
+        call = self._calls.get(NUMBER.unpack(item[1:])[0])
+        if call is None or call.peer != link.peer:
+            return
+        call.deadline_ms = max(call.deadline_ms, self._now.now_ms + call.terms.timeout_ms)
+        call.waiter.goes_on()
 
     def lose(self, peer: str) -> None:
         """The peer will not answer."""

@@ -6,6 +6,7 @@ is run again, on more copies or for an event, the choice is the same.
 Source: splitmix64 (Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from respdyn.causal.dot import Stamp
@@ -31,14 +32,15 @@ class Chance:
 
     def sample(self, size: int, count: int) -> list[int]:
         """So many different numbers from 0 to size - 1, in any order; all if that is too many."""
-        count = min(count, size)
+        return list(self.each(size, count))
+
+    def each(self, size: int, count: int) -> Iterator[int]:
+        """The same, one after the other."""
         taken: dict[int, int] = {}      # the first steps of a Fisher-Yates shuffle
-        chosen: list[int] = []
-        for at in range(count):
+        for at in range(min(count, size)):
             other = at + self.below(size - at)
-            chosen.append(taken.get(other, other))
+            yield taken.get(other, other)
             taken[other] = taken.get(at, at)
-        return chosen
 
 
 def chance_of(stamp: Stamp) -> Chance:

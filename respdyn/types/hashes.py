@@ -61,17 +61,22 @@ def items(view: View) -> list[tuple[bytes, bytes]]:
 
 def some(view: View, chance: Chance, count: int) -> list[bytes]:
     """So many fields chosen at random, or all; a big hash is not read whole for that."""
-    if view.is_big() and big.is_plain(view.record) and not view.has_any(ELEMENT_REMARK) and (
-        view.size() > SOME_MIN and count <= SOME_MAX
-    ):
+    if is_numbered(view) and view.size() > SOME_MIN and count <= SOME_MAX:
         return [view.nth(at)[1:] for at in chance.sample(view.size(), count)]
     pairs = items(view)
     return [pairs[at][0] for at in chance.sample(len(pairs), count)]
 
 
+def is_numbered(view: View) -> bool:
+    """Whether every element of a big record is a field that is there, found by its number."""
+    return (
+        view.is_big() and big.is_plain(view.record) and not view.has_any(ELEMENT_REMARK)
+    )
+
+
 def count(view: View) -> int:
     """How many fields there are: from the head of a big hash whose fields are plain values."""
-    if view.is_big() and big.is_plain(view.record) and not view.has_any(ELEMENT_REMARK):
+    if is_numbered(view):
         return view.size()
     return sum(look(view, element) is not None for element in view.elements())
 

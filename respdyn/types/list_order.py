@@ -11,7 +11,7 @@ from typing import Final
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
 from respdyn.types.score_order import Orders
-from respdyn.types.view import View
+from respdyn.types.view import ElementKind, View, always, has_cells, nothing_expires
 
 LETTER: Final[bytes] = b"l"
 
@@ -37,7 +37,7 @@ class Places:
 
     def span(self, start: int, end: int) -> list[bytes]:
         """Those from one place up to another, which is not among them."""
-        found: list[bytes] = list(self._sorted.islice(max(start, 0), max(end, 0)))
+        found: list[bytes] = self._sorted[max(start, 0) : max(end, 0)]
         return found
 
 
@@ -55,4 +55,9 @@ def _follow(order: Places, view: View, element: bytes) -> None:
     order.set(element, is_there=bool(view.cells(element)))
 
 
-ORDERS: Final[Orders[Places]] = Orders(LETTER, _read, _follow)
+def _view_of(record: bytes, now_ms: int) -> View:
+    return View(record, now_ms, ITEMS, always)
+
+
+ITEMS: Final = ElementKind(LETTER, nothing_expires, has_cells)
+ORDERS: Final[Orders[Places]] = Orders(LETTER, _read, _follow, lambda: Places([]), _view_of)

@@ -22,15 +22,7 @@ from respdyn.types.packed import (
     unpack_listpack,
     unpack_ziplist,
 )
-from respdyn.types.view import (
-    Draft,
-    ElementKind,
-    View,
-    always,
-    has_cells,
-    never,
-    nothing_expires,
-)
+from respdyn.types.view import Draft, View, always, never
 
 LETTER: Final = list_order.LETTER
 
@@ -216,4 +208,4 @@ def view_of(record: bytes, now_ms: int) -> View:
     return View(record, now_ms, ITEMS, always)
 
 
-ITEMS: Final = ElementKind(LETTER, nothing_expires, has_cells)
+ITEMS: Final = list_order.ITEMS

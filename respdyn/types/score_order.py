@@ -11,7 +11,7 @@ Source: Redis `t_zset.c`, where a skip list does this. Marks: decision 0036.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterator, Sized
 from math import inf, nextafter
 from typing import Final, Generic, TypeVar
 
@@ -21,6 +21,9 @@ from respdyn.causal import big
 from respdyn.types.view import View
 
 ORDERED_MAX: Final = 2_000_000          # members in all orders that are kept, but for the last used
+NEAR: Final = 200               # elements that an order may have to catch up with within a turn
+PIECE: Final = 50               # and those that it is given in a row otherwise
+STEPS: Final = 8                # that one of them is taken for (`cluster/slices`)
 
 Seal = tuple[int, int]                  # `big.seal_of`
 Scored = tuple[float, bytes]            # score, member
@@ -99,16 +102,20 @@ class Orders(Generic[Kept]):
     """The orders that are kept, by the seals of their records.
 
     `letters` are those of their elements; `read` makes an order of all that a view has, `follow`
-    has one element in an order as it is now in the view.
+    has one element in an order as it is now in the view. Of many elements that is long work:
+    `prepare` does it in pieces, before the command that needs the order.
     """
 
     def __init__(
         self, letters: bytes, read: Callable[[View], Kept],
-        follow: Callable[[Kept, View, bytes], None], most: int = ORDERED_MAX,
+        follow: Callable[[Kept, View, bytes], None], empty: Callable[[], Kept],
+        view_of: Callable[[bytes, int], View], most: int = ORDERED_MAX,
     ) -> None:
         self._letters = letters
         self._read = read
         self._follow = follow
+        self._empty = empty
+        self._view_of = view_of
         self._most = most
         self._kept: OrderedDict[Seal, Kept] = OrderedDict()
         self.members = 0
@@ -141,6 +148,67 @@ class Orders(Generic[Kept]):
                 return order
             state = state.before
         return None
+
+    # ---- in pieces ----
+
+    def is_near(self, record: bytes) -> bool:
+        """Whether `of` has little to do for this big record."""
+        seal = big.seal_of(record)
+        if seal[1] <= NEAR or seal in self._kept:
+            return True
+        state = big.lineage_of(record)
+        touched = steps = 0
+        while state is not None and touched <= NEAR and steps <= NEAR:
+            if (state.mark, state.size) in self._kept:
+                return True
+            touched += len(state.touched)
+            steps += 1
+            state = state.before
+        return False
+
+    def prepare(self, record: bytes) -> Generator[int, None, None]:
+        """Make and keep the order of a big record; yields the steps of each piece.
+
+        Others may have changed the key by the end: their states are made of this one.
+        """
+        touched: dict[bytes, None] = {}
+        order: Kept | None = None
+        state = big.lineage_of(record)
+        passed = 0
+        while state is not None and order is None:
+            touched.update(dict.fromkeys(state.touched))
+            order = self.take((state.mark, state.size))
+            state = state.before
+            passed += 1
+            if passed % PIECE == 0:
+                yield PIECE
+        if order is None:
+            order = self._empty()
+            for letter in self._letters:
+                yield from self._grow(order, record, bytes([letter]))
+        else:
+            elements = [element for element in touched if element[:1] in self._letters]
+            for at in range(0, len(elements), PIECE):
+                view = self._view_of(record, 0)
+                for element in elements[at : at + PIECE]:
+                    self._follow(order, view, element)
+                yield PIECE * STEPS
+        self.keep(big.seal_of(record), order)
+        big.end_lineage(record)
+
+    def _grow(self, order: Kept, record: bytes, letter: bytes) -> Generator[int, None, None]:
+        """Have all elements with this letter in an order that has none of them."""
+        view = self._view_of(record, 0)
+        done = 0
+        for elements in view.walk_of(letter):
+            for element in elements:
+                self._follow(order, view, element)
+            done += len(elements)
+            if done >= PIECE:
+                yield done * STEPS
+                done = 0
+
+    # ---- keeping ----
 
     def keep(self, seal: Seal, order: Kept) -> None:
         """Keep it, and give up others if they are too many."""

@@ -17,6 +17,7 @@ Source: Redis `t_zset.c`; decision 0052.
 from math import isinf
 from typing import Final
 
+from respdyn.causal import big
 from respdyn.causal.dot import Stamp
 from respdyn.types import doubles, fields, keyed, registers
 from respdyn.types.doubles import print_double, print_packed
@@ -67,7 +68,9 @@ def _follow(order: Order, view: View, element: bytes) -> None:
 
 
 def count(view: View) -> int:
-    """How many members there are."""
+    """How many members there are: from the head of a big one, if nothing in it was incremented."""
+    if view.is_big() and big.is_plain(view.record):
+        return view.size()
     return len(order_of(view))
 
 
@@ -173,9 +176,16 @@ def is_listpack(order: Order) -> bool:
     )
 
 
+def would_be_listpack(view: View) -> bool:
+    """The same of all members; of many without looking at them."""
+    return not (view.is_big() and count(view) > LISTPACK_ENTRIES_MAX) and is_listpack(
+        order_of(view)
+    )
+
+
 def encoding(record: bytes) -> bytes:
     """What OBJECT ENCODING answers."""
-    return b"listpack" if is_listpack(order_of(view_of(record, 0))) else b"skiplist"
+    return b"listpack" if would_be_listpack(view_of(record, 0)) else b"skiplist"
 
 
 def dump(record: bytes, now_ms: int) -> bytes:
@@ -292,7 +302,7 @@ def _is_live(view: View, element: bytes) -> bool:
 
 def orders(most: int = ORDERED_MAX) -> Orders[Order]:
     """Room for the orders of big sorted sets."""
-    return Orders(LETTER, _read, _follow, most)
+    return Orders(LETTER, _read, _follow, lambda: Order({}), view_of, most)
 
 
 ORDERS: Final = orders()

@@ -214,10 +214,9 @@ def _is_given(view: View, element: bytes, edges: list[bytes]) -> bool:
 
 def _late(view: View, order: StreamOrder, name: bytes, group: Group) -> set[bytes]:
     """The entries whose ids are not above the last one, and that were not given."""
-    top = ENTRY + group.last
     known = order.late.get(name)
     if known is None or known.start != group.start or known.last > group.last:
-        found = {element for element in unknown_to(view, group.rows) if element <= top}
+        found = _first_look(view, order, group)
         order.late[name] = Late(group.start, group.last, group.rows, found)
         return found
     if known.last != group.last or known.rows != group.rows:
@@ -229,6 +228,17 @@ def _late(view: View, order: StreamOrder, name: bytes, group: Group) -> set[byte
                 known.entries.discard(element)
         order.late[name] = Late(group.start, group.last, group.rows, known.entries)
     return known.entries
+
+
+def _first_look(view: View, order: StreamOrder, group: Group) -> set[bytes]:
+    """The same from nothing: by the entries up to the last one, or by those that were not given,
+    whichever are fewer."""
+    given = order.span(ZERO_ID, group.last)
+    if 2 * len(given) > order.count():
+        top = ENTRY + group.last
+        return {element for element in unknown_to(view, group.rows) if element <= top}
+    edges = edges_of(group.rows)
+    return {element for element in given if not _is_given(view, element, edges)}
 
 
 # ---- what Redis counts ----

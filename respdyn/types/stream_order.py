@@ -15,7 +15,7 @@ from sortedcontainers import SortedList  # type: ignore[import-untyped]
 from respdyn.causal import big
 from respdyn.causal.rows import covers, edges_of
 from respdyn.types.score_order import Orders
-from respdyn.types.view import View
+from respdyn.types.view import ElementKind, View, always, has_cells, nothing_expires
 
 LETTER: Final = b"g"            # of groups, and of the stream as a whole: every stream has that
 ENTRY: Final = b"e"
@@ -84,6 +84,14 @@ class StreamOrder:
         found: Iterator[bytes] = self._entries.irange(ENTRY + low, ENTRY + high, reverse=reverse)
         return found
 
+    def span(self, low: bytes, high: bytes) -> list[bytes]:
+        """The entries from one id to another, both inclusive, as a list."""
+        entries = self._entries
+        found: list[bytes] = entries[
+            entries.bisect_left(ENTRY + low) : entries.bisect_right(ENTRY + high)
+        ]
+        return found
+
     def behind(self, last: bytes) -> Iterator[bytes]:
         """The entries with higher ids."""
         found: Iterator[bytes] = self._entries.irange(ENTRY + last, inclusive=(False, True))
@@ -150,4 +158,10 @@ def unknown_to(view: View, rows: bytes) -> list[bytes]:
     ]
 
 
-ORDERS: Final[Orders[StreamOrder]] = Orders(_LETTERS, _read, _follow)
+def _view_of(record: bytes, now_ms: int) -> View:
+    return View(record, now_ms, _ANY, always)
+
+
+_ANY: Final = ElementKind(LETTER, nothing_expires, has_cells)     # to look at, whatever kind
+ORDERS: Final[Orders[StreamOrder]] = Orders(
+    _LETTERS, _read, _follow, lambda: StreamOrder([], []), _view_of)

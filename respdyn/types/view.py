@@ -10,12 +10,13 @@ all that is known of the key.
 Source: decision 0036; SEMANTICS 1.3 (the claim) and 6.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from respdyn.causal import big, codec, element_map
 from respdyn.causal.dot import Stamp
 from respdyn.causal.rows import rows_of_dots, unite_rows
+from respdyn.causal.walk import walk
 from respdyn.types import resets
 from respdyn.types.keyed import (
     BIRTH,
@@ -190,6 +191,21 @@ class View:
     def some_from(self, place: bytes, count: int) -> list[bytes]:
         """So many elements of a big record from a place on, in that order."""
         return big.names_of(self.record, self.kind.letter, count, place)
+
+    def walk(self) -> Iterator[list[bytes]]:
+        """The elements of this kind of a big record, some at a time, in that order.
+
+        The cells of those that were given last are at hand.
+        """
+        return self.walk_of(self.kind.letter)
+
+    def walk_of(self, letter: bytes) -> Iterator[list[bytes]]:
+        """The same of the elements whose names begin with a letter."""
+        for found in walk(self.record, letter):
+            self._cells.update(found)
+            yield list(found)
+            for element in found:
+                del self._cells[element]
 
     def is_big(self) -> bool:
         """Whether the elements are many, and are found by place and number (`causal.big`); not
