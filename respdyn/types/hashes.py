@@ -32,7 +32,7 @@ from respdyn.types.packed import (
 )
 from respdyn.types.view import Draft, ElementKind, View, always, never
 
-LETTER: Final = b"f"
+LETTER: Final[bytes] = b"f"
 LISTPACK_ENTRIES_MAX: Final = 512       # as Redis's `hash-max-listpack-entries` and its value limit
 LISTPACK_VALUE_MAX: Final = 64
 SOME_MIN: Final = 128           # fields of which some are chosen without reading all
@@ -339,7 +339,8 @@ def draft_of(record: bytes, stamp: Stamp) -> Draft:
 
 
 FIELDS: Final = ElementKind(LETTER, prepare, is_live)
-_TABLE, _ZIPMAP, _ZIPLIST, _LISTPACK = DUMP_NUMBERS = (4, 9, 13, 16)
+_TABLE, _ZIPMAP, _ZIPLIST, _LISTPACK = (4, 9, 13, 16)
+DUMP_NUMBERS: Final[tuple[int, ...]] = (_TABLE, _ZIPMAP, _ZIPLIST, _LISTPACK)
 _UNPACKERS: Final = {
     _ZIPMAP: unpack_zipmap, _ZIPLIST: unpack_ziplist, _LISTPACK: unpack_listpack,
 }

@@ -59,5 +59,5 @@ def _view_of(record: bytes, now_ms: int) -> View:
     return View(record, now_ms, ITEMS, always)
 
 
-ITEMS: Final = ElementKind(LETTER, nothing_expires, has_cells)
+ITEMS: Final[ElementKind] = ElementKind(LETTER, nothing_expires, has_cells)
 ORDERS: Final[Orders[Places]] = Orders(LETTER, _read, _follow, lambda: Places([]), _view_of)

@@ -22,9 +22,9 @@ from respdyn.types.packed import (
     unpack_listpack,
     unpack_ziplist,
 )
-from respdyn.types.view import Draft, View, always, never
+from respdyn.types.view import Draft, ElementKind, View, always, never
 
-LETTER: Final = list_order.LETTER
+LETTER: Final[bytes] = list_order.LETTER
 
 _CLOCK: Final = 8
 _NODE_BYTES: Final = 8192       # of a listpack in a dump: Redis's `list-max-listpack-size` of -2
@@ -35,7 +35,7 @@ _TABLE: Final = 1               # numbers in a dump: a list of strings, and Redi
 _ZIPLIST: Final = 10
 _QUICKLIST: Final = 14
 _QUICKLIST_2: Final = 18
-DUMP_NUMBERS: Final = (_TABLE, _ZIPLIST, _QUICKLIST, _QUICKLIST_2)
+DUMP_NUMBERS: Final[tuple[int, ...]] = (_TABLE, _ZIPLIST, _QUICKLIST, _QUICKLIST_2)
 
 
 def count(view: View) -> int:
@@ -208,4 +208,4 @@ def view_of(record: bytes, now_ms: int) -> View:
     return View(record, now_ms, ITEMS, always)
 
 
-ITEMS: Final = list_order.ITEMS
+ITEMS: Final[ElementKind] = list_order.ITEMS

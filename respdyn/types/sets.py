@@ -29,7 +29,7 @@ from respdyn.types.view import (
     nothing_expires,
 )
 
-LETTER: Final = b"m"
+LETTER: Final[bytes] = b"m"
 INTSET_ENTRIES_MAX: Final = 512         # as Redis's `set-max-intset-entries`
 SOME_MIN: Final = 128                   # members of which some are chosen without reading all
 SOME_MAX: Final = 1000                  # members chosen one by one; of more, all are read
@@ -173,7 +173,8 @@ def draft_of(record: bytes, stamp: Stamp) -> Draft:
 
 
 MEMBERS: Final = ElementKind(LETTER, nothing_expires, has_cells)
-_TABLE, _INTSET = DUMP_NUMBERS = (2, 11)
+_TABLE, _INTSET = (2, 11)
+DUMP_NUMBERS: Final[tuple[int, ...]] = (_TABLE, _INTSET)
 
 
 # ---- order ----

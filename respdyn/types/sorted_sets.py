@@ -32,7 +32,7 @@ from respdyn.types.packed import (
 from respdyn.types.score_order import ORDERED_MAX, Order, Orders, Scored
 from respdyn.types.view import Draft, ElementKind, View, always, never, nothing_expires
 
-LETTER: Final = keyed.SCORE
+LETTER: Final[bytes] = keyed.SCORE
 LISTPACK_ENTRIES_MAX: Final = 128       # as Redis's `zset-max-listpack-entries` and its value limit
 LISTPACK_VALUE_MAX: Final = 64
 _NAN_LENGTH: Final = 253                # it and two more stand in place of the length of a score
@@ -307,4 +307,5 @@ def orders(most: int = ORDERED_MAX) -> Orders[Order]:
 
 ORDERS: Final = orders()
 SCORES: Final = ElementKind(LETTER, nothing_expires, _is_live)
-_TABLE, _TABLE_2, _ZIPLIST, _LISTPACK = DUMP_NUMBERS = (3, 5, 12, 17)
+_TABLE, _TABLE_2, _ZIPLIST, _LISTPACK = (3, 5, 12, 17)
+DUMP_NUMBERS: Final[tuple[int, ...]] = (_TABLE, _TABLE_2, _ZIPLIST, _LISTPACK)

@@ -17,10 +17,10 @@ from respdyn.causal.rows import covers, edges_of
 from respdyn.types.score_order import Orders
 from respdyn.types.view import ElementKind, View, always, has_cells, nothing_expires
 
-LETTER: Final = b"g"            # of groups, and of the stream as a whole: every stream has that
-ENTRY: Final = b"e"
-PENDING: Final = b"p"
-CONSUMER: Final = b"u"
+LETTER: Final[bytes] = b"g"     # of groups, and of the stream as a whole: every stream has that
+ENTRY: Final[bytes] = b"e"
+PENDING: Final[bytes] = b"p"
+CONSUMER: Final[bytes] = b"u"
 ID_BYTES: Final = 16
 _LETTERS: Final = ENTRY + LETTER + PENDING + CONSUMER
 
@@ -162,6 +162,6 @@ def _view_of(record: bytes, now_ms: int) -> View:
     return View(record, now_ms, _ANY, always)
 
 
-_ANY: Final = ElementKind(LETTER, nothing_expires, has_cells)     # to look at, whatever kind
+_ANY: Final[ElementKind] = ElementKind(LETTER, nothing_expires, has_cells)      # to look at
 ORDERS: Final[Orders[StreamOrder]] = Orders(
     _LETTERS, _read, _follow, lambda: StreamOrder([], []), _view_of)
