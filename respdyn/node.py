@@ -208,8 +208,7 @@ class Node:
         self.handlers = StatementHandlers(
             self.counters, self.readiness.clock.receive, self.gossip, self.keepers,
             self.cleared_gossip, self.collection, self.notifications, self.draining, self.scripts,
-            self.dispatcher.forwarding.goes_on,
-        )
+            self.dispatcher.forwarding.goes_on)
         if self._waits_for_disk:
             self.dispatcher.forwarding.bits = 0
         self.apply_settings(settings)
