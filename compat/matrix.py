@@ -53,7 +53,7 @@ DIFFERS = {
     "zscan": "cursors are places in an order of checksums; any node goes on with them",
     "zadd": "a score of -0 is kept as 0; of a member that is there with that score it changes the"
             " record: WATCH notices it",
-    "zincrby": "a score of -0 is kept as 0",
+    "zincrby": "a score of -0 is kept as 0; by 0 it changes the record: WATCH notices it",
     **dict.fromkeys(
         ("zunion", "zinter", "zdiff", "zintercard", "zunionstore", "zinterstore", "zdiffstore"),
         "not one step: reads each key, then combines"),
@@ -78,6 +78,8 @@ DIFFERS = {
     **dict.fromkeys(("lpop", "rpop"), "two coordinators may give the same item while nodes fail"),
     **dict.fromkeys(
         ("lmove", "rpoplpush"), "not one step: adds, then removes; in between both lists have it"),
+    "ltrim": "if nothing is removed, WATCH notices nothing",
+    "xgroup|create": "WATCH notices it",
     "lmpop": "not one step: tries key after key",
     **dict.fromkeys(
         ("blpop", "brpop", "blmpop", "bzpopmin", "bzpopmax", "bzmpop"),
