@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from respdyn.causal.dot import intern_actor
@@ -12,7 +12,7 @@ from respdyn.cluster.identity import Identity
 from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
 from respdyn.replication.hash_tree import HashTrees
-from respdyn.ring.hashing import PREFIX, slot_of
+from respdyn.ring.hashing import PREFIX, SLOTS, slot_of
 from respdyn.types import strings, values
 from tests.little import Little
 
@@ -66,11 +66,13 @@ def put(little: Little, names: str, keys: list[str], value: bytes = b"v" * 100) 
 # ---- trees ----
 
 CHANGES = st.lists(
-    st.tuples(st.integers(0, 400), st.sampled_from("srdq")), min_size=1, max_size=60,
+    st.tuples(st.integers(0, 400), st.sampled_from("srdqetf")), min_size=1, max_size=60,
 )
 
 
 @given(CHANGES, st.sampled_from((1, 4, 256, 16384)))
+@example([(5, "e"), (5, "q"), (300, "t")], 1)
+@example([(5, "s"), (5, "f"), (5, "f"), (5, "s"), (7, "f")], 4)
 @settings(max_examples=40, deadline=None)
 def test_a_tree_kept_up_is_the_tree_made_anew(
     changes: list[tuple[int, str]], partitions: int
@@ -79,7 +81,9 @@ def test_a_tree_kept_up_is_the_tree_made_anew(
     identity.actor = ACTOR
     replica = Replica(identity, lambda: None)
     replica.set_partitions(partitions)
-    trees = HashTrees(replica, Now())
+    now = Now()
+    now.wall_ms = 1000
+    trees = HashTrees(replica, now)
     touched = set()
     for number, (key, what) in enumerate(changes, 1):
         name = locator_of(f"k{key}")
@@ -88,6 +92,16 @@ def test_a_tree_kept_up_is_the_tree_made_anew(
         stamp = (ACTOR, number, 0, number << 16)
         if what == "s":
             replica.join(name, strings.assign(replica.get(name), stamp, b"x", 0))
+        elif what == "e":
+            ends_ms = now.wall_ms + 1 + key
+            replica.join(name, strings.assign(replica.get(name), stamp, b"x", ends_ms))
+        elif what == "t":
+            now.wall_ms += key
+        elif what == "f":
+            if replica.get(name):
+                replica.drop(name)
+            held = [slot for slot in range(SLOTS) if replica.slots[slot]]
+            assert list(replica.filled(0, SLOTS)) == held
         elif what == "r":
             old = replica.get(name)
             replica.replace(name, old, strings.assign(old, stamp, b"y", 0))
@@ -96,7 +110,7 @@ def test_a_tree_kept_up_is_the_tree_made_anew(
         else:
             trees.root(partition)
     kept = {one: (trees.segments(one), trees.root(one)) for one in touched}
-    anew = HashTrees(replica, Now())
+    anew = HashTrees(replica, now)
     assert kept == {one: (anew.segments(one), anew.root(one)) for one in touched}
 
 
