@@ -9,7 +9,7 @@ Source: Redis `util.c` (string2ll), `t_string.c` (parseExtendedStringArgumentsOr
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from respdyn.errors import ReplyError
@@ -69,6 +69,15 @@ def word(argument: bytes) -> bytes:
     if b"\0" in argument:
         argument = argument[: argument.index(b"\0")]
     return argument.upper()
+
+
+def option_pairs(argv: list[bytes], first: int, *names: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The options from word `first` on, each with its value. Raises `ReplyError` at any other."""
+    for at in range(first, len(argv), 2):
+        option = word(argv[at])
+        if option not in names or at + 1 == len(argv):
+            raise syntax_error()
+        yield option, argv[at + 1]
 
 
 def quoted(argument: bytes, most: int = -1) -> str:

@@ -20,6 +20,7 @@ from respdyn.commands.arguments import (
     INT64_MIN,
     NOT_AN_INTEGER,
     integer_of,
+    option_pairs,
     parse_integer,
     syntax_error,
     word,
@@ -185,14 +186,11 @@ def _some_from(view: View, cursor: int, count: int) -> tuple[int, list[bytes]]:
 def _scan_options(argv: Argv) -> tuple[bytes | None, int]:
     match: bytes | None = None
     count = 10
-    for position in range(3, len(argv), 2):
-        option = word(argv[position])
-        if option not in (b"COUNT", b"MATCH") or position + 1 == len(argv):
-            raise syntax_error()
+    for option, value in option_pairs(argv, 3, b"COUNT", b"MATCH"):
         if option == b"COUNT":
-            count = parse_integer(argv[position + 1])
+            count = parse_integer(value)
             if count < 1:
                 raise syntax_error()
         else:
-            match = argv[position + 1]
+            match = value
     return match, min(count, COUNT_MAX)

@@ -11,7 +11,7 @@ from typing import Final
 
 from respdyn.causal.big import weight
 from respdyn.causal.dot import Stamp
-from respdyn.commands.arguments import parse_integer, syntax_error, word
+from respdyn.commands.arguments import option_pairs, parse_integer, syntax_error, word
 from respdyn.commands.declare import LOCAL, READ, UPDATE, Argv, Command
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import OK, ONE, bulk, integer, null
@@ -58,13 +58,9 @@ def refcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
 
 
 def usage(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    position = 3
-    while position < len(argv):
-        if word(argv[position]) != b"SAMPLES" or position + 1 == len(argv):
+    for _, value in option_pairs(argv, 3, b"SAMPLES"):
+        if parse_integer(value) < 0:
             raise syntax_error()
-        if parse_integer(argv[position + 1]) < 0:
-            raise syntax_error()
-        position += 2
     if not values.exists(rec, now_ms):
         return null(resp3)
     return integer(ENTRY_BYTES + len(argv[2]) + weight(rec))

@@ -8,6 +8,7 @@ from typing import Final
 from respdyn.commands.arguments import (
     INT64_MIN,
     integer_of,
+    option_pairs,
     parse_integer,
     syntax_error,
     word,
@@ -265,11 +266,7 @@ def _find(
 def _lpos_options(argv: Argv) -> tuple[int, int, int]:
     """RANK, COUNT (-1 if there is none), MAXLEN (0 for no limit)."""
     rank, count, most = 1, -1, 0
-    for position in range(3, len(argv), 2):
-        option = word(argv[position])
-        if option not in (b"RANK", b"COUNT", b"MAXLEN") or position + 1 == len(argv):
-            raise syntax_error()
-        argument = argv[position + 1]
+    for option, argument in option_pairs(argv, 3, b"RANK", b"COUNT", b"MAXLEN"):
         if option == b"RANK":
             rank = parse_integer(argument)
             if not rank:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from respdyn.commands.arguments import parse_integer, syntax_error, word
+from respdyn.commands.arguments import option_pairs, parse_integer, syntax_error, word
 from respdyn.errors import ReplyError
 
 # COUNT is a hint, so it may be capped: one step of a scan should not look at everything.
@@ -47,11 +47,7 @@ def parse_scan(argv: list[bytes]) -> ScanRequest:
     match: bytes | None = None
     kind: bytes | None = None
     count = 10
-    for position in range(2, len(argv), 2):
-        option = word(argv[position])
-        if option not in (b"COUNT", b"MATCH", b"TYPE") or position + 1 == len(argv):
-            raise syntax_error()
-        value = argv[position + 1]
+    for option, value in option_pairs(argv, 2, b"COUNT", b"MATCH", b"TYPE"):
         if option == b"COUNT":
             count = parse_integer(value)
             if count < 1:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from respdyn.causal.dot import Stamp
-from respdyn.commands.arguments import counted_at, integer_of, syntax_error, word
+from respdyn.commands.arguments import counted_at, integer_of, option_pairs
 from respdyn.commands.declare import GATHER, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import bulks_of, first_error
 from respdyn.commands.long_writes import storing
@@ -80,14 +80,11 @@ def sintercard_parts(argv: Argv) -> list[Argv]:
 
 def _limit(argv: Argv, position: int) -> int:
     limit = 0
-    while position < len(argv):
-        if word(argv[position]) != b"LIMIT" or position + 1 == len(argv):
-            raise syntax_error()
-        number = integer_of(argv[position + 1])
+    for _, value in option_pairs(argv, position, b"LIMIT"):
+        number = integer_of(value)
         if number is None or number < 0:
             raise ReplyError("ERR LIMIT can't be negative")
         limit = number
-        position += 2
     return limit
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from respdyn.causal.dot import Stamp
-from respdyn.commands.arguments import parse_integer, syntax_error, word, wrong_arity
+from respdyn.commands.arguments import option_pairs, parse_integer, word, wrong_arity
 from respdyn.commands.declare import READ, UPDATE, Argv, Command, Order
 from respdyn.commands.elements import STREAM, changing, draft_of, looking, view_of
 from respdyn.commands.folding import as_sum
@@ -125,10 +125,8 @@ def _range(argv: Argv, view: View, resp3: bool, *, is_reverse: bool) -> bytes:
     start, end = (argv[3], argv[2]) if is_reverse else (argv[2], argv[3])
     low, high = parse_start(start), parse_end(end)
     count = -1
-    for at in range(4, len(argv), 2):
-        if word(argv[at]) != b"COUNT" or at + 1 == len(argv):
-            raise syntax_error()
-        count = max(parse_integer(argv[at + 1]), 0)
+    for _, value in option_pairs(argv, 4, b"COUNT"):
+        count = max(parse_integer(value), 0)
     if not view.open():
         return EMPTY_ARRAY
     if not count:
@@ -270,16 +268,13 @@ def xsetid(argv: Argv, draft: Draft, resp3: bool) -> bytes:
 def _parse_setid(argv: Argv) -> tuple[bytes, int, bytes]:
     """Id, entries ever added or -1, highest deleted id or 0-0."""
     id_, added, deleted = parse_strict_id(argv[2]), -1, ZERO_ID
-    for at in range(3, len(argv), 2):
-        option = word(argv[at])
-        if option not in (b"ENTRIESADDED", b"MAXDELETEDID") or at + 1 == len(argv):
-            raise syntax_error()
+    for option, value in option_pairs(argv, 3, b"ENTRIESADDED", b"MAXDELETEDID"):
         if option == b"ENTRIESADDED":
-            added = parse_integer(argv[at + 1])
+            added = parse_integer(value)
             if added < 0:
                 raise ReplyError("ERR entries_added must be positive")
             continue
-        deleted = parse_strict_id(argv[at + 1])
+        deleted = parse_strict_id(value)
         if id_ < deleted:
             raise ReplyError("ERR The ID specified in XSETID is smaller than the provided"
                              " max_deleted_entry_id")

@@ -199,7 +199,7 @@ def key_ends_at(record: bytes) -> int | None:
     """
     if not record[1] & codec.EXPIRES and fields.begins_with_value(record, LETTER):
         return 0
-    at = key_expires_at(record)
+    at = keyed.key_expires_at(LETTER, record)
     view = view_of(record, 0)
     if not view.has_any(ELEMENT_REMARK) and registers.begins_alive(view):
         return at
@@ -227,16 +227,6 @@ def is_listpack(pairs: list[tuple[bytes, bytes]]) -> bool:
         len(field) <= LISTPACK_VALUE_MAX and len(held) <= LISTPACK_VALUE_MAX
         for field, held in pairs
     )
-
-
-def expire_key(record: bytes, stamp: Stamp, at_ms: int) -> bytes:
-    """EXPIRE of a key that shows a hash, and PERSIST with 0: a delta."""
-    return keyed.expire(record, LETTER, stamp, at_ms)
-
-
-def key_expires_at(record: bytes) -> int:
-    """The time to live that a key with a hash was given, in ms since 1970; 0 for none."""
-    return keyed.key_expires_at(record, LETTER)
 
 
 def siblings(record: bytes, now_ms: int) -> list[bytes]:

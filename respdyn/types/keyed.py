@@ -51,12 +51,17 @@ def longest(bounds: list[int]) -> int:
     return 0 if not bounds or 0 in bounds else max(bounds)
 
 
-def key_expires_at(record: bytes, letter: bytes) -> int:
+def key_expires_at(letter: bytes, record: bytes) -> int:
     """When a key that shows this type expires; 0 if it does not."""
     if not record[1] & codec.EXPIRES:
         return 0
     entries = _about_key(record)
     return expire_at(births_of(entries, letter), remarks_of(entries))
+
+
+def one_version(record: bytes, now_ms: int) -> list[bytes]:
+    """The one version, b"", of a collection in which no change hides a concurrent one."""
+    return [b""]
 
 
 def _about_key(record: bytes) -> list[Entry]:
@@ -82,7 +87,7 @@ def remarks_of(entries: list[Entry]) -> dict[bytes, Cells]:
     return found
 
 
-def expire(record: bytes, letter: bytes, stamp: Stamp, at_ms: int) -> bytes:
+def expire(letter: bytes, record: bytes, stamp: Stamp, at_ms: int) -> bytes:
     """EXPIRE, and PERSIST with 0, of the collection that a key shows: a delta.
 
     It has as many dots of its own as there are births, from the stamp's on; one more if there was

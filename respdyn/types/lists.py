@@ -115,21 +115,6 @@ def put(draft: Draft, element: bytes, item: bytes) -> None:
 
 # ---- the key ----
 
-def key_ends_at(record: bytes) -> int | None:
-    """When a key that shows a list is over, in ms, be it past; 0 for never."""
-    return keyed.key_expires_at(record, LETTER)
-
-
-def expire_key(record: bytes, stamp: Stamp, at_ms: int) -> bytes:
-    """EXPIRE of a key that shows a list, and PERSIST with 0: a delta."""
-    return keyed.expire(record, LETTER, stamp, at_ms)
-
-
-def siblings(record: bytes, now_ms: int) -> list[bytes]:
-    """One version, b"": of concurrent changes of a list none hides another."""
-    return [b""]
-
-
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
     """LSET once more: the values that `delta` wrote, of items that are still there."""
     made, draft = view_of(delta, 0), Draft(record, 0, ITEMS, always, stamp)

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from respdyn.causal.dot import Stamp
-from respdyn.types import keyed
 from respdyn.types.chance import Chance
 from respdyn.types.dump import DumpError, pack_count, pack_string, unpack_count, unpack_string
 from respdyn.types.packed import pack_intset, pack_items, unpack_intset, unpack_items
@@ -80,26 +79,6 @@ def remove(draft: Draft, member: bytes) -> bool:
 
 
 # ---- the key ----
-
-def key_ends_at(record: bytes) -> int | None:
-    """When a key that shows a set is over, in ms, be it past; 0 for never."""
-    return key_expires_at(record)
-
-
-def key_expires_at(record: bytes) -> int:
-    """The time to live that a key with a set was given, in ms since 1970; 0 for none."""
-    return keyed.key_expires_at(record, LETTER)
-
-
-def expire_key(record: bytes, stamp: Stamp, at_ms: int) -> bytes:
-    """EXPIRE of a key that shows a set, and PERSIST with 0: a delta."""
-    return keyed.expire(record, LETTER, stamp, at_ms)
-
-
-def siblings(record: bytes, now_ms: int) -> list[bytes]:
-    """One version, b"": of concurrent changes of a set none hides another."""
-    return [b""]
-
 
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
     """SADD once more: the members that `delta` added."""

@@ -131,17 +131,7 @@ def key_ends_at(record: bytes) -> int | None:
             _score(view, element) is None for element in view.elements()
         ):
             return None
-    return key_expires_at(record)
-
-
-def key_expires_at(record: bytes) -> int:
-    """The time to live that a key with a sorted set was given, in ms since 1970; 0 for none."""
-    return keyed.key_expires_at(record, LETTER)
-
-
-def expire_key(record: bytes, stamp: Stamp, at_ms: int) -> bytes:
-    """EXPIRE of a key that shows a sorted set, and PERSIST with 0: a delta."""
-    return keyed.expire(record, LETTER, stamp, at_ms)
+    return keyed.key_expires_at(LETTER, record)
 
 
 def siblings(record: bytes, now_ms: int) -> list[bytes]:

@@ -234,21 +234,6 @@ def _prepare(draft: Draft) -> None:
 
 # ---- the key ----
 
-def key_ends_at(record: bytes) -> int | None:
-    """When a key that shows a stream is over, in ms, be it past; 0 for never."""
-    return keyed.key_expires_at(record, LETTER)
-
-
-def expire_key(record: bytes, stamp: Stamp, at_ms: int) -> bytes:
-    """EXPIRE of a key that shows a stream, and PERSIST with 0: a delta."""
-    return keyed.expire(record, LETTER, stamp, at_ms)
-
-
-def siblings(record: bytes, now_ms: int) -> list[bytes]:
-    """One version, b"": of concurrent changes of a stream none hides another."""
-    return [b""]
-
-
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
     """What `delta` wrote of the stream as a whole, once more: beside a value of another type."""
     draft = Draft(record, 0, STREAM, always, stamp)

@@ -16,6 +16,7 @@ Source: SEMANTICS 3, 4 and 5.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from respdyn.causal import big, codec
@@ -27,6 +28,7 @@ from respdyn.causal.outline import outline
 from respdyn.errors import ReplyError
 from respdyn.types import (
     hashes,
+    keyed,
     lists,
     resets,
     sets,
@@ -92,30 +94,32 @@ STRING: Final = Kind(
     (0,), strings.dump, strings.load,
 )
 HASH: Final = Kind(
-    "hash", hashes.key_ends_at, hashes.siblings, hashes.expire_key, hashes.cover, hashes.encoding,
-    hashes.DUMP_NUMBERS, hashes.dump, hashes.load, expires_at=hashes.key_expires_at,
-    is_contested=hashes.is_contested, pack=hashes.pack, unpack=hashes.unpack,
+    "hash", hashes.key_ends_at, hashes.siblings, partial(keyed.expire, hashes.LETTER),
+    hashes.cover, hashes.encoding, hashes.DUMP_NUMBERS, hashes.dump, hashes.load,
+    expires_at=partial(keyed.key_expires_at, hashes.LETTER), is_contested=hashes.is_contested,
+    pack=hashes.pack, unpack=hashes.unpack,
 )
 SET: Final = Kind(
-    "set", sets.key_ends_at, sets.siblings, sets.expire_key, sets.cover, sets.encoding,
-    sets.DUMP_NUMBERS, sets.dump, sets.load, pack=sets.pack, unpack=sets.unpack,
+    "set", partial(keyed.key_expires_at, sets.LETTER), keyed.one_version,
+    partial(keyed.expire, sets.LETTER), sets.cover, sets.encoding, sets.DUMP_NUMBERS, sets.dump,
+    sets.load, pack=sets.pack, unpack=sets.unpack,
 )
 SORTED_SET: Final = Kind(
-    "zset", sorted_sets.key_ends_at, sorted_sets.siblings, sorted_sets.expire_key,
-    sorted_sets.cover, sorted_sets.encoding, sorted_sets.DUMP_NUMBERS, sorted_sets.dump,
-    sorted_sets.load, is_contested=sorted_sets.is_contested, pack=sorted_sets.pack,
-    unpack=sorted_sets.unpack,
+    "zset", sorted_sets.key_ends_at, sorted_sets.siblings,
+    partial(keyed.expire, sorted_sets.LETTER), sorted_sets.cover, sorted_sets.encoding,
+    sorted_sets.DUMP_NUMBERS, sorted_sets.dump, sorted_sets.load,
+    is_contested=sorted_sets.is_contested, pack=sorted_sets.pack, unpack=sorted_sets.unpack,
 )
-
 LIST: Final = Kind(
-    "list", lists.key_ends_at, lists.siblings, lists.expire_key, lists.cover, lists.encoding,
-    lists.DUMP_NUMBERS, lists.dump, lists.load, pack=lists.pack, unpack=lists.unpack,
+    "list", partial(keyed.key_expires_at, lists.LETTER), keyed.one_version,
+    partial(keyed.expire, lists.LETTER), lists.cover, lists.encoding, lists.DUMP_NUMBERS,
+    lists.dump, lists.load, pack=lists.pack, unpack=lists.unpack,
 )
-
 STREAM: Final = Kind(
-    "stream", streams.key_ends_at, streams.siblings, streams.expire_key, streams.cover,
-    streams.encoding, stream_dump.DUMP_NUMBERS, stream_dump.dump, stream_dump.load,
-    pack=stream_dump.pack, unpack=stream_dump.unpack,
+    "stream", partial(keyed.key_expires_at, stream_order.LETTER), keyed.one_version,
+    partial(keyed.expire, stream_order.LETTER), streams.cover, streams.encoding,
+    stream_dump.DUMP_NUMBERS, stream_dump.dump, stream_dump.load, pack=stream_dump.pack,
+    unpack=stream_dump.unpack,
 )
 
 KINDS: Final[dict[int, Kind]] = {
