@@ -1,13 +1,16 @@
-"""Messages between nodes about scripts: one to run, keys to hold, what to write to held keys.
+"""Messages between nodes about scripts: one to run, keys to hold, what to write to held keys, and
+statements of a script's text and when it was loaded, or that all were flushed.
 
 A script travels to the coordinator of its first key as one forwarded command, `EVAL` and this.
 """
 
-from typing import Annotated
+import hashlib
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from respdyn.causal.hybrid_clock import CLOCK_MAX
 from respdyn.cluster.terms import Terms
 from respdyn.errors import PeerError
 from respdyn.ring.hashing import Locator, is_locator
@@ -107,3 +110,32 @@ def read_commit(body: bytes) -> Commit:
         return _commits.decode(body)
     except (msgspec.MsgspecError, RecursionError) as wrong:
         raise PeerError(f"a malformed commit: {wrong}") from wrong
+
+
+# ---- scripts that are known ----
+
+BODY_MOST: Final = 64 << 20
+
+
+class Loaded(msgspec.Struct, array_like=True, frozen=True):
+    """A script was loaded at this clock. Without a body: all older ones were flushed."""
+
+    clock: int
+    body: bytes
+
+
+encode_loaded = msgspec.msgpack.Encoder().encode
+_loaded: msgspec.msgpack.Decoder[Loaded] = msgspec.msgpack.Decoder(Loaded)
+
+
+def read_loaded(item: bytes) -> tuple[Loaded, str]:
+    """The statement, and the body's hash. Raises `PeerError`."""
+    loaded = _loaded.decode(item)
+    if not 0 < loaded.clock <= CLOCK_MAX or len(loaded.body) > BODY_MOST:
+        raise PeerError("a script that cannot be")
+    return loaded, sha_of(loaded.body)
+
+
+def sha_of(body: bytes) -> str:
+    """A script's name: the SHA-1 of its text, in hex."""
+    return hashlib.sha1(body).hexdigest()

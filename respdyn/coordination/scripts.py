@@ -20,7 +20,7 @@ from respdyn.cluster.questions import Texts
 from respdyn.cluster.this_node import ThisNode
 from respdyn.cluster.timeouts import NEVER
 from respdyn.commands.scripting import shebang_of
-from respdyn.coordination.script_statements import Loaded, encode_loaded, read_loaded
+from respdyn.coordination.script_messages import Loaded, encode_loaded, read_loaded
 from respdyn.errors import ReplyError
 from respdyn.ports import ScriptHost, random_bits
 from respdyn.resp.replies import error

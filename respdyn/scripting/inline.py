@@ -4,15 +4,12 @@ Outcomes wait until the driver fetches them (`take`). A script that does not end
 many instructions, since no other process could kill it.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from respdyn.ports import ScriptHost
-from respdyn.scripting.job import Outcome, encode, read_batch
+from respdyn.scripting.job import Batch, Outcome, encode, read_batch
 from respdyn.scripting.overlay import Judge
-
-if TYPE_CHECKING:
-    from respdyn.scripting.lua import Engine
 
 _LOOKS_MOST: Final = 1000      # each after 10,000 instructions
 
@@ -25,15 +22,15 @@ class InlineScripts(ScriptHost):
         self._make_judge = make_judge
         self._looks = 0
         self._done: list[Outcome] = []
-        self._engine: Engine | None = None
+        self._run: Callable[[Batch], Iterator[Outcome]] | None = None     # by the engine
 
     def submit(self, frame: bytes) -> None:
         """See `ScriptHost`."""
-        if self._engine is None:
+        if self._run is None:
             from respdyn.scripting.lua import Engine  # imports lupa
 
-            self._engine = Engine(self._make_judge, self._is_over, self._begins)
-        self._done += self._engine.run(read_batch(frame))
+            self._run = Engine(self._make_judge, self._is_over, self._begins).run
+        self._done += self._run(read_batch(frame))
 
     def stop(self, number: int) -> None:
         """See `ScriptHost`: a script that is to stop here is only suspended."""
@@ -46,7 +43,7 @@ class InlineScripts(ScriptHost):
     def die(self) -> None:
         """The process ends, with all that it had and all that it had not handed over."""
         self._done = []
-        self._engine = None
+        self._run = None
 
     def _begins(self, number: int) -> None:
         if number:

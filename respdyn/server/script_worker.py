@@ -24,7 +24,7 @@ import signal
 import socket
 import sys
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from respdyn.scripting.job import encode, read_batch
 from respdyn.server.script_page import (
@@ -38,9 +38,6 @@ from respdyn.server.script_page import (
     take_frames,
 )
 from respdyn.sessions.acl_rules import judge_of
-
-if TYPE_CHECKING:
-    from respdyn.scripting.lua import Engine
 
 _FLUSH_S: Final = 0.001             # outcomes wait no longer for others
 _READ_BYTES: Final = 1 << 18
@@ -56,7 +53,7 @@ def main(arguments: list[str]) -> None:
     memory = int(arguments[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the server says when it is over
     try:
-        from respdyn.scripting.lua import Engine  # imports lupa
+        import respdyn.scripting.lua  # noqa: F401  # which imports lupa: once for all workers
     except ImportError as wrong:
         control.sendall(b"%b %b\n" % (LACKS, str(wrong).replace("\n", " ").encode()))
         return
@@ -73,16 +70,16 @@ def main(arguments: list[str]) -> None:
         pid = os.fork()
         if not pid:
             control.close()
-            work(socket.socket(fileno=descriptors[0]), page, memory, Engine)
+            work(socket.socket(fileno=descriptors[0]), page, memory)
             os._exit(0)
         os.close(descriptors[0])
         control.sendall(b"%b %d\n" % (FORKED, pid))
 
 
-def work(
-    server: socket.socket, page: mmap.mmap, memory: int, make_engine: "type[Engine]"
-) -> None:
+def work(server: socket.socket, page: mmap.mmap, memory: int) -> None:
     """A worker: batches in, outcomes out, until the server hangs up."""
+    from respdyn.scripting.lua import Engine
+
     _limit(memory)
     most_kb = memory >> 10
 
@@ -92,7 +89,7 @@ def work(
     def is_over() -> bool:
         return page[STOP] == page[NUMBER] or engine.holds_too_much(most_kb)
 
-    engine = make_engine(judge_of, is_over, begins, most_kb)
+    engine = Engine(judge_of, is_over, begins, most_kb)
     _send(server, b"")              # ready
     held = bytearray()
     while data := server.recv(_READ_BYTES):

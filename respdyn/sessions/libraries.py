@@ -19,7 +19,7 @@ from respdyn.cluster.shared_names import SharedNames, Statement, rank
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.scan import glob_match
 from respdyn.commands.scripting import is_library_name
-from respdyn.coordination.script_statements import sha_of
+from respdyn.coordination.script_messages import sha_of
 from respdyn.errors import PeerError, ReplyError
 from respdyn.scripting.job import Function
 from respdyn.types.dump import pack_count, seal

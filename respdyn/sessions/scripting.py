@@ -25,9 +25,8 @@ from respdyn.commands.scripting import (
 )
 from respdyn.commands.table import find_by_name, lookup
 from respdyn.coordination.calls import Continuation
-from respdyn.coordination.script_messages import ScriptCall
+from respdyn.coordination.script_messages import ScriptCall, sha_of
 from respdyn.coordination.script_sender import ScriptSender
-from respdyn.coordination.script_statements import sha_of
 from respdyn.coordination.scripts import CompileWaiter, Script
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
