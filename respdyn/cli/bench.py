@@ -26,7 +26,19 @@ from pathlib import Path
 from typing import Final
 
 from respdyn.build import COMPILED, build
-from respdyn.cli.bench_rows import ROWS, Pace, Row, Sample, Shot, fill, fire, in_order, shots
+from respdyn.cli.bench_rows import (
+    MANY,
+    ROWS,
+    Pace,
+    Row,
+    Sample,
+    Shot,
+    fill,
+    fill_for,
+    fire,
+    in_order,
+    shots,
+)
 from respdyn.cli.bench_servers import BenchError, Running, Setup, redis_path, start
 from respdyn.cli.bench_size import memory_per_key, start_to_serving
 from respdyn.cli.bench_table import Outcome, as_data, table
@@ -39,6 +51,7 @@ WARM_SHARE: Final = 0.2
 KEYS: Final = 100_000
 SIZE_KEYS: Final = 1_000_000
 QUICK_SIZE_KEYS: Final = 100_000
+QUICK_ELEMENTS: Final = 10_000
 QUIET_S: Final = 3.0            # for what a shot leaves behind (a compaction) to end
 QUIET_POLL_S: Final = 0.1
 QUIET_SHARE: Final = 0.2
@@ -111,7 +124,8 @@ def pace_of(args: argparse.Namespace) -> Pace:
         raise ValueError(f"--seconds {seconds:g}: from 0.1 to 600")
     if args.keys is not None and args.keys < 1:
         raise ValueError(f"--keys {args.keys}: at least 1")
-    return Pace(rounds, seconds, seconds * WARM_SHARE, KEYS)
+    most = QUICK_ELEMENTS if args.quick else MANY
+    return Pace(rounds, seconds, seconds * WARM_SHARE, KEYS, most)
 
 
 def measure(rows: list[Row], pace: Pace, size_keys: int) -> list[Outcome]:
@@ -148,7 +162,10 @@ def _measure_stage(
         running: dict[Setup, Running] = {}
         for setup in dict.fromkeys(shot.setup for shot in wanted):
             running[setup] = stack.enter_context(start(setup, directory))
-            fill(running[setup], pace.keys)
+            if any(shot.setup == setup and not shot.keys for shot in wanted):
+                fill(running[setup], pace.keys)
+        for shot in wanted:
+            fill_for(shot, running[shot.setup], pace)
         for number in range(pace.rounds):
             _say(f"{outcomes[0].row.stage}: round {number + 1} of {pace.rounds}")
             samples: dict[Shot, Sample] = {}

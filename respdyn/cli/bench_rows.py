@@ -20,6 +20,8 @@ CLIENT_BOUND: Final = 0.9       # share of a core from which the generator is th
 PACE_KEPT: Final = 0.95
 GRACE_S: Final = 60.0
 LEAST_RATE: Final = 100.0
+FEW: Final = 100                # elements of one key
+MANY: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Shot:
     is_spread: bool = False
     half_of: "Shot | None" = None
     is_disturbed: bool = False
+    keys: int = 0                   # or elements of the one key; 0: as `Pace` says
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Pace:
     seconds: float
     warm_s: float
     keys: int
+    elements_most: int = MANY       # of one key
 
 
 ONE: Final = Setup(RESPDYN)
@@ -99,11 +103,20 @@ FOUR_SET: Final = Shot(FOUR, "set")
 FOUR_GET: Final = Shot(FOUR, "get")
 
 
+# Of a key of a hundred elements: at least 0.7 of what SET is to reach beside redis-server.
+_ELEMENTS: Final = {
+    "hset": "HSET", "hget": "HGET", "sadd": "SADD", "sismember": "SISMEMBER", "zadd": "ZADD",
+    "zrange": "ZRANGE 0 9", "zrank": "ZRANK", "lmove": "LMOVE, a pop and a push",
+    "lrange": "LRANGE 0 9",
+}
+_SLOWER: Final = ("zadd", "zrank")      # with the logarithm of the size
+
+
 def _row(
     name: str, title: str, beside: str, bars: tuple[float, float], ours: Shot, peer: Shot,
-    unit: str = "ops/s",
+    unit: str = "ops/s", stage: str = "",
 ) -> Row:
-    stage = ours.setup.name
+    stage = stage or ours.setup.name
     return Row(name, title, stage, unit, beside, bars[0], bars[1], ours, peer)
 
 
@@ -153,6 +166,19 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     _row("hot-1", "one node, memory: limiter on one key P1", "redis-server", (0.25, 0.5),
          Shot(ONE, "hot"), Shot(REDIS_ONE, "hot")),
+    *(
+        _row(f"{op}-few", f"{title}, {FEW} elements", "redis-server", (0.42, 0.7),
+             Shot(ONE, op, keys=FEW), Shot(REDIS_ONE, op, keys=FEW), stage="elements")
+        for op, title in _ELEMENTS.items()
+    ),
+    _row("hgetall-ten", "HGETALL, 10 fields", "redis-server", (0.42, 0.7),
+         Shot(ONE, "hgetall", keys=10), Shot(REDIS_ONE, "hgetall", keys=10), stage="elements"),
+    *(
+        _row(f"{op}-many", f"{title}, {MANY} elements", f"the same, {FEW} elements",
+             (0.33, 0.33) if op in _SLOWER else (0.67, 0.67),
+             Shot(ONE, op, keys=MANY), Shot(ONE, op, keys=FEW), stage="elements")
+        for op, title in _ELEMENTS.items()
+    ),
     _row("latency-set", "three nodes, memory: SET p99.9 at half rate", "Redis SET + WAIT 1",
          (4.0, 1.0), Shot(THREE, "set", half_of=THREE_SET),
          Shot(REDIS_THREE, "set", wait=1, half_of=THREE_SET), "us"),
@@ -196,8 +222,8 @@ def fire(
     rate = max(rates[shot.half_of] / 2, LEAST_RATE) if shot.half_of else 0.0
     load = Load(
         targets=running.targets(shot.is_spread), op=shot.op, pipeline=shot.pipeline,
-        keys=pace.keys, seconds=pace.seconds, warm_s=pace.warm_s, wait=shot.wait, rate=rate,
-        seed=seed,
+        keys=_keys(shot, pace), seconds=pace.seconds, warm_s=pace.warm_s, wait=shot.wait,
+        rate=rate, seed=seed,
     )
     work = None
     if shot.is_disturbed:
@@ -215,6 +241,18 @@ def fire(
         remark = work.remark()
     value = report.p999_us if rate else report.rate
     return Sample(value, remark, report.cpu, round(server_us, 2), report.rate)
+
+
+def _keys(shot: Shot, pace: Pace) -> int:
+    return min(shot.keys, pace.elements_most) or pace.keys
+
+
+def fill_for(shot: Shot, running: Running, pace: Pace) -> None:
+    """Give it the elements that a shot is about. Raises `BenchError`."""
+    if shot.keys:
+        elements = _keys(shot, pace)
+        run_apart(Load(targets=running.targets(), op=shot.op, keys=elements, is_fill=True,
+                       seconds=elements / 1000), running)
 
 
 def fill(running: Running, keys: int, value_bytes: int = 3) -> None:

@@ -37,6 +37,7 @@ from typing import Final, cast
 import uvloop
 
 from respdyn.cli.bench_histogram import FINE_US, Histogram
+from respdyn.cli.load_elements import WORKS, filling, key_of
 
 RING_COMMANDS: Final = 65_536       # prebuilt, so that most of the keys occur
 RING_LEAST: Final = 1024
@@ -106,7 +107,7 @@ SCRIPTS: Final = {
               b" then return redis.call('del', KEYS[1]) end return 0",
 }
 SCRIPTS["hot"] = SCRIPTS["limiter"]             # all of them on one key
-OPS: Final = ("set", "get", *SCRIPTS)
+OPS: Final = ("set", "get", *SCRIPTS, *WORKS)
 
 
 def request(load: Load, number: int) -> bytes:
@@ -115,6 +116,8 @@ def request(load: Load, number: int) -> bytes:
         sha = hashlib.sha1(SCRIPTS[load.op]).hexdigest().encode()
         name = b"%b:%012d" % (load.op.encode(), 0 if load.op == "hot" else number)
         return command(b"EVALSHA", sha, b"1", name, b"1000000000", b"60000")
+    if load.op in WORKS:
+        return command(*WORKS[load.op].words(key_of(load.op, load.keys), number))
     if load.op == "get":
         return command(b"GET", key(number))
     return command(b"SET", key(number), b"x" * load.value_bytes)
@@ -140,6 +143,8 @@ def replies(load: Load, count: int) -> tuple[bytes, ...]:
     """All that may answer a batch of `count`; with WAIT, each number of replicas that suffices."""
     if load.op == "get":
         return ((b"$%d\r\n%b\r\n" % (load.value_bytes, b"x" * load.value_bytes)) * count,)
+    if load.op in WORKS:
+        return (WORKS[load.op].reply(load.keys) * count,)
     done = (b":1\r\n" if load.op in SCRIPTS else b"+OK\r\n") * count
     if load.wait < 0:
         return (done,)
@@ -441,10 +446,34 @@ def make_known(load: Load) -> None:
             raise LoadError(f"the script could not be loaded: {said[:SHOWN_BYTES]!r}")
 
 
+def make_full(load: Load) -> None:
+    """Give the key of a load on elements what it must have. Raises `LoadError`."""
+    name, work = key_of(load.op, load.keys), WORKS[load.op]
+    full = b":%d\r\n" % load.keys
+    with socket.create_connection(load.targets[0], NO_REPLY_S) as sock:
+        sock.settimeout(NO_REPLY_S)
+        for words in ((work.counting, name), *filling(load.op, load.keys), (work.counting, name)):
+            sock.sendall(command(*words))
+            said = b""
+            while not said.endswith(b"\r\n"):
+                said += (more := sock.recv(RECEIVE_BYTES))
+                if not more:
+                    raise LoadError("the server closed the connection")
+            if said == full:
+                return
+            if said[:1] != b":":
+                raise LoadError(f"a key could not be filled: {said[:SHOWN_BYTES]!r}")
+    raise LoadError(f"a key has other elements than it was given: {said!r}")
+
+
 def run_load(load: Load) -> Report:
     """Do it, in this process. Raises `LoadError`."""
     if load.op in SCRIPTS:
         make_known(load)
+    if load.op in WORKS:
+        make_full(load)
+        if load.is_fill:
+            return Report(load.keys, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     return Paced(load).run() if load.rate else Closed(load).run()
 
 
