@@ -83,7 +83,7 @@ class ScriptHost(ABC):
         """The job of this number must end now, if it is the one at hand."""
 
     def at_hand(self) -> int:
-        """The number of the job that the process is at; 0 if at none, or if it cannot be told."""
+        """The number of the job that the process is at; 0 if at none, or if that is not known."""
         return 0
 
     def refusal(self) -> str:

@@ -1,7 +1,7 @@
 """A walk through the elements of a big element map, a leaf of its tree at a time.
 
-Whoever wants all elements of a million finds each by a search from the root otherwise. The tree
-never changes, so a walk may stop between two leaves and go on when others have been served.
+A reader that wants all elements of a million finds each by a search from the root otherwise. The
+tree never changes, so a walk may stop between two leaves and go on when others have been served.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,9 @@
-"""Large pages for large pieces of memory: the process begins once more with the C library told so.
+"""Large pages for large pieces of memory: the process begins once more with a C library set so.
 
 A value of many megabytes is copied into memory that the system has just given, page by page, each
 cleared first: of such a copy four fifths are that. With pages of 2 MiB it is less than a third of
 it. glibc asks for them where memory is taken in large pieces, if a variable says so when the
-process begins; from within it cannot be told. Elsewhere, or where the system gives none, nothing
+process begins; from within it cannot be set. Elsewhere, or where the system gives none, nothing
 is done.
 
 Source: decision 0068; glibc manual, "Memory Allocation Tunables".

@@ -97,7 +97,7 @@ def key(number: int) -> bytes:
     return b"key:%012d" % number
 
 
-# What programs send most: a limit per window, and a lock that is given back by whoever holds it.
+# What programs send most: a limit per window, and a lock that its holder gives back.
 # The reply is always 1.
 SCRIPTS: Final = {
     "limiter": b"local n = redis.call('incr', KEYS[1]) if redis.call('pttl', KEYS[1]) < 0 then"

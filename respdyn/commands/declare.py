@@ -234,7 +234,7 @@ class Command:
     least: int = field(init=False)  # fewest and most words, the name's included
     most: int = field(init=False)
     by_name: dict[bytes, "Command"] = field(init=False)
-    told: tuple[str, bytes] = field(init=False)     # its event
+    published: tuple[str, bytes] = field(init=False)     # its event
 
     def __post_init__(self) -> None:
         words = self.name.count("|") + 1
@@ -253,7 +253,7 @@ class Command:
             "least": abs(arity),
             "most": arity if arity > 0 else ANY_NUMBER,
             "by_name": {sub.name.split("|")[1].encode(): sub for sub in self.subcommands},
-            "told": (letter, event.encode()),
+            "published": (letter, event.encode()),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

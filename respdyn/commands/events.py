@@ -75,7 +75,7 @@ def of_write(
         return events
     if command.name in _FOR_CONSUMERS:
         is_new = stream_groups.consumers_in(after) > stream_groups.consumers_in(before)
-        return [*events, command.told] if is_new else events
+        return [*events, command.published] if is_new else events
     event = _event_of(command, argv)
     if command.name == "dyn.lmove":             # within one list
         return [*events, _at_end(argv[4], b"push"), _at_end(argv[3], b"pop")]
@@ -131,12 +131,12 @@ def _event_of(command: Command, argv: Argv) -> Event:
     if command.name in _STEPS:
         return GENERIC, argv[3].lower()
     if command.name in _STORED:
-        return command.told[0], argv[2].lower()
+        return command.published[0], argv[2].lower()
     if command.name == "zadd" and b"INCR" in adding(argv).options:
         return "z", b"zincr"
     if command.name in _AT_AN_END:
         return _at_end(argv[2], _AT_AN_END[command.name])
-    return command.told
+    return command.published
 
 
 def _at_end(side: bytes, what: bytes) -> Event:

@@ -97,7 +97,7 @@ class PeerReply(Waiter):
         refused[locator] = self._link.number + 1
 
     def goes_on(self) -> None:
-        """Tell the peer."""
+        """Answer the peer."""
         if not self._is_filled and self._link.peer_epoch == self._epoch:
             self._link.gossips.append(bulk(GOSSIP_GOES_ON + NUMBER.pack(self._number)))
 

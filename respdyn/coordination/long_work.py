@@ -8,7 +8,7 @@ until that is made. In both of these cases the key is busy: what comes for it wa
 takes effect behind it.
 
 Each piece has a time-out of its own. Who waits, here in line or at the node that forwarded the
-command, is told now and then that it goes on, so long work is no failure.
+command, is sent word now and then that it goes on, so long work is no failure.
 
 Source: decision 0063.
 """
@@ -32,7 +32,7 @@ from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator, slot_of_locator
 
-TOLD_SHARE: Final = 4           # of a time-out, after which who waits is told once more
+WORD_SHARE: Final = 4           # of a time-out, after which who waits is sent word again
 WRITE_STEPS: Final = 1000       # that a command of a long write is taken for
 _LEFT_UNDONE: Final = (
     "TIMEOUT the coordinator of the key has changed: some of the elements are done, others are not"
@@ -77,17 +77,17 @@ class LongWork:
         record = self.node.replica.get(locator)
         self.lines.line_up(locator, [Waiting(call, target.hold())])
         self.under_way.add(locator)
-        every_ms = call.terms.timeout_ms // TOLD_SHARE
+        every_ms = call.terms.timeout_ms // WORD_SHARE
         self.node.slices.start(self._prepare(order.prepare(record), locator, record, every_ms))
 
     def _prepare(
         self, work: Generator[int, None, None], locator: Locator, record: bytes, every_ms: int
     ) -> Job:
         now = self.node.now
-        told_ms = now.now_ms
+        reported_ms = now.now_ms
         for steps in work:
-            if now.now_ms - told_ms >= every_ms:
-                told_ms = now.now_ms
+            if now.now_ms - reported_ms >= every_ms:
+                reported_ms = now.now_ms
                 self.hold_line(locator)
             yield steps
         self.let_go(record)
@@ -156,17 +156,17 @@ class LongWork:
         return True
 
     def answer(self, work: Answer, record: bytes, waiter: Waiter, every_ms: int) -> Job:
-        """Make a reply; who waits is told so often that it goes on."""
+        """Make a reply; who waits is sent word so often that it goes on."""
         now = self.node.now
-        told_ms = now.now_ms
+        reported_ms = now.now_ms
         while True:
             try:
                 steps = next(work)
             except StopIteration as end:
                 waiter.fill(end.value)
                 break
-            if now.now_ms - told_ms >= every_ms:
-                told_ms = now.now_ms
+            if now.now_ms - reported_ms >= every_ms:
+                reported_ms = now.now_ms
                 waiter.goes_on()
             yield steps
         self.let_go(record)
@@ -212,7 +212,7 @@ class LongReading(Reader):
         self._begin(self._work, self._record)
 
     def _begin(self, work: Answer, record: bytes) -> None:
-        every_ms = self._call.terms.timeout_ms // TOLD_SHARE
+        every_ms = self._call.terms.timeout_ms // WORD_SHARE
         self._owner.node.slices.start(self._owner.answer(work, record, self._waiter, every_ms))
 
     def differ(self, record: bytes) -> None:
@@ -238,7 +238,7 @@ class LongReading(Reader):
 class LongWriting:
     """A long write under way: a command in a turn, the next one when that has its quorum."""
 
-    __slots__ = ("_call", "_locator", "_owner", "_told_ms", "_waiter", "_work")
+    __slots__ = ("_call", "_locator", "_owner", "_reported_ms", "_waiter", "_work")
 
     def __init__(
         self, owner: LongWork, work: Steps, call: Call, locator: Locator, waiter: Waiter
@@ -248,7 +248,7 @@ class LongWriting:
         self._call = call
         self._locator = locator
         self._waiter = waiter
-        self._told_ms = owner.node.now.now_ms
+        self._reported_ms = owner.node.now.now_ms
 
     def next(self, argv: Argv) -> Job:
         """One of its commands, in a turn of its own."""
@@ -260,8 +260,8 @@ class LongWriting:
             self._end(error(_LEFT_UNDONE))
             return
         now_ms = node.now.now_ms
-        if now_ms - self._told_ms >= call.terms.timeout_ms // TOLD_SHARE:
-            self._told_ms = now_ms
+        if now_ms - self._reported_ms >= call.terms.timeout_ms // WORD_SHARE:
+            self._reported_ms = now_ms
             self._waiter.goes_on()
             owner.hold_line(self._locator)
         reply = owner.apply(

@@ -42,7 +42,7 @@ BYTES_MOST: Final = 64 << 20
 DOTS: Final = 16                    # of a job whose script was never seen to write
 MOMENT_MS: Final = 5
 BUSY_MS: Final = 5000               # Redis's default
-STOP_MS: Final = 100                # before its deadline a script that is at work is told to stop
+STOP_MS: Final = 100                # before its deadline a script that is at work is stopped
 START_MOST_MS: Final = 30_000       # that jobs wait, beyond their deadline, for a process to start
 # Whether a script uses no key but those that it declares, as far as was seen here.
 UNKNOWN_YET: Final = 0

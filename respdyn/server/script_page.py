@@ -10,7 +10,7 @@ from typing import Final
 
 _LENGTH_BYTES: Final = 4            # before each frame, big-endian
 PAGE_BYTES: Final = mmap.PAGESIZE
-# What the nursery tells, a line each.
+# What the nursery reports, a line each.
 FORKED: Final = b"p"                # a worker, with its process id, in the order of wishes
 ENDED_SO: Final = b"s"              # a worker that has died, with its status
 LACKS: Final = b"x"                 # what scripts need, why it cannot be imported: no worker comes

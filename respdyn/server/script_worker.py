@@ -8,7 +8,7 @@ is done once, in the *nursery*, which then forks a *worker* each time one is wan
 of them, one at work and a spare one that has made all ready: when the first dies no script waits.
 
 When the server ends, be it killed, the nursery ends and takes its workers along: one may be stuck
-where it does not see that nobody waits for it.
+where it does not see that no client waits for it.
 
 Worker and server share a page: the number of the job at hand, written here, and the number of a job
 that must stop, written there. So the server knows who was at work when a worker died.

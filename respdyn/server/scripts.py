@@ -45,7 +45,7 @@ _READ_BYTES: Final = 1 << 18
 
 
 class _Worker:
-    """A process that was asked for: our end of its socket, and what it has told."""
+    """A process that was asked for: our end of its socket, and what it has reported."""
 
     def __init__(self, ours: socket.socket) -> None:
         self.socket = ours
@@ -122,7 +122,7 @@ class ScriptProcess(ScriptHost):
         os.close(self._page_file)
 
     def _ask_worker(self, dead: int) -> _Worker | None:
-        """Have the nursery fork a worker, and tell how a dead one ended."""
+        """Have the nursery fork a worker, and report how a dead one ended."""
         assert self._control is not None
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -173,7 +173,7 @@ class ScriptProcess(ScriptHost):
             nursery.wait()
 
     def _read_nursery(self) -> None:
-        """It tells of workers, that it cannot do without a package, or has ended."""
+        """It reports workers, that it cannot do without a package, or has ended."""
         assert self._control is not None
         try:
             report = self._control.recv(4096)
@@ -213,7 +213,7 @@ class ScriptProcess(ScriptHost):
             if spare is not None:
                 self._spare = self._ask_worker(worker.pid)
             if worker.pid:
-                self._died_at.append(number)        # how, the nursery will tell
+                self._died_at.append(number)        # how, the nursery will report
             else:
                 self._on_died(number, "it had just begun")
         else:

@@ -361,7 +361,7 @@ class Server:
         await self._wait_for(node.draining.is_announced, HAND_OVER_S)
         await self._wait_for(node.draining.is_clear, settings.drain_timeout_ms / 1000)
         self._trace.event(
-            "drained", told=node.draining.notified, clients_left=len(node.sessions.by_id)
+            "drained", notified=node.draining.notified, clients_left=len(node.sessions.by_id)
         )
 
     def _stop_store(self) -> bool:

@@ -119,7 +119,7 @@ class Draining:
             self.retires = False
             self._refuses_ms = NEVER
             self._node.trace.event(
-                "drained", told=self.notified, clients_left=len(self._sessions)
+                "drained", notified=self.notified, clients_left=len(self._sessions)
             )
             self._replan()
 

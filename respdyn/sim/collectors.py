@@ -262,29 +262,29 @@ class Collector(Busy):
         return op
 
 
-def judge_end(world: World, key: bytes, kind: str, told: Op, asked_us: int) -> bool:
+def judge_end(world: World, key: bytes, kind: str, shown: Op, asked_us: int) -> bool:
     """Whether a key has anything in the end; raises `Wrong` if that cannot be."""
     history = world.history
     if kind in OF_COUNTER:
-        assert isinstance(told.result, dict)
+        assert isinstance(shown.result, dict)
         for field in COUNTERS:
-            history.judge_last_sum(key, field, told.result.get(field, 0), asked_us)
-        return bool(told.result)
+            history.judge_last_sum(key, field, shown.result.get(field, 0), asked_us)
+        return bool(shown.result)
     if kind in OF_LIST:
-        assert isinstance(told.result, list)
-        history.judge_line_end(key, told.result)
-        return bool(told.result)
+        assert isinstance(shown.result, list)
+        history.judge_line_end(key, shown.result)
+        return bool(shown.result)
     if kind == STREAM:
-        assert isinstance(told.result, list)
+        assert isinstance(shown.result, list)
         record = record_of(world, key)
-        history.judge_log_end(key, told.result, record)
+        history.judge_log_end(key, shown.result, record)
         return bool(record) and codec.is_live(record)
-    for part in told.parts:
+    for part in shown.parts:
         if kind in OF_SET:
             history.judge_member_end(part.key, part.is_shown, world.now_us)
         else:
             history.judge_end(part.key, part.read or (), asked_us, world.now_us, False)
-    return any(part.is_shown or part.read for part in told.parts)
+    return any(part.is_shown or part.read for part in shown.parts)
 
 
 def record_of(world: World, key: bytes) -> bytes:

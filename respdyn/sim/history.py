@@ -320,16 +320,16 @@ class History:
         name, key = op.argv[0], key_of(op)
         log = self.log(key)
         is_met = self.plan.reads_see_writes and self._is_sound(op)
-        told = op.result
+        shown = op.result
         wrong = ""
         if name == b"XADD":
-            assert isinstance(told, bytes)
-            wrong = log.added(op, told, is_met)
+            assert isinstance(shown, bytes)
+            wrong = log.added(op, shown, is_met)
         elif name == b"XACK":
             wrong = log.acknowledged(op, op.argv[3], is_met)
         elif name != b"XGROUP":
-            assert isinstance(told, list)
-            wrong = log.showed(op, told, is_met) if name == b"XRANGE" else log.gave(op, told)
+            assert isinstance(shown, list)
+            wrong = log.showed(op, shown, is_met) if name == b"XRANGE" else log.gave(op, shown)
         if wrong:
             raise Wrong(f"{op} of {op.client}: {wrong}", key)
 

@@ -1,13 +1,13 @@
-"""Streams: what may be in them, by what clients were told. Values are unique, nothing is removed.
+"""Streams: what may be in them, by the replies to clients. Values are unique, nothing is removed.
 
-*Lost?* An entry whose XADD was acknowledged is shown by whoever must have met it, and in the end.
+*Lost?* An entry whose XADD was acknowledged is shown by all that must have met it, and in the end.
 
 *Ids* grow: an XADD that must have met another has a higher one; no two entries have the same.
 
 *Skipped?* In the end each entry was given to a consumer, or is pending (a read whose outcome is not
 known may have taken it), or is yet to be given.
-One that was given and that nobody tried to acknowledge is pending. One that was acknowledged by
-somebody who must have met all who were given it is not pending.
+One that was given and that no client tried to acknowledge is pending. One that was acknowledged
+by an XACK that must have met all that gave it is not pending.
 
 *Given twice?* Not while nothing fails, but by XAUTOCLAIM.
 """
@@ -40,7 +40,7 @@ class Log:
         self._takes.append(op)
 
     def given(self) -> list[bytes]:
-        """The ids that were given and that nobody has tried to acknowledge, sorted."""
+        """The ids that were given and that no client has tried to acknowledge, sorted."""
         return sorted(self._given.keys() - self._acks.keys())
 
     def acknowledge(self, op: Op, id_: bytes) -> None:
@@ -50,8 +50,8 @@ class Log:
     def acknowledged(self, op: Op, id_: bytes, is_met: bool) -> str:
         """An XACK was answered."""
         self._acks[id_] = [
-            (one, is_met and op.result == 1) if one is op else (one, told)
-            for one, told in self._acks[id_]
+            (one, is_met and op.result == 1) if one is op else (one, was_met)
+            for one, was_met in self._acks[id_]
         ]
         return ""
 
@@ -116,7 +116,7 @@ class Log:
             if id_ in new or (id_ in pending and not given):
                 continue
             if not given:
-                return f"{_name(id_)} was never given to anybody"
+                return f"{_name(id_)} was never given to a client"
             acks = self._acks.get(id_, [])
             if given and not acks and id_ not in pending:
                 return f"{_name(id_)} was given and not acknowledged, and is not pending"
