@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--collections", action="store_true",
         help="with clients that work on sets, hashes, sorted sets, lists and counters as well",
     )
+    parser.add_argument(
+        "--scripts", action="store_true",
+        help="with clients that send scripts, whose process dies now and then, as well",
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes (default 1)")
     parser.add_argument(
         "--story", choices=("key", "all", "none"), default="key",
@@ -50,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as wrong:
         print(f"respdyn sim: {wrong}")
         return 2
-    plans = (_plan(seed, changes, args.operators, args.collections) for seed in seeds)
+    plans = (_plan(seed, changes, args.operators, args.collections, args.scripts) for seed in seeds)
     begun_s = shown_s = time.monotonic()
     done = deliveries = virtual_ms = 0
     failed: list[Outcome] = []
@@ -84,14 +88,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _plan(
     seed: int, changes: tuple[int | None, tuple[str, ...] | None], operators: str | None,
-    collections: bool,
+    collections: bool, scripts: bool,
 ) -> Plan:
     plan = draw(seed)
     if operators is not None:
         plan = plan.without_operators()
     plan = plan.changed(*changes)
     plan = plan.with_operators() if operators == "yes" else plan
-    return plan.with_collections() if collections else plan
+    plan = plan.with_collections() if collections else plan
+    return plan.with_scripts() if scripts else plan
 
 
 def _range(text: str) -> range:

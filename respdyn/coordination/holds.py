@@ -25,7 +25,7 @@ from respdyn.coordination.calls import Continuation, Gathering, Part
 from respdyn.coordination.group_messages import Group
 from respdyn.coordination.group_messages import Outcome as GroupOutcome
 from respdyn.coordination.groups import GroupExecution, Groups
-from respdyn.coordination.may_write import too_few, why_not_write
+from respdyn.coordination.may_write import NO_LEASE, too_few, why_not_write
 from respdyn.coordination.script_messages import BUSY, Commit, Hold, Lent, encode
 from respdyn.errors import PeerError
 from respdyn.resp.replies import OK, error
@@ -145,7 +145,7 @@ class HoldExecution(GroupExecution):
         if any(self._groups.coordinator.is_contested(name) for name in self._locators):
             self._end(BUSY)
             return
-        reason = "" if node.identity.can_mint(dots * len(self._locators)) else "lease"
+        reason = "" if node.identity.can_mint(dots * len(self._locators)) else NO_LEASE
         for name in self._locators:
             plan = node.plans[slot_of_locator(name)]
             reason = reason or why_not_write(node, plan, self._w, self._is_sloppy, dots)

@@ -196,10 +196,10 @@ class Client:
                 self._note(op, "gets")
             self._check_deadline(op)
             self._check_refusal(op)
-            if op.kind == "flush":      # what stands behind it begins only now
+            if operations.is_alone(op):     # what stands behind it begins only now
                 for behind in self.waiting:
                     behind.given_us = max(behind.given_us, sent_us)
-            elif self.waiting and self.waiting[0].kind == "flush":      # nor does it before now
+            elif self.waiting and operations.is_alone(self.waiting[0]):     # nor does it before now
                 self.waiting[0].given_us = max(self.waiting[0].given_us, sent_us)
             if world.history.sessions.is_wanted:
                 op.end_view = views.view_of(world, self.host)

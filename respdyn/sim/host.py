@@ -14,8 +14,6 @@ from respdyn.config import Settings
 from respdyn.errors import PeerError
 from respdyn.node import Node
 from respdyn.ports import Trace
-from respdyn.scripting.inline import InlineScripts
-from respdyn.sessions.acl_rules import judge_of
 from respdyn.sessions.session import Session
 from respdyn.sim.chance import Chance
 from respdyn.sim.clocks import EPOCH_MS, Clock
@@ -23,6 +21,7 @@ from respdyn.sim.disk import Disk
 from respdyn.sim.history import Wrong
 from respdyn.sim.network import BROKEN, DIALLING, GREETED, OPEN, Connection, Network
 from respdyn.sim.operations import Op
+from respdyn.sim.script_process import ScriptProcess
 from respdyn.sim.timeline import NodeTrace, Timeline
 
 DOWN, UP, PAUSED = range(3)
@@ -136,7 +135,7 @@ class Host:
             NodeTrace(timeline, self.index, self.name),
         )
         self.node = node
-        node.script_host = self.scripts = InlineScripts(judge_of)
+        node.script_host = self.scripts = ScriptProcess(timeline, f"{self.index}/{self.life}")
         self._spins = 0
         self._busy_us = self._wake_us = 0
         records = 0
@@ -357,8 +356,7 @@ class Host:
             if connection is not None and connection.state == OPEN:
                 timeline.stamp(self.index, frame)
                 self.around.network.send(connection, frame)
-        for outcomes in self.scripts.take():
-            self._receive(lambda node, frame, _: node.scripts.receive(frame), outcomes, None)
+        self.scripts.tell(self._receive)
         for session in out.sessions:
             client = cast(Peer, session.tag)
             client.take_output(session, now_us)

@@ -32,6 +32,8 @@ REFUSALS = (
 _REFUSAL = "nothing was done"
 # Errors that leave it open, unless they say so.
 DOUBTS = ("NOQUORUM", "TIMEOUT")
+# These do all that they do, or nothing.
+_SCRIPTS = (b"EVAL", b"EVAL_RO")
 
 
 class Unexpected(Exception):
@@ -99,10 +101,17 @@ def answer(op: Op, reply: object) -> None:
     op.result = reply
     if isinstance(reply, hiredis.ReplyError):
         word = str(reply).partition(" ")[0]
-        if word not in REFUSALS and word not in DOUBTS and op.kind != "admin":
-            raise Unexpected(f"{op} was answered {reply}")
+        is_script = op.argv[0] in _SCRIPTS
         is_refusal = word in REFUSALS or _REFUSAL in str(reply)
-        outcome = NOTHING if is_refusal and not op.parts else UNKNOWN
+        if word not in REFUSALS and word not in DOUBTS and op.kind != "admin" and not (
+            is_script and is_refusal
+        ):
+            raise Unexpected(f"{op} was answered {reply}")
+        if is_script:
+            is_whole = word != "PARTIAL"
+        else:
+            is_whole = not op.parts
+        outcome = NOTHING if is_refusal and is_whole else UNKNOWN
         for part in op.all():
             part.outcome = outcome
         op.outcome = outcome
@@ -111,6 +120,11 @@ def answer(op: Op, reply: object) -> None:
         part.outcome = DONE
     op.outcome = DONE
     op.settle(op, reply)
+
+
+def is_alone(op: Op) -> bool:
+    """Whether it waits for all before it, and all behind it wait for it."""
+    return op.kind == "flush" or op.argv[0] in _SCRIPTS
 
 
 def expect(is_so: bool, op: Op, reply: object) -> None:

@@ -98,6 +98,7 @@ class Plan:
     traitor: bool               # one member also says what cannot be
     collectors: int = 0         # clients that work on sets, hashes, sorted sets and counters
     collections: tuple[tuple[str, str], ...] = ()       # and on which keys
+    scripters: int = 0          # clients that send scripts
 
     @property
     def think_us(self) -> int:
@@ -194,6 +195,14 @@ class Plan:
         if not self.flushes and Chance(self.seed, "streams").happens(0.4):
             keys.append((f"{_LATER_KIND}:0", _LATER_KIND))
         return replace(self, collectors=collectors, collections=tuple(keys))
+
+    def with_scripts(self) -> "Plan":
+        """The same plan with clients that send scripts beside the others; a third are calm."""
+        chance = Chance(self.seed, "scripts")
+        plan = replace(self, scripters=chance.between(2, 5))
+        if not chance.happens(0.33):
+            return plan
+        return replace(plan, faults=(), leaves_one_out=False, harms_early=False)
 
     def without_operators(self) -> "Plan":
         """As the seed is drawn where it draws no operators."""

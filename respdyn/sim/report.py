@@ -78,6 +78,8 @@ class Outcome:
         command = f"respdyn sim --seed {plan.seed}{operators}"
         if plan.collectors:
             command += " --collections"
+        if plan.scripters:
+            command += " --scripts"
         if plan.nodes != drawn.nodes:
             command += f" --nodes {plan.nodes}"
         if plan.faults != drawn.faults:

@@ -18,6 +18,7 @@ from respdyn.sim.operations import NEVER
 from respdyn.sim.operator import Operator, settled, take_stock
 from respdyn.sim.plan import Plan
 from respdyn.sim.report import Outcome, Story
+from respdyn.sim.scripters import Scripter
 from respdyn.sim.transactors import Transactor
 from respdyn.sim.world import World
 
@@ -71,6 +72,7 @@ def _course(world: World) -> None:
     faults, traitor = Faults(world), Traitor(world)
     workers: list[Busy] = [Worker(world, f"c{index + 1}") for index in range(plan.clients)]
     workers += [Transactor(world, f"t{index + 1}") for index in range(plan.transactors)]
+    workers += [Scripter(world, f"s{index + 1}") for index in range(plan.scripters)]
     workers += [Collector(world, f"e{index + 1}") for index in range(plan.collectors)]
     for host in world.hosts:
         host.start()

@@ -31,6 +31,7 @@ class World(Timeline):
         super().__init__(plan, story)
         self.node_class = node_class
         self.made: set[int] = set()         # numbers that increments under WATCH have made
+        self.taken: set[bytes] = set()      # values that swaps by script have taken
         self.network = Network(self, Chance(plan.seed, "network"))
         self.hosts = [self._make_host(index) for index in range(plan.nodes)]
         # Machines that are no members: not yet, and not any more.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from respdyn.cluster.identity import Identity
 from respdyn.cluster.messages import UNKNOWN
 from respdyn.cluster.terms import Terms
 from respdyn.commands.table import find
@@ -205,3 +206,16 @@ def test_scripts_run_on_big_collections_of_every_coordinator(name: str) -> None:
         assert client("EXISTS", *keys) == 0
     little.run(20)
     assert idle(little)
+
+
+def test_a_lender_that_must_not_mint_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    little = Little(3).ready()
+    lender = little["B"].identity
+    can_mint = Identity.can_mint
+    monkeypatch.setattr(
+        Identity, "can_mint", lambda self, count: self is not lender and can_mint(self, count)
+    )
+    reply = little.client("A")(
+        "EVAL", "return redis.call('set', KEYS[2], 1)", 2, little.key_of("A"), little.key_of("B")
+    )
+    assert str(reply).startswith("MISCONF the lease of this node's counter is not stored yet")

@@ -18,6 +18,7 @@ from respdyn.node import Node
 from respdyn.sim.plan import draw
 from respdyn.sim.run import run_once
 print([run_once(draw(seed), Node).digest for seed in (3, 4, 19)])
+print(run_once(draw(4).with_scripts(), Node).digest)
 """
 
 

@@ -16,6 +16,7 @@ from tests.sim import (
     holding_mutants,
     loss_mutants,
     member_mutants,
+    script_mutants,
     traitor_mutants,
 )
 from tests.sim.bugs import Bug
@@ -26,7 +27,7 @@ BUGS = {
         *MUTANTS, *forgetting_mutants.MUTANTS, *hint_mutants.MUTANTS, *group_mutants.MUTANTS,
         *member_mutants.MUTANTS, *loss_mutants.MUTANTS, *holding_mutants.MUTANTS,
         *traitor_mutants.MUTANTS,
-        *collection_mutants.MUTANTS,
+        *collection_mutants.MUTANTS, *script_mutants.MUTANTS,
     )
 }
 
