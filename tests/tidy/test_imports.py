@@ -52,7 +52,7 @@ TABLE: dict[str, set[str]] = {
     "sim": {"node", "sessions.session", "commands", "storage.memory", "types.values",
             "types.streams", "types.stream_groups", "resp",
             "ring", "config", "cluster.messages", "causal.codec", "causal.parts",
-            "scripting.inline", "sessions.acl_rules"},
+            "scripting.inline", "scripting.job", "sessions.acl_rules"},
     "server": {"build", "node", "sessions.session", "host", "storage", "resp", "config",
                "config_values", "metrics", "scripting", "sessions.acl_rules"},
     "cli": {"build", "server", "sim", "commands.table", "config", "config_values"},
