@@ -1,7 +1,7 @@
 """A node's script process, in-process; where there are scripters it dies now and then.
 
-It dies before it has told what it has done, so nothing of that may ever be seen: of one script it
-is said that it ended the process, or of none, and all others are run again.
+It dies before it has sent what it has done, so nothing of that may ever be seen: one script, or
+none, is answered that it has ended the process, and all others are run again.
 """
 
 from collections.abc import Callable
