@@ -42,7 +42,7 @@ KINDS: Final = frozenset((b"e", b"f", b"g", b"l", b"m", b"p", b"t", b"u", b"z"))
 ORDERED: Final = (b"e", b"g", b"l", b"p", b"u", b"z")   # those for which lineages are kept
 # So many joins are kept, and one more for each 16 elements; after more, all is read as well.
 LINEAGE_MIN: Final = 1000
-ONE_BY_ONE: Final = 1000        # elements that a join takes out, be they most of all
+ONE_BY_ONE: Final = 200         # elements that a join takes out, be they most of all
 _ALL: Final = 1 << 62
 _u64: Final = int.from_bytes
 

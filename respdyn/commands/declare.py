@@ -201,6 +201,8 @@ class Command:
     nulls: tuple[bytes, bytes] = (b"", b"")     # for `fold`, in RESP2 and RESP3: what stands for a
                                     # part whose key holds another type; b"": its error counts
     then: Callable[[Argv, list[bytes], bool], Then] | None = None   # instead of `fold`
+    # The same of very much, in pieces: None if it is not; each yield: steps (`cluster/slices`).
+    long_then: Callable[[Argv, list[bytes], bool], Generator[int, None, Then] | None] | None = None
     whole: Callable[[Argv], Argv] | None = None     # the one command that it is outside of a
                                     # transaction, instead of its parts
     long_read: LongRead | None = None

@@ -10,7 +10,7 @@ Scores are added up from the smallest key to the largest, as Redis does: doubles
 Source: Redis `t_zset.c` (zunionInterDiffGenericCommand, zunionInterAggregate).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final, NamedTuple
 
 from respdyn.causal.dot import Stamp
@@ -18,6 +18,7 @@ from respdyn.commands.arguments import counted_at, integer_of, parse_integer, sy
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Then
 from respdyn.commands.elements import SET, SORTED_SET, view_of
 from respdyn.commands.folding import leaves_of
+from respdyn.commands.long_algebra import is_long, pieces, ranked, read
 from respdyn.commands.long_reads import Answer, array_head, in_pieces
 from respdyn.commands.long_writes import storing
 from respdyn.commands.pops import parts_of, then_of, zmpop
@@ -31,6 +32,7 @@ from respdyn.types.doubles import print_double
 from respdyn.types.score_order import Scored
 
 Scores = dict[bytes, float]
+LongScores = Generator[int, None, Scores]
 
 
 class Combining(NamedTuple):
@@ -92,11 +94,52 @@ def subtract(found: list[Scores], how: Combining) -> Scores:
     }
 
 
+def _unite_long(found: list[Scores], how: Combining) -> LongScores:
+    united: Scores = {}
+    for scores, weight in _by_size(found, how):
+        for some in pieces(list(scores.items())):
+            for member, score in some:
+                weighted = _sum(score * weight, 0.0)
+                before = united.get(member)
+                united[member] = weighted if before is None else how.merge(before, weighted)
+            yield 2 * len(some)
+    return united
+
+
+def _intersect_long(found: list[Scores], how: Combining) -> LongScores:
+    (smallest, weight), *others = _by_size(found, how)
+    common: Scores = {}
+    for some in pieces(list(smallest.items())):
+        for member, score in some:
+            if all(member in scores for scores, _ in others):
+                merged = _sum(score * weight, 0.0)
+                for scores, other in others:
+                    merged = how.merge(merged, scores[member] * other)
+                common[member] = merged
+        yield 2 * len(some)
+    return common
+
+
+def _subtract_long(found: list[Scores], how: Combining) -> LongScores:
+    left: Scores = {}
+    for some in pieces(list(found[0].items())):
+        left.update(
+            (member, score) for member, score in some
+            if not any(member in scores for scores in found[1:])
+        )
+        yield len(some)
+    return left
+
+
 def _by_size(found: list[Scores], how: Combining) -> list[tuple[Scores, float]]:
     return sorted(zip(found, how.weights, strict=True), key=lambda one: len(one[0]))
 
 
 Combine = Callable[[list[Scores], Combining], Scores]
+Long = Callable[[Argv, list[bytes], bool], Generator[int, None, Then] | None]
+_LONG: Final[dict[Combine, Callable[[list[Scores], Combining], LongScores]]] = {
+    unite: _unite_long, intersect: _intersect_long, subtract: _subtract_long,
+}
 
 
 # ---- words ----
@@ -151,7 +194,61 @@ def _scores_of(replies: list[bytes]) -> list[Scores]:
     return found
 
 
+def _read_long(replies: list[bytes]) -> Generator[int, None, list[Scores]]:
+    found: list[Scores] = []
+    for reply in replies:
+        flat = yield from read(reply)
+        scores: Scores = {}
+        for some in pieces(flat):       # an even number each: members and scores
+            scores.update(
+                (member, doubles.read(score) or 0.0)
+                for member, score in zip(some[::2], some[1::2], strict=True)
+            )
+            yield len(some)
+        found.append(scores)
+    return found
+
+
 # ---- commands ----
+
+def _long_reply(combine: Combine, takes: str) -> Long:
+    def then(argv: Argv, replies: list[bytes], resp3: bool) -> Generator[int, None, Then] | None:
+        count = len(replies)
+        how = _options(argv, 2 + count, count, stores=False, takes=takes)
+        return steps(how, replies, resp3) if is_long(replies) else None
+
+    def steps(how: Combining, replies: list[bytes], resp3: bool) -> Generator[int, None, Then]:
+        read_ = yield from _read_long(replies)
+        found = yield from _LONG[combine](read_, how)
+        if takes == "limit":
+            return integer(min(len(found), how.limit) if how.limit else len(found))
+        in_order = yield from ranked([(score, member) for member, score in found.items()])
+        width = 1 if resp3 or not how.has_scores else 2
+        parts = [b"*%d\r\n" % (width * len(in_order))]
+        for some in pieces(in_order):
+            shown = scored(some, resp3) if how.has_scores else bulks([name for _, name in some])
+            parts.append(shown[shown.index(b"\n") + 1 :])
+            yield len(some)
+        return b"".join(parts)
+    return then
+
+
+def _long_store(combine: Combine, takes: str) -> Long:
+    def then(argv: Argv, replies: list[bytes], resp3: bool) -> Generator[int, None, Then] | None:
+        count = len(replies)
+        how = _options(argv, 3 + count, count, stores=True, takes=takes)
+        return steps(argv, how, replies) if is_long(replies) else None
+
+    def steps(argv: Argv, how: Combining, replies: list[bytes]) -> Generator[int, None, Then]:
+        read_ = yield from _read_long(replies)
+        found = yield from _LONG[combine](read_, how)
+        flat: list[bytes] = []
+        for some in pieces(list(found.items())):
+            flat += [word for member, score in some for word in (member, print_double(score))]
+            yield len(some)
+        return store(argv[1], argv[0].upper(), flat)
+    return then
+
 
 def _combining(name: str, combine: Combine, takes: str, since: str, summary: str) -> Command:
     def parts(argv: Argv) -> list[Argv]:
@@ -177,7 +274,7 @@ def _combining(name: str, combine: Combine, takes: str, since: str, summary: str
         name, f"{name.upper()} numkeys key [key ...]{options}", summary,
         since=since, group="sorted-set", flags="readonly movablekeys", access="RO access",
         complexity=_EACH, promise="last-writer", route=GATHER, parts=parts, then=then,
-        counted_keys=counted_at(1),
+        counted_keys=counted_at(1), long_then=_long_reply(combine, takes),
     )
 
 
@@ -202,6 +299,7 @@ def _keeping(name: str, combine: Combine, takes: str, since: str, summary: str) 
         since=since, group="sorted-set", flags="write denyoom movablekeys",
         access="OW update; RO access", complexity=_EACH, promise="last-writer", route=GATHER,
         parts=parts, then=then, keys_at=Keys(1, 1, 1), counted_keys=counted_at(2, 1),
+        long_then=_long_store(combine, takes),
     )
 
 

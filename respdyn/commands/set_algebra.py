@@ -8,13 +8,15 @@ dies in between leaves it in both, never in none.
 Source: Redis `t_set.c` (sinterGenericCommand, sunionDiffGenericCommand, smoveCommand).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final
 
 from respdyn.causal.dot import Stamp
+from respdyn.commands import long_algebra
 from respdyn.commands.arguments import counted_at, integer_of, option_pairs
 from respdyn.commands.declare import GATHER, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import bulks_of, first_error
+from respdyn.commands.long_algebra import Members, is_long, pieces, read
 from respdyn.commands.long_writes import storing
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, bulk, integer, set_
@@ -23,6 +25,8 @@ from respdyn.types.sets import in_order
 from respdyn.types.values import WRONG_TYPE
 
 Combine = Callable[[list[list[bytes]]], list[bytes]]
+LongCombine = Callable[[list[list[bytes]]], Members]
+Finish = Callable[[Argv, list[bytes], list[bytes]], Generator[int, None, Then]]
 
 
 def intersect(found: list[list[bytes]]) -> list[bytes]:
@@ -66,6 +70,49 @@ def _storing(combine: Combine) -> Callable[[Argv, list[bytes], bool], Then]:
         storing = [b"DYN.STORESET", argv[1], argv[0].upper(), *found]
         return Further([storing], lambda stored: stored[0])
     return then
+
+
+Long = Callable[[Argv, list[bytes], bool], Generator[int, None, Then] | None]
+
+
+def _long(combine: LongCombine, finish: Finish) -> Long:
+    """The same of many members."""
+    def then(argv: Argv, replies: list[bytes], resp3: bool) -> Generator[int, None, Then] | None:
+        return steps(argv, replies, resp3) if is_long(replies) else None
+
+    def steps(argv: Argv, replies: list[bytes], resp3: bool) -> Generator[int, None, Then]:
+        found: list[list[bytes]] = []
+        for reply in replies:
+            found.append((yield from read(reply)))
+        members = yield from combine(found)
+        return (yield from finish(argv, replies, members))
+    return then
+
+
+def _reply(
+    argv: Argv, replies: list[bytes], members: list[bytes]
+) -> Generator[int, None, Then]:
+    parts = [b"%b%d\r\n" % (b"~" if replies[0][:1] == b"~" else b"*", len(members))]
+    for some in pieces(members):
+        parts.append(b"".join(map(bulk, some)))
+        yield len(some)
+    return b"".join(parts)
+
+
+def _stored(
+    argv: Argv, replies: list[bytes], members: list[bytes]
+) -> Generator[int, None, Then]:
+    yield 1
+    storing = [b"DYN.STORESET", argv[1], argv[0].upper(), *members]
+    return Further([storing], lambda stored: stored[0])
+
+
+def _counted(
+    argv: Argv, replies: list[bytes], members: list[bytes]
+) -> Generator[int, None, Then]:
+    yield 1
+    limit = _limit(argv, 2 + len(replies))
+    return integer(min(len(members), limit) if limit else len(members))
 
 
 def sintercard_parts(argv: Argv) -> list[Argv]:
@@ -121,6 +168,10 @@ def storeset(
     return ZERO, values.remove(rec, stamp) if values.exists(rec, now_ms) else b""
 
 
+_LONG: Final[dict[Combine, LongCombine]] = {
+    intersect: long_algebra.intersect, unite: long_algebra.unite,
+    subtract: long_algebra.subtract,
+}
 _EACH: Final = "O(N) with N the members of all sets"
 _ORDER: Final = ("nondeterministic_output_order",)
 _STORES: Final = "OW update; RO access"
@@ -131,7 +182,7 @@ def _combining(name: str, summary: str, combine: Combine) -> Command:
         name, f"{name.upper()} key [key ...]", summary,
         since="1.0.0", group="set", flags="readonly", access="RO access", complexity=_EACH,
         tips=_ORDER, promise="converges", route=GATHER, parts=members_parts,
-        fold=_folding(combine),
+        fold=_folding(combine), long_then=_long(_LONG[combine], _reply),
     )
 
 
@@ -140,6 +191,7 @@ def _keeping(name: str, summary: str, combine: Combine, access: str) -> Command:
         name, f"{name.upper()} destination key [key ...]", summary,
         since="1.0.0", group="set", flags="write denyoom", access=access, complexity=_EACH,
         promise="last-writer", route=GATHER, parts=stored_parts, then=_storing(combine),
+        long_then=_long(_LONG[combine], _stored),
     )
 
 
@@ -160,7 +212,8 @@ COMMANDS: tuple[Command, ...] = (
         "Returns how many members are in all of the sets, and counts no further than the limit.",
         since="7.0.0", group="set", flags="readonly movablekeys", access="RO access",
         complexity=_EACH, promise="converges", route=GATHER, parts=sintercard_parts,
-        then=sintercard_then, counted_keys=counted_at(1),
+        then=sintercard_then,
+        long_then=_long(long_algebra.intersect, _counted), counted_keys=counted_at(1),
     ),
     Command(
         "dyn.storeset", "DYN.STORESET key <SINTERSTORE | SUNIONSTORE | SDIFFSTORE> [member ...]",

@@ -9,7 +9,7 @@ A command that reads some keys and then does something about it (MSETNX, BITOP) 
 first with what it reads, then with what follows from that.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Final
 
 from respdyn.cluster.quorum import Target, Waiter
@@ -48,6 +48,7 @@ class Gather:
         self._deadline_ms = deadline_ms or self._now.now_ms + terms.timeout_ms
         self._note = note
         self._command = command
+        self._long_then = command.long_then if command.whole is None else None
         parts = command.parts(argv)
         whole = command.whole
         if whole is not None:
@@ -81,12 +82,32 @@ class Gather:
 
     def _go_on(self, fold: Callable[[list[bytes]], Then], replies: list[bytes]) -> bytes:
         """All have answered: the reply, or b"" and more of them."""
+        long_then, self._long_then = self._long_then, None
         try:
+            combining = None if long_then is None else long_then(self._argv, replies, self._resp3)
+            if combining is not None:
+                self._slices.start(self._combine(combining))
+                return b""
             outcome = fold(replies)
         except ReplyError as wrong:
             return error(wrong.text)
+        return self._come_to(outcome)
+
+    def _combine(self, work: Generator[int, None, Then]) -> Job:
+        """Combine very much that was read."""
+        try:
+            outcome = yield from work
+        except ReplyError as wrong:
+            outcome = error(wrong.text)
+        reply = self._come_to(outcome)
+        if reply:
+            self._waiter.fill(reply)
+
+    def _come_to(self, outcome: Then) -> bytes:
+        """The reply, or b"" and more parts."""
         if isinstance(outcome, bytes):
             return outcome
+        self._deadline_ms = max(self._deadline_ms, self._now.now_ms + self._terms.timeout_ms)
         self._begin(outcome.parts, outcome.then, self._db if outcome.db is None else outcome.db)
         return b""
 

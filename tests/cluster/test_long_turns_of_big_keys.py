@@ -152,3 +152,46 @@ def test_a_write_of_very_many_elements_takes_many_turns(
         assert reply == expected
     assert reader.gets() == left, "what comes behind it takes effect behind it"
     assert other.session.out, "others were served"
+
+
+@pytest.mark.parametrize(("argv", "expected"), [
+    ([b"SUNION", b"s", b"t"], sorted(b"%d" % n for n in range(1800))),
+    ([b"SINTER", b"s", b"t"], sorted(b"%d" % n for n in range(600, 1200))),
+    ([b"SDIFF", b"s", b"t"], sorted(b"%d" % n for n in range(600))),
+    ([b"SINTERCARD", b"2", b"s", b"t"], 600),
+    ([b"SINTERCARD", b"2", b"s", b"t", b"LIMIT", b"70"], 70),
+    ([b"SUNIONSTORE", b"d", b"s", b"t"], 1800),
+    ([b"SINTERSTORE", b"d", b"s", b"t"], 600),
+    ([b"ZUNION", b"2", b"z", b"y"], [b"m%d" % n for n in range(600)] + [
+        b"m%d" % n for n in sorted(range(600, 1800), key=lambda n: (
+            (2 * n if n < 1200 else n), b"m%d" % n))]),
+    ([b"ZINTER", b"2", b"z", b"y", b"WEIGHTS", b"1", b"-1"],
+     sorted(b"m%d" % n for n in range(600, 1200))),
+    ([b"ZDIFF", b"2", b"z", b"y", b"WITHSCORES"],
+     [w for n in range(600) for w in (b"m%d" % n, b"%d" % n)]),
+    ([b"ZINTERCARD", b"2", b"z", b"y"], 600),
+    ([b"ZUNIONSTORE", b"d", b"2", b"z", b"y", b"AGGREGATE", b"MAX"], 1800),
+    ([b"ZDIFFSTORE", b"d", b"2", b"z", b"y"], 600),
+    ([b"ZUNIONSTORE", b"d", b"2", b"z", b"y", b"AGGREGATE", b"SOME"], "ERR syntax error"),
+], ids=lambda one: b" ".join(one).decode() if one and isinstance(one, list)
+    and len(one) < 8 else "")
+def test_what_is_made_of_big_keys_takes_many_turns(
+    big: Watched, argv: list[bytes], expected: object
+) -> None:
+    client = big.connect()
+    for at in range(600, 1800, 400):
+        some = range(at, at + 400)
+        client.watched.node.sessions.command(client.session, [
+            b"SADD", b"t", *(b"%d" % n for n in some)])
+        client.watched.node.sessions.command(client.session, [
+            b"ZADD", b"y", *(word for n in some for word in (b"%d" % n, b"m%d" % n))])
+    big.alone.turn()
+    client.session.take()
+    big.longest = 0
+    reply = client(*argv)
+    assert big.longest <= LINES_BIG
+    if argv[0] in (b"SUNION", b"SINTER", b"SDIFF"):
+        assert isinstance(reply, list)
+        assert sorted(reply) == expected
+    else:
+        assert reply == expected
