@@ -216,10 +216,13 @@ class Scripts:
     def receive_script(self, link: Link, item: bytes) -> None:
         """A peer's statement of a script that was loaded, or that all were flushed."""
         loaded, sha = read_loaded(item[1:])
+        # No honest clock is above this node's, which follows those in the headers of frames. A lie
+        # counts as said now, so that it flushes nothing that is yet to be loaded.
+        clock = min(loaded.clock, self._node.clock.now(self._node.now.wall_ms))
         if not loaded.body:
-            self._flush(loaded.clock)
-        elif loaded.clock > self.flushed:
-            self.keep(sha, loaded.body, True, loaded.clock)
+            self._flush(clock)
+        elif clock > self.flushed:
+            self.keep(sha, loaded.body, True, clock)
 
     def answer_texts(self, question: Texts) -> list[bytes]:
         """What this node knows of these scripts."""

@@ -18,24 +18,32 @@ from typing import Final
 
 import msgspec
 
-from respdyn.causal.codec import encode_plain, encode_tombstone
+from respdyn.causal.codec import BIG, ELEMENTS, encode_plain, encode_tombstone, seal
+from respdyn.causal.parts import flat
 from respdyn.cluster.messages import (
     ENVELOPE,
     FLAG_CANNOT_STORE,
     GOSSIP_CANDIDATES,
     GOSSIP_CLEARED,
     GOSSIP_ENDS,
+    GOSSIP_LIBRARY,
     GOSSIP_MOVED,
+    GOSSIP_OFFER,
     GOSSIP_RING,
+    GOSSIP_SCRIPT,
     GOSSIP_STATE,
     GOSSIP_USER,
     GOSSIP_VOTE,
+    GOSSIP_WAITS,
     HEADER,
     IN_FEEDBACK,
     NUMBER,
     POSITION,
     PROTOCOL_VERSION,
 )
+from respdyn.coordination.borrowing import COMMIT, HOLD
+from respdyn.coordination.groups import GROUP
+from respdyn.coordination.script_sender import SCRIPT
 from respdyn.node import Node
 from respdyn.resp.replies import array, bulk
 from respdyn.ring.hashing import SLOTS
@@ -226,6 +234,10 @@ def _statement(chance: Chance, node: Node, victim: str) -> Lie:
         GOSSIP_CLEARED + msgspec.msgpack.encode((chance.pick((16, -1, 2**63)), 0, {})),
         GOSSIP_CLEARED + msgspec.msgpack.encode((0, SLOTS, {b"a" * 16: 1})),
         GOSSIP_USER + b"\xc1",
+        GOSSIP_LIBRARY + b"\xc1",
+        GOSSIP_SCRIPT + msgspec.msgpack.encode((chance.pick((0, -1, 2**64 - 1)), None)),
+        GOSSIP_WAITS + bytes(chance.below(20) + 1),
+        GOSSIP_OFFER + bytes(chance.below(8)),
         GOSSIP_VOTE + msgspec.msgpack.encode([extreme, [extreme, extreme]]),
     ))]
 
@@ -245,6 +257,8 @@ def _endless(chance: Chance, node: Node, victim: str) -> Lie:
         _question("keys", huge, [0], 0, 0), _question("pull", [-1], 0, 0),
         _question("vow", 1, [(SLOTS, 5)]), _question("drop", 0, 1, 1, [(b"", b"")]),
         _question("deliver", [(b"\x80", 1, b"")]), b"123", NUMBER.pack(1) + b"\xc1",
+        _question("compare", b"\xff\xff\x00k", []), _question("piece", b"", b""),
+        _question("give", victim, SLOTS, []), _question("texts", [huge]),
     ))]
 
 
@@ -255,7 +269,38 @@ def _forwarded(chance: Chance, node: Node, victim: str) -> Lie:
     return _FORWARD, [envelope, *([b"SET", b"key:0", b"lie"] if size == 3 else [b"SET"])]
 
 
+def _script(chance: Chance, node: Node, victim: str) -> Lie:
+    """A script, keys to hold, or what to write to them, that cannot be."""
+    extreme = chance.pick(EXTREMES)
+    nowhere = chance.pick((b"", b"\x00", b"\xff\xff\x00k"))
+    word, body = chance.pick((
+        (SCRIPT, ("", None, [b"k"], [], 99, False, 1, 1)), (SCRIPT, ("", 1, [], [])),
+        (HOLD, (extreme, [nowhere], 1, 1, True, 1, True)), (HOLD, (1, [], 1, 1, True, 1, True)),
+        (HOLD, (1, [b"\x00\x00\x00k"], 1, 1, True, 2**32, True)),
+        (COMMIT, (1, 0, True, [])), (COMMIT, (1, 1, True, [extreme])), (GROUP, ([], [], 1)),
+        (GROUP, ([], [(nowhere, b"")], 1)),
+    ))
+    packed = chance.pick((msgspec.msgpack.encode(body), b"\xc1", b""))
+    return _FORWARD, [ENVELOPE.pack(7, 0, 2, 1, 1, 1, 1, 1000, 1000, 2), word, packed]
+
+
+def _elements(chance: Chance, node: Node, victim: str) -> Lie:
+    """An element map whose head says something else than its contents, sealed anew."""
+    maps = [
+        (name, record) for table in node.replica.slots for name, record in table.items()
+        if record[1] & ELEMENTS
+    ]
+    if not maps:
+        return _damaged(chance, node, victim)
+    name, record = chance.pick(sorted(maps))
+    record = flat(record)
+    at = chance.between(14, 22)         # its mark
+    body = record[6:at] + bytes([record[at] ^ 1 << chance.below(8)]) + record[at + 1 :]
+    form = record[1] | chance.pick((0, BIG))
+    return chance.pick((_FEEDBACK, _STORE)), [name, seal(form, body)]
+
+
 _LIES: Final[tuple[Callable[[Chance, Node, str], Lie], ...]] = (
     _claim, _claim, _claim, _claim, _cleared, _cleared, _cleared, _proof, _future, _damaged,
-    _nowhere, _statement, _endless, _forwarded, _intervals,
+    _nowhere, _statement, _endless, _forwarded, _intervals, _script, _elements,
 )

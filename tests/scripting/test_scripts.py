@@ -2,6 +2,9 @@
 
 import hashlib
 
+from respdyn.causal.hybrid_clock import CLOCK_MAX
+from respdyn.cluster.messages import GOSSIP_SCRIPT
+from respdyn.coordination.script_statements import Loaded, encode_loaded
 from respdyn.scripting.inline import InlineScripts
 from respdyn.sessions.acl_rules import judge_of
 from tests.commands.alone import Alone
@@ -348,3 +351,21 @@ def test_a_script_is_stopped_before_its_client_is_answered() -> None:
     assert host.stopped == [1] and client.session.take() == b""
     pass_time(alone, 300)
     assert client.session.take().startswith(b"-TIMEOUT the script did not end in time")
+
+
+def test_a_member_cannot_flush_scripts_that_are_yet_to_be_loaded() -> None:
+    little = Little(3).ready()
+    for clock in (CLOCK_MAX, CLOCK_MAX - 1):
+        for body in (b"return 6", b""):
+            told = encode_loaded(Loaded(clock, body))
+            for name in "BC":
+                link = little[name].link_to(little.machines[0].name)
+                little[name].scripts.receive_script(link, GOSSIP_SCRIPT + told)
+    sha = little.client("A")("SCRIPT", "LOAD", "return 7")
+    little.run(20)
+    for name in "BC":
+        assert little.client(name)("EVALSHA", sha, "0") == 7
+    little.client("B")("SCRIPT", "FLUSH")
+    little.run(20)
+    found = little.client("C")("SCRIPT", "EXISTS", sha, hashlib.sha1(b"return 6").hexdigest())
+    assert found == [0, 0]
