@@ -31,7 +31,7 @@ class Sealer:
     """Goes before each frame that leaves."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = blake3(key=key)   # copied for each frame: that is less than to begin anew
         self._number = 0
 
     def head(self, *frame: bytes) -> bytes:
@@ -39,14 +39,14 @@ class Sealer:
         self._number += 1
         number = self._number.to_bytes(8, "big")
         size = sum(map(len, frame))
+        whole = self._keyed.copy()
         if size > _IN_PIECES:
-            whole = blake3(number, key=self._key)
+            whole.update(number)
             for piece in frame:
                 whole.update(piece)
-            mac = whole.digest(MAC_BYTES)
         else:
-            mac = blake3(b"".join((number, *frame)), key=self._key).digest(MAC_BYTES)
-        return size.to_bytes(8, "big") + mac
+            whole.update(b"".join((number, *frame)))
+        return size.to_bytes(8, "big") + whole.digest(MAC_BYTES)
 
 
 class Opener:
@@ -54,7 +54,7 @@ class Opener:
 
     def __init__(self, key: bytes, limit: int) -> None:
         self.unfinished = 0             # bytes of a frame that is not complete
-        self._key = key
+        self._keyed = blake3(key=key)
         self._limit = limit             # of a frame
         self._number = 0
         self._head = b""                # of the next frame, as far as it has come
@@ -86,8 +86,9 @@ class Opener:
                 found = self._sum.digest(MAC_BYTES) if self._sum is not None else b""
                 self._sum = None
             else:
-                number = self._number.to_bytes(8, "big")
-                found = blake3(number + piece, key=self._key).digest(MAC_BYTES)
+                whole = self._keyed.copy()
+                whole.update(self._number.to_bytes(8, "big") + piece)
+                found = whole.digest(MAC_BYTES)
                 self._reader.feed(piece)
             if not hmac.compare_digest(found, self._mac):
                 raise PeerError("a frame that is not proved: it was changed, or is not the next")
@@ -106,7 +107,8 @@ class Opener:
     def _add(self, piece: bytes) -> None:
         """One piece of a frame that comes in several. It is parsed when it is proved."""
         if self._sum is None:
-            self._sum = blake3(self._number.to_bytes(8, "big"), key=self._key)
+            self._sum = self._keyed.copy()
+            self._sum.update(self._number.to_bytes(8, "big"))
         self._sum.update(piece)
         self._reader.feed(piece)
 
