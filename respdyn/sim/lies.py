@@ -41,9 +41,6 @@ from respdyn.cluster.messages import (
     POSITION,
     PROTOCOL_VERSION,
 )
-from respdyn.coordination.borrowing import COMMIT, HOLD
-from respdyn.coordination.groups import GROUP
-from respdyn.coordination.script_sender import SCRIPT
 from respdyn.node import Node
 from respdyn.resp.replies import array, bulk
 from respdyn.ring.hashing import SLOTS
@@ -59,6 +56,8 @@ EXTREMES: Final = (
 _VERIFY, _FEEDBACK, _STORE, _DIFFER, _FORWARD, _ASK, _GOSSIP = 0, 1, 2, 3, 4, 6, 8
 _SECTIONS: Final = 9
 _TOO_MANY: Final = 32_769           # intervals
+# Words of forwarded commands that only nodes say (`coordination/inbound`).
+_GROUP, _SCRIPT, _HOLD, _COMMIT = b"EXEC", b"EVAL", b"HOLD", b"COMMIT"
 
 Lie = tuple[int, list[bytes]]       # the section, and what one entry in it consists of
 
@@ -274,11 +273,11 @@ def _script(chance: Chance, node: Node, victim: str) -> Lie:
     extreme = chance.pick(EXTREMES)
     nowhere = chance.pick((b"", b"\x00", b"\xff\xff\x00k"))
     word, body = chance.pick((
-        (SCRIPT, ("", None, [b"k"], [], 99, False, 1, 1)), (SCRIPT, ("", 1, [], [])),
-        (HOLD, (extreme, [nowhere], 1, 1, True, 1, True)), (HOLD, (1, [], 1, 1, True, 1, True)),
-        (HOLD, (1, [b"\x00\x00\x00k"], 1, 1, True, 2**32, True)),
-        (COMMIT, (1, 0, True, [])), (COMMIT, (1, 1, True, [extreme])), (GROUP, ([], [], 1)),
-        (GROUP, ([], [(nowhere, b"")], 1)),
+        (_SCRIPT, ("", None, [b"k"], [], 99, False, 1, 1)), (_SCRIPT, ("", 1, [], [])),
+        (_HOLD, (extreme, [nowhere], 1, 1, True, 1, True)), (_HOLD, (1, [], 1, 1, True, 1, True)),
+        (_HOLD, (1, [b"\x00\x00\x00k"], 1, 1, True, 2**32, True)),
+        (_COMMIT, (1, 0, True, [])), (_COMMIT, (1, 1, True, [extreme])), (_GROUP, ([], [], 1)),
+        (_GROUP, ([], [(nowhere, b"")], 1)),
     ))
     packed = chance.pick((msgspec.msgpack.encode(body), b"\xc1", b""))
     return _FORWARD, [ENVELOPE.pack(7, 0, 2, 1, 1, 1, 1, 1000, 1000, 2), word, packed]
