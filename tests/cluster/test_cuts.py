@@ -15,7 +15,7 @@ class Wired(Five):
     systems_are_cut_off = True      # where frames are lost; False: processes are stopped there
     since_ms = 0                    # when the first was lost
 
-    def step(self) -> None:
+    def step(self, touches: bool = True) -> None:
         if self.lost and not self.since_ms:
             self.since_ms = self.now_ms
         if self.now_ms % 50 == 0 and self.systems_are_cut_off:
@@ -24,7 +24,7 @@ class Wired(Five):
                     is_cut = {(here, there), (there, here)} & self.lost
                     for_ms = self.now_ms - self.since_ms if is_cut else 0
                     one.node.readiness.unacknowledged(two.name, for_ms if for_ms > 200 else 0)
-        super().step()
+        super().step(touches)
 
 
 def silence(five: Five, here: str, there: str) -> None:
