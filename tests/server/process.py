@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from respdyn.cli.large_pages import environment
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-P", "-m", "respdyn.cli.main"]      # compiled if this Python's is
 
@@ -41,7 +43,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     return subprocess.run(
-        [*program, *words], cwd=ROOT, env={**os.environ, **(env or {})}, timeout=20, text=True,
+        [*program, *words], cwd=ROOT, env={**os.environ, **environment(), **(env or {})}, timeout=20, text=True,
         capture_output=True, check=False,
     )
 
@@ -67,7 +69,7 @@ class Running:
         self._output = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115
         self.process = subprocess.Popen(
             [*program, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._output,
-            stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
+            stderr=subprocess.STDOUT, env={**os.environ, **environment(), **(env or {})},
         )
 
     @property
