@@ -159,7 +159,8 @@ class Loading:
             ):
                 yield locator, big.assemble(head, inline), True
                 continue
-            left = sorted(key + inline)
+            # A damaged head may name a dot with the number 0, which no dot has.
+            left = sorted(entry for entry in key + inline if any(entry[1][16:]))
             rows = rows_of_dots([dot for _, dot, _ in left])
             yield locator, fitting(encode_entries(rows, left)), False
         self._heads.clear()

@@ -43,8 +43,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     return subprocess.run(
-        [*program, *words], cwd=ROOT, env={**os.environ, **environment(), **(env or {})}, timeout=20, text=True,
-        capture_output=True, check=False,
+        [*program, *words], cwd=ROOT, env={**os.environ, **environment(), **(env or {})},
+        timeout=20, text=True, capture_output=True, check=False,
     )
 
 
