@@ -134,3 +134,77 @@ def test_scripts_that_differ_by_their_values_do_not_fill_the_memory() -> None:
         scripts.keep(f"{number:x}", b"x" * (1 << 20), False)
     assert scripts.count()[1] <= 64 << 20
     assert scripts.find(sha("return 'kept'")) is not None
+
+
+@pytest.mark.parametrize(("script", "reply"), [
+    ("return {err='a\\r\\n+OK'}", b"-a  +OK\r\n"),
+    ("return redis.error_reply('a\\r\\n+OK')", b"-ERR a  +OK\r\n"),
+    ("return redis.status_reply('a\\r\\n+OK')", b"+a  +OK\r\n"),
+    ("return {{ok='a\\r\\n+OK'}}", b"*1\r\n+a  +OK\r\n"),
+])
+def test_a_reply_of_one_line_stays_one_line(script: str, reply: bytes) -> None:
+    assert Alone().connect().call(b"EVAL", script.encode(), b"0") == reply
+
+
+def test_the_text_of_an_error_stays_one_line() -> None:
+    for raised in (b"error('a\\r\\n+OK')", b"error({err='a\\r\\n+OK'})"):
+        reply = Alone().connect().call(b"EVAL", raised, b"0")
+        assert reply.startswith(b"-") and reply.index(b"\r\n") == len(reply) - 2
+
+
+# As redis-server 7.0.15 replies.
+NUMBERS = {
+    b"9007199254740993": b"9007199254740992", b"1e15": b"1000000000000000", b"3.99": b"3",
+    b"-3.99": b"-3", b"-0": b"0", b"0/0": b"-9223372036854775808",
+    b"1/0": b"-9223372036854775808", b"-1/0": b"-9223372036854775808",
+    b"2^63": b"-9223372036854775808",
+}
+WORDS = {
+    b"2^53": b"9007199254740992", b"1e15": b"1000000000000000", b"-0": b"-0",
+    b"3.99": b"3.9900000000000002", b"0/0": b"-nan", b"1/0": b"inf",
+    b"1e300": b"1.0000000000000001e+300",
+}
+
+
+def test_numbers_are_replied_and_written_as_in_redis() -> None:
+    client = Alone().connect()
+    for number, reply in NUMBERS.items():
+        assert client.call(b"EVAL", b"return " + number, b"0") == b":%b\r\n" % reply
+    for number, word in WORDS.items():
+        client.call(b"EVAL", b"redis.call('set', KEYS[1], %b)" % number, b"1", b"k")
+        assert client.call(b"GET", b"k") == b"$%d\r\n%b\r\n" % (len(word), word)
+
+
+USERDATA = b"""
+local seen, found = {}, {}
+local function look(v, name)
+    if type(v) == 'userdata' and v ~= cjson.null then found[#found + 1] = name end
+    if type(v) ~= 'table' or seen[v] then return end
+    seen[v] = true
+    for k, one in pairs(v) do look(k, name) look(one, name .. '.' .. tostring(k)) end
+end
+for name, one in pairs({redis, cjson, cmsgpack, bit, struct, string, table, math, coroutine}) do
+    look(one, name)
+end
+local calls = {
+    {'get', 'none'}, {'set', 'k', 'v'}, {'get', 'k'}, {'lpush', 'k', 'v'}, {'nothing'}, {'get'},
+    {'hset', 'h', 'f', 'v'}, {'hgetall', 'h'}, {'lrange', 'l', '0', '-1'}, {'time'}, {'keys', '*'},
+    {'zadd', 'z', '1.5', 'm'}, {'zrange', 'z', '0', '-1', 'withscores'}, {'config', 'get', 'port'},
+}
+for protocol = 2, 3 do
+    redis.setresp(protocol)
+    for _, words in ipairs(calls) do
+        look(redis.pcall(unpack(words)), words[1])
+        look({pcall(redis.call, unpack(words))}, words[1])
+    end
+end
+look({pcall(redis.call)}, 'call')
+look({pcall(redis.call, {})}, 'call')
+look({pcall(redis.sha1hex)}, 'sha1hex')
+look({pcall(redis.acl_check_cmd, 'no')}, 'acl_check_cmd')
+return found
+"""
+
+
+def test_no_object_of_python_reaches_a_script() -> None:
+    assert Alone().connect().call(b"EVAL", USERDATA, b"0") == b"*0\r\n"
