@@ -2,10 +2,9 @@
 
 import hashlib
 
-from respdyn.coordination.script_statements import Loaded, encode_loaded
-
 from respdyn.causal.hybrid_clock import CLOCK_MAX
 from respdyn.cluster.messages import GOSSIP_SCRIPT
+from respdyn.coordination.script_messages import Loaded, encode_loaded
 from respdyn.scripting.inline import InlineScripts
 from respdyn.sessions.acl_rules import judge_of
 from tests.commands.alone import Alone
