@@ -27,7 +27,7 @@ from respdyn.causal.parts import fitting
 from respdyn.causal.rows import covers, edges_of, rows_of_dots
 from respdyn.errors import DamagedError
 from respdyn.ports import ROW, SWEEP
-from respdyn.ring.hashing import Locator
+from respdyn.ring.hashing import Locator, is_locator
 
 _HEAD: Final = 8                # of a name, before the key
 _CELL: Final = 28               # of a cell, before its payload
@@ -117,6 +117,8 @@ class Loading:
         key_bytes = _u64(name[4:_HEAD])
         locator = cast(Locator, name[1:4] + name[_HEAD : _HEAD + key_bytes])
         place = name[_HEAD + key_bytes :]
+        if not is_locator(locator) or len(locator) != 3 + key_bytes:
+            return False
         rows = self._rows.get(locator)
         if rows is None:
             self.orphans[locator] = None
