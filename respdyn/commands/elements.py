@@ -48,11 +48,11 @@ class Type(NamedTuple):
     elements: ElementKind
 
 
-HASH: Final = Type(values.HASH, hashes.FIELDS)
-SET: Final = Type(values.SET, sets.MEMBERS)
-SORTED_SET: Final = Type(values.SORTED_SET, sorted_sets.SCORES)
-LIST: Final = Type(values.LIST, lists.ITEMS)
-STREAM: Final = Type(values.STREAM, streams.STREAM)
+HASH: Final[Type] = Type(values.HASH, hashes.FIELDS)
+SET: Final[Type] = Type(values.SET, sets.MEMBERS)
+SORTED_SET: Final[Type] = Type(values.SORTED_SET, sorted_sets.SCORES)
+LIST: Final[Type] = Type(values.LIST, lists.ITEMS)
+STREAM: Final[Type] = Type(values.STREAM, streams.STREAM)
 
 
 def looking(of: Type, look: Look) -> Read:

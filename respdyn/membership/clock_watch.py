@@ -11,7 +11,9 @@ A clock that is an hour ahead expires everything at once. Two checks find a bad 
 
 A node that has just started is judged when it has met the others, before it answers clients
 (`membership/arrival`): what it mints first is by their time if they contradict its own. A peer met
-later is counted in the turn after its clock is known, for it may make the majority.
+later is counted in the turn after its clock is known, for it may make the majority. As long as no
+majority has confirmed its clock since the start, most of the nodes in reach are enough, itself
+counted and two others at least: in a cut it has less reason to believe itself than they have.
 
 Then the wall clock is not looked at any more: from the last time that was sane on, time goes by the
 monotonic clock, so nothing expires for the clock's sake (decision 0020). The node declines to
@@ -34,6 +36,7 @@ from respdyn.errors import PeerError
 from respdyn.ports import Trace
 
 ALONE_MS: Final = 60_000
+_FEWEST: Final = 2      # of two that differ nobody knows which is wrong
 # As a node sends it: its wall clock less its monotonic one, and the time it goes by less the same.
 BASE: Final = Struct(">qq")
 
@@ -45,6 +48,7 @@ class ClockWatch:
         self.raw_ms = 0                 # what the wall clock says
         self.is_doubted = False
         self.has_news = False           # a clock has become known since the last judgement
+        self._is_confirmed = False      # since the start a majority has agreed once
         self._now = now                 # its `wall_ms` is the time to go by: set here
         self._limit_ms = limit_ms
         self._heartbeat_ms = heartbeat_ms
@@ -122,14 +126,18 @@ class ClockWatch:
             if min(abs(offset), abs(self._believed_ms(link))) > self._limit_ms
         )
         near = sum(1 for _, offset in known if abs(offset) <= self._limit_ms)
-        if 2 * len(far) > members:
+        is_majority = 2 * (near + 1) > members > 1
+        self._is_confirmed |= is_majority
+        reached = members if self._is_confirmed else len(known) + 1
+        if 2 * len(far) > members or (len(far) >= _FEWEST and 2 * len(far) > reached):
             if not self.is_doubted:
                 middle_ms = far[len(far) // 2]
                 self._doubt(f"{len(far)} of {members} nodes are {middle_ms} ms away from it")
                 self._sane_base = self._base + middle_ms
                 self._now.wall_ms = now_ms + self._sane_base
         elif self.is_doubted and (
-            2 * (near + 1) > members > 1
+            is_majority
+            or (near >= _FEWEST and 2 * (near + 1) > reached)
             or (not known and now_ms - self._jumped_ms >= ALONE_MS)
         ):
             self.is_doubted = False

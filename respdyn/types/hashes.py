@@ -328,7 +328,7 @@ def draft_of(record: bytes, stamp: Stamp) -> Draft:
     return Draft(record, 0, FIELDS, always, stamp)
 
 
-FIELDS: Final = ElementKind(LETTER, prepare, is_live)
+FIELDS: Final[ElementKind] = ElementKind(LETTER, prepare, is_live)
 _TABLE, _ZIPMAP, _ZIPLIST, _LISTPACK = (4, 9, 13, 16)
 DUMP_NUMBERS: Final[tuple[int, ...]] = (_TABLE, _ZIPMAP, _ZIPLIST, _LISTPACK)
 _UNPACKERS: Final = {

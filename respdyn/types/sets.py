@@ -151,7 +151,7 @@ def draft_of(record: bytes, stamp: Stamp) -> Draft:
     return Draft(record, 0, MEMBERS, always, stamp)
 
 
-MEMBERS: Final = ElementKind(LETTER, nothing_expires, has_cells)
+MEMBERS: Final[ElementKind] = ElementKind(LETTER, nothing_expires, has_cells)
 _TABLE, _INTSET = (2, 11)
 DUMP_NUMBERS: Final[tuple[int, ...]] = (_TABLE, _INTSET)
 

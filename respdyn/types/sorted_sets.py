@@ -296,6 +296,6 @@ def orders(most: int = ORDERED_MAX) -> Orders[Order]:
 
 
 ORDERS: Final = orders()
-SCORES: Final = ElementKind(LETTER, nothing_expires, _is_live)
+SCORES: Final[ElementKind] = ElementKind(LETTER, nothing_expires, _is_live)
 _TABLE, _TABLE_2, _ZIPLIST, _LISTPACK = (3, 5, 12, 17)
 DUMP_NUMBERS: Final[tuple[int, ...]] = (_TABLE, _TABLE_2, _ZIPLIST, _LISTPACK)

@@ -251,4 +251,4 @@ def view_of(record: bytes, now_ms: int) -> View:
     return View(record, now_ms, STREAM, always)
 
 
-STREAM: Final = ElementKind(LETTER, _prepare, has_cells)
+STREAM: Final[ElementKind] = ElementKind(LETTER, _prepare, has_cells)

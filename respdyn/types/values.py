@@ -89,33 +89,33 @@ class Kind(NamedTuple):
     unpack: Callable[[bytes, bytes, Stamp, int], bytes] | None = None
 
 
-STRING: Final = Kind(
+STRING: Final[Kind] = Kind(
     "string", strings.ends_at, strings.siblings, strings.expire, strings.cover, strings.encoding,
     (0,), strings.dump, strings.load,
 )
-HASH: Final = Kind(
+HASH: Final[Kind] = Kind(
     "hash", hashes.key_ends_at, hashes.siblings, partial(keyed.expire, hashes.LETTER),
     hashes.cover, hashes.encoding, hashes.DUMP_NUMBERS, hashes.dump, hashes.load,
     expires_at=partial(keyed.key_expires_at, hashes.LETTER), is_contested=hashes.is_contested,
     pack=hashes.pack, unpack=hashes.unpack,
 )
-SET: Final = Kind(
+SET: Final[Kind] = Kind(
     "set", partial(keyed.key_expires_at, sets.LETTER), keyed.one_version,
     partial(keyed.expire, sets.LETTER), sets.cover, sets.encoding, sets.DUMP_NUMBERS, sets.dump,
     sets.load, pack=sets.pack, unpack=sets.unpack,
 )
-SORTED_SET: Final = Kind(
+SORTED_SET: Final[Kind] = Kind(
     "zset", sorted_sets.key_ends_at, sorted_sets.siblings,
     partial(keyed.expire, sorted_sets.LETTER), sorted_sets.cover, sorted_sets.encoding,
     sorted_sets.DUMP_NUMBERS, sorted_sets.dump, sorted_sets.load,
     is_contested=sorted_sets.is_contested, pack=sorted_sets.pack, unpack=sorted_sets.unpack,
 )
-LIST: Final = Kind(
+LIST: Final[Kind] = Kind(
     "list", partial(keyed.key_expires_at, lists.LETTER), keyed.one_version,
     partial(keyed.expire, lists.LETTER), lists.cover, lists.encoding, lists.DUMP_NUMBERS,
     lists.dump, lists.load, pack=lists.pack, unpack=lists.unpack,
 )
-STREAM: Final = Kind(
+STREAM: Final[Kind] = Kind(
     "stream", partial(keyed.key_expires_at, stream_order.LETTER), keyed.one_version,
     partial(keyed.expire, stream_order.LETTER), streams.cover, streams.encoding,
     stream_dump.DUMP_NUMBERS, stream_dump.dump, stream_dump.load, pack=stream_dump.pack,

@@ -109,6 +109,7 @@ def test_who_meets_the_last_that_makes_a_majority_is_judged_before_it_mints_agai
     little = Little(4).ready()
     little.run(1_500)
     key = little.key_of("D")
+    little.kill("B")
     little.kill("C")
     little.kill("D")
     little.run(10)
@@ -119,13 +120,47 @@ def test_who_meets_the_last_that_makes_a_majority_is_judged_before_it_mints_agai
     jump(little, "D", HOUR_MS)
     little.until(lambda: node.sessions.arrival.is_over)
     little.run(200)
-    assert not node.readiness.clock.is_doubted, "two of four are no majority"
-    little.boot("C")
-    link = node.link_to(little.machines[2].name)
+    assert not node.readiness.clock.is_doubted, "one of two that differ"
+    little.boot("B")
+    link = node.link_to(little.machines[1].name)
     little.until(lambda: node.readiness.clock.offset_ms(link) is not None)
     client = little.client("D")
     assert client("SET", key, "v") == b"OK"
     assert node.readiness.clock.is_doubted
+
+
+def test_who_starts_in_a_cut_goes_by_those_whom_it_meets() -> None:
+    """Three of five: what the side mints is newer than what the other wrote before."""
+    little = Little(5, n=3).ready()
+    little.run(1_500)
+    for name in "DE":
+        for other in "ABC":
+            little.cut(name, other)
+    little.run(2_000)
+    names = [f"late:{number}" for number in range(40)]
+    client = little.client("D")
+    for name in names:
+        assert client("SET", name, "older") == b"OK"
+    little.kill("A")
+    little.run(10)
+    little.wall_ms -= 60_000
+    little.boot("A")
+    little.wall_ms += 60_000
+    jump(little, "A", -60_000)
+    node = little["A"]
+    client = little.client("A")
+    for name in names[:20]:
+        assert client("SET", name, "newer") == b"OK"
+    assert node.readiness.clock.is_doubted
+    jump(little, "A", 0)
+    for name in names[20:]:
+        assert client("SET", name, "newer") == b"OK"
+    little.run(2_500)
+    assert not node.readiness.clock.is_doubted
+    little.heal()
+    little.run(5_000)
+    for name in names:
+        assert little.client("E")("DYN.WITH", "R", "3", "GET", name) == b"newer", name
 
 
 def test_who_doubts_its_own_clock_is_no_witness_against_others() -> None:
