@@ -36,7 +36,7 @@ from respdyn.errors import PeerError
 from respdyn.ports import Trace
 
 ALONE_MS: Final = 60_000
-_FEWEST: Final = 2      # of two that differ nobody knows which is wrong
+_FEWEST: Final = 2      # of two that differ either may be wrong
 # As a node sends it: its wall clock less its monotonic one, and the time it goes by less the same.
 BASE: Final = Struct(">qq")
 
