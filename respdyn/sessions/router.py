@@ -127,8 +127,7 @@ class Router:
             self.note_write(session, key)
         elif session.watched:
             read_watched(self.sender(terms, self.deadline(terms)), session, command, argv, terms)
-            if session.pending and session.pending[-1].reply is None:
-                session.note(key, False)
+            session.note(key, False)
             return None
         reply = self.dispatcher.execute(
             command, argv, session.db, session.resp == 3, terms, session, self.deadline(terms)

@@ -422,7 +422,12 @@ class Session(Target):
         return cell
 
     def note(self, key: bytes, is_write: bool) -> None:
-        """The command that has just taken a place reads or writes this key, or `ALL_KEYS`."""
+        """The command that has just taken a place reads or writes this key, or `ALL_KEYS`.
+
+        If it has been answered meanwhile, at once that is, nothing has to wait for it.
+        """
+        if not self.pending or self.pending[-1].reply is not None:
+            return
         cell = self.pending[-1]
         cell.key = key
         cell.is_write = is_write

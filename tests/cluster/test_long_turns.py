@@ -45,6 +45,8 @@ class Lines:
         file = frame.f_code.co_filename
         if not file.startswith(HOME) or file.startswith(BACKGROUND):
             return None
+        if frame.f_back is not None and frame.f_back.f_code.co_filename.startswith(BACKGROUND):
+            return None         # what the background walks with
         return self._passed
 
     def _passed(self, frame: FrameType, event: str, arg: object) -> object:

@@ -142,6 +142,16 @@ def test_words_that_are_wrong_change_nothing(little):
     assert client("XLEN", key) == 1
 
 
+def test_what_is_refused_before_its_order_is_made_is_answered_at_once():
+    little, key = Little(1).ready(), "list"
+    client = little.client("A")
+    assert client("RPUSH", key, *range(1000)) == 1000
+    for words in (("XRANGE", key, "(no-id", "+"), ("XAUTOCLAIM", key, "g", "me", "0", "0")):
+        reply = str(client(*words))
+        assert reply.startswith(("ERR", "WRONGTYPE")), reply
+        assert client("LLEN", key) == 1000
+
+
 @pytest.mark.parametrize(("verb", "type_"), [("SUNIONSTORE", "set"), ("ZUNIONSTORE", "zset")])
 def test_a_long_store_takes_the_place_of_what_was_there(little, verb, type_):
     one = little.key_of("A")
