@@ -23,7 +23,7 @@ What a command promises when several nodes work at once:
 _PROGRAMS = """\
 Each at work on three nodes, its processes at nodes of their own
 ([how](compat.md#applications)). What is in the last column was seen on a busy machine; a dash:
-nobody was killed.
+no node was killed.
 
 """
 _TIES = "of members equally far COUNT may leave out others"

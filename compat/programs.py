@@ -23,7 +23,7 @@ class Program(NamedTuple):
 _TWO = "200 jobs, two workers"
 PYTHON = (
     Program("celery", f"{_TWO} that know all nodes, late acknowledgement, results",
-            "all done; a worker that hears an error when it notes what it has taken ends, and the"
+            "all done; a worker that gets an error when it notes what it has taken ends, and the"
             " job with it"),
     Program("rq", f"{_TWO}, results",
             "all done, 2 twice; what a worker that ended had begun may come minutes later"),
