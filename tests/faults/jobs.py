@@ -289,13 +289,15 @@ def _figures(ledger: Ledger, from_s: float, to_s: float) -> str:
 def main() -> int:
     """Some kinds, or all."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=[*KINDS, []])
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--rate", type=float, default=500.0, help="jobs a second (default 500)")
     args = parser.parse_args()
+    if unknown := set(args.kinds) - set(KINDS):
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}")
     failed = 0
-    for kind in args.kinds:
+    for kind in args.kinds or KINDS:
         try:
             lines = jobs(kind, args.seed, args.seconds, args.rate)
         except AssertionError as wrong:
