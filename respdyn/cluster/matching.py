@@ -36,6 +36,7 @@ FEW: Final = 400                # live dots on both sides, of a span that is giv
 PIECE_CELLS: Final = 500
 PIECE_BYTES: Final = 64 << 10
 
+FOLLOWED: Final = 16            # times that what the peer has seen meanwhile is taken as well
 KEYS_MAX: Final = 64            # for whose readers copies are made equal at a time
 
 Done = Callable[[bool], None]
@@ -73,7 +74,8 @@ def match(
         return False
     if digest(record) == reported.digest:
         return True
-    left = cut_rows(unite_rows(rows_of(record), reported.rows), SPANS)
+    seen = unite_rows(rows_of(record), reported.rows)
+    left = cut_rows(seen, SPANS)
     while left:
         some, left = left[:SPANS], left[SPANS:]
         while not is_hasty and not admission.room(work):
@@ -94,6 +96,27 @@ def match(
             elif not (yield from _trade(node, peer, locator, span, work)):
                 return False
         left = finer + left
+    return (yield from _follow(node, peer, locator, seen, work))
+
+
+def _follow(
+    node: ThisNode, peer: str, locator: Locator, seen: bytes, work: int
+) -> Matching:
+    """Take what the peer has seen since: what has moved to a dot beyond those compared is gone from
+    them, and would be gone here until it comes by itself.
+    """
+    for _ in range(FOLLOWED):
+        (raw,) = yield [(peer, Compare(locator, []))]
+        reported = answer_as(Compared, raw)
+        if reported is None or not _is_sound(reported.rows):
+            return False
+        seen = unite_rows(seen, rows_of(node.replica.get(locator)))
+        fresh = minus_rows(reported.rows, seen)
+        if not fresh:
+            break
+        if not (yield from _trade(node, peer, locator, fresh, work)):
+            return False
+        seen = unite_rows(seen, fresh)
     return True
 
 

@@ -9,9 +9,10 @@ from respdyn.causal import big, cell_tree, codec, element_map
 from respdyn.causal.codec import digest
 from respdyn.causal.parts import flat
 from respdyn.causal.persistent_tree import Node, take_down
-from respdyn.cluster import element_rows, key_table
+from respdyn.cluster import element_rows, key_table, matching
 from respdyn.ports import ROW
 from respdyn.storage.memory import apply
+from respdyn.types import hashes
 from tests.cluster import test_element_maps as small
 from tests.little import Little
 
@@ -328,3 +329,38 @@ def test_what_is_deleted_is_freed_some_at_a_time(monkeypatch):
         assert len(freed) < 200
         replica.turn_ends()
     assert max(freed) <= 50 and sum(freed) >= full > 300
+
+
+def test_what_a_peer_goes_on_changing_is_never_gone_when_copies_were_made_equal():
+    """A field that moves from dot to dot is in no span that was compared; it is followed."""
+    little = Little(3).ready()
+    key, late = little.key_of("B"), little["A"]
+    client = little.client("B")
+    for at in range(0, 500, 250):
+        client("HSET", key, *(w for n in range(at, at + 250) for w in (f"field{n}", "as it was")))
+    client("HSET", key, "hot", "first")
+    little.run(200)
+    little.cut("A", "B")
+    little.cut("A", "C")
+    little.run(3000)
+    for n in range(100):
+        client("HSET", key, f"field{n}", "changed", "hot", n)
+    locator = next(name for slot in late.replica.slots for name in slot if name[3:] == key.encode())
+    work = matching.match(late.this, little.machines[1].name, locator, 0, is_hasty=True)
+    answers, asked = None, 0
+    while True:
+        try:
+            requests = work.send(answers)
+        except StopIteration as stop:
+            assert stop.value
+            break
+        answers = []
+        for request in requests:
+            found = matching.answer(little["B"].replica, request[1])
+            answers.append(found)
+            asked += 1
+            if asked < 20:
+                client("HSET", key, "hot", f"again{asked}")
+    assert asked > 20
+    view = hashes.view_of(late.replica.get(locator), little.wall_ms)
+    assert hashes.value(view, b"hot") == b"again19"
