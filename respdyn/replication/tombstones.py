@@ -75,19 +75,21 @@ class GarbageIndex:
         dropped = 0
         replica = self._replica
         width = replica.width
-        limit_ms = wall_ms - margin_ms
         seen = 0
         for slot in replica.filled(self._slot, SLOTS):
-            place = owned.get(slot // width)
+            partition = slot // width
+            place = owned.get(partition)
             if place is None:
                 continue
-            seen += len(replica.slots[slot])
+            table = replica.slots[slot]
+            seen += len(table)
             wait_ms = place * stagger_ms
-            over = self._look_into(slot, now_ms, grace_ms + wait_ms, limit_ms - wait_ms, over_ms)
-            if over:
-                dropped += len(over)
-                for locator in over:
-                    replica.let_go(locator)
+            for locator in self._look_into(
+                table, partition, now_ms, grace_ms + wait_ms, wall_ms - margin_ms - wait_ms,
+                over_ms,
+            ):
+                replica.let_go(locator)
+                dropped += 1
             if seen >= LOOK_RECORDS or self.due >= MOST_DUE:
                 self._next(slot + 1)
                 return dropped
@@ -95,15 +97,16 @@ class GarbageIndex:
         return dropped
 
     def _look_into(
-        self, slot: int, now_ms: int, grace_ms: int, limit_ms: int, over_ms: int,
+        self, table: dict[Locator, bytes], partition: int, now_ms: int, grace_ms: int,
+        limit_ms: int, over_ms: int,
     ) -> list[Locator]:
         """Note what is due in a slot; which values are over and leave nothing."""
-        since, partition = self._since, slot // self._replica.width
+        since = self._since
         over: list[Locator] = []
-        for locator, record in self._replica.slots[slot].items():
-            if record[1] & (LIVE | EXPIRES) == LIVE:
-                continue
+        for locator, record in table.items():
             form = record[1]
+            if form & (LIVE | EXPIRES) == LIVE:
+                continue
             if form & LIVE:
                 ends_ms = values.ends_ms(record)
                 if ends_ms:
