@@ -100,7 +100,8 @@ class Coordinator(Reads):
         needed = plan.writes_needed(w)
         for write_round in replicas.open_writes:
             if (
-                write_round.deadline_ms == deadline_ms and write_round.w == needed
+                not write_round.is_done
+                and write_round.deadline_ms == deadline_ms and write_round.w == needed
                 and write_round.is_sloppy == is_sloppy and write_round.early == early
             ):
                 break

@@ -96,10 +96,11 @@ class Reads:
         self, replicas: ReplicaSet, need: int, deadline_ms: int, keepers: tuple[str, ...],
         is_sloppy: bool,
     ) -> ReadRound:
-        """This turn's round for such reads."""
+        """This turn's round for such reads; one that is over already takes no more."""
         for read_round in replicas.open_reads:
             if (
-                read_round.deadline_ms == deadline_ms and read_round.need == need
+                not read_round.is_done
+                and read_round.deadline_ms == deadline_ms and read_round.need == need
                 and read_round.keepers is keepers and read_round.is_sloppy == is_sloppy
             ):
                 return read_round

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.test_hints import Five
+from tests.little import Little
 
 AT_ONCE_MS = 300    # a silent peer is no longer asked by then
 
@@ -237,3 +238,19 @@ def test_a_command_that_nodes_would_pass_on_for_ever_is_run_by_the_last_owner(fi
     assert five.client(two)("GET", key) == b"v"
     reply, took_ms = in_ms(five, "APPEND", key, "w", at=one)
     assert (reply, took_ms < 20) == (2, True)
+
+
+def test_a_round_that_is_lost_in_the_turn_in_which_it_began_takes_no_more() -> None:
+    """Else its readers were asked for within it, without an end, and a write in it never ended."""
+    little = Little(3, n=3).ready()
+    key = little.key_of("A")
+    assert little.client("A")("SET", key, "v") == b"OK"
+    node, reader, writer, later = little["A"], *(little.client("A") for _ in range(3))
+    reader.send("DYN.WITH", "R", "2", "GET", key)
+    writer.send("DYN.WITH", "W", "3", "SET", key, "w")
+    for link in node.links.values():
+        node.coordinator.lose(link)
+    later.send("DYN.WITH", "W", "3", "SET", key, "z")
+    assert reader.receive() in (b"v", b"w")
+    assert str(writer.receive()).startswith("NOQUORUM")
+    assert later.receive() == b"OK"
