@@ -15,7 +15,7 @@ Source: decision 0063.
 
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Final, TypeVar
 
 from respdyn.causal.codec import BIG
 from respdyn.cluster.coordinator import Coordinator
@@ -42,6 +42,7 @@ _ERROR: Final = b"-"
 Apply = Callable[[Command, Argv, Locator, Plan, bool, Terms, int, Target], bytes | None]
 Answer = Generator[int, None, bytes]
 Steps = Generator[Argv, bytes, bytes]
+Made = TypeVar("Made")
 
 
 class LongWork:
@@ -83,15 +84,26 @@ class LongWork:
     def _prepare(
         self, work: Generator[int, None, None], locator: Locator, record: bytes, every_ms: int
     ) -> Job:
-        now = self.node.now
-        reported_ms = now.now_ms
-        for steps in work:
-            if now.now_ms - reported_ms >= every_ms:
-                reported_ms = now.now_ms
-                self.hold_line(locator)
-            yield steps
+        yield from self._reporting(work, every_ms, lambda: self.hold_line(locator))
         self.let_go(record)
         self.free(locator)
+
+    def _reporting(
+        self, work: Generator[int, None, Made], every_ms: int, goes_on: Callable[[], None]
+    ) -> Generator[int, None, Made]:
+        """This work, with word so often that it goes on."""
+        now = self.node.now
+        reported_ms = now.now_ms
+        while True:
+            try:
+                steps = next(work)
+            except StopIteration as end:
+                made: Made = end.value
+                return made
+            if now.now_ms - reported_ms >= every_ms:
+                reported_ms = now.now_ms
+                goes_on()
+            yield steps
 
     def hold_line(self, locator: Locator) -> None:
         """Who waits in a key's line has its time from now on."""
@@ -157,18 +169,7 @@ class LongWork:
 
     def answer(self, work: Answer, record: bytes, waiter: Waiter, every_ms: int) -> Job:
         """Make a reply; who waits is sent word so often that it goes on."""
-        now = self.node.now
-        reported_ms = now.now_ms
-        while True:
-            try:
-                steps = next(work)
-            except StopIteration as end:
-                waiter.fill(end.value)
-                break
-            if now.now_ms - reported_ms >= every_ms:
-                reported_ms = now.now_ms
-                waiter.goes_on()
-            yield steps
+        waiter.fill((yield from self._reporting(work, every_ms, waiter.goes_on)))
         self.let_go(record)
 
     # ---- writing ----

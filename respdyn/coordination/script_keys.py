@@ -185,7 +185,7 @@ class ScriptKeys(GroupExecution):
 
     # ---- chains ----
 
-    def _turn(self) -> QueuedGroup:
+    def _turn(self) -> QueuedScript:
         return QueuedScript(
             self, self._turn_has_come, Continuation(self._overdue), self._deadline_ms
         )
@@ -227,9 +227,7 @@ class ScriptKeys(GroupExecution):
         turns: list[Waiting] = []
         for one in scripts:
             if not one._is_over:
-                turn = QueuedScript(
-                    one, one._turn_has_come, Continuation(one._overdue), one._deadline_ms
-                )
+                turn = one._turn()
                 turn.reader = self if self._reads_quorum else None
                 turns.append(turn)
         if turns:

@@ -251,8 +251,8 @@ def test_a_read_of_all_meets_a_write_on_its_way(monkeypatch):
     assert is_alike(little, "s")
 
 
-def test_a_reader_gets_what_another_owner_has():
-    """A copy that is behind is made equal before it answers of all of its elements."""
+def one_cut_off():
+    """Three nodes with a big set; A, which coordinates it, is cut off from the others."""
     little = Little(3, exchange_interval_ms=0).ready()
     key = little.key_of("A", "s")
     a, b = little.client("A"), little.client("B")
@@ -261,6 +261,12 @@ def test_a_reader_gets_what_another_owner_has():
     little.cut("A", "B")
     little.cut("A", "C")
     little.run(3000)
+    return little, key, a, b
+
+
+def test_a_reader_gets_what_another_owner_has():
+    """A copy that is behind is made equal before it answers of all of its elements."""
+    little, key, a, b = one_cut_off()
     assert b("SADD", key, "new") == 1 and b("SREM", key, 5) == 1
     little.heal()
     little.run(2000)
@@ -271,14 +277,7 @@ def test_a_reader_gets_what_another_owner_has():
 @pytest.mark.parametrize("words", [("SCARD",), ("SPOP", 2)])
 def test_what_waits_for_equal_copies_has_one_deadline(words):
     """Though each question of the comparison is answered within a time-out of its own."""
-    little = Little(3, exchange_interval_ms=0).ready()
-    key = little.key_of("A", "s")
-    a, b = little.client("A"), little.client("B")
-    fill(b, key)
-    little.until(lambda: is_alike(little, key))
-    little.cut("A", "B")
-    little.cut("A", "C")
-    little.run(3000)
+    little, key, a, b = one_cut_off()
     for at in range(10):
         assert b("SADD", key, f"new {at}") == 1
     little.heal()
