@@ -44,6 +44,7 @@ class Disk(Store):
         self.queued: deque[Batch] = deque()
         self.queued_bytes = 0
         self.most_bytes = 0                 # that were ever queued, while it was not full
+        self.largest_batch = 0              # bytes of the longest among those: what one turn wrote
         self.largest_pair = 0               # bytes of the longest value among those
         self.at_work = 0                    # of `queued`, how many the disk is busy with
         self._durable = 0
@@ -67,9 +68,11 @@ class Disk(Store):
     def submit(self, generation: int, batch: list[bytes], sync: bool) -> None:
         """Queue a batch; see `Store.submit`."""
         self.queued.append(Batch(generation, batch, sync))
-        self.queued_bytes += sum(map(len, batch))
+        batch_bytes = sum(map(len, batch))
+        self.queued_bytes += batch_bytes
         if not self.is_full:
             self.most_bytes = max(self.most_bytes, self.queued_bytes)
+            self.largest_batch = max(self.largest_batch, batch_bytes)
             self.largest_pair = max(self.largest_pair, max(map(len, batch), default=0))
 
     def durable(self) -> int:
