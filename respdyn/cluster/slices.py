@@ -22,6 +22,7 @@ from typing import Final
 Job = Generator[int, None, None]
 
 SLICE: Final = 1000     # steps of a turn: about a millisecond
+PAUSED: Final = -1      # a job that yields this is let go, until somebody calls `resume`
 
 
 class Slices:
@@ -40,11 +41,17 @@ class Slices:
         self._jobs.append(job)
         return True
 
+    def resume(self, job: Job) -> None:
+        """Go on with a job that was paused, at the end of this turn."""
+        self._jobs.append(job)
+
     def _piece(self, job: Job) -> int:
-        """Do one piece: its steps, 0 if that was the last."""
+        """Do one piece: its steps, 0 if that was the last for now."""
         try:
             steps = next(job)
         except StopIteration:
+            return 0
+        if steps == PAUSED:
             return 0
         self.steps += steps
         return max(steps, 1)

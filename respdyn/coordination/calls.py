@@ -21,6 +21,7 @@ from respdyn.ring.hashing import Locator
 from respdyn.types.values import INTERVALS_MOST, is_crowded
 
 REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
+UNANSWERED_MAX: Final = 1000    # parts of one command that are under way at a time
 LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
 _WRONG_TYPE: Final = b"-WRONGTYPE"
 FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
@@ -166,9 +167,11 @@ class Gathering:
     How many there will be is given, or 0: then each is announced (`add`) until there are no more
     (`close`). A fold that gives b"" has begun something else, which will fill the waiter. `null`,
     if it is not b"", stands for a part whose key holds another type than the command is for.
+    Who begins many parts asks whether too many have no reply yet (`is_full`), and is called when
+    that is over.
     """
 
-    __slots__ = ("_failed_at", "_fold", "_missing", "_replies", "_shown", "_waiter")
+    __slots__ = ("_failed_at", "_fold", "_missing", "_replies", "_shown", "_waiter", "_when_few")
 
     def __init__(
         self, parts: int, fold: Callable[[list[bytes]], bytes], waiter: Waiter, null: bytes = b""
@@ -179,10 +182,18 @@ class Gathering:
         self._failed_at = LAST          # the first of them that is an error
         self._fold = fold
         self._waiter = waiter
+        self._when_few: Callable[[], None] | None = None
 
     def source(self) -> object:
         """Whose command it is."""
         return self._waiter.source()
+
+    def is_full(self, when_few: Callable[[], None]) -> bool:
+        """Whether `UNANSWERED_MAX` parts have no reply; if so, who is called at half as many."""
+        if self._missing <= UNANSWERED_MAX:
+            return False
+        self._when_few = when_few
+        return True
 
     def add(self) -> int:
         """There is one more part: its number."""
@@ -205,6 +216,10 @@ class Gathering:
 
     def _one_less(self) -> None:
         self._missing -= 1
+        when_few = self._when_few
+        if when_few is not None and self._missing <= UNANSWERED_MAX // 2:
+            self._when_few = None
+            when_few()
         if self._missing == 0:
             if self._failed_at != LAST:
                 self._waiter.fill(self._replies[self._failed_at])

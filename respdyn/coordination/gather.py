@@ -4,6 +4,8 @@ The first of them run in the call, as if they had come by themselves. Where ther
 `PIECE`, the others run in slices (`cluster/slices`): MGET of 200,000 keys is 200,000 reads for this
 node, and no other client waits for them. What each of these is given is the time-out from its own
 beginning. Nothing behind such a command runs before it, since its session waits (`Session.bar`).
+No more than `UNANSWERED_MAX` of them are under way at a time: what is sent to their coordinators
+faster than they work would wait there until it is too old.
 
 A command that reads some keys and then does something about it (MSETNX, BITOP) comes here twice:
 first with what it reads, then with what follows from that.
@@ -13,7 +15,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Final
 
 from respdyn.cluster.quorum import Target, Waiter
-from respdyn.cluster.slices import Job
+from respdyn.cluster.slices import PAUSED, Job
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import Command, Then
@@ -78,7 +80,11 @@ class Gather:
             0, lambda replies: self._go_on(fold, replies), self._waiter,
             self._command.nulls[self._resp3],
         )
-        return self._slices.start(self._run(parts, gathering, db))
+        self._job = self._run(parts, gathering, db)
+        return self._slices.start(self._job)
+
+    def _resume(self) -> None:
+        self._slices.resume(self._job)
 
     def _go_on(self, fold: Callable[[list[bytes]], Then], replies: list[bytes]) -> bytes:
         """All have answered: the reply, or b"" and more of them."""
@@ -118,7 +124,7 @@ class Gather:
         left = PIECE
         for argv in parts:
             if not left:
-                yield PIECE * STEPS
+                yield PAUSED if gathering.is_full(self._resume) else PIECE * STEPS
                 left = PIECE
                 deadline_ms = max(deadline_ms, self._now.now_ms + terms.timeout_ms)
             left -= 1

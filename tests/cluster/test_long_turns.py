@@ -14,16 +14,21 @@ import hiredis
 import pytest
 
 import respdyn
+from respdyn.cluster.messages import HEADER
 from respdyn.cluster.slices import SLICE
+from respdyn.coordination.calls import UNANSWERED_MAX
+from respdyn.coordination.gather import PIECE
 from respdyn.node import Node
 from respdyn.sessions.session import Session
 from tests.commands.alone import Alone
+from tests.little import Little
 
 MANY = 4_000
 LINES_MAX = 40_000      # of a turn; a loop that is not sliced passes several times as many
 LINES_OF_A_STEP = 350   # of one command of a transaction, which is no slice
 COPIED_MAX = 3 << 20    # bytes that a turn may come to hold while it works on a big value
 HOME = str(Path(respdyn.__file__).parent)
+_FORWARDED = 15         # a header's field: how many commands its frame forwards
 BACKGROUND = HOME + "/replication/"     # it has measures of its own (`admission`)
 
 
@@ -183,6 +188,27 @@ def test_what_comes_behind_a_long_command_runs_behind_it() -> None:
     assert client(b"GET", last) == b"OK"
     assert client(b"PING") == b"OK"
     assert client(b"PING") == b"newer"
+
+
+def test_no_more_is_sent_to_others_than_they_answer() -> None:
+    """200,000 DELs waited at their coordinators until they were too old, and peers looked dead."""
+    little = Little(3).ready()
+    client = little.client("A")
+    client("MSET", *(word for key in keys() for word in (key, b"v")))
+    sent = 0
+
+    def tap(source: int, target: int, items: list[bytes]) -> None:
+        nonlocal sent
+        sent += HEADER.unpack(items[0])[_FORWARDED] if source == 0 else 0
+
+    little.tap = tap
+    little.holds = {(1, 0), (2, 0)}
+    client.send("DEL", *keys())
+    little.run(MANY // 50)
+    assert UNANSWERED_MAX // 3 < sent <= UNANSWERED_MAX + PIECE
+    little.holds = set()
+    assert client.receive() == MANY
+    assert sent > MANY // 2 and client("DBSIZE") == 0
 
 
 # ---- messages ----
