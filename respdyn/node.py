@@ -53,7 +53,7 @@ from respdyn.local.table import run
 from respdyn.membership.gossip import Gossip
 from respdyn.membership.membership import Membership
 from respdyn.membership.readiness import Readiness
-from respdyn.membership.ring_changes import RingChanges, member_of
+from respdyn.membership.ring_changes import RingChanges, damaged_in, member_of
 from respdyn.membership.token_keys import TokenKeys
 from respdyn.ports import NoScripts, Random, ScriptHost, Trace, random_bits
 from respdyn.replication.collection import Collection
@@ -104,7 +104,7 @@ class Node:
         """
         this = self.this
         this.now.now_ms, this.now.wall_ms = now_ms, wall_ms
-        self.damaged += self.replica.restored()
+        self.damaged += self.replica.restored() + damaged_in(self.replica.meta)
         this.begin(this.settings.engine != "memory" and not (self.damaged or self.is_restored))
         here = member_of(this.settings, this.identity)
         self._assemble(here)

@@ -22,7 +22,7 @@ from typing import Final
 Job = Generator[int, None, None]
 
 SLICE: Final = 1000     # steps of a turn: about a millisecond
-PAUSED: Final = -1      # a job that yields this is let go, until somebody calls `resume`
+PAUSED: Final = -1      # a job that yields this is let go, until `resume` is called
 
 
 class Slices:

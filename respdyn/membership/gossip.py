@@ -17,6 +17,7 @@ sender knew. Decision 0014 rests on that.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -42,6 +43,7 @@ from respdyn.cluster.messages import (
 )
 from respdyn.cluster.shared_names import SharedNames
 from respdyn.cluster.this_node import ThisNode
+from respdyn.errors import DamagedError
 from respdyn.membership.address_takeover import AddressTakeovers
 from respdyn.membership.decision import Decision
 from respdyn.membership.membership import RING, Membership, address_of
@@ -306,7 +308,8 @@ class Gossip:
         kept = self._replica.meta.get(RING)
         self.takeovers.may_take = not (kept or self._replica.records or is_named)
         if kept is not None:
-            self._membership.restore(kept)
+            with suppress(DamagedError):     # a member sends it, or `RingChanges.found` refuses
+                self._membership.restore(kept)
 
     def keep_ring(self) -> None:
         """Store the ring."""

@@ -19,10 +19,12 @@ from respdyn.cluster.tasks import TaskRunner
 from respdyn.cluster.this_node import ThisNode
 from respdyn.config import Settings
 from respdyn.config_values import ConfigError
+from respdyn.errors import DamagedError
 from respdyn.membership.decision import VOTE, Decision
 from respdyn.membership.gossip import Gossip
-from respdyn.membership.membership import Membership
-from respdyn.ring.ring import Member, Ring
+from respdyn.membership.membership import RING, Membership
+from respdyn.membership.token_keys import TOKEN_KEYS, decode_keys
+from respdyn.ring.ring import Member, Ring, decode_ring
 
 DRIVE_MS: Final = 150              # between two proposals of those who carry on
 STEP_IN_MS: Final = 1_500          # for each member before this one that should have proposed
@@ -81,6 +83,11 @@ class RingChanges:
             raise ConfigError(
                 f"cluster-size {size}: without seeds this node would be a cluster of one, with "
                 "one copy of everything; give --seeds, or leave cluster-size out"
+            )
+        if RING in node.replica.meta and size != 1:
+            raise ConfigError(
+                "seeds (empty): the ring in this data directory is damaged, so it is not known "
+                "which cluster it is of; give the seeds, or --cluster-size 1 if it was alone"
             )
         if not node.identity.is_new_life:
             raise ConfigError(
@@ -228,3 +235,19 @@ def member_of(settings: Settings, identity: Identity) -> Member:
 def incarnation(actor: bytes) -> int:
     """The number by which a ring knows the life in which a member joined."""
     return int.from_bytes(actor[:8], "big") >> 1
+
+
+def damaged_in(meta: dict[bytes, bytes]) -> int:
+    """How many of a node's own facts are damaged that it cannot do without: others know them."""
+    checks: tuple[tuple[bytes, Callable[[bytes], object]], ...] = (
+        (RING, decode_ring), (TOKEN_KEYS, decode_keys),
+    )
+    damaged = 0
+    for name, decode in checks:
+        try:
+            decode(meta[name])
+        except KeyError:
+            continue
+        except DamagedError:
+            damaged += 1
+    return damaged

@@ -18,13 +18,14 @@ Source: decision 0038.
 """
 
 import hmac
+from contextlib import suppress
 
 import msgspec
 from blake3 import blake3
 
 from respdyn.cluster.identity import META
 from respdyn.cluster.replica import Replica
-from respdyn.errors import PeerError
+from respdyn.errors import DamagedError, PeerError
 from respdyn.ports import Random
 
 KEY_BYTES = 32
@@ -44,7 +45,8 @@ class TokenKeys:
         self._known: _Statement = []     # (serial, key), the highest first
         kept = replica.meta.get(TOKEN_KEYS)
         if kept is not None:
-            self._known = msgspec.msgpack.decode(kept, type=_Statement)
+            with suppress(DamagedError):     # the other members know them
+                self._known = decode_keys(kept)
 
     def good(self) -> tuple[bytes, ...]:
         """The keys under which tokens are read, that under which they are made first."""
@@ -67,15 +69,12 @@ class TokenKeys:
     def receive(self, body: bytes) -> bool:
         """Another member's keys; True if one is new here. Raises `PeerError`."""
         try:
-            statement = msgspec.msgpack.decode(body, type=_Statement)
-        except msgspec.MsgspecError as wrong:
-            raise PeerError(f"malformed token keys: {wrong}") from wrong
-        if len(statement) > KEPT_MAX:
-            raise PeerError(f"{len(statement)} token keys")
+            statement = decode_keys(body)
+        except DamagedError as wrong:
+            raise PeerError(str(wrong)) from wrong
         newest = self._known[0][0] if self._known else SERIAL_MAX - KEPT_MAX
-        for serial, key in statement:
-            if not 0 < serial <= newest + KEPT_MAX or len(key) != KEY_BYTES:
-                raise PeerError("a token key that cannot be")
+        if any(serial > newest + KEPT_MAX for serial, _ in statement):
+            raise PeerError("a token key that cannot be")
         return self._learn(statement)
 
     def proved(self, ring: bytes) -> bytes:
@@ -98,6 +97,19 @@ class TokenKeys:
         self._known = known
         self._replica.put_synced(TOKEN_KEYS, msgspec.msgpack.encode(known))
         return True
+
+
+def decode_keys(body: bytes) -> _Statement:
+    """Keys that a member has sent or a disk has kept. Raises `DamagedError` for what is none."""
+    try:
+        statement = msgspec.msgpack.decode(body, type=_Statement)
+    except msgspec.MsgspecError as wrong:
+        raise DamagedError(f"malformed token keys: {wrong}") from wrong
+    if len(statement) > KEPT_MAX:
+        raise DamagedError(f"{len(statement)} token keys")
+    if any(serial <= 0 or len(key) != KEY_BYTES for serial, key in statement):
+        raise DamagedError("a token key that cannot be")
+    return statement
 
 
 def _proof(key: bytes, ring: bytes) -> bytes:

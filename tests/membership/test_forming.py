@@ -6,6 +6,8 @@ import pytest
 
 from respdyn.config_values import ConfigError
 from respdyn.errors import PeerError
+from respdyn.membership.membership import RING
+from respdyn.membership.token_keys import TOKEN_KEYS
 from tests.little import Little
 
 
@@ -155,3 +157,36 @@ def test_who_still_forms_and_is_started_without_seeds_founds_nothing() -> None:
     little.wipe("A")
     little.boot("A")
     assert little["A"].membership.ring is not None
+
+
+@pytest.mark.parametrize("value", [
+    b"", b"\x02", b"\x02\x05", b"\x05", b"\x91\x92\x01\xc4\x01k", b"\xff",
+])
+@pytest.mark.parametrize("name", [RING, TOKEN_KEYS])
+def test_a_damaged_fact_of_a_node_is_told_by_the_others(name: bytes, value: bytes) -> None:
+    """The node ended with a traceback, at each start."""
+    little = Little(3).ready()
+    assert little.client("A")("SET", "k", "v") == b"OK"
+    ring, keys = little["A"].membership.ring, little["A"].dispatcher.token_keys
+    little.kill("A")
+    little.machines[0].disk[name] = value
+    little.boot("A")
+    assert little["A"].damaged == 1 and little["A"].identity.is_new_life
+    little.ready()
+    assert little["A"].membership.ring == ring
+    assert set(keys) <= set(little["A"].dispatcher.token_keys)
+    assert little.client("A")("GET", "k") == b"v"
+
+
+def test_a_node_with_a_damaged_ring_and_no_seeds_founds_a_cluster_only_if_it_is_told_to() -> None:
+    little = Little(1).ready()
+    little.client("A")("SET", "k", "v")
+    little.run(20)
+    little.kill("A")
+    machine = little.machines[0]
+    machine.disk[RING] = b"\x02damaged"
+    with pytest.raises(ConfigError, match="--cluster-size 1"):
+        little.boot("A")
+    machine.settings = replace(machine.settings, cluster_size=1)
+    little.boot("A")
+    assert little.client("A")("GET", "k") == b"v"
