@@ -3,7 +3,7 @@
 Nothing is random and nothing is late unless a test says so: every step is one millisecond in which
 nodes take one turn and then all frames are delivered. As with a real driver a node takes none that
 got nothing and has nothing due, but for the first step that a test asks for: it may have changed
-something in a node. Use the simulator to find trouble, and this to tell its story.
+something in a node. Use the simulator to find trouble, and this to write its story down.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Machine:
         self.is_running = False
         self.fsync = True            # False: the disk takes writes but reports nothing durable
         self.submitted = 0
-        self.reported = 0            # up to which generation the node was told that it is durable
+        self.reported = 0            # up to which generation the node knows that it is durable
         self.diary = Diary()
         self.turned_ms = 0           # what its node takes for the time
         self.due_ms = 0              # when its node wants a turn at the latest

@@ -1,4 +1,4 @@
-"""Histograms count what they were told, in the bucket that its bound says."""
+"""Histograms count what they were given, in the bucket that its bound says."""
 
 from respdyn.cluster.statistics import Counters
 from respdyn.metrics import LATENCY_BOUNDS_US, Histogram

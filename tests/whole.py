@@ -48,7 +48,7 @@ def lane(output: str) -> int:
 def main() -> int:
     """Run them; 0 if all passed."""
     runs = []
-    subprocess.Popen(       # what goes wrong is told by the tests that wait for it
+    subprocess.Popen(       # what goes wrong is shown by the tests that wait for it
         ["nice", "-n", str(COMPILING), sys.executable, "-m", "compiling.tree", "make"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )

@@ -127,7 +127,7 @@ def test_digests_are_equal_exactly_if_records_are(a, b):
 
 
 @given(element_maps())
-def test_the_head_tells_what_the_map_says(state):
+def test_the_head_says_what_the_map_says(state):
     record = encode(state)
     clocks = [
         int.from_bytes(held[:8]) for element, dotted in state.entries.items()

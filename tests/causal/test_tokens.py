@@ -37,7 +37,7 @@ def test_a_token_can_be_typed(context):
 
 
 def test_tokens_are_read_and_made_as_ever():
-    """The layout is on paper: whoever changes it makes a new version, and adds a line."""
+    """The layout is on paper: who changes it makes a new version, and adds a line."""
     for line in (GOLDEN / "tokens.txt").read_text().splitlines():
         name, token = line.split()
         if name.startswith("v2-"):

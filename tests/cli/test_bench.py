@@ -1,4 +1,4 @@
-"""The benchmark's promises: arithmetic, a generator that counts right, errors that are told.
+"""The benchmark's promises: arithmetic, a generator that counts right, errors that are shown.
 
 The generator is run against a tiny server in a thread, which answers as each test wants.
 """
@@ -216,7 +216,7 @@ def test_wait_follows_each_batch_and_more_replicas_than_needed_will_do() -> None
     assert 0 < report.ops <= verbs.count(b"SET")
 
 
-def test_server_that_nobody_listens_on_is_told() -> None:
+def test_a_server_that_does_not_listen_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         target = listener.getsockname()
     for rate in (0.0, 100.0):
@@ -437,7 +437,7 @@ def test_nonsense_is_refused_before_anything_starts(
 
 # ---- servers ----
 
-def test_stage_that_fails_is_told_in_its_rows(
+def test_stage_that_fails_is_reported_in_its_rows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refuse(setup: Setup, directory: Path) -> bench_servers.Running:

@@ -43,7 +43,7 @@ def test_calm_is_when_all_is_filled_handed_over_and_compared() -> None:
         bench_background.left(running_with(Answering(cast(Any, b"ERR"))))
 
 
-def test_what_was_moved_in_the_background_is_added_up_and_told() -> None:
+def test_what_was_moved_in_the_background_is_added_up_and_shown() -> None:
     said = b"dynamo_background_hints_bytes:5000000\r\ndynamo_background_scrub_bytes:7\r\n"
     servers = [Answering(status_of(0), said), Answering(status_of(0), said)]
     running = running_with(*servers)

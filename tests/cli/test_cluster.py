@@ -79,7 +79,7 @@ def test_a_node_that_cannot_start_stops_the_rest(tmp_path: Path) -> None:
     assert "stopping the others" in done.stdout
 
 
-def test_what_no_node_could_run_with_is_told_once(tmp_path: Path) -> None:
+def test_what_no_node_could_run_with_is_reported_once(tmp_path: Path) -> None:
     for flags, text in (
         (["--r=4"], "r 4: is above n (3)"), (["--nodes=0"], "--nodes 0"),
         (["--bind=127.0.0.9"], "--bind 127.0.0.9: is chosen by respdyn cluster"),

@@ -123,13 +123,13 @@ def test_redis_cli_finds_the_cluster_in_order(three: Three) -> None:
         for number in range(50):
             client.set(f"key{number}", number)
     at = ["redis-cli", "-h", place.host, "-p", str(place.port + 1000)]
-    told = subprocess.run(
+    shown = subprocess.run(
         ["redis-cli", "--cluster", "check", f"{place.host}:{place.port + 1000}"],
         capture_output=True, text=True, timeout=20, check=True,
     ).stdout
-    assert "50 keys in 3 masters" in told
-    assert "All nodes agree about slots configuration" in told
-    assert "All 16384 slots covered" in told
+    assert "50 keys in 3 masters" in shown
+    assert "All nodes agree about slots configuration" in shown
+    assert "All 16384 slots covered" in shown
     done = subprocess.run([*at, "-c", "mget", *(f"key{n}" for n in range(50))],
                           capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout.split() == [str(number) for number in range(50)]

@@ -52,7 +52,7 @@ def test_each_compiled_module_is_counted_once(
     assert build.compiled_modules.__wrapped__() == ("cluster.link", "node")
 
 
-def test_version_tells_libraries_and_compiled_modules(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_shows_libraries_and_compiled_modules(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     shown = capsys.readouterr().out
     assert "hiredis 3" in shown and "compiled modules: " in shown
@@ -79,7 +79,7 @@ def test_replies_look_as_in_redis_cli() -> None:
     assert lines([1] * 10)[0] == " 1) (integer) 1"
 
 
-def test_the_line_client_sends_commands_and_tells_errors() -> None:
+def test_the_line_client_sends_commands_and_shows_errors() -> None:
     with node("--engine=memory", "--requirepass=pw") as (_, port):
         at = f"--node=127.0.0.1:{port}"
         assert run("cli", at, "get", "a").stdout == "(error) NOAUTH Authentication required.\n"

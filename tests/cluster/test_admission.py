@@ -22,7 +22,7 @@ from tests.little import Little
 
 
 def work(admission: Admission, kinds: list[int], ms: int, wait_ms: int) -> None:
-    """So long everybody takes what he gets, while clients wait for so long each."""
+    """So long each takes what it gets, while clients wait for so long each."""
     start_ms = admission._now.now_ms
     piece = admission.most // 1000
     for now_ms in range(start_ms + 5, start_ms + ms + 1, 5):
@@ -111,7 +111,7 @@ def test_a_large_piece_is_let_through_and_paid_for_within_seconds() -> None:
     st.integers(0, 3_000), st.integers(0, len(KINDS) - 1), st.integers(0, 1 << 30),
     st.integers(0, 3_000),
 ), max_size=60))
-def test_whatever_happens_everybody_gets_room_in_the_end(
+def test_whatever_happens_each_client_gets_room_in_the_end(
     story: list[tuple[int, int, int, int]],
 ) -> None:
     admission = Admission(Now())

@@ -20,7 +20,7 @@ def hints_of(replica: Replica) -> Hints:
 
 
 class Kept:
-    """Hints that hear of all writes to a set, as a node does that stands in."""
+    """Hints that receive all writes to a set, as a node does that stands in."""
 
     def __init__(self) -> None:
         self.replica = Replica(Identity(1000), lambda: None)

@@ -123,7 +123,7 @@ def test_an_item_goes_to_the_next_if_the_first_is_gone() -> None:
     key = little.key_of("A")
     first = waiting(little, "B", "BLPOP", key, 0)
     second = waiting(little, "C", "BLPOP", key, 0)
-    little["B"].close_session(first.session)        # A has not heard of it when the item comes
+    little["B"].close_session(first.session)        # A does not know of it when the item comes
     assert little.client("A")("RPUSH", key, "x") == 1
     assert second.receive() == [key.encode(), b"x"]
 
@@ -172,8 +172,8 @@ def test_a_repair_wakes() -> None:
     assert client.receive() == [key.encode(), b"x"]
 
 
-def test_an_unknown_outcome_is_told() -> None:
-    """The pop may have taken the item: the client must not hear that there was nothing."""
+def test_an_unknown_outcome_is_reported() -> None:
+    """The pop may have taken the item: the reply must not be that there was nothing."""
     little = Little(3).ready()
     key = little.key_of("A")
     client = waiting(little, "B", "BLPOP", key, "0.4")

@@ -1,7 +1,7 @@
 """Courses of clients that wait, push, hang up and run out of time, while nodes die and come back.
 
 Of each item it is known where it is: in its list, with one client, or lost with a coordinator whose
-client was told that the outcome is unknown. At the end nobody waits where something is.
+client received that the outcome is unknown. At the end no client waits where something is.
 """
 
 import random
@@ -27,7 +27,7 @@ class Course:
         self.pushed: dict[bytes, None] = {}
         self.doubted: dict[bytes, None] = {}    # pushes that may not have happened
         self.given: list[bytes] = []
-        self.unknown = 0                        # clients that were told so, or were cut off
+        self.unknown = 0                        # clients that received so, or were cut off
         self.number = 0
 
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Course:
         self.little.ready()
 
     def receive(self, client: Client) -> bool:
-        """Take what a client was told; whether it was told something."""
+        """Take what a client was sent; whether there was something."""
         client._reader.feed(client.session.take())
         reply = client._reader.gets()
         if reply is False:
@@ -110,7 +110,7 @@ class Course:
                 for one in m.node.sessions.blocking.by_number.values()
                 if key.encode() in one.blocking.keys
             ]
-            assert not (found and blocked), "somebody waits where something is"
+            assert not (found and blocked), "a client waits where something is"
         assert len(set(self.given)) == len(self.given), "an item was given twice"
         assert not set(self.given) & set(left), "an item was given and is there"
         lost = [one for one in self.pushed if one not in self.given and one not in left]
@@ -125,7 +125,7 @@ def test_no_item_is_lost_without_a_word(seed: int) -> None:
 
 
 def end_at_once(self: BlockedClients, session: object, *, is_error: bool) -> bool:
-    """Time is over: whoever waits hears that, whatever pop is under way."""
+    """Time is over: each client that waits is sent that, whatever pop is under way."""
     one = self.by_number.get(session.blocked)       # type: ignore[attr-defined]
     if one is not None:
         self._end(one, one.nothing())

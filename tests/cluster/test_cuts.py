@@ -11,7 +11,7 @@ AT_ONCE_MS = 300    # a silent peer is no longer asked by then
 
 
 class Wired(Five):
-    """Five nodes that hear whether the systems of the others acknowledge what they are sent."""
+    """Five nodes that see whether the systems of the others acknowledge what they are sent."""
 
     systems_are_cut_off = True      # where frames are lost; False: processes are stopped there
     since_ms = 0                    # when the first was lost
@@ -63,7 +63,7 @@ def five() -> Wired:
 
 
 def cut_off_owners(five: Wired, prefix: str = "like") -> tuple[str, str, str]:
-    """A key; its first owner, which two other nodes can reach; and those, and nobody else can."""
+    """A key; its first owner, which two other nodes can reach; and those, and no others can."""
     key = five.like("key0", prefix)
     first, second, third = five.owners(key)
     others = "".join(five.others(key))
@@ -97,7 +97,7 @@ def test_a_write_whose_owners_are_cut_off_is_kept_by_others_before_they_are_down
     assert {five.client(name)("GET", key) for name in "ABCDE"} == {b"v"}
 
 
-def test_where_systems_answer_nobody_is_asked_until_the_owner_is_down(five: Wired) -> None:
+def test_where_systems_answer_no_node_is_asked_until_the_owner_is_down(five: Wired) -> None:
     five.systems_are_cut_off = False
     key, first, _ = cut_off_owners(five)
     writer = five.client(first)

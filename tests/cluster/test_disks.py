@@ -235,7 +235,7 @@ def test_nothing_is_done_in_the_background_while_a_disk_is_behind() -> None:
     assert little["A"].admission.room(HINTS) > 0
 
 
-def test_a_disk_that_has_failed_holds_nobody() -> None:
+def test_a_disk_that_has_failed_holds_no_client() -> None:
     little = behind("A")
     client = little.client("A")
     bulky(client, 150, little=little)
@@ -265,7 +265,7 @@ def test_a_peer_that_does_not_take_what_it_is_sent_holds_who_writes_much() -> No
     assert link.untaken.bytes < 3_000
 
 
-def test_a_peer_that_is_down_holds_nobody_although_it_takes_no_heartbeat() -> None:
+def test_a_peer_that_is_down_holds_no_client_although_it_takes_no_heartbeat() -> None:
     little = Little(3, peer_output_limit=200_000).ready()
     little.run(2_000)
     little.holds |= {(0, 2), (2, 0)}            # its process was stopped: its connections stand

@@ -89,7 +89,7 @@ def test_members_added_on_both_sides_of_a_cut_are_kept():
     little.run(3000)
     settle(little, "s")
     for name in "ABC":
-        # `old` was added again where nobody had seen the removal; `gone` was not.
+        # `old` was added again where no client had seen the removal; `gone` was not.
         assert little.client(name)("SMEMBERS", "s") == [b"left", b"old", b"right"]
 
 
@@ -138,7 +138,7 @@ def test_fields_of_both_sides_meet_and_increments_add_up():
     pairs = dict(zip(shown[::2], shown[1::2], strict=True))
     assert pairs.pop(b"both") in (b"a", b"b")
     assert pairs == {b"n": b"12", b"a": b"1", b"b": b"1"}
-    # Both values are there until somebody writes over them.
+    # Both values are there until a client writes over them.
     assert len(values.siblings(alike(little, "h"), 0)) == 2
     b("HSET", "h", "both", "c")
     little.run(50)

@@ -51,21 +51,21 @@ def some_ends(counters: Counters) -> Ends:
 def test_proofs_that_prove_nothing_are_refused_and_so_is_work_without_end() -> None:
     counters = Counters()
     ends = some_ends(counters)
-    for told in (
+    for statement in (
         CHAIN[0] + (5).to_bytes(2, "big") + CHAIN[4], CHAIN[1] + (5).to_bytes(2, "big") + CHAIN[5],
         CHAIN[0] + (LEVELS + 1).to_bytes(2, "big") + CHAIN[LEVELS], b"x" * 33,
     ):
         with pytest.raises(DamagedError):
-            ends.receive("peer", told)
+            ends.receive("peer", statement)
     assert counters.proofs_refused == 3 and not ends.highest
     top = LEVELS.to_bytes(2, "big")
     many = [chain_of(bytes([i]) * 8 + bytes([j]) * 8) for i in range(4) for j in range(250)]
     assert len(many) * LEVELS > HASHES_MAX
-    told = b"".join(chain[0] + top + chain[LEVELS] for chain in many)
+    statement = b"".join(chain[0] + top + chain[LEVELS] for chain in many)
     with pytest.raises(DamagedError, match="one turn"):
-        ends.receive("peer", told)
+        ends.receive("peer", statement)
     ends.turn_ends()
-    ends.receive("peer", told)         # what was checked is known: the next connection goes on
+    ends.receive("peer", statement)         # what was checked is known: the next connection goes on
     assert len(ends.highest) == len(many)
 
 
@@ -102,8 +102,8 @@ def test_a_record_that_comes_by_another_node_brings_its_proof() -> None:
     assert sum(little[name].counters.claims_refused for name in "ABC") == 0
 
 
-def test_a_token_brings_the_proofs_to_where_nobody_has_heard_of_them() -> None:
-    """C alone is cut off. It has not heard of A's dots when a client shows it a context of them."""
+def test_a_token_brings_the_proofs_to_where_no_node_knows_them() -> None:
+    """C alone is cut off. It does not know A's dots when a client shows it a context of them."""
     little = Little(3, w=1, r=1, n=3).ready()
     little.cut("A", "C")
     little.cut("B", "C")
@@ -111,8 +111,8 @@ def test_a_token_brings_the_proofs_to_where_nobody_has_heard_of_them() -> None:
     spread(little, "A", 50 * STEP)
     token = little.client("A")("DYN.PUTCTX", "k", "", "v")
     assert isinstance(token, bytes) and len(token) > 80
-    told = little.client("C")("DYN.PUTCTX", "k", token, "w")
-    assert isinstance(told, bytes), told
+    reply = little.client("C")("DYN.PUTCTX", "k", token, "w")
+    assert isinstance(reply, bytes), reply
     little.heal()
     little.run(8000)
     for name in "ABC":
@@ -159,7 +159,7 @@ def test_a_directory_from_before_there_were_proofs_keeps_what_it_holds() -> None
         end = disk[LIFE][17:25]
         old[machine.settings.node_id] = actor = bytes([len(old) + 1]) * 16
         disk[LIFE] = b"\x01" + actor + end
-        # Only this node has heard of one that is gone.
+        # Only this node knows one that is gone.
         gone = encode_plain(1 << 16, bytes([len(old) + 64]) * 16, 0, 7 * STEP, 0, b"old")
         verify(gone)
         disk[locator(0, b"of" + actor)] = gone

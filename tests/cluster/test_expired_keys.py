@@ -50,7 +50,7 @@ def test_a_key_that_is_written_again_counts_again() -> None:
     assert client("DBSIZE") == 0 and expired(client) == 2
 
 
-def test_each_expiry_of_a_key_counts_although_nobody_asks_in_between() -> None:
+def test_each_expiry_of_a_key_counts_although_no_client_asks_in_between() -> None:
     little = Little(1).ready()
     for _ in range(3):
         client = with_expired_key(little)

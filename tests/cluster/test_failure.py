@@ -169,7 +169,7 @@ def test_up_needs_a_round_trip_of_now() -> None:
 
 @given(st.integers(1600, 60_000), st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
-def test_who_has_slept_accuses_nobody(sleep_ms: int, times: int) -> None:
+def test_who_has_slept_accuses_no_peer(sleep_ms: int, times: int) -> None:
     watch = Watch(3)
     watch.run(3000)
     for _ in range(times):
@@ -246,7 +246,7 @@ def test_a_silence_that_was_come_back_from_lately_is_no_proof() -> None:
     assert not watch.links[1].is_up
 
 
-def test_a_short_silence_spares_for_a_moment_and_drops_nobody() -> None:
+def test_a_short_silence_deprioritizes_for_a_moment_and_drops_no_peer() -> None:
     watch = Watch(3)
     watch.run(10_000, 10, 50)
     watch.delays[1] = None
@@ -258,7 +258,7 @@ def test_a_short_silence_spares_for_a_moment_and_drops_nobody() -> None:
     assert all(link.is_up for link in watch.links)
 
 
-def test_each_silence_is_told_though_its_peer_is_spared_already() -> None:
+def test_each_silence_is_logged_though_its_peer_is_deprioritized_already() -> None:
     watch = Watch(3)
     watch.run(10_000, 10, 50)
     for _ in range(3):
@@ -378,7 +378,7 @@ def test_a_cut_of_one_direction_is_noticed_on_both_sides() -> None:
         assert little.client(name)("SET", f"by{name}", "1") == b"OK"
     little.run(20_000)
     assert not little["A"].links[b].is_up and not little["B"].links[a].is_up
-    assert downs(little, "A") + downs(little, "B") == 2     # once each: nobody believes in half
+    assert downs(little, "A") + downs(little, "B") == 2     # once each: no node believes in half
     little.heal()
     for source, target in ((0, 1), (1, 0)):     # what vanished broke the connections
         little.machines[source].node.link(little.machines[target].name, False)
@@ -423,7 +423,7 @@ def test_when_all_owners_are_spared_the_first_one_coordinates() -> None:
 
 def test_one_peer_cannot_fill_a_coordinator_with_its_commands() -> None:
     little = Little(3, max_inflight=20, request_timeout_ms=1000).ready()
-    little.holds |= {(1, 2), (1, 0)}            # B hears, but nobody hears B
+    little.holds |= {(1, 2), (1, 0)}            # B receives, but nothing of B's arrives
     client = little.client("A")
     keys = [little.key_of("B", f"k{i}-") for i in range(15)]
     for key in keys:

@@ -95,10 +95,10 @@ def test_what_moves_for_ever_is_given_up_as_well() -> None:
 
 
 def test_who_is_busy_with_a_great_value_says_so_and_is_given_more_time() -> None:
-    for is_told in (False, True):
+    for says_so in (False, True):
         little = formed()
         little.run(2000)
-        if is_told:
+        if says_so:
             little["B"].readiness.has_bulk()
         little.run(5)
         little.holds |= {(1, 0), (1, 2)}        # a long turn
@@ -106,4 +106,4 @@ def test_who_is_busy_with_a_great_value_says_so_and_is_given_more_time() -> None
         little.heal()
         little.run(100)
         noticed = any("peer_down" in little.machines[at].diary.names for at in (0, 2))
-        assert noticed is not is_told
+        assert noticed is not says_so

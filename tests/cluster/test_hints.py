@@ -184,7 +184,7 @@ def test_hints_survive_a_restart_of_their_keeper() -> None:
         assert five[name].hints.count == 1
     five.back(*five.owners("k"))
     assert five.client("A")("DYN.SYNCWAIT", 5000) == 1
-    for name in five.owners("k")[:2]:       # for the third there was nobody left to stand in
+    for name in five.owners("k")[:2]:       # for the third there was no node left to stand in
         assert five.client(name)("DYN.WITH", "R", "1", "GET", "k") == b"v"
     for machine in five.machines:
         assert not any(b"hint" in name for name in machine.disk)
@@ -238,7 +238,7 @@ def test_deletions_and_clearings_travel_as_hints() -> None:
     five.kill(three)
     five.run(20)
     assert str(client("FLUSHALL")).startswith("NOQUORUM")
-    five.boot(one)                # not the one that was told directly
+    five.boot(one)                # not the one that was asked directly
     five.boot(two)
     five.run(1500)
     assert client("DYN.SYNCWAIT", 5000) == 1
@@ -272,9 +272,9 @@ def test_explain_shows_who_stands_in_and_what_it_keeps() -> None:
     five.run(20)
     client = five.client(two)
     assert client("SET", "k", "v") == b"OK"
-    told = client("DYN.EXPLAIN", "k")
-    assert isinstance(told, list)
-    rows = [dict(zip(row[::2], row[1::2], strict=True)) for row in told[-1]]
+    explanation = client("DYN.EXPLAIN", "k")
+    assert isinstance(explanation, list)
+    rows = [dict(zip(row[::2], row[1::2], strict=True)) for row in explanation[-1]]
     assert [row[b"role"] for row in rows] == [b"primary", b"coordinator", b"primary", b"fallback"]
     assert rows[3][b"stands-in-for"] == rows[0][b"node"] == five[one].identity.node_id.encode()
     assert rows[3][b"holds"] == rows[1][b"holds"] == b"value"
@@ -376,7 +376,7 @@ def test_a_keeper_without_room_is_passed_over_and_writes_go_on() -> None:
     assert all(link.has_room for link in five["A"].links.values())
 
 
-def test_a_hint_for_nobody_goes_to_those_who_own_the_partition_now() -> None:
+def test_a_hint_for_a_node_that_has_left_goes_to_those_who_own_the_partition_now() -> None:
     replica = Replica(Identity(1000), lambda: None)
     now = Now()
     hints = Hints(replica, Counters(), 1 << 20, 1000, now)

@@ -1,4 +1,4 @@
-"""What one member says can be anything: it costs that member its link, and nobody anything else."""
+"""What one member says can be anything: it costs that member its link, and no other anything."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from respdyn.ring.hashing import locator, slot_of
 from tests.little import Little
 
 SECTIONS = (
-    "verify", "feedback", "store", "differ", "forward", "answer", "ask", "told", "gossip"
+    "verify", "feedback", "store", "differ", "forward", "answer", "request", "response", "gossip"
 )
 HUGE = 2**63 - 1
 
@@ -93,7 +93,7 @@ DEADLY_QUESTIONS = {
     "deliver half an actor": ask("deliver", [(b"\x80\x00\x00\x00", 1, b"a" * 23)]),
     "no number": b"123",
     "no question": NUMBER.pack(1) + b"\xc1",
-    "deeper than anybody goes": NUMBER.pack(1) + b"\x91" * 5000 + b"\xc0",
+    "deeper than any reader goes": NUMBER.pack(1) + b"\x91" * 5000 + b"\xc0",
 }
 
 
@@ -105,7 +105,7 @@ def little() -> Little:
 @pytest.mark.parametrize("name", DEADLY_QUESTIONS)
 def test_a_question_that_cannot_be_is_refused(name: str, little: Little) -> None:
     with pytest.raises(PeerError):
-        say(little, "ask", DEADLY_QUESTIONS[name])
+        say(little, "request", DEADLY_QUESTIONS[name])
 
 
 def envelope(size: int, db: int = 0, hops: int = 1, timeout_ms: int = 1000) -> bytes:
@@ -206,12 +206,12 @@ def test_a_statement_that_cannot_be_is_refused(name: str, little: Little) -> Non
 
 
 def test_what_a_newer_version_states_or_asks_is_counted_and_passed_over(little: Little) -> None:
-    """Two versions can stand side by side: no link is dropped, and who asked is told nothing."""
+    """Two versions can stand side by side: no link is dropped, and who asked gets no answer."""
     counters, link = little["B"].counters, little["B"].link_to(little.machines[0].name)
     before = counters.statements_unknown, counters.questions_unknown
     say(little, "gossip", b"\xff", entries=1)
     say(little, "gossip", b"\xffwhatever", entries=1)
-    say(little, "ask", ask("a kind to come", 1, [2], {"three": 4}))
+    say(little, "request", ask("a kind to come", 1, [2], {"three": 4}))
     after = counters.statements_unknown, counters.questions_unknown
     assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
     assert link.responses[-1].endswith(NUMBER.pack(1) + b"\xc0\r\n"), "answered, with nothing"
@@ -251,14 +251,14 @@ def test_a_locator_that_cannot_be_is_refused_in_every_section(little: Little) ->
 
 
 def of_the_future(little: Little, actor: bytes, top: int) -> bytes:
-    """A tombstone that covers what an actor has yet to mint, after many actors that nobody is."""
+    """A tombstone that covers what an actor has yet to mint, after many actors that no node is."""
     rows = [bytes([i]) * 16 for i in range(20)] + [actor]
     return encode_tombstone(b"".join(
         name + (0).to_bytes(8, "big") + top.to_bytes(8, "big") for name in sorted(rows)
     ))
 
 
-def test_a_record_of_events_that_nobody_can_have_minted_is_refused(little: Little) -> None:
+def test_a_record_of_events_that_no_node_can_have_minted_is_refused(little: Little) -> None:
     record = of_the_future(little, little["C"].identity.actor, 2**64 - 1)
     lone = encode_plain(1 << 16, b"c" * 16, 2**60, 2**60 + 1, 0, b"v")
     for section in ("store", "feedback"):
@@ -274,7 +274,7 @@ def covering(actor: bytes, top: int) -> bytes:
 
 
 def first_above(little: Little, name: str) -> int:
-    """The lowest counter that nobody can have been shown a proof for."""
+    """The lowest counter for which no node can have seen a proof."""
     ends = little[name].this.ends
     return int.from_bytes(ends.highest[little[name].identity.actor], "big") + 1
 
@@ -302,7 +302,7 @@ def test_a_record_that_claims_more_than_was_proved_is_refused(whose: str) -> Non
 
 
 def test_a_cleared_context_that_claims_more_than_was_proved_is_refused() -> None:
-    """Told, asked to raise or to keep, handed over; and as what a peer has seen, at FLUSHALL."""
+    """Stated, asked to raise or to keep, handed over; and as what a peer has seen, at FLUSHALL."""
     little = Little(3).ready()
     little.refused = []
     little.client("C")("SET", little.key_of("C"), "v")
@@ -314,9 +314,9 @@ def test_a_cleared_context_that_claims_more_than_was_proved_is_refused() -> None
     where = bytes([0, partition >> 8, partition & 255])
     lies = (
         ("gossip", GOSSIP_CLEARED + msgspec.msgpack.encode((0, partition, tops))),
-        ("ask", ask("clear", [(0, partition, tops)])),
-        ("ask", ask("clearhint", "cc" * 20, [(0, partition, tops)])),
-        ("ask", ask("deliver", [(b"\x80" + where, 1, actor + top.to_bytes(8, "big"))])),
+        ("request", ask("clear", [(0, partition, tops)])),
+        ("request", ask("clearhint", "cc" * 20, [(0, partition, tops)])),
+        ("request", ask("deliver", [(b"\x80" + where, 1, actor + top.to_bytes(8, "big"))])),
     )
     for section, lie in lies:
         with pytest.raises(PeerError, match="no node can have minted"):
@@ -347,7 +347,7 @@ def test_what_a_peer_says_it_has_seen_at_a_flushall_is_judged() -> None:
 
 
 def test_a_claim_below_what_was_proved_ends_at_the_first_write_that_it_would_swallow() -> None:
-    """B is told that C's next dots were seen and removed. C hears of it with its next write."""
+    """B is sent that C's next dots were seen and removed. C learns it with its next write."""
     little = Little(3, r=1).ready()
     little.refused = []
     little.client("C")("SET", little.key_of("C"), "v")
@@ -404,8 +404,8 @@ def test_a_record_of_too_many_intervals_is_refused_and_one_of_many_is_not_writte
     assert little.client("A")("DEL", "many") == 0
 
 
-def test_a_record_here_that_tells_of_this_nodes_future_is_refused_and_the_node_lives() -> None:
-    """It came by a disk: nobody has judged it."""
+def test_a_record_here_that_names_this_nodes_future_is_refused_and_the_node_lives() -> None:
+    """It came by a disk: no check has judged it."""
     for words in (["SET", "v"], ["APPEND", "v"], ["INCR"], ["SET", "v", "EX", "100"]):
         little = Little(1)
         little.run(20)
@@ -428,7 +428,7 @@ def test_after_all_this_the_cluster_serves(little: Little) -> None:
     assert little["B"].replica.get(locator(0, b"k"))
 
 
-def test_elements_of_a_kind_that_nobody_knows_stay_beside_a_set() -> None:
+def test_elements_of_a_kind_that_no_node_knows_stay_beside_a_set() -> None:
     """A newer type's, or a liar's: such a record is let in, so a write to its key must not fail."""
     little = Little(1)
     little.run(20)

@@ -114,11 +114,11 @@ def test_after_a_heal_a_connection_never_reads_older_than_it_wrote() -> None:
         assert client("MGET", key) == [b"new"]
     before_ms = sides.now_ms
     sides.ready()
-    assert sides.now_ms == before_ms + 1, "nobody is down"
+    assert sides.now_ms == before_ms + 1, "no node is down"
     assert sides.hints() == 2, "it was not delivery that helped"
 
 
-def test_once_nobody_is_down_every_node_meets_what_only_hints_have() -> None:
+def test_once_no_node_is_down_every_node_meets_what_only_hints_have() -> None:
     sides, key, _ = halved()
     sides.ready()
     assert sides.hints() == 2
@@ -254,35 +254,35 @@ class News:
         self.owner = bytes.fromhex("c" * 40)
 
 
-def test_hearsay_is_believed_for_a_while_and_a_keepers_own_word_until_it_is_taken_back() -> None:
-    heard = News()
-    keepers, owner = heard.keepers, heard.owner
+def test_news_of_others_is_believed_for_a_while_and_a_keepers_own_until_it_corrects_it() -> None:
+    news = News()
+    keepers, owner = news.keepers, news.owner
     keepers.gave("a" * 40, owner, 7)
     assert keepers.by_partition == {7: ("a" * 40,)}
     assert list(keepers.news) == [(bytes.fromhex("a" * 40), owner, 7)]
     keepers.turn_ends()
-    said = heard.links["b" * 40].gossips[-1].split(b"\r\n", 1)[1][1:-2]
-    heard.now.now_ms = 499
+    said = news.links["b" * 40].gossips[-1].split(b"\r\n", 1)[1][1:-2]
+    news.now.now_ms = 499
     keepers.tick()
     assert keepers.by_partition
-    heard.now.now_ms = 500
+    news.now.now_ms = 500
     keepers.tick()
     assert not keepers.by_partition
     other = News()
     other.keepers.receive_gave(said)
     assert other.keepers.by_partition == {7: ("a" * 40,)}
-    heard.links["a" * 40].is_up = False
+    news.links["a" * 40].is_up = False
     keepers.receive_gave(said)
     assert not keepers.by_partition, "it cannot be asked"
-    heard.links["a" * 40].is_up = True
-    keepers.planned(heard.links)
+    news.links["a" * 40].is_up = True
+    keepers.planned(news.links)
     assert keepers.by_partition == {7: ("a" * 40,)}
-    heard.links["c" * 40].is_up = False
-    keepers.planned(heard.links)
+    news.links["c" * 40].is_up = False
+    keepers.planned(news.links)
     assert not keepers.by_partition, "the owner is not asked either"
 
 
-def test_a_greeting_replaces_what_was_heard_before() -> None:
+def test_a_greeting_replaces_what_was_received_before() -> None:
     one, two = News(), News()
     record = b""
     five = Five()
@@ -306,10 +306,10 @@ def test_a_greeting_replaces_what_was_heard_before() -> None:
     assert not two.keepers.by_partition
 
 
-@pytest.mark.parametrize("told", [[(b"x", 1, True)], [(bytes(20), 1 << 20, True)]])
-def test_hints_that_cannot_be_are_not_believed(told: list[object]) -> None:
+@pytest.mark.parametrize("hinted", [[(b"x", 1, True)], [(bytes(20), 1 << 20, True)]])
+def test_hints_that_cannot_be_are_not_believed(hinted: list[object]) -> None:
     import msgspec
 
-    heard = News()
+    news = News()
     with pytest.raises(PeerError):
-        heard.keepers.receive(heard.links["a" * 40], msgspec.msgpack.encode((False, told)))
+        news.keepers.receive(news.links["a" * 40], msgspec.msgpack.encode((False, hinted)))

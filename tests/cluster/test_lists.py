@@ -1,4 +1,4 @@
-"""Lists on several nodes: what was pushed is there until somebody has popped just that."""
+"""Lists on several nodes: what was pushed is there until a client has popped just that."""
 
 import pytest
 

@@ -236,13 +236,13 @@ def messages(session: Session) -> list[list[bytes]]:
 def collect(watched: Watched, publisher: Caller, listener: Session, *argv: bytes) -> tuple[
     object, list[list[bytes]]
 ]:
-    """The publisher's reply, and what was heard by then."""
+    """The publisher's reply, and what was received by then."""
     watched.turn(publisher.session, list(argv))
-    heard = messages(listener)
+    received = messages(listener)
     while not publisher.session.out:
         watched.turn()
-        heard += messages(listener)
-    return messages(publisher.session)[0], heard
+        received += messages(listener)
+    return messages(publisher.session)[0], received
 
 
 @pytest.mark.parametrize("name", [b"chan7", b"x7" * 5_000], ids=["short", "long"])
@@ -250,9 +250,9 @@ def collect(watched: Watched, publisher: Caller, listener: Session, *argv: bytes
 def test_many_patterns_take_many_turns(pattern: bytes, name: bytes) -> None:
     watched = Watched()
     listener = listen(watched, [pattern % number for number in range(MANY)])
-    reply, heard = collect(watched, watched.connect(), listener, b"PUBLISH", name, b"hello")
+    reply, received = collect(watched, watched.connect(), listener, b"PUBLISH", name, b"hello")
     assert watched.longest <= LINES_MAX
-    assert reply == len(heard)
+    assert reply == len(received)
     if pattern == b"chan%d*":
         assert reply == (name == b"chan7") and watched.turns == 1, "only those that can match"
     elif pattern == b"*%d*":
@@ -265,17 +265,17 @@ def test_messages_keep_their_order_while_one_is_delivered_in_slices() -> None:
     one, two = watched.connect(), watched.connect()
     watched.turn(one.session, [b"PUBLISH", b"a1", b"first"])
     watched.turn(two.session, [b"PUBLISH", b"b", b"second"])
-    heard = messages(listener)
+    received = messages(listener)
     while not (one.session.out and two.session.out):
         watched.turn()
-        heard += messages(listener)
-    assert [message[1:] for message in heard] == [
+        received += messages(listener)
+    assert [message[1:] for message in received] == [
         [b"*1*", b"a1", b"first"], [b"b*", b"b", b"second"],
     ]
     assert messages(one.session) == [1] and messages(two.session) == [1]
 
 
-def test_who_no_longer_listens_hears_no_more_of_a_message_under_way() -> None:
+def test_who_no_longer_listens_receives_no_more_of_a_message_under_way() -> None:
     watched = Watched()
     patterns = [b"*x*", *(b"*%d*" % number for number in range(MANY)), b"*a*"]
     listener = listen(watched, patterns)
@@ -296,11 +296,11 @@ def test_to_listen_to_many_channels_takes_many_turns_and_so_does_leaving_them() 
         watched.turns = 0
         watched.turn(client.session, [verb, *channels])
         watched.turn(client.session, [b"PING"])
-        heard = messages(client.session)
-        while not heard or heard[-1] not in ([b"pong", b""], b"PONG"):
+        received = messages(client.session)
+        while not received or received[-1] not in ([b"pong", b""], b"PONG"):
             watched.turn()
-            heard += messages(client.session)
-        assert [one[2] for one in heard[:-1]][-1] == count and len(heard) == MANY + 1
+            received += messages(client.session)
+        assert [one[2] for one in received[:-1]][-1] == count and len(received) == MANY + 1
         assert watched.turns >= 10
     watched.turn(client.session, [b"SUBSCRIBE", *channels])
     while client.session.has_barrier:

@@ -33,7 +33,7 @@ def little():
 
 
 def test_a_long_write_through_any_node_takes_longer_than_a_request_may(little):
-    """Who has forwarded it is told that it goes on; what came behind it waits in line, in time."""
+    """Who has forwarded it receives that it goes on; what came behind it waits in line, in time."""
     key = little.key_of("A")
     fill(little.client("B"), key)
     client, other = little.client("B"), little.client("C")

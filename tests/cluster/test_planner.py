@@ -50,11 +50,11 @@ def test_what_is_made_anew_in_part_is_what_is_made_from_scratch() -> None:
             link.unfilled = frozenset(chance.sample(range(16), chance.randrange(5)))
         else:
             node.transfers.unfilled = set(chance.sample(range(16), chance.randrange(3)))
-        told = chance.random() < 0.9, chance.random() < 0.9, False
-        before = kept.plan(ring, *told)
-        plans = kept.plan(ring, *told)
+        reachable = chance.random() < 0.9, chance.random() < 0.9, False
+        before = kept.plan(ring, *reachable)
+        plans = kept.plan(ring, *reachable)
         in_part += plans[0] is before[0]
-        fresh = Planner(name, node.link_to, node.transfers).plan(ring, *told)
+        fresh = Planner(name, node.link_to, node.transfers).plan(ring, *reachable)
         for one in (plans, fresh):
             deprioritize(one[:: node.replica.width], name, False, False, node.link_to)
         width = node.replica.width

@@ -8,7 +8,7 @@ from respdyn.cluster.timeouts import NEVER, Deadlines
 
 
 class News(Waiter):
-    """Remembers what it was told."""
+    """Remembers what it was sent."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -23,9 +23,9 @@ class News(Waiter):
 @given(st.integers(1, 5), st.lists(st.booleans(), min_size=1, max_size=5))
 def test_a_round_is_decided_exactly_when_its_outcome_is_certain(w: int, said: list[bool]) -> None:
     assume(w <= len(said))      # otherwise the write is refused before there is a round
-    heard = News()
+    news = News()
     write_round = WriteRound(w, True, len(said), 1000)
-    write_round.ops.append((heard, b"+OK\r\n", b"", b"", 0))
+    write_round.ops.append((news, b"+OK\r\n", b"", b"", 0))
     done_at: int | None = None
     for step, acknowledged in enumerate(said):
         if acknowledged:
@@ -35,11 +35,11 @@ def test_a_round_is_decided_exactly_when_its_outcome_is_certain(w: int, said: li
             write_round.lose()
         yes, left = sum(said[: step + 1]), len(said) - step - 1
         if yes >= w:
-            assert done_at is not None and not heard.texts
+            assert done_at is not None and not news.texts
         elif yes + left < w:
-            assert done_at is None and len(heard.texts) == 1 and f"W={w}" in heard.texts[0]
+            assert done_at is None and len(news.texts) == 1 and f"W={w}" in news.texts[0]
         else:
-            assert done_at is None and not heard.texts
+            assert done_at is None and not news.texts
 
 
 @given(st.integers(1, 3), st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12))
@@ -47,9 +47,9 @@ def test_an_owner_and_those_who_keep_for_it_are_one_answer(
     w: int, said: list[tuple[int, bool]]
 ) -> None:
     # Owners 0 to 2; 3 and 4 both keep for 0, some of the writes each.
-    heard = News()
+    news = News()
     write_round = WriteRound(w, True, 3, 1000)
-    write_round.ops.append((heard, b"+OK\r\n", b"", b"", 0))
+    write_round.ops.append((news, b"+OK\r\n", b"", b"", 0))
     write_round.substitutes["0"] = Substitutes(["3", "4"])
     done, known = False, dict[int, bool]()
     for peer, acknowledged in said:
@@ -64,7 +64,7 @@ def test_an_owner_and_those_who_keep_for_it_are_one_answer(
         gone = [known.get(one) is False for one in range(5)]
         lost = (gone[0] and (gone[3] or gone[4])) + gone[1] + gone[2]
         assert done == (sum(map(bool, yes)) >= w)
-        assert bool(heard.texts) == (not done and 3 - lost < w)
+        assert bool(news.texts) == (not done and 3 - lost < w)
 
 
 class Thing:

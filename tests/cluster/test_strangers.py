@@ -47,8 +47,8 @@ def say(little: Little, section: str, *items: bytes) -> None:
 
 @pytest.mark.parametrize(("section", "items"), [
     ("verify", [locator(0, b"k"), b""]), ("feedback", [locator(0, b"k"), RECORD]),
-    ("store", [locator(0, b"k"), RECORD]), ("told", [NUMBER.pack(1) + b"\xc0"]),
-    ("ask", [NUMBER.pack(1) + msgspec.msgpack.encode(["status"])]),
+    ("store", [locator(0, b"k"), RECORD]), ("response", [NUMBER.pack(1) + b"\xc0"]),
+    ("request", [NUMBER.pack(1) + msgspec.msgpack.encode(["status"])]),
     ("forward", [ENVELOPE.pack(7, 0, 2, 1, 1, 1, 1, 1000, 1000, 3), b"SET", b"k", b"v"]),
     ("answer", [NUMBER.pack(1), b"+OK\r\n"]),
 ], ids=lambda each: each if isinstance(each, str) else "")
@@ -60,7 +60,7 @@ def test_what_a_stranger_asks_and_stores_is_refused(
     assert not little["A"].replica.get(locator(0, b"k"))
 
 
-def test_what_a_stranger_tells_is_ignored_and_counted(little: Little) -> None:
+def test_what_a_stranger_states_is_ignored_and_counted(little: Little) -> None:
     node = little["A"]
     ring = node.membership.ring
     assert ring is not None
@@ -79,13 +79,13 @@ def test_what_a_stranger_tells_is_ignored_and_counted(little: Little) -> None:
     assert not node.replica.cleared and len(node.dispatcher.token_keys) == 1
 
 
-def test_a_stranger_is_told_nothing_but_who_is_there() -> None:
+def test_a_stranger_is_sent_nothing_but_who_is_there() -> None:
     little = with_a_stranger()
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     def tap(source: int, target: int, items: list[bytes]) -> None:
         if target == 3:
-            heard.extend(items[1:])
+            received.extend(items[1:])
 
     little.tap = tap
     client = little.client("A")
@@ -98,9 +98,9 @@ def test_a_stranger_is_told_nothing_but_who_is_there() -> None:
     assert client("DYN.SYNCWAIT", "1000") == 1
     little.run(1000)
     little.tap = None
-    said = b" ".join(heard)
+    said = b" ".join(received)
     assert b"private" not in said and b"alice" not in said and b"name" not in said
-    assert {item[:1] for item in heard} <= {b"k", b"i", b"l", b"r", b"w", b"a", b"f", b"q"}
+    assert {item[:1] for item in received} <= {b"k", b"i", b"l", b"r", b"w", b"a", b"f", b"q"}
 
 
 def test_a_ring_is_believed_of_a_stranger_who_proves_that_he_is_a_member() -> None:
@@ -117,13 +117,13 @@ def test_a_ring_is_believed_of_a_stranger_who_proves_that_he_is_a_member() -> No
     little.until(lambda: little["D"].this.is_member())
     ring = little["D"].membership.ring
     assert ring is not None
-    told = little["D"].gossip.token_keys.proved(ring.encode())
+    proof = little["D"].gossip.token_keys.proved(ring.encode())
     little.boot("C")
     stranger = little.machines[3].name
     node = little["C"]
     node.drain()
     assert not node.link_to(stranger).is_member
-    node.frame(stranger, frame_of(little, "gossip", GOSSIP_RING + told, source=3, target=2))
+    node.frame(stranger, frame_of(little, "gossip", GOSSIP_RING + proof, source=3, target=2))
     assert node.link_to(stranger).is_member
 
 

@@ -199,7 +199,7 @@ def test_each_entry_wakes_one_consumer_of_each_group(home: str) -> None:
     assert not clients
 
 
-def test_who_waits_in_a_group_hears_that_it_is_gone() -> None:
+def test_who_waits_in_a_group_learns_that_it_is_gone() -> None:
     little = Little(3).ready()
     a = little.client("A")
     for key, gone in (("s", ("DEL", "s")), ("t", ("XGROUP", "DESTROY", "t", "g"))):
@@ -214,7 +214,7 @@ def test_who_waits_in_a_group_hears_that_it_is_gone() -> None:
             assert said.startswith("UNBLOCKED" if key == "s" else "NOGROUP"), said
 
 
-def test_a_stream_is_found_copied_watched_and_its_events_told() -> None:
+def test_a_stream_is_found_copied_watched_and_its_events_published() -> None:
     little = Little(3, notify_keyspace_events="KEA").ready()
     a, b = little.client("A"), little.client("B")
     a("XADD", "s", "1-1", "n", 1)

@@ -1,4 +1,4 @@
-"""Stories about hashes and sets that are told to redis-server and to respdyn alike.
+"""Stories about hashes and sets that are run at redis-server and at respdyn alike.
 
 Fields are made in the order of their names, and members are numbers, so that both show one order.
 """

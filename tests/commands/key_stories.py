@@ -1,4 +1,4 @@
-"""Stories about keys that are told to redis-server and to respdyn alike: moving, looking at."""
+"""Stories about keys that are run at redis-server and at respdyn alike: moving, looking at."""
 
 ONE = "\\x00\\xc0\\x01\\x0a\\x00&x\\xe7\\xb6\\xd1\\x01\\x11\\xfc"      # a dump of 1
 

@@ -1,4 +1,4 @@
-"""Stories about lists that are told to redis-server and to respdyn alike."""
+"""Stories about lists that are run at redis-server and at respdyn alike."""
 
 LISTS = {
     "push and range": "RPUSH l a b c / LPUSH l x y / LRANGE l 0 -1 / LLEN l / LLEN no"

@@ -1,4 +1,4 @@
-"""Stories about sorted sets, places and SORT that are told to redis-server and to respdyn alike."""
+"""Stories about sorted sets, places and SORT that are run at redis-server and at respdyn alike."""
 
 SORTED_SETS = {
     "zadd":

@@ -1,4 +1,4 @@
-"""Stories of several clients of one server, told to respdyn and to a redis-server alike.
+"""Stories of several clients of one server, run at respdyn and at a redis-server alike.
 
 A step is a client's letter and a line of words: `a SUBSCRIBE news`. After each step everything that
 every client has received must be the same, byte for byte.
@@ -66,7 +66,7 @@ def compare(
     """Tell both the story; any difference fails, naming the step.
 
     Who is in `hello` speaks RESP3 from the start; that reply names the server, so it may differ.
-    What the commands in `any_order` lead to may be heard in another order.
+    What the commands in `any_order` lead to may come in another order.
     """
     alone = Alone(**changes)
     ours: dict[str, Client] = {}
@@ -86,11 +86,11 @@ def compare(
             theirs[who].say(argv)
             for name in ours:
                 mine = (answer if name == who else b"") + ours[name].session.take()
-                heard = theirs[name].receive(len(mine))
+                their_parts = theirs[name].receive(len(mine))
                 if line.split(" ")[0] in any_order:
-                    assert _parts(heard) == _parts(mine), (step, name)
+                    assert _parts(their_parts) == _parts(mine), (step, name)
                 else:
-                    assert heard == mine, (step, name)
+                    assert their_parts == mine, (step, name)
         for name, ear in theirs.items():
             assert ear.more() == b"", name
     finally:

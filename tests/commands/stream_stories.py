@@ -1,4 +1,4 @@
-"""Stories of the stream commands, told to a real redis-server and to us: see `test_streams`."""
+"""Stories of the stream commands, run at a real redis-server and at us: see `test_streams`."""
 
 MAX = "18446744073709551615"
 

@@ -13,7 +13,7 @@ class Lines:
         self.lines.append(" ".join([name, *(f"{key}={value}" for key, value in fields.items())]))
 
 
-def test_who_did_what_is_told_without_what_is_secret() -> None:
+def test_who_did_what_is_logged_without_what_is_secret() -> None:
     little = Little(1).ready()
     node, lines = little["A"], Lines()
     node.sessions.users.audit._trace = lines       # type: ignore[assignment]
@@ -25,17 +25,17 @@ def test_who_did_what_is_told_without_what_is_secret() -> None:
         ("DYN.CLUSTER", "LEAVE", "10.0.0.7:1"), ("ACL", "DELUSER", "alice", "bob"),
     ):
         client(*words)
-    told = "\n".join(lines.lines)
-    assert "hidden" not in told
+    logged = "\n".join(lines.lines)
+    assert "hidden" not in logged
     assert [line.split(" address=10.9.9.9")[0] for line in lines.lines if "audit" in line] == [
         "audit user=default", "audit user=default", "audit user=alice", "audit user=alice",
         "audit user=alice",
     ]
-    assert "command=acl|setuser about=alice" in told
-    assert "command=config|set about=requirepass maxmemory" in told
-    assert "command=flushall" in told and "command=dyn.cluster|leave about=10.0.0.7:1" in told
-    assert told.count("logged_in user=alice address=10.9.9.9") == 1
-    assert "user_changed user=alice" in told and "deleted=yes" in told
+    assert "command=acl|setuser about=alice" in logged
+    assert "command=config|set about=requirepass maxmemory" in logged
+    assert "command=flushall" in logged and "command=dyn.cluster|leave about=10.0.0.7:1" in logged
+    assert logged.count("logged_in user=alice address=10.9.9.9") == 1
+    assert "user_changed user=alice" in logged and "deleted=yes" in logged
 
 
 def test_what_a_client_may_not_run_is_no_audit_but_in_acl_log() -> None:

@@ -1,7 +1,7 @@
 """What counts as a change: WATCH, caches and keyspace events judge every command as Redis does.
 
-One client watches a key, one caches it, one hears events; then another gives a command that may or
-may not change it. Whether EXEC runs, who is told, and what: the same at redis-server.
+One client watches a key, one caches it, one subscribes to events; then another gives a command that
+may or may not change it. Whether EXEC runs, who is sent what: the same at redis-server.
 """
 
 import pytest
@@ -59,7 +59,7 @@ FOUND: dict[str, list[str]] = {
     "SET x \\x00": ["SETBIT x 0 0", "BITFIELD x SET u8 0 0", "BITFIELD x INCRBY u4 4 0"],
 }
 _EMPTY = ("APPEND x", "SETRANGE x 0", "SETRANGE x 5")     # with an empty value
-# Redis tells rename_from first; here each is told when it has happened.
+# Redis sends rename_from first; here each is sent when it has happened.
 _ANY_ORDER = ("RENAME", "RENAMENX", "MOVE")
 
 

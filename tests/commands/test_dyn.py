@@ -171,7 +171,7 @@ def test_putctx_takes_a_time_to_live(server: Executor) -> None:
 
 
 
-def told(terms: Terms) -> tuple[int, int, bool, int]:
+def four_terms(terms: Terms) -> tuple[int, int, bool, int]:
     return terms.r, terms.w, terms.sloppy, terms.timeout_ms
 
 
@@ -188,9 +188,9 @@ NOW = Terms(2, 2, True, 2000)
 ])
 def test_terms_are_read(words: str, n: int, expected: tuple[int, int, bool, int]) -> None:
     terms, rest = parse_terms([*words.encode().split(), b"GET", b"k"], NOW, n)
-    assert told(terms) == expected
+    assert four_terms(terms) == expected
     assert rest == [b"GET", b"k"]
-    assert told(NOW) == (2, 2, True, 2000)
+    assert four_terms(NOW) == (2, 2, True, 2000)
 
 
 @pytest.mark.parametrize(("words", "text"), [
@@ -214,7 +214,7 @@ def test_terms_end_at_the_first_other_word() -> None:
     )
 
 
-def test_dyn_consistency_sets_and_tells_the_terms_of_the_connection() -> None:
+def test_dyn_consistency_sets_and_shows_the_terms_of_the_connection() -> None:
     alone = Alone()
     client, other = alone.connect(), alone.connect()
     flat = parsed(client.say("DYN.CONSISTENCY"))

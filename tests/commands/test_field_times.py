@@ -25,7 +25,7 @@ def run(story: list[tuple[str, object]], alone: Alone | None = None) -> Client:
     return client
 
 
-def test_a_time_to_live_is_set_told_and_ended() -> None:
+def test_a_time_to_live_is_set_shown_and_ended() -> None:
     run([
         ("HSET h a 1 b 2 c 3", 3),
         ("HTTL h FIELDS 2 a no", [-1, -2]),
@@ -149,27 +149,27 @@ def test_events() -> None:
     client.say("CONFIG SET notify-keyspace-events Kh")
     ear.say("SUBSCRIBE __keyspace@0__:h")
 
-    def heard(line: str) -> list[str]:
+    def events_of(line: str) -> list[str]:
         client.say(line)
         alone.turn()
         reader = hiredis.Reader(encoding="utf-8")
         reader.feed(ear.session.take())
         return [push[2] for push in iter(reader.gets, False)]
 
-    assert heard("HSET h a 1 b 2 c 3 d 4") == ["hset"]
-    assert heard("HEXPIRE h 100 FIELDS 1 a") == ["hexpire"]
-    assert heard("HEXPIRE h 100 NX FIELDS 1 a") == []
-    assert heard("HPERSIST h FIELDS 1 a") == ["hpersist"]
-    assert heard("HPERSIST h FIELDS 1 a") == []
-    assert heard("HEXPIRE h 0 FIELDS 1 a") == ["hdel"]
-    assert heard("HGETEX h FIELDS 1 b") == []
-    assert heard("HGETEX h EX 9 FIELDS 1 b") == ["hexpire"]
-    assert heard("HGETEX h PERSIST FIELDS 1 b") == ["hpersist"]
-    assert heard("HGETDEL h FIELDS 1 b") == ["hdel"]
-    assert heard("HSETEX h PX 500 FIELDS 1 b 1") == ["hset", "hexpire"]
+    assert events_of("HSET h a 1 b 2 c 3 d 4") == ["hset"]
+    assert events_of("HEXPIRE h 100 FIELDS 1 a") == ["hexpire"]
+    assert events_of("HEXPIRE h 100 NX FIELDS 1 a") == []
+    assert events_of("HPERSIST h FIELDS 1 a") == ["hpersist"]
+    assert events_of("HPERSIST h FIELDS 1 a") == []
+    assert events_of("HEXPIRE h 0 FIELDS 1 a") == ["hdel"]
+    assert events_of("HGETEX h FIELDS 1 b") == []
+    assert events_of("HGETEX h EX 9 FIELDS 1 b") == ["hexpire"]
+    assert events_of("HGETEX h PERSIST FIELDS 1 b") == ["hpersist"]
+    assert events_of("HGETDEL h FIELDS 1 b") == ["hdel"]
+    assert events_of("HSETEX h PX 500 FIELDS 1 b 1") == ["hset", "hexpire"]
     alone.wall_ms += 501
     alone.now_ms += 501
     alone.turn()
-    assert heard("HLEN h") == []
-    assert heard("HSET h c 4") == ["hexpired", "hset"]
-    assert heard("HSET h c 5") == ["hset"]
+    assert events_of("HLEN h") == []
+    assert events_of("HSET h c 4") == ["hexpired", "hset"]
+    assert events_of("HSET h c 5") == ["hset"]

@@ -14,7 +14,7 @@ from tests.commands.real import Connection
 SCALES = (60.0, 20.0, 1.0, 0.01)
 
 
-def told(number: float) -> bytes:
+def digits(number: float) -> bytes:
     return b"%.17g" % number
 
 
@@ -26,8 +26,8 @@ def test_searches_find_what_redis_finds(seed: int, redis: Connection) -> None:
     middle = chance.uniform(-110, 110), chance.uniform(-50, 50)
 
     def anywhere() -> list[bytes]:
-        return [told(middle[0] + chance.uniform(-scale, scale)),
-                told(middle[1] + chance.uniform(-scale, scale) / 2)]
+        return [digits(middle[0] + chance.uniform(-scale, scale)),
+                digits(middle[1] + chance.uniform(-scale, scale) / 2)]
 
     words = [b"GEOADD", b"g"]
     for number in range((8, 150)[seed % 2]):
@@ -36,8 +36,8 @@ def test_searches_find_what_redis_finds(seed: int, redis: Connection) -> None:
     for _ in range(40):
         size = scale * 111 * chance.choice((0.01, 0.1, 0.5, 1, 3, 0)) * chance.uniform(0.2, 1)
         shape = chance.choice((
-            [b"BYRADIUS", told(size), b"km"],
-            [b"BYBOX", told(size), told(size * chance.uniform(0.1, 5)), b"km"],
+            [b"BYRADIUS", digits(size), b"km"],
+            [b"BYBOX", digits(size), digits(size * chance.uniform(0.1, 5)), b"km"],
         ))
         search = [
             *chance.choice(([b"FROMLONLAT", *anywhere()], [b"FROMMEMBER", b"m1"])), *shape,
@@ -58,7 +58,7 @@ def test_a_search_misses_no_place_that_is_near() -> None:
     ours = Executor(0)
     words = [b"GEOADD", b"g"]
     for number in range(300):
-        words += [told(chance.uniform(-170, 170)), told(chance.uniform(-65, 65)), b"%d" % number]
+        words += [digits(chance.uniform(-170, 170)), digits(chance.uniform(-65, 65)), b"%d" % number]
     ours(*words)
     places = {
         words[at + 2]: geo.place_of(float(geo.score_of(float(words[at]), float(words[at + 1]))))
@@ -68,8 +68,8 @@ def test_a_search_misses_no_place_that_is_near() -> None:
         centre = chance.uniform(-100, 100), chance.uniform(-50, 50)
         metres = 10 ** chance.uniform(4, 6.4)
         near = {name for name, place in places.items() if geo.distance(*centre, *place) <= metres}
-        found = ours(b"GEOSEARCH", b"g", b"FROMLONLAT", *map(told, centre), b"BYRADIUS",
-                     told(metres), b"m")
+        found = ours(b"GEOSEARCH", b"g", b"FROMLONLAT", *map(digits, centre), b"BYRADIUS",
+                     digits(metres), b"m")
         assert set(found.split(b"\r\n")[2::2]) == near
 
 

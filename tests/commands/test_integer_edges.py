@@ -26,7 +26,7 @@ _NUMBERS = frozenset((
     "bits", "cursor", "db", "destination-db", "frequency", "index", "numlocal", "numreplicas",
     "offset", "port", "protover", "replicas", "slot", "timeout", "ttl", "version", "weight",
 ))
-# Told to the node alone: Redis would stop for ever, wait for replicas, or end.
+# Run at the node alone: Redis would stop for ever, wait for replicas, or end.
 _OWN = frozenset(("client|pause", "debug", "hello", "shutdown", "wait"))
 # These would make a value of 256 MB.
 _LARGE = {"setbit": (1 << 31,), "bitfield": (1 << 31,)}
@@ -96,19 +96,19 @@ def test_no_number_stops_a_node_and_each_is_judged_as_by_redis(
     command: Command, redis: Connection
 ) -> None:
     alone = Alone(enable_debug_command="yes")
-    is_told = command.name in redis_commands() and command.name not in _OWN
-    is_told = is_told and command.group != "cluster"
+    is_compared = command.name in redis_commands() and command.name not in _OWN
+    is_compared = is_compared and command.group != "cluster"
     for argv, _ in _calls(command):
         client, other = alone.connect(), alone.connect()
         for setting in ([b"SELECT", b"0"], [b"SET", b"k", b"10"]):
             client.call(*setting)
-            if is_told:
+            if is_compared:
                 redis.call(*setting)
         if command.name == "restore":
             for call in (client.call, redis.call):
                 call(b"DEL", b"k")
         mine = client.call(*argv)
-        if is_told:
+        if is_compared:
             theirs = redis.call(*argv)
             assert same(command.name, argv, mine, theirs), (argv, mine, theirs)
         other.call(b"CLIENT", b"UNPAUSE")

@@ -1,6 +1,6 @@
 """Replies are those of redis-server, byte for byte: chosen cases, in RESP2 and RESP3.
 
-Each story begins with an empty database and is told to both. A step is a line of words; `\\x00` and
+Each story begins with an empty database and is run at both. A step is a line of words; `\\x00` and
 the like stand for bytes. Replies that depend on the time are compared in `test_time.py`.
 """
 

@@ -1,4 +1,4 @@
-"""Whoever tries passwords is slowed down; nobody else is, and nobody for long."""
+"""A client that tries passwords is slowed down; no other is, and none for long."""
 
 from respdyn.sessions import login_pace
 from respdyn.sessions.login_pace import FORGOTTEN_MS, FREE, WAIT_MAX_MS, LoginPace
@@ -37,7 +37,7 @@ def test_the_memory_of_addresses_is_bounded(monkeypatch) -> None:       # type: 
     assert [pace.wait_ms(address, 0) > 0 for address in "abcd"] == [False, True, True, True]
 
 
-def test_an_address_that_guesses_is_refused_unheard_and_others_are_not() -> None:
+def test_an_address_that_guesses_is_refused_unread_and_others_are_not() -> None:
     little = Little(1, requirepass="right")
     little.run(5)
 

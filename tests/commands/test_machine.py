@@ -1,4 +1,4 @@
-"""Long random sequences of commands, right and wrong, told to redis-server and to respdyn alike."""
+"""Long random sequences of commands, right and wrong, run at redis-server and at respdyn alike."""
 
 import time
 

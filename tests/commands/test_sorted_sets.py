@@ -180,7 +180,7 @@ def test_a_scan_of_many_meets_each_member_once() -> None:
 
 
 def test_the_order_follows_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is read once; what is touched it is told. And it is that of the record."""
+    """It is read once, and then follows what is touched. And it is that of the record."""
     ours = Executor(0)
     chance = random.Random(3)
     scores: dict[bytes, float] = {}
@@ -262,15 +262,15 @@ def test_steps_of_sort() -> None:
     assert ours(b"SORT", b"far").startswith(b"-ERR One or more scores")
 
 
-def test_info_tells_of_the_orders_that_are_kept() -> None:
+def test_info_shows_the_orders_that_are_kept() -> None:
     client = Alone().connect()
 
-    def told() -> int:
+    def kept_bytes() -> int:
         (line,) = [line for line in client.say("INFO dynamo").split(b"\r\n")
                    if line.startswith(b"dynamo_orders_members:")]
         return int(line.partition(b":")[2])
 
-    before = told()
-    client.call(b"ZADD", b"told", *(b"%d" % (one // 2) for one in range(1000)))
-    client.say("ZRANK told 7")
-    assert told() == before + 500
+    before = kept_bytes()
+    client.call(b"ZADD", b"scores", *(b"%d" % (one // 2) for one in range(1000)))
+    client.say("ZRANK scores 7")
+    assert kept_bytes() == before + 500

@@ -17,8 +17,8 @@ from tests.commands.test_like_redis import argv_of, side_by_side
 from tests.commands.test_machine import BAD, command
 
 
-def told(ours: Executor, redis: Connection, story: str) -> None:
-    """Tell both a story; their replies are the same."""
+def run_at_both(ours: Executor, redis: Connection, story: str) -> None:
+    """Run a story at both; their replies are the same."""
     for step in story.split(" / "):
         argv = argv_of(step)
         ours.now_ms = int(time.time() * 1000)
@@ -26,7 +26,7 @@ def told(ours: Executor, redis: Connection, story: str) -> None:
 
 
 def without_times(reply: bytes) -> bytes:
-    """The reply without the times that XPENDING, XINFO CONSUMERS and FULL tell."""
+    """The reply without the times that XPENDING, XINFO CONSUMERS and FULL show."""
     reply = re.sub(rb":\d+\r\n(:\d+\r\n)", rb":-\r\n\1", reply)
     return re.sub(rb"((idle|seen-time)\r\n:)\d+", rb"\1-", reply)
 
@@ -39,7 +39,7 @@ STORIES = STREAMS | GROUPS
 def test_replies_are_those_of_redis(story: str, resp: int, redis: Connection) -> None:
     redis.call(b"HELLO", b"%d" % resp)
     ours = Executor(int(time.time() * 1000), resp3=resp == 3)
-    told(ours, redis, story)
+    run_at_both(ours, redis, story)
 
 
 KEYS = st.sampled_from([b"a", b"b", b"{a}c"])
@@ -124,7 +124,7 @@ def test_whole_nodes_are_trimmed_as_by_redis(redis: Connection) -> None:
         "XADD s MAXLEN ~ 0 451-1 a b / XLEN s / XADD s MINID ~ 900 452-1 a b / XLEN s"
         " / XINFO STREAM s",
     ):
-        told(ours, redis, story)
+        run_at_both(ours, redis, story)
 
 
 def test_a_long_stream_is_as_a_short_one(redis: Connection) -> None:
@@ -133,7 +133,7 @@ def test_a_long_stream_is_as_a_short_one(redis: Connection) -> None:
         words = [b"XADD", b"s", b"%d-%d" % (number // 3, number % 3), b"a", b"%d" % number]
         assert ours(*words) == redis.call(*words)
     assert ours.records[b"s"][1] & 16
-    told(ours, redis,
+    run_at_both(ours, redis,
          "XRANGE s 5 9 / XREVRANGE s + - COUNT 3 / XLEN s / XDEL s 5-1 100-0 7-7 / XRANGE s 5 5"
          " / XREVRANGE s + - COUNT 1 / XADD s 99-7 a b / XADD s 101-* a b / XRANGE s 99 +"
          " / XTRIM s MAXLEN 10 / XRANGE s - + / XSETID s 300 / XADD s MAXLEN 3 300-1 a b"
@@ -183,7 +183,7 @@ def test_dumps_of_each_are_restored_by_the_other(
 
 
 def times_aside(reply: bytes) -> bytes:
-    """The reply without the times that FULL tells of what is pending."""
+    """The reply without the times that FULL shows of what is pending."""
     return re.sub(rb":1\d{12}\r\n", b":-\r\n", settled(reply))
 
 

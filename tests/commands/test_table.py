@@ -32,8 +32,8 @@ def test_command_info_is_that_of_redis(command: Command, resp: int, redis: Conne
 
 
 def test_what_is_not_offered_says_why() -> None:
-    told = Alone().connect().say("MIGRATE 127.0.0.1 6379 k 0 1000")
-    assert told.startswith(b"-ERR MIGRATE is not offered: ") and b"DUMP here and RESTORE" in told
+    reply = Alone().connect().say("MIGRATE 127.0.0.1 6379 k 0 1000")
+    assert reply.startswith(b"-ERR MIGRATE is not offered: ") and b"DUMP here and RESTORE" in reply
     assert BY_NAME.get(b"migrate") is None
 
 

@@ -1,4 +1,4 @@
-"""Commands that wait, told by several clients to redis-server and to respdyn: who is woken by what.
+"""Commands that wait, of several clients of redis-server and of respdyn: what wakes which.
 """
 
 import time

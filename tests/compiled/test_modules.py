@@ -86,7 +86,7 @@ def test_a_literal_more_changes_no_other_file(made: Path) -> None:
     assert "CPyStatics + 5 * 8" in after["__native_respdyn.c"]
 
 
-def test_what_is_missing_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "/nonexistent/cc")
     assert modules.missing().startswith("a C compiler (/nonexistent/cc)")
     assert modules.missing().endswith("apt install gcc")

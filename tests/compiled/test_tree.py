@@ -53,7 +53,7 @@ def test_without_a_compiler_one_line_says_what_to_install(
     assert said.count("\n") == 1 and said.endswith("apt install gcc\n") and not started
 
 
-def test_a_failure_is_told_once_and_then_tried_again(
+def test_a_failure_is_reported_once_and_then_tried_again(
     started: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def failing() -> None:

@@ -109,7 +109,7 @@ WRONG = [
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:30]))
 def test_protocol_errors_are_those_of_redis(wrong: bytes, redis_server: Redis) -> None:
-    """What comes before is answered, the error is told, nothing behind it counts."""
+    """What comes before is answered, the error is reported, nothing behind it counts."""
     redis = redis_server.connect()
     redis.talk(b"DEL k\r\n")
     before = b"*1\r\n$4\r\nPING\r\n"

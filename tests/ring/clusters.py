@@ -57,14 +57,14 @@ def fair_shares(ring: Ring) -> dict[str, Fraction]:
 
 
 def moved(before: Ring, after: Ring) -> int:
-    """How many replicas have to be copied to somebody who had none."""
+    """How many replicas have to be copied to a node that had none."""
     return sum(
         len(set(after.owners_of(p)) - set(before.owners_of(p))) for p in range(after.partitions)
     )
 
 
 def unavoidable(before: Ring, after: Ring) -> int:
-    """How many replicas must move at the least for everybody to hold as many as in `after`."""
+    """How many replicas must move at the least for all nodes to hold as many as in `after`."""
     held = replicas(before)
     return sum(max(0, count - held[node]) for node, count in replicas(after).items())
 

@@ -208,7 +208,7 @@ def test_leave_moves_what_the_node_held_and_one_replica_more_at_most() -> None:
         assert moved(rings[size], rings[size - 1]) <= held + 1, f"{size} nodes"
 
 
-def test_leave_moves_nothing_when_everybody_has_everything() -> None:
+def test_leave_moves_nothing_when_all_nodes_have_everything() -> None:
     rings = shrunk_rings()
     assert moved(rings[3], rings[2]) == moved(rings[2], rings[1]) == 0
 
@@ -225,7 +225,7 @@ def test_replacement_takes_over_exactly_what_its_predecessor_held(zones: int) ->
 
 
 @every_history
-def test_nothing_moves_when_nobody_comes_or_goes(history: History) -> None:
+def test_nothing_moves_when_no_node_comes_or_goes(history: History) -> None:
     for ring in history().values():
         assert claim(ring.members, Q, N, ring) == ring.owners
 
@@ -277,14 +277,14 @@ def test_any_history_keeps_the_promises(seed: int) -> None:
 def test_every_process_computes_the_same_rings() -> None:
     """Whatever order its sets have."""
     program = "from tests.ring.clusters import story; print(story())"
-    told = {
+    stories = {
         subprocess.run(
             [sys.executable, "-c", program], check=True, capture_output=True, text=True,
             env={**os.environ, "PYTHONHASHSEED": seed}, timeout=60,
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert told == {story()}
+    assert stories == {story()}
 
 
 @pytest.mark.parametrize(("size", "limit_s"), [(60, 1.0), (200, 4.0)])
@@ -300,7 +300,7 @@ def test_claim_is_quick(size: int, limit_s: float) -> None:
 # ---- refusals ----
 
 
-def test_a_ring_without_anybody_to_own_it_is_refused() -> None:
+def test_a_ring_without_a_node_to_own_it_is_refused() -> None:
     with pytest.raises(ValueError, match="no node"):
         claim([member(1, state="joining")], Q, N)
 

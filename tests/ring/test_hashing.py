@@ -101,7 +101,7 @@ def redis_server(tmp_path: Path) -> Iterator[redis.Redis]:
 
 
 def free_port() -> int:
-    """A port that nobody uses at the moment."""
+    """A port that no process uses at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Preference lists name everybody, owners first, and spread what a failed node leaves behind."""
+"""Preference lists name all nodes, owners first, and spread what a failed node leaves behind."""
 
 from collections import Counter
 
@@ -17,14 +17,14 @@ A, B, C, D, E = "abcde"
 
 
 @pytest.mark.parametrize(("size", "zones"), [(1, 1), (3, 1), (5, 2), (30, 3)])
-def test_list_is_the_owners_then_everybody_else_once(size: int, zones: int) -> None:
+def test_list_is_the_owners_then_all_others_once(size: int, zones: int) -> None:
     ring = even_ring(size, zones=zones)
-    everybody = {one.node_id for one in ring.members}
+    all_names = {one.node_id for one in ring.members}
     for partition in range(ring.partitions):
         names = preference_list(ring, partition)
         owners = ring.owners_of(partition)
         assert names[: len(owners)] == owners
-        assert set(names) == everybody
+        assert set(names) == all_names
         assert len(names) == size
 
 
@@ -57,7 +57,7 @@ def test_stand_ins_for_a_failed_node_are_spread_over_the_others() -> None:
     assert max(load.values()) <= 5
 
 
-def test_a_join_changes_nobody_elses_turn() -> None:
+def test_a_join_changes_no_other_turn() -> None:
     """Without the newcomer, the fallbacks of a partition whose owners stay are as they were."""
     before = even_ring(10)
     after = make_ring([member(i, "zone0") for i in range(11)], previous=before)

@@ -17,12 +17,12 @@ COUNT = (
 )
 
 
-def everybody(little: Little) -> list[Client]:
+def clients_of_all(little: Little) -> list[Client]:
     return [little.client(name) for name in "ABC"]
 
 
 def said(little: Little, function: str = "f") -> list[object]:
-    return [client("FCALL", function, 0) for client in everybody(little)]
+    return [client("FCALL", function, 0) for client in clients_of_all(little)]
 
 
 def test_a_library_is_known_at_every_node_when_its_load_is_answered() -> None:
@@ -40,7 +40,7 @@ def test_a_function_runs_at_the_coordinator_of_its_first_key() -> None:
     little = Little(3).ready()
     little.client("A")("FUNCTION", "LOAD", COUNT)
     key = little.key_of("B")
-    for number, client in enumerate(everybody(little), 1):
+    for number, client in enumerate(clients_of_all(little), 1):
         assert client("FCALL", "count", 1, key) == number
     assert little.client("A")("GET", key) == b"3"
 

@@ -162,7 +162,7 @@ def test_loading_replies_as_in_redis(redis: Connection, code: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", [b"2", b"3"])
-def test_a_story_of_functions_is_told_as_in_redis(redis: Connection, protocol: bytes) -> None:
+def test_a_story_of_functions_is_answered_as_in_redis(redis: Connection, protocol: bytes) -> None:
     ours = Alone().connect()
     redis.call(b"FUNCTION", b"FLUSH")
     redis.call(b"FLUSHALL")

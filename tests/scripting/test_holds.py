@@ -145,17 +145,17 @@ def test_an_order_to_another_node_that_comes_too_late_is_sent_all_the_same() -> 
     little = Little(3).ready()
     node, peer = little["A"], little["C"].identity.node_id
     late_ms = node.now_ms - 100
-    heard: list[bytes] = []
+    received: list[bytes] = []
     command = find([b"EVAL"])
     assert command is not None
     call = Call(
         command, [HOLD, b""], 0, False, Terms(2, 2, True, 1), late_ms, 1, late_ms
     )
     node.dispatcher.forwarding.send(
-        call, locator(0, b"k"), peer, Continuation(heard.append)
+        call, locator(0, b"k"), peer, Continuation(received.append)
     )
     little.run(20)
-    assert heard == [UNKNOWN]
+    assert received == [UNKNOWN]
 
 
 def test_a_key_is_held_while_the_script_runs_and_no_longer() -> None:

@@ -37,11 +37,11 @@ def test_a_script_runs_through_any_node_for_a_key_of_any() -> None:
 def test_no_increment_is_lost_among_clients_of_all_nodes() -> None:
     little = Little(3).ready()
     key = little.key_of("B")
-    everybody = clients(little, 5)
+    all_clients = clients(little, 5)
     for _ in range(4):
-        for client in everybody:
+        for client in all_clients:
             client.send("EVAL", COUNT, 1, key)
-        for client in everybody:
+        for client in all_clients:
             assert isinstance(client.receive(), int)
     assert little.client("C")("GET", key) == b"60"
 
@@ -248,13 +248,13 @@ def test_what_scripts_take_and_have_done_is_counted() -> None:
     assert (counters.scripts_run, counters.scripts_stopped) == (1, 1)
 
 
-def test_events_of_what_a_script_wrote_are_told() -> None:
+def test_events_of_what_a_script_wrote_are_published() -> None:
     alone = Alone(notify_keyspace_events="KEA")
     client, listener = alone.connect(), alone.connect()
     listener.say("PSUBSCRIBE __keyevent@*")
     client.call(b"EVAL", b"redis.call('set', 'k', 'v') redis.call('expire', 'k', 9)", b"0")
-    heard = listener.session.take()
-    assert b"__keyevent@0__:set" in heard and b"__keyevent@0__:expire" in heard
+    received = listener.session.take()
+    assert b"__keyevent@0__:set" in received and b"__keyevent@0__:expire" in received
 
 
 def test_a_message_of_a_script_is_published() -> None:
@@ -325,7 +325,7 @@ def test_a_process_that_never_starts_is_not_waited_for_for_ever() -> None:
     assert client.session.take().startswith(b"-TIMEOUT")
 
 
-def test_others_are_told_that_a_script_is_at_work_once_it_takes_long() -> None:
+def test_others_are_answered_that_a_script_is_at_work_once_it_takes_long() -> None:
     for call, other in (((b"EVAL", b"return 1"), b"SCRIPT"), ((b"FCALL", b"f"), b"FUNCTION")):
         alone = Alone()
         client, second = alone.connect(), alone.connect()
@@ -357,10 +357,10 @@ def test_a_member_cannot_flush_scripts_that_are_yet_to_be_loaded() -> None:
     little = Little(3).ready()
     for clock in (CLOCK_MAX, CLOCK_MAX - 1):
         for body in (b"return 6", b""):
-            told = encode_loaded(Loaded(clock, body))
+            statement = encode_loaded(Loaded(clock, body))
             for name in "BC":
                 link = little[name].link_to(little.machines[0].name)
-                little[name].scripts.receive_script(link, GOSSIP_SCRIPT + told)
+                little[name].scripts.receive_script(link, GOSSIP_SCRIPT + statement)
     sha = little.client("A")("SCRIPT", "LOAD", "return 7")
     little.run(20)
     for name in "BC":

@@ -59,7 +59,7 @@ def test_constants_of_what_is_compiled_are_final() -> None:
         assert not [n for n in names if n.strip("_").isupper() and len(n) > 1], path
 
 
-def test_nobody_looks_into_an_object_by_its_dict() -> None:
+def test_no_module_looks_into_an_object_by_its_dict() -> None:
     """What is compiled has none: a page of metrics then dies where only a release shows it."""
     for path in SOURCES:
         if name_of(path).startswith("respdyn/cli/"):        # sees no node

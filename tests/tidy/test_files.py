@@ -1,4 +1,4 @@
-"""How files look: short, introduced, pure Python, and silent about errors that nobody foresaw."""
+"""How files look: short, introduced, pure Python, and silent about errors that are unforeseen."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ MOST_LINES = 520
 # Files that are longer, with what they have. A number here only ever falls.
 LONGER: dict[str, int] = {}
 
-# The outermost loops, where an error that nobody foresaw is logged instead of ending everything.
+# The outermost loops, where an unforeseen error is logged instead of ending everything.
 OUTERMOST = {"server", "cli"}
 
 # Where else everything is caught, and why there is no narrower way.

@@ -2,7 +2,7 @@
 
 Two towers never see each other: what a command means (types, commands) and how a cluster agrees
 (ring, cluster). They meet in coordination. And whatever decides is deterministic: from `causal` up
-to `node` nobody reaches for time, chance, threads or the outside; these are arguments.
+to `node` no module reaches for time, chance, threads or the outside; these are arguments.
 """
 
 import ast

@@ -36,7 +36,7 @@ def logged() -> dict[str, set[str] | None]:
             for part in ast.walk(call.args[at]):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     if way == "_event" and part.value.startswith("storage_"):
-                        continue            # the node tells of that in its own words, see `serve`
+                        continue            # the node logs that in its own words, see `serve`
                     before = found.setdefault(part.value, set())
                     if before is None or is_any:
                         found[part.value] = None

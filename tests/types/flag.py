@@ -92,7 +92,7 @@ COMMANDS = (
     Command("flag.lower", "FLAG.LOWER key", "Lowers a flag.", since="0.1.0", group="generic",
             flags="write denyoom", access="RW update", promise="converges",
             route=UPDATE, write=change, event="d lowered"),
-    Command("flag.show", "FLAG.SHOW key", "Tells whether a flag is up.", since="0.1.0",
+    Command("flag.show", "FLAG.SHOW key", "Returns whether a flag is up.", since="0.1.0",
             group="generic", flags="readonly", access="RO access", promise="converges",
             route=READ, read=show),
 )

@@ -139,7 +139,7 @@ def test_putctxs_reply_covers_the_new_value_but_no_unread_sibling():
 
 
 def test_putctx_claims_what_its_node_used_for_other_keys():
-    """Whoever writes on and on, and has read or has not, leaves one interval for each node."""
+    """Who writes on and on, and has read or has not, leaves one interval for each node."""
     record, context = b"", Context()
     for counter in range(10, 1000, 7):
         is_read = counter % 3 == 0
