@@ -23,7 +23,7 @@ PARTS: dict[str, tuple[str, Callable[[], int]]] = {
                 lambda: machine.run(1)),
     "machine-three": ("the same at three nodes", lambda: machine.run(3)),
     "machine-cluster": ("the same on the cluster port", machine.run_in_cluster),
-    "machine-several": ("the same from several connections, with all that they hear unasked",
+    "machine-several": ("the same from several connections, with all that they receive unasked",
                         several.run),
     "clients": ("redis-py, ioredis and node-redis while a node dies and returns", clients.run),
     "rolling": ("redis-py and node-redis, retries off, while all nodes are restarted (ROUNDS=2)",

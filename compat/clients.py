@@ -3,9 +3,9 @@
 Each library is driven by a small program (`suite/driver.py`, `node/driver.mjs`) that says on its
 standard output, one line each, a word and JSON:
 
-    checked {check: result}     a few things that everybody does
+    checked {check: result}     a few things that each client does
     loading null                from now on eight loops write and read back
-    done {...}                  after it has been told to stop
+    done {...}                  after it has been asked to stop
 
 While it loads, a node is killed, stays away, and comes back. Standalone clients are connected to
 another node and notice nothing, but for commands that the dead one had at hand. Cluster clients
@@ -79,7 +79,7 @@ class Driver:
     def receive(self, word: str) -> Any:
         """The next line, which must begin with this word. Raises `CompatError`.
 
-        One that says nothing for too long is aborted; Python's then tells where it hung.
+        One that says nothing for too long is aborted; Python's then shows where it hung.
         """
         assert self._process.stdout is not None
         timer = threading.Timer(PATIENCE_S, self._process.send_signal, (signal.SIGABRT,))

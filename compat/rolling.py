@@ -2,7 +2,7 @@
 
 Before a node stops it hands its part to the others, pushes MOVING to clients that asked for
 notifications (CLIENT MAINT_NOTIFICATIONS), and closes a connection only when nothing is under way
-on it. redis-py and node-redis ask by default. The drivers are those of `clients`, told by
+on it. redis-py and node-redis ask by default. The drivers are those of `clients`, asked by
 COMPAT_RETRIES=off to try nothing twice.
 """
 

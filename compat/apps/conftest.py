@@ -32,7 +32,7 @@ class Outages:
         self._order("restart", number)
 
     def _order(self, what: str, number: int) -> None:
-        if not self.address:            # told to one redis-server: nobody is killed
+        if not self.address:            # run at one redis-server: nothing is killed
             return
         host, _, port = self.address.rpartition(":")
         with Client((host, int(port)), authkey=self.key) as line:

@@ -26,7 +26,7 @@ def run() -> int:
 
 
 def judge() -> int:
-    """The same tests on a redis-server, which nobody kills: what fails here is the tests' fault."""
+    """The same tests on a redis-server that is never killed: what fails is the tests' fault."""
     with servers.redis() as one:
         return _test([one] * 3)
 

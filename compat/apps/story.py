@@ -34,12 +34,12 @@ class Outcome:
     """What was handed out and what was done."""
 
     acknowledged: frozenset[int]
-    refused: Counter[str]               # what the producer was told instead
+    refused: Counter[str]               # what the producer received instead
     runs: Counter[int]
 
     @property
     def lost(self) -> list[int]:
-        """Acknowledged, and done by nobody."""
+        """Acknowledged, and done by no worker."""
         return sorted(self.acknowledged - self.runs.keys())
 
     @property
@@ -47,7 +47,7 @@ class Outcome:
         """How many runs of a job were not its first."""
         return sum(count - 1 for count in self.runs.values())
 
-    def tell(self, program: str, restarts: int = 0) -> None:
+    def show(self, program: str, restarts: int = 0) -> None:
         """One line for who reads the tests' output."""
         print(f"{program}: {len(self.acknowledged)} acknowledged, {sum(self.refused.values())}"
               f" refused {dict(self.refused)}, {len(self.lost)} lost {self.lost[:5]},"
@@ -60,7 +60,7 @@ def read(ledger: Path) -> Counter[int]:
     return Counter(int(line) for line in text.split("\n") if line)
 
 
-def tell(
+def play(
     hand_out: Callable[[int], object], ledger: Path, outages: Outages,
     errors: tuple[type[Exception], ...], within_s: float = PATIENCE_S,
 ) -> Outcome:
@@ -89,7 +89,7 @@ def tell(
 
 
 class Workers:
-    """Processes that are started again when they end, as whoever runs workers has it done."""
+    """Processes that are started again when they end, as one who runs workers has it done."""
 
     def __init__(self, each: list[list[str]], logs: Path, environment: dict[str, str]) -> None:
         self.restarts = 0

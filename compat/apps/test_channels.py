@@ -11,7 +11,7 @@ from conftest import Outages
 
 
 async def _group(layers: list[Any], names: list[str]) -> None:
-    """A message to a group comes to all members and to nobody who has left."""
+    """A message to a group comes to all members and to none that has left."""
     for layer, name in zip(layers, names, strict=True):
         await layer.group_add("group", name)
     await asyncio.sleep(0.3)
@@ -62,7 +62,7 @@ def test_messages_come_while_another_node_is_killed(urls: list[str], outages: Ou
                             for url in (urls[0], urls[2]))
         name = await receiver.new_channel()
         sent: list[int] = []
-        heard: list[int] = []
+        received: list[int] = []
 
         async def send() -> None:
             for number in range(100):
@@ -77,23 +77,23 @@ def test_messages_come_while_another_node_is_killed(urls: list[str], outages: Ou
                     print(f"channels_redis: {number} was refused: {wrong}")
                 await asyncio.sleep(0.02)
 
-        async def hear() -> None:
+        async def listen() -> None:
             while True:
                 try:
-                    heard.append((await receiver.receive(name))["n"])
+                    received.append((await receiver.receive(name))["n"])
                 except Exception as wrong:
                     print(f"channels_redis: while it listened: {wrong}")
                     await asyncio.sleep(0.1)
 
-        listening = asyncio.create_task(hear())
+        listening = asyncio.create_task(listen())
         await send()
         for _ in range(200):
-            if set(sent) <= set(heard):
+            if set(sent) <= set(received):
                 break
             await asyncio.sleep(0.1)
         listening.cancel()
-        print(f"channels_redis: {len(sent)} sent, {len(set(sent) - set(heard))} lost,"
-              f" {len(heard) - len(set(heard))} heard again")
-        assert set(sent) <= set(heard)
+        print(f"channels_redis: {len(sent)} sent, {len(set(sent) - set(received))} lost,"
+              f" {len(received) - len(set(received))} received again")
+        assert set(sent) <= set(received)
 
     asyncio.run(asyncio.wait_for(story(), 120))

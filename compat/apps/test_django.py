@@ -11,7 +11,7 @@ CACHE = "django.core.cache.backends.redis.RedisCache"
 settings.configure(
     SECRET_KEY="django", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, USE_TZ=True,
     CACHES={
-        # The default one is told of all nodes: it writes to the first and reads from the others.
+        # The default one knows all nodes: it writes to the first and reads from the others.
         "default": {"BACKEND": CACHE, "LOCATION": URLS},
         **{f"node{number}": {"BACKEND": CACHE, "LOCATION": url}
            for number, url in enumerate(URLS)},
@@ -54,7 +54,7 @@ def empty(nodes: list[tuple[str, int]]) -> None:
     """Each test has it for itself."""
 
 
-def test_what_one_node_was_told_another_knows() -> None:
+def test_what_one_node_was_sent_another_knows() -> None:
     one, two, three = (caches[f"node{number}"] for number in range(3))
     one.set("a", {"deep": [1, 2]}, 100)
     assert two.get("a") == {"deep": [1, 2]}

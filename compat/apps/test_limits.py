@@ -20,7 +20,7 @@ from limits.strategies import (
 
 
 class FixedWindow:
-    """INCR and EXPIRE in one pipeline: so many a window, whoever asks at whichever node."""
+    """INCR and EXPIRE in one pipeline: so many a window, whichever node is asked."""
 
     def __init__(self, client: redis.Redis, most: int, seconds: int) -> None:
         self._client = client

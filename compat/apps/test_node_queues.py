@@ -1,4 +1,4 @@
-"""Job queues of node, told as the others: two workers at two nodes, one of which is killed."""
+"""Job queues of node, tried as the others: two workers at two nodes, one of which is killed."""
 
 import subprocess
 from pathlib import Path
@@ -43,8 +43,8 @@ def test_every_job_is_done(
     try:
         with story.workers([*words, "work", places[1]], [*words, "work", places[2]],
                            logs=tmp_path, LEDGER=str(ledger)) as workers:
-            outcome = story.tell(producer.hand_out, ledger, outages, (Refused,))
-            outcome.tell(library, workers.restarts)
+            outcome = story.play(producer.hand_out, ledger, outages, (Refused,))
+            outcome.show(library, workers.restarts)
     finally:
         producer.end()
     assert not outcome.lost

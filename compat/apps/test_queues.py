@@ -25,7 +25,7 @@ def _at(url: str, *words: str) -> list[str]:
 def test_celery(
     urls: list[str], outages: Outages, ledger: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Told of all nodes, it takes the next when its own is gone."""
+    """It knows all nodes, and takes the next when its own is gone."""
     monkeypatch.setenv("BROKER", ";".join(urls))
     monkeypatch.setenv("BACKEND", urls[0])
     import celery_work
@@ -37,9 +37,9 @@ def test_celery(
 
     with story.workers(words("one", urls[1:] + urls[:1]), words("two", urls[2:] + urls[:2]),
                        logs=ledger.parent, LEDGER=str(ledger)) as workers:
-        outcome = story.tell(
+        outcome = story.play(
             celery_work.job.delay, ledger, outages, (OperationalError, redis.RedisError))
-        outcome.tell("celery", workers.restarts)
+        outcome.show("celery", workers.restarts)
         results = [celery_work.job.delay(number) for number in (1000, 1001)]
         assert [one.get(timeout=20) for one in results] == [2000, 2002]
     # It takes a job out of its list and notes it as taken in two steps: a worker that ends in
@@ -53,10 +53,10 @@ def test_rq(urls: list[str], outages: Outages, ledger: Path) -> None:
     work = [sys.executable, "rq_work.py"]
     with story.workers([*work, urls[1]], [*work, urls[2]], logs=ledger.parent,
                        LEDGER=str(ledger)) as workers:
-        outcome = story.tell(
+        outcome = story.play(
             lambda number: queue.enqueue("rq_work.job", number, retry=Retry(3)), ledger, outages,
             (redis.RedisError,))
-        outcome.tell("rq", workers.restarts)
+        outcome.show("rq", workers.restarts)
     # A worker that ends while it has a job gives it back when it is looked for, minutes later.
     assert len(outcome.lost) <= workers.restarts
 
@@ -71,10 +71,10 @@ def test_huey(
     work = [story.script("huey_consumer"), "huey_work.huey", "-w", "2", "-q"]
     with story.workers(_at(urls[1], *work), _at(urls[2], *work), logs=ledger.parent,
                        LEDGER=str(ledger)) as workers:
-        outcome = story.tell(huey_work.job, ledger, outages, (redis.RedisError,), within_s=20)
-        outcome.tell(f"huey, {kind}", workers.restarts)
+        outcome = story.play(huey_work.job, ledger, outages, (redis.RedisError,), within_s=20)
+        outcome.show(f"huey, {kind}", workers.restarts)
     # It takes a job out of the queue before it does it: what is in a reply that a dead node does
-    # not send any more nobody has.
+    # not send any more no client has.
     assert len(outcome.lost) <= 2
 
 
@@ -84,7 +84,7 @@ def test_dramatiq(urls: list[str], outages: Outages, ledger: Path) -> None:
     work = [story.script("dramatiq"), "dramatiq_work", "-p", "1", "-t", "2"]
     with story.workers(_at(urls[1], *work), _at(urls[2], *work), logs=ledger.parent,
                        LEDGER=str(ledger)) as workers:
-        outcome = story.tell(
+        outcome = story.play(
             dramatiq_work.job.send, ledger, outages, (redis.RedisError, BrokerConnectionError))
-        outcome.tell("dramatiq", workers.restarts)
+        outcome.show("dramatiq", workers.restarts)
     assert not outcome.lost

@@ -1,1 +1,1 @@
-"""The differential machine: random commands, told to Redis and to respdyn alike."""
+"""The differential machine: random commands, run at Redis and at respdyn alike."""

@@ -1,11 +1,11 @@
-"""Several connections to one server, and what each of them has heard after each command.
+"""Several connections to one server, and what each of them has received after each command.
 
 Numbers and addresses of connections differ between servers, so a story says `<id 1>`, `<addr 1>`
-and `<laddr 1>`, which become what they are at the server that the story is told to; what comes back
+and `<laddr 1>`, which become what they are at the server that the story is run at; what comes back
 is put into the same words (`Cast.receive`).
 
-One connection more, the *prompter*, tells when all is said: a server that handles one command after
-the other has written to everybody what a command led to before it answers the second PING behind.
+One connection more, the *prompter*, shows when all is said: a server that handles one command after
+the other has written to all what a command led to before it answers the second PING behind.
 """
 
 import re
@@ -40,7 +40,7 @@ class Cast:
         self._place = (host, port)
         self._prompter = Wire(host, port)
         self._sockets: list[socket.socket] = []
-        self._heard: list[bytes] = []           # of each, what is not a whole reply yet
+        self._received: list[bytes] = []           # of each, what is not a whole reply yet
         self._words: dict[bytes, bytes] = {}    # `<id 0>` -> what it is here
         self._names: dict[bytes, bytes] = {}    # and back
         (reply,) = self.prompt([[b"CLIENT", b"ID"]])
@@ -66,7 +66,7 @@ class Cast:
             ):
                 self._words[b"<%b %d>" % (what, number)] = word
             one.setblocking(False)      # a command is small: it has room
-        self._heard = [b""] * count
+        self._received = [b""] * count
         # All came to one address.
         self._names = {word: name for name, word in self._words.items()
                        if not name.startswith(b"<laddr")}
@@ -95,12 +95,12 @@ class Cast:
     def prompt(self, story: Sequence[Words]) -> list[bytes]:
         """What the server answers the prompter, who comes again if a story has killed it."""
         try:
-            replies = self._prompter.tell(story)
+            replies = self._prompter.run(story)
         except ConnectionError:
             replies = []
         if len(replies) < len(story):
             self._prompter = Wire(*self._place)
-            replies = self._prompter.tell(story)
+            replies = self._prompter.run(story)
         return replies
 
     def settle(self) -> None:
@@ -131,7 +131,7 @@ class Cast:
         if one.fileno() < 0:
             return []
         found: list[bytes] = []
-        data = self._heard[who]
+        data = self._received[who]
         try:
             while piece := one.recv(1 << 16):
                 data += piece
@@ -145,7 +145,7 @@ class Cast:
             if (reply := self._plain(data[at:end])) is not None:
                 found.append(reply)
             at = end
-        self._heard[who] = data[at:]
+        self._received[who] = data[at:]
         if one.fileno() < 0:
             found.append(HUNG_UP)
         return found

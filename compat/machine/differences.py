@@ -11,8 +11,8 @@ from compat.machine.wire import members
 Words = list[bytes]
 Same = Callable[[Words, bytes, bytes], bool]
 
-# Declared, but not told by the machine.
-NOT_TOLD = {
+# Declared, but not run by the machine.
+NOT_RUN = {
     "config|resetstat": "harmless, and nothing that could be compared follows",
     "command|docs": "a page for each command; its shape and its tokens have tests of their own",
     **dict.fromkeys(
@@ -33,10 +33,10 @@ NOT_TOLD = {
     "shutdown": "ends the server",
 }
 
-# Told to several connections step by step (`scenes`), not in one go to one: what one command leads
+# Run by several connections step by step (`scenes`), not in one go to one: what one command leads
 # to need not be one reply.
-TOLD_BY_STEPS = {
-    **dict.fromkeys(("quit", "client|kill"), "ends the connection that the story is told on"),
+RUN_BY_STEPS = {
+    **dict.fromkeys(("quit", "client|kill"), "ends the connection that the story runs on"),
     **dict.fromkeys(
         ("psubscribe", "punsubscribe", "ssubscribe", "subscribe", "sunsubscribe", "unsubscribe"),
         "answered once for each channel",
@@ -45,7 +45,7 @@ TOLD_BY_STEPS = {
         ("blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"),
         "waits for another connection",
     ),
-    **dict.fromkeys(("client|tracking", "monitor"), "things come that nobody asked for"),
+    **dict.fromkeys(("client|tracking", "monitor"), "things come that no client asked for"),
     "client|reply": "fewer replies than commands",
     "client|pause": "holds the story up",
 }
@@ -99,11 +99,11 @@ UNORDERED = {
     **dict.fromkeys(("hkeys", "hvals", "hgetall"), "fields come sorted here"),
     **dict.fromkeys(("smembers", "sinter", "sunion", "sdiff"), "members come sorted here"),
 }
-# Redis chooses, and so do we; what SPOP takes away decides what is told of the key from then on.
+# Redis chooses, and so do we; what SPOP takes away decides all later replies about the key.
 CHANCE = ("hrandfield", "srandmember", "zrandmember")
 TAKEN_BY_CHANCE = b"SPOP"
 
-# A machine with much else to do lets seconds pass between what the two are told.
+# A machine with much else to do lets seconds pass between what the two are sent.
 _TOLERANCES = {"ttl": 20, "expiretime": 20, "pttl": 20_000, "pexpiretime": 20_000}
 
 
@@ -226,7 +226,7 @@ def _of_one_kind(argv: Words, mine: bytes, theirs: bytes) -> bool:
 
 
 def events_left_out(argv: Words) -> set[bytes]:
-    """Events that one of the two does not tell of this command."""
+    """Events that one of the two does not publish of this command."""
     name = argv[0].lower()
     events = set()
     if name in (b"copy", b"msetnx", b"renamenx"):

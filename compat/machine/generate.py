@@ -67,7 +67,7 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
     "clientname": (b"me", b"", b"a b"),
     "libname": (b"lib", b"a b"),
     "libver": (b"1.0", b"1 0"),
-    "username": (b"default", b"nobody"),
+    "username": (b"default", b"nouser"),
     "password": (b"secret", b""),
     "channel": (b"news", b"a"),
     "member": _VALUES[:6], "member1": _VALUES[:4], "member2": _VALUES[:4],
@@ -85,8 +85,8 @@ _BY_NAME: dict[str, Sequence[bytes]] = {
 }
 _LONGEST = 3            # repetitions of what may repeat
 
-# Groups of commands that tell a story together, what of them there must be most of, and what is
-# told with each.
+# Groups of commands that make a story together, what of them there must be most of, and what is
+# run with each.
 FAMILIES = (
     ("string", "bitmap", "hyperloglog"), ("hash",), ("set",), ("list",), ("sorted-set", "geo"),
 )
@@ -192,7 +192,7 @@ def story_strategy(
 ) -> st.SearchStrategy[list[Words]]:
     """Sequences of commands. Those that write a value are more frequent than the table has them.
 
-    Most tell of one family of commands, for what it does to a key is seen only by commands of its
+    Most are of one family of commands, for what it does to a key is seen only by commands of its
     own. Every third is a transaction, and may have been spoilt before it begins.
     """
     made = {one.name: command_strategy(one, choices) for one in commands}

@@ -1,4 +1,4 @@
-"""Tells random stories to redis-server and to respdyn and compares every reply.
+"""Runs random stories at redis-server and at respdyn and compares every reply.
 
 A story begins with RESET on both sides and nothing stored, in RESP2 or RESP3, at a node chosen by
 the story. Afterwards everything that either of them holds is compared. What differs is shrunk by
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
 from compat import servers
-from compat.machine.differences import NOT_TOLD, TAKEN_BY_CHANCE, TOLD_BY_STEPS, same
+from compat.machine.differences import NOT_RUN, RUN_BY_STEPS, TAKEN_BY_CHANCE, same
 from compat.machine.generate import SETTINGS, story_strategy
 from compat.machine.wire import Wire, members
 from compat.scope import redis_commands
@@ -38,16 +38,16 @@ class Differs(AssertionError):
 
 
 class Late(Differs):
-    """A node did not hear from another in time: on a busy machine that says nothing of replies."""
+    """A node's answer came too late: on a busy machine that says nothing of replies."""
 
 
-def told() -> list[Command]:
+def commands_of_stories() -> list[Command]:
     """The commands that stories in one go are made of: declared, known to Redis, not left out."""
     found = [sub for command in COMMANDS for sub in (command.subcommands or (command,))]
     return [
         one for one in found
-        if one.name in redis_commands() and one.name not in TOLD_BY_STEPS
-        and one.name not in NOT_TOLD and one.name.partition("|")[0] not in NOT_TOLD
+        if one.name in redis_commands() and one.name not in RUN_BY_STEPS
+        and one.name not in NOT_RUN and one.name.partition("|")[0] not in NOT_RUN
         and one.group != "cluster" and one.promise != "refused"
     ]
 
@@ -63,7 +63,7 @@ _ONE_SLOT = MappingProxyType({"key": (b"a", b"{a}", b"x{a}", b"{a}c"), "slot": (
 )})
 
 
-def told_in_cluster() -> list[Command]:
+def commands_of_cluster() -> list[Command]:
     """The commands that stories on the cluster port are made of."""
     found = [sub for command in COMMANDS for sub in (command.subcommands or (command,))]
     return [
@@ -84,14 +84,14 @@ class Pair:
         self.commands = 0
         self.late = 0
 
-    def tell(self, story: Story, resp3: bool, node: int) -> None:
-        """Both hear the story, with nothing stored. Raises `Differs`.
+    def run(self, story: Story, resp3: bool, node: int) -> None:
+        """Both run the story, with nothing stored. Raises `Differs`.
 
-        What was answered late is told again, `TRIES` times in all.
+        What was answered late is run again, `TRIES` times in all.
         """
         for left in range(TRIES - 1, -1, -1):
             try:
-                self._tell(story, resp3, node)
+                self._run(story, resp3, node)
             except Late:
                 self.late += 1
                 if not left:
@@ -99,16 +99,16 @@ class Pair:
             else:
                 return
 
-    def _tell(self, story: Story, resp3: bool, node: int) -> None:
+    def _run(self, story: Story, resp3: bool, node: int) -> None:
         opening = [[b"RESET"], [b"HELLO", b"3" if resp3 else b"2"]]
         if not self._is_empty:
             opening.append([b"FLUSHALL"])
         self._is_empty = False
         mine = self._mine[node % len(self._mine)]
         for side in (self._theirs, mine):
-            side.tell(opening)
+            side.run(opening)
         try:
-            replies, others = mine.tell(story), self._theirs.tell(story)
+            replies, others = mine.run(story), self._theirs.run(story)
             if any(reply.startswith(_ANOTHER_SLOT) for reply in others):
                 return  # here keys of any slots go together: from then on other things are stored
             same_until = _until_chance(story, replies, others)
@@ -121,7 +121,7 @@ class Pair:
         # Redis counts an expired key until it comes across it, though KEYS does not show it.
         databases = (b"0", *_OTHER_DATABASES)
         look = [words for db in databases for words in ([b"SELECT", db], [b"DBSIZE"])]
-        self._is_empty = set(self._theirs.tell(look)[1::2]) == {b":0\r\n"}
+        self._is_empty = set(self._theirs.run(look)[1::2]) == {b":0\r\n"}
         self.before = story
         self.stories += 1
         self.commands += len(story)
@@ -131,7 +131,7 @@ class Pair:
         if any(words[0].lower() == b"config" for words in story):
             again = [word for setting in SETTINGS.items() for word in setting]
             for side in (mine, self._theirs):
-                side.tell([[b"RESET"], [b"CONFIG", b"SET", *again]])
+                side.run([[b"RESET"], [b"CONFIG", b"SET", *again]])
 
     def _compare_what_is_left(self, mine: Wire, story: Story) -> None:
         """Every key on either side, which is deleted then: FLUSHALL costs more."""
@@ -140,8 +140,8 @@ class Pair:
         look = [[b"RESET"], *(
             words for number in databases for words in ([b"SELECT", number], [b"KEYS", b"*"])
         )]
-        found = self._theirs.tell(look)
-        compare(look, mine.tell(look), found, story)
+        found = self._theirs.run(look)
+        compare(look, mine.run(look), found, story)
         left: Story = []
         for number, keys in zip(databases, found[2::2], strict=True):
             names = [key.split(b"\r\n", 1)[1][:-2] for key in members(keys)]
@@ -156,7 +156,7 @@ class Pair:
                     [b"DEL", name],
                 )
             ]
-        compare(left, mine.tell(left), self._theirs.tell(left), story)
+        compare(left, mine.run(left), self._theirs.run(left), story)
 
 
 def _until_chance(story: Story, mine: list[bytes], theirs: list[bytes]) -> int:
@@ -180,14 +180,14 @@ def compare(
 ) -> None:
     """Raises `Differs` at the first reply that is not what it should be.
 
-    `before` was told before and is only shown.
+    `before` was run before and is only shown.
     """
     queue: Story = []
     for at, argv in enumerate(story):
         if at >= len(mine) or at >= len(theirs):
             if len(mine) == len(theirs):
                 return
-            raise Differs(_tell_of(story, at, mine, theirs, before))
+            raise Differs(_difference(story, at, mine, theirs, before))
         reply, other = mine[at], theirs[at]
         command = find(argv)
         name = command.name if command else argv[0].decode("latin-1").lower()
@@ -204,10 +204,10 @@ def compare(
             queue = []
         if not same(name, argv, reply, other):
             kind = Late if reply.startswith(_LATE) else Differs
-            raise kind(_tell_of(story, at, mine, theirs, before))
+            raise kind(_difference(story, at, mine, theirs, before))
 
 
-def _tell_of(
+def _difference(
     story: Story, at: int, mine: list[bytes], theirs: list[bytes], before: Sequence[Words]
 ) -> str:
     lines = ["", *("  " + readable(words) for words in [*before, *story[:at + 1]])]
@@ -226,7 +226,7 @@ def readable(words: Words) -> str:
     )
 
 
-def tell_stories(
+def run_stories(
     pair: Pair, count: int, longest: int = LONGEST, number: int | None = None,
     is_cluster: bool = False,
 ) -> None:
@@ -236,11 +236,11 @@ def tell_stories(
               phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
               suppress_health_check=list(HealthCheck))
     @given(
-        story_strategy(told_in_cluster(), longest, _ONE_SLOT) if is_cluster
-        else story_strategy(told(), longest), st.booleans(), st.integers(0, 2),
+        story_strategy(commands_of_cluster(), longest, _ONE_SLOT) if is_cluster
+        else story_strategy(commands_of_stories(), longest), st.booleans(), st.integers(0, 2),
     )
     def any_story(story: Story, resp3: bool, node: int) -> None:
-        pair.tell(story, resp3, node)
+        pair.run(story, resp3, node)
 
     if number is not None:
         any_story = seed(number)(any_story)
@@ -251,13 +251,13 @@ def run(nodes: int, count: int = 0) -> int:
     """Stories at one node or three; 0 if all were answered alike."""
     with servers.redis() as theirs, servers.respdyn(nodes) as mine:
         pair = Pair(Wire(theirs.host, theirs.port), [Wire(one.host, one.port) for one in mine])
-        print(f"{len(told())} commands")
+        print(f"{len(commands_of_stories())} commands")
         differs = in_rounds(
-            lambda most, number: tell_stories(pair, most, number=number),
+            lambda most, number: run_stories(pair, most, number=number),
             lambda: (pair.stories, pair.commands), count, lambda: pair.before,
         )
         alive = sum(one.is_alive() for one in mine)
-    print(f"{pair.late} told again")
+    print(f"{pair.late} run again")
     if alive < nodes:
         print(f"{nodes - alive} nodes have died")
     return int(differs or alive < nodes)
@@ -268,7 +268,7 @@ def run_in_cluster(count: int = 0) -> int:
     with servers.redis_cluster_of_one() as theirs, servers.respdyn(1) as (mine,):
         pair = Pair(Wire(theirs.host, theirs.port), [Wire(mine.host, mine.port + 1000)])
         differs = in_rounds(
-            lambda most, number: tell_stories(pair, most, number=number, is_cluster=True),
+            lambda most, number: run_stories(pair, most, number=number, is_cluster=True),
             lambda: (pair.stories, pair.commands), count, lambda: pair.before,
         )
         alive = mine.is_alive()
@@ -276,14 +276,14 @@ def run_in_cluster(count: int = 0) -> int:
 
 
 def in_rounds(
-    tell: Callable[[int, int], None], told_so_far: Callable[[], tuple[int, int]], count: int = 0,
+    play: Callable[[int, int], None], done_so_far: Callable[[], tuple[int, int]], count: int = 0,
     before: Callable[[], Story] = list,
 ) -> bool:
-    """Tell stories in rounds, each with the next seed; whether one differed.
+    """Play stories in rounds, each with the next seed; whether one differed.
 
     Hypothesis remembers all stories of a round, so that a long one would become slow and large. A
-    round that differs is the last. `tell` tells so many with that seed, `told_so_far` counts
-    stories and commands, `before` has the story that was told last.
+    round that differs is the last. `play` plays so many with that seed, `done_so_far` counts
+    stories and commands, `before` has the story that was run last.
     """
     count = count or int(os.environ.get("STORIES", "2000"))
     number = int(os.environ.get("SEED", "0")) or time.time_ns() % 1_000_000
@@ -291,8 +291,8 @@ def in_rounds(
     began = time.monotonic()
     stories = commands = 0
     while stories < count and not differs:
-        differs = _round(tell, min(ROUND, count - stories), number, before)
-        stories, commands = told_so_far()
+        differs = _round(play, min(ROUND, count - stories), number, before)
+        stories, commands = done_so_far()
         print(f"  {stories} stories, {commands} commands in"
               f" {time.monotonic() - began:.0f} s, SEED={number}", flush=True)
         number += 1
@@ -302,16 +302,16 @@ def in_rounds(
 
 
 def _round(
-    tell: Callable[[int, int], None], count: int, number: int, before: Callable[[], Story]
+    play: Callable[[int, int], None], count: int, number: int, before: Callable[[], Story]
 ) -> str:
     """So many stories of this seed: the one that differs, if one does."""
     try:
-        tell(count, number)
+        play(count, number)
     except Differs as found:
         return str(found)
     except FlakyFailure as found:
         return "\n".join([
-            "not every time:", *map(str, found.exceptions), "and told before it:",
+            "not every time:", *map(str, found.exceptions), "and run before it:",
             *map(readable, before()),
         ])
     return ""

@@ -1,7 +1,7 @@
 """Stories of several connections: who says what, and what they may say of each other.
 
-The commands are those that change what a connection is or hears, and enough commands on keys that
-there is something to hear of. Words come from the declarations, as in `generate`.
+The commands are those that change what a connection is or receives, and enough commands on keys
+for something to come. Words come from the declarations, as in `generate`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ _HERE: dict[str, Sequence[bytes]] = {
     "unix-time-milliseconds": (b"5000000000001", b"6000000000000"),
     "milliseconds": (b"100000000", b"20000000000"),
 }
-# Few keys, so that what one waits for comes; and nobody waits for some time: a clock would decide.
+# Few keys, so that what one waits for comes; and none waits for some time: a clock would decide.
 _OF_WAITING = {
     "key": (b"a", b"a", b"a", b"b"), "timeout": (b"0", b"0", b"0", b"0", b"-1", b"x"),
     "index": (b"0", b"0", b"1"), "destination-db": (b"0", b"1"),

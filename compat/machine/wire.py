@@ -1,4 +1,4 @@
-"""A connection that tells a whole story in one go, and gives each reply's bytes."""
+"""A connection that sends a whole story in one go, and gives each reply's bytes."""
 
 import socket
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class Wire:
         self._socket = socket.create_connection((host, port), timeout=_PATIENCE_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def tell(self, story: Sequence[Words]) -> list[bytes]:
+    def run(self, story: Sequence[Words]) -> list[bytes]:
         """The replies to these commands, one each. Fewer if the server hangs up."""
         self._socket.sendall(b"".join(map(encode, story)))
         data = b""

@@ -49,10 +49,10 @@ async function ioredis() {
     subscribe: async (channel, message) => {
       const other = mode === "cluster"
         ? new Cluster(nodes) : new Redis(nodes[nodes.length - 1]);
-      const heard = new Promise((done) => other.on("message", (_, text) => done(text)));
+      const received = new Promise((done) => other.on("message", (_, text) => done(text)));
       await other.subscribe(channel);
       await client.publish(channel, message);
-      const text = await heard;
+      const text = await received;
       other.disconnect();
       return text;
     },
@@ -104,10 +104,10 @@ async function nodeRedis() {
         ? createCluster({ rootNodes: nodes.map(url) }) : createClient(url(nodes[nodes.length - 1]));
       other.on("error", () => {});
       await other.connect();
-      const heard = new Promise((done) => other.subscribe(channel, done).then(
+      const received = new Promise((done) => other.subscribe(channel, done).then(
         () => client.publish(channel, message),
       ));
-      const text = await heard;
+      const text = await received;
       await other.close();
       return text;
     },
@@ -155,7 +155,7 @@ for (const [name, check] of Object.entries(CHECKS)) {
 }
 say("checked", found);
 
-// Load until told to stop: eight loops, each writes and reads back its own keys.
+// Load until asked to stop: eight loops, each writes and reads back its own keys.
 const sum = { writes: 0, errors: 0, wrong: 0, longest_gap_ms: 0, missing: 0, said: {} };
 const written = new Map();
 let isOver = false;

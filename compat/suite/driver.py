@@ -59,7 +59,7 @@ def _cluster(nodes: list[tuple[str, int]], index: int) -> Any:
 
 
 def say(word: str, value: Any) -> None:
-    """A line for whoever started this."""
+    """A line for the process that started this."""
     print(word, json.dumps(value), flush=True)
 
 

@@ -101,7 +101,7 @@ def name_of(words: tuple[Any, ...]) -> str:
 
 
 def watch(packer: Any, method: str, recorder: Recorder) -> None:
-    """Have the recorder told of everything that this class packs."""
+    """Have the recorder given everything that this class packs."""
     pack = getattr(packer, method)
 
     def packing(self: Any, *words: Any) -> Any:

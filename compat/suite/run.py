@@ -25,7 +25,7 @@ MODES = ("one", "three", "cluster")
 BAR = 0.9
 
 # Of redis-py's tests, those about Redis's modules, about TLS and other things beside a server that
-# the tests expect to find running, and those that need a Redis that is managed by somebody.
+# the tests expect to find running, and those that need a Redis that a manager looks after.
 LEFT_OUT = (
     "auth", "bloom", "http", "json", "multidb", "observability", "scenario", "search", "ssl",
     "timeseries", "vsets", "himport", "himport_integration",

@@ -183,7 +183,7 @@ def _sick(facts: ClusterFacts) -> list[Problem]:
 
 def _clocks(facts: ClusterFacts) -> list[Problem]:
     """Whose clock is wrong: the node that differs from most, be it the reporting one. Between two
-    nodes there is no telling which it is.
+    nodes nothing shows which it is.
     """
     up = [node for node in facts.nodes if node.state != "down"]
     limit_ms = facts.clock_limit_ms

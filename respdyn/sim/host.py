@@ -356,7 +356,7 @@ class Host:
             if connection is not None and connection.state == OPEN:
                 timeline.stamp(self.index, frame)
                 self.around.network.send(connection, frame)
-        self.scripts.tell(self._receive)
+        self.scripts.report(self._receive)
         for session in out.sessions:
             client = cast(Peer, session.tag)
             client.take_output(session, now_us)

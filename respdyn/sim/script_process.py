@@ -14,7 +14,7 @@ from respdyn.sessions.acl_rules import judge_of
 from respdyn.sim.chance import Chance
 from respdyn.sim.timeline import Timeline
 
-_DIES: Final = 0.05         # of the times when it has something to tell
+_DIES: Final = 0.05         # of the times when it has something to report
 
 Receive = Callable[[Callable[..., None], object, object], None]
 
@@ -27,7 +27,7 @@ class ScriptProcess(InlineScripts):
         self._timeline = timeline
         self._fate = Chance(timeline.plan.seed, f"scripts {name}")
 
-    def tell(self, receive: Receive) -> None:
+    def report(self, receive: Receive) -> None:
         """Hand over what was done, or the news of its end."""
         frames = self.take()
         if not frames or not self._timeline.plan.scripters or not self._fate.happens(_DIES):

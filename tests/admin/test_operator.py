@@ -158,7 +158,7 @@ def test_refused_writes_come_first() -> None:
     assert "is down" in lines[1] and "is down" in lines[2]
 
 
-def test_reads_that_are_refused_are_told_though_all_nodes_are_up() -> None:
+def test_reads_that_are_refused_are_shown_though_all_nodes_are_up() -> None:
     lines = verdict(facts(below_r=256, r=2, filling=256))
     assert lines[0].startswith("READS REFUSED: 256 of 256 partitions have fewer than R=2 nodes")
     assert lines[1:] == ["256 partitions have an owner that is being filled"]
@@ -178,7 +178,7 @@ def test_two_of_five_down_refuse_nothing_since_others_stand_in() -> None:
     assert status[b"partitions-below-n"] and not status[b"partitions-below-w"]
 
 
-def test_partitions_on_their_way_are_told_with_the_time_that_is_left() -> None:
+def test_partitions_on_their_way_are_shown_with_the_time_that_is_left() -> None:
     lines = verdict(facts(moving=12, filling=5, eta_ms=90_000))
     assert lines[0].startswith("well, and mending itself: 3 of 3")
     assert lines[1:] == [
@@ -215,15 +215,15 @@ def test_verify_names_what_differs_and_repair_mends_it() -> None:
     little["C"].replica.drop(locator_of("key7"))
     put(little, "A", ["only at A"], b"x")
     for name in "ABC":
-        told = call(little, name, "DYN.CLUSTER", "VERIFY")
-        assert told[b"differences"] == 2 and told[b"unsettled"] == 0, told
-        rows = [mapped(row) for row in cast(list[object], told[b"keys"])]
+        reply = call(little, name, "DYN.CLUSTER", "VERIFY")
+        assert reply[b"differences"] == 2 and reply[b"unsettled"] == 0, reply
+        rows = [mapped(row) for row in cast(list[object], reply[b"keys"])]
         assert {row[b"key"] for row in rows} == {b"key7", b"only at A"}
         copies = mapped(next(row for row in rows if row[b"key"] == b"key7")[b"copies"])
         assert copies[little.machines[2].name.encode()] == b"none" and len(copies) == 3
-    told = call(little, "B", "DYN.CLUSTER", "REPAIR")
-    assert told[b"left"] == 0 and told[b"verdict"] == b"all copies are compared and the same"
-    assert cast(int, told[b"keys-repaired"]) >= 2
+    reply = call(little, "B", "DYN.CLUSTER", "REPAIR")
+    assert reply[b"left"] == 0 and reply[b"verdict"] == b"all copies are compared and the same"
+    assert cast(int, reply[b"keys-repaired"]) >= 2
     assert call(little, "A", "DYN.CLUSTER", "VERIFY")[b"differences"] == 0
 
 
@@ -246,8 +246,8 @@ def test_writes_on_their_way_are_no_difference() -> None:
     client.send("DYN.CLUSTER", "VERIFY")
     little.run(20)
     little.heal()
-    told = mapped(client.receive(20_000))
-    assert told[b"differences"] == 0 and told[b"verdict"] == b"all copies are the same"
+    reply = mapped(client.receive(20_000))
+    assert reply[b"differences"] == 0 and reply[b"verdict"] == b"all copies are the same"
 
 
 def test_who_cannot_be_asked_is_named() -> None:
@@ -256,8 +256,8 @@ def test_who_cannot_be_asked_is_named() -> None:
     little.kill("C")
     little.run(10)
     for action in ("VERIFY", "REPAIR"):
-        told = call(little, "A", "DYN.CLUSTER", action)
-        assert told[b"not-asked"] == [little.machines[2].name.encode()]
+        reply = call(little, "A", "DYN.CLUSTER", action)
+        assert reply[b"not-asked"] == [little.machines[2].name.encode()]
 
 
 def test_verify_of_one_node_alone_says_so_at_once() -> None:
@@ -317,7 +317,7 @@ def test_a_command_whose_coordinator_was_stopped_leaves_a_trace_that_names_it(
     words = [word.format(key=little.key_of("B")) for word in words]
     client = little.client("A")
     client("PING")
-    little.lost = {(0, 1), (1, 0)}                  # B hears and says nothing
+    little.lost = {(0, 1), (1, 0)}                  # B receives and says nothing
     if command == "get":
         little.lost |= {(0, 2), (2, 0)}
     reply = str(client(*words))
@@ -326,8 +326,8 @@ def test_a_command_whose_coordinator_was_stopped_leaves_a_trace_that_names_it(
     assert took_ms >= 890 and shown[: len(words)] == [word.encode() for word in words]
     peer = b"(waited for 10.0.0.%d:6379)"
     assert shown[-1] in ([peer % 2] if command != "get" else [peer % 2, peer % 3])
-    told = stats(little, "A", command)
-    assert told["calls"] == told["failed_calls"] == 1 and told["usec"] >= 890_000
+    counts = stats(little, "A", command)
+    assert counts["calls"] == counts["failed_calls"] == 1 and counts["usec"] >= 890_000
     events = cast("list[list[bytes]]", little.client("A")("LATENCY", "LATEST"))
     names = [one[0] for one in events]
     assert any(name.startswith(b"wait-10.0.0.") for name in names), names
@@ -350,8 +350,8 @@ def test_a_command_that_was_late_names_who_was_late() -> None:
     assert client.receive() == b"OK"
     ((took_ms, *shown),) = slowest(little, "A")  # type: ignore[misc]
     assert 40 <= took_ms < 60 and shown[-1] == b"(waited for 10.0.0.3:6379)"
-    told = stats(little, "A", "set")
-    assert told["failed_calls"] == 0 and 40_000 <= told["usec"] < 60_000
+    counts = stats(little, "A", "set")
+    assert counts["failed_calls"] == 0 and 40_000 <= counts["usec"] < 60_000
     key = little.key_of("A")                        # coordinated here, and both others are late
     little.holds = {(0, 1), (0, 2)}
     client.send("SET", key, "x")

@@ -4,7 +4,7 @@ import pytest
 
 from tests.commands.alone import Alone
 
-NOBODY = b"-ERR nothing is staged\r\n"
+NOTHING = b"-ERR nothing is staged\r\n"
 
 
 @pytest.mark.parametrize(("line", "reply"), [
@@ -23,8 +23,8 @@ NOBODY = b"-ERR nothing is staged\r\n"
      b"-ERR a weight is a number from 1 to 1000\r\n"),
     ("DYN.CLUSTER CHANGE 127.0.0.1:6379 WEIGHT", b"-ERR syntax error\r\n"),
     ("DYN.CLUSTER CHANGE 127.0.0.1:6379 SIZE 3", b"-ERR syntax error\r\n"),
-    ("DYN.CLUSTER PLAN", NOBODY),
-    ("DYN.CLUSTER COMMIT", NOBODY),
+    ("DYN.CLUSTER PLAN", NOTHING),
+    ("DYN.CLUSTER COMMIT", NOTHING),
     ("DYN.CLUSTER CLEAR", b"+OK\r\n"),
     ("DYN.CLUSTER DRAIN SOON", b"-ERR DYN.CLUSTER DRAIN takes ON or OFF\r\n"),
 ])

@@ -63,7 +63,7 @@ def compare(
     redis: Redis, steps: list[str], hello: tuple[str, ...] = (), any_order: tuple[str, ...] = (),
     **changes: object,
 ) -> None:
-    """Tell both the story; any difference fails, naming the step.
+    """Run the story at both; any difference fails, naming the step.
 
     Who is in `hello` speaks RESP3 from the start; that reply names the server, so it may differ.
     What the commands in `any_order` lead to may come in another order.

@@ -58,7 +58,8 @@ def test_a_search_misses_no_place_that_is_near() -> None:
     ours = Executor(0)
     words = [b"GEOADD", b"g"]
     for number in range(300):
-        words += [digits(chance.uniform(-170, 170)), digits(chance.uniform(-65, 65)), b"%d" % number]
+        words += [digits(chance.uniform(-170, 170)),
+                  digits(chance.uniform(-65, 65)), b"%d" % number]
     ours(*words)
     places = {
         words[at + 2]: geo.place_of(float(geo.score_of(float(words[at]), float(words[at + 1]))))

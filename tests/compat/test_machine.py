@@ -4,8 +4,8 @@ import pytest
 
 from compat.machine import machine
 from compat.machine.cast import Cast
-from compat.machine.differences import NOT_TOLD, OWN_CONTENT, TOLD_BY_STEPS
-from compat.machine.machine import Differs, Pair, compare, told, told_in_cluster
+from compat.machine.differences import NOT_RUN, OWN_CONTENT, RUN_BY_STEPS
+from compat.machine.machine import Differs, Pair, commands_of_cluster, commands_of_stories, compare
 from compat.machine.scenes import NAMES, Scene, declared
 from compat.machine.several import Stage, alike
 from compat.machine.wire import Wire, end_of, members
@@ -20,7 +20,7 @@ from tests.server.process import node
 def test_random_stories_are_answered_as_by_redis(redis_server: Redis) -> None:
     with node("--engine=memory") as (_, port):
         pair = Pair(Wire("127.0.0.1", redis_server.port), [Wire("127.0.0.1", port)])
-        machine.tell_stories(pair, 300, number=7)
+        machine.run_stories(pair, 300, number=7)
     assert pair.stories >= 300
 
 
@@ -45,12 +45,12 @@ def test_a_difference_is_found_wherever_it_is() -> None:
                 [*before, b"*2\r\n:9\r\n$1\r\nv\r\n"])
 
 
-def test_what_is_answered_late_is_told_again_but_not_for_ever() -> None:
+def test_what_is_answered_late_is_run_again_but_not_for_ever() -> None:
     class Side:
         def __init__(self, lates: int) -> None:
             self.lates = lates
 
-        def tell(self, story: list[list[bytes]]) -> list[bytes]:
+        def run(self, story: list[list[bytes]]) -> list[bytes]:
             if story[0] == [b"GET", b"k"] and self.lates:
                 self.lates -= 1
                 return [b"-TIMEOUT no answer\r\n"]
@@ -58,10 +58,10 @@ def test_what_is_answered_late_is_told_again_but_not_for_ever() -> None:
 
     for lates in (0, 1, 2):
         pair = Pair(Side(0), [Side(lates)])             # type: ignore[arg-type, list-item]
-        pair.tell([[b"GET", b"k"]], False, 0)
+        pair.run([[b"GET", b"k"]], False, 0)
         assert (pair.late, pair.stories) == (lates, 1)
     with pytest.raises(Differs, match="TIMEOUT"):
-        Pair(Side(0), [Side(3)]).tell([[b"GET", b"k"]], False, 0)   # type: ignore[arg-type, list-item]
+        Pair(Side(0), [Side(3)]).run([[b"GET", b"k"]], False, 0)   # type: ignore[arg-type, list-item]
 
 
 @pytest.mark.parametrize("reply", [
@@ -69,7 +69,7 @@ def test_what_is_answered_late_is_told_again_but_not_for_ever() -> None:
     b"%1\r\n+a\r\n:1\r\n", b"~1\r\n+a\r\n", b"=5\r\ntxt:a\r\n", b",1.5\r\n", b"#t\r\n",
     b"|1\r\n+a\r\n:1\r\n+b\r\n", b">1\r\n+x\r\n",
 ])
-def test_replies_are_told_apart(reply: bytes) -> None:
+def test_replies_are_kept_apart(reply: bytes) -> None:
     assert end_of(reply + b"+more\r\n", 0) == len(reply)
     assert all(not end_of(reply[:cut], 0) for cut in range(len(reply)))
 
@@ -82,22 +82,23 @@ def _all() -> list[Command]:
     return [sub for command in COMMANDS for sub in (command.subcommands or (command,))]
 
 
-def test_every_command_is_told_or_there_is_a_reason() -> None:
-    names = {*(one.name for one in told()), *(one.name for one in told_in_cluster()), *NAMES}
+def test_every_command_is_run_or_there_is_a_reason() -> None:
+    known = [*commands_of_stories(), *commands_of_cluster()]
+    names = {*(one.name for one in known), *NAMES}
     for command in _all():
         container = command.name.partition("|")[0]
         assert (
             command.name in names or command.name.startswith("dyn.")
-            or command.name in NOT_TOLD or container in NOT_TOLD or command.promise == "refused"
+            or command.name in NOT_RUN or container in NOT_RUN or command.promise == "refused"
             or command.name not in redis_commands()
         ), command.name
-    assert not (set(NOT_TOLD) | set(OWN_CONTENT)) - set(redis_commands())
-    assert set(TOLD_BY_STEPS) <= set(NAMES)
+    assert not (set(NOT_RUN) | set(OWN_CONTENT)) - set(redis_commands())
+    assert set(RUN_BY_STEPS) <= set(NAMES)
     assert all(declared(name).name == name for name in NAMES)
 
 
 @pytest.mark.slow
-def test_what_connections_hear_of_each_other_is_compared() -> None:
+def test_what_connections_receive_of_each_other_is_compared() -> None:
     """Two servers of one kind, and one that is in a state of its own: the machine sees it."""
     scene = Scene(b"KEA", (True, False, True), (
         (0, (b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", b"<id 2>")), (0, (b"GET", b"a")),
@@ -109,12 +110,12 @@ def test_what_connections_hear_of_each_other_is_compared() -> None:
     with running() as one, running() as other:
         theirs, mine = Cast("127.0.0.1", one.port), Cast("127.0.0.1", other.port)
         stage = Stage(theirs, mine)
-        stage.tell(scene)
-        stage.tell(scene)
+        stage.run(scene)
+        stage.run(scene)
         assert stage.stories == 2
         mine.prompt([[b"ACL", b"SETUSER", b"default", b"-publish"]])
         with pytest.raises(Differs, match="NOPERM"):
-            stage.tell(scene)
+            stage.run(scene)
 
 
 def test_messages_of_patterns_and_forgotten_channels_come_in_any_order() -> None:

@@ -38,8 +38,8 @@ def nodes() -> Iterator[list[Server]]:
     with servers.respdyn(3) as three:
         assert cli(three[0], "FLUSHALL") == "OK\n"
         lines = "".join(f"SET key:{number} {number}\n" for number in range(KEYS))
-        told = cli(three[0], "--pipe", given=lines + f"SET big {'x' * 50_000}\n")
-        assert f"errors: 0, replies: {KEYS + 1}" in told
+        shown = cli(three[0], "--pipe", given=lines + f"SET big {'x' * 50_000}\n")
+        assert f"errors: 0, replies: {KEYS + 1}" in shown
         yield three
 
 
@@ -131,11 +131,11 @@ def test_stat_shows_true_numbers(nodes: list[Server]) -> None:
 
 def test_the_largest_keys_are_found(nodes: list[Server]) -> None:
     for server in nodes:
-        told = cli(server, "--bigkeys")
-        assert f"Sampled {KEYS + 1} keys" in told
-        assert "Biggest string found '\"big\"' has 50000 bytes" in told
-    told = cli(nodes[0], "--memkeys")
-    size = re.search(r"Biggest string found '\"big\"' has (\d+) bytes", told)
+        shown = cli(server, "--bigkeys")
+        assert f"Sampled {KEYS + 1} keys" in shown
+        assert "Biggest string found '\"big\"' has 50000 bytes" in shown
+    shown = cli(nodes[0], "--memkeys")
+    size = re.search(r"Biggest string found '\"big\"' has (\d+) bytes", shown)
     assert size is not None and 50_000 < int(size[1]) < 50_500
     assert "LFU maxmemory policy is not selected" in cli(nodes[0], "--hotkeys")     # as Redis
 
@@ -164,18 +164,18 @@ def test_latency_modes(nodes: list[Server]) -> None:
 
 def test_cluster_check_and_info_are_content(nodes: list[Server]) -> None:
     at = f"{nodes[2].host}:{nodes[2].port + 1000}"
-    told = cli(nodes[2], "--cluster", "check", at)
-    assert "[OK] All nodes agree about slots configuration" in told
-    assert "[OK] All 16384 slots covered" in told and "[ERR]" not in told
-    told = cli(nodes[2], "--cluster", "info", at)
-    assert f"[OK] {KEYS + 1} keys in 3 masters" in told
+    shown = cli(nodes[2], "--cluster", "check", at)
+    assert "[OK] All nodes agree about slots configuration" in shown
+    assert "[OK] All 16384 slots covered" in shown and "[ERR]" not in shown
+    shown = cli(nodes[2], "--cluster", "info", at)
+    assert f"[OK] {KEYS + 1} keys in 3 masters" in shown
     assert cli(nodes[2], "--cluster", "call", at, "PING").count("PONG") == 3
     assert cli(nodes[0], "-c", "GET", "key:7", cluster=True) == "7\n"
 
 
 def test_other_ways_to_print(nodes: list[Server]) -> None:
-    told = json.loads(cli(nodes[0], "--json", "DYN.EXPLAIN", "key:7"))
-    assert told["key"] == "key:7" and len(told["replicas"]) == 3
+    shown = json.loads(cli(nodes[0], "--json", "DYN.EXPLAIN", "key:7"))
+    assert shown["key"] == "key:7" and len(shown["replicas"]) == 3
     assert cli(nodes[0], "--csv", "MGET", "key:1", "nokey") == '"1",NULL\n'
     assert "\nproto 3\n" in cli(nodes[0], "-3", "HELLO")
     assert cli(nodes[0], "-r", "3", "INCR", "runs") == "1\n2\n3\n"

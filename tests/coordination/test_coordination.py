@@ -256,7 +256,7 @@ def test_a_set_lost_with_its_coordinator_is_not_run_twice_and_stays_deleted() ->
     little = Little(3).ready()
     key = little.key_of("B")
     a = little.client("A")
-    little.lost |= {(1, 0), (1, 2)}            # B hears and writes, nobody hears B
+    little.lost |= {(1, 0), (1, 2)}            # B receives and writes, nothing of B's arrives
     reply = a("SET", key, "v")
     acknowledged = reply == b"OK"
     assert a("DEL", key) == int(acknowledged)
@@ -274,7 +274,7 @@ def test_an_unrepeatable_command_is_coordinated_once_and_its_outcome_unknown() -
     little = Little(3).ready()
     key = little.key_of("B")
     a = little.client("A")
-    little.lost |= {(1, 0)}                    # B hears, its answers vanish
+    little.lost |= {(1, 0)}                    # B receives, its answers vanish
     began = little.now_ms
     reply = str(a("DYN.PUTCTX", key, "", "once"))
     assert reply.startswith("TIMEOUT") and "unknown" in reply
@@ -323,7 +323,7 @@ def test_a_read_meets_an_acknowledged_flushall_as_it_meets_a_write() -> None:
     for key in keys:
         a("SET", key, "v")
     little.run(20)
-    little.cut("A", "C")                    # C does not hear of the flush, and B does
+    little.cut("A", "C")                    # C does not receive the flush, and B does
     little.run(500)
     assert a("FLUSHALL") == b"OK"
     assert b("SET", keys[1], "after") == b"OK"
@@ -452,7 +452,7 @@ def test_a_command_that_reads_and_then_writes_has_one_deadline(at: str) -> None:
     begun_ms = little.now_ms
     client.send("GETDEL", key)
     little.step()
-    little.holds |= {(1, 0), (2, 0)}            # nobody answers A
+    little.holds |= {(1, 0), (2, 0)}            # no peer answers A
     little.run(1900)
     little.holds.clear()
     little.run(2)

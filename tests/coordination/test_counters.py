@@ -37,8 +37,8 @@ def test_two_nodes_at_once_get_distinct_numbers_and_lose_none(little: Little) ->
         one.send("INCR", key)
         two.send("INCR", key)
         little.step()
-    heard = replies(one, 200) + replies(two, 200)
-    assert sorted(heard, key=str) == sorted(range(1, 401), key=str)
+    received = replies(one, 200) + replies(two, 200)
+    assert sorted(received, key=str) == sorted(range(1, 401), key=str)
     assert one("GET", key) == b"400"
     assert settled(little, key) == [b"400"] * 3
     record = little["A"].replica.get(locator(0, key.encode()))
@@ -110,15 +110,15 @@ def test_msetnx_looks_first_and_sets_all_or_nothing(little: Little) -> None:
     assert client("LCS", a, b, "LEN") == 0
 
 
-def test_msetnx_says_when_somebody_came_between(little: Little) -> None:
+def test_msetnx_says_when_another_client_came_between(little: Little) -> None:
     one, two = little.client("A"), little.client("B")
     keys = [little.key_of(name, "both") for name in "ABC"]
     one.send("MSETNX", keys[0], "1", keys[1], "1", keys[2], "1")
     two.send("MSETNX", keys[2], "2", keys[1], "2", keys[0], "2")
-    heard = [one.receive(), two.receive()]
+    received = [one.receive(), two.receive()]
     held = one("MGET", *keys)
     assert isinstance(held, list)
-    for reply, mark in zip(heard, (b"1", b"2"), strict=True):
+    for reply, mark in zip(received, (b"1", b"2"), strict=True):
         made = held.count(mark)
         assert reply == {0: 0, 3: 1}.get(made, reply)
         if made in (1, 2):

@@ -73,7 +73,7 @@ def test_a_sibling_beside_it_is_covered_first() -> None:
         assert little.client(name)("DYN.GETCTX", key)[1] == [b"mine"]    # type: ignore[index]
 
 
-def test_what_was_acknowledged_before_is_covered_whoever_speaks_first() -> None:
+def test_what_was_acknowledged_before_is_covered_whichever_node_speaks_first() -> None:
     """A and C hold a value that B has missed; C's word comes first and would make W."""
     little, a, key = forwarding(exchange_interval_ms=0)
     for other in ("A", "C"):
@@ -139,7 +139,7 @@ def test_more_than_two_copies_in_memory_are_waited_for(
     assert not any(item[:1] == EARLY for _, items in seen for item in items)
 
 
-def test_what_is_owed_to_a_peer_that_is_gone_keeps_nobody_awake() -> None:
+def test_what_is_owed_to_a_peer_that_is_gone_keeps_no_node_awake() -> None:
     little, a, key = forwarding()
     a.send("SET", key, "v")
     little.run(2)                           # A has the record and owes its acknowledgement
@@ -149,7 +149,7 @@ def test_what_is_owed_to_a_peer_that_is_gone_keeps_nobody_awake() -> None:
     assert node.links[little.machines[1].name].speak_by_ms > little.now_ms + 1000
 
 
-def test_copies_that_nobody_waits_for_travel_together() -> None:
+def test_copies_that_no_client_waits_for_travel_together() -> None:
     little, a, key = forwarding()
     seen = sent_by(little, 1)
     for number in range(20):

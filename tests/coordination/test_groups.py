@@ -109,7 +109,7 @@ def test_watch_notices_what_any_node_changes() -> None:
                     assert replies[-1] == [b"OK", b"OK"]
                     done += 1
         assert clients[0]("GET", key) == str(done).encode()
-        assert tries > done, "nobody was ever refused"
+        assert tries > done, "no transaction was ever refused"
 
 
 def test_watched_keys_of_several_coordinators() -> None:
@@ -169,7 +169,7 @@ def test_a_group_that_cannot_meet_its_quorum_is_refused_whole() -> None:
     assert str(watching).startswith("NOQUORUM")
 
 
-def test_a_full_disk_is_told_when_queueing_and_at_exec() -> None:
+def test_a_full_disk_is_reported_when_queueing_and_at_exec() -> None:
     little = Little(1).ready()
     client = little.client("A")
     client("MULTI")
@@ -266,7 +266,7 @@ def test_a_group_is_not_begun_with_too_few_numbers_left() -> None:
 
 
 def test_a_group_is_refused_for_what_its_commands_are_refused_for_alone() -> None:
-    """Where copies are missing and the lease is not stored as well, the copies are told of."""
+    """Where copies are missing and the lease is not stored as well, the copies are reported."""
     little = Little(3).ready()
     key = little.key_of("A")
     client = little.client("A")

@@ -42,7 +42,7 @@ def test_what_is_written_to_the_old_key_meanwhile_stays() -> None:
     assert client("MGET", old, new) == [b"second", b"first"]
 
 
-def test_whoever_dies_in_between_the_value_is_at_one_key_or_both() -> None:
+def test_whichever_node_dies_in_between_the_value_is_at_one_key_or_both() -> None:
     for steps in range(1, 14):
         for dies in "ABC":
             little = Little(3, request_timeout_ms=300).ready()
@@ -100,7 +100,7 @@ def test_wait_counts_copies_that_are_there() -> None:
     for key in keys:
         client("SET", key, "v")
         assert client("WAIT", 2, 1000) == 2
-    little.holds |= {(0, 2), (1, 2)}        # C hears nothing
+    little.holds |= {(0, 2), (1, 2)}        # C receives nothing
     began = little.now_ms
     client("SET", keys[0], "w")
     assert client("WAIT", 1, 1000) == 1
@@ -124,7 +124,7 @@ def test_the_first_wait_of_a_connection_covers_all_that_it_wrote() -> None:
     writer, looker = little.client("A"), little.client("B")
     ring = little["A"].membership.ring
     assert ring is not None
-    # All owners of the first key but its coordinator hear nothing; those of the last key do.
+    # All owners of the first key but its coordinator receive nothing; those of the last key do.
     for at, other in enumerate(little.machines):
         owners = ring.owners_of(ring.partition_of(slot_of(keys[0].encode())))
         if other.name in owners[1:]:
@@ -142,7 +142,7 @@ def test_the_first_wait_of_a_connection_covers_all_that_it_wrote() -> None:
     assert looker("WAIT", 0, 0) == 2        # it has written nothing
 
 
-def test_debug_sleep_holds_up_nobody_else() -> None:
+def test_debug_sleep_holds_up_no_other_client() -> None:
     little = Little(1, enable_debug_command="yes").ready()
     sleeper, other = little.client("A"), little.client("A")
     began = little.now_ms

@@ -1,7 +1,7 @@
-"""Keyspace events of all keys, heard at every node, whoever coordinates and whoever asked."""
+"""Keyspace events of all keys reach clients at every node, whichever node coordinates."""
 
 from tests.little import Client, Little
-from tests.sessions.test_pubsub import heard
+from tests.sessions.test_pubsub import pushed
 
 
 def listener(little: Little, name: str, port: str = "client") -> Client:
@@ -11,10 +11,10 @@ def listener(little: Little, name: str, port: str = "client") -> Client:
 
 
 def events(client: Client) -> list[tuple[bytes, bytes]]:
-    return [(one[2].split(b":")[1], one[3]) for one in heard(client)]  # type: ignore[index]
+    return [(one[2].split(b":")[1], one[3]) for one in pushed(client)]  # type: ignore[index]
 
 
-def test_one_node_asks_and_all_tell() -> None:
+def test_one_node_asks_and_all_publish() -> None:
     little = Little(3).ready()
     ears = [listener(little, name) for name in "ABC"]
     little.client("B")("CONFIG", "SET", "notify-keyspace-events", "KEA")
@@ -36,7 +36,7 @@ def test_one_node_asks_and_all_tell() -> None:
     assert all(little[name].dispatcher.keyspace_events is None for name in "ABC")
 
 
-def test_who_hears_of_a_write_finds_it_at_any_node() -> None:
+def test_who_receives_the_event_of_a_write_finds_it_at_any_node() -> None:
     little = Little(5, notify_keyspace_events="KEA", exchange_interval_ms=0).ready()
     ears = [listener(little, name) for name in "ABCDE"]
     for number in range(40):
@@ -51,7 +51,7 @@ def test_who_hears_of_a_write_finds_it_at_any_node() -> None:
                     assert little.client("ABCDE"[at])("GET", key) == b"%d" % number
 
 
-def test_a_write_that_failed_is_told_because_it_may_appear() -> None:
+def test_a_write_that_failed_is_published_because_it_may_appear() -> None:
     little = Little(3, notify_keyspace_events="KEA").ready()
     key = little.key_of("A")
     ear = listener(little, "A")
@@ -61,7 +61,7 @@ def test_a_write_that_failed_is_told_because_it_may_appear() -> None:
     assert events(ear) == [(b"set", key.encode())]
 
 
-def test_on_the_cluster_port_each_node_tells_its_own_events() -> None:
+def test_on_the_cluster_port_each_node_publishes_its_own_events() -> None:
     little = Little(3, notify_keyspace_events="KEA").ready()
     ears = [listener(little, name, "cluster") for name in "ABC"]
     key = little.key_of("B")
@@ -70,7 +70,7 @@ def test_on_the_cluster_port_each_node_tells_its_own_events() -> None:
     assert [events(ear) for ear in ears] == [[], [(b"set", key.encode())], []]
 
 
-def test_an_expiry_is_told_once_while_nothing_fails() -> None:
+def test_an_expiry_is_published_once_while_nothing_fails() -> None:
     little = Little(3, notify_keyspace_events="Ex").ready()
     ears = [listener(little, name) for name in "ABC"]
     for owner in "ABC":
@@ -81,7 +81,7 @@ def test_an_expiry_is_told_once_while_nothing_fails() -> None:
         assert sorted(events(ear)) == keys
 
 
-def test_an_expiry_is_told_though_its_coordinator_is_dead() -> None:
+def test_an_expiry_is_published_though_its_coordinator_is_dead() -> None:
     little = Little(3, notify_keyspace_events="Ex").ready()
     ear = listener(little, "C")
     key = little.key_of("A")
@@ -107,7 +107,7 @@ def test_a_node_that_comes_later_learns_who_asks() -> None:
     assert events(ear) == [(b"set", key.encode())]
 
 
-def test_a_key_that_moves_between_nodes_is_told_as_such_at_every_node() -> None:
+def test_a_key_that_moves_between_nodes_is_published_as_such_at_every_node() -> None:
     little = Little(3, notify_keyspace_events="KEA").ready()
     ears = [listener(little, name) for name in "ABC"]
     for through in "ABC":
@@ -126,7 +126,7 @@ def test_a_key_that_moves_between_nodes_is_told_as_such_at_every_node() -> None:
             ]
 
 
-def test_a_rename_that_ends_halfway_tells_what_has_happened() -> None:
+def test_a_rename_that_ends_halfway_publishes_what_has_happened() -> None:
     little = Little(3, notify_keyspace_events="KEA").ready()
     one, two = little.key_of("A"), little.key_of("B")
     client, ear = little.client("C"), listener(little, "B")
@@ -136,9 +136,9 @@ def test_a_rename_that_ends_halfway_tells_what_has_happened() -> None:
     client.send("RENAME", one, two)
     for _ in range(100):
         little.step()
-        told = events(ear)
-        if told:
-            assert told == [(b"rename_to", two.encode())]
+        found = events(ear)
+        if found:
+            assert found == [(b"rename_to", two.encode())]
             break
     little.kill("A")                # the node of the old key
     little.run(3000)
@@ -146,8 +146,8 @@ def test_a_rename_that_ends_halfway_tells_what_has_happened() -> None:
     assert events(ear) in ([], [(b"rename_from", one.encode())])
 
 
-def test_a_short_life_ends_after_it_was_told_to_begin() -> None:
-    """The expiry comes while the SET still waits for its quorum: it is told behind the SET."""
+def test_a_short_life_is_published_to_end_after_it_was_to_begin() -> None:
+    """The expiry comes while the SET still waits for its quorum: it is published behind the SET."""
     little = Little(3, notify_keyspace_events="KEA").ready()
     ears = [listener(little, name) for name in "ABC"]
     key = little.key_of("A")
@@ -161,7 +161,7 @@ def test_a_short_life_ends_after_it_was_told_to_begin() -> None:
             assert [name for name, _ in events(ear)] == [b"set", b"expire", b"expired"]
 
 
-def test_a_life_that_is_long_over_is_told_to_end() -> None:
+def test_a_life_that_is_long_over_is_published_to_end() -> None:
     little = Little(3, notify_keyspace_events="KEA").ready()
     ears = [listener(little, name) for name in "ABC"]
     key = little.key_of("B")

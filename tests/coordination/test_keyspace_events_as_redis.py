@@ -1,4 +1,4 @@
-"""Keyspace events: the same names in the same order on the same channels as Redis tells them."""
+"""Keyspace events: the same names in the same order on the same channels as Redis has them."""
 
 from collections.abc import Iterator
 
@@ -96,12 +96,12 @@ def test_events_are_those_of_redis(story: str, classes: str, server: Redis) -> N
     steps = ["p FLUSHALL", f"p CONFIG SET notify-keyspace-events {classes}", "p SELECT 3",
              "a PSUBSCRIBE __key*__:*"]
     steps += [f"p {step}" for step in story.split(" / ")] + ["p FLUSHALL"]
-    # Redis tells rename_from first. Here each is told when it has happened: the new key is there
+    # Redis sends rename_from first. Here each is sent when it has happened: the new key is there
     # before the old one is gone. So with SMOVE, which adds before it removes.
     compare(server, steps, any_order=("RENAME", "RENAMENX", "MOVE", "SMOVE", "EXEC"))
 
 
-def test_a_key_that_is_missed_is_told(server: Redis) -> None:
+def test_a_key_that_is_missed_is_published(server: Redis) -> None:
     steps = "p FLUSHALL / p CONFIG SET notify-keyspace-events Em / a PSUBSCRIBE __key*__:*"
     reads = "GET no / STRLEN no / TYPE no / TTL no / MGET no no2 / GETBIT no 1 / GETDEL no" \
             " / GETEX no / SET a 1 / GET a / STRLEN a / GETSET z 1"
@@ -115,7 +115,7 @@ def test_classes_are_shown_as_redis_shows_them(server: Redis) -> None:
     compare(server, [one for step in steps for one in (step, asked)])
 
 
-def test_nothing_is_told_that_nobody_asked_for() -> None:
+def test_nothing_is_published_that_no_client_asked_for() -> None:
     alone = Alone()
     a, b = alone.connect(), alone.connect()
     a.say("PSUBSCRIBE *")
@@ -129,10 +129,10 @@ def test_nothing_is_told_that_nobody_asked_for() -> None:
     assert a.session.take() == b"" and alone.node.dispatcher.keyspace_events is None
 
 
-def test_an_expiry_is_told_when_its_time_has_come() -> None:
+def test_an_expiry_is_published_when_its_time_has_come() -> None:
     alone = Alone()
     a, b = alone.connect(), alone.connect()
-    b.say("SET early v PX 5000")            # before anybody asked
+    b.say("SET early v PX 5000")            # before a client asked
     b.say("CONFIG SET notify-keyspace-events Ex")
     for _ in range(300):        # the first look takes a while
         alone.now_ms += 1
@@ -144,7 +144,7 @@ def test_an_expiry_is_told_when_its_time_has_come() -> None:
     b.say("DEL gone")
     b.say("SET kept v PX 3000")
     b.say("PERSIST kept")
-    heard = []
+    expired = []
     for _ in range(10_000):
         alone.now_ms += 1
         alone.wall_ms += 1
@@ -152,8 +152,8 @@ def test_an_expiry_is_told_when_its_time_has_come() -> None:
         assert deadline is not None
         if deadline <= alone.now_ms:
             alone.turn()
-        told = a.session.take()
-        if told:
-            heard.append((alone.wall_ms - 1_700_000_000_123, told.split(b"\r\n")[-2]))
-    assert heard == [(5000, b"early"), (7000, b"again")]
+        pushed = a.session.take()
+        if pushed:
+            expired.append((alone.wall_ms - 1_700_000_000_123, pushed.split(b"\r\n")[-2]))
+    assert expired == [(5000, b"early"), (7000, b"again")]
     assert a.session.take() == b"" and b.say("EXISTS early again gone") == b":0\r\n"

@@ -9,7 +9,7 @@ import sys
 import time
 
 from tests.faults.harms import HARMS
-from tests.faults.load import Load, Told
+from tests.faults.load import Answers, Load
 from tests.faults.machines import Machines
 
 NODES = 5
@@ -41,13 +41,13 @@ def hints_left(machines: Machines) -> int:
 
 def differences(machines: Machines) -> int:
     """keys differ among their copies, or nodes could not be asked, long after."""
-    told = machines.ask("DYN.CLUSTER", "VERIFY")
-    assert isinstance(told, list)
-    facts = dict(zip(told[::2], told[1::2], strict=True))
+    reply = machines.ask("DYN.CLUSTER", "VERIFY")
+    assert isinstance(reply, list)
+    facts = dict(zip(reply[::2], reply[1::2], strict=True))
     return int(facts[b"differences"]) + len(facts[b"not-asked"])
 
 
-def run(seed: int, harms: list[str], seconds: float, durability: str = "always") -> Told:
+def run(seed: int, harms: list[str], seconds: float, durability: str = "always") -> Answers:
     """A course. Raises `AssertionError` with all that was wrong."""
     rng = random.Random(seed)
     with Machines(NODES, "--durability", durability) as machines:
@@ -82,21 +82,22 @@ def main() -> int:
         random.Random(seed).shuffle(harms)
         print(f"seed {seed}: {' '.join(harms)}", flush=True)
         try:
-            told = run(seed, harms, args.seconds)
+            total = run(seed, harms, args.seconds)
         except AssertionError as wrong:
             failed += 1
             print(f"seed {seed} FAILED\n{wrong}", flush=True)
             continue
         times = ", ".join(
             f"{name} {seconds * 1000:.0f} ms" for name, seconds in (
-                ("p50", told.quantile_s(0.5)), ("p99", told.quantile_s(0.99)),
-                ("worst", told.worst_s),
+                ("p50", total.quantile_s(0.5)), ("p99", total.quantile_s(0.99)),
+                ("worst", total.worst_s),
             )
         )
-        print(f"    {told.share()}, {times},"
-              f" longest gap {told.gap_s:.1f} s, copies equal {told.equal_s:.1f} s after the end,"
-              f" errors {told.errors}", flush=True)
-        print("".join(f"        {name}: {share}\n" for name, share in told.by_harm.items()), end="")
+        print(f"    {total.share()}, {times},"
+              f" longest gap {total.gap_s:.1f} s, copies equal {total.equal_s:.1f} s after the end,"
+              f" errors {total.errors}", flush=True)
+        for name, share in total.by_harm.items():
+            print(f"        {name}: {share}")
     return 1 if failed else 0
 
 

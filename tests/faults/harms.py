@@ -44,7 +44,7 @@ def halves(machines: Machines, rng: random.Random, seconds: float) -> None:
 
 
 def one_way(machines: Machines, rng: random.Random, seconds: float) -> None:
-    """One node hears nothing of the others, and they hear it; or the reverse."""
+    """One node receives nothing from the others, and they receive from it; or the reverse."""
     one, *others = rng.sample(machines.all, len(machines.all))
     if rng.random() < 0.5:
         machines.cut([one], others, is_one_way=True)
@@ -79,7 +79,7 @@ def stop(machines: Machines, rng: random.Random, seconds: float) -> None:
 
 
 def kill_all(machines: Machines, rng: random.Random, seconds: float) -> None:
-    """kill -9 of everybody, storage processes included."""
+    """kill -9 of all nodes, storage processes included."""
     for machine in machines.all:
         machine.kill()
     for machine in machines.all:

@@ -6,8 +6,8 @@ LREM when a job is done, or with XREADGROUP, XACK and XAUTOCLAIM. First nothing 
 three nodes is killed with SIGKILL and comes back; then one is cut off from the other two for a
 while. Clients go to the next node when theirs is gone.
 
-A worker that has heard an error or lost its connection looks first at what it had been given and
-has not ticked off, and does that again: so a job is done at least once. What is told: jobs that
+A worker that has received an error or lost its connection looks first at what it had been given and
+has not ticked off, and does that again: so a job is done at least once. What is counted: jobs that
 were acknowledged and never done (none may be), jobs done more than once, and how long a job took
 from the producer to a worker. In the calm every job must be done once, and each worker given its
 jobs in their order.

@@ -38,7 +38,7 @@ def message(kind: int, queue: int, attribute: int, body: bytes) -> bytes:
 
 
 def numbers(data: bytes) -> list[int]:
-    """Of the packets that the kernel tells of."""
+    """Of the packets that the kernel reports."""
     found = []
     at = 0
     while at + _HEAD.size <= len(data):

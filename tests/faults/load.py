@@ -1,9 +1,9 @@
-"""Clients that write down what they were told, and a judge who compares it with what is there.
+"""Clients that write down what was answered, and a judge who compares it with what is there.
 
 Each writer has keys of its own and works on one after the other, through whatever node answers. The
-value of a key says how often it was written, so the judge can tell what was lost: a value older
+value of a key says how often it was written, so the judge can see what was lost: a value older
 than the last one that was acknowledged; and what came back: a value that was read and deleted in
-one step. Counters are incremented by everybody; each acknowledged increment must be in the sum, and
+one step. Counters are incremented by all; each acknowledged increment must be in the sum, and
 no more than were asked for.
 
 An answer must come within its deadline, `request-timeout`. What is judged is what the node can
@@ -42,8 +42,8 @@ class Key:
 
 
 @dataclass
-class Told:
-    """What one writer has heard."""
+class Answers:
+    """What one writer was answered."""
 
     answered: int = 0
     refused: int = 0                # answered with an error
@@ -57,9 +57,9 @@ class Told:
     errors: dict[str, int] = field(default_factory=dict)
     by_harm: dict[str, str] = field(default_factory=dict)
 
-    def since(self, before: Told) -> Told:
+    def since(self, before: Answers) -> Answers:
         """What was counted since then."""
-        return Told(
+        return Answers(
             self.answered - before.answered, self.refused - before.refused,
             self.unanswered - before.unanswered,
         )
@@ -100,7 +100,7 @@ class Writer(threading.Thread):
         self.number = number
         self.keys = {f"w{number}:{index}": Key() for index in range(KEYS_EACH)}
         self.increments = {f"count:{index}": [0, 0] for index in range(COUNTERS)}
-        self.told = Told()
+        self.answers = Answers()
         self.is_over = threading.Event()
         self.wrong: list[str] = []
         self._random = random.Random(seed)
@@ -110,7 +110,7 @@ class Writer(threading.Thread):
         self._last_s = time.monotonic()
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until `stop`."""
         while not self.is_over.is_set():
             choice = self._random.random()
             if choice < 0.1:
@@ -140,14 +140,14 @@ class Writer(threading.Thread):
             kind = type(wrong)
             words = str(wrong).split()[:3]
             word = " ".join(words) if kind is redis.ResponseError else kind.__name__
-            self.told.errors[word] = self.told.errors.get(word, 0) + 1
+            self.answers.errors[word] = self.answers.errors.get(word, 0) + 1
             if word.startswith("MISCONF"):      # as meant while its disk is full: go elsewhere
-                self.told.elsewhere += 1
+                self.answers.elsewhere += 1
                 assert self._client is not None
                 self._client.close()
                 self._client = None
             else:
-                self.told.refused += 1
+                self.answers.refused += 1
             if asked is not None:
                 self._measure(asked)
             return False, wrong
@@ -156,18 +156,18 @@ class Writer(threading.Thread):
             if asked is None or not (was_running and machine.is_running()) or (
                 machine.rough_until_s >= asked.begun_s
             ):
-                self.told.elsewhere += 1
+                self.answers.elsewhere += 1
                 self._last_s = time.monotonic()     # what counts are gaps at nodes that live
             else:
-                self.told.unanswered += 1
+                self.answers.unanswered += 1
             if self._client is not None:
                 self._client.close()
             self._client = None
             return False, None
-        self.told.answered += 1
+        self.answers.answered += 1
         self._measure(asked)
         now_s = time.monotonic()
-        self.told.gap_s = max(self.told.gap_s, now_s - self._last_s)
+        self.answers.gap_s = max(self.answers.gap_s, now_s - self._last_s)
         self._last_s = now_s
         return True, answer
 
@@ -182,11 +182,11 @@ class Writer(threading.Thread):
 
     def _measure(self, asked: Asked) -> None:
         took_s = time.monotonic() - asked.begun_s
-        told = self.told
-        told.times_s.append(took_s)
-        told.worst_s = max(told.worst_s, took_s)
+        answers = self.answers
+        answers.times_s.append(took_s)
+        answers.worst_s = max(answers.worst_s, took_s)
         if took_s > DEADLINE_S:
-            told.late_s = max(told.late_s, asked.blamed_s(took_s))
+            answers.late_s = max(answers.late_s, asked.blamed_s(took_s))
 
     def _write(self, name: str, key: Key) -> None:
         key.written += 1
@@ -242,19 +242,19 @@ class Load:
         for writer in self.writers:
             writer.join(30)
 
-    def total(self) -> Told:
+    def total(self) -> Answers:
         """All writers together."""
-        total = Told(equal_s=self.equal_s, by_harm=self.by_harm)
-        for told in (writer.told for writer in self.writers):
-            total.answered += told.answered
-            total.refused += told.refused
-            total.unanswered += told.unanswered
-            total.elsewhere += told.elsewhere
-            total.worst_s = max(total.worst_s, told.worst_s)
-            total.gap_s = max(total.gap_s, told.gap_s)
-            total.late_s = max(total.late_s, told.late_s)
-            total.times_s.extend(told.times_s)
-            for word, count in told.errors.items():
+        total = Answers(equal_s=self.equal_s, by_harm=self.by_harm)
+        for answers in (writer.answers for writer in self.writers):
+            total.answered += answers.answered
+            total.refused += answers.refused
+            total.unanswered += answers.unanswered
+            total.elsewhere += answers.elsewhere
+            total.worst_s = max(total.worst_s, answers.worst_s)
+            total.gap_s = max(total.gap_s, answers.gap_s)
+            total.late_s = max(total.late_s, answers.late_s)
+            total.times_s.extend(answers.times_s)
+            for word, count in answers.errors.items():
                 total.errors[word] = total.errors.get(word, 0) + count
         return total
 
@@ -263,7 +263,7 @@ class Load:
     def judge(self) -> list[str]:
         """What is wrong, read through every node after healing."""
         wrong = [text for writer in self.writers for text in writer.wrong]
-        late_s = max(writer.told.late_s for writer in self.writers)
+        late_s = max(writer.answers.late_s for writer in self.writers)
         if late_s > DEADLINE_S + SLACK_S:
             wrong.append(f"an answer took {late_s:.2f} s, and that was its node's own doing")
         for machine in self.machines.all:

@@ -94,7 +94,7 @@ class Machine:
             )
 
     def client(self, timeout_s: float = 3.0) -> "redis.Redis":
-        """A client without retries, so that what it hears is what was answered."""
+        """A client without retries, so that what it receives is what was answered."""
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
@@ -105,7 +105,7 @@ class Machine:
 
     def is_ready(self) -> bool:
         """Whether the node serves all that it should."""
-        return self._answers("GET", "is anybody there")
+        return self._answers("GET", "is it there")
 
     def is_open(self) -> bool:
         """Whether the node answers clients; cut off from a key's owners it refuses that key."""
@@ -183,7 +183,7 @@ class Machine:
         self.mount()
 
     def mount(self) -> None:
-        """Put the disk in. It is written to when somebody asks for that, not every five seconds."""
+        """Put the disk in. It is written to when it is asked to, not every five seconds."""
         sh("mount", "-o", "loop,commit=300", str(self.image), str(self.disk))
 
     def unmount(self) -> None:
@@ -355,8 +355,8 @@ class Machines:
         """Until every partition is where the ring wants it."""
         deadline = time.monotonic() + seconds
         while True:
-            told = self.ask("DYN.CLUSTER", "STATUS")
-            status = dict(zip(told[::2], told[1::2], strict=True))      # type: ignore[index]
+            reply = self.ask("DYN.CLUSTER", "STATUS")
+            status = dict(zip(reply[::2], reply[1::2], strict=True))      # type: ignore[index]
             if not status[b"partitions-moving"] and not status[b"partitions-filling"]:
                 return
             assert time.monotonic() < deadline, f"still moving: {status}"

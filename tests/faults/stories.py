@@ -2,7 +2,7 @@
 
 Each has five or three machines, a load of clients with *one retry* (what failed at a node is asked
 once more, at the next), something that an operator does or that happens, and what must be so
-afterwards. `python -m tests.faults.stories` tells all of them and what was measured.
+afterwards. `python -m tests.faults.stories` plays all of them and prints what was measured.
 """
 
 import argparse
@@ -33,15 +33,15 @@ class Patient(Writer):
         self.is_strict = True               # whether a read must have what was acknowledged
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until `stop`."""
         names = sorted(self.keys)
         while not self.is_over.is_set():
             name = self._random.choice(names)
             key = self.keys[name]
             if self._random.random() < 0.4:
-                told = self._patiently("GET", name)
-                if self.is_strict and told is not self and int(told or 0) < key.acknowledged:
-                    self.wrong.append(f"{name} read {told!r}, {key.acknowledged} was acknowledged")
+                read = self._patiently("GET", name)
+                if self.is_strict and read is not self and int(read or 0) < key.acknowledged:
+                    self.wrong.append(f"{name} read {read!r}, {key.acknowledged} was acknowledged")
             else:
                 key.written += 1
                 if self._patiently("SET", name, key.written) is not self:
@@ -82,27 +82,27 @@ class Patients(Load):
 
     def figures(self) -> str:
         """What came of it. Raises `AssertionError` if something failed twice or was lost."""
-        told = self.total()
+        answers = self.total()
         beyond = [text for one in self.patients for text in one.beyond]
         wrong = self.judge()
         assert not beyond and not wrong, "\n".join([*beyond, *wrong, self.machines.logs()])
         retried = sum(one.retried for one in self.patients)
         return (
-            f"{told.answered} answered, {retried} retried, 0 beyond one retry,"
-            f" p99 {told.quantile_s(0.99) * 1000:.0f} ms, worst {told.worst_s * 1000:.0f} ms"
+            f"{answers.answered} answered, {retried} retried, 0 beyond one retry,"
+            f" p99 {answers.quantile_s(0.99) * 1000:.0f} ms, worst {answers.worst_s * 1000:.0f} ms"
         )
 
 
-# ---- what a cluster tells ----
+# ---- what a cluster shows ----
 
 def status(machines: Machines, at: Machine | None = None) -> dict[str, object]:
     """DYN.CLUSTER STATUS."""
     client = (at or machines.founders[0]).client(10)
     try:
-        told = client.execute_command("DYN.CLUSTER", "STATUS")
-        assert isinstance(told, list)
+        reply = client.execute_command("DYN.CLUSTER", "STATUS")
+        assert isinstance(reply, list)
         return {
-            name.decode(): value for name, value in zip(told[::2], told[1::2], strict=True)
+            name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)
         }
     finally:
         client.close()
@@ -110,9 +110,9 @@ def status(machines: Machines, at: Machine | None = None) -> dict[str, object]:
 
 def owners(machines: Machines) -> list[list[str]]:
     """Of each partition."""
-    told = machines.ask("DYN.CLUSTER", "RING")
-    assert isinstance(told, list)
-    ring = dict(zip(told[::2], told[1::2], strict=True))
+    reply = machines.ask("DYN.CLUSTER", "RING")
+    assert isinstance(reply, list)
+    ring = dict(zip(reply[::2], reply[1::2], strict=True))
     return [[name.decode() for name in row[3]] for row in ring[b"partitions"]]
 
 
@@ -123,13 +123,13 @@ def verify(machines: Machines) -> None:
 
 
 def change(machines: Machines, *steps: tuple[str, ...]) -> float:
-    """Stage, look, commit, wait; the plan must tell exactly what moves. How long it took."""
+    """Stage, look, commit, wait; the plan must say exactly what moves. How long it took."""
     before = owners(machines)
     for step in steps:
         machines.ask("DYN.CLUSTER", *step)
-    told = machines.ask("DYN.CLUSTER", "PLAN")
-    assert isinstance(told, list)
-    plan = dict(zip(told[::2], told[1::2], strict=True))
+    reply = machines.ask("DYN.CLUSTER", "PLAN")
+    assert isinstance(reply, list)
+    plan = dict(zip(reply[::2], reply[1::2], strict=True))
     begun = time.monotonic()
     machines.ask("DYN.CLUSTER", "COMMIT")
     machines.wait_until_moved()
@@ -238,8 +238,8 @@ def rolling_restart(seconds: float) -> str:
         return load.figures()
 
 
-def _is_well(told: dict[str, object]) -> bool:
-    verdict = told["verdict"]
+def _is_well(status: dict[str, object]) -> bool:
+    verdict = status["verdict"]
     assert isinstance(verdict, bytes)
     return verdict.startswith((b"all well", b"well, and mending itself"))
 
@@ -259,7 +259,7 @@ def two_for_good(seconds: float) -> str:
             after = load.total()
             served = after.answered - before.answered
             refused = after.refused - before.refused
-            # A client that picks a dead node hears it at once, and takes the next.
+            # A client that picks a dead node learns it at once, and takes the next.
             share = served / (served + refused)
             assert share >= 0.99, f"{share:.4f} answered"
             took_s = change(
@@ -369,12 +369,12 @@ def main() -> int:
     failed = 0
     for name in args.stories:
         try:
-            told = STORIES[name](max(args.seconds, LONG.get(name, 0.0)))
+            measured = STORIES[name](max(args.seconds, LONG.get(name, 0.0)))
         except AssertionError as wrong:
             failed += 1
             print(f"{name} FAILED\n{wrong}", flush=True)
         else:
-            print(f"{name}: {told}", flush=True)
+            print(f"{name}: {measured}", flush=True)
     return 1 if failed else 0
 
 

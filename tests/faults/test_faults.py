@@ -12,8 +12,8 @@ from tests.faults.machines import sh
 @pytest.mark.needs("ip", "iptables", "mkfs.ext4")
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces, which only root may")
 def test_nothing_acknowledged_is_lost_by_kills_cuts_pauses_wiped_disks_and_power() -> None:
-    told = course.run(seed=1, harms=["kill", "halves", "pause", "wipe", "power-all"], seconds=3)
-    assert told.answered > 500
+    answers = course.run(seed=1, harms=["kill", "halves", "pause", "wipe", "power-all"], seconds=3)
+    assert answers.answered > 500
 
 
 @pytest.mark.slow

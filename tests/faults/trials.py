@@ -30,7 +30,7 @@ KEPT_KEYS = 200
 STEP_S = 0.005
 
 
-def told(machines: Machines, witnesses: Witnesses, sides: dict[str, list[Machine]],
+def measured(machines: Machines, witnesses: Witnesses, sides: dict[str, list[Machine]],
          begun_s: float, ended_s: float) -> list[str]:
     """The figures of each side while the fault lasted, and of all right after it."""
     lines = [
@@ -54,7 +54,7 @@ def _hurt(
         time.sleep(AFTER_S)
     equal_s = settle(machines)
     return [
-        *told(machines, witnesses, sides, begun_s, ended_s),
+        *measured(machines, witnesses, sides, begun_s, ended_s),
         f"copies equal {equal_s:.1f} s after that",
     ]
 
@@ -227,7 +227,7 @@ def _hints(machine: Machine) -> int:
 
 @dataclass
 class First:
-    """What one client heard in the first second after a node took its connection."""
+    """What one client received in the first second after a node took its connection."""
 
     refused: int = 0
     asked: int = 0
@@ -356,7 +356,7 @@ def start_three(seed: int, seconds: float) -> list[str]:
 
 
 def _say(machine: Machine, port: int, *words: str) -> str | None:
-    """What was wrong; "" if nothing was, None where nobody was there."""
+    """What was wrong; "" if nothing was, None where no node was there."""
     client = redis.Redis(
         host=machine.host, port=port, socket_timeout=5, protocol=2, retry=_none()
     )
@@ -384,7 +384,7 @@ def full_disk(seed: int, seconds: float) -> list[str]:
             order[0].fill_disk()
             until_s = time.monotonic() + 30     # what it has written is not yet all on its disk
             while b"storage_failed" not in order[0].log.read_bytes():
-                assert time.monotonic() < until_s, "the disk is full, and nobody notices"
+                assert time.monotonic() < until_s, "the disk is full, and no node notices"
                 time.sleep(0.02)
             begun_s = time.monotonic()
             time.sleep(seconds)
@@ -392,7 +392,7 @@ def full_disk(seed: int, seconds: float) -> list[str]:
             ended_s = time.monotonic()
             time.sleep(AFTER_S)
         settle(machines)
-        return told(machines, witnesses, sides, begun_s, ended_s)
+        return measured(machines, witnesses, sides, begun_s, ended_s)
 
 
 def clock_back(seed: int, seconds: float) -> list[str]:

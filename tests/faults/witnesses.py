@@ -1,7 +1,7 @@
 """Clients that stay at one node each, and what they have seen: answers, gaps, old values.
 
 A `Witness` keeps one connection to its node, over which it sets and reads keys of its own. A value
-says how often its key was written, so a read tells whether it is older than what was acknowledged
+says how often its key was written, so a read shows whether it is older than what was acknowledged
 on the same connection before. Each thing asked is noted with its times, so figures can be had of
 any stretch of time and any set of nodes.
 
@@ -55,7 +55,7 @@ class Witness(threading.Thread):
         self._connected_s = 0.0
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until `stop`."""
         while not self.is_over.is_set():
             name = self._random.choice(self._names)
             if self._random.random() < 0.5:
@@ -65,12 +65,12 @@ class Witness(threading.Thread):
                     self._acknowledged[name] = number
             else:
                 known = self._acknowledged.get(name, 0)
-                is_done, told = self._ask("GET", name)
-                if is_done and int(told or 0) < known:      # type: ignore[call-overload]
+                is_done, read = self._ask("GET", name)
+                if is_done and int(read or 0) < known:      # type: ignore[call-overload]
                     one = self.asked[-1]
                     one.is_stale = True
                     self.tales.append(
-                        f"{name}: own {known}, read {told!r} at"
+                        f"{name}: own {known}, read {read!r} at"
                         f" {one.ended_s - self.machine.machines.begun_s:.2f} s"
                     )
             time.sleep(self._pause_s)
@@ -79,7 +79,7 @@ class Witness(threading.Thread):
 
     def _ask(self, *command: object) -> tuple[bool, object]:
         begun_s = time.monotonic()
-        error, told = "away", None
+        error, read = "away", None
         try:
             if self._client is None:
                 client = self.machine.client(GIVES_UP_S)
@@ -89,7 +89,7 @@ class Witness(threading.Thread):
                 self._connected_s = begun_s = time.monotonic()
                 self._acknowledged.clear()
             error = "none"
-            told = self._client.execute_command(*command)
+            read = self._client.execute_command(*command)
             error = ""
         except redis.ResponseError as wrong:
             # For words that it knows the client has classes, and takes the word away.
@@ -104,7 +104,7 @@ class Witness(threading.Thread):
         self.asked.append(
             Asked(begun_s, time.monotonic(), error, connected_s=self._connected_s)
         )
-        return not error, told
+        return not error, read
 
 
 @dataclass(slots=True)

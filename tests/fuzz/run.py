@@ -1,4 +1,4 @@
-"""`make fuzz`: nonsense for every surface, for a while each; the seed of what fails is told.
+"""`make fuzz`: nonsense for every surface, for a while each; the seed of what fails is printed.
 
     python -m tests.fuzz.run [SECONDS] [SURFACE...]
 """

@@ -106,7 +106,7 @@ class Peers:
             client("RENAME", f"z{number}", f"y{number}")
 
     def say(self, rng: random.Random) -> None:
-        """One changed frame. Now and then time passes, so that tasks go on with what they heard."""
+        """One changed frame. Now and then time passes, for tasks to go on with what came."""
         little = self.little
         items = list(rng.choice(self.frames))
         for _ in range(rng.choice((0, 1, 1, 2))):
@@ -173,7 +173,7 @@ def tokens(rng: random.Random) -> None:
         pass
 
 
-_CHAIN = chain_of(b"secret of nobody")
+_CHAIN = chain_of(b"secret of no node")
 
 
 def proofs(rng: random.Random) -> None:
@@ -183,10 +183,10 @@ def proofs(rng: random.Random) -> None:
     ends = Ends(identity, lambda name, value: None, lambda: None, Counters())
     shown = rng.randrange(1, LEVELS)
     levels = sorted(rng.choices(range(1, shown + 1), k=rng.randrange(1, 4)))
-    told = b"".join(_CHAIN[0] + each.to_bytes(2, "big") + _CHAIN[each] for each in levels)
+    statement = b"".join(_CHAIN[0] + each.to_bytes(2, "big") + _CHAIN[each] for each in levels)
     for peer in ("", "a token", "peer"):
         try:
-            ends.receive(peer, mangled(rng, told))
+            ends.receive(peer, mangled(rng, statement))
         except DamagedError:
             pass
         ends.turn_ends()

@@ -62,7 +62,7 @@ LOOKING: Final = (
     "XREADGROUP GROUP g me STREAMS {} >", "XAUTOCLAIM {} g me 0 0", "SORT {} ALPHA",
     "COPY {} other", "DYN.GETCTX {}", "DYN.EXPLAIN {}", "DEL {}",
 )
-# A node that ends, or stops reading, or a client that is told of what others do.
+# A node that ends, or stops reading, or a client that is sent what others do.
 _LEFT_OUT: Final = frozenset((
     b"SHUTDOWN", b"MONITOR", b"DEBUG", b"CLIENT", b"CONFIG", b"QUIT", b"HELLO", b"AUTH", b"ACL",
     b"RESET", b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"WAIT", b"REPLCONF", b"SYNC", b"PSYNC",
@@ -80,16 +80,16 @@ def made(client: Client) -> None:
             client(name, key, *words.format(number, number).split(" "))
 
 
-def _told() -> list[list[bytes]]:
-    """All commands that the stories of the other tests tell, in words."""
+def _story_commands() -> list[list[bytes]]:
+    """All commands of the stories of the other tests, in words."""
     found: dict[tuple[bytes, ...], None] = {}
     for module in (
         element_stories, key_stories, list_stories, score_stories, stories, stream_stories
     ):
-        for told in vars(module).values():
-            if not isinstance(told, dict):
+        for each in vars(module).values():
+            if not isinstance(each, dict):
                 continue
-            for line in " / ".join(map(str, told.values())).split(" / "):
+            for line in " / ".join(map(str, each.values())).split(" / "):
                 words = tuple(word.encode() for word in line.split(" "))
                 if words[0].upper() in TABLE and words[0].upper() not in _LEFT_OUT:
                     found[words] = None
@@ -100,7 +100,7 @@ class Commands:
     """What clients say, with other words in it, of keys of every type; at one node or three."""
 
     def __init__(self, nodes: int) -> None:
-        self.told = _told()
+        self.story_commands = _story_commands()
         self.nodes = nodes
         self.count = 0
         self._begin()
@@ -128,7 +128,7 @@ class Commands:
         if lot < 0.7:
             return mangled(rng, self.token)
         if lot < 0.9:
-            words = rng.choice(self.told)
+            words = rng.choice(self.story_commands)
             return rng.choice(words)
         return rng.choice((
             b"", b"\x00", b"-inf", b"+inf", b"nan", b"1e400", b"*", b"$", b">", b"-", b"+", b"[a",
@@ -137,7 +137,7 @@ class Commands:
 
     def say(self, rng: random.Random) -> None:
         """One command, changed; now and then in a transaction or a script."""
-        words = list(rng.choice(self.told))
+        words = list(rng.choice(self.story_commands))
         for _ in range(rng.choice((1, 1, 2, 3))):
             at = rng.randrange(len(words)) if len(words) == 1 or rng.random() < 0.05 else (
                 rng.randrange(1, len(words)))

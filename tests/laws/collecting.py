@@ -1,6 +1,6 @@
-"""Replicas and clients around one key that is a collection, told twice: as records and as cells.
+"""Replicas and clients around one key that is a collection, kept twice: as records and as cells.
 
-The second telling holds the dots one by one: all that a replica was told of, and what is alive with
+The second account holds the dots one by one: all that a replica was sent, and what is alive with
 its payload. A command names the dots that it makes void, one by one, by a rule of its own: those of
 the elements that it touches, or everything where the key was absent or is so afterwards. Contexts,
 claims and forms do not appear in it, so it cannot share a mistake of theirs.
@@ -34,7 +34,7 @@ Cell = tuple[bytes, bytes]          # element, dot
 
 
 class Held(NamedTuple):
-    """A state or a delta in both tellings."""
+    """A state or a delta in both accounts."""
 
     record: bytes
     seen: frozenset[bytes]
@@ -108,7 +108,7 @@ class CollectionWorld:
             replica.floor = replica.counter
 
     def joined(self, a: Held, b: Held) -> Held:
-        """The join in both tellings, which must agree."""
+        """The join in both accounts, which must agree."""
         record = codec.join_records(a.record, b.record)
         live = {
             cell: a.live.get(cell, b.live.get(cell, b"")) for cell in {*a.live, *b.live}
@@ -155,7 +155,7 @@ class CollectionWorld:
             delta, is_whole, touched = self.change(held, stamp, choice)
         if not delta:
             return
-        self.ship(who, held, self.told(held, delta, is_whole, touched))
+        self.ship(who, held, self.account(held, delta, is_whole, touched))
         replica.counter = max(replica.counter, codec.context_of(delta).top(stamp[0]))
 
     def change(
@@ -200,10 +200,10 @@ class CollectionWorld:
         is_counting = letter in b"fz" and 6 <= choice < 10
         return delta, is_whole, frozenset() if is_counting else frozenset([letter + name])
 
-    def told(
+    def account(
         self, held: Held, delta: bytes, is_whole: bool, touched: frozenset[bytes]
     ) -> Held:
-        """The second telling of a delta."""
+        """The second account of a delta."""
         made = {(element, dot): payload for element, dot, payload in codec.entries_of(delta)}
         fresh = {cell: payload for cell, payload in made.items() if cell not in held.live}
         dots = frozenset(dot for _, dot in fresh)

@@ -1,7 +1,7 @@
-"""Replicas and clients around one counter, told twice: as records and as plain history.
+"""Replicas and clients around one counter, kept twice: as records and as plain history.
 
-The second telling is the list of all increments, strings and resets with the serials that each
-replica was told of: a reset names, one by one, the increments that its coordinator had seen. The
+The second account is the list of all increments, strings and resets with the serials that each
+replica was sent: a reset names, one by one, the increments that its coordinator had seen. The
 number must be the sum of what was seen and not reset, upon the string that wins. Nothing of runs,
 baselines or dots appears in it.
 
@@ -33,7 +33,7 @@ class Event(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A state or delta in both tellings."""
+    """A state or delta in both accounts."""
 
     record: bytes
     events: Serials
@@ -105,7 +105,7 @@ class CounterWorld:
             replica.floor = replica.counter
 
     def write(self, who: int, choice: int) -> None:
-        """An increment, a SET or a DEL. Every delta goes to somebody else, at once or late."""
+        """An increment, a SET or a DEL. Every delta goes to another replica, at once or late."""
         replica = self.replicas[who]
         record, events = replica.held
         stamp = self.stamp(who, replica)
@@ -122,7 +122,7 @@ class CounterWorld:
         elif kind < 9:
             base = self.pick(50)
             delta = strings.assign(record, stamp, b"%d" % base, 0)
-            # Above all that lives, and above baselines, of which this telling knows nothing.
+            # Above all that lives, and above baselines, of which this account knows nothing.
             assert codec.max_clock(delta) >= clock
             event = Event(gone, None, base, codec.max_clock(delta), dot)
         else:
@@ -134,7 +134,7 @@ class CounterWorld:
         self.resets += bool(event.gone)
         serial = len(self.history) + 1
         self.history[serial] = event
-        # A delta is the whole new state: whoever gets it was told of all that its maker saw.
+        # A delta is the whole new state: who gets it was sent all that its maker saw.
         message = Held(delta, events | {serial})
         replica.held = self.joined(replica.held, message)
         assert replica.held.record == delta
@@ -148,7 +148,7 @@ class CounterWorld:
         return intern_actor(b"CABF"[who : who + 1] * 16), replica.counter, floor, 1 + self.pick(40)
 
     def joined(self, a: Held, b: Held) -> Held:
-        """The join in both tellings."""
+        """The join in both accounts."""
         record = codec.join_records(a.record, b.record)
         self.records.append(record)
         return Held(record, a.events | b.events)
@@ -156,7 +156,7 @@ class CounterWorld:
     # The dumb reader
 
     def seen(self, events: Serials) -> Serials:
-        """All that these events tell of, reset or not."""
+        """All that these events hold, reset or not."""
         return events.union(*(self.history[serial].gone for serial in events))
 
     def live(self, events: Serials) -> list[int]:
@@ -177,7 +177,7 @@ class CounterWorld:
         return total + (bases[-1][2] or 0 if bases else 0)
 
     def compare(self, held: Held) -> None:
-        """Both tellings agree, and the bytes are canonical."""
+        """Both accounts agree, and the bytes are canonical."""
         record, events = held
         expected = self.number(events)
         found = strings.value(record, 0)
@@ -253,7 +253,7 @@ class FieldWorld(CounterWorld):
             self.flying.append((self.pick(4), whole))
 
     def compare(self, held: Held) -> None:
-        """Both tellings agree, and the bytes are canonical."""
+        """Both accounts agree, and the bytes are canonical."""
         record, events = held
         expected = self.number(events)
         view = hashes.view_of(record, 0)

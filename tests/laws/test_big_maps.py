@@ -174,14 +174,14 @@ def test_courses_of_writes(letter):
 
 @pytest.mark.parametrize("bug", ["touches nothing", "skips a state", "baselines are no change"])
 def test_an_order_that_does_not_follow_is_found(bug, monkeypatch):
-    tell = big._note_lineage
+    note = big._note_lineage
     if bug == "baselines are no change":
         monkeypatch.setattr(big, "_baselines", lambda key: [])
     elif bug == "touches nothing":
-        monkeypatch.setattr(big, "_note_lineage", lambda was, made: tell(was, made) or setattr(
+        monkeypatch.setattr(big, "_note_lineage", lambda was, made: note(was, made) or setattr(
             made, "lineage", made.lineage._replace(touched=[])))
     else:
-        monkeypatch.setattr(big, "_note_lineage", lambda was, made: tell(was, made) or setattr(
+        monkeypatch.setattr(big, "_note_lineage", lambda was, made: note(was, made) or setattr(
             made, "lineage", was.lineage or made.lineage))
     with pytest.raises(AssertionError):
         for seed in range(60):

@@ -1,4 +1,4 @@
-"""Dropping a value that covers nothing but itself, once it is over, is never seen by anybody."""
+"""Dropping a value that covers nothing but itself, once it is over, is never seen by a client."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,8 +69,8 @@ def test_a_remark_travels_with_a_value_that_others_may_have_dropped_when_it_come
     now_ms = 1_000_000
     for left_ms, is_whole in ((1_000, True), (-1_000, True), (3_600_000, False)):
         held = strings.assign(b"", (a, 5, 0, now_ms << 16), b"v", now_ms + left_ms)
-        told = strings.expire(held, (b, 3, 0, now_ms << 16), now_ms + 7_200_000)
-        assert (strings.value(told, now_ms) == b"v") is is_whole
-        assert values.expire_at(join_records(held, told), now_ms) == now_ms + 7_200_000
+        expiring = strings.expire(held, (b, 3, 0, now_ms << 16), now_ms + 7_200_000)
+        assert (strings.value(expiring, now_ms) == b"v") is is_whole
+        assert values.expire_at(join_records(held, expiring), now_ms) == now_ms + 7_200_000
     plain = strings.assign(b"", (a, 5, 0, now_ms << 16), b"v", 0)
     assert strings.value(strings.expire(plain, (b, 3, 0, now_ms << 16), 1), 0) is None

@@ -53,8 +53,8 @@ class Clock:
         return self.now
 
 
-def told(kind: type[Node], pieces: list[bytes], step: int) -> Iterator[object]:
-    """What clients hear and what is kept, turn by turn; all accounts in the end."""
+def outcomes(kind: type[Node], pieces: list[bytes], step: int) -> Iterator[object]:
+    """What clients receive and what is kept, turn by turn; all accounts in the end."""
     node = kind(
         Settings(
             host="127.0.0.1", client_port=6379, cluster_port=7379, peer_port=16379, n=1,
@@ -98,10 +98,10 @@ def test_any_bytes_cut_anywhere(parts: list[bytes], cuts: list[int]) -> None:
     data = b"".join(parts)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pieces = [data[at:end] for at, end in pairwise(edges)]
-    assert list(told(Node, pieces, 0)) == list(told(LongWay, pieces, 0))
+    assert list(outcomes(Node, pieces, 0)) == list(outcomes(LongWay, pieces, 0))
 
 
 @settings(deadline=None)
 @given(some.lists(some.one_of(plain, others), max_size=12), some.integers(0, 5_000_000))
-def test_one_at_a_time_the_slow_ones_are_told(parts: list[bytes], step_ns: int) -> None:
-    assert list(told(Node, parts, step_ns)) == list(told(LongWay, parts, step_ns))
+def test_one_at_a_time_the_slow_ones_are_noted(parts: list[bytes], step_ns: int) -> None:
+    assert list(outcomes(Node, parts, step_ns)) == list(outcomes(LongWay, parts, step_ns))

@@ -51,7 +51,7 @@ def test_fast_paths_agree_with_the_join_of_maps(some):
 @settings(max_examples=100)
 @given(records())
 def test_a_delta_joined_is_the_state_joined(some):
-    """Whoever knows the old state may be sent the delta or the new state, with equal result."""
+    """Who knows the old state may be sent the delta or the new state, with equal result."""
     elsewhere, old, delta = some[0], some[-1], some[len(some) // 2]
     receiver = join_records(elsewhere, old)
     assert join_records(receiver, delta) == join_records(receiver, join_records(old, delta))

@@ -1,4 +1,4 @@
-"""Lists hold what was pushed and not removed by somebody who saw it, in one order, everywhere."""
+"""Lists hold what was pushed and not removed by a client that saw it, in one order, everywhere."""
 
 import random
 
@@ -59,7 +59,7 @@ class ListWorld:
         return lists.values(lists.view_of(self.records[node], 0))
 
     def values(self, count: int) -> list[bytes]:
-        """Values that nobody has written before."""
+        """Values that no client has written before."""
         self.number += count
         made = [b"%d" % (self.number - at) for at in range(count)]
         self.pushed.update(dict.fromkeys(made))
@@ -159,7 +159,7 @@ def push_at_one_place(last: bytes, clock: int, dots: list[bytes]) -> list[bytes]
     (positions, "unique_of", short_unique),
     (positions, "after_last", push_at_one_place),
     (view, "rows_of_dots", rows_below),
-], ids=["positions of nobody", "pushes by time alone", "a pop covers what came before"])
+], ids=["positions of no actor", "pushes by time alone", "a pop covers what came before"])
 def test_a_planted_bug_is_found(monkeypatch, module, name, mutant) -> None:
     monkeypatch.setattr(module, name, mutant)
     with pytest.raises(AssertionError):

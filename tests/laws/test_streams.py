@@ -1,4 +1,4 @@
-"""Streams hold what was added and not removed by somebody who saw it; groups skip nothing."""
+"""Streams hold what was added and not removed by a client that saw it; groups skip nothing."""
 
 import random
 
@@ -19,7 +19,7 @@ STEPS = 60
 class StreamWorld:
     """Three owners of one key, each its coordinator now and then; deltas are late, and repeated.
 
-    Nobody reads a quorum: all that is promised here holds however little a coordinator knows.
+    No command reads a quorum: all that is promised here holds however little a coordinator knows.
     """
 
     def __init__(self, seed: int) -> None:
@@ -196,10 +196,10 @@ def test_a_copy_has_new_dots_and_the_same_late_entries() -> None:
     stamp = (world.actors[0], 10_000, 0, world.clock)
     copy = stream_dump.unpack(stream_dump.pack(record, 0), b"", stamp, 0)
     verify(copy)
-    told = []
+    entries = []
     for one in (record, copy):
         found = streams.view_of(one, 0)
         group = stream_groups.group_of(found, b"g")
         assert group is not None
-        told.append(stream_groups.new_entries(found, b"g", group, 0))
-    assert told[0] == told[1]
+        entries.append(stream_groups.new_entries(found, b"g", group, 0))
+    assert entries[0] == entries[1]

@@ -1,4 +1,4 @@
-"""Whatever is lost and whoever restarts, members decide on one ring; and what breaks that shows."""
+"""Whatever is lost or restarts, members decide on one ring; and what breaks that shows."""
 
 import pytest
 
@@ -30,25 +30,25 @@ class ForgetsItsPromises(Decision):
         self._kept.promised = (0, 0)
 
 
-class TellsBeforeItIsStored(Decision):
+class SendsBeforeItIsStored(Decision):
     """Its answers do not wait for the disk."""
 
     def _prepare(self, peer: str, ask: Prepare) -> None:
         super()._prepare(peer, ask)
-        self._tell()
+        self._send_now()
 
     def _accept(self, peer: str, ask: Accept) -> None:
         super()._accept(peer, ask)
-        self._tell()
+        self._send_now()
 
-    def _tell(self) -> None:
+    def _send_now(self) -> None:
         held, self.held, self._sealed = self.held, [], 0
         for peer, message in held:
             self._out(peer, message)
 
 
 class IgnoresWhatWasAccepted(Decision):
-    """Its promise does not tell what it has accepted before."""
+    """Its promise does not say what it has accepted before."""
 
     def _prepare(self, peer: str, ask: Prepare) -> None:
         kept = self._kept
@@ -72,7 +72,7 @@ def test_one_ring_is_decided() -> None:
 
 
 @pytest.mark.parametrize("mutant", [
-    ForgetsItsVotes, ForgetsItsPromises, TellsBeforeItIsStored, IgnoresWhatWasAccepted,
+    ForgetsItsVotes, ForgetsItsPromises, SendsBeforeItIsStored, IgnoresWhatWasAccepted,
     VotesWithoutItsMemory,
 ])
 def test_a_deliberate_bug_decides_on_two(mutant: type[Decision]) -> None:

@@ -10,7 +10,7 @@ from tests.laws.world import SetWorld, World
 
 SEEDS = 100
 
-# Shrinking a schedule takes minutes; `World` tells two stories that can be printed side by side.
+# Shrinking a schedule takes minutes; `World` keeps two accounts that can be printed side by side.
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 schedules = st.binary(min_size=150, max_size=400)

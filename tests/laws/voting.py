@@ -64,7 +64,7 @@ class Vote:
         voter.decision.adopt(self.ring)
 
     def run(self, steps: int) -> set[bytes]:
-        """Take so many steps; all rings that anybody took for decided."""
+        """Take so many steps; all rings that any member took for decided."""
         for _ in range(steps):
             self._step(self.chance.pick(list(self.voters.values())), self.chance.random())
         return {ring for voter in self.voters.values() for ring in voter.decided}

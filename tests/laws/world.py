@@ -1,8 +1,8 @@
-"""A few replicas, clients and faults around one key, told twice: as records and as plain history.
+"""A few replicas, clients and faults around one key, kept twice: as records and as plain history.
 
-Each replica holds the record under test and, beside it, the explicit set of all events it was told
+Each replica holds the record under test and, beside it, the explicit set of all events it was sent
 of, where an event lists one by one the events it covers. No dots are compared with intervals in
-that second telling, so it cannot share a mistake of the first. After every step both must read the
+that second account, so it cannot share a mistake of the first. After every step both must read the
 same; at the end everything is delivered and all replicas must be equal, byte for byte.
 
 Faults: deltas that are lost, late, repeated and reordered; hints; fallbacks that coordinate without
@@ -41,7 +41,7 @@ class Event:
 
 
 class Message(NamedTuple):
-    """A delta on its way, in both tellings."""
+    """A delta on its way, in both accounts."""
 
     record: bytes
     events: Seen
@@ -156,7 +156,7 @@ class World:
         owner.held = owner.disk = self.joined(owner.held, message)
 
     def joined(self, a: Message, b: Message) -> Message:
-        """The join in both tellings."""
+        """The join in both accounts."""
         record = codec.join_records(a.record, b.record)
         self.records.append(record)
         return Message(record, a.events | b.events)
@@ -238,7 +238,7 @@ class World:
     # The dumb reader
 
     def seen(self, events: Seen) -> Seen:
-        """All serials these events tell of, void or not."""
+        """All serials that these events hold, void or not."""
         return events.union(*(self.history[e].covers for e in events))
 
     def live(self, events: Seen) -> Seen:
@@ -281,7 +281,7 @@ class World:
         return Reading(shown[0][0], True, shown[0][1], [value for value, _ in shown])
 
     def compare(self, message: Message) -> None:
-        """Both tellings agree on everything a client can ask, and on what is alive."""
+        """Both accounts agree on everything a client can ask, and on what is alive."""
         record, events = message
         if record:
             codec.verify(record)
@@ -312,7 +312,7 @@ class World:
             self.compare(end)
 
     def judge(self, record: bytes) -> None:
-        """The verdict, from all events that ever were and not from what replicas were told."""
+        """The verdict, from all events that ever were and not from what replicas were sent."""
         alive = {dot for _, dot, _ in codec.entries_of(record)}
         covered = NOTHING.union(*(event.covers for event in self.history.values()))
         covered_for_sure = NOTHING.union(

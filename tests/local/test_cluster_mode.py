@@ -103,10 +103,10 @@ def test_hello_and_info_say_cluster_here_and_standalone_on_the_client_port() -> 
     ):
         client = alone.connect(listener)
         assert b"mode\r\n$%d\r\n%b\r\n" % (len(mode), mode) in client.say("HELLO 2")
-        told = client.say("INFO")
-        assert b"\r\nredis_mode:%b\r\n" % mode in told
-        assert b"\r\ncluster_enabled:%b\r\n" % enabled in told
-        assert b"\r\ntcp_port:%b\r\n" % port in told
+        info = client.say("INFO")
+        assert b"\r\nredis_mode:%b\r\n" % mode in info
+        assert b"\r\ncluster_enabled:%b\r\n" % enabled in info
+        assert b"\r\ntcp_port:%b\r\n" % port in info
 
 
 def test_a_shard_is_a_node(client: Client) -> None:

@@ -98,10 +98,10 @@ def test_slots_shards_and_nodes_say_the_same() -> None:
     for shard in cast(list[list[object]], client("CLUSTER", "SHARDS")):
         bounds = cast(list[int], shard[1])
         place = cast(list[list[object]], shard[3])[0]
-        told = dict(zip(place[::2], place[1::2], strict=True))
-        assert told[b"role"] == b"master" and told[b"health"] == b"online"
-        assert told[b"port"] == 7379
-        host = cast(bytes, told[b"endpoint"]).decode()
+        row = dict(zip(place[::2], place[1::2], strict=True))
+        assert row[b"role"] == b"master" and row[b"health"] == b"online"
+        assert row[b"port"] == 7379
+        host = cast(bytes, row[b"endpoint"]).decode()
         assert list(zip(bounds[::2], bounds[1::2], strict=True)) == by_host[host]
     for line in cast(bytes, client("CLUSTER", "NODES")).decode().splitlines():
         words = line.split(" ")
@@ -137,7 +137,7 @@ def test_a_dead_nodes_slots_pass_on_at_once_and_it_waits_when_it_returns() -> No
     assert slots(little.client("B", "cluster")) == before
 
 
-def test_whoever_took_over_is_not_held_on_to_when_it_dies() -> None:
+def test_a_node_that_took_over_is_not_held_on_to_when_it_dies() -> None:
     little = Little(3).ready()
     client = little.client("A", "cluster")
     little.kill("B")
@@ -200,8 +200,8 @@ def test_numbers_of_single_nodes_add_up() -> None:
         [key for client in clients for key in cast(list[bytes], client("KEYS", "*"))],
     ):
         assert len(found) == len(keys) and set(found) == keys
-    told = [cast(bytes, client("INFO", "keyspace")) for client in clients]
-    assert sum(int(one.split(b"keys=")[1].split(b",")[0]) for one in told) == len(keys)
+    infos = [cast(bytes, client("INFO", "keyspace")) for client in clients]
+    assert sum(int(one.split(b"keys=")[1].split(b",")[0]) for one in infos) == len(keys)
     for client in clients:
         mine = set(cast(list[bytes], client("KEYS", "*")))
         assert {cast(bytes, client("RANDOMKEY")) for _ in range(20)} <= mine
@@ -291,16 +291,16 @@ def test_the_client_port_sees_everything_still() -> None:
     )
 
 
-def test_cluster_links_tells_of_both_connections_to_each_node() -> None:
+def test_cluster_links_shows_both_connections_to_each_node() -> None:
     little = Little(3).ready()
     client = little.client("A", "cluster")
 
-    def told() -> list[tuple[bytes, bytes]]:
+    def shown() -> list[tuple[bytes, bytes]]:
         rows = cast(list[list[bytes]], client("CLUSTER", "LINKS"))
         return [(row[1], row[3]) for row in rows]
 
     others = sorted(little.machines[at].name.encode() for at in (1, 2))
-    assert told() == [(way, name) for name in others for way in (b"to", b"from")]
+    assert shown() == [(way, name) for name in others for way in (b"to", b"from")]
     little.kill("C")
     little.run(10)
-    assert told() == [(way, little.machines[1].name.encode()) for way in (b"to", b"from")]
+    assert shown() == [(way, little.machines[1].name.encode()) for way in (b"to", b"from")]

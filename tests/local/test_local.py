@@ -10,14 +10,14 @@ from tests.commands.alone import WALL_MS, Alone, Client
 from tests.commands.real import Connection, running
 from tests.commands.test_like_redis import argv_of
 
-# Told to both; replies with numbers of connections or settings of redis-server are elsewhere.
+# Run at both; replies with numbers of connections or settings of redis-server are elsewhere.
 STORIES = {
     "ping": "PING / PING hi / PING a b / ping / ECHO hi / ECHO / ECHO a b / PING \\x0d\\x0a",
     "select": "SELECT 0 / SELECT 15 / SELECT 16 / SELECT -1 / SELECT x / SELECT 99999999999"
               " / SELECT 2147483648 / SELECT / SELECT 1 2 / SELECT 01",
     "databases are apart": "SET k v / SELECT 3 / GET k / SET k w / SELECT 0 / GET k / SELECT 3"
                            " / GET k / RESET / GET k",
-    "auth without a password": "AUTH x / AUTH default x / AUTH nobody x / AUTH a b c / AUTH",
+    "auth without a password": "AUTH x / AUTH default x / AUTH nouser x / AUTH a b c / AUTH",
     "hello wrong": "HELLO 1 / HELLO 4 / HELLO x / HELLO 3 nope / HELLO 3 AUTH a / HELLO 3 AUTH a b"
                    " / HELLO 2 SETNAME / HELLO 2 SETNAME a\\x20b / HELLO 3 zz\\x0d\\x0a",
     "name": "CLIENT GETNAME / CLIENT SETNAME x / CLIENT GETNAME / CLIENT SETNAME a\\x20b"
@@ -99,7 +99,7 @@ def test_hello_is_that_of_redis_but_for_the_number(redis: Connection, client: Cl
 
 
 PASSWORD_STORIES = [
-    "GET k / PING / NOPE / GET / CLIENT ID / AUTH wrong / AUTH default wrong / AUTH nobody secret"
+    "GET k / PING / NOPE / GET / CLIENT ID / AUTH wrong / AUTH default wrong / AUTH nouser secret"
     " / GET k / AUTH secret / PING / CLIENT GETNAME / AUTH wrong / PING",
     "HELLO / HELLO 3 / HELLO 3 SETNAME x / HELLO 9 / HELLO 3 AUTH default wrong"
     " / HELLO 3 AUTH default secret SETNAME a\\x20b / CLIENT GETNAME / PING",
@@ -122,7 +122,7 @@ def test_a_password_guards_as_in_redis() -> None:
             theirs.close()
 
 
-def test_taking_the_password_away_lets_everybody_in() -> None:
+def test_taking_the_password_away_lets_every_client_in() -> None:
     alone = Alone(requirepass="secret")
     friend, stranger = alone.connect(), alone.connect()
     assert friend.say("AUTH secret") == b"+OK\r\n"
@@ -179,9 +179,9 @@ def test_client_list_has_every_field_of_redis_in_its_order(
     mine = fields_of(client.say("CLIENT LIST").split(b"\r\n")[1])
     theirs = fields_of(redis.call(b"CLIENT", b"LIST").split(b"\r\n")[1])
     assert list(mine) == [*theirs, "lib-name", "lib-ver"]
-    told = {name: mine[name] for name in ("id", "addr", "laddr", "name", "age", "idle", "flags",
+    shown = {name: mine[name] for name in ("id", "addr", "laddr", "name", "age", "idle", "flags",
                                           "db", "cmd", "user", "resp", "lib-name", "lib-ver")}
-    assert told == {
+    assert shown == {
         "id": "1", "addr": "127.0.0.1:50001", "laddr": "127.0.0.1:6379", "name": "me",
         "age": "3", "idle": "0", "flags": "e", "db": "5", "cmd": "client|list",
         "user": "default", "resp": "2", "lib-name": "lib", "lib-ver": "1.2",
@@ -190,8 +190,8 @@ def test_client_list_has_every_field_of_redis_in_its_order(
 
 def test_client_list_and_info_choose(client: Client) -> None:
     others = [client.alone.connect() for _ in range(3)]
-    everybody = client.say("CLIENT LIST")
-    assert everybody.count(b"\n") == 1 + 4 + 1
+    listed = client.say("CLIENT LIST")
+    assert listed.count(b"\n") == 1 + 4 + 1
     assert client.say("CLIENT LIST TYPE normal").count(b"id=") == 4
     two = client.say("CLIENT LIST ID 3 99 2")
     lines = two.split(b"\r\n")[1].strip().split(b"\n")
@@ -238,9 +238,9 @@ def test_help_lists_every_subcommand() -> None:
     client = Alone().connect("cluster")      # the other port has no CLUSTER
     for command in COMMANDS:
         if command.subcommands:
-            told = client.say(f"{command.name} HELP")
+            shown = client.say(f"{command.name} HELP")
             for sub in command.subcommands:
-                assert f"+{sub.syntax.split(' ', 1)[1]}\r\n".encode() in told
+                assert f"+{sub.syntax.split(' ', 1)[1]}\r\n".encode() in shown
 
 
 def test_quit_answers_and_closes(client: Client) -> None:
@@ -300,23 +300,23 @@ def test_info_has_what_tools_read(redis: Connection, client: Client) -> None:
     client.say("SELECT 3")
     client.say("MSET b 1 c 2")
     client.say("NOPE")
-    told = sections_of(client.say("INFO everything"))
+    shown = sections_of(client.say("INFO everything"))
     for section, names in FIELDS.items():
-        assert set(names.split()) <= set(told[section])
+        assert set(names.split()) <= set(shown[section])
     theirs = sections_of(redis.call(b"INFO", b"everything"))
-    assert list(theirs) == [section for section in told if section != "dynamo"]
+    assert list(theirs) == [section for section in shown if section != "dynamo"]
     for section, names in theirs.items():
         if section in ("keyspace", "commandstats", "latencystats", "errorstats"):
             continue
-        assert list(names) == [name for name in told[section] if name in names], section
-    assert told["server"]["redis_version"] == theirs["server"]["redis_version"] == "7.0.15"
-    assert told["persistence"]["loading"] == "0"
-    assert told["replication"]["role"] == "master"
-    assert told["keyspace"] == {
+        assert list(names) == [name for name in shown[section] if name in names], section
+    assert shown["server"]["redis_version"] == theirs["server"]["redis_version"] == "7.0.15"
+    assert shown["persistence"]["loading"] == "0"
+    assert shown["replication"]["role"] == "master"
+    assert shown["keyspace"] == {
         "db0": "keys=1,expires=0,avg_ttl=0", "db3": "keys=2,expires=0,avg_ttl=0",
     }
-    assert told["errorstats"] == {"errorstat_ERR": "count=1"}
-    assert told["commandstats"]["cmdstat_set"].startswith("calls=1,usec=")
+    assert shown["errorstats"] == {"errorstat_ERR": "count=1"}
+    assert shown["commandstats"]["cmdstat_set"].startswith("calls=1,usec=")
 
 
 def test_memory_stats_has_every_row_of_redis(redis: Connection) -> None:
@@ -335,17 +335,17 @@ def test_percentiles_are_those_that_are_asked_for() -> None:
     client = Alone().connect()
     client.say("GET a")
     client.call(b"CONFIG", b"SET", b"latency-tracking-info-percentiles", b"25 99.99")
-    told = sections_of(client.say("INFO latencystats"))["latencystats"]
-    assert told["latency_percentiles_usec_get"].startswith("p25=")
-    assert ",p99.99=" in told["latency_percentiles_usec_get"]
+    shown = sections_of(client.say("INFO latencystats"))["latencystats"]
+    assert shown["latency_percentiles_usec_get"].startswith("p25=")
+    assert ",p99.99=" in shown["latency_percentiles_usec_get"]
 
 
 def test_changes_since_the_last_backup_are_counted() -> None:
     client = Alone().connect()
 
     def unsaved() -> str:
-        told = sections_of(client.say("INFO persistence"))
-        return told["persistence"]["rdb_changes_since_last_save"]
+        shown = sections_of(client.say("INFO persistence"))
+        return shown["persistence"]["rdb_changes_since_last_save"]
 
     assert unsaved() == "0"
     for line in ("SET a 1", "INCR n", "GET a", "DEL nope", "DEL a"):
@@ -377,9 +377,9 @@ def test_info_gives_the_sections_that_are_named(client: Client) -> None:
 def test_resetstat_begins_again(client: Client) -> None:
     client.say("NOPE")
     assert client.say("CONFIG RESETSTAT") == b"+OK\r\n"
-    told = sections_of(client.say("INFO all"))
-    assert told["errorstats"] == {}
-    assert told["stats"]["total_error_replies"] == "0"
+    shown = sections_of(client.say("INFO all"))
+    assert shown["errorstats"] == {}
+    assert shown["stats"]["total_error_replies"] == "0"
 
 
 def test_numbers_are_printed_for_people_as_by_redis() -> None:
@@ -388,8 +388,8 @@ def test_numbers_are_printed_for_people_as_by_redis() -> None:
     ]
 
 
-def test_a_client_asks_to_be_told_before_the_node_stops() -> None:
-    """Redis 7 does not have this; what is told is in `tests/sessions/test_draining.py`."""
+def test_a_client_asks_for_notice_before_the_node_stops() -> None:
+    """Redis 7 does not have this; what is sent is in `tests/sessions/test_draining.py`."""
     client = Alone().connect()
     assert client.say("CLIENT MAINT_NOTIFICATIONS ON").startswith(b"-ERR maintenance notifications")
     client.say("HELLO 3")
@@ -435,7 +435,7 @@ def test_swapdb_says_why_not() -> None:
     assert Alone().connect().say("SWAPDB 0 1").startswith(b"-ERR SWAPDB is not offered: a database")
 
 
-def test_memory_tells_of_this_node() -> None:
+def test_memory_is_that_of_this_node() -> None:
     client = Alone().connect()
     client.say("SET k " + "v" * 1000)
     used = int(client.say("MEMORY USAGE k")[1:])

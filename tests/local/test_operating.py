@@ -228,8 +228,8 @@ def test_times_by_command_add_up() -> None:
     fields = stats(client, "commandstats")
     assert fields["cmdstat_exists"].startswith("calls=5,usec=500,usec_per_call=100.00")
     assert fields["cmdstat_get"].startswith("calls=5,usec=500,usec_per_call=100.00")
-    told = stats(client, "latencystats")
-    assert told["latency_percentiles_usec_get"] == "p50=128.000,p99=128.000,p99.9=128.000"
+    shown = stats(client, "latencystats")
+    assert shown["latency_percentiles_usec_get"] == "p50=128.000,p99=128.000,p99.9=128.000"
     assert client.say("LATENCY HISTOGRAM get nope") == (
         b"*2\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:5\r\n$14\r\nhistogram_usec\r\n*2\r\n:128\r\n:5\r\n"
     )
@@ -270,7 +270,7 @@ def test_latency_events() -> None:
 
 
 def _worst(little: Little, name: str) -> dict[bytes, int]:
-    """Event and greatest time, as a node tells."""
+    """Event and greatest time, as a node shows them."""
     latest = little.client(name)("LATENCY", "LATEST")
     assert isinstance(latest, list)
     return {row[0]: row[3] for row in latest}

@@ -1,4 +1,4 @@
-"""CONFIG as Redis has it, for every setting that Redis has: told to redis-server and to respdyn."""
+"""CONFIG as Redis has it, for every setting that Redis has: at redis-server and at respdyn."""
 
 import random
 from collections.abc import Iterator
@@ -56,8 +56,8 @@ def names_of(connection: Connection) -> list[str]:
 
 def test_every_setting_of_redis_is_there(server: Redis) -> None:
     theirs = server.connect()
-    told = Alone().connect().call(b"CONFIG", b"GET", b"*").decode().split("\r\n")[2::2][0::2]
-    assert set(names_of(theirs)) - set(told) == {"tls-key-file-pass"}     # a secret
+    ours = Alone().connect().call(b"CONFIG", b"GET", b"*").decode().split("\r\n")[2::2][0::2]
+    assert set(names_of(theirs)) - set(ours) == {"tls-key-file-pass"}     # a secret
     known = {*BY_NAME, *FIXED}
     assert known <= set(names_of(theirs))       # and none is invented
 
@@ -97,7 +97,7 @@ def test_what_is_real_here_is_checked_as_in_redis(server: Redis) -> None:
         for value in VALUES:
             ours, real = both(["CONFIG", "SET", name, value], mine, theirs)
             if name in OWN_RANGE and b"must be between" in ours:
-                continue        # a narrower range, told in the same words
+                continue        # a narrower range, refused in the same words
             if name in OWN_RANGE and real == b"+OK\r\n":
                 assert _shown(mine, name) == _shown(theirs, name), (name, value)
             assert ours == real, (name, value)

@@ -99,7 +99,7 @@ def test_it_finds_its_place_in_a_cluster_that_has_grown_beyond_its_seeds(others:
     read(little, names, "R", 1)
 
 
-def test_who_waits_to_join_is_known_to_all_members_though_it_was_told_of_one() -> None:
+def test_who_waits_to_join_is_known_to_all_members_though_it_knows_one() -> None:
     little = Little(3, **FAST).ready()
     little.add(**FAST, seeds=("10.0.0.2:16379",))
     stranger = little.machines[3].name
@@ -128,7 +128,7 @@ def test_nonsense_about_members_that_moved_is_a_peers_mistake() -> None:
     with pytest.raises(PeerError, match="malformed"):
         membership.learn_moved(msgspec.msgpack.encode({"b" * 40: "10.0.0.9"}))
     membership.learn_moved(msgspec.msgpack.encode({STRANGE: ("10.0.0.9", 1)}))
-    assert membership.moved == {}, "nobody that it knows"
+    assert membership.moved == {}, "no node that it knows"
 
 
 def test_killed_between_its_two_names_it_is_no_reader_either() -> None:

@@ -53,7 +53,7 @@ def test_a_cluster_that_is_restored_from_backups_has_what_any_of_them_has() -> N
         client = little.client(name)
         for key in KEYS:
             assert client("DYN.WITH", "R", 1, "GET", key) == b"v-" + key.encode()
-    # All have forgotten their votes. With everybody there for a minute they vote again.
+    # All have forgotten their votes. With all nodes there for a minute they vote again.
     assert all(machine.node.changes.decision.has_forgotten for machine in little.machines)
     client = little.client("A")
     for command in (("CHANGE", "10.0.0.2:6379", "WEIGHT", 2), ("PLAN",)):

@@ -1,4 +1,4 @@
-"""A node that has just started meets the others before it answers anybody."""
+"""A node that has just started meets the others before it answers a client."""
 
 
 from respdyn.resp.replies import bulks
@@ -7,7 +7,7 @@ from respdyn.sessions.session import PENDING_MAX
 from tests.little import Little
 
 
-def test_a_restarted_node_is_met_at_once_although_nobody_has_anything_to_say() -> None:
+def test_a_restarted_node_is_met_at_once_although_no_node_has_anything_to_say() -> None:
     little = Little(3).ready()
     for name in "ABC":
         little.run(2345)
@@ -57,7 +57,7 @@ def test_what_concerns_the_connection_alone_is_answered_at_once() -> None:
     assert all(client.receive(50) is not None for client in clients)
 
 
-def test_nodes_that_form_a_cluster_refuse_nobody() -> None:
+def test_nodes_that_form_a_cluster_refuse_no_command() -> None:
     little = Little(3)
     clients = [little.client(name, "cluster") for name in "ABC"]
     for client in clients:
@@ -70,14 +70,14 @@ def test_nodes_that_form_a_cluster_refuse_nobody() -> None:
         assert "OK" in said or said.startswith("MOVED")
 
 
-def test_a_node_alone_lets_nobody_wait() -> None:
+def test_a_node_alone_lets_no_client_wait() -> None:
     little = Little(1)
     client = little.client("A")
     client.send("SET", "k", "v")
     assert client.session.out
 
 
-def test_who_finds_nobody_says_so_after_a_while() -> None:
+def test_a_node_that_meets_no_other_says_so_after_a_while() -> None:
     little = Little(3, request_timeout_ms=700).ready()
     for name in "ABC":
         little.kill(name)

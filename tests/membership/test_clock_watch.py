@@ -23,7 +23,7 @@ def diary(little: Little, name: str) -> list[str]:
     return little.machines[ord(name) - 65].diary.names
 
 
-def test_a_jump_expires_nothing_and_is_told_at_once() -> None:
+def test_a_jump_expires_nothing_and_is_reported_at_once() -> None:
     little = Little(3).ready()
     client = little.client("B")
     key = little.key_of("B")
@@ -57,7 +57,7 @@ def test_others_coordinate_meanwhile_and_it_comes_back_when_the_clock_is_right()
     assert little["B"].counters.writes_coordinated > before
 
 
-def test_who_starts_with_a_wrong_clock_is_told_so_by_the_majority() -> None:
+def test_who_starts_with_a_wrong_clock_learns_it_from_the_majority() -> None:
     little = Little(3).ready()
     little.run(1500)
     little.kill("C")
@@ -177,7 +177,7 @@ def test_who_doubts_its_own_clock_is_no_witness_against_others() -> None:
     assert client("GET", key) == b"v"
 
 
-def test_a_small_difference_is_nobodys_fault() -> None:
+def test_a_small_difference_is_no_fault() -> None:
     little = Little(3).ready()
     jump(little, "A", 300)
     jump(little, "B", -150)
@@ -195,7 +195,7 @@ def test_a_frame_that_was_held_up_is_no_evidence() -> None:
     assert not any("clock_doubted" in diary(little, name) for name in "ABC")
 
 
-def test_two_nodes_that_differ_cannot_tell_who_errs() -> None:
+def test_two_nodes_that_differ_cannot_know_who_errs() -> None:
     little = Little(2, n=2).ready()
     little.run(1500)
     little.kill("B")
@@ -214,7 +214,7 @@ def test_who_is_alone_takes_a_new_time_after_a_minute() -> None:
     jump(little, "A", HOUR_MS)
     little.run(59_000)
     assert client("GET", "k") == b"v"
-    assert client("SET", "k2", "v") == b"OK"    # nobody else can
+    assert client("SET", "k2", "v") == b"OK"    # no other node can
     little.run(3_000)
     assert client("GET", "k") is None
     assert "clock_trusted" in diary(little, "A")

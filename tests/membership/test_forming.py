@@ -126,7 +126,7 @@ def test_a_node_that_was_given_an_older_data_directory_mints_under_a_new_name() 
     little.machines[0].disk = backup
     little.boot("A")
     little.ready()
-    assert little["A"].identity.actor != actor          # it was told as it met the others
+    assert little["A"].identity.actor != actor          # it learned that as it met the others
     assert little.client("A")("GET", key) == b"39"
     little.client("B")("GET", key)
     little.run(20)

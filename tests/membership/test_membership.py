@@ -42,7 +42,7 @@ def waits(little: Little, name: str, at: str = "A") -> None:
 
 
 def is_done(little: Little, names: str) -> bool:
-    """One ring everywhere, nothing moves, nobody holds what is not its own, all copies alike."""
+    """One ring everywhere, nothing moves, no node holds what is not its own, all copies alike."""
     nodes = [little[name] for name in names]
     rings = [node.membership.ring for node in nodes]
     if any(ring is None or is_changing(ring) or ring != rings[0] for ring in rings):
@@ -71,12 +71,12 @@ def fill(little: Little, name: str = "A") -> None:
 
 
 def expect_empty_handed(little: Little, name: str) -> None:
-    """A node has everything to be filled, and nobody is told nil for a key that exists."""
+    """A node has everything to be filled, and no reply is nil for a key that exists."""
     assert len(little[name].transfers.to_fill()) == 16
     for key in KEYS[:20]:
         for each in "ABC":
-            told = little.client(each)("DYN.WITH", "R", 1, "GET", key)
-            assert told == b"v-" + key.encode() or str(told).startswith("NOQUORUM")
+            reply = little.client(each)("DYN.WITH", "R", 1, "GET", key)
+            assert reply == b"v-" + key.encode() or str(reply).startswith("NOQUORUM")
 
 
 def read(little: Little, names: str, *terms: object) -> None:
@@ -120,8 +120,8 @@ def test_quorums_of_a_connection_follow_the_number_of_copies() -> None:
     waits(little, "C")
     change(little, "A", "JOIN 10.0.0.2:6379", "JOIN 10.0.0.3:6379")
     settle(little, "ABC")
-    told = [client("DYN.CONSISTENCY") for client in (plain, careful, daring)]
-    assert [one[1:6:2] for one in told if isinstance(one, list)] == [
+    terms = [client("DYN.CONSISTENCY") for client in (plain, careful, daring)]
+    assert [one[1:6:2] for one in terms if isinstance(one, list)] == [
         [3, 2, 2], [3, 2, 3], [3, 1, 2]
     ]
     change(little, "A", "LEAVE 10.0.0.2:6379", "LEAVE 10.0.0.3:6379")
@@ -213,7 +213,7 @@ def test_a_wiped_node_is_refilled_and_is_no_reader_before() -> None:
     read(little, "ABC", "R", 1)
 
 
-def test_a_wiped_node_that_is_killed_before_it_hears_of_the_ring_is_no_reader_either() -> None:
+def test_a_wiped_node_that_is_killed_before_it_receives_the_ring_is_no_reader_either() -> None:
     little = Little(3, **FAST).ready()
     fill(little)
     little.kill("C")
@@ -259,7 +259,7 @@ def test_a_dead_node_is_removed_by_force_and_the_others_make_up_for_it() -> None
     settle(little, "ABC")
     assert all(len(ring_of(little).owners_of(p)) == 3 for p in range(16))
     read(little, "ABC")
-    # It comes back, hears of it, and serves nobody.
+    # It comes back, receives it, and serves no client.
     little.boot("D")
     little.until(lambda: little["D"].readiness.is_out)
     assert "was a member" in str(little.client("A")("DYN.CLUSTER", "JOIN", "10.0.0.4:6379"))

@@ -1,4 +1,4 @@
-"""Context tokens are made under a key that the members share, and nobody else ever sees."""
+"""Context tokens are made under a key that the members share, and no other ever sees."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -18,7 +18,7 @@ def keys_of(node: Node) -> tuple[bytes, ...]:
 
 
 def forged(node: Node, key: bytes) -> bytes:
-    """What anybody could make who knows the cluster's id: INFO shows it."""
+    """What a client could make that knows the cluster's id: INFO shows it."""
     ring = node.membership.ring
     assert ring is not None
     loc = blake3(f"{ring.cluster_id} ".encode()).digest(16) + locator(0, key)
@@ -39,7 +39,7 @@ def test_members_share_a_key_and_take_each_others_tokens() -> None:
     assert a("GET", "k") == b"two"
 
 
-def test_a_token_made_from_what_info_shows_is_refused_and_hurts_nobody() -> None:
+def test_a_token_made_from_what_info_shows_is_refused_and_hurts_no_node() -> None:
     little = Little(3).ready()
     a, b = little.client("A"), little.client("B")
     assert a("SET", "k", "v") == b"OK"
@@ -51,7 +51,7 @@ def test_a_token_made_from_what_info_shows_is_refused_and_hurts_nobody() -> None
     assert not any("memory_lost" in machine.diary.names for machine in little.machines)
 
 
-def test_the_key_survives_a_restart_and_a_lost_disk_is_told_it() -> None:
+def test_the_key_survives_a_restart_and_a_lost_disk_receives_it() -> None:
     little = Little(3).ready()
     keys = keys_of(little["A"])
     token = little.client("A")("DYN.PUTCTX", "k", "", "one")
@@ -65,17 +65,17 @@ def test_the_key_survives_a_restart_and_a_lost_disk_is_told_it() -> None:
     assert isinstance(little.client("B")("DYN.PUTCTX", "k", token, "two"), bytes)
 
 
-def test_a_node_that_waits_is_told_the_key_only_when_it_is_a_member() -> None:
+def test_a_node_that_waits_receives_the_key_only_when_it_is_a_member() -> None:
     little = Little(3).ready()
-    told: list[int] = []
-    little.tap = lambda source, target, items: told.extend(
+    received: list[int] = []
+    little.tap = lambda source, target, items: received.extend(
         target for item in items[1:] if item[:1] == GOSSIP_KEYS and keys_of(little["A"])[0] in item
     )
     little.add()
     name = little.machines[3].name
     little.until(lambda: name in little["A"].membership.visitors)
     little.run(1000)
-    assert 3 not in told and not keys_of(little["D"])
+    assert 3 not in received and not keys_of(little["D"])
     client = little.client("A")
     assert client("DYN.CLUSTER", "JOIN", name) == b"OK"
     assert isinstance(client("DYN.CLUSTER", "PLAN"), list)

@@ -1,4 +1,4 @@
-"""A disk that is older than what its node has told others is noticed before anybody is answered."""
+"""A disk that is older than what its node has sent is noticed before a client is answered."""
 
 from respdyn.cluster.identity import META
 from tests.little import Little
@@ -36,7 +36,7 @@ def went_back(little: Little, name: str) -> bool:
     return "data_went_back" in little.machines[ord(name) - 65].diary.names
 
 
-def test_an_old_copy_of_the_disk_begins_a_new_life_before_anybody_is_shown_it() -> None:
+def test_an_old_copy_of_the_disk_begins_a_new_life_before_a_client_is_shown_it() -> None:
     little = started()
     write(little, "A", "old")
     disk = snapshot(little, "B")
@@ -61,7 +61,7 @@ def test_an_old_copy_of_the_disk_begins_a_new_life_before_anybody_is_shown_it() 
 
 
 def test_a_torn_tail_is_noticed() -> None:
-    """One batch that was synced is gone: that of the last command that others have heard of."""
+    """One batch that was synced is gone: that of the last command that others have received."""
     little = started()
     write(little, "B", "1")
     disk = snapshot(little, "B")

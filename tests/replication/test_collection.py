@@ -154,7 +154,7 @@ def test_a_value_whose_expiry_was_prolonged_is_kept() -> None:
     assert a("GET", "k") == b"v"
 
 
-def test_a_promise_is_told_only_when_it_is_on_disk() -> None:
+def test_a_promise_is_stated_only_when_it_is_on_disk() -> None:
     little = Little(3, **QUICK).ready()
     a = little.client("A")
     key = little.key_of("A")

@@ -53,7 +53,7 @@ def prove(little: Little, count: int) -> None:
 
 
 def put(little: Little, names: str, keys: list[str], value: bytes = b"v" * 100) -> None:
-    """Records behind everybody's back, the same on these nodes, of an actor that all know."""
+    """Records that no write has brought, the same on these nodes, of an actor that all know."""
     clock = HybridClock(500)
     prove(little, len(keys))
     for counter, key in enumerate(keys, 1):
@@ -214,7 +214,7 @@ def test_what_was_flushed_stays_flushed_and_the_flush_itself_spreads() -> None:
     little.boot("C")
     settle(little)
     assert little["C"].replica.records == 1
-    # One that heard nothing of a flush, though it was there all the time.
+    # One that received nothing of a flush, though it was there all the time.
     replica = little["B"].replica
     prove(little, 7)
     replica.clear(0, 3, {ACTOR: 7})
@@ -238,7 +238,7 @@ def test_a_memory_node_that_restarted_empty_is_refilled() -> None:
     assert little["C"].replica.records == 300
 
 
-def test_status_tells_of_the_last_clean_exchange() -> None:
+def test_status_shows_the_last_clean_exchange() -> None:
     little = Little(3, exchange_interval_ms=50).ready()
     little.run(8000)
     status = little.client("A")("DYN.CLUSTER", "STATUS")
@@ -260,7 +260,7 @@ def test_a_damaged_or_senseless_question_does_no_harm() -> None:
     assert exchange.answer(Fetch([(b"", b""), (b"\xff\xffcleared", b"x")])) == [(b"", b"")] * 2
 
 
-def test_the_owner_for_whom_nobody_could_keep_a_hint_is_not_left_to_the_next_round() -> None:
+def test_the_owner_for_which_no_node_could_keep_a_hint_is_not_left_to_the_next_round() -> None:
     """All owners on one side of a cut, two nodes on the other: two hints, and three owners."""
     little = Little(5, n=3).ready()
     ring = little["A"].membership.ring

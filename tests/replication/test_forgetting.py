@@ -179,7 +179,7 @@ def test_every_promise_is_new_and_so_on_the_disk_with_all_that_came_before() -> 
 # ---- values that leave nothing ----
 
 
-def test_a_value_that_covers_nothing_leaves_nothing_and_nobody_is_asked() -> None:
+def test_a_value_that_covers_nothing_leaves_nothing_and_no_node_is_asked() -> None:
     little = Little(3, **QUICK).ready()
     little.run(SOON_MS)
     a = little.client("A")
@@ -235,7 +235,7 @@ def test_exchange_does_not_give_back_what_another_has_dropped() -> None:
 
 
 def test_a_late_remark_brings_its_value_to_who_has_dropped_it() -> None:
-    """EXPIRE at A while C is cut off; C has dropped the value by the time that it hears."""
+    """EXPIRE at A while C is cut off; C has dropped the value by the time that it receives that."""
     little = Little(3, **{**QUICK, "exchange_interval_ms": 0}).ready()
     little.run(SOON_MS)
     key = little.key_of("A")

@@ -28,7 +28,7 @@ def test_a_damaged_record_comes_back_from_the_other_owners() -> None:
     assert are_identical(little)
     for name in names:
         verify(b.replica.get(name))
-    assert b.identity.actor != actor            # it has forgotten something that it told others
+    assert b.identity.actor != actor            # it has forgotten something that it sent others
     assert sum(map(sum, b.replica.live)) == b.replica.records == 500
     assert "record_damaged_in_memory" in little.machines[1].diary.names
     assert little.client("B")("SET", "key1", "v") == b"OK"

@@ -1,4 +1,4 @@
-"""Transcripts: a small cluster's story, told as commands and what came of them.
+"""Transcripts: a small cluster's story, as commands and what came of them.
 
 A `.txt` file beside this one is replayed line by line on a little cluster, and what comes of it is
 compared with what the file says; of a page of the documentation what stands in its blocks of code.
@@ -27,7 +27,7 @@ PAGES = [HERE.parents[1] / "docs" / "carts.md"]
 FILES = sorted(HERE.glob("*.txt")) + PAGES
 
 
-class Teller:
+class Player:
     """Replays a transcript and writes it down anew."""
 
     def __init__(self) -> None:
@@ -37,18 +37,18 @@ class Teller:
         self._tokens: dict[bytes, str] = {}
         self._named: dict[str, bytes] = {}
 
-    def tell(self, text: str, is_page: bool = False) -> str:
-        told = []
-        is_told = not is_page       # within a block of code
+    def play(self, text: str, is_page: bool = False) -> str:
+        lines = []
+        is_story = not is_page       # within a block of code
         for line in text.splitlines():
             if line.startswith("    "):
                 continue
-            told.append(line)
+            lines.append(line)
             if is_page and line.startswith("```"):
-                is_told = not is_told
-            elif is_told and line and not line.startswith("#"):
-                told += [f"    {one}" for one in self._act(line)]
-        return "\n".join(told) + "\n"
+                is_story = not is_story
+            elif is_story and line and not line.startswith("#"):
+                lines += [f"    {one}" for one in self._act(line)]
+        return "\n".join(lines) + "\n"
 
     @property
     def little(self) -> Little:
@@ -110,7 +110,7 @@ class Teller:
         return "nil" if reply is None else str(reply)
 
     def _held(self, key: str, is_kept: bool) -> list[str]:
-        told = []
+        rows = []
         locator = PREFIX[0][slot_of(key.encode())] + key.encode()
         for index, machine in enumerate(self.little.machines):
             node = machine.node
@@ -122,14 +122,14 @@ class Teller:
             text = f"{chr(65 + index)}: {version.holds} {dots} | {version.context}"
             for actor, name in self._actors.items():
                 text = text.replace(actor, name)
-            told.append(text.rstrip(" |") + ("" if machine.is_running else " (stopped)"))
-        return told
+            rows.append(text.rstrip(" |") + ("" if machine.is_running else " (stopped)"))
+        return rows
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_transcript(path: Path, request: pytest.FixtureRequest) -> None:
     text = path.read_text()
-    told = Teller().tell(text, path.suffix == ".md")
+    played = Player().play(text, path.suffix == ".md")
     if request.config.getoption("--rewrite"):
-        path.write_text(told)
-    assert told == text
+        path.write_text(played)
+    assert played == text

@@ -1,4 +1,4 @@
-"""A node as users run it: a process, with ports that nobody else has."""
+"""A node as users run it: a process, with ports that no other process has."""
 
 import os
 import random
@@ -65,7 +65,7 @@ class Running:
     def __init__(
         self, *words: str, program: Sequence[str] = PROGRAM, env: dict[str, str] | None = None
     ) -> None:
-        # A file, since a pipe that nobody reads would fill. `end` closes it.
+        # A file, since a pipe that is not read would fill. `end` closes it.
         self._output = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115
         self.process = subprocess.Popen(
             [*program, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._output,

@@ -42,7 +42,7 @@ class Chance(Random):
         return self._rng.random()
 
 
-class Told(Trace):
+class Logged(Trace):
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, object]]] = []
 
@@ -50,7 +50,7 @@ class Told(Trace):
         self.events.append((name, fields))
 
     def named(self, name: str) -> list[dict[str, object]]:
-        return [fields for told, fields in self.events if told == name]
+        return [fields for event, fields in self.events if event == name]
 
 
 class TurnOutput:
@@ -63,14 +63,14 @@ class TurnOutput:
 
 
 class Sessions:
-    """The part of a node that hears of attacks."""
+    """The part of a node that counts attacks."""
 
     def attacked(self, session: Session) -> None:
         pass
 
 
 class StubReadiness:
-    """Is told who could not be reached."""
+    """Takes which peers could not be reached."""
 
     def __init__(self) -> None:
         self.unreached: dict[str, str] = {}
@@ -207,7 +207,7 @@ class Served:
     def __init__(self, settings: Settings, name: str = "a") -> None:
         self.settings = settings
         self.node = StubNode(settings, name)
-        self.trace = Told()
+        self.trace = Logged()
         self.metrics = ServerMetrics()
         self.client_port = 0
         self.peer_port = 0
@@ -274,7 +274,7 @@ def served(name: str = "a", **changes: Any) -> Iterator[Served]:
 
 
 class Wire:
-    """A blocking socket that reads what it is told to expect."""
+    """A blocking socket that reads what it is to expect."""
 
     def __init__(self, port: int, timeout_s: float = 5.0, receive_bytes: int = 0) -> None:
         self.socket = socket.socket()

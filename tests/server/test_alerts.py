@@ -1,4 +1,4 @@
-"""The alert rules that docker/ brings: well formed, silent while all is well, told when it is not.
+"""The alert rules that docker/ brings: well formed, silent while all is well, and only then.
 
 promtool evaluates them over what nodes of a little cluster export, as if that went on for an hour.
 """
@@ -57,9 +57,9 @@ def firing(little: Little, names: str, path: Path, grows: str = "") -> set[str]:
     page = path / "story.yml"
     page.write_text("\n".join(lines) + "\n")
     done = promtool("test", "rules", str(page))
-    told = set(re.findall(r"alertname: ?(\w+)", done.stdout + done.stderr))
-    assert done.returncode == bool(told), done.stderr
-    return told
+    raised = set(re.findall(r"alertname: ?(\w+)", done.stdout + done.stderr))
+    assert done.returncode == bool(raised), done.stderr
+    return raised
 
 
 def test_the_rules_are_well_formed() -> None:
@@ -81,7 +81,7 @@ def test_every_metric_in_the_rules_is_exported() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_healthy_cluster_rouses_nobody(count: int, tmp_path: Path) -> None:
+def test_a_healthy_cluster_raises_no_alert(count: int, tmp_path: Path) -> None:
     little = Little(count, exchange_interval_ms=100, partitions=16)
     little.until(lambda: little["A"].membership.ring is not None)
     if count > 1:
@@ -94,7 +94,7 @@ def test_a_healthy_cluster_rouses_nobody(count: int, tmp_path: Path) -> None:
     assert firing(little, "ABC"[:count], tmp_path) == set()
 
 
-def test_a_member_that_has_left_rouses_nobody(tmp_path: Path) -> None:
+def test_a_member_that_has_left_raises_no_alert(tmp_path: Path) -> None:
     little = Little(4, n=3, exchange_interval_ms=100, partitions=16).ready()
     change(little, "A", "LEAVE 10.0.0.4:6379")
     little.until(lambda: little["D"].readiness.is_out)
@@ -103,7 +103,7 @@ def test_a_member_that_has_left_rouses_nobody(tmp_path: Path) -> None:
     assert firing(little, "ABC", tmp_path) == set()
 
 
-def test_a_node_that_is_away_is_told(tmp_path: Path) -> None:
+def test_a_node_that_is_away_is_alerted(tmp_path: Path) -> None:
     little = Little(3, exchange_interval_ms=100, partitions=16).ready()
     little.run(8000)
     little.kill("C")
@@ -111,7 +111,7 @@ def test_a_node_that_is_away_is_told(tmp_path: Path) -> None:
     assert firing(little, "AB", tmp_path) == {"RespdynNodeAway"}
 
 
-def test_refusals_and_overload_are_told(tmp_path: Path) -> None:
+def test_refusals_and_overload_are_alerted(tmp_path: Path) -> None:
     little = Little(1)
     little.run(100)
     assert firing(little, "A", tmp_path, "respdyn_quorum_failures_total") == {

@@ -1,4 +1,4 @@
-"""Somebody between two nodes, who does not know the secret, can only end their connection."""
+"""An attacker between two nodes, who does not know the secret, can only end their connection."""
 
 import random
 

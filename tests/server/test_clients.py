@@ -115,7 +115,7 @@ def test_a_declared_bulk_takes_memory_only_as_it_arrives(server: Served) -> None
     assert resident_bytes() - before < 16 * MB
 
 
-def test_a_protocol_error_is_told_after_pending_replies_then_closed(server: Served) -> None:
+def test_a_protocol_error_is_sent_after_pending_replies_then_closed(server: Served) -> None:
     wire = Wire(server.client_port)
     wire.send(command(b"LATER") + b"*1\r\n:oops\r\n")
     until(lambda: bool(server.node.held), "the held command")
@@ -258,7 +258,7 @@ def test_ten_thousand_idle_connections_are_cheap(server: Served) -> None:
         wire.close()
 
 
-def test_a_slow_drip_holds_nobody_up(server: Served) -> None:
+def test_a_slow_drip_holds_no_other_client_up(server: Served) -> None:
     slow, other = Wire(server.client_port), Wire(server.client_port)
     request = command(b"ECHO", b"drip")
     for byte in request:

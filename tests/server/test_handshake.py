@@ -51,7 +51,7 @@ def test_proofs_bind_secret_nonces_and_greeting() -> None:
 
 
 def test_a_proof_is_of_one_tls_session() -> None:
-    """Somebody in between with a certificate that both believe has a session with each."""
+    """An attacker in between with a certificate that both believe has a session with each."""
     good = dialer_proof(SECRET, NONCE, NONCE2, b"me", b"one session")
     assert read_hello(SECRET, NONCE, [HELLO, NONCE2, good, b"me"], b"one session")
     for other in (b"another", b""):

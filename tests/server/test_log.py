@@ -17,9 +17,9 @@ def test_text_is_one_line_of_words() -> None:
 def test_json_is_one_object() -> None:
     stream = io.StringIO()
     Log("json", stream).event("peer_up", peer="ab12", count=3, odd=b"\xff")
-    told = json.loads(stream.getvalue())
-    assert (told["event"], told["peer"], told["count"]) == ("peer_up", "ab12", 3)
-    assert told["at"].endswith("Z")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["peer"], line["count"]) == ("peer_up", "ab12", 3)
+    assert line["at"].endswith("Z")
 
 
 def test_a_log_that_cannot_be_written_stops_nothing() -> None:

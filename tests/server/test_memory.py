@@ -61,7 +61,7 @@ def test_used_memory_is_near_to_what_the_process_grows_by() -> None:
         assert emptied["used_memory_peak"] >= after["used_memory"]
 
 
-def test_a_clients_buffers_are_told_and_counted() -> None:
+def test_a_clients_buffers_are_shown_and_counted() -> None:
     with node("--engine=memory") as (_, port):
         client = Connection(port)
         client.call(b"CLIENT", b"SETNAME", b"me")
@@ -72,13 +72,13 @@ def test_a_clients_buffers_are_told_and_counted() -> None:
         until_so(lambda: int(clients(client)["half"]["qbuf"]) == 3 * MB + 4)
         deaf.sendall(encode([b"GET", b"large"]) * 30)
         until_so(lambda: int(clients(client)["deaf"]["omem"]) >= MB)
-        told = clients(client)
-        assert told["me"]["argv-mem"] == str(len(b"CLIENTLIST")) and told["me"]["qbuf"] == "26"
-        assert len({row["fd"] for row in told.values()}) == 3 and int(told["me"]["fd"]) > 2
-        assert told["half"]["omem"] == "0" and told["deaf"]["events"] == "rw"
+        rows = clients(client)
+        assert rows["me"]["argv-mem"] == str(len(b"CLIENTLIST")) and rows["me"]["qbuf"] == "26"
+        assert len({row["fd"] for row in rows.values()}) == 3 and int(rows["me"]["fd"]) > 2
+        assert rows["half"]["omem"] == "0" and rows["deaf"]["events"] == "rw"
         for name, field in (("half", "qbuf"), ("deaf", "omem")):
-            assert int(told[name][field]) < int(told[name]["tot-mem"]) < (
-                int(told[name][field]) + 20_000
+            assert int(rows[name][field]) < int(rows[name]["tot-mem"]) < (
+                int(rows[name][field]) + 20_000
             )
         assert info(client)["used_memory"] - before >= 4 * MB
         assert info(client)["mem_clients_normal"] >= 4 * MB

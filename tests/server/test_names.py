@@ -1,4 +1,4 @@
-"""Looking up a name holds nobody up: not the loop's turns, and not its end."""
+"""Looking up a name holds nothing up: not the loop's turns, and not its end."""
 
 import asyncio
 import threading

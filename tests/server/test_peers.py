@@ -89,12 +89,12 @@ def test_a_lost_peer_is_dialled_until_it_is_back(server: Served) -> None:
     listener.close()
 
 
-def test_the_node_hears_why_somebody_cannot_be_reached_until_he_is(server: Served) -> None:
+def test_the_node_knows_why_a_peer_cannot_be_reached_until_it_is(server: Served) -> None:
     unreached = server.node.readiness.unreached
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
     server.node.wanted = {f"{LOOPBACK}:{port}": None}
-    until(lambda: unreached == {f"{LOOPBACK}:{port}": "no server listens there"}, "it is told")
+    until(lambda: unreached == {f"{LOOPBACK}:{port}": "no server listens there"}, "it is reported")
     with served("b", peer_secret="other") as other:
         introduce(server, other)
         address = f"{LOOPBACK}:{other.peer_port}"
@@ -111,7 +111,7 @@ def test_a_connection_to_who_is_down_is_replaced_if_nothing_arrives(server: Serv
         until(lambda: server.node.links == [("b", True)], "the link is up")
         frame = array([bulk(bytes(20_000_000))])        # more than the system takes
         over = threading.Event()
-        other._loop.call_soon_threadsafe(over.wait, 5)   # nobody reads there
+        other._loop.call_soon_threadsafe(over.wait, 5)   # no peer reads there
         server.call(lambda: server.node.out.append(("b", frame)))
         time.sleep(0.8)
         assert server.metrics.peer_links_abandoned == 0, "it is stuck, but not down"
@@ -143,7 +143,7 @@ def test_a_connection_that_is_made_as_its_attempt_ends_is_not_the_last() -> None
     made: list[Outgoing] = []
 
     class Closed:
-        """What the loop closes at a time-out, and tells nobody."""
+        """What the loop closes at a time-out, and reports to no one."""
 
         wire = socket.socket()
 
@@ -190,7 +190,7 @@ def test_who_speaks_is_dialled_at_once(server: Served) -> None:
     address = f"{LOOPBACK}:{port}"
     incoming = enter(server, b"x")
     server.node.wanted = {address: "x"}
-    until(lambda: server.metrics.peer_dials > 1, "nobody is there")
+    until(lambda: server.metrics.peer_dials > 1, "no peer is there")
     dial = server.peers._dials[address]
     until(lambda: not dial.is_busy, "the attempt is over")
 
@@ -215,12 +215,12 @@ def test_pauses_between_attempts_grow(server: Served) -> None:
     assert server.trace.events == []
 
 
-def test_whoever_comes_is_dialled_at_once(server: Served) -> None:
+def test_a_peer_that_comes_is_dialled_at_once(server: Served) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
     address = f"{LOOPBACK}:{port}"
     server.node.wanted = {address: "x"}
-    until(lambda: server.metrics.peer_dials > 1, "nobody is there")
+    until(lambda: server.metrics.peer_dials > 1, "no peer is there")
     dial = server.peers._dials[address]
     until(lambda: not dial.is_busy, "the attempt is over")
 
@@ -312,7 +312,7 @@ def test_a_map_with_a_key_that_cannot_be_one_is_dropped(server: Served) -> None:
 
 
 def test_what_is_not_proved_is_not_read(server: Served) -> None:
-    """Somebody in between cannot insert a frame into a connection that stands."""
+    """An attacker in between cannot insert a frame into a connection that stands."""
     wire = enter(server)
     wire.send(array([bulk(b"one")]))
     until(lambda: server.node.frames == [("x", [b"one"])], "the first")
@@ -324,11 +324,11 @@ def test_what_is_not_proved_is_not_read(server: Served) -> None:
 
 
 def test_a_fault_at_a_peers_frame_costs_its_link_and_nothing_else(server: Served) -> None:
-    """Whatever a frame meets here that nobody thought of, the node goes on."""
+    """Whatever unforeseen fault a frame meets here, the node goes on."""
     frame_before = server.node.frame
 
     def fail(peer: str, items: list[bytes]) -> None:
-        assert items[0] != b"deadly", "nobody thought of it"
+        assert items[0] != b"deadly", "an unforeseen fault"
         frame_before(peer, items)
 
     server.node.frame = fail        # type: ignore[method-assign]
@@ -340,8 +340,8 @@ def test_a_fault_at_a_peers_frame_costs_its_link_and_nothing_else(server: Served
     good.send(array([bulk(b"alive")]))
     until(lambda: ("good", [b"alive"]) in server.node.frames, "the other goes on")
     assert server.metrics.peer_faults == 3
-    [told] = server.trace.named("peer_frame_failed")
-    assert "deadly" in str(told["head"]) and "nobody thought" in str(told["error"])
+    [logged] = server.trace.named("peer_frame_failed")
+    assert "deadly" in str(logged["head"]) and "unforeseen" in str(logged["error"])
 
 
 def test_a_frame_beyond_the_limit_is_dropped() -> None:
@@ -443,7 +443,7 @@ def test_a_peer_that_does_not_read_loses_its_link_not_our_memory() -> None:
 def test_a_listener_with_another_secret_is_not_believed(server: Served) -> None:
     with served("b", peer_secret="other") as other:
         introduce(server, other)
-        until(lambda: bool(server.trace.events), "it is told")
+        until(lambda: bool(server.trace.events), "it is reported")
         time.sleep(0.3)
         assert [fields["reason"] for fields in server.trace.named("peer_refused")] == [
             "refused: wrong peer secret"

@@ -42,6 +42,6 @@ def test_a_wiped_node_finds_its_place_and_is_refilled(tmp_path: Path, engine: st
         again.says(r" ready .*node=" + name, 30)
         with client(2) as two:
             for number in range(200):
-                told = two.execute_command("DYN.WITH", "R", 1, "GET", f"key{number}")
-                assert told == str(number)
+                reply = two.execute_command("DYN.WITH", "R", 1, "GET", f"key{number}")
+                assert reply == str(number)
         assert again.stop() == 0

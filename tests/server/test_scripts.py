@@ -27,7 +27,7 @@ HOSTILE = {
 
 
 @pytest.mark.slow
-def test_a_hostile_script_gets_an_error_and_nobody_else_notices() -> None:
+def test_a_hostile_script_gets_an_error_and_no_other_client_notices() -> None:
     with node("--engine=memory", "--request-timeout=1s", "--script-memory=64mb") as (_, port):
         client, other = Connection(port), Connection(port)
         # The process may need longer than a second to begin on a machine that has much to do.

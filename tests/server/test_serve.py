@@ -52,8 +52,8 @@ def test_a_node_serves_reports_and_stops() -> None:
         assert len(names) > 40 and all(name.startswith(("redis_", "respdyn_")) for name in names)
         assert get(port + 2000, "/x?y")[0] == 404
         wire.send(b"INFO everything\r\nQUIT\r\n")
-        told = wire.rest()
-        assert b"dynamo_writes_coordinated:1\r\n" in told and told.endswith(b"+OK\r\n")
+        info = wire.rest()
+        assert b"dynamo_writes_coordinated:1\r\n" in info and info.endswith(b"+OK\r\n")
         assert one.stop() == 0
         assert "stopped flushed=yes" in one.output
 
@@ -64,10 +64,10 @@ def test_who_waits_and_hangs_up_is_given_nothing() -> None:
         for behind in (b"", b"PING\r\nSET k v\r\n"):
             gone = Wire(port)
             gone.send(b"BLPOP l 0\r\n" + behind)
-            told = b""
-            while b"blocked_clients:1\r\n" not in told:
+            info = b""
+            while b"blocked_clients:1\r\n" not in info:
                 other.send(b"INFO clients\r\n")
-                told = other.socket.recv(4096)
+                info = other.socket.recv(4096)
             gone.socket.shutdown(socket.SHUT_WR)
             assert gone.rest() == b""
             other.send(b"RPUSH l x\r\nLLEN l\r\nDEL l\r\nGET k\r\n")
@@ -104,10 +104,10 @@ def test_half_requests_keep_no_health_check_out() -> None:
 def test_a_secret_that_others_can_read_is_warned_of(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("too short\n")
-    for mode, is_told in ((0o644, True), (0o600, False)):
+    for mode, is_warned in ((0o644, True), (0o600, False)):
         secret.chmod(mode)
         done = run("serve", f"--peer-secret-file={secret}", "--seeds=10.0.0.1:1", "--bind=0.0.0.0")
-        assert ("others can read it" in done.stderr) is is_told and done.returncode == 2
+        assert ("others can read it" in done.stderr) is is_warned and done.returncode == 2
 
 
 def test_what_was_acknowledged_before_sigterm_is_there_after(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_replaced_storage_process_loses_nothing(tmp_path: Path) -> None:
         wire.expect(b"+OK\r\n")
         children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
         if not children.exists():
-            pytest.skip("this system does not tell a process's children")
+            pytest.skip("this system does not show a process's children")
         os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
         one.says("storage_failed")
         one.says("storage_recovered")
@@ -189,7 +189,7 @@ def test_a_mistake_of_our_own_ends_the_process() -> None:
         assert "crashed error=" in one.output and "AssertionError: impossible" in one.output
 
 
-def test_a_port_in_use_is_told_before_anything_else(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_else(tmp_path: Path) -> None:
     port = free_port()
     for name, taken in (("port", port), ("cluster-port", port + 1000),
                         ("peer-port", port + 10_000), ("http-port", port + 2000)):
@@ -204,13 +204,13 @@ def test_a_port_in_use_is_told_before_anything_else(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_a_foreign_address_is_told() -> None:
+def test_a_foreign_address_is_reported() -> None:
     done = run("serve", MEMORY, "--bind=192.0.2.77", f"--port={free_port()}")
     assert done.returncode == 2
     assert done.stderr == "respdyn: bind 192.0.2.77: this machine has no such address\n"
 
 
-def test_an_unusable_data_directory_is_told(tmp_path: Path) -> None:
+def test_an_unusable_data_directory_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     done = run(
         "serve", f"--port={free_port()}", "--http-port=0", f"--data-dir={tmp_path / 'file'}"
@@ -219,7 +219,7 @@ def test_an_unusable_data_directory_is_told(tmp_path: Path) -> None:
     assert str(tmp_path / "file") in done.stderr
 
 
-def test_an_unwritable_data_directory_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_data_directory_is_reported(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
     done = run("serve", f"--port={free_port()}", "--http-port=0", f"--data-dir={closed}/data",
@@ -228,13 +228,13 @@ def test_an_unwritable_data_directory_is_told(tmp_path: Path) -> None:
     assert f"data directory {closed}/data: Permission denied" in done.stderr
 
 
-def test_a_read_only_file_system_is_told() -> None:
+def test_a_read_only_file_system_is_reported() -> None:
     done = run("serve", f"--port={free_port()}", "--http-port=0", "--data-dir=/proc/respdyn")
     assert done.returncode == 2
     assert done.stderr.startswith("respdyn: data directory /proc/respdyn: ")
 
 
-def test_a_locked_data_directory_is_told(tmp_path: Path) -> None:
+def test_a_locked_data_directory_is_reported(tmp_path: Path) -> None:
     with node(f"--data-dir={tmp_path}") as (_, port):
         other = free_port()
         done = run("serve", f"--port={other}", f"--http-port={other + 2000}",
@@ -256,7 +256,7 @@ def test_a_locked_data_directory_is_told(tmp_path: Path) -> None:
       "--tls-key-file=b", "--tls-ca-cert-file=c"], "must be set beside tls-replication"),
     (["--peer-secret-file=/nonexistent"], "peer-secret-file /nonexistent: No such file"),
 ])
-def test_wrong_settings_are_told_in_one_line(flags: list[str], text: str) -> None:
+def test_wrong_settings_are_reported_in_one_line(flags: list[str], text: str) -> None:
     done = run("serve", *flags)
     assert done.returncode == 2
     assert done.stderr.startswith("respdyn: ") and done.stderr.count("\n") == 1

@@ -31,7 +31,7 @@ def ask(
     port: int, ca: str, certificate: tuple[str, str] | None = None, data: bytes = PING,
     versions: tuple[ssl.TLSVersion, ssl.TLSVersion] | None = None,
 ) -> bytes:
-    """What a client with this CA and certificate hears. Raises `ssl.SSLError`."""
+    """What a client with this CA and certificate is sent. Raises `ssl.SSLError`."""
     context = ssl.create_default_context(cafile=ca)
     context.check_hostname = False
     if versions is not None:
@@ -200,7 +200,7 @@ def test_http_over_tls(authority: Authority, tmp_path: Path) -> None:
             assert b"200 OK" not in plain.recv(1000)
 
 
-@pytest.mark.parametrize(("flags", "told"), [
+@pytest.mark.parametrize(("flags", "reason"), [
     (["--tls-port=21660"], "tls-port 21660: needs tls-cert-file and tls-key-file"),
     (["--port=0"], "port 0: no client could connect"),
     (["--tls-port=21660", "--tls-cert-file=/nope.crt", "--tls-key-file=/nope.key"],
@@ -210,9 +210,9 @@ def test_http_over_tls(authority: Authority, tmp_path: Path) -> None:
     (["--tls-protocols=SSLv3"], "tls-protocols SSLv3: must be TLSv1.2"),
     (["--tls-replication=yes"], "needs tls-cert-file and tls-key-file"),
 ])
-def test_what_cannot_be_is_refused_at_start(flags: list[str], told: str, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused_at_start(flags: list[str], reason: str, tmp_path: Path) -> None:
     ended = run("serve", "--port=21661", "--http-port=0", f"--data-dir={tmp_path / 'd'}", *flags)
-    assert ended.returncode == 2 and told in ended.stderr
+    assert ended.returncode == 2 and reason in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 
@@ -279,7 +279,7 @@ def test_nodes_speak_tls_and_refuse_who_has_no_certificate(
 
 
 def test_only_tls(authority: Authority, tmp_path: Path) -> None:
-    """Without plain ports; cluster-aware clients are told the ports of TLS."""
+    """Without plain ports; cluster-aware clients are sent the ports of TLS."""
     port = free_port()
     words = [
         "--port=0", f"--tls-port={port}", f"--http-port={port + 2000}", "--tls-auth-clients=no",
@@ -293,7 +293,7 @@ def test_only_tls(authority: Authority, tmp_path: Path) -> None:
         assert f"peers=127.0.0.1:{port + 10000}" in one.output
 
 
-def test_cluster_clients_over_tls_are_told_ports_of_tls(
+def test_cluster_clients_over_tls_are_sent_ports_of_tls(
     authority: Authority, tmp_path: Path
 ) -> None:
     with secured(
@@ -323,7 +323,7 @@ def test_unfinished_handshakes_count_among_the_clients(
 
         deadline = began + 3
         while plain() == b"+PONG\r\n":
-            assert time.monotonic() < deadline, "nobody counted"
+            assert time.monotonic() < deadline, "nothing was counted"
         assert plain() == b"-ERR max number of clients reached\r\n"
         assert ask(port + 3, authority.ca) == b"-ERR max number of clients reached\r\n"
         # Those far beyond the limit are not even given a handshake.

@@ -74,7 +74,7 @@ def test_strangers_may_declare_little(port: int, data: bytes) -> None:
 
 
 def test_strangers_hold_no_memory(guarded: tuple[Running, int, Path]) -> None:
-    """2021-32675, 2025-21605: many who declare much, many who never read what they are told."""
+    """2021-32675, 2025-21605: many who declare much, many who never read what they are sent."""
     one, port, _ = guarded
     before = memory_kb(one)
     wires = []
@@ -101,7 +101,7 @@ def test_strangers_hold_no_memory(guarded: tuple[Running, int, Path]) -> None:
             wire.close()
 
 
-def test_nothing_is_told_before_a_password(port: int) -> None:
+def test_nothing_is_shown_before_a_password(port: int) -> None:
     for line in (b"INFO", b"COMMAND", b"CONFIG GET *", b"CLIENT LIST", b"ACL LIST", b"GET k",
                  b"DYN.CLUSTER STATUS", b"SLOWLOG GET", b"CLUSTER NODES", b"SUBSCRIBE c",
                  b"MONITOR", b"MULTI", b"SHUTDOWN", b"DYN.WITH R 1 GET k", b"BGSAVE",

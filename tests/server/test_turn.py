@@ -33,7 +33,7 @@ class SlowStore(Store):
 
 
 class WritingNode(StubNode):
-    """Has a batch in each of the next turns, and a deadline if told."""
+    """Has a batch in each of the next turns, and a deadline if asked to."""
 
     def __init__(self) -> None:
         super().__init__(settle(Settings()))
@@ -102,7 +102,7 @@ def test_what_is_durable_waits_for_the_next_turn(loop: asyncio.AbstractEventLoop
     spin(loop)
 
 
-def test_what_somebody_waits_for_begins_a_turn(loop: asyncio.AbstractEventLoop) -> None:
+def test_what_is_waited_for_begins_a_turn(loop: asyncio.AbstractEventLoop) -> None:
     turn, node, store = make(loop)
     node.batches = [True]
     turn.begin()

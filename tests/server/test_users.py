@@ -61,7 +61,7 @@ def test_a_file_with_a_mistake_starts_nothing(tmp_path: Path) -> None:
     assert ended.returncode == 2 and "No such file" in ended.stderr
 
 
-def test_a_failed_login_is_logged_once_and_tells_nothing(tmp_path: Path) -> None:
+def test_a_failed_login_is_logged_once_and_reveals_nothing(tmp_path: Path) -> None:
     with node("--data-dir", str(tmp_path / "d"), "--requirepass", "topsecret") as (one, port):
         for attempt in range(5):
             with socket.create_connection(("127.0.0.1", port)) as wire:

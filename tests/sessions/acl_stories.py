@@ -1,4 +1,4 @@
-"""Stories about users and rights, told to respdyn and to redis-server by `test_acl.py`.
+"""Stories about users and rights, run at respdyn and at redis-server by `test_acl.py`.
 
 One line or more each, steps between slashes. `a: GET k` is said by connection a.
 """
@@ -6,11 +6,11 @@ One line or more each, steps between slashes. `a: GET k` is said by connection a
 STORIES = {
     "who": r"""
         ACL WHOAMI / ACL USERS / ACL LIST / ACL WHOAMI x / ACL USERS x / ACL LIST x / ACL
-        ACL GETUSER nobody / ACL GETUSER / ACL GETUSER default
+        ACL GETUSER nouser / ACL GETUSER / ACL GETUSER default
     """,
     "a new user": r"""
         ACL SETUSER x / ACL LIST / ACL GETUSER x / ACL USERS / ACL SETUSER y on nopass / ACL LIST
-        ACL DELUSER x nobody x / ACL USERS / ACL DELUSER default / ACL LIST / ACL DELUSER
+        ACL DELUSER x nouser x / ACL USERS / ACL DELUSER default / ACL LIST / ACL DELUSER
         ACL SETUSER / ACL SETUSER a\x20b on / ACL SETUSER a\x00b / ACL DELUSER y default
         ACL USERS / ACL SETUSER z  / ACL LIST
     """,
@@ -30,7 +30,7 @@ STORIES = {
         a: ACL WHOAMI / b: AUTH x two / b: ACL WHOAMI / b: PING / b: GET k / ACL SETUSER x off
         b: PING / c: AUTH x two / c: ACL WHOAMI / ACL SETUSER x on / c: HELLO 2 AUTH x one
         c: ACL WHOAMI / c: RESET / c: ACL WHOAMI / c: AUTH x / c: AUTH default z / c: ACL WHOAMI
-        c: AUTH nobody x / c: AUTH a b c
+        c: AUTH nouser x / c: AUTH a b c
     """,
     "rights revoked in the midst of a transaction": r"""
         ACL SETUSER x on >one ~* &* +@all / a: AUTH x one / a: MULTI / a: SET a 1 / a: GET a
@@ -113,7 +113,7 @@ STORIES = {
         ACL SETUSER x +get +client|id +select|1 ~k &c / ACL DRYRUN x GET k / ACL DRYRUN x GET z
         ACL DRYRUN x SET k v / ACL DRYRUN x CLIENT ID / ACL DRYRUN x CLIENT LIST
         ACL DRYRUN x NOPE / ACL DRYRUN x GET / ACL DRYRUN x GET a b / ACL DRYRUN x SELECT 1
-        ACL DRYRUN x SELECT 2 / ACL DRYRUN nobody GET k / ACL DRYRUN x / ACL DRYRUN default GET k
+        ACL DRYRUN x SELECT 2 / ACL DRYRUN nouser GET k / ACL DRYRUN x / ACL DRYRUN default GET k
         ACL DRYRUN x CLIENT / ACL DRYRUN x AUTH y / ACL DRYRUN x CLIENT NOPE
     """,
     "cat": r"""

@@ -1,4 +1,4 @@
-"""Users and rights: told to respdyn and to redis-server, the same replies.
+"""Users and rights: the same replies from respdyn and from redis-server.
 
 Redis 7.0 names single commands in an order of its own, so that order is not compared.
 """
@@ -41,7 +41,7 @@ class Both:
         self.mine: dict[str, Client] = {}
         self.theirs: dict[str, Connection] = {}
 
-    def told(self, name: str, argv: list[bytes]) -> tuple[bytes, bytes]:
+    def replies(self, name: str, argv: list[bytes]) -> tuple[bytes, bytes]:
         if name not in self.mine:
             self.mine[name] = self.alone.connect()
             self.theirs[name] = self.connect()      # type: ignore[operator]
@@ -53,10 +53,10 @@ class Both:
 def test_replies_are_those_of_redis(story: str, resp: int) -> None:
     with running() as server:
         both = Both(Alone(), server.connect)
-        both.told("", [b"HELLO", b"%d" % resp])
+        both.replies("", [b"HELLO", b"%d" % resp])
         for step in re.split(r" / |\n *", story.strip()):
             name, argv = parsed(step)
-            mine, theirs = both.told(name, argv)
+            mine, theirs = both.replies(name, argv)
             assert NUMBER.sub(b"", mine) == NUMBER.sub(b"", theirs), step
 
 
@@ -97,7 +97,7 @@ def test_what_a_category_allows_is_what_redis_allows() -> None:
 
 
 def _every_rule() -> list[bytes]:
-    """All that a user of Redis may be told about commands."""
+    """All that a user of Redis may see about commands."""
     names = [name for name in redis_commands() if name not in HIDDEN]
     categories = [b"@" + one.encode() for one in [*CATEGORIES, "all"]]
     return [*categories * 4, *(name.encode() for name in names)]
@@ -119,8 +119,8 @@ def test_rules_are_printed_as_redis_prints_them() -> None:
             shown = []
             for each in (client, connection):
                 assert each.call(b"ACL", b"SETUSER", b"x", b"reset", *rules) == b"+OK\r\n", rules
-                told = each.call(b"ACL", b"GETUSER", b"x").split(b"\r\n")
-                shown.append(told[told.index(b"commands") + 2].split(b" "))
+                parts = each.call(b"ACL", b"GETUSER", b"x").split(b"\r\n")
+                shown.append(parts[parts.index(b"commands") + 2].split(b" "))
                 line = each.call(b"ACL", b"LIST").split(b"\r\n")[-2]
                 assert line.endswith(b" ".join(shown[-1]))
             mine, theirs = shown
@@ -163,7 +163,7 @@ def test_rules_are_kept_and_saved_as_they_were_given() -> None:
             User(b"x").changed([rule])
 
 
-def test_a_user_told_and_made_again_is_the_same() -> None:
+def test_a_user_shown_and_made_again_is_the_same() -> None:
     rng = random.Random(5)
     choices = [
         b"on", b"off", b">a", b"nopass", b"~a*", b"%R~b", b"%W~b", b"allkeys", b"resetkeys", b"&c",
@@ -290,7 +290,7 @@ def test_a_deleted_user_is_cut_off_and_does_nothing_more() -> None:
     assert me.say("ACL DELUSER y") == b":1\r\n" and me.session.closing
 
 
-def test_a_listener_is_cut_off_when_it_may_hear_no_longer() -> None:
+def test_a_listener_is_cut_off_when_it_may_listen_no_longer() -> None:
     for listens, keeps in (
         (b"SUBSCRIBE c1", True), (b"SUBSCRIBE d", False), (b"PSUBSCRIBE c*", True),
         (b"PSUBSCRIBE c1", False), (b"SSUBSCRIBE c2", True), (b"SSUBSCRIBE d", False),
@@ -366,7 +366,7 @@ def test_requirepass_follows_where_the_default_user_was_changed() -> None:
     assert alone.connect().say("PING") == b"+PONG\r\n"
 
 
-def test_a_right_revoked_within_a_transaction_is_told_once_and_leaks_nothing() -> None:
+def test_a_right_revoked_within_a_transaction_is_refused_once_and_leaks_nothing() -> None:
     alone = Alone()
     admin, client = alone.connect(), alone.connect()
     admin.say("ACL SETUSER x on >p ~* +@all")
@@ -375,8 +375,8 @@ def test_a_right_revoked_within_a_transaction_is_told_once_and_leaks_nothing() -
         client.say("MULTI")
         client.say("SET account s3cret")
         admin.say("ACL SETUSER x -set")
-        told = client.say("EXEC")
-        assert told.startswith(b"*1\r\n-NOPERM ACLs rules changed") and b"s3cret" not in told
+        reply = client.say("EXEC")
+        assert reply.startswith(b"*1\r\n-NOPERM ACLs rules changed") and b"s3cret" not in reply
         assert admin.say("GET account") == b"$-1\r\n"
         admin.say("ACL SETUSER x +set")
     log = admin.say("ACL LOG")

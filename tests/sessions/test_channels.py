@@ -23,7 +23,7 @@ STORIES = {
         " / a PUNSUBSCRIBE / a SUNSUBSCRIBE / a GET k",
     "messages":
         "a SUBSCRIBE news / b SUBSCRIBE news other / b PSUBSCRIBE n[ef]* *z / p PUBLISH news hi"
-        " / p PUBLISH nfx \\x00\\xff\\x0d\\x0a / p PUBLISH nobody x / p PUBLISH other  / a PING"
+        " / p PUBLISH nfx \\x00\\xff\\x0d\\x0a / p PUBLISH silent x / p PUBLISH other  / a PING"
         " / b PUNSUBSCRIBE *z / p PUBLISH news again / a UNSUBSCRIBE news / p PUBLISH news last"
         " / p PUBLISH news / p PUBLISH / p PUBLISH a b c",
     "shards are channels apart":
@@ -43,7 +43,7 @@ STORIES = {
         " / a SELECT 1 / a PUBSUB NUMPAT / a PUBSUB NOPE / a MSET k v / a UNSUBSCRIBE / a PING"
         " / a SSUBSCRIBE c / a GET k / a PSUBSCRIBE c / a RESET / a GET k / p PUBLISH c x"
         " / a SUBSCRIBE c / a QUIT",
-    "a publisher hears itself": "a SUBSCRIBE c / a PSUBSCRIBE * / a PUBLISH c hi / a SPUBLISH c x",
+    "a publisher listens too": "a SUBSCRIBE c / a PSUBSCRIBE * / a PUBLISH c hi / a SPUBLISH c x",
     "no replies, but messages":
         "a CLIENT REPLY OFF / a PUBSUB NUMPAT / a SUBSCRIBE c / p PUBLISH c 1 / a PING"
         " / p PUBLISH c 2 / a UNSUBSCRIBE / a PING",

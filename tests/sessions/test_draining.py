@@ -1,4 +1,4 @@
-"""A node that leaves: others coordinate, its clients are told where to go, nothing fails."""
+"""A node that leaves: others coordinate, its clients are sent where to go, nothing fails."""
 
 import hiredis
 import pytest
@@ -11,7 +11,7 @@ from respdyn.coordination.forwarding import RETRY_MS
 from respdyn.ring.hashing import slot_of
 from tests.little import Client, Little
 from tests.membership.test_membership import KEYS, change, fill, read
-from tests.sessions.test_pubsub import heard
+from tests.sessions.test_pubsub import pushed
 
 
 def aware(little: Little, name: str, port: str = "client", kind: str = "internal-ip") -> Client:
@@ -21,22 +21,22 @@ def aware(little: Little, name: str, port: str = "client", kind: str = "internal
     return client
 
 
-def test_clients_are_told_where_to_go_and_for_how_long() -> None:
+def test_clients_are_sent_where_to_go_and_for_how_long() -> None:
     little = Little(3).ready()
-    told, plain, none = aware(little, "A"), little.client("A"), aware(little, "A", kind="none")
+    moved, plain, none = aware(little, "A"), little.client("A"), aware(little, "A", kind="none")
     little["A"].draining.begin(60)
     sequence = little["A"].this.now.wall_ms // 1000
-    assert heard(told) in (
+    assert pushed(moved) in (
         [[b"MOVING", sequence, 60, b"10.0.0.2:6379"]], [[b"MOVING", sequence, 60, b"10.0.0.3:6379"]]
     )
-    assert heard(none) == [[b"MOVING", sequence, 60, None]]
-    assert heard(plain) == [] and plain("PING") == b"PONG"
+    assert pushed(none) == [[b"MOVING", sequence, 60, None]]
+    assert pushed(plain) == [] and plain("PING") == b"PONG"
     late = little.client("A")
     late("HELLO", "3")
     assert late("CLIENT", "MAINT_NOTIFICATIONS", "ON") == b"OK"
-    assert heard(late)[0][0] == b"MOVING"  # type: ignore[index]
+    assert pushed(late)[0][0] == b"MOVING"  # type: ignore[index]
     assert not little["A"].draining.is_clear()
-    for client in (told, none, late):
+    for client in (moved, none, late):
         little["A"].close_session(client.session)
     assert little["A"].draining.is_clear()
 
@@ -47,10 +47,10 @@ def test_clients_are_not_sent_to_a_node_that_leaves_too() -> None:
     little["A"].draining.begin(60)
     little.run(5)
     little["B"].draining.begin(60)
-    assert heard(clients[1])[0][3] == b"10.0.0.3:6379"  # type: ignore[index]
+    assert pushed(clients[1])[0][3] == b"10.0.0.3:6379"  # type: ignore[index]
 
 
-def test_nobody_waits_for_clients_that_have_nowhere_to_go() -> None:
+def test_no_node_waits_for_clients_that_have_nowhere_to_go() -> None:
     """All nodes are stopped at once: Ctrl-C of a local cluster."""
     little = Little(3).ready()
     aware(little, "A")
@@ -60,7 +60,7 @@ def test_nobody_waits_for_clients_that_have_nowhere_to_go() -> None:
     assert little["A"].draining.is_clear()
 
 
-def test_a_client_in_resp2_cannot_be_told() -> None:
+def test_a_client_in_resp2_is_sent_no_move() -> None:
     little = Little(3).ready()
     client = little.client("A")
     assert "RESP3" in str(client("CLIENT", "MAINT_NOTIFICATIONS", "ON"))
@@ -70,7 +70,7 @@ def test_a_client_in_resp2_cannot_be_told() -> None:
         client("CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", "moon")
     )
     little["A"].draining.begin(60)
-    assert heard(client) == [] and little["A"].draining.is_clear()
+    assert pushed(client) == [] and little["A"].draining.is_clear()
 
 
 def test_others_coordinate_while_a_node_leaves_and_no_longer_when_it_stays() -> None:
@@ -112,7 +112,7 @@ def test_a_pipeline_that_meets_the_change_goes_through() -> None:
 def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refuses_them() -> None:
     little = Little(4, n=3, partitions=16, exchange_interval_ms=100).ready()
     fill(little)
-    told, plain, slots = aware(little, "A"), little.client("A"), aware(little, "A", "cluster")
+    moved, plain, slots = aware(little, "A"), little.client("A"), aware(little, "A", "cluster")
     before = little["A"].this.now.wall_ms
     change(little, "B", "LEAVE 10.0.0.1:6379")
 
@@ -125,13 +125,13 @@ def test_a_member_that_leaves_the_cluster_sends_its_clients_away_before_it_refus
         assert plain("SET", "key1", "v-key1") == b"OK" and plain("GET", "key2") == b"v-key2"
         served += 1
     assert served > 3 and little["A"].readiness.unready() == "the node leaves the cluster"
-    ((word, sequence, seconds, where),) = heard(told)  # type: ignore[misc]
+    ((word, sequence, seconds, where),) = pushed(moved)  # type: ignore[misc]
     assert (word, seconds) == (b"MOVING", 600) and sequence >= before // 1000
     assert where in [b"10.0.0.%d:6379" % number for number in (2, 3, 4)]
-    assert heard(slots)[0][0] == b"SMIGRATED"  # type: ignore[index]
+    assert pushed(slots)[0][0] == b"SMIGRATED"  # type: ignore[index]
     out_ms = little.now_ms
     late = aware(little, "A")
-    assert heard(late)[0][0] == b"MOVING"  # type: ignore[index]
+    assert pushed(late)[0][0] == b"MOVING"  # type: ignore[index]
     while little.now_ms < out_ms + little["A"].settings.drain_timeout_ms - 100:
         assert plain("SET", "key1", "v-key1") == b"OK" and plain("GET", "key2") == b"v-key2"
         assert plain("DBSIZE") == len(KEYS) and plain("MULTI") == b"OK"
@@ -153,7 +153,7 @@ def test_a_member_without_clients_has_left_when_the_ring_says_so() -> None:
     little.until(lambda: little["A"].readiness.is_out, 2000)
 
 
-def test_on_the_cluster_port_the_slots_are_told_that_have_moved() -> None:
+def test_on_the_cluster_port_the_slots_that_have_moved_are_sent() -> None:
     little = Little(3).ready()
     client = aware(little, "A", "cluster")
 
@@ -169,7 +169,7 @@ def test_on_the_cluster_port_the_slots_are_told_that_have_moved() -> None:
     before = shown()
     assert before
     little["A"].draining.begin(60)
-    ((word, _, moved),) = heard(client)  # type: ignore[misc]
+    ((word, _, moved),) = pushed(client)  # type: ignore[misc]
     assert word == b"SMIGRATED" and all(source == b"10.0.0.1:7379" for source, _, _ in moved)
     slots = [
         slot for _, target, ranges in moved if target in (b"10.0.0.2:7379", b"10.0.0.3:7379")
@@ -234,7 +234,7 @@ def test_a_peer_that_is_gone_need_not_know() -> None:
 
 def test_what_a_peer_forwarded_keeps_a_node_busy() -> None:
     little = Little(3).ready()
-    little.holds |= {(0, 2), (2, 0), (0, 1)}    # A hears of no second copy, and says nothing
+    little.holds |= {(0, 2), (2, 0), (0, 1)}    # A receives no second copy, and says nothing
     client, key = little.client("B"), little.key_of("A")
     client.send("SET", key, "1")
     little.until(little["A"].draining.works_for_others, 100)
@@ -244,7 +244,7 @@ def test_what_a_peer_forwarded_keeps_a_node_busy() -> None:
 
 
 class Disagreement:
-    """A sends to B, which stands aside; C has not heard of it, and would send it back to B.
+    """A sends to B, which stands aside; C does not know it, and would send it back to B.
 
     It cannot run it itself either: its lease is not stored yet.
     """

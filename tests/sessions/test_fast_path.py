@@ -19,7 +19,7 @@ def spelled(name: bytes, is_short: bool) -> bytes:
 
 
 def story(seed: int, nodes: int, is_short: bool) -> list[object]:
-    """What clients hear, and what is kept in the end."""
+    """What clients receive, and what is kept in the end."""
     chance = random.Random(seed)
     little = Little(nodes)
     little.run(3000)

@@ -1,4 +1,4 @@
-"""CLIENT KILL and QUIT: who is gone is gone for everybody before the reply."""
+"""CLIENT KILL and QUIT: a client that is gone is gone for all others before the reply."""
 
 import pytest
 
@@ -24,8 +24,8 @@ def test_who_is_killed_is_gone_before_the_reply(words: str) -> None:
     node.sessions.command(other.session, [b"PUBLISH", b"c", b"m"])
     alone.turn()
     assert admin.session.take() in (b"+OK\r\n", b":1\r\n")
-    heard = other.session.take()
-    assert victim.session.address.encode() not in heard and heard.endswith(b":0\r\n")
+    received = other.session.take()
+    assert victim.session.address.encode() not in received and received.endswith(b":0\r\n")
     assert victim.session.take() == b"" and victim.session.closing
     node.close_session(victim.session)          # the driver says so when the socket is closed
 

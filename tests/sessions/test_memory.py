@@ -1,4 +1,4 @@
-"""Memory as INFO and MEMORY STATS tell it, and `maxmemory`."""
+"""Memory as INFO and MEMORY STATS show it, and `maxmemory`."""
 
 import pytest
 
@@ -42,11 +42,11 @@ def test_used_memory_follows_the_data() -> None:
     assert int(fields["used_memory_dataset"]) + int(fields["used_memory_overhead"]) == used()
     client.say("FLUSHALL")
     assert used() == empty and alone.node.replica.bytes == 0
-    told = client.say("MEMORY STATS")
-    assert b"startup.allocated" in told and b"dataset.bytes\r\n:0\r\n" in told
+    info = client.say("MEMORY STATS")
+    assert b"startup.allocated" in info and b"dataset.bytes\r\n:0\r\n" in info
 
 
-def test_info_tells_how_many_keys_have_a_time_to_live_and_how_long(redis_server: Redis) -> None:
+def test_info_shows_how_many_keys_have_a_time_to_live_and_how_long(redis_server: Redis) -> None:
     client, theirs = Alone().connect(), redis_server.connect()
     theirs.call(b"FLUSHALL")
 
@@ -65,8 +65,8 @@ def test_info_tells_how_many_keys_have_a_time_to_live_and_how_long(redis_server:
         for db in (0, 3) if "SELECT 3" in story[: story.index(line)] else (0,):
             mine = row(client.say("INFO keyspace"), db)
             assert mine == row(theirs.call(b"INFO", b"keyspace"), db), line
-    told = client.say("INFO keyspace").decode()
-    assert "avg_ttl=325000" in told and "avg_ttl=50000" in told   # of 200, 300, 400 and 400; of 50
+    info = client.say("INFO keyspace").decode()
+    assert "avg_ttl=325000" in info and "avg_ttl=50000" in info   # of 200, 300, 400 and 400; of 50
     client.say("FLUSHALL")
     assert b"db0" not in client.say("INFO keyspace")
     theirs.close()
@@ -76,14 +76,14 @@ def test_many_clients_are_looked_at_in_turn(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(memory, "LOOKS_MAX", 3)
     alone = Alone()
     account = alone.node.sessions.memory
-    everybody = [alone.connect() for _ in range(10)]
+    all_clients = [alone.connect() for _ in range(10)]
     assert account.sample() == 10 * memory.CONNECTION_BYTES
-    everybody[7].session.out_bytes = 5000
+    all_clients[7].session.out_bytes = 5000
     grown = [account.sample() for _ in range(4)]
     assert grown[0] == 10 * memory.CONNECTION_BYTES and grown[-1] == grown[0] + 5000
-    alone.node.close_session(everybody[7].session)
+    alone.node.close_session(all_clients[7].session)
     assert account.sample() == 9 * memory.CONNECTION_BYTES
-    for client in everybody:
+    for client in all_clients:
         alone.node.close_session(client.session)
     assert account.sample() == 0
 

@@ -58,7 +58,7 @@ def test_what_is_shown_is_what_redis_shows(server: Redis) -> None:
         ear.close()
 
 
-def test_nothing_is_shown_while_nobody_looks() -> None:
+def test_nothing_is_shown_while_no_client_looks() -> None:
     alone = Alone()
     a, m = alone.connect(), alone.connect()
     m.say("MONITOR")

@@ -1,9 +1,9 @@
-"""Cluster-aware clients are told which slots have another node now."""
+"""Cluster-aware clients are sent which slots have another node now."""
 
 from respdyn.sessions.moved_slots import migrations
 from tests.little import Little
 from tests.sessions.test_draining import aware
-from tests.sessions.test_pubsub import heard
+from tests.sessions.test_pubsub import pushed
 
 C = b"10.0.0.3:7379"
 
@@ -33,10 +33,10 @@ def test_a_node_that_is_lost_and_one_that_returns() -> None:
     plain("HELLO", "3")
     standalone = aware(little, "A")
     before = shown(little, "A", "C")
-    assert before and not heard(client)
+    assert before and not pushed(client)
     little.kill("C")
     little.run(10)
-    ((word, sequence, moved),) = heard(client)  # type: ignore[misc]
+    ((word, sequence, moved),) = pushed(client)  # type: ignore[misc]
     assert word == b"SMIGRATED" and sequence < 2 ** 53
     assert {source for source, _, _ in moved} == {C}
     given = [slots_of(ranges) for _, _, ranges in moved]
@@ -44,25 +44,25 @@ def test_a_node_that_is_lost_and_one_that_returns() -> None:
     for _, target, ranges in moved:
         name = {b"10.0.0.1:7379": "A", b"10.0.0.2:7379": "B"}[target]
         assert slots_of(ranges) <= shown(little, "A", name)
-    assert heard(other)[0][1] == sequence, "the same news has the same number at every node"  # type: ignore[index]
+    assert pushed(other)[0][1] == sequence, "the same news has the same number at every node"  # type: ignore[index]
     little.run(2100)
-    ((_, repeated, repeats),) = heard(client)  # type: ignore[misc]
-    assert repeated != sequence and repeats == moved, "whoever asked a node too early asks again"
-    assert len(heard(other)) == 1
+    ((_, repeated, repeats),) = pushed(client)  # type: ignore[misc]
+    assert repeated != sequence and repeats == moved, "who asked a node too early asks again"
+    assert len(pushed(other)) == 1
     little.boot("C")
     little.run(3000)
-    assert not heard(client), "it may be gone again at once"
+    assert not pushed(client), "it may be gone again at once"
     little.run(3500)
-    ((word, again, moved),) = heard(client)  # type: ignore[misc]
+    ((word, again, moved),) = pushed(client)  # type: ignore[misc]
     assert word == b"SMIGRATED" and again not in (sequence, repeated)
     assert {target for _, target, _ in moved} == {C}
     assert set.union(*(slots_of(ranges) for _, _, ranges in moved)) == before
-    assert heard(other)[0][1] == again  # type: ignore[index]
+    assert pushed(other)[0][1] == again  # type: ignore[index]
     little.run(2100)
-    assert heard(client)[0][2] == moved and len(heard(other)) == 1  # type: ignore[index]
+    assert pushed(client)[0][2] == moved and len(pushed(other)) == 1  # type: ignore[index]
     little.run(5000)
-    assert not heard(client) and not heard(other)
-    assert not heard(plain) and not heard(standalone)
+    assert not pushed(client) and not pushed(other)
+    assert not pushed(plain) and not pushed(standalone)
 
 
 def test_what_has_moved_between_two_maps() -> None:

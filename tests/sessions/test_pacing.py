@@ -1,4 +1,4 @@
-"""Clients that pipeline more than a node finishes in time wait, and hear no time-out."""
+"""Clients that pipeline more than a node finishes in time wait, and receive no time-out."""
 
 from collections import deque
 
@@ -54,7 +54,7 @@ class Queue:
 
 @given(st.integers(200, 6000), st.integers(1, 50))
 @settings(max_examples=12, deadline=None)
-def test_nobody_waits_for_long_and_nothing_is_idle(rate: int, clients: int) -> None:
+def test_no_client_waits_for_long_and_nothing_is_idle(rate: int, clients: int) -> None:
     queue = Queue(clients)
     queue.run(3000, rate)
     assert max(queue.waits_ms) < TIMEOUT_MS * 3 // 4
@@ -110,12 +110,12 @@ def pipeline(client: Client, key: str, count: int) -> None:
 
 
 def test_a_pipeline_is_begun_at_the_pace_at_which_it_is_finished(little: Little) -> None:
-    little.holds |= {(1, 0), (2, 0)}            # nobody hears A's peers
+    little.holds |= {(1, 0), (2, 0)}            # A receives nothing of its peers
     many, one = little.client("A"), little.client("A")
     pipeline(many, "key", 900)
     assert little["A"].sessions.held() == FIRST
     assert little["A"].counters.clients_paced > 0
-    pipeline(one, "other", 5)                   # who waits for nothing is heard all the same
+    pipeline(one, "other", 5)                   # who waits for nothing is read all the same
     assert little["A"].sessions.held() == FIRST + 1
     little.heal()
     assert {many.receive() for _ in range(900)} == {b"OK"}

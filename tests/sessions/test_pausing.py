@@ -106,7 +106,7 @@ def test_unpause_ends_a_pause_however_long_it_is(timeout: str) -> None:
     assert other.say("HELLO 2").startswith(b"*14\r\n")
     assert other.say("CLIENT SETINFO LIB-NAME x") == b"+OK\r\n"
     assert other.say("PING") == b""
-    # Its own commands wait, and yet it is heard.
+    # Its own commands wait, and yet it is read.
     assert other.say("CLIENT UNPAUSE") == b"+PONG\r\n+OK\r\n"
     assert client.session.take() == b"+OK\r\n"
     assert client.say("GET k") == b"$1\r\nv\r\n"

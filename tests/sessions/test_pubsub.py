@@ -7,7 +7,7 @@ from respdyn.sessions.patterns import Patterns
 from tests.little import Client, Little
 
 
-def heard(client: Client) -> list[object]:
+def pushed(client: Client) -> list[object]:
     """Everything that a client has received and not looked at."""
     client._reader.feed(client.session.take())
     found = []
@@ -24,19 +24,19 @@ def test_a_message_reaches_listeners_at_all_nodes_and_all_are_counted() -> None:
     pattern = little.client("B")
     pattern("PSUBSCRIBE", "n*")
     assert little.client("A")("PUBLISH", "news", "hi") == 4
-    assert all(heard(client) == [[b"message", b"news", b"hi"]] for client in listeners)
-    assert heard(pattern) == [[b"pmessage", b"n*", b"news", b"hi"]]
+    assert all(pushed(client) == [[b"message", b"news", b"hi"]] for client in listeners)
+    assert pushed(pattern) == [[b"pmessage", b"n*", b"news", b"hi"]]
     assert little.client("C")("SPUBLISH", "news", "hi") == 0
 
 
-def test_who_subscribed_before_a_publish_elsewhere_hears_it() -> None:
+def test_who_subscribed_before_a_publish_elsewhere_receives_it() -> None:
     little = Little(3).ready()
     for number in range(20):
         listener, publisher = little.client("A"), little.client("C")
         assert listener("SUBSCRIBE", f"c{number}")
         publisher.send("PUBLISH", f"c{number}", "x")    # in the very turn of the reply
         assert publisher.receive() == 1
-        assert heard(listener) == [[b"message", b"c%d" % number, b"x"]]
+        assert pushed(listener) == [[b"message", b"c%d" % number, b"x"]]
 
 
 def test_a_publishers_order_is_kept_at_every_node() -> None:
@@ -54,7 +54,7 @@ def test_a_publishers_order_is_kept_at_every_node() -> None:
         assert publisher.receive() == 3
     wanted = [b"%d" % number for number in range(50)]
     for client in listeners:
-        assert [message[-1] for message in heard(client) if b"message" in message[0]] == wanted  # type: ignore[index]
+        assert [message[-1] for message in pushed(client) if b"message" in message[0]] == wanted  # type: ignore[index]
 
 
 def test_a_publish_waits_for_its_own_clients_writes() -> None:
@@ -64,15 +64,15 @@ def test_a_publish_waits_for_its_own_clients_writes() -> None:
     publisher, key = little.client("B"), little.key_of("C")
     publisher.send("SET", key, "v")
     publisher.send("PUBLISH", "done", key)
-    told = False
+    is_received = False
     for _ in range(50):
         little.step()
-        if heard(listener):
-            told = True
+        if pushed(listener):
+            is_received = True
             reader = little.client("A")
             assert reader("GET", key) == b"v"
             break
-    assert told and [publisher.receive(), publisher.receive()] == [b"OK", 1]
+    assert is_received and [publisher.receive(), publisher.receive()] == [b"OK", 1]
 
 
 def test_a_node_that_is_cut_off_is_neither_reached_nor_counted() -> None:
@@ -83,11 +83,11 @@ def test_a_node_that_is_cut_off_is_neither_reached_nor_counted() -> None:
     little.cut("A", "B")
     little.run(10)
     assert little.client("A")("PUBLISH", "c", "lost") == 1
-    assert (heard(a), heard(b)) == ([[b"message", b"c", b"lost"]], [])
+    assert (pushed(a), pushed(b)) == ([[b"message", b"c", b"lost"]], [])
     little.heal()
     little.run(3000)
     assert little.client("A")("PUBLISH", "c", "again") == 2
-    assert heard(b) == [[b"message", b"c", b"again"]]
+    assert pushed(b) == [[b"message", b"c", b"again"]]
 
 
 def test_a_silent_node_costs_the_publisher_the_time_out_at_most() -> None:
@@ -99,13 +99,13 @@ def test_a_silent_node_costs_the_publisher_the_time_out_at_most() -> None:
     began = little.now_ms
     assert little.client("A")("PUBLISH", "c", "x") == 1
     assert little.now_ms - began <= 2100
-    assert heard(b) == [[b"message", b"c", b"x"]]
+    assert pushed(b) == [[b"message", b"c", b"x"]]
     little.heal()
     little.run(3000)
     assert little.client("A")("PUBLISH", "c", "y") == 2
 
 
-def test_who_listens_is_told_of_the_whole_cluster_and_of_the_node_on_the_cluster_port() -> None:
+def test_subscribers_are_those_of_the_cluster_and_those_of_the_node_on_the_cluster_port() -> None:
     little = Little(3).ready()
     a, b = little.client("A"), little.client("B")
     a("SUBSCRIBE", "c1")

@@ -1,9 +1,9 @@
-"""A write through any node reaches caches at any other; what may have been missed is told."""
+"""A write through any node reaches caches at any other; what may be missed is invalidated."""
 
 import random
 
 from tests.little import Client, Little
-from tests.sessions.test_pubsub import heard
+from tests.sessions.test_pubsub import pushed
 
 
 def caching(little: Little, name: str, *options: str) -> Client:
@@ -15,7 +15,7 @@ def caching(little: Little, name: str, *options: str) -> Client:
 
 def invalid(client: Client) -> set[bytes]:
     found: set[bytes] = set()
-    for word, keys in heard(client):  # type: ignore[misc]
+    for word, keys in pushed(client):  # type: ignore[misc]
         assert word == b"invalidate"
         found.update(keys)
     return found
@@ -37,14 +37,14 @@ def test_a_write_through_any_node_reaches_caches_at_any_node() -> None:
     assert not any(little[name].notifications.keyspace_events.trackers for name in "ABCDE")
 
 
-def test_nothing_is_said_while_nobody_caches() -> None:
+def test_nothing_is_said_while_no_client_caches() -> None:
     little = Little(3).ready()
     little.client("A")("SET", "k", "v")
     assert not any(little[name].notifications.trackers.invalidations for name in "ABC")
 
 
 def test_no_cache_is_wrong_in_the_end() -> None:
-    """Clients cache what they read until they are told, through cuts and failed writes."""
+    """Clients cache what they read until it is invalidated, through cuts and failed writes."""
     dice = random.Random(7)
     little = Little(5, exchange_interval_ms=200, request_timeout_ms=300).ready()
     keys = [f"k{number}" for number in range(5)]
@@ -52,12 +52,12 @@ def test_no_cache_is_wrong_in_the_end() -> None:
 
     def listen() -> None:
         for client, cache in caches.items():
-            for word, told in heard(client):  # type: ignore[misc]
+            for word, invalid in pushed(client):  # type: ignore[misc]
                 assert word == b"invalidate"
-                if told is None:
+                if invalid is None:
                     cache.clear()
                 else:
-                    for key in told:
+                    for key in invalid:
                         cache.pop(key.decode(), None)
 
     for number in range(400):
@@ -81,8 +81,8 @@ def test_no_cache_is_wrong_in_the_end() -> None:
                     if reply[1] is None:
                         caches[client].clear()
                     else:
-                        for told in reply[1]:
-                            caches[client].pop(told.decode(), None)
+                        for gone in reply[1]:
+                            caches[client].pop(gone.decode(), None)
                 elif not isinstance(reply, str):
                     caches[client][key] = reply
         little.run(dice.randrange(4))
@@ -103,12 +103,12 @@ def test_a_broken_link_makes_caches_forget_everything() -> None:
     client, plain = caching(little, "A"), little.client("A")
     client("GET", "k")
     little.cut("A", "C")
-    assert [b"invalidate", None] in heard(client)
-    assert heard(plain) == []
+    assert [b"invalidate", None] in pushed(client)
+    assert pushed(plain) == []
     client("GET", "k")
     little.heal()
     little.run(3000)
-    assert [b"invalidate", None] in heard(client)
+    assert [b"invalidate", None] in pushed(client)
 
 
 def test_an_invalidation_does_not_overtake_the_reply_that_it_is_about() -> None:
@@ -122,12 +122,12 @@ def test_an_invalidation_does_not_overtake_the_reply_that_it_is_about() -> None:
     little.holds.clear()
     little.client("B").send("SET", key, "new")
     little.run(10)
-    got = heard(client)
+    got = pushed(client)
     assert got[0] in (b"old", b"new") and got[-1] == [b"invalidate", [key.encode()]]
 
 
 def test_a_repair_reaches_caches_too() -> None:
-    """A write that reached one owner alone is spread later, by nobody's command."""
+    """A write that reached one owner alone is spread later, by no command of a client."""
     little = Little(3, exchange_interval_ms=500).ready()
     key = little.key_of("A")
     little.cut("A", "B")
@@ -138,12 +138,12 @@ def test_a_repair_reaches_caches_too() -> None:
     assert client("GET", key) is None
     little.heal()
     little.run(6000)
-    told = heard(client)
-    assert told
+    invalidated = pushed(client)
+    assert invalidated
     assert client("GET", key) == b"alone"
 
 
-def test_a_broadcast_tells_of_prefixes_at_every_node() -> None:
+def test_a_broadcast_invalidates_prefixes_at_every_node() -> None:
     little = Little(3).ready()
     client = caching(little, "A", "BCAST", "PREFIX", "user:", "PREFIX", "x")
     for writer in "ABC":
@@ -153,11 +153,11 @@ def test_a_broadcast_tells_of_prefixes_at_every_node() -> None:
     assert invalid(client) == {b"user:A", b"user:B", b"user:C"}
 
 
-def test_a_flush_is_told() -> None:
+def test_a_flush_invalidates_everything() -> None:
     little = Little(3).ready()
     client = caching(little, "C")
     little.client("B")("SET", "k", "v")
     client("GET", "k")
     little.client("A")("FLUSHALL")
     little.run(5)
-    assert [b"invalidate", None] in heard(client)
+    assert [b"invalidate", None] in pushed(client)

@@ -1,4 +1,4 @@
-"""CLIENT TRACKING: what a client that caches is told is what Redis tells it."""
+"""CLIENT TRACKING: what a client that caches is sent is what Redis sends it."""
 
 from collections.abc import Iterator
 
@@ -62,7 +62,7 @@ STORIES = {
         " / a CLIENT TRACKING OFF / a CLIENT TRACKING ON OPTIN / a CLIENT TRACKING ON OPTOUT"
         " / a CLIENT TRACKING ON / a CLIENT TRACKINGINFO / a CLIENT CACHING YES"
         " / a CLIENT TRACKING OFF x",
-    "what it tells": "a CLIENT TRACKINGINFO / a CLIENT GETREDIR / a CLIENT TRACKING ON"
+    "what it shows": "a CLIENT TRACKINGINFO / a CLIENT GETREDIR / a CLIENT TRACKING ON"
                      " / a CLIENT TRACKINGINFO / a CLIENT GETREDIR / a CLIENT TRACKING OFF"
                      " / a CLIENT TRACKING ON OPTIN NOLOOP / a CLIENT TRACKINGINFO"
                      " / a CLIENT CACHING YES / a CLIENT TRACKINGINFO / a CLIENT TRACKINGINFO"
@@ -86,7 +86,7 @@ def ids(alone: Alone) -> list[bytes]:
 
 
 @pytest.mark.parametrize("resp", [b"2", b"3"])
-def test_another_connection_is_told(resp: bytes, server: Redis) -> None:
+def test_another_connection_is_sent_the_invalidations(resp: bytes, server: Redis) -> None:
     """With the connections' numbers filled in, which differ."""
     from tests.commands.several import Ear
 
@@ -150,9 +150,9 @@ def test_a_smaller_table_gives_up_keys_at_once() -> None:
     for number in range(25):
         a.say(f"GET key{number}")
     assert w.say("CONFIG SET tracking-table-max-keys 4") == b"+OK\r\n"
-    told = a.session.take()
+    sent = a.session.take()
     assert alone.node.notifications.trackers.keys == 4
-    assert told.count(b"invalidate") == 21 and b"key20\r\n" in told and b"key21" not in told
+    assert sent.count(b"invalidate") == 21 and b"key20\r\n" in sent and b"key21" not in sent
 
 
 def test_a_much_smaller_table_gives_them_up_turn_by_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_much_smaller_table_gives_them_up_turn_by_turn(monkeypatch: pytest.Mon
     assert alone.node.notifications.trackers.keys == 5
 
 
-def test_a_key_that_expires_is_told() -> None:
+def test_a_key_that_expires_is_invalidated() -> None:
     alone = Alone()
     a, w = alone.connect(), alone.connect()
     a.say("HELLO 3")
@@ -202,16 +202,16 @@ def test_info_counts_what_is_tracked_as_redis_does(server: Redis) -> None:
             mine.say(line)
             theirs.call(*line.encode().split(b" "))
 
-    def told(text: bytes) -> list[str]:
+    def shown(text: bytes) -> list[str]:
         return [
             line for line in text.decode().split("\r\n") if line.startswith("tracking_")
         ]
 
     for section in ("stats", "clients"):
-        mine_told, theirs_told = (
-            told(one) for one in (a.say(f"INFO {section}"), x.call(b"INFO", section.encode()))
+        mine_shown, theirs_shown = (
+            shown(one) for one in (a.say(f"INFO {section}"), x.call(b"INFO", section.encode()))
         )
-        assert mine_told == theirs_told and mine_told, section
+        assert mine_shown == theirs_shown and mine_shown, section
     for each in (x, y, z):
         each.close()
 

@@ -125,7 +125,7 @@ def test_transactions_are_answered_as_by_redis(
         argv = argv_of(step.removeprefix("2:"))
         expected = theirs[who].call(*argv)
         got = mine[who].call(*argv)
-        if b"$6\r\nserver" in expected:        # HELLO tells the connection's number
+        if b"$6\r\nserver" in expected:        # HELLO shows the connection's number
             continue
         if argv[0] == b"EXEC" and b"KEYS" in story.encode():
             continue

@@ -1,4 +1,4 @@
-"""Users are those of the whole cluster: told, stored, and alike at all nodes after any cut."""
+"""Users are those of the whole cluster: announced, stored, and alike at all nodes after any cut."""
 
 import random
 
@@ -87,7 +87,7 @@ def test_of_two_sides_of_a_cut_the_later_word_holds() -> None:
     little.run(50)
     little.client("A")("ACL", "SETUSER", "x", "-set")
     little.run(50)
-    assert victim("PING") == b"PONG"        # C has not heard of it
+    assert victim("PING") == b"PONG"        # C has not received it
     little.heal()
     little.run(3000)
     assert any(line.endswith(b"+@all -set") for line in alike(little))
@@ -108,9 +108,9 @@ def test_in_whatever_order_statements_come_the_outcome_is_one(seed: int) -> None
     outcomes = set()
     for _ in range(6):
         little = Little(1).ready()
-        told = statements * 2
-        rng.shuffle(told)
-        for body in told:
+        announced = statements * 2
+        rng.shuffle(announced)
+        for body in announced:
             little["A"].sessions.users.statements.receive(body)
         before = users(little, "A")
         little.run(2)

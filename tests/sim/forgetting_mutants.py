@@ -37,7 +37,7 @@ class CollectsWithoutTheirWord(Collecting):
     """What owners say about a tombstone is not listened to."""
 
     class collection_class(Collection):
-        def _agreed(self, question: Promise, told: list[Promised | None]) -> list[Name]:
+        def _agreed(self, question: Promise, answers: list[Promised | None]) -> list[Name]:
             return question.names
 
         def _has_settled(self, locator: bytes) -> bool:

@@ -37,7 +37,7 @@ class ForgetsHintsBeforeTheyAreStored(SwappedHandoff):
             return super()._give(owner, entries)
 
 
-class GivesHintsToSomebodyElse(SwappedHandoff):
+class GivesHintsToAnotherNode(SwappedHandoff):
     """Hints go to another node that is up, which takes whatever it is given."""
 
     class handoff_class(Handoff):
@@ -55,7 +55,7 @@ class GivesHintsToSomebodyElse(SwappedHandoff):
             return 1
 
 
-class DropsHintsWhenSomebodyComesOrGoes(SwappedHandoff):
+class DropsHintsWhenANodeComesOrGoes(SwappedHandoff):
     """What was kept for others is dropped with the plans that it was kept by."""
 
     class handoff_class(Handoff):
@@ -66,7 +66,7 @@ class DropsHintsWhenSomebodyComesOrGoes(SwappedHandoff):
 
 
 class ForgetsHintsOnRestart(Node):
-    """Nobody looks for hints at the start."""
+    """No node looks for hints at the start."""
 
     def restore(self, pairs: list[bytes]) -> None:
         kept: list[bytes] = []
@@ -93,7 +93,7 @@ class Forgetful(Hints):
         return record
 
 
-class BelievesWhoeverFindsNothing(Node):
+class BelievesEachThatFindsNothing(Node):
     """A node that stands in says "not found" as if it were an owner."""
 
     def _assemble(self, here: Member) -> None:
@@ -101,8 +101,8 @@ class BelievesWhoeverFindsNothing(Node):
         answer = self.task_runner._answer_here
 
         def believing(question: Question) -> Answer:
-            told = answer(question)
-            return (True, *told[1:]) if isinstance(question, Held) else told  # type: ignore[index]
+            reply = answer(question)
+            return (True, *reply[1:]) if isinstance(question, Held) else reply  # type: ignore[index]
 
         self.task_runner._answer_here = believing
 
@@ -149,11 +149,11 @@ MUTANTS = (
         "keys": keys(40, "context"), "operations": 500, "pipeline": 4, "harm_ms": 2_000,
         "failure_timeout_ms": 200,
     }, first=24, within=20),
-    Bug(GivesHintsToSomebodyElse, ALONE),
-    Bug(DropsHintsWhenSomebodyComesOrGoes, ALONE),
+    Bug(GivesHintsToAnotherNode, ALONE),
+    Bug(DropsHintsWhenANodeComesOrGoes, ALONE),
     Bug(ForgetsHintsOnRestart, ALONE | {"faults": ("isolate", "kill"), "fault_every_ms": 150}),
     Bug(KeepsNothing, ALONE),
-    Bug(BelievesWhoeverFindsNothing, ALONE | {"faults": ("isolate", "halves")}),
+    Bug(BelievesEachThatFindsNothing, ALONE | {"faults": ("isolate", "halves")}),
     Bug(ClaimsWhileItStandsIn, ALONE | {"keys": keys(6, "context")}),
     Bug(OffersHintsToThoseThatComeUp, ALONE | {
         "r": 2, "w": 2, "faults": ("bridge",), "keys": keys(3, "register"), "operations": 800,

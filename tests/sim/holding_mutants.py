@@ -8,7 +8,7 @@ from respdyn.sessions.session import Session
 from tests.sim.bugs import SMALL, Bug, keys
 
 
-class HoldsNobody(Node):
+class HoldsNoClient(Node):
     """Clients write as fast as they can, whatever waits for the disk."""
 
     class holding_class(Holding):
@@ -21,7 +21,7 @@ class HoldsNobody(Node):
 
 
 MUTANTS = (
-    Bug(HoldsNobody, SMALL | {
+    Bug(HoldsNoClient, SMALL | {
         "faults": ("slow-disk",), "durability": "everysec", "write_us": 8_000, "pipeline": 8,
         "operations": 2_500, "backlog_bytes": 4_000, "keys": keys(6, "register"),
     }),

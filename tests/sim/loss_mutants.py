@@ -10,7 +10,7 @@ from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 
 
 class NeverScrubs(Node):
-    """Nobody looks whether what is in memory still passes its checksum."""
+    """No node looks whether what is in memory still passes its checksum."""
 
     class scrub_class(Scrub):
         def tick(self) -> None:
@@ -39,7 +39,7 @@ class NeverAsksWhatOthersRemember(Node):
         self.sessions.arrival.lives.went_back = lambda: None
 
 
-class ServesBeforeItHasMetAnybody(Node):
+class ServesBeforeItHasMetOthers(Node):
     """A node that starts answers at once."""
 
     def start(self, now_ms: int, wall_ms: int) -> None:
@@ -65,7 +65,7 @@ class JudgesItsClockLater(Node):
 
 MUTANTS = (
     Bug(NeverAsksWhatOthersRemember, SMALL | EXCHANGING | {"faults": ("restore",)}),
-    Bug(ServesBeforeItHasMetAnybody, SMALL | {"faults": ("start",), "clients": 10}),
+    Bug(ServesBeforeItHasMetOthers, SMALL | {"faults": ("start",), "clients": 10}),
     Bug(JudgesItsClockLater, SMALL | {
         "faults": ("set-right",), "heartbeat_ms": 1_000, "failure_timeout_ms": 2_000,
         "durability": "everysec", "clients": 10, "fault_every_ms": 500, "n": 1, "r": 1, "w": 1,

@@ -1,6 +1,6 @@
 """Deliberate bugs of membership and transfer; as in `mutants`.
 
-With a single owner for each partition there is nobody else who could answer in its place.
+With a single owner for each partition there is no other node that could answer in its place.
 """
 
 import msgspec
@@ -22,7 +22,7 @@ class SwappedTransfers(Node):
 
 
 class DropsBeforeOthersHaveIt(SwappedTransfers):
-    """Who is no owner by the ring to come drops what it holds as soon as it hears of it."""
+    """Who is no owner by the ring to come drops what it holds as soon as it receives it."""
 
     class transfers_class(TransferState):
         def adopt(self, ring: Ring, is_empty_handed: bool) -> set[int]:

@@ -147,7 +147,7 @@ class CoversSiblingsUnread(Swapped):
             return widened(delta, context_of(self._replica.get(locator)).rows())
 
 
-class HearsNoConflicts(Swapped):
+class ReceivesNoConflicts(Swapped):
     """A SET does not ask whether replicas held siblings."""
 
     class coordinator_class(Coordinator):
@@ -287,7 +287,7 @@ class RepairsWithTheWinner(Swapped):
             super()._reconcile(op, asked)
 
 
-class RepairsNobody(Swapped):
+class RepairsNoReplica(Swapped):
     """Stale replicas stay stale."""
 
     class coordinator_class(Coordinator):
@@ -486,7 +486,7 @@ MUTANTS = (
     Bug(CoversWhatItHasNotSeen, CONTEXTS),
     Bug(CoversNothing, SMALL),
     Bug(CoversSiblingsUnread, CONTEXTS),
-    Bug(HearsNoConflicts, CUTS | {"skew_ms": 200}),
+    Bug(ReceivesNoConflicts, CUTS | {"skew_ms": 200}),
     Bug(DropsTombstones, DELETING, first=2),
     Bug(AnswersBeforeW, FAR),
     Bug(CountsItselfTwice, FAR),
@@ -499,7 +499,7 @@ MUTANTS = (
         "request_timeout_ms": 300, "failure_timeout_ms": 1_500, "heartbeat_ms": 500,
     }),
     Bug(RepairsWithTheWinner, CUTS | {"keys": keys(2, "context")}),
-    Bug(RepairsNobody, RESTING | {"r": 1}),
+    Bug(RepairsNoReplica, RESTING | {"r": 1}),
     Bug(ComparesValuesOnly, RESTING),
     Bug(KeepsFlushesToItself, CUTS | {
         "flushes": True, "keys": keys(8, "delete"), "failure_timeout_ms": 400,

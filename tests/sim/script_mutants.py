@@ -60,7 +60,7 @@ def take_nothing(self):
 
 
 class LendsWithoutTaking(Node):
-    """Keys are lent to another node's script while others write to them, and nobody looks then."""
+    """Keys are lent to another node's script while others write to them, and no node looks then."""
 
     patches = (
         (HoldExecution, "_take", take_nothing),

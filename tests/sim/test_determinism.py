@@ -34,7 +34,7 @@ def test_hash_salts_do_not_reach_a_run() -> None:
     assert digests("0") == digests("1") == digests("4242")
 
 
-def test_telling_the_story_changes_nothing() -> None:
+def test_printing_the_story_changes_nothing() -> None:
     story = Story()
     assert run_once(draw(7), Node, story).digest == run_once(draw(7), Node).digest
     assert story.all_lines(b"")

@@ -1,4 +1,4 @@
-"""The simulator notices when copies stay different until somebody reads them."""
+"""The simulator notices when copies stay different until a client reads them."""
 
 from respdyn.cluster.timeouts import NEVER
 from respdyn.node import Node

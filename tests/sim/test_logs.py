@@ -9,7 +9,7 @@ from respdyn.sim.operations import DONE, NEVER, UNKNOWN
 KEY = b"stream:0"
 
 
-def heard(op, begin, end, reply):
+def completed(op, begin, end, reply):
     """An operation that was answered; `NEVER`: it was not."""
     op.invoke_us, op.end_us = begin, end
     op.outcome = UNKNOWN if end == NEVER else DONE
@@ -19,7 +19,7 @@ def heard(op, begin, end, reply):
 
 
 def adds(log, value, begin, end, id_=b"", is_met=True):
-    op = heard(stream_ops.add(KEY, value), begin, end, id_)
+    op = completed(stream_ops.add(KEY, value), begin, end, id_)
     log.add(op, value)
     if end == NEVER:
         return ""
@@ -29,13 +29,13 @@ def adds(log, value, begin, end, id_=b"", is_met=True):
 
 def reads(log, begin, end, *entries):
     reply = [[KEY, [[id_, [b"v", value]] for id_, value in entries]]]
-    op = heard(stream_ops.read(KEY, b"c", 3), begin, end, reply)
+    op = completed(stream_ops.read(KEY, b"c", 3), begin, end, reply)
     log.take(op)
     return log.gave(op, op.result) if end != NEVER else ""
 
 
 def acks(log, begin, id_):
-    op = heard(stream_ops.ack(KEY, id_), begin, begin + 1, 1)
+    op = completed(stream_ops.ack(KEY, id_), begin, begin + 1, 1)
     op.result = 1
     log.acknowledge(op, id_)
     log.acknowledged(op, id_, True)
@@ -43,7 +43,7 @@ def acks(log, begin, id_):
 
 def shows(log, begin, *entries):
     reply = [[id_, [b"v", value]] for id_, value in entries]
-    op = heard(stream_ops.show(KEY), begin, begin + 1, reply)
+    op = completed(stream_ops.show(KEY), begin, begin + 1, reply)
     return log.showed(op, op.result, True)
 
 

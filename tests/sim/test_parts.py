@@ -108,7 +108,7 @@ def test_operators_are_drawn_in_some_seeds_and_so_is_growth() -> None:
         assert plan.with_operators().with_operators() == plan.with_operators()
 
 
-def test_a_plan_can_be_changed_and_told_again() -> None:
+def test_a_plan_can_be_changed_and_run_again() -> None:
     plan = draw(5).changed(nodes=2, faults=("cut",))
     outcome = run_once(plan, Node)
     assert outcome.replay() == "respdyn sim --seed 5 --nodes 2 --faults cut"

@@ -9,7 +9,7 @@ from respdyn.sim.queues import Line
 KEY, FURTHER = b"belt:0", b"belt:0>"
 
 
-def heard(op, begin, end, reply):
+def completed(op, begin, end, reply):
     """An operation that was answered; `NEVER`: it was not."""
     op.invoke_us, op.end_us = begin, end
     op.outcome = UNKNOWN if end == NEVER else DONE
@@ -19,23 +19,23 @@ def heard(op, begin, end, reply):
 
 
 def pushed(line, item, begin, end):
-    line.push(heard(list_ops.push(b"RPUSH", KEY, [item]), begin, end, 1), [item])
+    line.push(completed(list_ops.push(b"RPUSH", KEY, [item]), begin, end, 1), [item])
 
 
 def popped(line, begin, end, item=b"", key=KEY):
-    op = heard(list_ops.pop(b"LPOP", key), begin, end, item or None)
+    op = completed(list_ops.pop(b"LPOP", key), begin, end, item or None)
     line.take(op)
     return line.gave(op, key, op.result) if item and end != NEVER else ""
 
 
 def moved(line, begin, end, item=b""):
-    op = heard(list_ops.move(KEY), begin, end, item)
+    op = completed(list_ops.move(KEY), begin, end, item)
     line.take(op)
     return line.gave(op, KEY, [item]) if item else ""
 
 
 def shows(line, begin, *items, key=KEY):
-    op = heard(list_ops.show(key), begin, begin + 1, list(items))
+    op = completed(list_ops.show(key), begin, begin + 1, list(items))
     return line.showed(op, key, items, True)
 
 
@@ -59,7 +59,7 @@ def test_what_was_given_is_not_shown_again(line):
     assert "which was given" in shows(line, 40, b"a")
 
 
-def test_what_nobody_took_is_lost(line):
+def test_what_no_client_took_is_lost(line):
     pushed(line, b"a", 0, 10)
     assert not shows(line, 20)
     assert "does not show a" in line.lost({KEY: [b"a"]})
@@ -74,7 +74,7 @@ def test_a_pop_in_doubt_excuses_one_item_and_a_removal_all(line):
     popped(line, 20, NEVER)
     assert not line.lost({KEY: [b"b"]})
     assert "2 items are nowhere" in line.lost({KEY: []})
-    line.take(heard(list_ops.delete(KEY), 20, 30, 1))
+    line.take(completed(list_ops.delete(KEY), 20, 30, 1))
     assert not line.lost({KEY: []})
 
 

@@ -1,6 +1,6 @@
 """Worlds from seeds: the same ones each time, those that once found a bug, and a few new ones.
 
-A failure shows the seed's story and the command that tells it again.
+A failure shows the seed's story and the command that runs it again.
 """
 
 import random

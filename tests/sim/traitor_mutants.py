@@ -12,7 +12,7 @@ from tests.sim.bugs import EXCHANGING, SMALL, Bug, keys
 
 
 class BelievesClaims(Node):
-    """Whatever is told of an actor is believed."""
+    """Whatever is stated of an actor is believed."""
 
     def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
         super().__init__(settings, random, trace)
@@ -20,7 +20,7 @@ class BelievesClaims(Node):
 
 
 class BelievesClearings(Node):
-    """Whatever is told to be cleared is believed."""
+    """Whatever is stated to be cleared is believed."""
 
     def __init__(self, settings: Settings, random: Random, trace: Trace) -> None:
         super().__init__(settings, random, trace)

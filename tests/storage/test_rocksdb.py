@@ -17,7 +17,7 @@ from respdyn.storage.rocksdb import RocksStore
 from respdyn.storage.store import StoreError, seal
 from tests.conftest import IN_CI
 from tests.server.process import ROOT, as_mortal
-from tests.server.stub import Told
+from tests.server.stub import Logged
 from tests.storage.engines import SECONDS, everything, flat, put, rocks, serve, settle
 
 OPENER = """
@@ -66,7 +66,7 @@ def open_elsewhere(directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def abandon(store: RocksStore) -> None:
-    """Kill the storage process; hear what it still said, and start no other."""
+    """Kill the storage process; read what it still said, and start no other."""
     os.kill(store.process_id(), signal.SIGKILL)
     deadline = time.monotonic() + SECONDS
     while store.fileno() >= 0:
@@ -107,14 +107,14 @@ def tmpfs(directory: Path, size: str) -> Iterator[Callable[[str], None]]:
 @pytest.mark.parametrize("policy", ["always", "everysec", "no"])
 def test_a_clean_stop_keeps_everything(tmp_path: Path, policy: str) -> None:
     table = {b"%d" % i: b"x" * i for i in range(1, 3000)}
-    told = Told()
-    store = RocksStore(str(tmp_path / "data"), policy, told)
+    logged = Logged()
+    store = RocksStore(str(tmp_path / "data"), policy, logged)
     store.open()
     store.submit(1, flat(table), policy == "always")
     store.submit(2, [b"1", b"", b"2", b"new"], policy == "always")
     assert store.close()
     assert store.durable() == 2
-    assert told.events == [], "a stop is no failure"
+    assert logged.events == [], "a stop is no failure"
     del table[b"1"]
     table[b"2"] = b"new"
     with rocks(tmp_path / "data") as again:
@@ -169,9 +169,9 @@ def test_what_was_handed_over_survives_the_node(tmp_path: Path) -> None:
         assert store.damaged == 0
 
 
-def test_a_dead_storage_process_is_replaced_and_told_again(tmp_path: Path) -> None:
-    told = Told()
-    with rocks(tmp_path / "data", trace=told) as store:
+def test_a_dead_storage_process_is_replaced_and_given_all_again(tmp_path: Path) -> None:
+    logged = Logged()
+    with rocks(tmp_path / "data", trace=logged) as store:
         put(store, 1, [b"before", b"1"])
         first = store.process_id()
         os.kill(first, signal.SIGSTOP)
@@ -188,12 +188,12 @@ def test_a_dead_storage_process_is_replaced_and_told_again(tmp_path: Path) -> No
         assert store.restarts == 1
         expected = {b"%d" % i: b"x" for i in range(2, 102)} | {b"before": b"1", b"during": b"1"}
         assert everything(store) == expected
-    assert [name for name, _ in told.events] == ["storage_failed", "storage_recovered"]
+    assert [name for name, _ in logged.events] == ["storage_failed", "storage_recovered"]
 
 
 def test_a_storage_process_that_hangs_is_noticed_and_so_is_its_end(tmp_path: Path) -> None:
-    told = Told()
-    store = RocksStore(str(tmp_path / "data"), "no", told, stall_s=0.2)
+    logged = Logged()
+    store = RocksStore(str(tmp_path / "data"), "no", logged, stall_s=0.2)
     store.open()
     try:
         put(store, 1, [b"before", b"1"])
@@ -207,7 +207,7 @@ def test_a_storage_process_that_hangs_is_noticed_and_so_is_its_end(tmp_path: Pat
         assert store.failure() == "" and store.pending_bytes == 0 and store.restarts == 0
     finally:
         store.close(5.0)
-    assert [name for name, _ in told.events] == ["storage_failed", "storage_recovered"]
+    assert [name for name, _ in logged.events] == ["storage_failed", "storage_recovered"]
 
 
 # Who may open it
@@ -224,7 +224,7 @@ def test_a_second_node_is_refused_by_name(tmp_path: Path) -> None:
     assert open_elsewhere(tmp_path / "data").returncode == 0
 
 
-def test_an_unwritable_directory_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_directory_is_reported(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
     for directory in (closed, closed / "data"):
@@ -232,7 +232,7 @@ def test_an_unwritable_directory_is_told(tmp_path: Path) -> None:
         assert done.stderr == f"refused: data directory {directory}: Permission denied\n"
 
 
-def test_an_impossible_directory_is_told(tmp_path: Path) -> None:
+def test_an_impossible_directory_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for name, reason in (("file", "Not a directory"), ("no/data", "No such file or directory")):
         store = RocksStore(str(tmp_path / name))
@@ -241,7 +241,7 @@ def test_an_impossible_directory_is_told(tmp_path: Path) -> None:
         assert str(raised.value) == f"data directory {tmp_path / name}: {reason}"
 
 
-def test_a_directory_of_another_format_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_a_directory_of_another_format_is_reported_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "format").write_bytes(b"respdyn storage 2\n")
     store = RocksStore(str(tmp_path))
     with pytest.raises(StoreError, match="its format is b'respdyn storage 2"):
@@ -262,11 +262,11 @@ def test_a_pair_that_is_not_what_was_stored_is_left_out_and_counted(tmp_path: Pa
     database[b"c"] = seal(b"x", b"3")                                           # another's
     database[b"d"] = b"\0"                                                      # too short
     database.close()
-    told = Told()
-    with rocks(data, trace=told) as store:
+    logged = Logged()
+    with rocks(data, trace=logged) as store:
         assert everything(store) == {b"e": b"5"}
         assert store.damaged == 4
-        assert sum(int(str(fields["count"])) for fields in told.named("record_damaged")) == 4
+        assert sum(int(str(fields["count"])) for fields in logged.named("record_damaged")) == 4
         assert everything(store) == {b"e": b"5"}
         assert store.damaged == 4
     with rocks(data) as store:
@@ -369,12 +369,12 @@ def test_an_unreadable_block_is_found_while_the_store_runs(tmp_path: Path) -> No
 # A full disk
 
 
-def test_a_full_disk_is_told_and_heals_when_there_is_space(tmp_path: Path) -> None:
-    told = Told()
+def test_a_full_disk_is_reported_and_heals_when_there_is_space(tmp_path: Path) -> None:
+    logged = Logged()
     table = {b"%03d" % i: random.Random(i).randbytes(100_000) for i in range(300)}
     with tmpfs(tmp_path / "small", "16m") as resize:
         data = tmp_path / "small" / "data"
-        with rocks(data, trace=told) as store:
+        with rocks(data, trace=logged) as store:
             for generation, (key, value) in enumerate(table.items(), 1):
                 store.submit(generation, [key, value], generation % 10 == 0)
                 serve(store)
@@ -390,5 +390,5 @@ def test_a_full_disk_is_told_and_heals_when_there_is_space(tmp_path: Path) -> No
         with rocks(data) as store:
             assert everything(store) == table
             assert store.damaged == 0
-    names = [name for name, _ in told.events]
+    names = [name for name, _ in logged.events]
     assert names == ["storage_failed", "storage_recovered"]

@@ -11,7 +11,7 @@ const at = address.lastIndexOf(":");
 const redis = { host: address.slice(0, at), port: Number(address.slice(at + 1)) };
 const done = (number) => appendFileSync(process.env.LEDGER, `${number}\n`);
 
-// A lost connection is told as an event; without a listener it would end the process.
+// A lost connection comes as an event; without a listener it would end the process.
 const quiet = (one) => one.on("error", (wrong) => console.error(wrong.message));
 
 const LIBRARIES = {

@@ -17,10 +17,10 @@ def test_arq(urls: list[str], outages: Outages, tmp_path: Path) -> None:
     work = [story.script("arq"), "arq_work.Worker"]
     with story.workers(["env", f"BROKER={urls[1]}", *work], ["env", f"BROKER={urls[2]}", *work],
                        logs=tmp_path, LEDGER=str(ledger)) as workers:
-        outcome = story.tell(
+        outcome = story.play(
             lambda number: loop.run_until_complete(pool.enqueue_job("job", number)), ledger,
             outages, (redis.RedisError, OSError))
-        outcome.tell("arq", workers.restarts)
+        outcome.show("arq", workers.restarts)
         last = loop.run_until_complete(pool.enqueue_job("job", 1000))
         assert last is not None and loop.run_until_complete(last.result(20)) == 2000
     loop.run_until_complete(pool.aclose())
