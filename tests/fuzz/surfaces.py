@@ -173,7 +173,7 @@ def tokens(rng: random.Random) -> None:
         pass
 
 
-_CHAIN = chain_of(b"secret of no node")
+_CHAIN = chain_of(b"secret of a test")
 
 
 def proofs(rng: random.Random) -> None:
