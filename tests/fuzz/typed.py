@@ -320,7 +320,7 @@ class Disks:
         machine.disk = dict(pairs)
         try:
             machine.boot(little.now_ms, little.wall_ms)
-        except ConfigError as refusal:      # with seeds it would be told the ring
+        except ConfigError as refusal:      # with seeds it would be sent the ring
             assert str(refusal).startswith("seeds (empty)")
             return
         little.run(3)

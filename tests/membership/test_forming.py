@@ -163,7 +163,7 @@ def test_who_still_forms_and_is_started_without_seeds_founds_nothing() -> None:
     b"", b"\x02", b"\x02\x05", b"\x05", b"\x91\x92\x01\xc4\x01k", b"\xff",
 ])
 @pytest.mark.parametrize("name", [RING, TOKEN_KEYS])
-def test_a_damaged_fact_of_a_node_is_told_by_the_others(name: bytes, value: bytes) -> None:
+def test_a_damaged_fact_of_a_node_is_sent_by_the_others(name: bytes, value: bytes) -> None:
     """The node ended with a traceback, at each start."""
     little = Little(3).ready()
     assert little.client("A")("SET", "k", "v") == b"OK"
@@ -178,7 +178,7 @@ def test_a_damaged_fact_of_a_node_is_told_by_the_others(name: bytes, value: byte
     assert little.client("A")("GET", "k") == b"v"
 
 
-def test_a_node_with_a_damaged_ring_and_no_seeds_founds_a_cluster_only_if_it_is_told_to() -> None:
+def test_a_node_with_a_damaged_ring_and_no_seeds_founds_a_cluster_only_if_asked_to() -> None:
     little = Little(1).ready()
     little.client("A")("SET", "k", "v")
     little.run(20)
