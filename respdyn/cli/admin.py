@@ -13,9 +13,17 @@ from collections.abc import Callable
 import hiredis
 
 from respdyn.cli import changes
-from respdyn.cli.client import ClientError, Reply, add_connection, connect, named, text_of
+from respdyn.cli.client import (
+    ClientError,
+    Reply,
+    add_connection,
+    connect,
+    filled,
+    named,
+    table,
+    text_of,
+)
 from respdyn.cli.main import fail
-from respdyn.cli.tables import filled, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

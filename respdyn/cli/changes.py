@@ -4,8 +4,7 @@ Each is one DYN.CLUSTER command to one node, which keeps what is staged until it
 cleared: stage, look at the plan and commit at the same node.
 """
 
-from respdyn.cli.client import Reply, named, text_of
-from respdyn.cli.tables import table
+from respdyn.cli.client import Reply, named, table, text_of
 
 # How many words each takes, at least and at most, and what they are.
 ACTIONS: dict[str, tuple[int, int, str]] = {

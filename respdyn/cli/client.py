@@ -1,9 +1,10 @@
-"""A tiny blocking client: one connection, one command at a time. For the command line only."""
+"""The command line's client: one connection, one command at a time, and replies as tables."""
 
 import argparse
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import hiredis
@@ -129,3 +130,28 @@ def named(value: Reply) -> dict[str, Reply]:
     if isinstance(value, list):
         return {text_of(value[i]): value[i + 1] for i in range(0, len(value) - 1, 2)}
     raise ClientError(f"unexpected reply {text_of(value)!r}")
+
+
+def filled(words: list[str], width: int = 96) -> list[str]:
+    """Words in lines, two spaces between them."""
+    lines = [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]}  {word}".strip()
+    return lines
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they must be.
+
+    >>> print(table(["node", "keys"], [["a", "1"], ["bcd", "200"]]))
+    node  keys
+    a     1
+    bcd   200
+    """
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    )

@@ -1,10 +1,11 @@
-"""What a replica holds under a key, in a form that a person can compare."""
+"""Versions of a key: what a replica holds, for a person to compare, and for WATCH."""
 
 import msgspec
 
 from respdyn.causal.big import weight
 from respdyn.causal.codec import BIG, context_of, is_live
 from respdyn.causal.hybrid_clock import ms_of
+from respdyn.cluster.replica import Replica
 from respdyn.types import values
 
 
@@ -42,3 +43,27 @@ def version_of(record: bytes, wall_ms: int) -> Version:
         size=weight(record),
         expire_at=values.ends_at(record) or 0,
     )
+
+
+# ---- WATCH: Redis `multi.c`; SEMANTICS 7 ----
+
+
+def watched_version(record: bytes, now_ms: int) -> bytes:
+    """What WATCH remembers of a key: whether it is alive, and its record's digest."""
+    return (b"+" if values.exists(record, now_ms) else b"-") + _digest(record)
+
+
+def _digest(record: bytes) -> bytes:
+    return Replica.digest(record) if record else b""
+
+
+def has_changed(version: bytes, record: bytes, now_ms: int) -> bool:
+    """Whether it was written, deleted or given another time since, or has expired.
+
+    What was absent and is unknown now was only forgotten: FLUSHALL clears tombstones too.
+    """
+    if version[:1] == b"-" and not record:
+        return False
+    if version[1:] != _digest(record):
+        return True
+    return version[:1] == b"+" and not values.exists(record, now_ms)

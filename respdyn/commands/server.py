@@ -1,8 +1,10 @@
-"""Commands about the server and its keyspace as a whole: INFO, CONFIG, COMMAND, SCAN, FLUSHALL.
+"""Commands about the server and its keyspace as a whole: INFO, CONFIG, SCAN, FLUSHALL, WAIT.
 
-What concerns every partition is answered in `coordination/coverage`, the rest by `local/server`.
+What concerns every partition is answered in `coordination/coverage`, WAIT by `local/wait`, the
+rest by `local/server`. SWAPDB is refused: a database is part of every key's place, so swapping two
+would mean to write all their keys anew.
 
-Source: Redis `server.c`, `config.c`, `db.c`.
+Source: Redis `server.c`, `config.c`, `db.c`, `replication.c`.
 """
 
 from respdyn.commands.declare import COVERAGE, LOCAL, Command
@@ -164,5 +166,19 @@ COMMANDS: tuple[Command, ...] = (
         since="1.0.0", group="generic", flags="readonly",
         tips=(_ALL_SHARDS, "nondeterministic_output"),
         promise="last-writer", route=COVERAGE,
+    ),
+    Command(
+        "wait", "WAIT numreplicas timeout",
+        "Waits until so many replicas besides the coordinator hold what this connection has written"
+        " since its last WAIT; returns how many do.",
+        since="3.0.0", group="generic", flags="noscript", acl="connection", is_in_keyspace=False,
+        tips=("request_policy:all_shards", "response_policy:agg_min"),
+        complexity="O(N) with N the number of keys", promise="converges", route=LOCAL,
+    ),
+    Command(
+        "swapdb", "SWAPDB index1 index2",
+        "Is refused: all keys of both databases would have to be written anew.",
+        since="4.0.0", group="server", flags="write fast", acl="keyspace dangerous",
+        promise="refused", route=COVERAGE,
     ),
 )

@@ -38,6 +38,7 @@ from respdyn.cluster.quorum import Waiter
 from respdyn.cluster.slices import Job
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
+from respdyn.cluster.versions import has_changed, watched_version
 from respdyn.commands.declare import READ, UPDATE, WRITE, Command
 from respdyn.commands.key_uses import places_of
 from respdyn.commands.table import find, lookup
@@ -53,7 +54,6 @@ from respdyn.coordination.group_messages import (
     outcomes,
 )
 from respdyn.coordination.may_write import too_few, why_not_write
-from respdyn.coordination.watched import has_changed, version_of
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import bulk, error
 from respdyn.ring.hashing import Locator, slot_of_locator
@@ -374,7 +374,7 @@ class GroupExecution:
         reply: bytes | None
         if command is None:
             record = self._groups.replica.get(name)
-            reply = bulk(version_of(record, self._now.wall_ms))
+            reply = bulk(watched_version(record, self._now.wall_ms))
         elif command.then is not None:
             reply = self._run_whole(command, step, place)
         else:

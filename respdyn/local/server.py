@@ -26,6 +26,18 @@ def dyn_cluster_help(context: LocalContext, session: Session, argv: Argv) -> byt
     return introspection.help_text(context.container("dyn.cluster"))
 
 
+def object_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.help_text(context.container("object"))
+
+
+def xgroup_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.help_text(context.container("xgroup"))
+
+
+def xinfo_help(context: LocalContext, session: Session, argv: Argv) -> bytes:
+    return introspection.help_text(context.container("xinfo"))
+
+
 def time(context: LocalContext, session: Session, argv: Argv) -> bytes:
     return time_reply(context.now_ms)
 

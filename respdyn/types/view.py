@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from respdyn.causal import big, codec, element_map
 from respdyn.causal.dot import Stamp
+from respdyn.causal.persistent_tree import Node, leaves
 from respdyn.causal.rows import rows_of_dots, unite_rows
-from respdyn.causal.walk import walk
 from respdyn.types import resets
 from respdyn.types.keyed import (
     BIRTH,
@@ -201,7 +201,7 @@ class View:
 
     def walk_of(self, letter: bytes) -> Iterator[list[bytes]]:
         """The same of the elements whose names begin with a letter."""
-        for found in walk(self.record, letter):
+        for found in _leaves(self.record, letter):
             self._cells.update(found)
             yield list(found)
             for element in found:
@@ -374,3 +374,28 @@ class Draft(View):
         ]
         made.sort()
         return codec.encode_entries(rows, made)
+
+
+def _leaves(record: bytes, kind: bytes) -> Iterator[dict[bytes, Cells]]:
+    """The elements of a kind of a big record with their cells, a leaf of its tree at a time.
+
+    A reader that wants all elements of a million finds each by a search from the root otherwise.
+    The tree never changes, so a walk may stop between two leaves and go on when others have been
+    served.
+    """
+    trees = big.trees_of(record)
+    cells: Node | None = trees.cells
+    actors: list[bytes] = trees.actors
+    if cells is None:
+        return
+    for data in leaves(cells, kind):
+        found: dict[bytes, Cells] = {}
+        letter = b""
+        for element, dot, payload in element_map.inline_entries(data, 0, len(data), actors):
+            letter = element[:1]
+            if letter == kind:
+                found.setdefault(element, []).append((dot, payload))
+        if found:
+            yield found
+        if letter > kind:
+            return

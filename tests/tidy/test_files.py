@@ -7,6 +7,24 @@ from pathlib import Path
 from tests.tidy.sources import PACKAGE, ROOT, SOURCES, TESTS, name_of, room_of, tree_of
 
 MOST_LINES = 520
+FEWEST_LINES = 40
+
+# Shorter files, and why each stands alone. Declarations of commands may be few.
+SHORT = {
+    "respdyn/build.py": "the process and the command line ask it, and see no node",
+    "respdyn/errors.py": "contract: all rooms raise these",
+    "respdyn/causal/big_record.py": "not compiled: mypyc makes no heirs of bytes",
+    "respdyn/causal/dot.py": "contract: a dot",
+    "respdyn/causal/marks.py": "contract: copies are compared by it",
+    "respdyn/cli/serve.py": "a program of its own, loaded when it is used",
+    "respdyn/cli/version.py": "a program of its own, loaded when it is used",
+    "respdyn/cluster/now.py": "contract: the time",
+    "respdyn/cluster/statements.py": "contract: what a node states of itself",
+    "respdyn/cluster/terms.py": "contract: the terms of a call",
+    "respdyn/server/script_page.py": "contract: what two processes share",
+}
+# The most of the code that one package may be, in percent; commands are many by nature.
+MOST_OF_THE_CODE = 15
 
 # Files that are longer, with what they have. A number here only ever falls.
 LONGER: dict[str, int] = {}
@@ -29,6 +47,26 @@ def test_files_are_short_enough_to_read() -> None:
     for name, lines in LONGER.items():
         left = len((ROOT / name).read_text().splitlines())
         assert left == lines and lines > MOST_LINES, f"{name} has {left} lines now: say so here"
+
+
+def test_no_file_is_a_crumb() -> None:
+    """Else a reader opens three files for one idea."""
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in SOURCES}
+    short = {
+        name for name, count in lines.items()
+        if count < FEWEST_LINES and not name.endswith("/__init__.py")
+        and not name.startswith("respdyn/commands/")
+    }
+    assert short == set(SHORT), "give it a place in a file that uses it, or say why it stands alone"
+
+
+def test_no_package_is_most_of_the_code() -> None:
+    lines: dict[str, int] = {}
+    for path in SOURCES:
+        lines[room_of(path)] = lines.get(room_of(path), 0) + len(path.read_text().splitlines())
+    most = sum(lines.values()) * MOST_OF_THE_CODE // 100
+    assert not {room: count for room, count in lines.items()
+                if count > most and room != "commands"}
 
 
 def test_every_module_says_its_one_idea() -> None:

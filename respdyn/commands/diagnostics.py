@@ -1,13 +1,12 @@
-"""MEMORY, WAIT, SWAPDB, DEBUG: how things are stored, for operators.
+"""MEMORY and DEBUG: what a node's memory is used for, and what clients are tested with.
 
-They are answered by `local/storing.py`. SWAPDB is refused: a database is part of every key's
-place, so swapping two would mean to write all their keys anew. DEBUG offers what clients are tested
-with and nothing that could stop a node.
+They are answered by `local/memory.py` and `local/debugging.py`. DEBUG offers nothing that could
+stop a node.
 
-Source: Redis `object.c`, `replication.c`, `db.c`, `debug.c`.
+Source: Redis `object.c`, `debug.c`.
 """
 
-from respdyn.commands.declare import COVERAGE, LOCAL, Command
+from respdyn.commands.declare import LOCAL, Command
 from respdyn.commands.inspecting import MEMORY_USAGE
 
 _VARIES = "nondeterministic_output"
@@ -47,20 +46,6 @@ COMMANDS: tuple[Command, ...] = (
         "memory", "MEMORY", "Returns how memory is used.",
         since="4.0.0", group="server", flags="", promise="local", route=LOCAL, arity=-2,
         subcommands=_MEMORY,
-    ),
-    Command(
-        "wait", "WAIT numreplicas timeout",
-        "Waits until so many replicas besides the coordinator hold what this connection has written"
-        " since its last WAIT; returns how many do.",
-        since="3.0.0", group="generic", flags="noscript", acl="connection", is_in_keyspace=False,
-        tips=("request_policy:all_shards", "response_policy:agg_min"),
-        complexity="O(N) with N the number of keys", promise="converges", route=LOCAL,
-    ),
-    Command(
-        "swapdb", "SWAPDB index1 index2",
-        "Is refused: all keys of both databases would have to be written anew.",
-        since="4.0.0", group="server", flags="write fast", acl="keyspace dangerous",
-        promise="refused", route=COVERAGE,
     ),
     Command(
         "debug", "DEBUG <SLEEP seconds | HELP>",
