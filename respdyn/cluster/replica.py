@@ -148,7 +148,7 @@ class Replica(KeyTable):
 
         What is large is kept as a big one (`causal.big`); of that the store is given what differs.
         """
-        slot = locator[0] << 8 | locator[1]
+        slot = slot_of_locator(locator)
         was_big = bool(old) and old[1] & BIG != 0
         new = fitting(new)
         self.slots[slot][locator] = new

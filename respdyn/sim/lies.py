@@ -43,7 +43,7 @@ from respdyn.cluster.messages import (
 )
 from respdyn.node import Node
 from respdyn.resp.replies import array, bulk
-from respdyn.ring.hashing import SLOTS
+from respdyn.ring.hashing import SLOTS, Locator, locator_in, slot_of_locator
 from respdyn.sim.chance import Chance
 from respdyn.sim.host import UP, Host
 from respdyn.sim.network import OPEN
@@ -130,13 +130,13 @@ def _actor(chance: Chance, node: Node) -> bytes:
     return chance.pick(known)
 
 
-def _locator(chance: Chance, node: Node) -> bytes:
+def _locator(chance: Chance, node: Node) -> Locator:
     """Of a key that is here, or of another."""
     slot = chance.below(SLOTS)
     full = [each for each, table in enumerate(node.replica.slots) if table]
     if full and chance.happens(0.8):
         return chance.pick(sorted(node.replica.slots[chance.pick(full)]))
-    return bytes([slot >> 8, slot & 255, 0]) + b"lie"
+    return locator_in(slot, 0, b"lie")
 
 
 def _top(chance: Chance) -> int:
@@ -202,7 +202,7 @@ def _intervals(chance: Chance, node: Node, victim: str) -> Lie:
 def _damaged(chance: Chance, node: Node, victim: str) -> Lie:
     """A real record with a byte wrong, or cut short."""
     locator = _locator(chance, node)
-    table = node.replica.slots[locator[0] << 8 | locator[1]]
+    table = node.replica.slots[slot_of_locator(locator)]
     held = [record for name, record in table.items() if name == locator]
     record = held[0] if held else encode_tombstone(b"")
     at = chance.below(len(record))

@@ -309,7 +309,7 @@ def test_a_cleared_context_that_claims_more_than_was_proved_is_refused() -> None
     little.run(10)
     actor, top = little["C"].identity.actor, first_above(little, "C")
     key = little.key_of("C").encode()
-    partition = (locator(0, key)[0] << 8 | locator(0, key)[1]) // little["B"].replica.width
+    partition = slot_of(key) // little["B"].replica.width
     tops = {actor: top}
     where = bytes([0, partition >> 8, partition & 255])
     lies = (

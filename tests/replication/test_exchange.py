@@ -12,7 +12,7 @@ from respdyn.cluster.identity import Identity
 from respdyn.cluster.now import Now
 from respdyn.cluster.replica import Replica
 from respdyn.replication.hash_tree import HashTrees
-from respdyn.ring.hashing import PREFIX, SLOTS, slot_of
+from respdyn.ring.hashing import PREFIX, SLOTS, slot_of, slot_of_locator
 from respdyn.types import strings, values
 from tests.little import Little
 
@@ -87,7 +87,7 @@ def test_a_tree_kept_up_is_the_tree_made_anew(
     touched = set()
     for number, (key, what) in enumerate(changes, 1):
         name = locator_of(f"k{key}")
-        partition = (name[0] << 8 | name[1]) // replica.width
+        partition = slot_of_locator(name) // replica.width
         touched.add(partition)
         stamp = (ACTOR, number, 0, number << 16)
         if what == "s":

@@ -2,6 +2,7 @@
 
 from respdyn.causal.codec import verify
 from respdyn.cluster.hints import Hints
+from respdyn.ring.hashing import slot_of_locator
 from tests.little import Little
 from tests.replication.test_exchange import are_identical, locator_of, put
 
@@ -9,7 +10,7 @@ from tests.replication.test_exchange import are_identical, locator_of, put
 def spoil(little: Little, name: str, key: str) -> bytes:
     """Flip a bit of a record in this node's memory."""
     locator = locator_of(key)
-    table = little[name].replica.slots[locator[0] << 8 | locator[1]]
+    table = little[name].replica.slots[slot_of_locator(locator)]
     record = bytearray(table[locator])
     record[-1] ^= 1
     table[locator] = bytes(record)

@@ -84,6 +84,12 @@ def test_every_directory_of_code_is_a_package() -> None:
     assert not [name_of(path) for path in directories if not (path / "__init__.py").exists()]
 
 
+def test_tests_stand_where_the_code_stands() -> None:
+    packages = {room_of(path) for path in SOURCES if path.parent != PACKAGE}
+    assert not [room for room in sorted(packages)
+                if not any((ROOT / "tests" / room).glob("test_*.py"))]
+
+
 def test_nothing_compiled_lies_beside_its_source() -> None:
     """A stale extension would silently win over the source that one edits."""
     compiled = [path for end in ("so", "pyd", "dylib") for path in PACKAGE.rglob(f"*.{end}")]

@@ -9,7 +9,7 @@ import ast
 
 import pytest
 
-from tests.tidy.sources import SOURCES, name_of, room_of, tree_of
+from tests.tidy.sources import PACKAGE, SOURCES, name_of, room_of, tree_of
 
 # What each room may import of ours, besides itself, `errors` and `ports`.
 TABLE: dict[str, set[str]] = {
@@ -161,6 +161,56 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     }
     found = [sorted(circle) for circle in circles(files_of(trees))]
     assert not found, found
+
+
+def test_the_node_is_known_to_its_two_drivers_alone() -> None:
+    found = {
+        room_of(path) for path in SOURCES for _, module in imports_of(tree_of(path))
+        if f"{module}.".startswith("respdyn.node.")
+    }
+    assert found == {"server", "sim"}
+
+
+# What `ThisNode` may be made of: facts. None of these makes another room work or sends a message.
+FACTS = {
+    "causal.dot", "causal.hybrid_clock", "cluster.admission", "cluster.hints", "cluster.identity",
+    "cluster.link", "cluster.messages", "cluster.now", "cluster.plan", "cluster.replica",
+    "cluster.slices", "cluster.statistics", "cluster.terms", "cluster.transfer_state", "config",
+    "ports", "ring.hashing", "ring.ring",
+}
+
+
+def test_what_all_rooms_are_given_holds_facts_only() -> None:
+    tree = tree_of(PACKAGE / "cluster" / "this_node.py")
+    ours = {module.rpartition(".")[0] for _, module in imports_of(tree)
+            if module.startswith("respdyn.")}
+    assert {module.removeprefix("respdyn.") for module in ours} == FACTS
+
+
+# Who else has a time of its own: a view of one command, and a script's job, as its node gave it.
+OWN_TIME = {"respdyn/types/view.py", "respdyn/scripting/overlay.py"}
+
+
+def times_kept(tree: ast.Module) -> list[int]:
+    """Lines where an object keeps the time."""
+    return [
+        node.lineno for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        and node.attr.strip("_") in ("now_ms", "wall_ms")
+        and isinstance(node.value, ast.Name) and node.value.id == "self"
+    ]
+
+
+def test_the_time_is_kept_in_one_place() -> None:
+    inside = [path for path in SOURCES if room_of(path) in DETERMINISTIC]
+    found = {name_of(path) for path in inside if times_kept(tree_of(path))}
+    assert found == {"respdyn/cluster/now.py"} | OWN_TIME
+
+
+def test_a_copy_of_the_time_is_found() -> None:
+    """The lock itself."""
+    tree = ast.parse("def f(self, now):\n    self._now_ms = now.now_ms\n    now.wall_ms = 1\n")
+    assert times_kept(tree) == [2]
 
 
 @pytest.mark.parametrize("room", DETERMINISTIC)
