@@ -178,7 +178,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "largest transaction: words queued, and 100 bytes for each; a client can hold as much",
             KIB, GIB, runtime=True),
     Setting("transaction-commands", "transaction_commands", "int", 5_000,
-            "most commands of one, and keys watched; more: others wait", 1, MIB, runtime=True),
+            "most commands of one, and keys of a WATCH or script", 1, MIB, runtime=True),
     Setting("proto-inline-max", "proto_inline_max", "bytes", 64 * KIB, "of a plain line", KIB, MIB),
     Setting("blocked-clients-max", "blocked_clients_max", "int", 10_000,
             "clients that wait in BLPOP and its kin; each costs 2 kB", 1, MIB, runtime=True),

@@ -40,6 +40,7 @@ from respdyn.sessions.session import CHANNEL, SHARD, ExecTarget, Session
 
 NO_SCRIPT: Final = "NOSCRIPT No matching script. Please use EVAL."
 _HASH: Final = frozenset("0123456789abcdef")
+_TOO_MANY_KEYS: Final = "ERR the script has more than {} keys (transaction-commands)"
 _RO_WRITES: Final = "ERR Can not execute a script with write flag using *_ro command."
 _NO_CLUSTER: Final = "ERR Can not run script on cluster, 'no-cluster' flag is set."
 _FULL: Final = (
@@ -164,6 +165,10 @@ class Scripting:
         """Send it to where it is run. `flags` are what it has declared, if it has."""
         reads_only = call.reads_only
         takes_room = False
+        if len(call.keys) > self._node.settings.transaction_commands:
+            self._node.counters.transactions_too_large += 1
+            waiter.fail(_TOO_MANY_KEYS.format(self._node.settings.transaction_commands))
+            return
         if flags is not None:
             if NO_CLUSTER in flags and session.listener == "cluster":
                 waiter.fail(_NO_CLUSTER)
