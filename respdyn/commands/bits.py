@@ -15,6 +15,7 @@ from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import integer_of, parse_integer, syntax_error, word
 from respdyn.commands.declare import GATHER, READ, UPDATE, Argv, Command, Further, Then
 from respdyn.commands.folding import payload_of
+from respdyn.commands.long_reads import Answer
 from respdyn.commands.pieces import STRING_MAX, clamp, rewrite, zeros
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, array, integer, null
@@ -31,6 +32,8 @@ _ONE_SOURCE = "ERR BITOP NOT must be called with a single source key."
 _OPERATIONS: Final = (b"AND", b"OR", b"XOR", b"NOT")
 _PIECE_BYTES: Final = 65536     # of a long value, worked on as one number
 _PIECE_BITS: Final = 8 * _PIECE_BYTES
+_PIECE_STEPS: Final = 170       # that one of them is taken for
+_LONG_BITS: Final = 8 << 20     # a longer range is looked at in slices
 
 _WRAP, _SAT, _FAIL = b"WRAP", b"SAT", b"FAIL"
 
@@ -63,30 +66,56 @@ def getbit(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
 
 
 def bitcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
+    return _at_once(_count(*_counted(argv, rec, now_ms)))
+
+
+def _long_bitcount(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    held, first, last = _counted(argv, rec, now_ms)
+    return _count(held, first, last) if last - first > _LONG_BITS else None
+
+
+def _counted(argv: Argv, rec: bytes, now_ms: int) -> tuple[memoryview, int, int]:
+    """A value and the range of its bits that a BITCOUNT is about."""
     found = view(rec, now_ms)
     if found is None:
-        return ZERO
+        return memoryview(b""), 0, 0
     start, end, unit = 0, -1, 8
     if len(argv) in (4, 5):
         start, end = parse_integer(argv[2]), parse_integer(argv[3])
         if start < 0 and end < 0 and start > end:
-            return ZERO
+            return found, 0, 0
         if len(argv) == 5:
             unit = _unit(argv[4])
     elif len(argv) != 2:
         raise syntax_error()
     start, end = clamp(start, end, len(found) * 8 // unit)
-    pieces = _pieces(start * unit, (end + 1) * unit)
-    return integer(sum(_bits(found, first, last).bit_count() for first, last in pieces))
+    return found, start * unit, (end + 1) * unit
+
+
+def _count(held: memoryview, first: int, last: int) -> Answer:
+    count = 0
+    for start, end in _pieces(first, last):
+        count += _bits(held, start, end).bit_count()
+        yield _PIECE_STEPS
+    return integer(count)
 
 
 def bitpos(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
-    bit = parse_integer(argv[2])
-    if bit not in (0, 1):
+    return _at_once(_seek(argv, *_sought(argv, rec, now_ms)))
+
+
+def _long_bitpos(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> Answer | None:
+    held, first, last = _sought(argv, rec, now_ms)
+    return _seek(argv, held, first, last) if last - first > _LONG_BITS else None
+
+
+def _sought(argv: Argv, rec: bytes, now_ms: int) -> tuple[memoryview | None, int, int]:
+    """A value and the range of its bits that a BITPOS is about; None if there is no value."""
+    if parse_integer(argv[2]) not in (0, 1):
         raise ReplyError("ERR The bit argument must be 1 or 0.")
     found = view(rec, now_ms)
     if found is None:
-        return b":-1\r\n" if bit else ZERO
+        return None, 0, 0
     start, end, unit = 0, -1, 8
     if len(argv) > 6:
         raise syntax_error()
@@ -97,16 +126,33 @@ def bitpos(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:
         if len(argv) > 4:
             end = parse_integer(argv[4])
     start, end = clamp(start, end, len(found) * 8 // unit)
-    first, last = start * unit, (end + 1) * unit
+    return found, start * unit, (end + 1) * unit
+
+
+def _seek(argv: Argv, held: memoryview | None, first: int, last: int) -> Answer:
+    bit = parse_integer(argv[2])
+    if held is None:
+        return b":-1\r\n" if bit else ZERO
     if first >= last:
         return b":-1\r\n"
     for start, end in _pieces(first, last):
-        bits = _bits(found, start, end)
+        bits = _bits(held, start, end)
         if not bit:
             bits = ~bits & ((1 << (end - start)) - 1)
         if bits:
             return integer(end - bits.bit_length())
+        yield _PIECE_STEPS
     return b":-1\r\n" if bit or len(argv) > 4 else integer(last)
+
+
+def _at_once(work: Answer) -> bytes:
+    """A reply that is made in pieces, all of them in a row."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            reply: bytes = end.value
+            return reply
 
 
 def _pieces(first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -330,13 +376,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "bitcount", "BITCOUNT key [start end [BYTE | BIT]]", "Counts the bits that are set.",
         since="2.6.0", group="bitmap", flags="readonly", access="RO access", complexity="O(N)",
-        promise="last-writer", route=READ, read=bitcount, arity=-2,
+        promise="last-writer", route=READ, read=bitcount, arity=-2, long_read=_long_bitcount,
     ),
     Command(
         "bitpos", "BITPOS key bit [start [end [BYTE | BIT]]]",
         "Finds the first bit that is set, or clear.",
         since="2.8.7", group="bitmap", flags="readonly", access="RO access", complexity="O(N)",
-        promise="last-writer", route=READ, read=bitpos,
+        promise="last-writer", route=READ, read=bitpos, long_read=_long_bitpos,
     ),
     Command(
         "bitop", "BITOP operation destkey key [key ...]",

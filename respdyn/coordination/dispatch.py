@@ -49,7 +49,7 @@ from respdyn.coordination.gather import Gather, Note
 from respdyn.coordination.item_moves import ItemMoves
 from respdyn.coordination.keyspace_events import KeyspaceEvents
 from respdyn.coordination.lines import Lines
-from respdyn.coordination.long_work import LongWork
+from respdyn.coordination.long_work import LONG_VALUE, LongWork
 from respdyn.coordination.may_write import (
     CANNOT_STORE,
     NO_LEASE,
@@ -134,7 +134,9 @@ class Dispatcher:
             if record and not is_there:
                 self._replica.note_expired(locator, record)
             argv = self.drawn(command, argv)
-            if record and record[1] & BIG and self.long_work.is_long(command, argv, record, resp3):
+            if record and (record[1] & BIG or len(record) > LONG_VALUE) and (
+                self.long_work.is_long(command, argv, record, resp3)
+            ):
                 call = Call(command, argv, db, resp3, terms, deadline_ms, hops, until_ms)
                 if self.long_work.read(call, locator, plan, record, target):
                     return None

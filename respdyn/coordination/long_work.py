@@ -32,6 +32,7 @@ from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator, slot_of_locator
 
+LONG_VALUE: Final = 1 << 20     # bytes: to look at all of a longer one may be a long read
 WORD_SHARE: Final = 4           # of a time-out, after which who waits is sent word again
 WRITE_STEPS: Final = 1000       # that a command of a long write is taken for
 _LEFT_UNDONE: Final = (

@@ -396,6 +396,23 @@ def test_who_looks_at_a_part_of_a_big_value_copies_no_more(
     assert watched.largest <= COPIED_MAX
 
 
+@pytest.mark.parametrize(("argv", "expected"), [
+    ([b"BITCOUNT", b"big"], 8), ([b"BITCOUNT", b"big", b"1", b"-2", b"BIT"], 7),
+    ([b"BITPOS", b"big", b"1"], 8 * (BIG - 1)), ([b"BITPOS", b"big", b"1", b"9"], 8 * (BIG - 1)),
+], ids=lambda one: b" ".join(one).decode() if isinstance(one, list) else "")
+def test_all_of_a_big_value_is_looked_at_in_many_turns(argv: list[bytes], expected: int) -> None:
+    """The reply is the value at one moment: a change meanwhile is not in it."""
+    watched = Watched()
+    client, other = watched.connect(), watched.connect()
+    client(b"SETRANGE", b"big", b"%d" % (BIG - 1), b"\xff")
+    watched.turns = 0
+    watched.turn(client.session, argv)
+    assert other(b"SET", b"big", b"x") == b"OK"
+    assert not client.session.out, "it is under way"
+    assert client(b"PING") == expected
+    assert watched.turns >= 30
+
+
 @pytest.mark.parametrize("argv", [
     [b"SETBIT", b"big", b"5", b"1"],
     [b"SETRANGE", b"big", b"5", b"hello"],
