@@ -1,5 +1,5 @@
-"""Somebody between two nodes, who does not know their secret: a proxy through which one dials the
-other, and which puts frames in, leaves some out, repeats them, and changes their order and bytes.
+"""An attacker between two nodes who does not know their secret: a proxy through which one dials
+the other, and which puts frames in, leaves some out, repeats them, and changes their order and bytes.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Between:
 
 @contextmanager
 def between(target: int, changed: Callable[[Frames], Frames]) -> Iterator[int]:
-    """Where somebody listens who passes on to `target`."""
+    """Where an attacker listens who passes on to `target`."""
     loop = asyncio.new_event_loop()
     one = Between(target, changed)
     loop.run_until_complete(one.start())
@@ -97,7 +97,7 @@ def pair() -> Iterator[tuple[Served, Served]]:
 
 
 def say(one: Served, other: Served, changed: Callable[[Frames], Frames]) -> Served:
-    """One dials the other through somebody, and sends three frames."""
+    """One dials the other through the attacker, and sends three frames."""
     with between(other.peer_port, changed) as port:
         one.node.wanted = {f"{LOOPBACK}:{port}": None}
         until(lambda: one.node.links == [("b", True)], "the link is up")
