@@ -1,5 +1,5 @@
 """An attacker between two nodes who does not know their secret: a proxy through which one dials
-the other, and which puts frames in, leaves some out, repeats them, and changes their order and bytes.
+the other. It puts frames in, leaves some out, repeats them, and changes their order and bytes.
 """
 
 import asyncio
