@@ -25,7 +25,7 @@ from respdyn.coordination.calls import Continuation, Gathering, Part
 from respdyn.coordination.group_messages import Group
 from respdyn.coordination.group_messages import Outcome as GroupOutcome
 from respdyn.coordination.groups import GroupExecution, Groups
-from respdyn.coordination.may_write import NO_LEASE, too_few, why_not_write
+from respdyn.coordination.may_write import NO_LEASE, NOTHING_DONE, too_few, why_not_write
 from respdyn.coordination.script_messages import BUSY, Commit, Hold, Lent, encode
 from respdyn.errors import PeerError
 from respdyn.resp.replies import OK, error
@@ -35,6 +35,7 @@ from respdyn.scripting.job import Change, Given
 MARGIN_MS: Final = 500              # from a script's deadline to the end of its holds
 GONE: Final = "PARTIAL a node has let its keys go before the script's writes came there"
 _OVERTAKEN: Final = "PARTIAL a key was changed while the script held it: this was not written"
+_REFUSED: Final = "PARTIAL the script's writes to keys of another node were refused there: {}"
 
 
 class _Loan(NamedTuple):
@@ -206,7 +207,10 @@ class HoldExecution(GroupExecution):
         self.end()
 
     def _why_not(self, change: Change) -> str:
-        """Why a change cannot be written any more; "" if it can."""
+        """Why a change cannot be written any more; "" if it can.
+
+        By then the other keys may be written, so the refusal never says that nothing was.
+        """
         name, identity = change.locator, self._node.identity
         loan, record = self._loans[name], self._groups.replica.get(name)
         plan = self._node.plans[slot_of_locator(name)]
@@ -219,7 +223,9 @@ class HoldExecution(GroupExecution):
                 and context_of(record).top(identity.actor) > loan.counter)
         ):
             return _OVERTAKEN
-        return why_not_write(self._node, plan, self._w, self._is_sloppy, 1)
+        # Its dots were minted when it was lent.
+        refusal = why_not_write(self._node, plan, self._w, self._is_sloppy, 0)
+        return _REFUSED.format(refusal.removesuffix(NOTHING_DONE)) if refusal else ""
 
 
 def _all_stored(replies: list[bytes]) -> bytes:

@@ -20,7 +20,8 @@ NO_LEASE: Final = (
     "MISCONF the lease of this node's counter is not stored yet: nothing was done; try again"
 )
 NO_OWNER: Final = "NOQUORUM reachable=0: no owner of this key can be reached"
-_TOO_FEW: Final = "NOQUORUM {}={} reachable={}: nothing was done"
+NOTHING_DONE: Final = ": nothing was done"
+_TOO_FEW: Final = "NOQUORUM {}={} reachable={}" + NOTHING_DONE
 
 
 def too_few(letter: str, wanted: int, reachable: int) -> str:

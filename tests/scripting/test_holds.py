@@ -1,5 +1,8 @@
 """Scripts on keys of several coordinators: one step, nothing lost, and an end to every hold."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from respdyn.cluster.identity import Identity
@@ -8,6 +11,7 @@ from respdyn.cluster.terms import Terms
 from respdyn.commands.table import find
 from respdyn.coordination.borrowing import HOLD
 from respdyn.coordination.calls import Call, Continuation
+from respdyn.coordination.holds import HoldExecution
 from respdyn.ring.hashing import locator, slot_of
 from tests.little import Client, Little
 
@@ -219,3 +223,37 @@ def test_a_lender_that_must_not_mint_says_why(monkeypatch: pytest.MonkeyPatch) -
         "EVAL", "return redis.call('set', KEYS[2], 1)", 2, little.key_of("A"), little.key_of("B")
     )
     assert str(reply).startswith("MISCONF the lease of this node's counter is not stored yet")
+
+
+def at_commit(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Something happens at a lender just before it is sent what a script has written."""
+    commit = HoldExecution.commit
+
+    def patched(self: HoldExecution, *args: Any) -> None:
+        happens()
+        commit(self, *args)
+
+    monkeypatch.setattr(HoldExecution, "commit", patched)
+
+
+def test_a_lender_without_more_dots_writes_with_those_that_it_has_lent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    little = Little(3).ready()
+    keys = keys_of(little)
+    lender = little["B"].identity
+    at_commit(monkeypatch, lambda: setattr(lender, "safe_end", lender.counter))
+    assert little.client("A")("EVAL", ALL, 3, *keys) == 1
+    assert [little.client("C")("GET", key) for key in keys] == [b"1"] * 3
+
+
+def test_a_lender_that_cannot_write_any_more_does_not_say_that_nothing_was_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    little = Little(3).ready()
+    keys = keys_of(little)
+    at_commit(monkeypatch, lambda: setattr(little["B"].this, "store_failure", "it is full"))
+    reply = str(little.client("A")("EVAL", ALL, 3, *keys))
+    assert reply.startswith("PARTIAL")
+    assert "it is full" in reply
+    assert little.client("A")("GET", keys[0]) == b"1"
