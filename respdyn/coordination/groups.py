@@ -195,6 +195,7 @@ class GroupExecution:
         self._blind: dict[Locator, None] = {}
         self._locators: list[Locator] = []    # of all keys, in the order in which they are taken
         self._taken = 0
+        self._in_line: QueuedGroup | None = None    # where it waits for the next key
         self._missing = 0
         self._replies: list[bytes | None] = [None] * len(group.steps)
 
@@ -279,15 +280,16 @@ class GroupExecution:
         while self._taken < len(locators):
             name = locators[self._taken]
             if name in busy:
-                self._dispatcher.lines.line_up(name, [self._turn()])
+                self._dispatcher.lines.line_up(name, [self._turn(self._turn_has_come)])
                 return
             busy[name] = deque()
             self._taken += 1
         self._read()
 
-    def _turn(self) -> QueuedGroup:
-        """Its place in the line of a key."""
-        return QueuedGroup(self._turn_has_come, Continuation(self._overdue), self._deadline_ms)
+    def _turn(self, take: Callable[[], None]) -> QueuedGroup:
+        """Its place in the line of a key; it stands in one line at a time."""
+        self._in_line = QueuedGroup(take, Continuation(self._overdue), self._deadline_ms)
+        return self._in_line
 
     def _turn_has_come(self) -> None:
         self._taken += 1
@@ -446,7 +448,10 @@ class GroupExecution:
             self._end([reply for reply in self._replies if reply is not None])
 
     def release(self) -> None:
-        """The keys go to those who wait for them."""
+        """The keys go to those who wait for them, and it waits for none."""
+        if self._in_line is not None:
+            self._in_line.is_done = True
+            self._in_line = None
         taken = self._locators[: self._taken]
         self._taken = 0
         self._groups.free(taken)

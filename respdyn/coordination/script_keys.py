@@ -185,10 +185,10 @@ class ScriptKeys(GroupExecution):
 
     # ---- chains ----
 
-    def _turn(self) -> QueuedScript:
-        return QueuedScript(
-            self, self._turn_has_come, Continuation(self._overdue), self._deadline_ms
-        )
+    def _turn(self, take: Callable[[], None]) -> QueuedScript:
+        turn = QueuedScript(self, take, Continuation(self._overdue), self._deadline_ms)
+        self._in_line = turn
+        return turn
 
     def _line(self) -> deque[Waiting]:
         """Who waits for the first of the keys, which this has taken."""
@@ -227,7 +227,7 @@ class ScriptKeys(GroupExecution):
         turns: list[Waiting] = []
         for one in scripts:
             if not one._is_over:
-                turn = one._turn()
+                turn = one._turn(one._turn_has_come)
                 turn.reader = self if self._reads_quorum else None
                 turns.append(turn)
         if turns:
@@ -238,6 +238,7 @@ class ScriptKeys(GroupExecution):
         self._abandon()
         self.release()
         self._attempt += 1
+        self._open = 0
         if at_once:
             self._take_all(True)
         else:

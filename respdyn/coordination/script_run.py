@@ -28,10 +28,10 @@ from typing import Final
 
 from respdyn.cluster.messages import NOT_RUN, UNKNOWN
 from respdyn.cluster.quorum import Waiter
-from respdyn.coordination.calls import Continuation, QueuedGroup, Updating
+from respdyn.coordination.calls import Updating
 from respdyn.coordination.forwarding import OUTCOME_UNKNOWN
 from respdyn.coordination.group_messages import Outcome as GroupOutcome
-from respdyn.coordination.groups import GroupReplyPlace, Groups
+from respdyn.coordination.groups import GroupExecution, GroupReplyPlace, Groups
 from respdyn.coordination.holds import ship
 from respdyn.coordination.may_write import NO_LEASE
 from respdyn.coordination.script_keys import CHAIN_BYTES, CHAIN_MOST, ScriptKeys
@@ -230,7 +230,10 @@ class ScriptExecution(ScriptKeys):
         """Of what the process has done nothing holds, for none of the chain."""
         self._forget_job(True)
         self._split(0, True)
-        self._run()
+        if self._open:
+            self._take_again(True)      # the lost run waits for keys that this one may want too
+        else:
+            self._run()
 
     def fail(self, text: str, number: int) -> None:
         """It will not be done: it has killed the process, or took too long."""
@@ -326,19 +329,18 @@ class ScriptExecution(ScriptKeys):
             if refusal is not None:
                 self._end(refusal)
                 return
-        number = self._number
         self._lent = [name for names in by_node.values() for name in names]
         self._open = len(by_node) + 1
         for peer, names in by_node.items():
-            self._borrow(peer, names, False, lambda: self._one_wait_less(number))
-        self._take_more(number)
+            self._borrow(peer, names, False, self._one_wait_less)
+        self._take_more()
 
-    def _one_wait_less(self, number: int) -> None:
+    def _one_wait_less(self) -> None:
         self._open -= 1
         if not self._open:
-            self._have_more(number)
+            self._have_more()
 
-    def _take_more(self, number: int) -> None:
+    def _take_more(self) -> None:
         """Take the keys that are waited for; then read them.
 
         To wait for a key out of order could be to wait for each other: then all are let go, and
@@ -354,22 +356,16 @@ class ScriptExecution(ScriptKeys):
                 ):
                     self._take_again(True)
                     return
-                turn = QueuedGroup(
-                    partial(self._has_come, name, number), Continuation(self._overdue),
-                    self._deadline_ms,
-                )
+                turn = GroupExecution._turn(self, partial(self._has_come, name))    # in no chain
                 self._dispatcher.lines.line_up(name, [turn])
                 return
             busy[name] = deque()
             self._took(name)
-        self._read_more(number)
+        self._read_more()
 
-    def _has_come(self, name: Locator, number: int) -> None:
-        if self._is_over:
-            self._groups.free([name])
-            return
+    def _has_come(self, name: Locator) -> None:
         self._took(name)
-        self._take_more(number)
+        self._take_more()
 
     def _took(self, name: Locator) -> None:
         """It is ours, and released with the others."""
@@ -377,14 +373,17 @@ class ScriptExecution(ScriptKeys):
         self._locators.append(name)
         self._taken = len(self._locators)
 
-    def _read_more(self, number: int) -> None:
+    def _read_more(self) -> None:
         plans = self._node.plans
         names = list(self._waits)
         if not self._must_read(names):
-            self._one_wait_less(number)
+            self._one_wait_less()
             return
         self._missing = len(names)
-        reader = Updating(partial(self._has_read_more, number), self._could_not_read)
+        attempt = self._attempt
+        reader = Updating(
+            partial(self._has_read_more, attempt), partial(self._could_not_read_more, attempt)
+        )
         for name in names:
             plan = plans[slot_of_locator(name)]
             self._groups.coordinator.read(
@@ -392,24 +391,28 @@ class ScriptExecution(ScriptKeys):
                 self._is_sloppy, self._deadline_ms,
             )
 
-    def _has_read_more(self, number: int) -> None:
+    def _has_read_more(self, attempt: int) -> None:
+        if self._is_over or attempt != self._attempt:
+            return                  # the keys were let go meanwhile
         self._missing -= 1
         if not self._missing:
-            self._one_wait_less(number)
+            self._one_wait_less()
 
-    def _have_more(self, number: int) -> None:
+    def _could_not_read_more(self, attempt: int, text: str) -> None:
+        if attempt == self._attempt:
+            self._could_not_read(text)
+
+    def _have_more(self) -> None:
         """They are read: the script goes on, with dots that were made after they were taken."""
-        if self._is_over:
-            return
         self._locators.sort()
-        if not self._number or number != self._number:
+        if not self._number:
             self._run()             # it could not wait: begin again
         elif not self._can_mint():
             self._end(NO_LEASE)
         else:
             given = [self._give(name) for name in self._waits]
             given += [self._borrowing.records[name] for name in self._lent]
-            self._scripts.go_on(More(number, given, self._block()))
+            self._scripts.go_on(More(self._number, given, self._block()))
 
     # ---- after ----
 

@@ -257,3 +257,27 @@ def test_a_lender_that_cannot_write_any_more_does_not_say_that_nothing_was_done(
     assert reply.startswith("PARTIAL")
     assert "it is full" in reply
     assert little.client("A")("GET", keys[0]) == b"1"
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_read_of_a_run_that_was_lost_does_not_begin_the_next_one(in_order: bool) -> None:
+    """Its process dies while it waits for a key; the next run waits for another one's turn."""
+    little = Little(3).ready()
+    first, second = (f"{{{little.key_of('A')}}}:{at}" for at in (range(2) if in_order else (1, 0)))
+    one, two = little.client("A"), little.client("A")
+    little.holds |= {(1, 0), (2, 0)}
+    one.send("EVAL", "redis.call('get', ARGV[1]) return redis.call('incr', ARGV[2])", 0,
+             first, second)
+    little.run(3)
+    two.send("EVAL", ALL, 2, second, little.key_of("B"))
+    little.run(1)
+    little.machines[0].scripts.die()
+    little["A"].scripts.died(0, "signal 11")
+    little.run(5)
+    little.heal()
+    assert two.receive() == 1
+    assert one.receive() == 2
+    little.run(20)
+    assert idle(little)
+    assert not little["A"].dispatcher.busy
+    assert little.client("B")("INCR", second) == 3
