@@ -46,7 +46,7 @@ from respdyn.coordination.calls import (
 from respdyn.coordination.fallback import Fallback
 from respdyn.coordination.forwarding import Forwarding
 from respdyn.coordination.gather import Gather, Note
-from respdyn.coordination.item_moves import ItemMoves
+from respdyn.coordination.item_moves import STEP_DOTS, ItemMoves
 from respdyn.coordination.keyspace_events import KeyspaceEvents
 from respdyn.coordination.lines import Lines
 from respdyn.coordination.long_work import LONG_VALUE, LongWork
@@ -300,7 +300,7 @@ class Dispatcher:
                 command, argv, locator, plan, call.resp3, call.terms, call.deadline_ms, target,
                 call.until_ms,
             )
-        refusal = why_not_write(self._node, plan, call.terms.w, call.terms.sloppy)
+        refusal = why_not_write(self._node, plan, call.terms.w, call.terms.sloppy, STEP_DOTS)
         if refusal:
             return error(refusal)
         record = (self._replica.get if plan.is_owner else self._fallback.record)(locator)

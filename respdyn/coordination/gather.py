@@ -19,7 +19,9 @@ from respdyn.cluster.slices import PAUSED, Job
 from respdyn.cluster.terms import Terms
 from respdyn.cluster.this_node import ThisNode
 from respdyn.commands.declare import Command, Then
+from respdyn.commands.table import lookup
 from respdyn.coordination.calls import Gathering, Part
+from respdyn.coordination.may_write import half_done
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 
@@ -31,6 +33,31 @@ RunOne = Callable[[list[bytes], int, bool, Terms, Target, int], bytes | None]
 
 # Called for each key before its command runs.
 Note = Callable[[bytes], None]
+
+
+class _HalfDone(Waiter):
+    """Who waits for a command of which an earlier step has written."""
+
+    __slots__ = ("_waiter",)
+
+    def __init__(self, waiter: Waiter) -> None:
+        self._waiter = waiter
+
+    def source(self) -> object:
+        """Whose command it is."""
+        return self._waiter.source()
+
+    def goes_on(self) -> None:
+        """It takes long, and is being worked on."""
+        self._waiter.goes_on()
+
+    def fill(self, reply: bytes) -> None:
+        """The reply of the whole."""
+        self._waiter.fill(half_done(reply))
+
+    def fail(self, text: str) -> None:
+        """An error as the reply of the whole."""
+        self.fill(error(text))
 
 
 class Gather:
@@ -59,6 +86,8 @@ class Gather:
                 note(argv[2])
         if command.other_key is not None and command.other_key(argv) == (db, argv[1]):
             raise ReplyError("ERR source and destination objects are the same")
+        self._is_further = False        # what it leads to runs: those parts may read or write
+        self._has_written = False
         self._waiter: Waiter = target.hold()
         then = command.then
         if whole is not None:
@@ -114,6 +143,9 @@ class Gather:
         if isinstance(outcome, bytes):
             return outcome
         self._deadline_ms = max(self._deadline_ms, self._now.now_ms + self._terms.timeout_ms)
+        if self._has_written and not isinstance(self._waiter, _HalfDone):
+            self._waiter = _HalfDone(self._waiter)
+        self._is_further = True
         self._begin(outcome.parts, outcome.then, self._db if outcome.db is None else outcome.db)
         return b""
 
@@ -128,6 +160,8 @@ class Gather:
                 left = PIECE
                 deadline_ms = max(deadline_ms, self._now.now_ms + terms.timeout_ms)
             left -= 1
+            if self._is_further and not self._has_written:
+                self._has_written = "write" in lookup(argv).flag_words
             if note is not None:
                 note(argv[1])
             part = Part(gathering, gathering.add())

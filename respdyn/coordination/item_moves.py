@@ -27,12 +27,14 @@ from respdyn.commands.declare import Argv, Command, Move
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import Continuation
 from respdyn.coordination.lines import Lines
+from respdyn.coordination.may_write import half_done
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator, slot_of, slot_of_locator
 
 Run = Callable[[Argv, int, bool, Terms, Target, int], bytes | None]
 Apply = Callable[[Command, Argv, Locator, Plan, bool, Terms, int, Target], bytes | None]
 
+STEP_DOTS: Final = 4        # that both steps of a move need at most
 _ERROR: Final = b"-"
 
 
@@ -92,8 +94,10 @@ class ItemMoves:
         self, move: Move, locator: Locator, plan: Plan, resp3: bool, terms: Terms, deadline_ms: int,
         target: Target,
     ) -> bytes | None:
+        """The last step: the item stands in the other key by now."""
         command = lookup(move.take)
-        return self._apply(command, move.take, locator, plan, resp3, terms, deadline_ms, target)
+        taken = self._apply(command, move.take, locator, plan, resp3, terms, deadline_ms, target)
+        return taken if taken is None else half_done(taken)
 
 
 class BothSteps(Waiter):

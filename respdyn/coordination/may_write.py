@@ -22,6 +22,17 @@ NO_LEASE: Final = (
 NO_OWNER: Final = "NOQUORUM reachable=0: no owner of this key can be reached"
 NOTHING_DONE: Final = ": nothing was done"
 _TOO_FEW: Final = "NOQUORUM {}={} reachable={}" + NOTHING_DONE
+_HALF_DONE: Final = b"-PARTIAL the first step was done, the next was not: "
+
+
+def half_done(reply: bytes) -> bytes:
+    """An error of a later step of a command, whose earlier one has written: it says so.
+
+    What leaves the outcome open stays as it is.
+    """
+    if reply[:1] != b"-" or reply.startswith(b"-PARTIAL") or b"unknown" in reply:
+        return reply
+    return _HALF_DONE + reply[1:].replace(NOTHING_DONE.encode(), b"")
 
 
 def too_few(letter: str, wanted: int, reachable: int) -> str:

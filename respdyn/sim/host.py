@@ -66,8 +66,8 @@ class Surroundings(Protocol):
     def host_at(self, address: str) -> "Host | None":
         """The machine with this peer address."""
 
-    def life_over(self, host: "Host") -> bytes:
-        """The actor of the life in its backup if others remember more of it, or b""."""
+    def life_over(self, host: "Host") -> tuple[bytes, list[tuple["Host", int]]]:
+        """The actor of the life in its backup if others remember more of it, or b""; and who."""
 
     def starts_wrong(self) -> None:
         """A node starts with its clock already wrong."""
@@ -101,6 +101,7 @@ class Host:
         self.disturbed_us = 0               # when a pause or a stall last ended
         self.started_us = 0                 # when this life began
         self.over = b""                     # the actor of a life that others know to be over
+        self.witnesses: list[tuple[Host, int]] = []     # who knows it, in which life
         self.minted = 0                     # the counter, as it was last looked at
         self.knew_clocks = self.was_ahead = False   # of all others; of events, before they were met
         self.is_given_up = False            # it is being removed by force, and stays down
@@ -164,9 +165,9 @@ class Host:
         self._has_turn = False
         self.inbox.clear()
         lost = self.disk.lost
-        self.over = b""
+        self.over, self.witnesses = b"", []
         if how == "restore":
-            self.over = self.around.life_over(self)
+            self.over, self.witnesses = self.around.life_over(self)
         if how == "power":
             self.disk.cut_power(timeline.now_us)
         elif how == "wipe":
@@ -207,7 +208,8 @@ class Host:
         ):
             self.was_ahead = off_ms > limit_ms      # clocks of events do not go back
             return
-        if self.over and node.identity.actor == self.over:
+        is_informed = any(one.life == life for one, life in self.witnesses)
+        if is_informed and node.identity.actor == self.over:
             raise Wrong(f"{self.name} was put back, is informed, and goes on with its old life")
         clock = node.readiness.clock
         self.knew_clocks = all(clock.offset_ms(link) is not None for link in others)

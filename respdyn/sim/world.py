@@ -87,21 +87,23 @@ class World(Timeline):
         """Hosts whose process is there."""
         return [host for host in self.hosts if host.is_running()]
 
-    def life_over(self, host: Host) -> bytes:
+    def life_over(self, host: Host) -> tuple[bytes, list[tuple[Host, int]]]:
         """The actor of a life that a backup would take up again, and others know to be over.
 
-        b"" if the backup is no older than what they remember.
+        And who knows it, in which life: they may be killed, and forget it. b"" if the backup is no
+        older than what they remember.
         """
         backup = host.disk.backup
         assert backup is not None
         kept = int.from_bytes(backup.get(_MARK, b""), "big")
-        over = b""
+        over, witnesses = b"", []
         for other in self.hosts:
             if other is not host and other.node is not None:
                 actor, mark = other.node.sessions.arrival.lives.remembered(host.settings.node_id)
                 if actor and actor == backup.get(_LIFE, b"")[1:17] and mark > kept:
                     over = actor
-        return over
+                    witnesses.append((other, other.life))
+        return over, witnesses
 
     def may_lose(self) -> bool:
         """Whether what one node has may be lost now: others have it, all of it."""

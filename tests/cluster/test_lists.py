@@ -247,3 +247,35 @@ def test_in_a_transaction_a_move_is_within_its_step() -> None:
     assert b("MULTI") == b"OK"
     assert b("LPOP", "m") == b"QUEUED"
     assert b("EXEC") is None
+
+
+def test_a_move_without_dots_for_both_steps_does_neither() -> None:
+    little = Little(3).ready()
+    source, target = keys_of(little, "A", "A")
+    a = little.client("A")
+    assert a("RPUSH", source, "1", "2") == 2
+    identity = little["A"].identity
+    end, identity.safe_end = identity.safe_end, identity.counter + 1
+    assert str(a("LMOVE", source, target, "LEFT", "RIGHT")).startswith("MISCONF the lease")
+    identity.safe_end = end
+    assert items(little, "B", target) == []
+    assert items(little, "B", source) == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("words", [
+    ("LMOVE", "LEFT", "RIGHT"), ("SMOVE", "1"), ("RENAME",),
+], ids=lambda words: words[0])
+def test_a_move_whose_second_step_is_refused_does_not_say_that_nothing_was_done(
+    words: tuple[str, ...],
+) -> None:
+    """The source's node runs out of dots when the destination has it already."""
+    little = Little(3).ready()
+    source, target = keys_of(little, "A", "B")
+    a, b = little.client("A"), little.client("B")
+    a("SADD" if words[0] == "SMOVE" else "RPUSH", source, "1", "2")
+    a.send(words[0], source, target, *words[1:])
+    while not b("EXISTS", target):
+        little.run(1)
+    little["A"].identity.safe_end = little["A"].identity.counter
+    assert str(a.receive()).startswith("PARTIAL the first step was done, the next was not: MISCONF")
+    assert little.client("C")("EXISTS", source, target) == 2
