@@ -30,6 +30,7 @@ Source: Dynamo 4.5 and 5; SEMANTICS 2 and 3.
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from respdyn.causal import big
 from respdyn.causal.codec import BIG, ELEMENTS, LARGE, PLAIN, context_of, join_records
@@ -44,7 +45,6 @@ from respdyn.cluster.messages import (
     HINT_WHOLE,
     IN_FEEDBACK,
     POSITION,
-    UNKNOWN,
     pair,
     pair_head,
 )
@@ -59,6 +59,10 @@ from respdyn.cluster.timeouts import NEVER, Deadlines
 from respdyn.errors import PeerError
 from respdyn.ring.hashing import Locator
 from respdyn.types import values
+
+_NOT_COVERED: Final = (
+    "TIMEOUT other values were met, and this node could not write over them: the outcome is unknown"
+)
 
 
 class Coordinator(Reads):
@@ -216,7 +220,7 @@ class Coordinator(Reads):
         """
         waiter, reply, locator, delta, until_ms = op
         if self._now.now_ms > min(until_ms, write_round.began_ms + self.message_max_age_ms):
-            waiter.fill(UNKNOWN)
+            waiter.fail(_NOT_COVERED)
             return
         plan = self.plan_for(locator)
         owner = plan.stands_in_for or plan.owners[0]
@@ -232,7 +236,9 @@ class Coordinator(Reads):
         can_remove = plan.is_owner and not delta[1] & ELEMENTS     # else others are in `held`
         if not values.lives(delta, held) or not (can_remove or is_alive):
             # Perhaps no client has seen it: then the life that minted it has ended.
-            return waiter.fill(reply if self._replica.is_of_this_life(delta) else UNKNOWN)
+            if self._replica.is_of_this_life(delta):
+                return waiter.fill(reply)
+            return waiter.fail(_NOT_COVERED)
         self.counters.conflicts_covered += 1
         stamp = self._stamp(plan.partition)
         stamp = stamp if plan.is_owner else bare(stamp)
@@ -240,7 +246,7 @@ class Coordinator(Reads):
             context_of(held), stamp, joined
         )
         if not self._replica.minted(cover):
-            return waiter.fill(UNKNOWN)
+            return waiter.fail(_NOT_COVERED)
         if plan.is_owner:
             self._replica.join(locator, cover)
         else:

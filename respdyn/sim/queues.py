@@ -162,7 +162,7 @@ class Line:
 
 def _most(op: Op) -> int:
     """How many items a pop takes at most."""
-    return int(op.argv[2]) if op.argv[0] == b"LPOP" and len(op.argv) > 2 else 1
+    return int(op.argv[2]) if op.argv[0] in (b"LPOP", b"RPOP") and len(op.argv) > 2 else 1
 
 
 def _takes_from(op: Op, key: bytes) -> bool:

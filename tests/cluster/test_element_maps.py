@@ -1,6 +1,7 @@
 """Hashes and sets on several nodes: what is added stays, what is removed stays away, all alike."""
 
 from respdyn.causal.codec import digest, verify
+from respdyn.cluster.replica import Replica
 from respdyn.types import values
 from tests.little import Little
 
@@ -189,6 +190,20 @@ def test_a_later_hset_beats_an_earlier_one_whatever_the_clocks_say():
     assert little["B"].counters.conflicts_covered == before + 1
     assert b("HGET", key, "f") == b"second"
     assert little.client("C")("HGETALL", key) == [b"f", b"second", b"g", b"x", b"other", b"1"]
+
+
+def test_siblings_that_cannot_be_covered_for_want_of_dots_leave_the_outcome_open(monkeypatch):
+    """B has dots for the write, and none to cover what C holds beside it."""
+    little = Little(3).ready()
+    key = little.key_of("A", "h")
+    little["A"].clock.observe((little.wall_ms + 400) << 16, little.wall_ms)
+    little.lost.add((0, 1))
+    assert little.client("A")("HSET", key, "f", "first") == 1
+    little.kill("A")
+    little.run(3)
+    monkeypatch.setattr(Replica, "minted", lambda self, record: False)
+    reply = little.client("B")("HSET", key, "f", "second")
+    assert str(reply).startswith("TIMEOUT other values were met")
 
 
 def test_a_key_made_as_two_types_shows_one_everywhere_until_it_is_deleted():
