@@ -238,13 +238,17 @@ def siblings(record: bytes, now_ms: int) -> list[bytes]:
 
 
 def cover(delta: bytes, record: bytes, stamp: Stamp) -> bytes:
-    """HSET once more, over all that is in a record: the values that `delta` wrote."""
+    """HSET once more, over all that is in a record: the values that `delta` wrote, and how long
+    they are to live."""
     draft = draft_of(record, stamp)
     made = view_of(delta, 0)
     for element in made.elements():
         values = fields.values_in(made.cells(element))
         if values:
             put(draft, element[1:], values[0])
+            at_ms = ends_at(made, element[1:])
+            if at_ms:
+                expire(draft, element[1:], at_ms)
     return draft.delta()
 
 

@@ -17,6 +17,7 @@ from respdyn.sim.run import run
 
 FIXED = 180
 COLLECTIONS = 12
+SCRIPTS = 6
 GROWN = 226         # one node grows to a cluster here
 FRESH = 10
 
@@ -55,6 +56,11 @@ def go_with_collections(seed: int) -> Outcome:
     return run(draw(seed).with_collections(), Node)
 
 
+def go_with_scripts(seed: int) -> Outcome:
+    """Run a seed with clients that send scripts as well."""
+    return run(draw(seed).with_collections().with_scripts(), Node)
+
+
 def passed(outcome: Outcome) -> Outcome:
     """A failure is shown as the command line shows it."""
     if outcome.failure:
@@ -84,6 +90,13 @@ def test_seeds_that_once_found_a_bug(cores: ProcessPoolExecutor) -> None:
 def test_collections_keep_every_promise(cores: ProcessPoolExecutor) -> None:
     known = [seed for seed, _ in known_seeds("collection_seeds.txt")]
     for outcome in cores.map(go_with_collections, (*range(1, COLLECTIONS + 1), *known)):
+        passed(outcome)
+
+
+@pytest.mark.slow
+def test_scripts_beside_collections_keep_every_promise(cores: ProcessPoolExecutor) -> None:
+    known = [seed for seed, _ in known_seeds("script_seeds.txt")]
+    for outcome in cores.map(go_with_scripts, (*range(1, SCRIPTS + 1), *known)):
         passed(outcome)
 
 
