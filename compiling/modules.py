@@ -3,8 +3,9 @@
 mypyc turns all modules at once into C, since they call each other without a detour through Python;
 that takes seconds. The C compiler takes minutes, so each C file is compiled apart, on all cores,
 and never twice: an object is kept under the hash of all that went into it. For this each file gets
-only the declarations that it names, and knows a literal by its value instead of its place in the
-table of all literals. So what an edit does not touch has the same text as before.
+only the declarations that it names, knows a literal by its value instead of its place in the
+table of all literals, and numbers its own labels. So what an edit does not touch has the same
+text as before.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ FLAGS: Final = ("--ignore-missing-imports", "--no-warn-unused-ignores")
 C_FLAGS: Final = ("-O2", "-g0", "-w", "-fwrapv", "-DNDEBUG", "-fvisibility=hidden")
 WORD: Final = re.compile(r"[A-Za-z_]\w*")
 LITERAL: Final = re.compile(r"CPyStatics\[(\d+)\](.*)")
+OPTIONAL: Final = "_extra_ops.h"        # headers that mypyc includes by need
+CALLED: Final = re.compile(r"(\w+)\(")
+HELPING: Final = re.compile(r"\b(__tmp|__LL)(\d+)\b")
 NAMED: Final = re.compile(r"(\w+)(?:\[\w*\])*;$|(\w+)\(")
 
 
@@ -73,7 +77,8 @@ def compile_modules(root: Path, work: Path) -> dict[str, Path]:
     heads = (*shared.include_dirs, work / "c", sysconfig.get_path("include"),
              sysconfig.get_path("platinclude"))
     kept = Kept(work / "objects", [f"-I{path}" for path in heads])
-    texts = _apart({Path(path).name: Path(path) for path in shared.sources}, work / "c")
+    texts = _apart({Path(path).name: Path(path) for path in shared.sources}, work / "c",
+                   shared.include_dirs)
     objects = {name: kept.place(text, ".o") for name, text in texts.items()}
     suffix = str(sysconfig.get_config_var("EXT_SUFFIX"))
     made = {}
@@ -181,8 +186,13 @@ def _linker() -> list[str]:
 
 # ---- texts that change with their own module only ----
 
-def _apart(sources: dict[str, Path], directory: Path) -> dict[str, str]:
-    """The C files' texts. Those of modules hold all that they depend on within the group."""
+def _apart(
+    sources: dict[str, Path], directory: Path, runtime: Sequence[str]
+) -> dict[str, str]:
+    """The C files' texts. Those of modules hold all that they depend on within the group.
+
+    `runtime`: the directories of mypyc's own headers.
+    """
     main = f"__native_{GROUP}.c"
     heads = [(directory / name).read_text(encoding="utf-8")
              for name in (f"__native_{GROUP}.h", f"__native_internal_{GROUP}.h")]
@@ -190,20 +200,22 @@ def _apart(sources: dict[str, Path], directory: Path) -> dict[str, str]:
     own = {name: text for name, text in texts.items()
            if name.startswith("__native_") and name != main}
     literals = _literal_names(own.values())
-    includes = "".join(dict.fromkeys(
-        line + "\n" for head in heads for line in head.splitlines()
+    includes = dict.fromkeys(
+        line for head in heads for line in head.splitlines()
         if line.startswith("#include") and "__native_" not in line
-    ))
+    )
+    functions = {line: _functions_of(line, runtime) for line in includes}
     declared = [one for head in heads for one in _declarations(head)]
     for name, text in own.items():
-        text = LITERAL.sub(lambda found: literals[found[1]] + found[2], text)
+        text = _numbered(LITERAL.sub(lambda found: literals[found[1]] + found[2], text))
         body = "".join(line for line in text.splitlines(keepends=True)
                        if not line.startswith('#include "__native_'))
         words = set(WORD.findall(body))
         mine = "".join(f"extern PyObject *{one};\n"
                        for one in sorted(set(literals.values()) & words))
         texts[name] = "\n".join([
-            includes, "#pragma GCC visibility push(hidden)", *_named(declared, words), mine, body,
+            *(line for line in includes if not functions[line] or functions[line] & words),
+            "", "#pragma GCC visibility push(hidden)", *_named(declared, words), mine, body,
             "#pragma GCC visibility pop\n",
         ])
     # What the names of literals stand for: places in the table, which the linker puts in.
@@ -216,6 +228,27 @@ def _apart(sources: dict[str, Path], directory: Path) -> dict[str, str]:
     if places:
         texts[main] += f"\n__asm__(\n{places});\n"
     return texts
+
+
+def _numbered(text: str) -> str:
+    """With labels and helping variables numbered from 0 on: mypyc goes on from file to file."""
+    numbers: dict[str, str] = {}
+    return HELPING.sub(
+        lambda found: found[1] + numbers.setdefault(found[2], str(len(numbers))), text)
+
+
+def _functions_of(include: str, runtime: Sequence[str]) -> set[str]:
+    """What a header of mypyc declares that it includes where any module of the group calls that.
+
+    A module that calls none of it must not be compiled again when another one does. The empty set
+    for all other headers, which every module gets.
+    """
+    name = include.split()[1].strip('"<>')
+    if not name.endswith(OPTIONAL):
+        return set()
+    texts = [path.read_text(encoding="utf-8") for directory in runtime
+             if (path := Path(directory) / name).is_file()]
+    return set(CALLED.findall(texts[0])) if texts else set()
 
 
 def _literal_names(texts: Iterable[str]) -> dict[str, str]:

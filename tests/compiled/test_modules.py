@@ -59,7 +59,8 @@ def made(tmp_path: Path) -> Path:
 
 def texts(directory: Path) -> dict[str, str]:
     """What would be compiled."""
-    return modules._apart({path.name: path for path in directory.glob("*.c")}, directory)
+    sources = {path.name: path for path in directory.glob("*.c")}
+    return modules._apart(sources, directory, [str(directory)])
 
 
 def test_a_file_gets_what_it_names_and_what_that_needs(made: Path) -> None:
@@ -84,6 +85,26 @@ def test_a_literal_more_changes_no_other_file(made: Path) -> None:
     after = texts(made)
     assert {name for name in after if after[name] != before[name]} == {"__native_respdyn.c"}
     assert "CPyStatics + 5 * 8" in after["__native_respdyn.c"]
+
+
+def test_a_header_that_another_file_needs_changes_only_that_one(made: Path) -> None:
+    before = texts(made)
+    (made / "pair_extra_ops.h").write_text("PyObject *CPyDef_two___g(void);\n")
+    (made / "__native_internal_respdyn.h").write_text(
+        HEAD.replace("#include", '#include "pair_extra_ops.h"\n#include', 1))
+    after = texts(made)
+    assert {name for name in after if after[name] != before[name]} == {
+        "__native_respdyn.c", "__native_two.c"}
+    assert '#include "pair_extra_ops.h"' in after["__native_two.c"]
+
+
+def test_names_that_are_numbered_through_all_files_change_no_other_file(made: Path) -> None:
+    body = "int two(void) { PyObject *__tmp7 = x; goto __LL8; __LL8: use(__tmp7); }\n"
+    (made / "__native_two.c").write_text(body)
+    before = texts(made)
+    (made / "__native_two.c").write_text(body.replace("tmp7", "tmp91").replace("LL8", "LL92"))
+    assert texts(made) == before
+    assert before["__native_two.c"].count("__tmp0") == 2
 
 
 def test_what_is_missing_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
