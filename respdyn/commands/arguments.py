@@ -19,7 +19,7 @@ INT64_MIN: Final = -(1 << 63)
 INT32_MAX: Final = (1 << 31) - 1
 INT32_MIN: Final = -(1 << 31)
 
-_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 NOT_AN_INTEGER: Final = "ERR value is not an integer or out of range"
 
 

@@ -8,6 +8,7 @@ Source: Redis `db.c`, `expire.c`; SEMANTICS 4 (deleting) and 5 (expiry).
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from respdyn.causal.dot import Stamp
 from respdyn.commands.arguments import (
@@ -24,7 +25,7 @@ from respdyn.errors import ReplyError
 from respdyn.resp.replies import ONE, ZERO, integer
 from respdyn.types import values
 
-_EXPIRE_OPTIONS = frozenset((b"NX", b"XX", b"GT", b"LT"))
+_EXPIRE_OPTIONS: Final = frozenset((b"NX", b"XX", b"GT", b"LT"))
 
 
 def delete(
@@ -157,26 +158,26 @@ def _no_time(when: int | None) -> bytes:
     return b":-2\r\n" if when is None else b":-1\r\n"
 
 
-_COUNTED = ("request_policy:multi_shard", "response_policy:agg_sum")
+_COUNTED: Final = ("request_policy:multi_shard", "response_policy:agg_sum")
 _EACH = "O(N) with N the number of keys"
 _CONDITION = "[NX | XX | GT | LT]"
 
-DEL = Command(
+DEL: Final[Command] = Command(
     "del", "DEL key", "Deletes a key.",
     since="1.0.0", group="generic", flags="write", access="RM delete",
     promise="converges", route=UPDATE, write=delete,
 )
-UNLINK = Command(
+UNLINK: Final[Command] = Command(
     "unlink", "UNLINK key", "Deletes a key.",
     since="4.0.0", group="generic", flags="write fast", access="RM delete",
     promise="converges", route=UPDATE, write=delete, event="g del",
 )
-EXISTS = Command(
+EXISTS: Final[Command] = Command(
     "exists", "EXISTS key", "Returns whether a key exists.",
     since="1.0.0", group="generic", flags="readonly fast", access="RO",
     promise="last-writer", route=READ, read=exists,
 )
-TOUCH = Command(
+TOUCH: Final[Command] = Command(
     "touch", "TOUCH key", "Returns whether a key exists.",
     since="3.2.1", group="generic", flags="readonly fast", access="RO",
     promise="last-writer", route=READ, read=exists,

@@ -14,7 +14,7 @@ from respdyn.errors import ReplyError
 from respdyn.resp.requests import split_inline
 
 _VARIES = "nondeterministic_output"
-_ALL_SHARDS = "request_policy:all_shards"
+_ALL_SHARDS: Final = "request_policy:all_shards"
 _ALL_SUCCEED = "response_policy:all_succeeded"
 
 NO_WRITES: Final = "no-writes"
@@ -132,7 +132,7 @@ def _call(
     )
 
 
-_FUNCTION = (
+_FUNCTION: Final = (
     _part("FUNCTION DELETE library-name", "Deletes a library, at every node.", "7.0.0",
           "write noscript", (_ALL_SHARDS, _ALL_SUCCEED)),
     _part("FUNCTION DUMP", "Gives all libraries in Redis's format.", "7.0.0"),
@@ -155,7 +155,7 @@ _FUNCTION = (
           "noscript allow_busy", (_VARIES, _ALL_SHARDS, "response_policy:special"), True),
 )
 
-_SCRIPT = (
+_SCRIPT: Final = (
     _part("SCRIPT DEBUG <YES | SYNC | NO>", "Takes NO; there is no debugger.", "3.2.0"),
     _part("SCRIPT EXISTS sha1 [sha1 ...]", "Returns which scripts some node in reach knows.",
           "2.6.0", "noscript", (_ALL_SHARDS, "response_policy:agg_logical_and"), True),

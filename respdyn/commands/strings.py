@@ -7,6 +7,7 @@ Source: Redis `t_string.c`; SEMANTICS 3 (siblings) and 5 (expiry).
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from respdyn.causal.codec import LARGE
 from respdyn.causal.dot import Stamp
@@ -25,10 +26,10 @@ from respdyn.types import values
 from respdyn.types.strings import assign
 from respdyn.types.values import text, view
 
-_OBSERVING = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL"))
+_OBSERVING: Final = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL"))
 
 # The one option that caches give all the time; the general parser costs as much as the rest of SET.
-_TIME_TO_LIVE = {b"EX": b"EX", b"ex": b"EX", b"PX": b"PX", b"px": b"PX"}
+_TIME_TO_LIVE: Final = {b"EX": b"EX", b"ex": b"EX", b"PX": b"PX", b"px": b"PX"}
 
 
 def get(argv: Argv, rec: bytes, now_ms: int, resp3: bool) -> bytes:

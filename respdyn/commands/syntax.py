@@ -16,13 +16,14 @@ arity agree with each other in 380 of 402 commands, so stating both would be sta
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-_INTEGERS = frozenset((
+_INTEGERS: Final = frozenset((
     "seconds", "milliseconds", "count", "cursor", "index", "client-id", "protover", "increment",
     "offset", "decrement", "start", "end", "len", "bit",
 ))
-_MARKS = frozenset(("=", "~", "*", "$"))      # tokens that are no words
-_KEYS = frozenset((
+_MARKS: Final = frozenset(("=", "~", "*", "$"))      # tokens that are no words
+_KEYS: Final = frozenset((
     "key", "key1", "key2", "destkey", "source", "sourcekey", "destination", "newkey", "dst", "src",
 ))
 

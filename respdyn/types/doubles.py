@@ -19,12 +19,12 @@ ONE: Final = 1 << GRAIN_BITS        # 1.0 in grains
 
 _WHOLE_MAX: Final = 1 << 62
 _SPACES: Final = b" \t\n\v\f\r"
-_NUMBER = re.compile(
+_NUMBER: Final = re.compile(
     rb"([+-]?)(?:(0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?)"
     rb"|((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     rb"|(inf(?:inity)?)|(nan(?:\([0-9a-z_]*\))?))", re.IGNORECASE,
 )
-_NOT_ZERO = re.compile(rb"[1-9a-fA-F]")
+_NOT_ZERO: Final = re.compile(rb"[1-9a-fA-F]")
 _packing: Final = Struct(">d")
 
 

@@ -17,18 +17,20 @@ from typing import Final
 UNIT_DIGITS: Final = 17
 UNIT: Final = 10**UNIT_DIGITS
 
-_TEXT_MAX = 5 * 1024            # Redis's buffer for such a text
-_MANTISSA_BITS = 64
-_MAX_EXPONENT = 16384           # values stay below 2**16384
-_MIN_EXPONENT = -16445          # the smallest denormal
-_DIGITS_MAX = 12_000            # decimal exponents beyond it are over or under the range for sure
+_TEXT_MAX: Final = 5 * 1024            # Redis's buffer for such a text
+_MANTISSA_BITS: Final = 64
+_MAX_EXPONENT: Final = 16384           # values stay below 2**16384
+_MIN_EXPONENT: Final = -16445          # the smallest denormal
+_DIGITS_MAX: Final = 12_000            # decimal exponents beyond it are out of the range for sure
 
-_LONG = 10**4000                # beyond it numbers are read and printed in two parts
+_LONG: Final = 10**4000                # beyond it numbers are read and printed in two parts
 
-_DECIMAL = re.compile(rb"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?")
-_HEXADECIMAL = re.compile(rb"([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([+-]?[0-9]+))?")
-_PRINTED = re.compile(rb"(-?)([0-9]+)(?:\.([0-9]{1,17}))?")
-_INFINITE = re.compile(rb"([+-]?)(?:inf|infinity)", re.IGNORECASE)
+_DECIMAL: Final = re.compile(rb"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?")
+_HEXADECIMAL: Final = re.compile(
+    rb"([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)(?:[pP]([+-]?[0-9]+))?"
+)
+_PRINTED: Final = re.compile(rb"(-?)([0-9]+)(?:\.([0-9]{1,17}))?")
+_INFINITE: Final = re.compile(rb"([+-]?)(?:inf|infinity)", re.IGNORECASE)
 
 
 def read(text: bytes) -> Fraction | None:
