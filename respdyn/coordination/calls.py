@@ -21,7 +21,7 @@ from respdyn.ring.hashing import Locator
 from respdyn.types.values import INTERVALS_MOST, is_crowded
 
 REFUSED_MAX: Final = 10_000     # keys for each peer; beyond, an order may be lost
-UNANSWERED_MAX: Final = 1000    # parts of one command that are under way at a time
+UNANSWERED_MAX: Final = 250     # parts of one command that are under way at a time
 LAST: Final = 1 << 30       # a place in a key's line: behind all that wait there
 _WRONG_TYPE: Final = b"-WRONGTYPE"
 FULL: Final = "OOM command not allowed when used memory > 'maxmemory'."
