@@ -97,7 +97,7 @@ class ItemMoves:
         """The last step: the item stands in the other key by now."""
         command = lookup(move.take)
         taken = self._apply(command, move.take, locator, plan, resp3, terms, deadline_ms, target)
-        return taken if taken is None else half_done(taken)
+        return None if taken is None else half_done(taken)
 
 
 class BothSteps(Waiter):
