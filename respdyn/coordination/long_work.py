@@ -28,6 +28,7 @@ from respdyn.commands.declare import Argv, Command
 from respdyn.commands.table import lookup
 from respdyn.coordination.calls import Call, Continuation, QueuedGroup, Waiting
 from respdyn.coordination.lines import Lines
+from respdyn.coordination.may_write import half_done
 from respdyn.errors import ReplyError
 from respdyn.resp.replies import error
 from respdyn.ring.hashing import Locator, slot_of_locator
@@ -240,7 +241,9 @@ class LongReading(Reader):
 class LongWriting:
     """A long write under way: a command in a turn, the next one when that has its quorum."""
 
-    __slots__ = ("_call", "_locator", "_owner", "_reported_ms", "_waiter", "_work")
+    __slots__ = (
+        "_call", "_has_written", "_locator", "_owner", "_reported_ms", "_waiter", "_work"
+    )
 
     def __init__(
         self, owner: LongWork, work: Steps, call: Call, locator: Locator, waiter: Waiter
@@ -250,6 +253,7 @@ class LongWriting:
         self._call = call
         self._locator = locator
         self._waiter = waiter
+        self._has_written = False
         self._reported_ms = owner.node.now.now_ms
 
     def next(self, argv: Argv) -> Job:
@@ -277,8 +281,9 @@ class LongWriting:
     def _done(self, reply: bytes) -> None:
         if reply[:1] == _ERROR:
             self._work.close()
-            self._end(reply)
+            self._end(half_done(reply) if self._has_written else reply)
             return
+        self._has_written = True
         try:
             argv = self._work.send(reply)
         except StopIteration as end:

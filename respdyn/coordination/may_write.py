@@ -22,11 +22,11 @@ NO_LEASE: Final = (
 NO_OWNER: Final = "NOQUORUM reachable=0: no owner of this key can be reached"
 NOTHING_DONE: Final = ": nothing was done"
 _TOO_FEW: Final = "NOQUORUM {}={} reachable={}" + NOTHING_DONE
-_HALF_DONE: Final = b"-PARTIAL the first step was done, the next was not: "
+_HALF_DONE: Final = b"-PARTIAL a part was done, the rest was not: "
 
 
 def half_done(reply: bytes) -> bytes:
-    """An error of a later step of a command, whose earlier one has written: it says so.
+    """An error of a later step of a command, whose earlier ones have written: it says so.
 
     What leaves the outcome open stays as it is.
     """

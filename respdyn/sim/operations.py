@@ -107,10 +107,7 @@ def answer(op: Op, reply: object) -> None:
             is_script and is_refusal
         ):
             raise Unexpected(f"{op} was answered {reply}")
-        if is_script:
-            is_whole = word != "PARTIAL"
-        else:
-            is_whole = not op.parts
+        is_whole = word != "PARTIAL" and (is_script or not op.parts)
         outcome = NOTHING if is_refusal and is_whole else UNKNOWN
         for part in op.all():
             part.outcome = outcome

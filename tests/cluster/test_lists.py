@@ -277,5 +277,5 @@ def test_a_move_whose_second_step_is_refused_does_not_say_that_nothing_was_done(
     while not b("EXISTS", target):
         little.run(1)
     little["A"].identity.safe_end = little["A"].identity.counter
-    assert str(a.receive()).startswith("PARTIAL the first step was done, the next was not: MISCONF")
+    assert str(a.receive()).startswith("PARTIAL a part was done, the rest was not: MISCONF")
     assert little.client("C")("EXISTS", source, target) == 2

@@ -176,3 +176,17 @@ def test_in_a_transaction_it_is_one_step(little):
     assert client("EXEC") == [MANY - 1, [b"m2999"]]
 
 
+
+
+def test_a_long_write_that_is_refused_on_its_way_does_not_say_that_nothing_was_done(little):
+    key = little.key_of("A")
+    fill(little.client("B"), key)
+    client, other = little.client("B"), little.client("C")
+    client.send("ZREMRANGEBYRANK", key, 0, -2)
+    while other("ZCARD", key) == MANY:
+        little.run(1)
+    little["A"].this.store_failure = "the disk is full"
+    reply = str(client.receive())
+    assert reply.startswith("PARTIAL a part was done, the rest was not: MISCONF")
+    assert "the disk is full" in reply
+    assert 1 < other("ZCARD", key) < MANY
