@@ -202,7 +202,9 @@ class Plan:
         plan = replace(self, scripters=chance.between(2, 5))
         if not chance.happens(0.33):
             return plan
-        return replace(plan, faults=(), leaves_one_out=False, harms_early=False)
+        return replace(
+            plan, faults=(), leaves_one_out=False, harms_early=False, traitor=False,
+        )
 
     def without_operators(self) -> "Plan":
         """As the seed is drawn where it draws no operators."""
